@@ -1,0 +1,21 @@
+//! Direct, encrypted messages between agents, over WebRTC data channels.
+//!
+//! Dependencies point one way: `main -> runtime -> mesh, nat -> protocol`.
+//!
+//! * [`protocol`]: bytes to types and back, without state or I/O.
+//! * [`mesh`]: the sans-IO core: peers, sessions, connections, negotiation.
+//! * [`nat`]: sans-IO: which addresses become candidates.
+//! * [`runtime`]: sockets, threads, signals and files around the core.
+//! * [`registry`]: the small registry for development and tests.
+//! * [`config`], [`cli`]: flags over environment over defaults.
+
+pub mod backoff;
+pub mod cli;
+pub mod config;
+pub mod limits;
+pub mod mesh;
+pub mod nat;
+pub mod protocol;
+#[cfg(feature = "registry")]
+pub mod registry;
+pub mod runtime;

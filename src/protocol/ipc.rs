@@ -1,0 +1,299 @@
+//! Agent and sidecar: commands and events (contract parts 2 and 5).
+
+use serde_json::value::RawValue;
+
+use super::PeerId;
+use super::message::Message;
+
+/// The `"id"` of a command: a JSON string or integer, kept as it was written.
+#[derive(Debug, Clone)]
+pub struct CommandId(Box<RawValue>);
+
+impl CommandId {
+    /// The JSON text.
+    pub fn as_json(&self) -> &str {
+        self.0.get()
+    }
+}
+
+impl PartialEq for CommandId {
+    fn eq(&self, other: &Self) -> bool {
+        self.as_json() == other.as_json()
+    }
+}
+
+/// What an agent asks for.
+#[derive(Debug, Clone, PartialEq)]
+pub enum Command {
+    /// `send`
+    Send {
+        /// Who gets it.
+        target_peer: PeerId,
+        /// What it gets.
+        message: Message,
+    },
+    /// `broadcast`
+    Broadcast {
+        /// What every connected peer gets.
+        message: Message,
+    },
+    /// `list_peers`
+    ListPeers,
+    /// `connect`
+    Connect {
+        /// The peer to open a connection to.
+        target_peer_id: PeerId,
+    },
+    /// `stats`
+    Stats,
+}
+
+/// A command and the id its answer has to carry.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Request {
+    /// With an id the command is answered exactly once; without, only its failure is told.
+    pub id: Option<CommandId>,
+    /// The command.
+    pub command: Command,
+}
+
+/// The error codes of contract part 5.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum ErrorCode {
+    /// The line is not JSON, or not UTF-8.
+    BadJson,
+    /// The line is longer than the limit.
+    LineTooLong,
+    /// The `type` is none that we know.
+    UnknownCommand,
+    /// A field is missing or of the wrong type.
+    BadCommand,
+    /// The message is no object or has no `type`.
+    BadMessage,
+    /// Neither connected nor known to the registry.
+    UnknownPeer,
+    /// No connection within the deadline.
+    ConnectFailed,
+    /// Handed to a connection that ended, and not known to have arrived.
+    ConnectionLost,
+    /// Larger than the peer or the settings allow.
+    MessageTooLarge,
+    /// The peer's queue has been full too long.
+    PeerStalled,
+    /// `MAX_PEERS` is reached.
+    TooManyPeers,
+    /// Another agent is connected.
+    Busy,
+    /// The sidecar is ending.
+    ShuttingDown,
+}
+
+impl ErrorCode {
+    /// The code as the contract spells it.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            ErrorCode::BadJson => "bad_json",
+            ErrorCode::LineTooLong => "line_too_long",
+            ErrorCode::UnknownCommand => "unknown_command",
+            ErrorCode::BadCommand => "bad_command",
+            ErrorCode::BadMessage => "bad_message",
+            ErrorCode::UnknownPeer => "unknown_peer",
+            ErrorCode::ConnectFailed => "connect_failed",
+            ErrorCode::ConnectionLost => "connection_lost",
+            ErrorCode::MessageTooLarge => "message_too_large",
+            ErrorCode::PeerStalled => "peer_stalled",
+            ErrorCode::TooManyPeers => "too_many_peers",
+            ErrorCode::Busy => "busy",
+            ErrorCode::ShuttingDown => "shutting_down",
+        }
+    }
+}
+
+/// The payload of an `error`.
+#[derive(Debug, Clone, PartialEq)]
+pub struct ErrorReport {
+    /// What kind of failure.
+    pub code: ErrorCode,
+    /// For a person: what failed, with what value, what to do.
+    pub message: String,
+    /// The peer it is about.
+    pub target_peer: Option<PeerId>,
+    /// The `request_id` of the message it is about.
+    pub request_id: Option<String>,
+    /// The limit that was passed, in bytes.
+    pub limit: Option<u64>,
+}
+
+/// Why a line is no request; becomes an `error` with the line's id, if it had a usable one.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Rejection {
+    /// The id of the line, as far as it could be read.
+    pub id: Option<CommandId>,
+    /// What is wrong with it.
+    pub error: ErrorReport,
+}
+
+/// Sizes that a line is checked against.
+#[derive(Debug, Clone, Copy)]
+pub struct Limits {
+    /// Largest message, in bytes of its JSON text.
+    pub message_bytes: usize,
+    /// Longest line, in bytes.
+    pub line_bytes: usize,
+}
+
+/// Parses one line of an agent.
+pub fn parse(line: &[u8], limits: Limits) -> Result<Request, Box<Rejection>> {
+    todo!("{line:?} {limits:?}")
+}
+
+/// The rejection of a line that was longer than the limit.
+pub fn line_too_long(limits: Limits) -> Box<Rejection> {
+    todo!("{limits:?}")
+}
+
+/// How far a delivered message is known to have come.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Receipt {
+    /// The peer's agent's socket has taken it.
+    Agent,
+    /// The peer's SCTP stack has acknowledged all of it.
+    Transport,
+}
+
+/// The payload of an `ok`.
+#[derive(Debug, Clone, PartialEq)]
+pub enum Success {
+    /// Of `send`.
+    Sent {
+        /// Who has it.
+        target_peer: PeerId,
+        /// How far it is known to have come.
+        receipt: Receipt,
+    },
+    /// Of `broadcast`.
+    Broadcast {
+        /// Who has it.
+        delivered: Vec<PeerId>,
+        /// Who has not, and why.
+        failed: Vec<(PeerId, ErrorCode)>,
+    },
+    /// Of `connect`.
+    Connected {
+        /// To whom.
+        target_peer_id: PeerId,
+    },
+}
+
+/// The state of the registry connection in a `registry` event.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum RegistryState {
+    /// Registered.
+    Connected,
+    /// Gone; being tried again.
+    Disconnected,
+    /// The key or token was refused; being tried again.
+    Refused,
+}
+
+/// Whether a peer's queue is above its watermark.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Pressure {
+    /// Above: more would be held back.
+    High,
+    /// Below again.
+    Normal,
+}
+
+/// What an agent is told.
+#[derive(Debug, Clone)]
+pub enum Event {
+    /// `ready`
+    Ready {
+        /// The own name, once the registry gave one.
+        peer_id: Option<PeerId>,
+        /// Largest message, in bytes.
+        max_message_bytes: usize,
+        /// Longest line, in bytes.
+        max_line_bytes: usize,
+        /// `connected` or `connecting`.
+        registry_connected: bool,
+    },
+    /// `message`
+    Message {
+        /// Who sent it.
+        from_peer: PeerId,
+        /// What it says.
+        message: Message,
+    },
+    /// `peer_connected`
+    PeerConnected {
+        /// Who.
+        peer_id: PeerId,
+        /// Whether the session of before goes on; only then is the field written.
+        resumed: bool,
+    },
+    /// `peer_disconnected`
+    PeerDisconnected {
+        /// Who.
+        peer_id: PeerId,
+    },
+    /// `peer_list`
+    PeerList {
+        /// Of the command.
+        id: Option<CommandId>,
+        /// The connected ones.
+        peers: Vec<PeerId>,
+    },
+    /// `ok`
+    Ok {
+        /// Of the command.
+        id: CommandId,
+        /// What was done.
+        payload: Success,
+    },
+    /// `error`
+    Error {
+        /// Of the command, if it had one.
+        id: Option<CommandId>,
+        /// What failed.
+        error: ErrorReport,
+    },
+    /// `registry`
+    Registry {
+        /// How it is.
+        state: RegistryState,
+        /// The own name, if known.
+        peer_id: Option<PeerId>,
+        /// Why, for a person.
+        reason: Option<String>,
+    },
+    /// `pressure`
+    Pressure {
+        /// Whose queue.
+        target_peer: PeerId,
+        /// Above or below.
+        state: Pressure,
+        /// Bytes in it.
+        queued_bytes: usize,
+    },
+    /// `stats`
+    Stats {
+        /// Of the command.
+        id: Option<CommandId>,
+        /// The numbers, a JSON object.
+        payload: Box<RawValue>,
+    },
+}
+
+impl Event {
+    /// Appends the event as one line, `\n` included.
+    pub fn write_line(&self, out: &mut Vec<u8>) {
+        todo!("{out:?}")
+    }
+
+    /// About the length of the line in bytes, for bounding queues; cheap.
+    pub fn size_hint(&self) -> usize {
+        todo!()
+    }
+}

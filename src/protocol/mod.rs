@@ -1,0 +1,12 @@
+//! The wire formats of the boundary contract: bytes to types and back.
+//!
+//! Pure: no state beyond a line buffer, no I/O, no clock, no logging. Each parser has a fuzz target.
+
+pub mod control;
+pub mod ipc;
+pub mod lines;
+pub mod message;
+pub mod signaling;
+
+mod peer_id;
+pub use peer_id::PeerId;
