@@ -1,1 +1,8 @@
-//! (skeleton)
+//! Sockets, threads, signals and files around the sans-IO core.
+//!
+//! One event loop thread owns all connection state. The IPC and signaling threads block on their
+//! own sockets and exchange messages with it through bounded channels and one [`wake::LoopWaker`].
+
+pub mod ipc;
+pub mod signaling;
+pub mod wake;
