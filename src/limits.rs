@@ -42,3 +42,60 @@ pub const REGISTRY_BACKOFF: (Duration, Duration) =
 /// From a lost connection to the next offer: first and longest wait.
 pub const OFFER_BACKOFF: (Duration, Duration) =
     (Duration::from_millis(200), Duration::from_secs(20));
+
+/// Offers of one peer that are looked at in a burst, and the interval at which one more is.
+pub const OFFER_BURST: u32 = 10;
+/// See [`OFFER_BURST`].
+pub const OFFER_INTERVAL: Duration = Duration::from_millis(500);
+
+/// How long a candidate is kept that came before its description.
+pub const EARLY_CANDIDATE_LIFETIME: Duration = Duration::from_secs(5);
+
+/// How long an offer may go unanswered before it counts as lost (within `CONNECT_TIMEOUT`).
+pub const ANSWER_TIMEOUT: Duration = Duration::from_secs(5);
+
+/// How long a peer's offer is held while our own, which stands against it, is not answered.
+pub const HELD_OFFER_TIMEOUT: Duration = Duration::from_secs(1);
+
+/// How much longer the side waits that did not offer a lost connection before it offers itself.
+pub const ANSWERER_PATIENCE: Duration = Duration::from_secs(3);
+
+/// The least time between two questions to the registry about who is online.
+pub const LIST_INTERVAL: Duration = Duration::from_millis(500);
+
+/// How long a name that the registry does not list is waited for, once the registry was asked.
+pub const LIST_TIMEOUT: Duration = Duration::from_secs(5);
+
+/// Peers kept of the registry's list.
+pub const LISTED_PEERS: usize = 4096;
+
+/// Events other than messages that wait for an agent; above, no requests are read, and changes of
+/// state are told in one go when the agent reads again.
+pub const AGENT_EVENTS: usize = 4096;
+
+/// Failures kept for the next agent while none is connected.
+pub const ORPHANED_FAILURES: usize = 1024;
+
+/// Broadcasts that wait for their last peer; above, no requests are read.
+pub const OPEN_BROADCASTS: usize = 4096;
+
+/// `connect` commands that wait for one peer.
+pub const WAITING_CONNECTS: usize = 64;
+
+/// Bytes of events handed to the agent's writer at once.
+pub const EVENT_BATCH_BYTES: usize = 256 * 1024;
+
+/// Messages of all peers that wait for the agent, in bytes: each peer's window is its share.
+pub const INBOX_BYTES: usize = 16 * 1024 * 1024;
+
+/// The least window of a peer, in bytes.
+pub const LEAST_WINDOW_BYTES: usize = 64 * 1024;
+
+/// The least time between two acknowledgements to a peer that are not owed for their bytes.
+pub const ACKNOWLEDGEMENT_INTERVAL: Duration = Duration::from_millis(1);
+
+/// Bytes handed to a data channel beyond what is acknowledged: at least, and at most.
+pub const CHANNEL_BYTES: (usize, usize) = (64 * 1024, 1024 * 1024);
+
+/// Remote addresses remembered for each peer that there may be.
+pub const ROUTES_PER_PEER: usize = 32;
