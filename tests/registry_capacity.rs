@@ -1,5 +1,6 @@
 //! A thousand peers at once. A test binary of its own, since it counts the threads of the process.
 
+#![cfg(feature = "registry")]
 #![allow(clippy::expect_used, clippy::unwrap_used, clippy::indexing_slicing)]
 
 #[path = "registry/support.rs"]
