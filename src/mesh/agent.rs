@@ -47,10 +47,6 @@ pub(super) struct AgentQueue {
 }
 
 impl AgentQueue {
-    pub(super) fn is_connected(&self) -> bool {
-        self.generation.is_some()
-    }
-
     /// Bytes of messages that the agent has not taken.
     pub(super) fn message_bytes(&self) -> usize {
         self.message_bytes

@@ -36,8 +36,6 @@ pub(super) struct Acknowledgement {
     /// Taken and not told, in bytes.
     pub(super) untold_bytes: usize,
     pub(super) last: Option<Instant>,
-    /// When it is to be told at the latest.
-    pub(super) due: Option<Instant>,
 }
 
 /// When to offer next.
@@ -144,7 +142,6 @@ impl Peer {
             acknowledgement: Acknowledgement {
                 untold_bytes: 0,
                 last: None,
-                due: None,
             },
             held: None,
             early: VecDeque::new(),

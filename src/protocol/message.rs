@@ -1,6 +1,7 @@
 //! A mesh message M (contract part 2): checked, never rebuilt.
 
 use std::borrow::Cow;
+use std::fmt;
 use std::sync::Arc;
 
 use serde::de::MapAccess;
@@ -36,6 +37,18 @@ impl MessageError {
         }
     }
 }
+
+impl fmt::Display for MessageError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            MessageError::NotJson => "not JSON",
+            MessageError::NotAnObject => "no JSON object",
+            MessageError::NoType => "no string `type` in it",
+        })
+    }
+}
+
+impl std::error::Error for MessageError {}
 
 impl Message {
     /// Checks the message of an agent's command; `json` is known to be JSON.
