@@ -13,6 +13,7 @@ pub mod backoff;
 pub mod cli;
 pub mod config;
 pub mod limits;
+pub mod log_limit;
 pub mod mesh;
 pub mod nat;
 pub mod protocol;

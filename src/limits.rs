@@ -42,3 +42,12 @@ pub const REGISTRY_BACKOFF: (Duration, Duration) =
 /// From a lost connection to the next offer: first and longest wait.
 pub const OFFER_BACKOFF: (Duration, Duration) =
     (Duration::from_millis(200), Duration::from_secs(20));
+
+/// Longest line in the log, in bytes: as much as a pipe takes at once without blocking (`PIPE_BUF`).
+pub const LOG_LINE_BYTES: usize = 4096;
+
+/// Lines a second in the log from one part of the program, at `info` and above.
+pub const LOG_LINES_PER_SECOND: u32 = 50;
+
+/// Kinds of line that the log counts apart, for the limit above.
+pub const LOG_KEYS: usize = 64;
