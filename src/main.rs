@@ -4,6 +4,8 @@ use std::io::{self, Write as _};
 use std::process::ExitCode;
 
 use chatixia_sidecar::cli::{self, Invocation};
+#[cfg(feature = "registry")]
+use chatixia_sidecar::demo;
 use chatixia_sidecar::runtime::{self, logging};
 
 fn main() -> ExitCode {
@@ -32,7 +34,7 @@ fn run(invocation: Invocation) -> ExitCode {
             todo!("{config:?}")
         }
         #[cfg(feature = "registry")]
-        Invocation::Demo(config) => todo!("{config:?}"),
+        Invocation::Demo(config) => demo::run(&config),
         Invocation::Print(text) => match io::stdout().write_all(text.as_bytes()) {
             Ok(()) => ExitCode::SUCCESS,
             Err(_) => ExitCode::FAILURE,
