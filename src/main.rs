@@ -31,7 +31,7 @@ fn run(invocation: Invocation) -> ExitCode {
         #[cfg(feature = "registry")]
         Invocation::Registry(config) => {
             logging::start(&config.log_filter, config.log_format, &[]);
-            todo!("{config:?}")
+            runtime::registry::run(&config)
         }
         #[cfg(feature = "registry")]
         Invocation::Demo(config) => demo::run(&config),

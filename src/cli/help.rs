@@ -7,8 +7,10 @@ use crate::config::settings::{Kind, Setting, UNUSED};
 /// What a help text says beside its settings.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Topic {
-    /// Usage and purpose.
-    head: &'static str,
+    /// What it is for.
+    purpose: &'static str,
+    /// How it is called, a line each, without the program's name.
+    usage: &'static [&'static str],
     /// What follows the settings.
     tail: &'static str,
     /// Whether the settings are environment variables too.
@@ -18,17 +20,19 @@ pub(super) struct Topic {
 }
 
 pub(super) const SIDECAR: Topic = Topic {
-    head: "\
+    purpose: "\
 Carries messages between an agent, which speaks JSON lines over a Unix socket, and other agents'
-sidecars, over encrypted WebRTC data channels. A registry introduces the peers.
-
-Usage:
-  chatixia-sidecar [SETTING...]              be the sidecar
-  chatixia-sidecar attach [SOCKET]           talk to a sidecar from the terminal
-  chatixia-sidecar registry [SETTING...]     a small registry for development
-  chatixia-sidecar demo [SETTING...]         see registry, sidecars and agents at work
-  chatixia-sidecar help [SUBCOMMAND]         the same as --help
-  chatixia-sidecar --version",
+sidecars, over encrypted WebRTC data channels. A registry introduces the peers.",
+    usage: &[
+        "[SETTING...]              be the sidecar",
+        "attach [SOCKET]           talk to a sidecar from the terminal",
+        #[cfg(feature = "registry")]
+        "registry [SETTING...]     a small registry for development",
+        #[cfg(feature = "registry")]
+        "demo [SETTING...]         see registry, sidecars and agents at work",
+        "help [SUBCOMMAND]         the same as --help",
+        "--version",
+    ],
     tail: "\
 Give keys and tokens in the environment rather than as flags: flags can be read by every user of
 the machine.
@@ -38,18 +42,17 @@ Exit codes:
   1  failed while running
   2  wrong configuration or usage
   3  the registry refused the API key
-  4  the IPC socket can't be had",
+  4  the IPC socket can't be had
+",
     environment: true,
     unused: true,
 };
 
 pub(super) const ATTACH: Topic = Topic {
-    head: "\
+    purpose: "\
 Takes the agent's place at a sidecar's socket. Type `@peer text` to send a message, or any command
-as a line of JSON; events are shown as they come. Works in a pipe as well.
-
-Usage:
-  chatixia-sidecar attach [SOCKET]",
+as a line of JSON; events are shown as they come. Works in a pipe as well.",
+    usage: &["attach [SOCKET]"],
     tail: "",
     environment: true,
     unused: false,
@@ -57,13 +60,13 @@ Usage:
 
 #[cfg(feature = "registry")]
 pub(super) const REGISTRY: Topic = Topic {
-    head: "\
+    purpose: "\
 A small registry for development and tests: gives tokens, introduces peers, relays what they say
-to each other while they connect. It prints its address on standard output once it listens.
-
-Usage:
-  chatixia-sidecar registry --open
-  chatixia-sidecar registry --api-keys-file FILE [SETTING...]",
+to each other while they connect. It prints its address on standard output once it listens.",
+    usage: &[
+        "registry --open [SETTING...]",
+        "registry --api-keys-file FILE [SETTING...]",
+    ],
     tail: "",
     environment: true,
     unused: false,
@@ -71,12 +74,10 @@ Usage:
 
 #[cfg(feature = "registry")]
 pub(super) const DEMO: Topic = Topic {
-    head: "\
+    purpose: "\
 Starts a registry and sidecars on this machine, plays their agents, shows each line that crosses
-between agent and sidecar, and measures round trips.
-
-Usage:
-  chatixia-sidecar demo [--peers N] [--messages N]",
+between agent and sidecar, and measures round trips.",
+    usage: &["demo [--peers N] [--messages N]"],
     tail: "",
     environment: false,
     unused: false,
@@ -84,7 +85,10 @@ Usage:
 
 /// The whole help text of a subcommand.
 pub(super) fn text(topic: Topic, settings: &[&Setting]) -> String {
-    let mut text = format!("{}\n{}\n", version().trim_end(), topic.head);
+    let mut text = format!("{}{}\n\nUsage:\n", version(), topic.purpose);
+    for usage in topic.usage {
+        let _ = writeln!(text, "  chatixia-sidecar {usage}");
+    }
     text.push_str(if topic.environment {
         "\nSettings (a flag wins over the environment variable beside it):\n"
     } else {
@@ -99,7 +103,6 @@ pub(super) fn text(topic: Topic, settings: &[&Setting]) -> String {
     if !topic.tail.is_empty() {
         text.push('\n');
         text.push_str(topic.tail);
-        text.push('\n');
     }
     text
 }

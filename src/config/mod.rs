@@ -204,9 +204,15 @@ static LOG_FORMATS: [(&str, LogFormat); 2] = [("text", LogFormat::Text), ("json"
 fn credential(reader: &mut Reader<'_, impl Fn(&str) -> Option<OsString>>) -> Credential {
     let key = reader.read(&settings::API_KEY, values::secret);
     let token = reader.read(&settings::DEVICE_TOKEN, values::secret);
-    match token {
-        Some(token) => Credential::DeviceToken(token),
-        None => Credential::ApiKey(key.unwrap_or_else(|| Secret::new(String::new()))),
+    match (token, key) {
+        (Some(token), _) => Credential::DeviceToken(token),
+        (None, Some(key)) => Credential::ApiKey(key),
+        (None, None) => {
+            if reader.all_right() {
+                reader.error("API_KEY: give a key, or leave it unset for the default".to_owned());
+            }
+            Credential::ApiKey(Secret::new(String::new()))
+        }
     }
 }
 

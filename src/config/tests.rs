@@ -177,6 +177,10 @@ fn each_bad_value_is_told_with_what_would_be_right() {
             "ICE_TRANSPORT_POLICY=public",
             "ICE_TRANSPORT_POLICY=public: give all",
         ),
+        (
+            "--api-key=",
+            "API_KEY: give a key, or leave it unset for the default",
+        ),
         ("--ipc-socket=", "--ipc-socket \"\": give a path"),
     ] {
         assert_eq!(error(&[words]), expected);

@@ -168,6 +168,7 @@ pub(super) fn ports(text: &str) -> Parsed<Option<(u16, u16)>> {
 }
 
 /// A TCP port to listen on, 0 for any.
+#[cfg(feature = "registry")]
 pub(super) fn port(text: &str) -> Parsed<u16> {
     text.parse()
         .map_err(|_| "give a port from 0 to 65535".to_owned())

@@ -1,4 +1,4 @@
-//! What the demo prints: a time and a line each, no wider than the terminal.
+//! What the demo prints: a time and a line each, no wider than the terminal if there is one.
 
 use std::io::{self, Write};
 use std::os::fd::AsFd;
@@ -6,29 +6,25 @@ use std::time::Instant;
 
 use super::Crossing;
 
-/// Columns when the output is no terminal.
-const COLUMNS: usize = 120;
-
 /// Room for `mallory's agent -> mallory`.
 const ROUTE_COLUMNS: usize = 26;
 
 pub(super) struct Transcript<W> {
     output: W,
     began: Instant,
-    columns: usize,
+    /// Of the terminal, if the output is one.
+    columns: Option<usize>,
 }
 
 impl<W: Write + AsFd> Transcript<W> {
     /// Times count from now.
     pub(super) fn new(output: W) -> Self {
-        let columns = match rustix::termios::tcgetwinsize(&output) {
-            Ok(size) if size.ws_col > 0 => usize::from(size.ws_col),
-            _ => COLUMNS,
-        };
+        let size = rustix::termios::tcgetwinsize(&output).ok();
+        let columns = size.map(|size| usize::from(size.ws_col));
         Transcript {
             output,
             began: Instant::now(),
-            columns,
+            columns: columns.filter(|columns| *columns > 0),
         }
     }
 }
@@ -48,7 +44,10 @@ impl<W: Write> Transcript<W> {
             "{}  {route:<ROUTE_COLUMNS$}  {line}",
             self.time(crossing.at)
         );
-        writeln!(self.output, "{}", shortened(&whole, self.columns))
+        match self.columns {
+            Some(columns) => writeln!(self.output, "{}", shortened(&whole, columns)),
+            None => writeln!(self.output, "{whole}"),
+        }
     }
 
     fn time(&self, at: Instant) -> String {
@@ -78,7 +77,7 @@ mod tests {
         let mut transcript = Transcript {
             output: Vec::new(),
             began,
-            columns: 60,
+            columns: Some(60),
         };
         let at = began + Duration::from_micros(12_340);
         transcript.say(at, "hello").unwrap();

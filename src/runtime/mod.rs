@@ -9,6 +9,8 @@ use crate::config::Config;
 
 pub mod ipc;
 pub mod logging;
+#[cfg(feature = "registry")]
+pub mod registry;
 pub mod signaling;
 pub mod wake;
 
