@@ -105,3 +105,11 @@ pub const CHANNEL_BYTES: (usize, usize) = (64 * 1024, 1024 * 1024);
 
 /// Remote addresses remembered for each peer that there may be.
 pub const ROUTES_PER_PEER: usize = 32;
+/// Longest line in the log, in bytes: as much as a pipe takes at once without blocking (`PIPE_BUF`).
+pub const LOG_LINE_BYTES: usize = 4096;
+
+/// Lines a second in the log from one part of the program, at `info` and above.
+pub const LOG_LINES_PER_SECOND: u32 = 50;
+
+/// Kinds of line that the log counts apart, for the limit above.
+pub const LOG_KEYS: usize = 64;
