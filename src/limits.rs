@@ -113,3 +113,37 @@ pub const LOG_LINES_PER_SECOND: u32 = 50;
 
 /// Kinds of line that the log counts apart, for the limit above.
 pub const LOG_KEYS: usize = 64;
+
+/// Requests in one batch from an agent's reader to the event loop.
+pub const IPC_BATCH_REQUESTS: usize = 256;
+
+/// Bytes of lines after which such a batch is full.
+pub const IPC_BATCH_BYTES: usize = 256 * 1024;
+
+/// Batches of events under way from the event loop to an agent's writer.
+pub const IPC_EVENT_BATCHES: usize = 2;
+
+/// Bytes after which an agent's writer writes what it has rendered, and what its buffer keeps.
+pub const IPC_WRITE_BYTES: usize = 256 * 1024;
+
+/// Connections on the IPC socket that may wait, beside the agent, for an answer.
+pub const IPC_GUESTS: usize = 4;
+
+/// Connections whose agent is gone while its last commands still wait for the event loop. With
+/// so many no further agent is accepted until one of them is through.
+pub const IPC_DRAINING: usize = 4;
+
+/// How long a second agent waits before it is told `busy`, for the first may be about to go.
+pub const IPC_RECONNECT_GRACE: Duration = Duration::from_millis(200);
+
+/// From one look at the socket file to the next, while no agent is connected.
+pub const IPC_FILE_CHECK: Duration = Duration::from_millis(250);
+
+/// How long a program that has the IPC socket may take to say what it is.
+pub const IPC_PROBE_TIMEOUT: Duration = Duration::from_secs(1);
+
+/// Longest first line of such a program, in bytes.
+pub const IPC_PROBE_LINE_BYTES: usize = 8 * 1024;
+
+/// How long sidecars that start on the same socket at the same moment wait for each other.
+pub const IPC_START_LOCK_WAIT: Duration = Duration::from_secs(2);
