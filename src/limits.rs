@@ -150,3 +150,25 @@ pub const IPC_PROBE_LINE_BYTES: usize = 8 * 1024;
 
 /// How long sidecars that start on the same socket at the same moment wait for each other.
 pub const IPC_START_LOCK_WAIT: Duration = Duration::from_secs(2);
+
+/// Sets of UDP sockets: one for the connection in use and two for those that may replace it.
+pub const LANES: usize = 3;
+
+/// Datagrams kept for a socket that the system has no room for at the moment, in bytes.
+pub const UNSENT_DATAGRAM_BYTES: usize = 1024 * 1024;
+
+/// Largest datagram taken, in bytes: any that UDP can carry.
+pub const DATAGRAM_BYTES: usize = 65_536;
+
+/// From one look at the machine's addresses to the next.
+pub const ADDRESS_INTERVAL: Duration = Duration::from_secs(5);
+
+/// What the event loop takes from one source before it looks at the others: datagrams of a socket,
+/// frames of the registry, requests of the agent.
+pub const TURN: usize = 64;
+
+/// Batches of requests between the agent's reader and the event loop.
+pub const REQUEST_BATCHES: usize = 2;
+
+/// How long the end may take: the agent's last events, and the registry's goodbye.
+pub const SHUTDOWN_TIMEOUT: Duration = Duration::from_millis(1000);

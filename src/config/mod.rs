@@ -81,14 +81,20 @@ pub struct InterfaceFilter {
 impl InterfaceFilter {
     /// Whether the interface of this name may be used.
     pub fn permits(&self, interface: &str) -> bool {
-        let listed = |list: &[String]| {
-            list.iter().any(|name| match name.strip_suffix('*') {
-                Some(stem) => interface.starts_with(stem),
-                None => interface == name,
-            })
-        };
-        (self.allow.is_empty() || listed(&self.allow)) && !listed(&self.deny)
+        (self.allow.is_empty() || self.names(interface)) && !is_listed(&self.deny, interface)
     }
+
+    /// Whether the interface is asked for by its name.
+    pub fn names(&self, interface: &str) -> bool {
+        is_listed(&self.allow, interface)
+    }
+}
+
+fn is_listed(list: &[String], interface: &str) -> bool {
+    list.iter().any(|name| match name.strip_suffix('*') {
+        Some(stem) => interface.starts_with(stem),
+        None => interface == name,
+    })
 }
 
 /// Everything the sidecar is told at its start.

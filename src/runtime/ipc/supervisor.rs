@@ -121,7 +121,8 @@ impl Supervisor {
     fn wait(&self) {
         let now = Instant::now();
         let mut wake_at: Option<Instant> = None;
-        let mut wake_by = |at: Instant| wake_at = Some(wake_at.map_or(at, |earlier| earlier.min(at)));
+        let mut wake_by =
+            |at: Instant| wake_at = Some(wake_at.map_or(at, |earlier| earlier.min(at)));
         // Hangups and errors are reported without being asked for.
         let mut watched = Vec::with_capacity(3 + limits::IPC_GUESTS);
         match &self.agent {
