@@ -11,6 +11,12 @@ pub const PEER_ID_BYTES: usize = 256;
 /// Longest `"id"` of a command, in bytes of its JSON text.
 pub const COMMAND_ID_BYTES: usize = 256;
 
+/// Longest `request_id` that an error repeats, in bytes; a longer one is left out.
+pub const REQUEST_ID_BYTES: usize = 1024;
+
+/// Characters of an outsider's text that an error or a log line quotes.
+pub const QUOTED_CHARS: usize = 64;
+
 /// Room on an IPC line for what surrounds a message: envelope, peer id, command id.
 pub const LINE_OVERHEAD_BYTES: usize = 64 * 1024;
 
