@@ -12,6 +12,7 @@ use tungstenite::Message;
 
 use crate::client::*;
 use crate::scripted_registry::{Script, ScriptedRegistry, quiet_address};
+use crate::websocket::{a_registry_that_does_not_read_loses_nothing, speaks_without_reading};
 
 /// A certificate authority of the test's own, in a PEM file, and a server that it vouches for.
 struct Authority {
@@ -95,6 +96,13 @@ fn https_and_wss_work_with_an_authority_from_the_ca_file() {
     }
     client.handle.stop();
     assert_eq!(registry.wait_for(closed), Some(1000));
+}
+
+#[test]
+fn a_registry_that_does_not_read_for_a_while_loses_nothing_over_tls() {
+    let (registry, authority) = secured("deaf", None, speaks_without_reading());
+    let client = Client::start_with(&registry, api_key(), times(), Some(&authority.file));
+    a_registry_that_does_not_read_loses_nothing(&registry, &client);
 }
 
 #[test]

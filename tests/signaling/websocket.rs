@@ -215,7 +215,8 @@ fn frames_of_a_lost_connection_are_never_sent_on_the_next() {
     }
     assert!(taken >= limits::SIGNALING_QUEUE_FRAMES);
     client.disconnected();
-    client.connected();
+    assert!(matches!(client.next(), Notice::Connected { .. }));
+    // At once: the stale ones must not fill the queue any more.
     assert!(client.handle.send(offer("fresh")));
     registry.wait_for(|seen| {
         let (socket, text) = frame(seen)?;
@@ -223,6 +224,49 @@ fn frames_of_a_lost_connection_are_never_sent_on_the_next() {
         assert!(!text.contains("stale"), "a stale frame was sent");
         text.contains("fresh").then_some(())
     });
+}
+
+/// Frames come in while ours are stuck; later all of ours arrive on the same connection.
+pub(crate) fn a_registry_that_does_not_read_loses_nothing(
+    registry: &ScriptedRegistry,
+    client: &Client,
+) {
+    assert!(matches!(client.next(), Notice::Connected { .. }));
+    // The first hundred fill the buffers of TCP, each larger than those of TLS.
+    let mut sent = 0;
+    while client.handle.send(offer(&format!(
+        "{sent} {}",
+        "x".repeat(if sent < 100 { 100_000 } else { 10 })
+    ))) {
+        sent += 1;
+    }
+    assert!(sent >= limits::SIGNALING_QUEUE_FRAMES);
+    for n in 0..NEWS {
+        let sdp = n.to_string();
+        let Notice::Frame(Incoming::Relay { signal, .. }) = client.next() else {
+            panic!("frame {n} is missing");
+        };
+        assert_eq!(signal, Signal::Offer { sdp });
+    }
+    for n in 0..sent {
+        assert_eq!(frame_with(registry, &format!("\"{n} x")), 0);
+    }
+}
+
+const NEWS: usize = 200;
+
+/// The script for [`a_registry_that_does_not_read_loses_nothing`].
+pub(crate) fn speaks_without_reading() -> Script {
+    let news = |n| format!(r#"{{"type":"offer","peer_id":"bob","payload":{{"sdp":"{n}"}}}}"#);
+    let news = (0..NEWS).map(|n| Message::text(news(n))).collect();
+    Script::with_sockets(&[SocketScript::Send(news)])
+}
+
+#[test]
+fn a_registry_that_does_not_read_for_a_while_loses_nothing() {
+    let registry = ScriptedRegistry::start(speaks_without_reading());
+    let client = Client::start(&registry, api_key());
+    a_registry_that_does_not_read_loses_nothing(&registry, &client);
 }
 
 #[test]

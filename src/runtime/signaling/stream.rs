@@ -46,7 +46,9 @@ impl Write for Stream {
         match self {
             Stream::Plain(socket) => socket.write(buffer),
             Stream::Tls(stream) => {
-                flush(stream)?;
+                // Without it rustls would take plaintext while the socket takes nothing, as long
+                // as there is something to read, until its buffer is full and `write` returns 0.
+                stream.flush()?;
                 stream.write(buffer)
             }
         }
@@ -55,21 +57,9 @@ impl Write for Stream {
     fn flush(&mut self) -> io::Result<()> {
         match self {
             Stream::Plain(socket) => socket.flush(),
-            Stream::Tls(stream) => flush(stream),
+            Stream::Tls(stream) => stream.flush(),
         }
     }
-}
-
-/// Writes all that rustls has encrypted, or fails with `WouldBlock`.
-///
-/// rustls itself reports success when the socket took nothing but something could be read in its
-/// place, and would take more plaintext until its buffer is full and its `write` returns 0.
-fn flush(stream: &mut StreamOwned<ClientConnection, TcpStream>) -> io::Result<()> {
-    stream.flush()?;
-    if stream.conn.wants_write() {
-        return Err(ErrorKind::WouldBlock.into());
-    }
-    Ok(())
 }
 
 /// An I/O error in plain words.

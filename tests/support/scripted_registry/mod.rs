@@ -14,6 +14,7 @@ use std::thread::{self, JoinHandle};
 use std::time::{Duration, Instant};
 
 use rustls::ServerConfig;
+use socket2::SockRef;
 use tungstenite::Message;
 
 /// Nothing that is waited for takes longer, or the test fails.
@@ -41,7 +42,8 @@ pub(crate) enum TokenReply {
 pub(crate) enum SocketScript {
     /// Works: answers `register` with a `peer_list` of these, and relays to nobody.
     Serve(Vec<String>),
-    /// Sends these messages after the upgrade, then works like `Serve` with nobody there.
+    /// Sends these messages after the upgrade, one every few milliseconds, without reading anything
+    /// meanwhile; then works like `Serve` with nobody there.
     Send(Vec<Message>),
     /// Sends these bytes when the client's first frame comes, and ends the TCP connection.
     Raw(Vec<u8>),
@@ -180,6 +182,9 @@ impl ScriptedRegistry {
 
     fn launch(address: SocketAddr, script: Script, tls: Option<Arc<ServerConfig>>) -> Self {
         let listener = TcpListener::bind(address).unwrap();
+        // So that a registry that does not read is soon noticed by its clients.
+        let small = SockRef::from(&listener).set_recv_buffer_size(64 * 1024);
+        small.unwrap();
         let (seen_sender, seen) = mpsc::channel();
         let shared = Arc::new(Shared {
             script: Mutex::new(script),

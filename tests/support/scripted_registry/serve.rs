@@ -223,6 +223,7 @@ fn serve_socket(
 ) -> Option<u16> {
     for message in first {
         websocket.send(message).ok()?;
+        thread::sleep(TICK);
     }
     let mut code = None;
     while !shared.ending.load(Ordering::SeqCst) {
