@@ -136,7 +136,10 @@ pub fn bind(settings: Settings) -> Result<BoundSocket, BindError> {
             return Ok(beside.in_place(listener, settings));
         }
     }
-    Err(BindError::OtherProgram(path, "it replaces the socket again and again"))
+    Err(BindError::OtherProgram(
+        path,
+        "it replaces the socket again and again",
+    ))
 }
 
 /// A listening socket under a name of its own in the directory of `path`.
@@ -169,7 +172,10 @@ fn listen_beside(path: &Path) -> io::Result<(UnixListener, Beside)> {
         fs::set_permissions(&beside.path, fs::Permissions::from_mode(0o600))?;
     }
     socket.listen(BACKLOG)?;
-    Ok((UnixListener::from(std::os::fd::OwnedFd::from(socket)), beside))
+    Ok((
+        UnixListener::from(std::os::fd::OwnedFd::from(socket)),
+        beside,
+    ))
 }
 
 /// A random name in the directory of `path`, no longer than a socket's may be.

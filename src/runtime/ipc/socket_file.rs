@@ -65,10 +65,7 @@ impl SocketFile {
         if self.is_in_place()
             && let Err(error) = fs::remove_file(&self.path)
         {
-            log::warn!(
-                "cannot remove the socket {}: {error}",
-                self.path.display()
-            );
+            log::warn!("cannot remove the socket {}: {error}", self.path.display());
         }
     }
 
