@@ -29,7 +29,7 @@ struct Guest {
     stream: UnixStream,
     /// Another sidecar that asks what we are, not an agent.
     is_probe: bool,
-    /// When it is refused or, once answered, dropped.
+    /// When it is refused if the agent is still there or, once answered, dropped.
     deadline: Instant,
 }
 
@@ -139,9 +139,10 @@ impl Supervisor {
         }
         for guest in &self.answered {
             watched.push(PollFd::new(&guest.stream, PollFlags::empty()));
-        }
-        for guest in self.guests.iter().chain(&self.answered) {
             wake_by(guest.deadline);
+        }
+        if self.agent.is_some() {
+            self.guests.iter().for_each(|guest| wake_by(guest.deadline));
         }
         let timeout = wake_at
             .map(|at| Timespec::try_from(at.saturating_duration_since(now)).unwrap_or_default());
@@ -162,7 +163,7 @@ impl Supervisor {
         }
     }
 
-    /// Makes guests of all who wait for a connection.
+    /// Makes guests of those who wait for a connection: one that can be the agent at once, else all.
     fn accept(&mut self) {
         if self.is_draining() || Instant::now() < self.accept_from {
             return;
@@ -170,18 +171,25 @@ impl Supervisor {
         let Some(listener) = &self.listener else {
             return;
         };
-        // With a full house the rest waits for the next turn.
-        for _ in 0..=limits::IPC_GUESTS {
+        let most = match self.agent {
+            Some(_) => limits::IPC_GUESTS + 1,
+            None if self.guests.is_empty() => 1,
+            None => 0,
+        };
+        for _ in 0..most {
             let (stream, address) = match listener.accept() {
                 Ok(accepted) => accepted,
                 Err(error) => {
-                    match error.kind() {
-                        io::ErrorKind::WouldBlock => {}
-                        io::ErrorKind::Interrupted | io::ErrorKind::ConnectionAborted => continue,
-                        _ => {
-                            log::error!("cannot accept a connection on the IPC socket: {error}");
-                            self.accept_from = Instant::now() + ACCEPT_PAUSE;
-                        }
+                    // A connection that is gone already: what is behind it is seen next turn.
+                    let passing = matches!(
+                        error.kind(),
+                        io::ErrorKind::WouldBlock
+                            | io::ErrorKind::Interrupted
+                            | io::ErrorKind::ConnectionAborted
+                    );
+                    if !passing {
+                        log::error!("cannot accept a connection on the IPC socket: {error}");
+                        self.accept_from = Instant::now() + ACCEPT_PAUSE;
                     }
                     return;
                 }
@@ -219,6 +227,11 @@ impl Supervisor {
                     log::debug!("agent {} has connected", self.generation);
                     self.agent = Some(agent);
                     self.readers.push(reader_ended);
+                    // The others may hope that this one leaves soon.
+                    let deadline = Instant::now() + self.settings.reconnect_grace;
+                    self.guests
+                        .iter_mut()
+                        .for_each(|guest| guest.deadline = deadline);
                 }
                 Err(error) => log::error!("cannot serve an agent: {error}"),
             }
@@ -244,8 +257,10 @@ impl Supervisor {
     /// Refuses guests that have waited long enough, and forgets sidecars that have had their answer.
     fn dismiss_guests(&mut self) {
         let now = Instant::now();
-        let expired = self.guests.extract_if(.., |guest| guest.deadline <= now);
-        expired.for_each(refuse);
+        if self.agent.is_some() {
+            let expired = self.guests.extract_if(.., |guest| guest.deadline <= now);
+            expired.for_each(refuse);
+        }
         let before = self.answered.len();
         self.answered
             .retain(|guest| guest.deadline > now && !is_hung_up(&guest.stream));
@@ -285,15 +300,11 @@ fn is_hung_up(stream: &UnixStream) -> bool {
 fn refuse(guest: Guest) {
     let busy = Event::Error {
         id: None,
-        error: ErrorReport {
-            code: ErrorCode::Busy,
-            message: "another agent is connected to this sidecar: close its connection first, or \
-                      start a sidecar of your own on another IPC_SOCKET"
-                .to_owned(),
-            target_peer: None,
-            request_id: None,
-            limit: None,
-        },
+        error: ErrorReport::new(
+            ErrorCode::Busy,
+            "another agent is connected to this sidecar: close its connection first, or start a \
+             sidecar of your own on another IPC_SOCKET",
+        ),
     };
     say(&guest.stream, &busy);
     // Closed with bytes unread, a socket is reset, which keeps some from reading what was said.

@@ -1,0 +1,15 @@
+//! The agent's Unix socket: real sockets on one side, channels in place of the event loop on the
+//! other.
+
+// The lints for what comes from outside; a test that fails here has failed.
+#![allow(
+    clippy::expect_used,
+    clippy::indexing_slicing,
+    clippy::unwrap_used,
+    clippy::wildcard_enum_match_arm
+)]
+
+mod agent;
+mod flow;
+mod socket_file;
+mod support;
