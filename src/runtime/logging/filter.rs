@@ -84,8 +84,7 @@ impl Filter {
         } else {
             LevelFilter::Warn
         };
-        metadata.level() <= ceiling
-            && (self.rules.enabled(metadata) || self.rules.enabled(&shown))
+        metadata.level() <= ceiling && (self.rules.enabled(metadata) || self.rules.enabled(&shown))
     }
 
     fn names(&self, target: &str) -> bool {
