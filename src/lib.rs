@@ -7,8 +7,10 @@
 //! * [`nat`]: sans-IO: which addresses become candidates.
 //! * [`runtime`]: sockets, threads, signals and files around the core.
 //! * [`registry`]: the small registry for development and tests.
+//! * [`attach`]: a person at the terminal in the agent's place.
 //! * [`config`], [`cli`]: flags over environment over defaults.
 
+pub mod attach;
 pub mod backoff;
 pub mod cli;
 pub mod config;
