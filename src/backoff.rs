@@ -28,6 +28,11 @@ impl Backoff {
         doubled.min(self.longest).mul_f64(0.5 + jitter / 2.0)
     }
 
+    /// Whether nothing has failed since the last success.
+    pub fn is_fresh(&self) -> bool {
+        self.failures == 0
+    }
+
     /// Forgets all failures: the next wait is the first again.
     pub fn reset(&mut self) {
         self.failures = 0;

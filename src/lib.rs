@@ -7,12 +7,16 @@
 //! * [`nat`]: sans-IO: which addresses become candidates.
 //! * [`runtime`]: sockets, threads, signals and files around the core.
 //! * [`registry`]: the small registry for development and tests.
+//! * [`demo`]: the whole of it on one machine, with every line shown.
 //! * [`config`], [`cli`]: flags over environment over defaults.
 
 pub mod backoff;
 pub mod cli;
 pub mod config;
+#[cfg(feature = "registry")]
+pub mod demo;
 pub mod limits;
+pub mod log_limit;
 pub mod mesh;
 pub mod nat;
 pub mod protocol;

@@ -11,6 +11,12 @@ pub const PEER_ID_BYTES: usize = 256;
 /// Longest `"id"` of a command, in bytes of its JSON text.
 pub const COMMAND_ID_BYTES: usize = 256;
 
+/// Longest `request_id` that an error repeats, in bytes; a longer one is left out.
+pub const REQUEST_ID_BYTES: usize = 1024;
+
+/// Characters of an outsider's text that an error or a log line quotes.
+pub const QUOTED_CHARS: usize = 64;
+
 /// Room on an IPC line for what surrounds a message: envelope, peer id, command id.
 pub const LINE_OVERHEAD_BYTES: usize = 64 * 1024;
 
@@ -32,6 +38,9 @@ pub const CONTROL_FRAME_BYTES: usize = 4 * 1024;
 /// Signaling frames under way between the event loop and the signaling thread, each direction.
 pub const SIGNALING_QUEUE_FRAMES: usize = 1024;
 
+/// Warnings about unusable signaling frames: so many in each window, the others are counted.
+pub const BAD_FRAME_WARNINGS: (u32, Duration) = (3, Duration::from_secs(1));
+
 /// Largest answer of the token endpoint, in bytes.
 pub const TOKEN_RESPONSE_BYTES: u64 = 64 * 1024;
 
@@ -42,3 +51,124 @@ pub const REGISTRY_BACKOFF: (Duration, Duration) =
 /// From a lost connection to the next offer: first and longest wait.
 pub const OFFER_BACKOFF: (Duration, Duration) =
     (Duration::from_millis(200), Duration::from_secs(20));
+
+/// Offers of one peer that are looked at in a burst, and the interval at which one more is.
+pub const OFFER_BURST: u32 = 10;
+/// See [`OFFER_BURST`].
+pub const OFFER_INTERVAL: Duration = Duration::from_millis(500);
+
+/// How long a candidate is kept that came before its description.
+pub const EARLY_CANDIDATE_LIFETIME: Duration = Duration::from_secs(5);
+
+/// How long an offer may go unanswered before it counts as lost (within `CONNECT_TIMEOUT`).
+pub const ANSWER_TIMEOUT: Duration = Duration::from_secs(5);
+
+/// How long a peer's offer is held while our own, which stands against it, is not answered.
+pub const HELD_OFFER_TIMEOUT: Duration = Duration::from_secs(1);
+
+/// How much longer the side waits that did not offer a lost connection before it offers itself.
+pub const ANSWERER_PATIENCE: Duration = Duration::from_secs(3);
+
+/// The least time between two questions to the registry about who is online.
+pub const LIST_INTERVAL: Duration = Duration::from_millis(500);
+
+/// How long a name that the registry does not list is waited for, once the registry was asked.
+pub const LIST_TIMEOUT: Duration = Duration::from_secs(5);
+
+/// Peers kept of the registry's list.
+pub const LISTED_PEERS: usize = 4096;
+
+/// Events other than messages that wait for an agent; above, no requests are read, and changes of
+/// state are told in one go when the agent reads again.
+pub const AGENT_EVENTS: usize = 4096;
+
+/// Failures kept for the next agent while none is connected.
+pub const ORPHANED_FAILURES: usize = 1024;
+
+/// Broadcasts that wait for their last peer; above, no requests are read.
+pub const OPEN_BROADCASTS: usize = 4096;
+
+/// `connect` commands that wait for one peer.
+pub const WAITING_CONNECTS: usize = 64;
+
+/// Bytes of events handed to the agent's writer at once.
+pub const EVENT_BATCH_BYTES: usize = 256 * 1024;
+
+/// Messages of all peers that wait for the agent, in bytes: each peer's window is its share.
+pub const INBOX_BYTES: usize = 16 * 1024 * 1024;
+
+/// The least window of a peer, in bytes.
+pub const LEAST_WINDOW_BYTES: usize = 64 * 1024;
+
+/// The least time between two acknowledgements to a peer that are not owed for their bytes.
+pub const ACKNOWLEDGEMENT_INTERVAL: Duration = Duration::from_millis(1);
+
+/// Bytes handed to a data channel beyond what is acknowledged: at least, and at most.
+pub const CHANNEL_BYTES: (usize, usize) = (64 * 1024, 1024 * 1024);
+
+/// Remote addresses remembered for each peer that there may be.
+pub const ROUTES_PER_PEER: usize = 32;
+/// Longest line in the log, in bytes: as much as a pipe takes at once without blocking (`PIPE_BUF`).
+pub const LOG_LINE_BYTES: usize = 4096;
+
+/// Lines a second in the log from one part of the program, at `info` and above.
+pub const LOG_LINES_PER_SECOND: u32 = 50;
+
+/// Kinds of line that the log counts apart, for the limit above.
+pub const LOG_KEYS: usize = 64;
+
+/// Requests in one batch from an agent's reader to the event loop.
+pub const IPC_BATCH_REQUESTS: usize = 256;
+
+/// Bytes of lines after which such a batch is full.
+pub const IPC_BATCH_BYTES: usize = 256 * 1024;
+
+/// Batches of events under way from the event loop to an agent's writer.
+pub const IPC_EVENT_BATCHES: usize = 2;
+
+/// Bytes after which an agent's writer writes what it has rendered, and what its buffer keeps.
+pub const IPC_WRITE_BYTES: usize = 256 * 1024;
+
+/// Connections on the IPC socket that may wait, beside the agent, for an answer.
+pub const IPC_GUESTS: usize = 4;
+
+/// Connections whose agent is gone while its last commands still wait for the event loop. With
+/// so many no further agent is accepted until one of them is through.
+pub const IPC_DRAINING: usize = 4;
+
+/// How long a second agent waits before it is told `busy`, for the first may be about to go.
+pub const IPC_RECONNECT_GRACE: Duration = Duration::from_millis(200);
+
+/// From one look at the socket file to the next, while no agent is connected.
+pub const IPC_FILE_CHECK: Duration = Duration::from_millis(250);
+
+/// How long a program that has the IPC socket may take to say what it is.
+pub const IPC_PROBE_TIMEOUT: Duration = Duration::from_secs(1);
+
+/// Longest first line of such a program, in bytes.
+pub const IPC_PROBE_LINE_BYTES: usize = 8 * 1024;
+
+/// How long sidecars that start on the same socket at the same moment wait for each other.
+pub const IPC_START_LOCK_WAIT: Duration = Duration::from_secs(2);
+
+/// Sets of UDP sockets: one for the connection in use and two for those that may replace it.
+pub const LANES: usize = 3;
+
+/// Datagrams kept for a socket that the system has no room for at the moment, in bytes.
+pub const UNSENT_DATAGRAM_BYTES: usize = 1024 * 1024;
+
+/// Largest datagram taken, in bytes: any that UDP can carry.
+pub const DATAGRAM_BYTES: usize = 65_536;
+
+/// From one look at the machine's addresses to the next.
+pub const ADDRESS_INTERVAL: Duration = Duration::from_secs(5);
+
+/// What the event loop takes from one source before it looks at the others: datagrams of a socket,
+/// frames of the registry, requests of the agent.
+pub const TURN: usize = 64;
+
+/// Batches of requests between the agent's reader and the event loop.
+pub const REQUEST_BATCHES: usize = 2;
+
+/// How long the end may take: the agent's last events, and the registry's goodbye.
+pub const SHUTDOWN_TIMEOUT: Duration = Duration::from_millis(1000);

@@ -1,7 +1,43 @@
 //! `chatixia-sidecar`: see `--help`.
 
+use std::io::{self, Write as _};
 use std::process::ExitCode;
 
+use chatixia_sidecar::cli::{self, Invocation};
+#[cfg(feature = "registry")]
+use chatixia_sidecar::demo;
+use chatixia_sidecar::runtime::{self, logging};
+
 fn main() -> ExitCode {
-    chatixia_sidecar::cli::main()
+    let arguments: Vec<_> = std::env::args_os().skip(1).collect();
+    match cli::parse(arguments, |name| std::env::var_os(name)) {
+        Ok(invocation) => run(invocation),
+        Err(problems) => {
+            for problem in problems {
+                let _ = writeln!(io::stderr(), "chatixia-sidecar: {problem}");
+            }
+            ExitCode::from(2)
+        }
+    }
+}
+
+fn run(invocation: Invocation) -> ExitCode {
+    match invocation {
+        Invocation::Sidecar(config) => {
+            logging::start(&config.log_filter, config.log_format, &config.warnings);
+            runtime::run(*config)
+        }
+        Invocation::Attach { socket } => todo!("{socket:?}"),
+        #[cfg(feature = "registry")]
+        Invocation::Registry(config) => {
+            logging::start(&config.log_filter, config.log_format, &[]);
+            runtime::registry::run(&config)
+        }
+        #[cfg(feature = "registry")]
+        Invocation::Demo(config) => demo::run(&config),
+        Invocation::Print(text) => match io::stdout().write_all(text.as_bytes()) {
+            Ok(()) => ExitCode::SUCCESS,
+            Err(_) => ExitCode::FAILURE,
+        },
+    }
 }

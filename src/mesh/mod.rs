@@ -1,1 +1,275 @@
-//! (skeleton)
+//! The sans-IO core: peers, sessions and connections.
+//!
+//! [`Mesh`] takes `(now, input)` and gives transmits, frames for the registry, events for the agent,
+//! and the time at which it wants to be called next. It knows no socket, thread, clock or environment.
+//!
+//! A *session* ([`session`]) is what two processes have to say to each other: numbered messages, kept
+//! until they are known to have arrived. A *connection* ([`connection`]) is one attempt at a path
+//! between them. Healing is: build a connection beside the one in doubt, resume, drop the loser.
+//!
+//! What comes in is handled by topic: [`commands`] of the agent, [`signals`] of other sidecars,
+//! [`traffic`] from the network, [`delivery`] of messages, [`recovery`] as time passes.
+
+mod adoption;
+mod agent;
+mod broadcast;
+mod commands;
+mod connection;
+mod delivery;
+pub mod description;
+mod gate;
+pub mod link;
+mod liveness;
+mod negotiation;
+mod origin;
+mod outlet;
+mod peer;
+mod receipts;
+mod recovery;
+mod roster;
+mod session;
+mod signals;
+mod statistics;
+mod timers;
+mod traffic;
+pub mod webrtc;
+
+use std::collections::{BTreeMap, BTreeSet, HashMap, VecDeque};
+use std::net::SocketAddr;
+use std::time::{Duration, Instant};
+
+use crate::config::MeshMode;
+use crate::limits;
+use crate::protocol::PeerId;
+use crate::protocol::ipc::{self, Event, RegistryState};
+use crate::protocol::signaling::Outgoing;
+
+use agent::AgentQueue;
+use broadcast::Broadcasts;
+use connection::{Connection, ConnectionId};
+use link::{Linker, Transmit};
+pub use origin::Generation;
+use peer::Peer;
+use roster::Roster;
+use statistics::Totals;
+use timers::Timers;
+
+/// What the core has to know of the configuration.
+#[derive(Debug, Clone)]
+pub struct Settings {
+    /// When connections are opened.
+    pub mode: MeshMode,
+    /// Peers at most.
+    pub max_peers: usize,
+    /// Sizes that the agent's lines are held to.
+    pub limits: ipc::Limits,
+    /// Bytes queued for each peer before the agent is held back.
+    pub queue_bytes: usize,
+    /// From the wish to reach a peer to giving up.
+    pub connect_timeout: Duration,
+    /// How long the session with a lost peer is kept.
+    pub recovery_timeout: Duration,
+    /// How long a full queue may stand still before it is taken out of the way.
+    pub send_stall: Duration,
+}
+
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
+enum TimerKey {
+    /// The link wants to be called.
+    Link(ConnectionId),
+    /// The deadline of a phase, or a look at the pulse.
+    Connection(ConnectionId),
+    /// To offer, to give up, to answer a held offer, to see a stall.
+    Peer(PeerId),
+    /// An acknowledgement is due.
+    Acknowledgement(PeerId),
+    /// The registry is to be asked who is online.
+    Roster,
+}
+
+/// The core. All state of all connections; owned by one thread.
+pub struct Mesh<K: Linker> {
+    settings: Settings,
+    linker: K,
+    random: fastrand::Rng,
+    started: Instant,
+    own: Option<PeerId>,
+    roster: Roster,
+    /// Sets of local addresses. Connections to one peer use different sets, so that datagrams of an
+    /// old and a new one are told apart by their addresses.
+    lanes: Vec<Vec<SocketAddr>>,
+    peers: BTreeMap<PeerId, Peer>,
+    connections: BTreeMap<ConnectionId, Connection<K::Link>>,
+    next_connection: u64,
+    /// Local and remote address to connection. Never iterated, so its order does not matter.
+    routes: HashMap<(SocketAddr, SocketAddr), ConnectionId>,
+    agent: AgentQueue,
+    broadcasts: Broadcasts,
+    /// Peers whose full queue keeps requests from being read.
+    holding_back: BTreeSet<PeerId>,
+    /// Connections that messages were queued for since the last flush.
+    unflushed: BTreeSet<ConnectionId>,
+    timers: Timers<TimerKey>,
+    transmits: VecDeque<Transmit>,
+    frames: VecDeque<Outgoing>,
+    totals: Totals,
+    shutting_down: bool,
+}
+
+impl<K: Linker> Mesh<K> {
+    /// A core without peers. `seed` decides every random choice: ids and jitter.
+    pub fn new(settings: Settings, linker: K, seed: u64, now: Instant) -> Self {
+        Mesh {
+            settings,
+            linker,
+            random: fastrand::Rng::with_seed(seed),
+            started: now,
+            own: None,
+            roster: Roster::default(),
+            lanes: Vec::new(),
+            peers: BTreeMap::new(),
+            connections: BTreeMap::new(),
+            next_connection: 0,
+            routes: HashMap::new(),
+            agent: AgentQueue::default(),
+            broadcasts: Broadcasts::default(),
+            holding_back: BTreeSet::new(),
+            unflushed: BTreeSet::new(),
+            timers: Timers::new(),
+            transmits: VecDeque::new(),
+            frames: VecDeque::new(),
+            totals: Totals::default(),
+            shutting_down: false,
+        }
+    }
+
+    /// The local addresses that further connections use, in sets; see the design's note on lanes in
+    /// `ARCHITECTURE.md`.
+    pub fn set_lanes(&mut self, lanes: Vec<Vec<SocketAddr>>) {
+        self.lanes = lanes;
+    }
+
+    /// The next datagram to send. Drained after every input.
+    pub fn poll_transmit(&mut self) -> Option<Transmit> {
+        self.transmits.pop_front()
+    }
+
+    /// The next frame for the registry. Drained after every input.
+    pub fn poll_frame(&mut self) -> Option<Outgoing> {
+        self.frames.pop_front()
+    }
+
+    /// When [`Mesh::handle_timeout`] wants to be called, if nothing else comes first.
+    pub fn next_timeout(&self) -> Option<Instant> {
+        self.timers.next()
+    }
+
+    /// An agent is connected.
+    pub fn agent_connected(&mut self, generation: Generation) {
+        let greeting = Event::Ready {
+            peer_id: self.own.clone(),
+            max_message_bytes: self.settings.limits.message_bytes,
+            max_line_bytes: self.settings.limits.line_bytes,
+            registry_connected: self.roster.is_connected(),
+        };
+        let reachable = self.peers.values().filter(|peer| peer.reachable);
+        self.agent
+            .connected(generation, greeting, reachable.map(|peer| &peer.id));
+    }
+
+    /// The agent has gone; `unsent` is what its writer still had, in order.
+    pub fn agent_gone(&mut self, generation: Generation, unsent: Vec<Event>) {
+        self.agent.gone(generation, unsent);
+    }
+
+    /// Events for the agent's writer, about `bytes` of them.
+    pub fn take_events(&mut self, bytes: usize) -> Vec<Event> {
+        let events = self.agent.take_events(bytes);
+        if self.agent.wants_summary() {
+            let reachable: BTreeSet<_> = self
+                .peers
+                .values()
+                .filter(|peer| peer.reachable)
+                .map(|peer| peer.id.clone())
+                .collect();
+            self.agent.summarize(&reachable);
+        }
+        events
+    }
+
+    /// Whether the agent has all the answers that it is owed.
+    pub fn agent_is_answered(&self) -> bool {
+        self.agent.owes_nothing()
+    }
+
+    /// The registry has given us a name; `register` is on its way to it.
+    pub fn registry_connected(&mut self, now: Instant, own: PeerId) {
+        log::info!("registered as {own}");
+        self.agent.push_state(Event::Registry {
+            state: RegistryState::Connected,
+            peer_id: Some(own.clone()),
+            reason: None,
+        });
+        self.own = Some(own);
+        self.roster.connected(now);
+        self.arm_roster();
+        for peer in self.peers.values_mut() {
+            peer.retry.backoff.reset();
+            peer.retry.awaits_list |= peer.retry.at.take().is_some();
+        }
+    }
+
+    /// The registry can't be reached. Nothing changes for connections that exist.
+    pub fn registry_disconnected(&mut self, state: RegistryState, reason: String) {
+        self.roster.disconnected();
+        self.arm_roster();
+        self.agent.push_state(Event::Registry {
+            state,
+            peer_id: self.own.clone(),
+            reason: Some(reason),
+        });
+    }
+
+    /// Tells every peer goodbye, and the agent what will not be delivered. To be called once; what
+    /// there is to transmit is polled as ever.
+    pub fn shut_down(&mut self, now: Instant) {
+        self.shutting_down = true;
+        let peers: Vec<_> = self.peers.keys().cloned().collect();
+        for peer in &peers {
+            self.abandon(now, peer, ipc::ErrorCode::ShuttingDown);
+        }
+        let connections: Vec<_> = self.connections.keys().copied().collect();
+        for connection in connections {
+            self.retire(now, connection);
+        }
+    }
+
+    /// A random id for the wire, 128 bits in hexadecimal.
+    fn random_id(&mut self) -> String {
+        format!("{:032x}", self.random.u128(..))
+    }
+
+    /// Finds the peer, or makes an entry for it within `MAX_PEERS`.
+    fn ensure_peer(&mut self, now: Instant, id: &PeerId) -> Option<&mut Peer> {
+        if !self.peers.contains_key(id) {
+            if self.peers.len() >= self.settings.max_peers {
+                return None;
+            }
+            let session = self.random_id();
+            let peer = Peer::new(id.clone(), session, now);
+            self.peers.insert(id.clone(), peer);
+        }
+        self.peers.get_mut(id)
+    }
+
+    /// The window that each peer of ours is granted: its share of what may wait for the agent.
+    fn window(&self) -> usize {
+        let share = limits::INBOX_BYTES / self.peers.len().max(1);
+        share
+            .min(self.settings.queue_bytes)
+            .max(limits::LEAST_WINDOW_BYTES)
+    }
+}
+
+#[cfg(test)]
+mod tests;

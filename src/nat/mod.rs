@@ -1,1 +1,3 @@
-//! (skeleton)
+//! Which addresses become candidates. Sans-IO: takes what the system has, gives what to use.
+
+pub mod host;

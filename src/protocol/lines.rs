@@ -1,5 +1,10 @@
 //! Bytes of a stream to lines, with a limit.
 
+use memchr::memchr;
+
+/// Least room that [`LineBuffer::space`] gives, and what an idle buffer holds, in bytes.
+pub const READ_BYTES: usize = 64 * 1024;
+
 /// What [`LineBuffer::next_line`] found.
 #[derive(Debug, PartialEq, Eq)]
 pub enum Line<'a> {
@@ -11,29 +16,108 @@ pub enum Line<'a> {
 }
 
 /// Splits a byte stream into lines and never holds more than one line of the limit and one read.
+///
+/// After each read take all the lines, until [`LineBuffer::next_line`] gives `None`.
 #[derive(Debug)]
 pub struct LineBuffer {
     limit: usize,
+    /// Bytes `start..end` are read and not yet taken; beyond `end` is room.
+    buffer: Vec<u8>,
+    start: usize,
+    end: usize,
+    /// No line ends in `start..scanned`.
+    scanned: usize,
+    /// Whether the line under way was said to be too long, so that what is left of it is dropped.
+    skipping: bool,
 }
 
 impl LineBuffer {
     /// A buffer for lines of at most `limit` bytes, line ending not counted.
     pub fn new(limit: usize) -> Self {
-        LineBuffer { limit }
+        LineBuffer {
+            limit,
+            buffer: Vec::new(),
+            start: 0,
+            end: 0,
+            scanned: 0,
+            skipping: false,
+        }
     }
 
-    /// Room to read into; tell with [`LineBuffer::filled`] how much of it was used.
+    /// Room to read into, [`READ_BYTES`] or more; tell with [`LineBuffer::filled`] how much of it
+    /// was used.
     pub fn space(&mut self) -> &mut [u8] {
-        todo!("{}", self.limit)
+        if self.start == self.end {
+            self.buffer.truncate(READ_BYTES);
+            self.buffer.shrink_to(READ_BYTES);
+        } else if self.start > 0 {
+            self.buffer.copy_within(self.start..self.end, 0);
+        }
+        self.scanned -= self.start;
+        self.end -= self.start;
+        self.start = 0;
+
+        let least = self.end + READ_BYTES;
+        if self.buffer.len() < least {
+            // A long line doubles the buffer, up to what the longest line needs.
+            let most = self.limit.saturating_add(READ_BYTES).max(least);
+            let doubled = (self.buffer.len() * 2).clamp(least, most);
+            self.buffer.reserve_exact(doubled - self.buffer.len());
+            self.buffer.resize(doubled, 0);
+        }
+        self.buffer.get_mut(self.end..).unwrap_or_default()
     }
 
     /// `count` bytes of [`LineBuffer::space`] were read.
     pub fn filled(&mut self, count: usize) {
-        todo!("{count}")
+        debug_assert!(count <= self.buffer.len() - self.end, "more than the space");
+        self.end = (self.end + count).min(self.buffer.len());
     }
 
     /// The next line, if a whole one is there. Blank lines are passed over.
     pub fn next_line(&mut self) -> Option<Line<'_>> {
-        todo!()
+        loop {
+            let unseen = self.held(self.scanned, self.end);
+            let Some(length) = memchr(b'\n', unseen) else {
+                self.scanned = self.end;
+                return self.has_grown_too_long().then_some(Line::TooLong);
+            };
+            let start = self.start;
+            let end = self.scanned + length;
+            self.start = end + 1;
+            self.scanned = self.start;
+            if std::mem::take(&mut self.skipping) {
+                continue;
+            }
+            let line = self.held(start, end);
+            let length = line.len() - usize::from(line.ends_with(b"\r"));
+            if length > self.limit {
+                return Some(Line::TooLong);
+            }
+            if !line.trim_ascii_start().is_empty() {
+                return Some(Line::Complete(self.held(start, start + length)));
+            }
+        }
+    }
+
+    /// Looks at the line under way, of which the end is not there yet: drops it when it is too
+    /// long, and says so the first time.
+    fn has_grown_too_long(&mut self) -> bool {
+        let line = self.held(self.start, self.end);
+        let within = line.len() <= self.limit
+            // The one byte more may be half of the line's ending.
+            || (line.len() - 1 == self.limit && line.ends_with(b"\r"));
+        if within && !self.skipping {
+            return false;
+        }
+        self.start = self.end;
+        !std::mem::replace(&mut self.skipping, true)
+    }
+
+    fn held(&self, start: usize, end: usize) -> &[u8] {
+        self.buffer.get(start..end).unwrap_or_default()
     }
 }
+
+#[cfg(test)]
+mod tests;

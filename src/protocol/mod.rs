@@ -8,5 +8,6 @@ pub mod lines;
 pub mod message;
 pub mod signaling;
 
+mod json;
 mod peer_id;
 pub use peer_id::PeerId;

@@ -3,6 +3,171 @@
 //! One event loop thread owns all connection state. The IPC and signaling threads block on their
 //! own sockets and exchange messages with it through bounded channels and one [`wake::LoopWaker`].
 
+mod agent;
+mod event_loop;
 pub mod ipc;
+pub mod logging;
+#[cfg(feature = "registry")]
+pub mod registry;
 pub mod signaling;
+mod sockets;
 pub mod wake;
+
+use std::fmt;
+use std::io::{self, Write as _};
+use std::os::unix::net::UnixStream;
+use std::process::ExitCode;
+use std::time::Instant;
+
+use crossbeam_channel::{bounded, unbounded};
+use mio::Poll;
+use signal_hook::consts::{SIGHUP, SIGINT, SIGTERM};
+
+use crate::config::Config;
+use crate::limits;
+use crate::mesh::webrtc::WebRtc;
+use crate::mesh::{self, Mesh};
+use crate::nat::host::Rules;
+use crate::protocol;
+
+use event_loop::{End, EventLoop, FIRST_SOCKET, Parts, WAKER};
+use sockets::Sockets;
+use wake::LoopWaker;
+
+/// Why the sidecar ends otherwise than as asked.
+#[derive(Debug)]
+enum Failure {
+    /// The IPC socket can't be had.
+    Socket(ipc::BindError),
+    /// A setting turned out to be of no use.
+    Configuration(String),
+    /// The registry refused the API key.
+    KeyRefused(String),
+    /// The system refused something.
+    Runtime(String),
+}
+
+impl Failure {
+    /// The exit code of contract part 5.
+    fn exit_code(&self) -> ExitCode {
+        ExitCode::from(match self {
+            Failure::Runtime(_) => 1,
+            Failure::Configuration(_) => 2,
+            Failure::KeyRefused(_) => 3,
+            Failure::Socket(_) => 4,
+        })
+    }
+}
+
+impl fmt::Display for Failure {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Failure::Socket(error) => error.fmt(f),
+            Failure::Configuration(text) | Failure::KeyRefused(text) | Failure::Runtime(text) => {
+                f.write_str(text)
+            }
+        }
+    }
+}
+
+/// The sidecar, until a signal, its agent's absence or a fatal error ends it. An error is one line on
+/// standard error.
+pub fn run(config: Config) -> ExitCode {
+    match serve(config) {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(failure) => {
+            let _ = writeln!(io::stderr(), "chatixia-sidecar: {failure}");
+            failure.exit_code()
+        }
+    }
+}
+
+fn serve(config: Config) -> Result<(), Failure> {
+    let line_limits = protocol::ipc::Limits {
+        message_bytes: config.max_message_bytes,
+        line_bytes: config.max_message_bytes + limits::LINE_OVERHEAD_BYTES,
+    };
+    // First of all: an agent polls for the socket, whether the registry can be reached or not.
+    let settings = ipc::Settings::new(config.ipc_socket.clone(), line_limits);
+    let bound = ipc::bind(settings).map_err(Failure::Socket)?;
+
+    let runtime = |what: &'static str| {
+        move |error: io::Error| Failure::Runtime(format!("can not {what}: {error}"))
+    };
+    let signals = catch_signals().map_err(runtime("catch signals"))?;
+    let poll = Poll::new().map_err(runtime("make an event loop"))?;
+    let waker = LoopWaker::new(poll.registry(), WAKER).map_err(runtime("make an event loop"))?;
+
+    let (request_sender, requests) = bounded(limits::REQUEST_BATCHES);
+    let (ipc_sender, ipc_notices) = unbounded();
+    let _ipc = ipc::start(bound, request_sender, ipc_sender, waker.clone())
+        .map_err(runtime("serve the IPC socket"))?;
+
+    let tls = signaling::tls::client_config(config.ca_file.as_deref())
+        .map_err(|error| Failure::Configuration(error.to_string()))?;
+    let settings = signaling::Settings::new(
+        &config.signaling_url,
+        &config.token_url,
+        config.credential.clone(),
+        tls,
+    )
+    .map_err(Failure::Configuration)?;
+    let (signaling_sender, signaling_notices) = bounded(limits::SIGNALING_QUEUE_FRAMES);
+    let signaling = signaling::start(settings, signaling_sender, waker.clone())
+        .map_err(runtime("start the signaling thread"))?;
+
+    let event_loop = EventLoop::new(Parts {
+        poll,
+        waker,
+        mesh: make_mesh(&config, line_limits)?,
+        sockets: make_sockets(&config),
+        signals,
+        signaling,
+        signaling_notices,
+        ipc_notices,
+        requests,
+        linger: config.agent_linger,
+    })
+    .map_err(runtime("watch the network"))?;
+    match event_loop.run().map_err(runtime("wait for events"))? {
+        End::Signal | End::AgentGone | End::Replaced => Ok(()),
+        End::KeyRefused(reason) => Err(Failure::KeyRefused(reason)),
+    }
+}
+
+fn make_mesh(config: &Config, line_limits: protocol::ipc::Limits) -> Result<Mesh<WebRtc>, Failure> {
+    let linker = WebRtc::new(config.max_message_bytes)
+        .map_err(|error| Failure::Runtime(error.to_string()))?;
+    let mut seed = [0; 8];
+    getrandom::fill(&mut seed)
+        .map_err(|error| Failure::Runtime(format!("no random numbers: {error}")))?;
+    let settings = mesh::Settings {
+        mode: config.mesh,
+        max_peers: config.max_peers,
+        limits: line_limits,
+        queue_bytes: config.queue_bytes,
+        connect_timeout: config.connect_timeout,
+        recovery_timeout: config.recovery_timeout,
+        send_stall: config.send_stall,
+    };
+    let seed = u64::from_ne_bytes(seed);
+    Ok(Mesh::new(settings, linker, seed, Instant::now()))
+}
+
+fn make_sockets(config: &Config) -> Sockets {
+    let rules = Rules {
+        interfaces: config.interfaces.clone(),
+        ipv6: config.ipv6,
+        bind_address: config.bind_address,
+    };
+    Sockets::new(rules, config.udp_ports, FIRST_SOCKET)
+}
+
+/// The end of a pipe that gets a byte for each signal that asks us to end.
+fn catch_signals() -> io::Result<UnixStream> {
+    let (receiver, sender) = UnixStream::pair()?;
+    for signal in [SIGHUP, SIGINT, SIGTERM] {
+        signal_hook::low_level::pipe::register(signal, sender.try_clone()?)?;
+    }
+    Ok(receiver)
+}

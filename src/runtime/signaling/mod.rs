@@ -1,10 +1,53 @@
-//! The registry's side: token, WebSocket, reconnecting, on a thread of its own.
+//! The registry's side: token, WebSocket, reconnecting, on a thread of its own (contract part 3).
+//!
+//! The thread asks `TOKEN_URL` for a token, opens the WebSocket with it, sends `register`, and then
+//! carries frames both ways until the connection is lost; after a jittered wait it starts over with
+//! a new token. What it does is told in [`Notice`]s, and logged.
+//!
+//! * [`url`], [`tls`]: what the configuration is checked with.
+//! * `token`, `https`: the token exchange.
+//! * `websocket`, `stream`, `wakeups`: the WebSocket on a non-blocking socket, and how to wait.
+//! * `reconnect`, `keepalive`, `log_limit`: decisions, without clock or I/O.
+//! * `thread`: the parts put together.
 
+mod https;
+mod keepalive;
+mod log_limit;
+mod reconnect;
+mod stream;
+mod thread;
+pub mod tls;
+mod token;
+pub mod url;
+mod wakeups;
+mod websocket;
+
+use std::fmt;
+use std::io;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::Duration;
+
+use crossbeam_channel::{Receiver, RecvTimeoutError, Sender, bounded};
+use rustls::ClientConfig;
+
+pub use self::keepalive::KeepaliveTimes;
+pub use self::url::validate_url;
+
+use self::log_limit::LogLimit;
+use self::reconnect::Reconnect;
+use self::thread::{NOT_CONNECTED, Thread};
+use self::token::TokenClient;
+use self::url::{SIGNALING_SCHEMES, TOKEN_SCHEMES, Url};
+use self::wakeups::Wakeups;
+use crate::config::Credential;
+use crate::limits;
 use crate::protocol::PeerId;
-use crate::protocol::signaling::Incoming;
+use crate::protocol::signaling::{Incoming, Outgoing};
+use crate::runtime::wake::LoopWaker;
 
-/// What the signaling thread tells the event loop.
-#[derive(Debug)]
+/// What the signaling thread tells the event loop. Reasons name no secret; they have been logged.
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Notice {
     /// The WebSocket is open and `register` has been sent.
     Connected {
@@ -13,17 +56,190 @@ pub enum Notice {
     },
     /// A frame has come in.
     Frame(Incoming),
-    /// The connection was lost, or could not be made; it is being tried again.
+    /// The connection was lost, or could not be made; it is being tried again. Told once for each
+    /// reason in an outage.
     Disconnected {
         /// Why, for a person.
         reason: String,
     },
-    /// The key or token was refused.
+    /// The key or token was refused. Told once for each reason in an outage.
     Refused {
         /// Why, for a person.
         reason: String,
-        /// The API key was refused at the very first exchange: the process ends with code 3.
+        /// The API key was refused before it was ever accepted: the process ends with code 3.
         /// Otherwise it is being tried again.
         fatal: bool,
     },
+}
+
+/// Waits and deadlines; the defaults are for the field, tests make them short.
+#[derive(Debug, Clone, Copy)]
+pub struct Times {
+    /// Longest try of connecting to one address.
+    pub connect: Duration,
+    /// Longest token exchange; longest way from the resolved name to the open WebSocket.
+    pub handshake: Duration,
+    /// Signs of life on the WebSocket.
+    pub keepalive: KeepaliveTimes,
+    /// First and longest wait from a failure to the next try.
+    pub backoff: (Duration, Duration),
+    /// A connection that lasted so long starts the backoff over.
+    pub settled: Duration,
+    /// Longest wait for the registry's answer to our goodbye.
+    pub close: Duration,
+}
+
+impl Default for Times {
+    fn default() -> Self {
+        Times {
+            connect: Duration::from_secs(5),
+            handshake: Duration::from_secs(10),
+            keepalive: KeepaliveTimes {
+                ping: Duration::from_secs(15),
+                heartbeat: Duration::from_secs(30),
+                dead: Duration::from_secs(40),
+            },
+            backoff: limits::REGISTRY_BACKOFF,
+            settled: Duration::from_secs(5),
+            close: Duration::from_millis(500),
+        }
+    }
+}
+
+/// How to reach the registry.
+#[derive(Debug, Clone)]
+pub struct Settings {
+    signaling_url: Url,
+    token_url: Url,
+    credential: Credential,
+    tls: Arc<ClientConfig>,
+    times: Times,
+}
+
+impl Settings {
+    /// Checks the URLs; the error is for the person who set them.
+    pub fn new(
+        signaling_url: &str,
+        token_url: &str,
+        credential: Credential,
+        tls: Arc<ClientConfig>,
+    ) -> Result<Self, String> {
+        let signaling_url = validate_url(signaling_url, SIGNALING_SCHEMES)
+            .map_err(|error| format!("SIGNALING_URL: {error}"))?;
+        let token_url = validate_url(token_url, TOKEN_SCHEMES)
+            .map_err(|error| format!("TOKEN_URL: {error}"))?;
+        Ok(Settings {
+            signaling_url,
+            token_url,
+            credential,
+            tls,
+            times: Times::default(),
+        })
+    }
+
+    /// The same with other times.
+    pub fn with_times(self, times: Times) -> Self {
+        Settings { times, ..self }
+    }
+}
+
+/// A frame for one connection, by its number, so that it never goes out on a later one.
+type NumberedFrame = (u64, Outgoing);
+
+/// The event loop's hold on the signaling thread, which ends when this is dropped.
+pub struct Handle {
+    outgoing: Sender<NumberedFrame>,
+    connection: Arc<AtomicU64>,
+    stop: Sender<()>,
+    waker: LoopWaker,
+    /// Nothing is ever sent; disconnected when the thread has ended.
+    ended: Receiver<()>,
+}
+
+/// Starts the thread. Notices go into `notices`, which is bounded by
+/// [`limits::SIGNALING_QUEUE_FRAMES`]; `waker` is woken after each, and when the thread is to be
+/// heard of no more, `notices` is disconnected.
+///
+/// Fails when the credential can't be sent, or when the system gives no thread or poll.
+pub fn start(settings: Settings, notices: Sender<Notice>, waker: LoopWaker) -> io::Result<Handle> {
+    let tokens = TokenClient::new(&settings)
+        .map_err(|error| io::Error::new(io::ErrorKind::InvalidInput, error))?;
+    let (wakeups, own_waker, stop) = Wakeups::new()?;
+    let (outgoing_sender, outgoing) = bounded(limits::SIGNALING_QUEUE_FRAMES);
+    let (alive, ended) = bounded(0);
+    let connection = Arc::new(AtomicU64::new(NOT_CONNECTED));
+    let times = settings.times;
+    let thread = Thread {
+        reconnect: Reconnect::new(
+            times.backoff,
+            times.settled,
+            matches!(settings.credential, Credential::ApiKey(_)),
+        ),
+        settings,
+        tokens,
+        wakeups,
+        notices,
+        loop_waker: waker,
+        outgoing,
+        connection: Arc::clone(&connection),
+        connections: 0,
+        bad_frames: LogLimit::new(limits::BAD_FRAME_WARNINGS),
+    };
+    std::thread::Builder::new()
+        .name("signaling".to_owned())
+        .spawn(move || {
+            let _alive: Sender<()> = alive;
+            thread.run();
+        })?;
+    Ok(Handle {
+        outgoing: outgoing_sender,
+        connection,
+        stop,
+        waker: own_waker,
+        ended,
+    })
+}
+
+impl Handle {
+    /// Queues a frame for the connection that is open now. Never blocks.
+    ///
+    /// `false` when there is none, or when [`limits::SIGNALING_QUEUE_FRAMES`] are waiting: the
+    /// frame is dropped. A frame that is still waiting when its connection is lost is dropped too.
+    pub fn send(&self, frame: Outgoing) -> bool {
+        let connection = self.connection.load(Ordering::Acquire);
+        let queued =
+            connection != NOT_CONNECTED && self.outgoing.try_send((connection, frame)).is_ok();
+        if queued {
+            self.waker.wake();
+        }
+        queued
+    }
+
+    /// Asks the thread to send what is queued, close the WebSocket and end. Never blocks; may be
+    /// called again.
+    ///
+    /// It ends within [`Times::close`] when connected or waiting, and within [`Times::handshake`]
+    /// when in a token exchange or connecting; only the system's resolver may take longer.
+    pub fn stop(&self) {
+        // Full: it has been asked before.
+        let _ = self.stop.try_send(());
+        self.waker.wake();
+    }
+
+    /// Waits until the thread has ended; `false` when it has not within `timeout`.
+    pub fn wait(&self, timeout: Duration) -> bool {
+        self.ended.recv_timeout(timeout) == Err(RecvTimeoutError::Disconnected)
+    }
+}
+
+impl Drop for Handle {
+    fn drop(&mut self) {
+        self.stop();
+    }
+}
+
+impl fmt::Debug for Handle {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("signaling::Handle")
+    }
 }

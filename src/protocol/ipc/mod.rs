@@ -1,5 +1,10 @@
 //! Agent and sidecar: commands and events (contract parts 2 and 5).
 
+mod command;
+mod event;
+
+pub use command::{line_too_long, parse};
+
 use serde_json::value::RawValue;
 
 use super::PeerId;
@@ -124,6 +129,19 @@ pub struct ErrorReport {
     pub limit: Option<u64>,
 }
 
+impl ErrorReport {
+    /// A report with the other fields empty.
+    pub fn new(code: ErrorCode, message: impl Into<String>) -> Self {
+        ErrorReport {
+            code,
+            message: message.into(),
+            target_peer: None,
+            request_id: None,
+            limit: None,
+        }
+    }
+}
+
 /// Why a line is no request; becomes an `error` with the line's id, if it had a usable one.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Rejection {
@@ -140,16 +158,6 @@ pub struct Limits {
     pub message_bytes: usize,
     /// Longest line, in bytes.
     pub line_bytes: usize,
-}
-
-/// Parses one line of an agent.
-pub fn parse(line: &[u8], limits: Limits) -> Result<Request, Box<Rejection>> {
-    todo!("{line:?} {limits:?}")
-}
-
-/// The rejection of a line that was longer than the limit.
-pub fn line_too_long(limits: Limits) -> Box<Rejection> {
-    todo!("{limits:?}")
 }
 
 /// How far a delivered message is known to have come.
@@ -284,16 +292,4 @@ pub enum Event {
         /// The numbers, a JSON object.
         payload: Box<RawValue>,
     },
-}
-
-impl Event {
-    /// Appends the event as one line, `\n` included.
-    pub fn write_line(&self, out: &mut Vec<u8>) {
-        todo!("{out:?}")
-    }
-
-    /// About the length of the line in bytes, for bounding queues; cheap.
-    pub fn size_hint(&self) -> usize {
-        todo!()
-    }
 }

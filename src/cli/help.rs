@@ -1,0 +1,140 @@
+//! `--help` and `--version`.
+
+use std::fmt::Write as _;
+
+use crate::config::settings::{Kind, Setting, UNUSED};
+
+/// What a help text says beside its settings.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Topic {
+    /// What it is for.
+    purpose: &'static str,
+    /// How it is called, a line each, without the program's name.
+    usage: &'static [&'static str],
+    /// What follows the settings.
+    tail: &'static str,
+    /// Whether the settings are environment variables too.
+    environment: bool,
+    /// Whether to name the variables without effect.
+    unused: bool,
+}
+
+pub(super) const SIDECAR: Topic = Topic {
+    purpose: "\
+Carries messages between an agent, which speaks JSON lines over a Unix socket, and other agents'
+sidecars, over encrypted WebRTC data channels. A registry introduces the peers.",
+    usage: &[
+        "[SETTING...]              be the sidecar",
+        "attach [SOCKET]           talk to a sidecar from the terminal",
+        #[cfg(feature = "registry")]
+        "registry [SETTING...]     a small registry for development",
+        #[cfg(feature = "registry")]
+        "demo [SETTING...]         see registry, sidecars and agents at work",
+        "help [SUBCOMMAND]         the same as --help",
+        "--version",
+    ],
+    tail: "\
+Give keys and tokens in the environment rather than as flags: flags can be read by every user of
+the machine.
+
+Exit codes:
+  0  ended as asked
+  1  failed while running
+  2  wrong configuration or usage
+  3  the registry refused the API key
+  4  the IPC socket can't be had
+",
+    environment: true,
+    unused: true,
+};
+
+pub(super) const ATTACH: Topic = Topic {
+    purpose: "\
+Takes the agent's place at a sidecar's socket. Type `@peer text` to send a message, or any command
+as a line of JSON; events are shown as they come. Works in a pipe as well.",
+    usage: &["attach [SOCKET]"],
+    tail: "",
+    environment: true,
+    unused: false,
+};
+
+#[cfg(feature = "registry")]
+pub(super) const REGISTRY: Topic = Topic {
+    purpose: "\
+A small registry for development and tests: gives tokens, introduces peers, relays what they say
+to each other while they connect. It prints its address on standard output once it listens.",
+    usage: &[
+        "registry --open [SETTING...]",
+        "registry --api-keys-file FILE [SETTING...]",
+    ],
+    tail: "",
+    environment: true,
+    unused: false,
+};
+
+#[cfg(feature = "registry")]
+pub(super) const DEMO: Topic = Topic {
+    purpose: "\
+Starts a registry and sidecars on this machine, plays their agents, shows each line that crosses
+between agent and sidecar, and measures round trips.",
+    usage: &["demo [--peers N] [--messages N]"],
+    tail: "",
+    environment: false,
+    unused: false,
+};
+
+/// The whole help text of a subcommand.
+pub(super) fn text(topic: Topic, settings: &[&Setting]) -> String {
+    let mut text = format!("{}{}\n\nUsage:\n", version(), topic.purpose);
+    for usage in topic.usage {
+        let _ = writeln!(text, "  chatixia-sidecar {usage}");
+    }
+    text.push_str(if topic.environment {
+        "\nSettings (a flag wins over the environment variable beside it):\n"
+    } else {
+        "\nSettings:\n"
+    });
+    for setting in settings {
+        push_setting(&mut text, setting);
+    }
+    if topic.unused {
+        push_unused(&mut text);
+    }
+    if !topic.tail.is_empty() {
+        text.push('\n');
+        text.push_str(topic.tail);
+    }
+    text
+}
+
+/// `chatixia-sidecar` and its version, with an end of line.
+pub(super) fn version() -> String {
+    concat!("chatixia-sidecar ", env!("CARGO_PKG_VERSION"), "\n").to_owned()
+}
+
+fn push_setting(text: &mut String, setting: &Setting) {
+    let flag = format!("--{} {}", setting.flag(), setting.syntax);
+    let variable = match setting.kind {
+        Kind::Plain | Kind::Secret => setting.name,
+        Kind::FlagOnly => "",
+    };
+    let line = format!("  {flag:<36} {variable}");
+    let default = match setting.default {
+        "" => String::new(),
+        default => format!(" [default: {default}]"),
+    };
+    let _ = writeln!(
+        text,
+        "{}\n        {}{default}",
+        line.trim_end(),
+        setting.help
+    );
+}
+
+fn push_unused(text: &mut String) {
+    let _ = writeln!(
+        text,
+        "\nUnderstood in the environment, but not used by this version:\n  {}",
+        UNUSED.join(" ")
+    );
+}

@@ -1,0 +1,239 @@
+//! The command line: arguments and environment to an [`Invocation`], without doing anything yet.
+
+use std::ffi::OsString;
+use std::path::PathBuf;
+
+use lexopt::Arg;
+
+use crate::config::settings::{self, Flags, Setting};
+use crate::config::{self, Config};
+
+pub mod help;
+mod nearest;
+
+use help::Topic;
+use nearest::nearest;
+
+/// What the program is asked to do.
+#[derive(Debug)]
+pub enum Invocation {
+    /// Be the sidecar.
+    Sidecar(Box<Config>),
+    /// Put a person in the agent's place.
+    Attach {
+        /// The sidecar's socket.
+        socket: PathBuf,
+    },
+    /// Be a registry.
+    #[cfg(feature = "registry")]
+    Registry(config::RegistryConfig),
+    /// Show registry, sidecars and agents at work.
+    #[cfg(feature = "registry")]
+    Demo(config::DemoConfig),
+    /// Print this and end.
+    Print(String),
+}
+
+/// What is done, as far as the first argument says it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Subcommand {
+    Sidecar,
+    Attach,
+    #[cfg(feature = "registry")]
+    Registry,
+    #[cfg(feature = "registry")]
+    Demo,
+}
+
+impl Subcommand {
+    const NAMED: &[(&str, Subcommand)] = &[
+        ("attach", Subcommand::Attach),
+        #[cfg(feature = "registry")]
+        ("registry", Subcommand::Registry),
+        #[cfg(feature = "registry")]
+        ("demo", Subcommand::Demo),
+    ];
+
+    fn named(name: &str) -> Option<Subcommand> {
+        let found = Self::NAMED.iter().find(|(known, _)| *known == name);
+        found.map(|(_, subcommand)| *subcommand)
+    }
+
+    fn settings(self) -> Vec<&'static Setting> {
+        match self {
+            Subcommand::Sidecar => settings::SIDECAR.to_vec(),
+            Subcommand::Attach => vec![&settings::IPC_SOCKET],
+            #[cfg(feature = "registry")]
+            Subcommand::Registry => {
+                let log = [&settings::RUST_LOG, &settings::LOG_FORMAT];
+                [settings::REGISTRY, &log].concat()
+            }
+            #[cfg(feature = "registry")]
+            Subcommand::Demo => settings::DEMO.to_vec(),
+        }
+    }
+
+    fn topic(self) -> Topic {
+        match self {
+            Subcommand::Sidecar => help::SIDECAR,
+            Subcommand::Attach => help::ATTACH,
+            #[cfg(feature = "registry")]
+            Subcommand::Registry => help::REGISTRY,
+            #[cfg(feature = "registry")]
+            Subcommand::Demo => help::DEMO,
+        }
+    }
+
+    fn help(self) -> Invocation {
+        Invocation::Print(help::text(self.topic(), &self.settings()))
+    }
+}
+
+/// Reads the command line. `arguments` are those after the program's name.
+///
+/// # Errors
+/// A line for each thing that is wrong; the process ends with code 2.
+pub fn parse(
+    arguments: impl IntoIterator<Item = OsString, IntoIter: 'static>,
+    environment: impl Fn(&str) -> Option<OsString>,
+) -> Result<Invocation, Vec<String>> {
+    let mut arguments: Vec<OsString> = arguments.into_iter().collect();
+    let first = arguments.first().and_then(|first| first.to_str());
+    let subcommand = match first {
+        Some("help") => {
+            let asked_for = arguments.get(1).and_then(|name| name.to_str());
+            return match asked_for {
+                None => Ok(Subcommand::Sidecar.help()),
+                Some(name) => Subcommand::named(name)
+                    .map(Subcommand::help)
+                    .ok_or_else(|| vec![unknown_subcommand(name)]),
+            };
+        }
+        Some(name) if !name.starts_with('-') => {
+            let subcommand = Subcommand::named(name);
+            let subcommand = subcommand.ok_or_else(|| vec![unknown_subcommand(name)])?;
+            arguments.remove(0);
+            subcommand
+        }
+        _ => Subcommand::Sidecar,
+    };
+    let flags = match read_flags(arguments, subcommand)? {
+        Asked::For(flags) => flags,
+        Asked::Help => return Ok(subcommand.help()),
+        Asked::Version => return Ok(Invocation::Print(help::version())),
+    };
+    match subcommand {
+        Subcommand::Sidecar => {
+            Config::from(&flags, environment).map(|config| Invocation::Sidecar(Box::new(config)))
+        }
+        Subcommand::Attach => {
+            config::attach_socket(&flags, environment).map(|socket| Invocation::Attach { socket })
+        }
+        #[cfg(feature = "registry")]
+        Subcommand::Registry => {
+            config::RegistryConfig::from(&flags, environment).map(Invocation::Registry)
+        }
+        #[cfg(feature = "registry")]
+        Subcommand::Demo => config::DemoConfig::from(&flags).map(Invocation::Demo),
+    }
+}
+
+/// What the arguments after a subcommand come to.
+enum Asked {
+    For(Flags),
+    Help,
+    Version,
+}
+
+/// Reads flags. A call for help or for the version is heard whatever else is wrong.
+fn read_flags(arguments: Vec<OsString>, subcommand: Subcommand) -> Result<Asked, Vec<String>> {
+    let known = subcommand.settings();
+    let mut parser = lexopt::Parser::from_args(arguments);
+    let mut flags = Flags::default();
+    let mut errors = Vec::new();
+    // What follows an unknown flag is probably its value, and may be a secret: it is not repeated.
+    let mut after_unknown = false;
+    loop {
+        // A flag's name borrows from the parser, which is needed again for its value.
+        let setting = match parser.next() {
+            Ok(None) => break,
+            Ok(Some(Arg::Long("help") | Arg::Short('h'))) => return Ok(Asked::Help),
+            Ok(Some(Arg::Long("version") | Arg::Short('V'))) => return Ok(Asked::Version),
+            Ok(Some(Arg::Long(name))) => {
+                let setting = known.iter().find(|setting| setting.flag() == name);
+                let setting = setting.copied().ok_or_else(|| unknown_flag(name, &known));
+                after_unknown = setting.is_err() && parser.optional_value().is_none();
+                setting
+            }
+            Ok(Some(Arg::Short(letter))) => Err(format!("unknown flag -{letter}; see --help")),
+            Ok(Some(Arg::Value(_))) if std::mem::take(&mut after_unknown) => continue,
+            Ok(Some(Arg::Value(value))) => match (subcommand, value.into_string()) {
+                (Subcommand::Attach, Ok(value)) => {
+                    flags.set(&settings::IPC_SOCKET, value);
+                    continue;
+                }
+                (_, value) => Err(unexpected(value)),
+            },
+            Err(error) => Err(error.to_string()),
+        };
+        let read = setting.and_then(|setting| {
+            if setting.syntax.is_empty() {
+                return match parser.optional_value() {
+                    None => Ok((setting, String::new())),
+                    Some(_) => Err(format!("--{} takes no value", setting.flag())),
+                };
+            }
+            let value = parser.value().map_err(|_| {
+                format!(
+                    "--{flag} needs a value: --{flag} {}",
+                    setting.syntax,
+                    flag = setting.flag()
+                )
+            })?;
+            let value = value
+                .into_string()
+                .map_err(|_| format!("--{}: the value is not UTF-8", setting.flag()))?;
+            Ok((setting, value))
+        });
+        match read {
+            Ok((setting, value)) => flags.set(setting, value),
+            Err(error) => errors.push(error),
+        }
+    }
+    if errors.is_empty() {
+        Ok(Asked::For(flags))
+    } else {
+        Err(errors)
+    }
+}
+
+fn unexpected(argument: Result<String, OsString>) -> String {
+    match argument {
+        Ok(argument) if Subcommand::named(&argument).is_some() => {
+            format!("unexpected argument {argument}: a subcommand comes first")
+        }
+        Ok(argument) => format!("unexpected argument {argument:?}; see --help"),
+        Err(_) => "an argument is not UTF-8".to_owned(),
+    }
+}
+
+fn unknown_subcommand(name: &str) -> String {
+    let known = Subcommand::NAMED.iter().map(|(name, _)| (*name).to_owned());
+    let hint = match nearest(name, known) {
+        Some(known) => format!("did you mean {known}?"),
+        None => "see --help".to_owned(),
+    };
+    format!("unknown subcommand {name:?}; {hint}")
+}
+
+fn unknown_flag(name: &str, known: &[&Setting]) -> String {
+    let known = known.iter().map(|setting| setting.flag());
+    let hint = match nearest(name, known.chain(["help".to_owned(), "version".to_owned()])) {
+        Some(known) => format!("did you mean --{known}?"),
+        None => "see --help".to_owned(),
+    };
+    format!("unknown flag --{}; {hint}", name.escape_debug())
+}
+
+#[cfg(test)]
+mod tests;

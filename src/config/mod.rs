@@ -1,0 +1,238 @@
+//! Flags over environment over defaults: one validated [`Config`].
+//!
+//! Pure: the environment is handed in, and nothing is opened or looked up.
+
+use std::ffi::OsString;
+use std::fmt;
+use std::net::IpAddr;
+use std::path::PathBuf;
+use std::time::Duration;
+
+pub mod settings;
+mod subcommands;
+mod values;
+
+pub use subcommands::attach_socket;
+#[cfg(feature = "registry")]
+pub use subcommands::{DemoConfig, RegistryAccess, RegistryConfig};
+
+use settings::{Flags, Reader};
+
+/// A value that must never be seen: its `Debug` shows nothing of it.
+#[derive(Clone, PartialEq, Eq)]
+pub struct Secret(String);
+
+impl Secret {
+    /// Wraps a secret.
+    pub fn new(value: String) -> Self {
+        Secret(value)
+    }
+
+    /// The secret itself, for the one place that has to send it.
+    pub fn reveal(&self) -> &str {
+        &self.0
+    }
+}
+
+impl fmt::Debug for Secret {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("Secret(..)")
+    }
+}
+
+/// What the registry knows us by.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Credential {
+    /// `API_KEY`, sent as `x-api-key`.
+    ApiKey(Secret),
+    /// `DEVICE_TOKEN`, sent as `x-device-token`.
+    DeviceToken(Secret),
+}
+
+/// `MESH`: when connections are opened.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub enum MeshMode {
+    /// To every peer that the registry lists.
+    #[default]
+    Full,
+    /// When something is sent.
+    Lazy,
+}
+
+/// `LOG_FORMAT`
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub enum LogFormat {
+    /// A line for people.
+    #[default]
+    Text,
+    /// A JSON object a line.
+    Json,
+}
+
+/// `INTERFACES`: which network interfaces are used. A name may end in `*`, for any rest.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct InterfaceFilter {
+    /// When not empty only these.
+    pub allow: Vec<String>,
+    /// Never these, allowed or not.
+    pub deny: Vec<String>,
+}
+
+impl InterfaceFilter {
+    /// Whether the interface of this name may be used.
+    pub fn permits(&self, interface: &str) -> bool {
+        (self.allow.is_empty() || self.names(interface)) && !is_listed(&self.deny, interface)
+    }
+
+    /// Whether the interface is asked for by its name.
+    pub fn names(&self, interface: &str) -> bool {
+        is_listed(&self.allow, interface)
+    }
+}
+
+fn is_listed(list: &[String], interface: &str) -> bool {
+    list.iter().any(|name| match name.strip_suffix('*') {
+        Some(stem) => interface.starts_with(stem),
+        None => interface == name,
+    })
+}
+
+/// Everything the sidecar is told at its start.
+#[derive(Debug, Clone)]
+pub struct Config {
+    /// `SIGNALING_URL`
+    pub signaling_url: String,
+    /// `TOKEN_URL`
+    pub token_url: String,
+    /// `DEVICE_TOKEN` or else `API_KEY`
+    pub credential: Credential,
+    /// `CA_FILE`: PEM certificates trusted beside the public roots.
+    pub ca_file: Option<PathBuf>,
+    /// `IPC_SOCKET`
+    pub ipc_socket: PathBuf,
+    /// `UDP_PORT`: first and last port, inclusive.
+    pub udp_ports: Option<(u16, u16)>,
+    /// `BIND_ADDRESS`: the only local address to use.
+    pub bind_address: Option<IpAddr>,
+    /// `INTERFACES`
+    pub interfaces: InterfaceFilter,
+    /// `IPV6`
+    pub ipv6: bool,
+    /// `MESH`
+    pub mesh: MeshMode,
+    /// `MAX_PEERS`
+    pub max_peers: usize,
+    /// `MAX_MESSAGE_BYTES`
+    pub max_message_bytes: usize,
+    /// `QUEUE_BYTES`: for each peer and direction.
+    pub queue_bytes: usize,
+    /// `CONNECT_TIMEOUT`
+    pub connect_timeout: Duration,
+    /// `RECOVERY_TIMEOUT`
+    pub recovery_timeout: Duration,
+    /// `SEND_STALL_SECONDS`
+    pub send_stall: Duration,
+    /// `AGENT_LINGER`; `None` is `inf`.
+    pub agent_linger: Option<Duration>,
+    /// `RUST_LOG`
+    pub log_filter: String,
+    /// `LOG_FORMAT`
+    pub log_format: LogFormat,
+    /// What to tell once at the start: settings that are understood but without effect.
+    pub warnings: Vec<String>,
+}
+
+impl Config {
+    /// The sidecar's settings: `flags` over `environment` over defaults.
+    ///
+    /// # Errors
+    /// A line for each setting that can't be used, with its value unless it is a secret.
+    pub fn from(
+        flags: &Flags,
+        environment: impl Fn(&str) -> Option<OsString>,
+    ) -> Result<Config, Vec<String>> {
+        let mut reader = Reader::new(flags, environment);
+        reader.read(&settings::ICE_TRANSPORT_POLICY, values::transport_policy);
+        let config = Config {
+            signaling_url: reader.read(&settings::SIGNALING_URL, values::url(["ws", "wss"])),
+            token_url: reader.read(&settings::TOKEN_URL, values::url(["http", "https"])),
+            credential: credential(&mut reader),
+            ca_file: reader.read(&settings::CA_FILE, values::optional_path),
+            ipc_socket: reader.read(&settings::IPC_SOCKET, values::socket_path),
+            udp_ports: reader.read(&settings::UDP_PORT, values::ports),
+            bind_address: reader.read(&settings::BIND_ADDRESS, values::own_address),
+            interfaces: reader.read(&settings::INTERFACES, values::interfaces),
+            ipv6: reader.read(&settings::IPV6, values::switch),
+            mesh: reader.read(&settings::MESH, values::word(&MESH_MODES)),
+            max_peers: reader.read(&settings::MAX_PEERS, values::number(1..=10_000)),
+            max_message_bytes: reader.read(
+                &settings::MAX_MESSAGE_BYTES,
+                values::number(1024..=16 * MEBIBYTE),
+            ),
+            queue_bytes: reader.read(
+                &settings::QUEUE_BYTES,
+                values::number(1024..=1024 * MEBIBYTE),
+            ),
+            connect_timeout: reader.read(&settings::CONNECT_TIMEOUT, values::seconds(0.1..=600.0)),
+            recovery_timeout: reader.read(&settings::RECOVERY_TIMEOUT, values::seconds(0.0..=DAY)),
+            send_stall: reader.read(&settings::SEND_STALL_SECONDS, values::seconds(0.1..=3600.0)),
+            agent_linger: reader.read(
+                &settings::AGENT_LINGER,
+                values::seconds_or_inf(0.0..=30.0 * DAY),
+            ),
+            log_filter: reader.read(&settings::RUST_LOG, |text| Ok(text.to_owned())),
+            log_format: reader.read(&settings::LOG_FORMAT, values::word(&LOG_FORMATS)),
+            warnings: unused(&reader),
+        };
+        if config.queue_bytes < config.max_message_bytes && reader.all_right() {
+            reader.error(format!(
+                "QUEUE_BYTES={} is less than MAX_MESSAGE_BYTES={}: a queue must hold a message",
+                config.queue_bytes, config.max_message_bytes
+            ));
+        }
+        if let Some(address @ IpAddr::V6(_)) = config.bind_address
+            && !config.ipv6
+            && reader.all_right()
+        {
+            reader.error(format!("BIND_ADDRESS={address} needs IPV6=on"));
+        }
+        reader.finish(config)
+    }
+}
+
+const MEBIBYTE: usize = 1024 * 1024;
+const DAY: f64 = 24.0 * 60.0 * 60.0;
+
+static MESH_MODES: [(&str, MeshMode); 2] = [("full", MeshMode::Full), ("lazy", MeshMode::Lazy)];
+
+static LOG_FORMATS: [(&str, LogFormat); 2] = [("text", LogFormat::Text), ("json", LogFormat::Json)];
+
+fn credential(reader: &mut Reader<'_, impl Fn(&str) -> Option<OsString>>) -> Credential {
+    let key = reader.read(&settings::API_KEY, values::secret);
+    let token = reader.read(&settings::DEVICE_TOKEN, values::secret);
+    match (token, key) {
+        (Some(token), _) => Credential::DeviceToken(token),
+        (None, Some(key)) => Credential::ApiKey(key),
+        (None, None) => {
+            if reader.all_right() {
+                reader.error("API_KEY: give a key, or leave it unset for the default".to_owned());
+            }
+            Credential::ApiKey(Secret::new(String::new()))
+        }
+    }
+}
+
+fn unused(reader: &Reader<'_, impl Fn(&str) -> Option<OsString>>) -> Vec<String> {
+    let names = reader.unused();
+    if names.is_empty() {
+        return Vec::new();
+    }
+    let names = names.join(", ");
+    vec![format!(
+        "{names}: set, but this version uses no STUN servers and no relays; peers must be \
+         reachable directly"
+    )]
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,300 @@
+//! The table of settings, from which flags, environment, `--help` and the documentation come.
+
+use std::collections::HashMap;
+use std::ffi::OsString;
+
+/// One thing that can be set.
+///
+/// The name is the environment variable's; the flag is the same in lower case with dashes:
+/// `SIGNALING_URL` and `--signaling-url`.
+#[derive(Debug, PartialEq, Eq)]
+pub struct Setting {
+    /// Name of the environment variable.
+    pub name: &'static str,
+    /// What stands for the value in the help; empty for a switch, which takes no value.
+    pub syntax: &'static str,
+    /// The default as it would be written; empty when there is none.
+    pub default: &'static str,
+    /// What it does, for the help.
+    pub help: &'static str,
+    /// How it is treated.
+    pub kind: Kind,
+}
+
+/// How a setting is treated.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Kind {
+    /// A flag and an environment variable.
+    Plain,
+    /// As [`Kind::Plain`], but its value is never shown.
+    Secret,
+    /// A flag only.
+    FlagOnly,
+}
+
+impl Setting {
+    /// The flag without its dashes in front.
+    pub fn flag(&self) -> String {
+        self.name.to_ascii_lowercase().replace('_', "-")
+    }
+}
+
+/// Names each row, so that code refers to it and not to a string, and lists them in order.
+macro_rules! table {
+    ($(#[$about:meta])* $table:ident: $(
+        $kind:ident $name:ident $syntax:literal = $default:literal, $help:literal;
+    )*) => {
+        $(
+            #[doc = concat!("`", stringify!($name), "`: ", $help)]
+            pub const $name: Setting = Setting {
+                name: stringify!($name),
+                syntax: $syntax,
+                default: $default,
+                help: $help,
+                kind: Kind::$kind,
+            };
+        )*
+        $(#[$about])*
+        pub const $table: &[&Setting] = &[$(&$name),*];
+    };
+}
+
+table! {
+    /// The sidecar's settings, in the order of its help.
+    SIDECAR:
+    Plain SIGNALING_URL "URL" = "ws://localhost:8080/ws",
+        "the registry's WebSocket, ws:// or wss://";
+    Plain TOKEN_URL "URL" = "http://localhost:8080/api/token",
+        "where the key gets a token, http:// or https://";
+    Secret API_KEY "KEY" = "ak_dev_001",
+        "the key, sent as x-api-key";
+    Secret DEVICE_TOKEN "TOKEN" = "",
+        "the token of a paired agent, sent as x-device-token in place of the key";
+    Plain CA_FILE "FILE" = "",
+        "PEM file of certificates to trust beside the public roots";
+    Plain IPC_SOCKET "PATH" = "/tmp/chatixia-sidecar.sock",
+        "the Unix socket on which the agent is awaited";
+    Plain AGENT_LINGER "SECONDS" = "30",
+        "how long to stay after the agent has left; 0: not at all, inf: for ever";
+    Plain MESH "full|lazy" = "full",
+        "full: connect to every peer listed; lazy: when something is sent";
+    Plain MAX_PEERS "N" = "256",
+        "connections at a time";
+    Plain MAX_MESSAGE_BYTES "N" = "262144",
+        "largest message, in bytes of its JSON text";
+    Plain QUEUE_BYTES "N" = "1048576",
+        "what may wait for each peer, each way; at least MAX_MESSAGE_BYTES";
+    Plain CONNECT_TIMEOUT "SECONDS" = "15",
+        "until an attempt to connect is given up";
+    Plain RECOVERY_TIMEOUT "SECONDS" = "60",
+        "how long messages are kept for a peer that can't be reached";
+    Plain SEND_STALL_SECONDS "SECONDS" = "10",
+        "until a peer that takes nothing is refused further messages";
+    Plain UDP_PORT "PORT|FIRST-LAST" = "",
+        "UDP port or range to use; without it any";
+    Plain BIND_ADDRESS "IP" = "",
+        "the only local address to use";
+    Plain INTERFACES "LIST" = "",
+        "network interfaces to use, as in eth0,wlan*; -name or !name: not this one";
+    Plain IPV6 "on|off" = "on",
+        "whether IPv6 addresses are used";
+    Plain ICE_TRANSPORT_POLICY "all" = "all",
+        "which ways to a peer are allowed; relay is refused, for want of relays";
+    Plain RUST_LOG "FILTER" = "info",
+        "log filter, as in warn or info,mesh=debug; logs go to stderr";
+    Plain LOG_FORMAT "text|json" = "text",
+        "log lines for people or for machines";
+}
+
+table! {
+    /// The settings of `registry` beside those of the log.
+    REGISTRY:
+    Plain PORT "PORT" = "8080",
+        "TCP port to listen on; 0: any free one";
+    Plain LISTEN "IP" = "127.0.0.1",
+        "address to listen on";
+    Plain API_KEYS_FILE "FILE" = "",
+        "JSON file of the keys that are let in: {\"keys\": {KEY: {\"peer_id\": ID, \"role\": ROLE}}}";
+    FlagOnly OPEN "" = "",
+        "let every key in; its text is the peer's id";
+    FlagOnly UNTIL_EOF "" = "",
+        "end when standard input ends, so as not to outlive the program that started it";
+}
+
+table! {
+    /// The settings of `demo`.
+    DEMO:
+    FlagOnly PEERS "N" = "2",
+        "sidecars, 2 to 20";
+    FlagOnly MESSAGES "N" = "1000",
+        "round trips to measure";
+    FlagOnly TIMEOUT "SECONDS" = "60",
+        "until it is given up; give more under an emulator";
+    FlagOnly BINARY "PATH" = "",
+        "what to run as registry and sidecars, such as a script that calls an emulator";
+}
+
+/// What agents of others may set, and this version does not use. Each is named in a warning when it
+/// is set to anything but `none` or `off`.
+pub const UNUSED: &[&str] = &[
+    "TURN_URL",
+    "TURN_SECRET",
+    "TURN_USERNAME",
+    "TURN_PASSWORD",
+    "STUN_URL",
+    "ICE_SERVERS_FROM_REGISTRY",
+];
+
+/// The flags that were given, each with its value. A switch has an empty one.
+#[derive(Debug, Default)]
+pub struct Flags(HashMap<&'static str, String>);
+
+impl Flags {
+    /// Takes a flag; of several the last counts.
+    pub fn set(&mut self, setting: &Setting, value: String) {
+        self.0.insert(setting.name, value);
+    }
+
+    /// Whether a switch was given.
+    pub fn has(&self, setting: &Setting) -> bool {
+        self.0.contains_key(setting.name)
+    }
+}
+
+/// Finds each setting's value, and gathers what is wrong with them.
+pub(crate) struct Reader<'a, E> {
+    flags: &'a Flags,
+    environment: E,
+    errors: Vec<String>,
+}
+
+impl<'a, E: Fn(&str) -> Option<OsString>> Reader<'a, E> {
+    /// Flags win over `environment`, where an empty value counts as none.
+    pub(crate) fn new(flags: &'a Flags, environment: E) -> Self {
+        Reader {
+            flags,
+            environment,
+            errors: Vec::new(),
+        }
+    }
+
+    /// The value of a setting, made by `parse`, whose error says what would be right.
+    ///
+    /// After an error, which is kept for [`Reader::finish`], the value stands for nothing.
+    pub(crate) fn read<T: Default>(
+        &mut self,
+        setting: &Setting,
+        parse: impl Fn(&str) -> Result<T, String>,
+    ) -> T {
+        let (origin, value) = match self.flags.0.get(setting.name) {
+            Some(value) => (format!("--{} ", setting.flag()), value.clone()),
+            None => (
+                format!("{}=", setting.name),
+                self.environment_or_default(setting),
+            ),
+        };
+        parse(&value).unwrap_or_else(|problem| {
+            self.errors.push(match setting.kind {
+                Kind::Secret => format!("{}: {problem}", setting.name),
+                Kind::Plain | Kind::FlagOnly => format!("{origin}{}: {problem}", shown(&value)),
+            });
+            T::default()
+        })
+    }
+
+    fn environment_or_default(&mut self, setting: &Setting) -> String {
+        let value = match setting.kind {
+            Kind::FlagOnly => None,
+            Kind::Plain | Kind::Secret => (self.environment)(setting.name),
+        };
+        match value.map(OsString::into_string) {
+            None => setting.default.to_owned(),
+            Some(Ok(value)) if value.is_empty() => setting.default.to_owned(),
+            Some(Ok(value)) => value,
+            Some(Err(_)) => {
+                self.error(format!("{}: the value is not UTF-8", setting.name));
+                setting.default.to_owned()
+            }
+        }
+    }
+
+    /// Notes something that is wrong with the settings together.
+    pub(crate) fn error(&mut self, problem: String) {
+        self.errors.push(problem);
+    }
+
+    /// Whether nothing wrong has been found so far.
+    pub(crate) fn all_right(&self) -> bool {
+        self.errors.is_empty()
+    }
+
+    /// Those of [`UNUSED`] that are set.
+    pub(crate) fn unused(&self) -> Vec<&'static str> {
+        let is_set = |name: &&str| {
+            (self.environment)(name)
+                .is_some_and(|value| !["", "none", "off"].iter().any(|off| value == *off))
+        };
+        UNUSED.iter().copied().filter(is_set).collect()
+    }
+
+    /// The result, unless there were errors; one line each.
+    pub(crate) fn finish<T>(self, result: T) -> Result<T, Vec<String>> {
+        if self.errors.is_empty() {
+            Ok(result)
+        } else {
+            Err(self.errors)
+        }
+    }
+}
+
+/// A value as it is repeated in an error: one line, not too long, no password of a URL in it.
+fn shown(value: &str) -> String {
+    const LONGEST: usize = 100;
+    if value.is_empty() {
+        return "\"\"".to_owned();
+    }
+    if let (Some((scheme, _)), Some((_, host))) = (value.split_once("://"), value.rsplit_once('@'))
+    {
+        return shown(&format!("{scheme}://***{host}"));
+    }
+    let mut shown: String = value
+        .chars()
+        .take(LONGEST)
+        .flat_map(char::escape_debug)
+        .collect();
+    if value.chars().nth(LONGEST).is_some() {
+        shown.push('…');
+    }
+    shown
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_flag_is_the_variable_in_lower_case_with_dashes() {
+        assert_eq!(SIGNALING_URL.flag(), "signaling-url");
+    }
+
+    #[test]
+    fn no_name_occurs_twice() {
+        let mut names: Vec<_> = [SIDECAR, REGISTRY, DEMO]
+            .concat()
+            .iter()
+            .map(|setting| setting.name)
+            .chain(UNUSED.iter().copied())
+            .collect();
+        names.sort_unstable();
+        let count = names.len();
+        names.dedup();
+        assert_eq!(names.len(), count);
+    }
+
+    #[test]
+    fn a_repeated_value_is_one_short_line() {
+        assert_eq!(shown("a\nb"), "a\\nb");
+        assert_eq!(shown("ws://user:pa@ss@host/"), "ws://***host/");
+        assert_eq!(shown(&"x".repeat(101)).chars().count(), 101);
+    }
+}

@@ -1,0 +1,258 @@
+use super::*;
+
+/// A configuration from `NAME=value` words, flags first after their `--`.
+fn config(words: &[&str]) -> Result<Config, Vec<String>> {
+    let split = |word: &str| {
+        let (name, value) = word.split_once('=').unwrap();
+        (name.to_owned(), value.to_owned())
+    };
+    let mut flags = Flags::default();
+    for (name, value) in words
+        .iter()
+        .filter_map(|word| word.strip_prefix("--"))
+        .map(split)
+    {
+        let setting = settings::SIDECAR
+            .iter()
+            .find(|setting| setting.flag() == name)
+            .unwrap();
+        flags.set(setting, value);
+    }
+    let environment: Vec<_> = words
+        .iter()
+        .filter(|word| !word.starts_with("--"))
+        .map(|word| split(word))
+        .collect();
+    Config::from(&flags, |name| {
+        let found = environment.iter().find(|(known, _)| known == name);
+        found.map(|(_, value)| OsString::from(value))
+    })
+}
+
+/// The one error of a configuration.
+fn error(words: &[&str]) -> String {
+    let errors = config(words).unwrap_err();
+    assert_eq!(errors.len(), 1, "{errors:?}");
+    errors[0].clone()
+}
+
+#[test]
+fn the_defaults_are_those_of_the_contract() {
+    let config = config(&[]).unwrap();
+    assert_eq!(config.signaling_url, "ws://localhost:8080/ws");
+    assert_eq!(config.token_url, "http://localhost:8080/api/token");
+    assert_eq!(
+        config.credential,
+        Credential::ApiKey(Secret::new("ak_dev_001".to_owned()))
+    );
+    assert_eq!(
+        config.ipc_socket,
+        PathBuf::from("/tmp/chatixia-sidecar.sock")
+    );
+    assert_eq!(config.ca_file, None);
+    assert_eq!(config.udp_ports, None);
+    assert_eq!(config.bind_address, None);
+    assert_eq!(config.interfaces, InterfaceFilter::default());
+    assert!(config.ipv6);
+    assert_eq!(config.mesh, MeshMode::Full);
+    assert_eq!(config.max_peers, 256);
+    assert_eq!(config.max_message_bytes, 256 * 1024);
+    assert_eq!(config.queue_bytes, 1024 * 1024);
+    assert_eq!(config.connect_timeout, Duration::from_secs(15));
+    assert_eq!(config.recovery_timeout, Duration::from_secs(60));
+    assert_eq!(config.send_stall, Duration::from_secs(10));
+    assert_eq!(config.agent_linger, Some(Duration::from_secs(30)));
+    assert_eq!(config.log_filter, "info");
+    assert_eq!(config.log_format, LogFormat::Text);
+    assert_eq!(config.warnings, Vec::<String>::new());
+}
+
+#[test]
+fn flags_win_over_environment_over_defaults() {
+    let config = config(&["--max-peers=3", "MAX_PEERS=4", "CONNECT_TIMEOUT=0.5"]).unwrap();
+    assert_eq!(config.max_peers, 3);
+    assert_eq!(config.connect_timeout, Duration::from_millis(500));
+    assert_eq!(config.recovery_timeout, Duration::from_secs(60));
+}
+
+#[test]
+fn an_empty_variable_counts_as_unset() {
+    let config = config(&["SIGNALING_URL=", "MAX_PEERS=", "DEVICE_TOKEN=", "TURN_URL="]).unwrap();
+    assert_eq!(config.signaling_url, "ws://localhost:8080/ws");
+    assert_eq!(config.max_peers, 256);
+    assert!(matches!(config.credential, Credential::ApiKey(_)));
+    assert!(config.warnings.is_empty());
+}
+
+#[test]
+fn a_device_token_takes_the_place_of_the_key() {
+    let config = config(&["API_KEY=k", "DEVICE_TOKEN=t"]).unwrap();
+    let token = Secret::new("t".to_owned());
+    assert_eq!(config.credential, Credential::DeviceToken(token));
+}
+
+#[test]
+fn words_are_taken_in_any_case() {
+    let config = config(&["MESH=Lazy", "IPV6=OFF", "LOG_FORMAT=JSON"]).unwrap();
+    assert_eq!(config.mesh, MeshMode::Lazy);
+    assert!(!config.ipv6);
+    assert_eq!(config.log_format, LogFormat::Json);
+}
+
+#[test]
+fn the_agent_may_be_waited_for_for_ever() {
+    assert_eq!(config(&["AGENT_LINGER=inf"]).unwrap().agent_linger, None);
+    let none = config(&["AGENT_LINGER=0"]).unwrap().agent_linger;
+    assert_eq!(none, Some(Duration::ZERO));
+}
+
+#[test]
+fn each_bad_value_is_told_with_what_would_be_right() {
+    for (words, expected) in [
+        (
+            "SIGNALING_URL=http://localhost",
+            "SIGNALING_URL=http://localhost: give a URL as in wss://host:port/path or ws://...",
+        ),
+        (
+            "TOKEN_URL=localhost:8080",
+            "TOKEN_URL=localhost:8080: give a URL as in https://host:port/path or http://...",
+        ),
+        (
+            "--max-peers=0",
+            "--max-peers 0: give a whole number from 1 to 10000",
+        ),
+        (
+            "MAX_MESSAGE_BYTES=99999999999999999999",
+            "MAX_MESSAGE_BYTES=99999999999999999999: give a whole number from 1024 to 16777216",
+        ),
+        (
+            "QUEUE_BYTES=1 MiB",
+            "QUEUE_BYTES=1 MiB: give a whole number from 1024 to 1073741824",
+        ),
+        (
+            "QUEUE_BYTES=262143",
+            "QUEUE_BYTES=262143 is less than MAX_MESSAGE_BYTES=262144: a queue must hold a message",
+        ),
+        (
+            "CONNECT_TIMEOUT=-1",
+            "CONNECT_TIMEOUT=-1: give seconds from 0.1 to 600, as in 0.5",
+        ),
+        (
+            "RECOVERY_TIMEOUT=1e9",
+            "RECOVERY_TIMEOUT=1e9: give seconds from 0 to 86400, as in 0.5",
+        ),
+        (
+            "SEND_STALL_SECONDS=0",
+            "SEND_STALL_SECONDS=0: give seconds from 0.1 to 3600, as in 0.5",
+        ),
+        (
+            "AGENT_LINGER=forever",
+            "AGENT_LINGER=forever: give seconds from 0 to 2592000, as in 0.5, or inf",
+        ),
+        (
+            "UDP_PORT=5100-5000",
+            "UDP_PORT=5100-5000: give a port from 1 to 65535 or a range as in 5000-5100",
+        ),
+        (
+            "BIND_ADDRESS=localhost",
+            "BIND_ADDRESS=localhost: give an IP address",
+        ),
+        (
+            "BIND_ADDRESS=0.0.0.0",
+            "BIND_ADDRESS=0.0.0.0: leave it unset to use every address of this machine",
+        ),
+        (
+            "INTERFACES=*eth",
+            "INTERFACES=*eth: \"*eth\" is no interface; give names as in eth0,wlan*,-docker0 (a * \
+             at the end stands for any rest)",
+        ),
+        ("IPV6=maybe", "IPV6=maybe: give on or off"),
+        ("MESH=half", "MESH=half: give full or lazy"),
+        ("LOG_FORMAT=xml", "LOG_FORMAT=xml: give text or json"),
+        (
+            "ICE_TRANSPORT_POLICY=relay",
+            "ICE_TRANSPORT_POLICY=relay: this version has no relays, so only `all` can be kept to",
+        ),
+        (
+            "ICE_TRANSPORT_POLICY=public",
+            "ICE_TRANSPORT_POLICY=public: give all",
+        ),
+        (
+            "--api-key=",
+            "API_KEY: give a key, or leave it unset for the default",
+        ),
+        ("--ipc-socket=", "--ipc-socket \"\": give a path"),
+    ] {
+        assert_eq!(error(&[words]), expected);
+    }
+}
+
+#[test]
+fn an_ipv6_address_needs_ipv6() {
+    assert_eq!(
+        error(&["BIND_ADDRESS=::1", "IPV6=off"]),
+        "BIND_ADDRESS=::1 needs IPV6=on"
+    );
+}
+
+#[test]
+fn every_bad_value_has_a_line() {
+    let errors = config(&["MESH=x", "IPV6=x", "QUEUE_BYTES=x", "BIND_ADDRESS=::1"]).unwrap_err();
+    assert_eq!(errors.len(), 3, "{errors:?}");
+}
+
+#[cfg(unix)]
+#[test]
+fn a_variable_that_is_not_utf8_is_an_error() {
+    use std::os::unix::ffi::OsStringExt;
+    let environment =
+        |name: &str| (name == "IPC_SOCKET").then(|| OsString::from_vec(vec![b'/', 0xff]));
+    let errors = Config::from(&Flags::default(), environment).unwrap_err();
+    assert_eq!(errors, ["IPC_SOCKET: the value is not UTF-8"]);
+}
+
+#[test]
+fn secrets_are_neither_in_debug_output_nor_in_errors() {
+    let config = config(&["API_KEY=opensesame"]).unwrap();
+    assert!(!format!("{config:?}").contains("opensesame"));
+    let config = self::config(&["DEVICE_TOKEN=opensesame"]).unwrap();
+    assert!(!format!("{config:?}").contains("opensesame"));
+    for bad in ["API_KEY=open sesame", "--device-token=open sesame"] {
+        assert!(!error(&[bad]).contains("sesame"));
+    }
+}
+
+#[test]
+fn what_this_version_does_not_use_is_one_warning_without_values() {
+    let config = config(&[
+        "TURN_URL=turn:t:3478",
+        "TURN_SECRET=opensesame",
+        "STUN_URL=none",
+        "ICE_SERVERS_FROM_REGISTRY=off",
+    ])
+    .unwrap();
+    assert_eq!(
+        config.warnings,
+        [
+            "TURN_URL, TURN_SECRET: set, but this version uses no STUN servers and no relays; peers \
+          must be reachable directly"
+        ]
+    );
+}
+
+#[test]
+fn a_pattern_of_interfaces_permits_what_it_says() {
+    let filter = |list: &str| config(&[&format!("INTERFACES={list}")]).unwrap().interfaces;
+    let permitted = |list: &str| {
+        let filter = filter(list);
+        let all = ["lo", "eth0", "eth1", "docker0"];
+        all.into_iter()
+            .filter(|name| filter.permits(name))
+            .collect::<Vec<_>>()
+    };
+    assert_eq!(permitted(""), ["lo", "eth0", "eth1", "docker0"]);
+    assert_eq!(permitted("eth*"), ["eth0", "eth1"]);
+    assert_eq!(permitted("eth*,-eth1"), ["eth0"]);
+    assert_eq!(permitted("!docker*,-lo"), ["eth0", "eth1"]);
+    assert_eq!(permitted("eth"), [""; 0]);
+}

@@ -1,0 +1,334 @@
+//! From the text of a setting to its value. Each error says what would be right.
+
+use std::net::IpAddr;
+use std::ops::RangeInclusive;
+use std::path::PathBuf;
+use std::time::Duration;
+
+use super::{InterfaceFilter, Secret};
+
+/// `sun_path` of `sockaddr_un` on Linux less its terminating zero.
+const SOCKET_PATH_BYTES: usize = 107;
+
+type Parsed<T> = Result<T, String>;
+
+/// A whole number in `range`.
+pub(super) fn number(range: RangeInclusive<usize>) -> impl Fn(&str) -> Parsed<usize> {
+    move |text| {
+        let number = text.parse().ok().filter(|number| range.contains(number));
+        number.ok_or_else(|| {
+            let (first, last) = (range.start(), range.end());
+            format!("give a whole number from {first} to {last}")
+        })
+    }
+}
+
+/// Seconds in `range`, fractions allowed.
+pub(super) fn seconds(range: RangeInclusive<f64>) -> impl Fn(&str) -> Parsed<Duration> {
+    move |text| {
+        let seconds = text.parse().ok().filter(|seconds| range.contains(seconds));
+        seconds
+            .and_then(|seconds| Duration::try_from_secs_f64(seconds).ok())
+            .ok_or_else(|| {
+                let (first, last) = (range.start(), range.end());
+                format!("give seconds from {first} to {last}, as in 0.5")
+            })
+    }
+}
+
+/// Seconds in `range`, or `inf`.
+pub(super) fn seconds_or_inf(
+    range: RangeInclusive<f64>,
+) -> impl Fn(&str) -> Parsed<Option<Duration>> {
+    let finite = seconds(range);
+    move |text| match text {
+        "inf" => Ok(None),
+        text => finite(text)
+            .map(Some)
+            .map_err(|problem| problem + ", or inf"),
+    }
+}
+
+/// One of a few words, upper or lower case.
+pub(super) fn word<T: Copy>(words: &'static [(&'static str, T)]) -> impl Fn(&str) -> Parsed<T> {
+    move |text| {
+        let found = words
+            .iter()
+            .find(|(word, _)| word.eq_ignore_ascii_case(text));
+        found.map(|(_, value)| *value).ok_or_else(|| {
+            let known: Vec<_> = words.iter().map(|(word, _)| *word).collect();
+            format!("give {}", known.join(" or "))
+        })
+    }
+}
+
+/// `on` or `off`, however it is put.
+pub(super) fn switch(text: &str) -> Parsed<bool> {
+    match text.to_ascii_lowercase().as_str() {
+        "on" | "true" | "yes" | "1" => Ok(true),
+        "off" | "false" | "no" | "0" => Ok(false),
+        _ => Err("give on or off".to_owned()),
+    }
+}
+
+/// The one transport policy there is without relays.
+pub(super) fn transport_policy(text: &str) -> Parsed<()> {
+    match text.to_ascii_lowercase().as_str() {
+        "all" => Ok(()),
+        "relay" => Err("this version has no relays, so only `all` can be kept to".to_owned()),
+        _ => Err("give all".to_owned()),
+    }
+}
+
+/// A path; none when empty.
+pub(super) fn optional_path(text: &str) -> Parsed<Option<PathBuf>> {
+    Ok((!text.is_empty()).then(|| PathBuf::from(text)))
+}
+
+/// The path of a Unix socket.
+pub(super) fn socket_path(text: &str) -> Parsed<PathBuf> {
+    if text.is_empty() {
+        Err("give a path".to_owned())
+    } else if text.len() > SOCKET_PATH_BYTES {
+        Err(format!(
+            "a socket's path has at most {SOCKET_PATH_BYTES} bytes, this one has {}",
+            text.len()
+        ))
+    } else if text.contains('\0') {
+        Err("a path holds no zero byte".to_owned())
+    } else {
+        Ok(PathBuf::from(text))
+    }
+}
+
+/// Something that can be sent as an HTTP header, and is kept secret; none when empty.
+pub(super) fn secret(text: &str) -> Parsed<Option<Secret>> {
+    if !text.bytes().all(|byte| byte.is_ascii_graphic()) {
+        return Err(
+            "it is sent as an HTTP header, so it may hold visible ASCII characters only \
+             (is there a space or an end of line in it?)"
+                .to_owned(),
+        );
+    }
+    Ok((!text.is_empty()).then(|| Secret::new(text.to_owned())))
+}
+
+/// The URL of a server, with one of two schemes: the plain and the encrypted one.
+pub(super) fn url(schemes: [&'static str; 2]) -> impl Fn(&str) -> Parsed<String> {
+    move |text| {
+        let [plain, encrypted] = schemes;
+        let wanted = || format!("give a URL as in {encrypted}://host:port/path or {plain}://...");
+        let (scheme, rest) = text.split_once("://").ok_or_else(wanted)?;
+        if !schemes
+            .iter()
+            .any(|known| known.eq_ignore_ascii_case(scheme))
+        {
+            return Err(wanted());
+        }
+        let odd = |c: char| !c.is_ascii_graphic() || "\"<>\\^`{|}#".contains(c);
+        if let Some(c) = rest.chars().find(|c| odd(*c)) {
+            return Err(format!("{c:?} can't be in this URL"));
+        }
+        let authority = rest.split(['/', '?']).next().unwrap_or_default();
+        if host_and_port(authority) {
+            Ok(text.to_owned())
+        } else {
+            Err(wanted())
+        }
+    }
+}
+
+/// Whether it is `host`, `host:port`, `[v6]` or `[v6]:port`.
+fn host_and_port(authority: &str) -> bool {
+    let (host, port) = match authority
+        .strip_prefix('[')
+        .and_then(|rest| rest.split_once(']'))
+    {
+        Some((host, port)) if host.parse::<std::net::Ipv6Addr>().is_ok() => (host, port),
+        Some(_) => return false,
+        None => authority.split_at(authority.find(':').unwrap_or(authority.len())),
+    };
+    let port_is_right = match port.strip_prefix(':') {
+        Some(port) => port.parse::<u16>().is_ok_and(|port| port != 0),
+        None => port.is_empty(),
+    };
+    !host.is_empty() && !host.contains(['[', ']', '@']) && port_is_right
+}
+
+/// `5000` or `5000-5100`; none when empty.
+pub(super) fn ports(text: &str) -> Parsed<Option<(u16, u16)>> {
+    if text.is_empty() {
+        return Ok(None);
+    }
+    let (first, last) = text.split_once('-').unwrap_or((text, text));
+    match (first.trim().parse(), last.trim().parse()) {
+        (Ok(first), Ok(last)) if 0 < first && first <= last => Ok(Some((first, last))),
+        _ => Err("give a port from 1 to 65535 or a range as in 5000-5100".to_owned()),
+    }
+}
+
+/// A TCP port to listen on, 0 for any.
+#[cfg(feature = "registry")]
+pub(super) fn port(text: &str) -> Parsed<u16> {
+    text.parse()
+        .map_err(|_| "give a port from 0 to 65535".to_owned())
+}
+
+/// An IP address.
+pub(super) fn address(text: &str) -> Parsed<Option<IpAddr>> {
+    text.parse()
+        .map(Some)
+        .map_err(|_| "give an IP address".to_owned())
+}
+
+/// An address that this machine can have; none when empty.
+pub(super) fn own_address(text: &str) -> Parsed<Option<IpAddr>> {
+    if text.is_empty() {
+        return Ok(None);
+    }
+    match address(text)? {
+        Some(ip) if ip.is_unspecified() => {
+            Err("leave it unset to use every address of this machine".to_owned())
+        }
+        Some(ip) if ip.is_multicast() => Err("give an address of this machine".to_owned()),
+        ip => Ok(ip),
+    }
+}
+
+/// `eth0,wlan*,-docker*`
+pub(super) fn interfaces(text: &str) -> Parsed<InterfaceFilter> {
+    let mut filter = InterfaceFilter::default();
+    for entry in text.split(',').map(str::trim).filter(|e| !e.is_empty()) {
+        let (list, name) = match entry.strip_prefix(['-', '!']) {
+            Some(name) => (&mut filter.deny, name),
+            None => (&mut filter.allow, entry),
+        };
+        let stem = name.strip_suffix('*').unwrap_or(name);
+        if name.is_empty() || stem.contains(['*', '/', ' ']) {
+            return Err(format!(
+                "{entry:?} is no interface; give names as in eth0,wlan*,-docker0 (a * at the end \
+                 stands for any rest)"
+            ));
+        }
+        list.push(name.to_owned());
+    }
+    Ok(filter)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn seconds_take_fractions_and_refuse_what_is_no_time() {
+        let parse = seconds(0.1..=600.0);
+        assert_eq!(parse("0.5"), Ok(Duration::from_millis(500)));
+        for bad in ["", "x", "-1", "NaN", "inf", "1e99", "0", "601", "5s"] {
+            assert_eq!(
+                parse(bad).unwrap_err(),
+                "give seconds from 0.1 to 600, as in 0.5",
+                "{bad}"
+            );
+        }
+        assert_eq!(seconds_or_inf(0.0..=9.0)("inf"), Ok(None));
+    }
+
+    #[test]
+    fn urls_of_servers_pass_whole() {
+        let parse = url(["ws", "wss"]);
+        for good in [
+            "ws://localhost:8080/ws",
+            "wss://registry.example/a/b?x=y%20z",
+            "WSS://registry.example",
+            "ws://127.0.0.1",
+            "ws://[::1]:8080/ws",
+            "ws://host?query",
+        ] {
+            assert_eq!(parse(good).as_deref(), Ok(good));
+        }
+    }
+
+    #[test]
+    fn urls_that_cannot_be_meant_are_refused() {
+        let parse = url(["ws", "wss"]);
+        for bad in [
+            "",
+            "localhost:8080",
+            "http://localhost",
+            "ws://",
+            "ws:///ws",
+            "ws://:80",
+            "ws://host:0",
+            "ws://host:70000",
+            "ws://host:80:90",
+            "ws://host:",
+            "ws://[::1",
+            "ws://[x]:1",
+            "ws://[::1]80",
+            "ws://user:password@host/",
+            "ws://ho st/",
+            "ws://host/\n",
+            "ws://host/#part",
+            "ws://münchen.example/",
+        ] {
+            assert!(parse(bad).is_err(), "{bad}");
+        }
+    }
+
+    #[test]
+    fn ports_are_one_or_a_range() {
+        assert_eq!(ports(""), Ok(None));
+        assert_eq!(ports("5000"), Ok(Some((5000, 5000))));
+        assert_eq!(ports("5000-5100"), Ok(Some((5000, 5100))));
+        for bad in [
+            "0",
+            "0-5",
+            "70000",
+            "5100-5000",
+            "-",
+            "5000-",
+            "-5000",
+            "1-2-3",
+            "x",
+        ] {
+            assert!(ports(bad).is_err(), "{bad}");
+        }
+    }
+
+    #[test]
+    fn keys_that_no_header_can_carry_are_refused_without_being_shown() {
+        for bad in ["key\n", "a key", "schlüssel", "\u{7f}"] {
+            assert!(!secret(bad).unwrap_err().contains(bad), "{bad:?}");
+        }
+        assert_eq!(secret(""), Ok(None));
+    }
+
+    #[test]
+    fn own_addresses_are_such_as_a_socket_can_be_bound_to() {
+        assert_eq!(own_address(""), Ok(None));
+        assert!(own_address("192.0.2.1").is_ok());
+        assert!(own_address("::1").is_ok());
+        for bad in ["0.0.0.0", "::", "224.0.0.1", "localhost", "192.0.2.1:80"] {
+            assert!(own_address(bad).is_err(), "{bad}");
+        }
+    }
+
+    #[test]
+    fn socket_paths_must_fit_into_an_address() {
+        assert!(socket_path(&"x".repeat(107)).is_ok());
+        assert_eq!(
+            socket_path(&"x".repeat(108)).unwrap_err(),
+            "a socket's path has at most 107 bytes, this one has 108"
+        );
+    }
+
+    #[test]
+    fn interfaces_are_allowed_and_denied() {
+        let filter = interfaces("eth0, wlan*,-docker0,!veth*").unwrap();
+        assert_eq!(filter.allow, ["eth0", "wlan*"]);
+        assert_eq!(filter.deny, ["docker0", "veth*"]);
+        for bad in ["-", "*eth", "a/b", "eth0 eth1"] {
+            assert!(interfaces(bad).is_err(), "{bad}");
+        }
+    }
+}

@@ -1,0 +1,286 @@
+//! What waits for the agent, in order, and what it has taken.
+//!
+//! Messages wait as long as it takes: their senders are slowed by windows and gates. Of the rest,
+//! answers are bounded by not reading further requests, and changes of state (who is connected, how
+//! full a queue is) are left out above a limit and told in one go once the agent reads again.
+
+use std::collections::{BTreeSet, VecDeque};
+
+use crate::limits;
+use crate::protocol::PeerId;
+use crate::protocol::ipc::{CommandId, ErrorReport, Event, Success};
+
+use super::origin::{Generation, Origin};
+
+/// Of whom a message was that the agent has now taken.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) struct Taken {
+    pub(super) peer: PeerId,
+    /// The session epoch that the message belongs to.
+    pub(super) epoch: u64,
+    pub(super) bytes: usize,
+}
+
+#[derive(Debug)]
+struct Entry {
+    event: Event,
+    message_of: Option<Taken>,
+}
+
+/// The way to the agent.
+#[derive(Debug, Default)]
+pub(super) struct AgentQueue {
+    generation: Option<Generation>,
+    queue: VecDeque<Entry>,
+    /// For each event that the writer has: what it means that it is written.
+    in_flight: VecDeque<Option<Taken>>,
+    message_bytes: usize,
+    other_events: usize,
+    /// Commands with an id that are not answered yet.
+    owed_answers: usize,
+    /// Peers that the agent believes to be connected.
+    told: BTreeSet<PeerId>,
+    /// Changes of state were left out.
+    incomplete: bool,
+    /// Events left out because nobody was there to read them, or too many waited.
+    left_out: u64,
+}
+
+impl AgentQueue {
+    /// Bytes of messages that the agent has not taken.
+    pub(super) fn message_bytes(&self) -> usize {
+        self.message_bytes
+    }
+
+    pub(super) fn left_out(&self) -> u64 {
+        self.left_out
+    }
+
+    /// Whether another request may be read.
+    pub(super) fn has_room(&self) -> bool {
+        self.other_events < limits::AGENT_EVENTS
+    }
+
+    /// Whether every command with an id of this agent was answered, and every answer written.
+    pub(super) fn owes_nothing(&self) -> bool {
+        self.owed_answers == 0 && self.queue.is_empty() && self.in_flight.is_empty()
+    }
+
+    /// An agent is there: `greeting` (the `ready`) goes first, then who is connected, then what
+    /// waited.
+    pub(super) fn connected<'a>(
+        &mut self,
+        generation: Generation,
+        greeting: Event,
+        reachable: impl DoubleEndedIterator<Item = &'a PeerId>,
+    ) {
+        self.generation = Some(generation);
+        self.owed_answers = 0;
+        self.told.clear();
+        self.incomplete = false;
+        for peer_id in reachable.rev() {
+            self.told.insert(peer_id.clone());
+            self.queue.push_front(Entry {
+                event: Event::PeerConnected {
+                    peer_id: peer_id.clone(),
+                    resumed: false,
+                },
+                message_of: None,
+            });
+            self.other_events += 1;
+        }
+        self.queue.push_front(Entry {
+            event: greeting,
+            message_of: None,
+        });
+        self.other_events += 1;
+    }
+
+    /// The agent has gone; `unsent` comes back from its writer. What it did not get waits for the
+    /// next agent: all messages, and failures of messages. The rest concerned only the one that left.
+    pub(super) fn gone(&mut self, generation: Generation, unsent: Vec<Event>) {
+        if self.generation != Some(generation) {
+            return;
+        }
+        self.generation = None;
+        self.owed_answers = 0;
+        for event in unsent.into_iter().rev() {
+            // The newest marks belong to the unsent events: what was written came before them.
+            let message_of = self.in_flight.pop_back().flatten();
+            self.queue.push_front(Entry { event, message_of });
+        }
+        self.in_flight.clear();
+        self.other_events = 0;
+        let mut failures = 0;
+        let mut left_out = 0;
+        self.queue.retain_mut(|entry| {
+            if entry.message_of.is_some() || matches!(entry.event, Event::Message { .. }) {
+                return true;
+            }
+            let keep = orphan(&mut entry.event) && failures < limits::ORPHANED_FAILURES;
+            if keep {
+                failures += 1;
+            } else {
+                left_out += 1;
+            }
+            keep
+        });
+        self.other_events = failures;
+        self.left_out += left_out;
+    }
+
+    /// A message of a peer.
+    pub(super) fn push_message(&mut self, event: Event, taken: Taken) {
+        self.message_bytes += taken.bytes;
+        self.queue.push_back(Entry {
+            event,
+            message_of: Some(taken),
+        });
+    }
+
+    /// A command came in that is owed an answer.
+    pub(super) fn owe_answer(&mut self, generation: Generation) {
+        if self.generation == Some(generation) {
+            self.owed_answers += 1;
+        }
+    }
+
+    /// Tells the agent a change of state, unless none is there or it has stopped reading.
+    pub(super) fn push_state(&mut self, event: Event) {
+        if self.generation.is_none() {
+            return;
+        }
+        if self.other_events >= limits::AGENT_EVENTS {
+            self.incomplete = true;
+            self.left_out += 1;
+            return;
+        }
+        match &event {
+            Event::PeerConnected { peer_id, .. } => {
+                self.told.insert(peer_id.clone());
+            }
+            Event::PeerDisconnected { peer_id } => {
+                self.told.remove(peer_id);
+            }
+            _ => {}
+        }
+        self.push_other(event);
+    }
+
+    /// Answers a command that asked for information, whether it had an id or not.
+    pub(super) fn inform(&mut self, generation: Generation, owed: bool, event: Event) {
+        if self.generation != Some(generation) {
+            self.left_out += 1;
+        } else if owed {
+            self.push_answer(event);
+        } else {
+            self.push_other(event);
+        }
+    }
+
+    fn push_answer(&mut self, event: Event) {
+        self.owed_answers = self.owed_answers.saturating_sub(1);
+        self.push_other(event);
+    }
+
+    fn push_other(&mut self, event: Event) {
+        self.other_events += 1;
+        self.queue.push_back(Entry {
+            event,
+            message_of: None,
+        });
+    }
+
+    /// Tells of a command's success, if it had an id and its agent is still there.
+    pub(super) fn succeed(&mut self, origin: &Origin, payload: Success) {
+        if let Some(id) = self.answerable(origin) {
+            self.push_answer(Event::Ok { id, payload });
+        }
+    }
+
+    /// Tells of a command's failure. One without an id, or of an agent that has gone, is told as
+    /// well: no message disappears silently.
+    pub(super) fn fail(&mut self, origin: &Origin, error: ErrorReport) {
+        match self.answerable(origin) {
+            Some(id) => self.push_answer(Event::Error {
+                id: Some(id),
+                error,
+            }),
+            None if self.generation.is_some() || self.other_events < limits::ORPHANED_FAILURES => {
+                self.push_other(Event::Error { id: None, error });
+            }
+            None => self.left_out += 1,
+        }
+    }
+
+    fn answerable(&self, origin: &Origin) -> Option<CommandId> {
+        match origin {
+            Origin::Command { generation, id } if self.generation == Some(*generation) => {
+                id.clone()
+            }
+            Origin::Command { .. } | Origin::Broadcast(_) => None,
+        }
+    }
+
+    /// Up to about `bytes` of events for the agent's writer.
+    pub(super) fn take_events(&mut self, bytes: usize) -> Vec<Event> {
+        let mut events = Vec::new();
+        let mut size = 0;
+        while size < bytes
+            && self.generation.is_some()
+            && let Some(entry) = self.queue.pop_front()
+        {
+            size += entry.event.size_hint();
+            if entry.message_of.is_none() {
+                self.other_events -= 1;
+            }
+            self.in_flight.push_back(entry.message_of);
+            events.push(entry.event);
+        }
+        events
+    }
+
+    /// The agent's socket has taken `count` further events. Gives the messages among them.
+    pub(super) fn written(&mut self, generation: Generation, count: usize) -> Vec<Taken> {
+        if self.generation != Some(generation) {
+            return Vec::new();
+        }
+        let count = count.min(self.in_flight.len());
+        let taken: Vec<_> = self.in_flight.drain(..count).flatten().collect();
+        self.message_bytes -= taken.iter().map(|message| message.bytes).sum::<usize>();
+        taken
+    }
+
+    /// Whether changes of state were left out and there is room again to tell them.
+    pub(super) fn wants_summary(&self) -> bool {
+        self.incomplete && self.other_events < limits::AGENT_EVENTS / 2
+    }
+
+    /// Tells the agent in one go how `reachable` differs from what it believes.
+    pub(super) fn summarize(&mut self, reachable: &BTreeSet<PeerId>) {
+        self.incomplete = false;
+        let gone: Vec<_> = self.told.difference(reachable).cloned().collect();
+        let new: Vec<_> = reachable.difference(&self.told).cloned().collect();
+        for peer_id in gone {
+            self.push_state(Event::PeerDisconnected { peer_id });
+        }
+        for peer_id in new {
+            self.push_state(Event::PeerConnected {
+                peer_id,
+                resumed: true,
+            });
+        }
+    }
+}
+
+/// Whether an event is the failure of a message, which the next agent is told too, without the id
+/// that only the one before knew.
+fn orphan(event: &mut Event) -> bool {
+    match event {
+        Event::Error { id, error } => {
+            *id = None;
+            error.request_id.is_some()
+        }
+        _ => false,
+    }
+}

@@ -1,0 +1,219 @@
+//! What the agent asks for.
+
+use std::time::Instant;
+
+use crate::limits;
+use crate::protocol::PeerId;
+use crate::protocol::ipc::{
+    Command, CommandId, ErrorCode, ErrorReport, Event, Rejection, Request, Success,
+};
+use crate::protocol::message::Message;
+
+use super::Mesh;
+use super::link::Linker;
+use super::origin::{Generation, Origin};
+use super::session::Outgoing;
+
+impl<K: Linker> Mesh<K> {
+    /// Whether the next request may be read. When not, the agent is to be held back: a peer's queue
+    /// is full, or too many answers wait.
+    pub fn wants_requests(&self) -> bool {
+        self.agent.has_room()
+            && self.broadcasts.len() < limits::OPEN_BROADCASTS
+            && self.holding_back.is_empty()
+    }
+
+    /// Takes one line of the agent. Messages go out with the next [`Mesh::flush`], so that those of
+    /// many lines share datagrams.
+    pub fn handle_request(
+        &mut self,
+        now: Instant,
+        generation: Generation,
+        request: Result<Request, Box<Rejection>>,
+    ) {
+        let Request { id, command } = match request {
+            Ok(request) => request,
+            Err(rejection) => {
+                self.owe(generation, rejection.id.is_some());
+                let origin = Origin::Command {
+                    generation,
+                    id: rejection.id,
+                };
+                return self.agent.fail(&origin, rejection.error);
+            }
+        };
+        let owed = id.is_some();
+        self.owe(generation, owed);
+        match command {
+            Command::Send {
+                target_peer,
+                message,
+            } => {
+                let origin = Origin::Command { generation, id };
+                self.send(now, target_peer, Outgoing { message, origin });
+            }
+            Command::Broadcast { message } => self.broadcast(now, generation, id, &message),
+            Command::ListPeers => {
+                let peers = self.reachable().cloned().collect();
+                let event = Event::PeerList { id, peers };
+                self.agent.inform(generation, owed, event);
+            }
+            Command::Connect { target_peer_id } => {
+                self.connect(now, target_peer_id, Origin::Command { generation, id });
+            }
+            Command::Stats => {
+                let payload = self.statistics(now);
+                let event = Event::Stats { id, payload };
+                self.agent.inform(generation, owed, event);
+            }
+        }
+    }
+
+    fn owe(&mut self, generation: Generation, owed: bool) {
+        if owed {
+            self.agent.owe_answer(generation);
+        }
+    }
+
+    fn reachable(&self) -> impl Iterator<Item = &PeerId> {
+        self.peers
+            .values()
+            .filter(|peer| peer.reachable)
+            .map(|peer| &peer.id)
+    }
+
+    fn send(&mut self, now: Instant, target: PeerId, outgoing: Outgoing) {
+        if let Err((code, text)) = self.admit(now, &target) {
+            return self.settle_failed(&target, outgoing, code, text);
+        }
+        let limit = self.message_limit_of(&target);
+        if outgoing.message.size() > limit {
+            return self.settle_too_large(&target, outgoing, limit);
+        }
+        let Some(peer) = self.peers.get_mut(&target) else {
+            return;
+        };
+        if peer.session.is_idle() {
+            peer.outlet.moved(now);
+        }
+        peer.session.push(outgoing);
+        self.reach(now, &target);
+    }
+
+    fn connect(&mut self, now: Instant, target: PeerId, origin: Origin) {
+        if let Err((code, text)) = self.admit(now, &target) {
+            return self.agent.fail(&origin, report(code, text, &target, None));
+        }
+        let Some(peer) = self.peers.get_mut(&target) else {
+            return;
+        };
+        if peer.reachable {
+            let connected = Success::Connected {
+                target_peer_id: target,
+            };
+            return self.agent.succeed(&origin, connected);
+        }
+        if peer.waiting.len() >= limits::WAITING_CONNECTS {
+            let text = format!("too many connect commands wait for {target}");
+            let error = report(ErrorCode::ConnectFailed, text, &target, None);
+            return self.agent.fail(&origin, error);
+        }
+        peer.waiting.push(origin);
+        self.reach(now, &target);
+    }
+
+    fn broadcast(
+        &mut self,
+        now: Instant,
+        generation: Generation,
+        id: Option<CommandId>,
+        message: &Message,
+    ) {
+        let targets: Vec<_> = self.reachable().cloned().collect();
+        let origin = Origin::Command { generation, id };
+        if targets.is_empty() {
+            let nobody = Success::Broadcast {
+                delivered: Vec::new(),
+                failed: Vec::new(),
+            };
+            return self.agent.succeed(&origin, nobody);
+        }
+        let key = self.broadcasts.open(origin, targets.len());
+        for target in targets {
+            let outgoing = Outgoing {
+                message: message.clone(),
+                origin: Origin::Broadcast(key),
+            };
+            self.send(now, target, outgoing);
+        }
+    }
+
+    /// Whether something may be queued for the peer; makes an entry for it if need be.
+    fn admit(&mut self, now: Instant, target: &PeerId) -> Result<(), (ErrorCode, String)> {
+        if self.shutting_down {
+            return Err((ErrorCode::ShuttingDown, "the sidecar is ending".into()));
+        }
+        if self.own.as_ref() == Some(target) {
+            let text = format!("{target} is this sidecar itself");
+            return Err((ErrorCode::UnknownPeer, text));
+        }
+        let max_peers = self.settings.max_peers;
+        let Some(peer) = self.ensure_peer(now, target) else {
+            let text = format!("no room for {target}: MAX_PEERS is {max_peers}");
+            return Err((ErrorCode::TooManyPeers, text));
+        };
+        if peer.outlet.is_stalled() {
+            let text = format!(
+                "{target} has taken nothing for SEND_STALL_SECONDS and {} bytes wait for it",
+                peer.session.queued_bytes()
+            );
+            return Err((ErrorCode::PeerStalled, text));
+        }
+        Ok(())
+    }
+
+    /// The largest message that the peer is known to take.
+    fn message_limit_of(&self, target: &PeerId) -> usize {
+        self.peers
+            .get(target)
+            .and_then(|peer| self.connections.get(&peer.current?))
+            .map_or(usize::MAX, |connection| connection.max_message_bytes)
+    }
+
+    /// Something waits for the peer: hands it to the connection, or sees to it that there is one.
+    fn reach(&mut self, now: Instant, target: &PeerId) {
+        let Some(peer) = self.peers.get_mut(target) else {
+            return;
+        };
+        match peer.current {
+            Some(current) => {
+                self.unflushed.insert(current);
+            }
+            None => {
+                if peer.give_up_at.is_none() {
+                    peer.give_up_at = Some(now + self.settings.connect_timeout);
+                }
+                if peer.connections.is_empty() && peer.retry.at.is_none() {
+                    self.consider_offer(now, target);
+                }
+            }
+        }
+        self.watch_pressure(now, target);
+    }
+}
+
+/// The payload of an error about a peer.
+pub(super) fn report(
+    code: ErrorCode,
+    message: String,
+    target: &PeerId,
+    request_id: Option<String>,
+) -> ErrorReport {
+    ErrorReport {
+        code,
+        message,
+        target_peer: Some(target.clone()),
+        request_id,
+        limit: None,
+    }
+}

@@ -1,0 +1,198 @@
+//! One connection to a peer: a [`Link`] and where it stands.
+
+use std::net::SocketAddr;
+use std::time::{Duration, Instant};
+
+use crate::limits;
+use crate::protocol::PeerId;
+
+use super::gate::Gate;
+use super::link::Link;
+use super::liveness::{Liveness, Pulse};
+use super::receipts::Receipts;
+
+/// Identifies a connection within this process. Everything is keyed by it, never by the peer's name
+/// alone: a peer may come back while its old connection is not known to be dead.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub(super) struct ConnectionId(pub(super) u64);
+
+/// Who made the offer.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Role {
+    Offerer,
+    Answerer,
+}
+
+/// How far a connection has come.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Phase {
+    /// Our offer is not answered yet.
+    Offered,
+    /// Both descriptions are known; ICE, DTLS, SCTP and the channels are on their way.
+    Connecting,
+    /// Carries messages, or did until it was replaced.
+    Open,
+}
+
+/// The first frames on `mesh-control`.
+#[derive(Debug, Default)]
+pub(super) struct Handshake {
+    pub(super) mesh_open: bool,
+    pub(super) control_open: bool,
+    /// We have said hello: from here on older connections are not listened to.
+    pub(super) sent: bool,
+    /// The peer has said hello, and it was acted upon.
+    pub(super) received: bool,
+}
+
+/// A peer's candidates, which may arrive before its description.
+#[derive(Debug, Default)]
+pub(super) struct RemoteCandidates {
+    waiting: Vec<String>,
+    count: usize,
+}
+
+impl RemoteCandidates {
+    /// Counts a candidate against the limit; `false` when it is one too many.
+    pub(super) fn admit(&mut self) -> bool {
+        self.count += 1;
+        self.count <= limits::CANDIDATES_PER_CONNECTION
+    }
+
+    /// Keeps a candidate until the description is there.
+    pub(super) fn wait(&mut self, candidate: String) {
+        self.waiting.push(candidate);
+    }
+
+    /// What has waited for the description.
+    pub(super) fn take_waiting(&mut self) -> Vec<String> {
+        std::mem::take(&mut self.waiting)
+    }
+}
+
+/// Messages and bytes of one direction.
+#[derive(Debug, Default, Clone, Copy)]
+pub(super) struct Count {
+    pub(super) messages: u64,
+    pub(super) bytes: u64,
+}
+
+impl Count {
+    pub(super) fn add(&mut self, bytes: usize) {
+        self.messages += 1;
+        self.bytes += bytes as u64;
+    }
+}
+
+/// The nominated pair of addresses.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) struct Path {
+    pub(super) local: SocketAddr,
+    pub(super) remote: SocketAddr,
+}
+
+/// One connection.
+#[derive(Debug)]
+pub(super) struct Connection<L> {
+    pub(super) peer: PeerId,
+    /// Which set of local addresses it uses; two connections to one peer never share one.
+    pub(super) lane: usize,
+    pub(super) role: Role,
+    /// The id of the attempt on the wire; `None` when another make offered.
+    pub(super) attempt: Option<String>,
+    /// Whether both descriptions carried our additions.
+    pub(super) speaks_sessions: bool,
+    /// The session that the peer's description announced.
+    pub(super) announced_session: Option<String>,
+    pub(super) link: L,
+    pub(super) phase: Phase,
+    pub(super) created: Instant,
+    /// When the present phase has to be over; open connections have none.
+    pub(super) deadline: Option<Instant>,
+    pub(super) handshake: Handshake,
+    /// The peer's hello: its session, and what it has of ours.
+    pub(super) greeting: Option<(String, u64)>,
+    /// Messages that came in before it.
+    pub(super) early: Vec<Vec<u8>>,
+    /// When it began to carry messages.
+    pub(super) opened: Option<Instant>,
+    pub(super) candidates: RemoteCandidates,
+    /// Addresses that the peer named itself, by kind, to tell the path.
+    pub(super) named: Vec<(SocketAddr, &'static str)>,
+    /// What the peer takes in one message, in bytes.
+    pub(super) max_message_bytes: usize,
+    /// The number of the next mesh message to come in.
+    pub(super) next_number: u64,
+    pub(super) liveness: Liveness,
+    /// Of a peer of another make.
+    pub(super) gate: Gate,
+    /// Of a peer of another make.
+    pub(super) receipts: Receipts,
+    pub(super) path: Option<Path>,
+    pub(super) round_trip: Option<Duration>,
+}
+
+impl<L: Link> Connection<L> {
+    /// Whether messages may be written to it.
+    pub(super) fn is_ready(&self) -> bool {
+        let greeted = self.handshake.sent && self.handshake.received;
+        self.phase == Phase::Open && (greeted || !self.speaks_sessions)
+    }
+
+    /// Whether it was heard of lately.
+    pub(super) fn is_well(&self, now: Instant) -> bool {
+        self.liveness.pulse(now) <= Pulse::Quiet
+    }
+
+    /// Whether its attempt is still under way.
+    pub(super) fn is_attempt(&self) -> bool {
+        matches!(self.phase, Phase::Offered | Phase::Connecting)
+    }
+
+    /// Adds a candidate of the peer, or keeps it until the peer's description is there.
+    pub(super) fn take_candidate(&mut self, candidate: &str) {
+        // Empty says that no more follow, which changes nothing here.
+        if candidate.is_empty() || !self.candidates.admit() {
+            return;
+        }
+        if self.phase == Phase::Offered {
+            self.candidates.wait(candidate.to_owned());
+        } else {
+            self.add_candidate(candidate);
+        }
+    }
+
+    /// The peer's description is there: what waited for it is used.
+    pub(super) fn described(&mut self, sdp: &str) {
+        self.max_message_bytes = super::description::max_message_bytes(sdp);
+        for line in sdp.lines().filter_map(|line| line.strip_prefix("a=")) {
+            self.name_candidate(line);
+        }
+        for candidate in self.candidates.take_waiting() {
+            self.add_candidate(&candidate);
+        }
+    }
+
+    fn add_candidate(&mut self, candidate: &str) {
+        self.name_candidate(candidate);
+        if let Err(error) = self.link.add_remote_candidate(candidate) {
+            // mDNS names, TCP candidates and the like: others may do.
+            log::debug!("{}: {error}", self.peer);
+        }
+    }
+
+    fn name_candidate(&mut self, candidate: &str) {
+        if self.named.len() < limits::CANDIDATES_PER_CONNECTION {
+            self.named
+                .extend(super::description::candidate_address(candidate));
+        }
+    }
+
+    /// Of which kind a remote address is (RFC 8445): what the peer called it, or else `prflx`.
+    pub(super) fn kind_of(&self, remote: SocketAddr) -> &'static str {
+        self.named
+            .iter()
+            .find(|(address, _)| *address == remote)
+            .map_or("prflx", |(_, kind)| kind)
+    }
+}

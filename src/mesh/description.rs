@@ -1,0 +1,107 @@
+//! The little that we read and write in an SDP ourselves.
+
+use std::net::SocketAddr;
+
+/// What a peer that announces no `a=max-message-size` is sent at most: one byte less than the 64 KiB
+/// of RFC 8841, because one message of exactly that kills the channel of several stacks.
+pub const UNANNOUNCED_MAX_MESSAGE_BYTES: usize = 65_535;
+
+/// The largest message that the sender of this description takes, in bytes (RFC 8841: 0 is no limit).
+pub fn max_message_bytes(sdp: &str) -> usize {
+    let announced = sdp
+        .lines()
+        .find_map(|line| line.strip_prefix("a=max-message-size:"))
+        .and_then(|size| size.trim().parse::<u64>().ok());
+    match announced {
+        None => UNANNOUNCED_MAX_MESSAGE_BYTES,
+        Some(0) => usize::MAX,
+        Some(size) => usize::try_from(size).unwrap_or(usize::MAX),
+    }
+}
+
+/// The identification tag of the first media section (RFC 5888).
+pub fn first_mid(sdp: &str) -> Option<&str> {
+    sdp.lines()
+        .find_map(|line| line.strip_prefix("a=mid:"))
+        .map(str::trim)
+}
+
+/// The description with the identification tag `from` named `to` instead.
+///
+/// Several stacks match a trickled candidate by its `sdpMid` alone, and everybody else's only section
+/// is called `0`, so ours has to be as well.
+pub fn rename_mid(sdp: &str, from: &str, to: &str) -> String {
+    let mut renamed = String::with_capacity(sdp.len());
+    for line in sdp.split_inclusive('\n') {
+        let (text, end) = line.split_at(line.trim_end().len());
+        match text.split_once(':') {
+            Some(("a=mid", mid)) if mid == from => {
+                renamed.extend(["a=mid:", to]);
+            }
+            Some(("a=group", group)) => {
+                renamed.push_str("a=group:");
+                let tags = group
+                    .split(' ')
+                    .map(|tag| if tag == from { to } else { tag });
+                renamed.push_str(&tags.collect::<Vec<_>>().join(" "));
+            }
+            Some(_) | None => renamed.push_str(text),
+        }
+        renamed.push_str(end);
+    }
+    renamed
+}
+
+/// The address of a candidate line and its kind, if it names an address (RFC 8839 section 5.1).
+pub fn candidate_address(line: &str) -> Option<(SocketAddr, &'static str)> {
+    let mut words = line.strip_prefix("candidate:")?.split(' ');
+    let address = words.nth(4)?.parse().ok()?;
+    let port = words.next()?.parse().ok()?;
+    let kind = words.nth(1)?;
+    let kind = ["host", "srflx", "prflx", "relay"]
+        .into_iter()
+        .find(|known| *known == kind)?;
+    Some((SocketAddr::new(address, port), kind))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_peer_without_announcement_gets_less_than_64_kib() {
+        assert_eq!(max_message_bytes("v=0\r\na=mid:0\r\n"), 65_535);
+        assert_eq!(max_message_bytes("a=max-message-size:262144\r\n"), 262_144);
+        assert_eq!(max_message_bytes("a=max-message-size:65536\r\n"), 65_536);
+        assert_eq!(max_message_bytes("a=max-message-size:0\r\n"), usize::MAX);
+        assert_eq!(max_message_bytes("a=max-message-size:x\r\n"), 65_535);
+    }
+
+    #[test]
+    fn a_candidate_that_names_an_address_is_read() {
+        let line = "candidate:1 1 udp 2130706431 192.0.2.7 5000 typ host ufrag x";
+        let address = "192.0.2.7:5000".parse().unwrap();
+        assert_eq!(candidate_address(line), Some((address, "host")));
+        for useless in [
+            "",
+            "candidate:",
+            "candidate:1 1 udp 1 x.local 5000 typ host",
+            "candidate:1 1 udp 1 192.0.2.7 99999 typ host",
+            "candidate:1 1 udp 1 192.0.2.7 5000 typ cat",
+        ] {
+            assert_eq!(candidate_address(useless), None, "{useless}");
+        }
+    }
+
+    #[test]
+    fn only_the_tag_itself_is_renamed() {
+        let sdp = "v=0\r\na=group:BUNDLE a1b\r\na=mid:a1b\r\na=ice-ufrag:a1b\r\n";
+        let renamed = rename_mid(sdp, "a1b", "0");
+        assert_eq!(
+            renamed,
+            "v=0\r\na=group:BUNDLE 0\r\na=mid:0\r\na=ice-ufrag:a1b\r\n"
+        );
+        assert_eq!(rename_mid(&renamed, "0", "a1b"), sdp);
+        assert_eq!(first_mid(sdp), Some("a1b"));
+    }
+}

@@ -1,0 +1,103 @@
+//! The watermarks of a peer's queue: when to hold the agent back, and when to stop doing so.
+
+use std::time::{Duration, Instant};
+
+use crate::protocol::ipc::Pressure;
+
+/// Watches how full a peer's queue is and whether it moves.
+#[derive(Debug)]
+pub(super) struct Outlet {
+    pressure: Pressure,
+    /// When the queue last moved, or became full.
+    moved: Instant,
+    stalled: bool,
+}
+
+impl Outlet {
+    pub(super) fn new(now: Instant) -> Self {
+        Outlet {
+            pressure: Pressure::Normal,
+            moved: now,
+            stalled: false,
+        }
+    }
+
+    /// The queue holds `queued_bytes` of `capacity`. Says when a watermark was crossed: high at the
+    /// capacity, normal at half of it.
+    pub(super) fn fill(
+        &mut self,
+        now: Instant,
+        queued_bytes: usize,
+        capacity: usize,
+    ) -> Option<Pressure> {
+        let pressure = match self.pressure {
+            Pressure::Normal if queued_bytes >= capacity => Pressure::High,
+            Pressure::High if queued_bytes <= capacity / 2 => Pressure::Normal,
+            Pressure::Normal | Pressure::High => return None,
+        };
+        self.pressure = pressure;
+        self.moved = now;
+        self.stalled = false;
+        Some(pressure)
+    }
+
+    /// Something in the queue arrived or could be written.
+    pub(super) fn moved(&mut self, now: Instant) {
+        self.moved = now;
+    }
+
+    /// Whether the agent has to wait for this queue.
+    pub(super) fn holds_back(&self) -> bool {
+        self.pressure == Pressure::High && !self.stalled
+    }
+
+    /// Whether the queue is full and taken out of the way: what is sent to it is refused.
+    pub(super) fn is_stalled(&self) -> bool {
+        self.stalled
+    }
+
+    /// When the queue counts as stalled if it does not move.
+    pub(super) fn stalls_at(&self, patience: Duration) -> Option<Instant> {
+        self.holds_back().then(|| self.moved + patience)
+    }
+
+    /// Takes the queue out of the way if it has not moved for `patience`; `true` when it just did.
+    pub(super) fn check_stall(&mut self, now: Instant, patience: Duration) -> bool {
+        let stalls = self.stalls_at(patience).is_some_and(|at| now >= at);
+        self.stalled |= stalls;
+        stalls
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const PATIENCE: Duration = Duration::from_secs(10);
+
+    #[test]
+    fn a_full_queue_holds_back_until_it_is_half_empty() {
+        let now = Instant::now();
+        let mut outlet = Outlet::new(now);
+        assert_eq!(outlet.fill(now, 99, 100), None);
+        assert_eq!(outlet.fill(now, 100, 100), Some(Pressure::High));
+        assert!(outlet.holds_back());
+        assert_eq!(outlet.fill(now, 51, 100), None);
+        assert!(outlet.holds_back());
+        assert_eq!(outlet.fill(now, 50, 100), Some(Pressure::Normal));
+        assert!(!outlet.holds_back());
+    }
+
+    #[test]
+    fn a_queue_that_does_not_move_is_taken_out_of_the_way_and_comes_back() {
+        let start = Instant::now();
+        let mut outlet = Outlet::new(start);
+        outlet.fill(start, 100, 100);
+        outlet.moved(start + PATIENCE / 2);
+        assert!(!outlet.check_stall(start + PATIENCE, PATIENCE));
+        assert!(outlet.check_stall(start + PATIENCE * 2, PATIENCE));
+        assert!(outlet.is_stalled() && !outlet.holds_back());
+        outlet.fill(start + PATIENCE * 2, 10, 100);
+        assert!(!outlet.is_stalled());
+    }
+}

@@ -1,0 +1,207 @@
+//! What is kept for a peer, whatever connections come and go.
+
+use std::collections::VecDeque;
+use std::time::{Duration, Instant};
+
+use crate::backoff::Backoff;
+use crate::limits;
+use crate::protocol::PeerId;
+use crate::protocol::signaling::Extension;
+
+use super::connection::{ConnectionId, Count, Role};
+use super::origin::Origin;
+use super::outlet::Outlet;
+use super::session::Session;
+
+/// An offer that waits for our own to be answered or not.
+#[derive(Debug)]
+pub(super) struct HeldOffer {
+    pub(super) sdp: String,
+    pub(super) extension: Extension,
+    /// Answered at this time, if ours is still open then.
+    pub(super) until: Instant,
+}
+
+/// A candidate that came before any description it could belong to.
+#[derive(Debug)]
+pub(super) struct EarlyCandidate {
+    pub(super) attempt: Option<String>,
+    pub(super) candidate: String,
+    pub(super) since: Instant,
+}
+
+/// When to tell the peer how much our agent has taken.
+#[derive(Debug)]
+pub(super) struct Acknowledgement {
+    /// Taken and not told, in bytes.
+    pub(super) untold_bytes: usize,
+    pub(super) last: Option<Instant>,
+}
+
+/// When to offer next.
+#[derive(Debug)]
+pub(super) struct Retry {
+    pub(super) backoff: Backoff,
+    /// The next look; `None` when nothing is planned.
+    pub(super) at: Option<Instant>,
+    /// Waits for the registry to tell whether the peer is there at all.
+    pub(super) awaits_list: bool,
+}
+
+impl Retry {
+    /// Whether another look is planned, at a time or with the registry's answer.
+    pub(super) fn is_planned(&self) -> bool {
+        self.at.is_some() || self.awaits_list
+    }
+}
+
+/// Lets a burst through and then a few a second.
+#[derive(Debug)]
+pub(super) struct Allowance {
+    left: u32,
+    since: Instant,
+}
+
+impl Allowance {
+    fn new(now: Instant) -> Self {
+        Allowance {
+            left: limits::OFFER_BURST,
+            since: now,
+        }
+    }
+
+    /// Whether one more is within the limit.
+    pub(super) fn take(&mut self, now: Instant) -> bool {
+        let gained = now.saturating_duration_since(self.since).as_millis()
+            / limits::OFFER_INTERVAL.as_millis();
+        if gained > 0 {
+            let gained = u32::try_from(gained).unwrap_or(limits::OFFER_BURST);
+            self.left = self.left.saturating_add(gained).min(limits::OFFER_BURST);
+            self.since = now;
+        }
+        let allowed = self.left > 0;
+        self.left = self.left.saturating_sub(1);
+        allowed
+    }
+}
+
+/// One peer.
+#[derive(Debug)]
+pub(super) struct Peer {
+    pub(super) id: PeerId,
+    pub(super) session: Session,
+    /// Of the last connection that carried messages: whether it was between two of ours.
+    pub(super) speaks_sessions: bool,
+    pub(super) connections: Vec<ConnectionId>,
+    /// The one that messages go over.
+    pub(super) current: Option<ConnectionId>,
+    /// The agent's view: `peer_connected` was the last that it was told.
+    pub(super) reachable: bool,
+    /// The session has been connected before, so that it can be resumed.
+    pub(super) met: bool,
+    /// Who offered the last connection that carried messages; offers again when that is lost.
+    pub(super) last_role: Role,
+    pub(super) retry: Retry,
+    /// When what waits for the peer is given up.
+    pub(super) give_up_at: Option<Instant>,
+    /// `connect` commands to be answered.
+    pub(super) waiting: Vec<Origin>,
+    /// Bytes of its messages that the agent has not taken.
+    pub(super) inbox_bytes: usize,
+    pub(super) outlet: Outlet,
+    pub(super) acknowledgement: Acknowledgement,
+    pub(super) held: Option<HeldOffer>,
+    pub(super) early: VecDeque<EarlyCandidate>,
+    pub(super) offers: Allowance,
+    pub(super) sent: Count,
+    pub(super) received: Count,
+    /// Connections that carried messages before the current one.
+    pub(super) restarts: u64,
+}
+
+impl Peer {
+    pub(super) fn new(id: PeerId, session: String, now: Instant) -> Self {
+        Peer {
+            id,
+            session: Session::new(session),
+            speaks_sessions: false,
+            connections: Vec::new(),
+            current: None,
+            reachable: false,
+            met: false,
+            last_role: Role::Offerer,
+            retry: Retry {
+                backoff: Backoff::new(limits::OFFER_BACKOFF),
+                at: None,
+                awaits_list: false,
+            },
+            give_up_at: None,
+            waiting: Vec::new(),
+            inbox_bytes: 0,
+            outlet: Outlet::new(now),
+            acknowledgement: Acknowledgement {
+                untold_bytes: 0,
+                last: None,
+            },
+            held: None,
+            early: VecDeque::new(),
+            offers: Allowance::new(now),
+            sent: Count::default(),
+            received: Count::default(),
+            restarts: 0,
+        }
+    }
+
+    /// Whether anything is being kept for the peer until it can be reached.
+    pub(super) fn is_waited_for(&self) -> bool {
+        !self.session.is_idle() || !self.waiting.is_empty()
+    }
+
+    /// Keeps a candidate that came before its description, bounded in number and time.
+    pub(super) fn keep_early(&mut self, now: Instant, attempt: Option<String>, candidate: String) {
+        self.forget_stale(now);
+        if self.early.len() < limits::CANDIDATES_PER_CONNECTION {
+            self.early.push_back(EarlyCandidate {
+                attempt,
+                candidate,
+                since: now,
+            });
+        }
+    }
+
+    /// The early candidates that belong to an attempt. One that names no attempt is used for every
+    /// connection that its sender offers soon after: where it does not belong it does no harm.
+    pub(super) fn early_of(&mut self, now: Instant, attempt: Option<&str>) -> Vec<String> {
+        self.forget_stale(now);
+        let mut found = Vec::new();
+        self.early.retain(|early| {
+            let belongs = early.attempt.as_deref() == attempt;
+            if belongs {
+                found.push(early.candidate.clone());
+            }
+            !belongs || attempt.is_none()
+        });
+        found
+    }
+
+    /// When the oldest early candidate is forgotten.
+    pub(super) fn early_until(&self) -> Option<Instant> {
+        let oldest = self.early.front()?;
+        Some(oldest.since + limits::EARLY_CANDIDATE_LIFETIME)
+    }
+
+    pub(super) fn forget_stale(&mut self, now: Instant) {
+        let stale = |early: &EarlyCandidate| {
+            now.saturating_duration_since(early.since) >= limits::EARLY_CANDIDATE_LIFETIME
+        };
+        while self.early.front().is_some_and(stale) {
+            self.early.pop_front();
+        }
+    }
+
+    /// Plans the next look at whether to offer, after a failure.
+    pub(super) fn back_off(&mut self, now: Instant, jitter: f64, extra: Duration) {
+        self.retry.at = Some(now + self.retry.backoff.next(jitter) + extra);
+        self.retry.awaits_list = false;
+    }
+}

@@ -1,0 +1,435 @@
+//! What time brings: deadlines, silence, new offers, giving up.
+
+use std::time::{Duration, Instant};
+
+use crate::config::MeshMode;
+use crate::limits;
+use crate::protocol::PeerId;
+use crate::protocol::control::Control;
+use crate::protocol::ipc::{ErrorCode, Event};
+use crate::protocol::signaling::Outgoing as Frame;
+
+use super::commands::report;
+use super::connection::{Connection, ConnectionId, Phase, Role};
+use super::link::{Channel, Link, Linker};
+use super::liveness::Pulse;
+use super::{Mesh, TimerKey};
+
+impl<K: Linker> Mesh<K> {
+    /// Time has passed; does what is due at `now`.
+    pub fn handle_timeout(&mut self, now: Instant) {
+        // What becomes due while the due is done waits for the next call, so that this one ends.
+        let due: Vec<_> = std::iter::from_fn(|| self.timers.pop_due(now)).collect();
+        for key in due {
+            match key {
+                TimerKey::Link(id) => {
+                    if let Some(connection) = self.connections.get_mut(&id) {
+                        let handled = connection.link.handle_timeout(now);
+                        self.after_input(now, id, handled);
+                    }
+                }
+                TimerKey::Connection(id) => self.look_at_connection(now, id),
+                TimerKey::Peer(peer_id) => self.look_at_peer(now, &peer_id),
+                TimerKey::Acknowledgement(peer_id) => self.acknowledge(now, &peer_id),
+                TimerKey::Roster => self.ask_registry(now),
+            }
+        }
+    }
+
+    /// Sets the timers of a connection and its peer to what they now wait for.
+    pub(super) fn arm(&mut self, now: Instant, id: ConnectionId) {
+        let Some(connection) = self.connections.get(&id) else {
+            return;
+        };
+        let pulse = match connection.phase {
+            Phase::Open => connection.liveness.next_change(now),
+            Phase::Offered | Phase::Connecting => None,
+        };
+        let next = connection.deadline.into_iter().chain(pulse).min();
+        // A look that comes too early costs little; moving it with every datagram would cost more.
+        if !self.timers.is_set_before(&TimerKey::Connection(id), next) {
+            self.timers.set(TimerKey::Connection(id), next);
+        }
+    }
+
+    pub(super) fn arm_peer(&mut self, now: Instant, peer_id: &PeerId) {
+        let Some(peer) = self.peers.get(peer_id) else {
+            return;
+        };
+        let next = [
+            peer.retry.at,
+            peer.give_up_at,
+            peer.held.as_ref().map(|held| held.until),
+            peer.outlet.stalls_at(self.settings.send_stall),
+            peer.early_until(),
+        ];
+        let next = next.into_iter().flatten().min().map(|at| at.max(now));
+        self.timers.set(TimerKey::Peer(peer_id.clone()), next);
+    }
+
+    pub(super) fn arm_roster(&mut self) {
+        self.timers
+            .set(TimerKey::Roster, self.roster.next_question());
+    }
+
+    fn ask_registry(&mut self, now: Instant) {
+        if self.roster.is_connected() {
+            self.frames.push_back(Frame::Register);
+            self.roster.sent(now);
+            self.arm_roster();
+        }
+    }
+
+    fn look_at_connection(&mut self, now: Instant, id: ConnectionId) {
+        let Some(connection) = self.connections.get_mut(&id) else {
+            return;
+        };
+        if connection.deadline.is_some_and(|deadline| now >= deadline) {
+            let reason = match connection.phase {
+                Phase::Offered => "the offer was not answered",
+                Phase::Connecting | Phase::Open => "no connection within the deadline",
+            };
+            return self.connection_failed(now, id, reason);
+        }
+        let peer_id = connection.peer.clone();
+        let is_current = self
+            .peers
+            .get(&peer_id)
+            .is_some_and(|peer| peer.current == Some(id));
+        if is_current {
+            match self.pulse_of(now, id) {
+                Pulse::Alive => {}
+                Pulse::Quiet => self.ping(now, id),
+                Pulse::Suspect => {
+                    self.ping(now, id);
+                    self.plan_replacement(now, &peer_id);
+                }
+                Pulse::Silent => {
+                    self.plan_replacement(now, &peer_id);
+                    self.unreachable(now, &peer_id);
+                }
+            }
+        }
+        self.arm(now, id);
+    }
+
+    fn pulse_of(&self, now: Instant, id: ConnectionId) -> Pulse {
+        self.connections
+            .get(&id)
+            .map_or(Pulse::Silent, |connection| connection.liveness.pulse(now))
+    }
+
+    fn ping(&mut self, now: Instant, id: ConnectionId) {
+        let started = self.started;
+        let Some(connection) = self.connections.get_mut(&id) else {
+            return;
+        };
+        if !connection.speaks_sessions {
+            return;
+        }
+        let t = now
+            .saturating_duration_since(started)
+            .as_millis()
+            .to_string();
+        let ping = Control::Ping { t }.to_text();
+        if let Err(error) = connection.link.write(Channel::Control, ping.as_bytes()) {
+            log::debug!("{}: no ping: {error}", connection.peer);
+        }
+        self.drive(now, id);
+    }
+
+    /// A datagram came in: a peer that counted as unreachable is there again.
+    pub(super) fn heard(&mut self, now: Instant, id: ConnectionId) {
+        let Some(peer_id) = self.connections.get(&id).map(|found| found.peer.clone()) else {
+            return;
+        };
+        let Some(peer) = self.peers.get_mut(&peer_id) else {
+            return;
+        };
+        if peer.current != Some(id) || peer.reachable {
+            return;
+        }
+        peer.reachable = true;
+        peer.give_up_at = None;
+        peer.retry.at = None;
+        log::info!("{peer_id} is heard of again");
+        self.agent.push_state(Event::PeerConnected {
+            peer_id: peer_id.clone(),
+            resumed: true,
+        });
+        self.arm(now, id);
+        self.arm_peer(now, &peer_id);
+    }
+
+    /// The connection is in doubt: another is to be built beside it, first by the side that offered
+    /// this one.
+    pub(super) fn plan_replacement(&mut self, now: Instant, peer_id: &PeerId) {
+        let jitter = self.random.f64();
+        let Some(peer) = self.peers.get_mut(peer_id) else {
+            return;
+        };
+        let has_attempt = peer.connections.len() > usize::from(peer.current.is_some());
+        if peer.retry.is_planned() || has_attempt {
+            return;
+        }
+        let patience = match peer.last_role {
+            Role::Offerer => Duration::ZERO,
+            Role::Answerer => limits::ANSWERER_PATIENCE,
+        };
+        peer.back_off(now, jitter, patience);
+        self.arm_peer(now, peer_id);
+    }
+
+    /// The peer can't be reached now: the agent is told, and what was accepted is kept for a while.
+    fn unreachable(&mut self, now: Instant, peer_id: &PeerId) {
+        let Some(peer) = self.peers.get_mut(peer_id) else {
+            return;
+        };
+        if !peer.reachable || self.shutting_down {
+            return;
+        }
+        peer.reachable = false;
+        peer.give_up_at = Some(now + self.settings.recovery_timeout);
+        log::info!("{peer_id} can not be reached");
+        self.agent.push_state(Event::PeerDisconnected {
+            peer_id: peer_id.clone(),
+        });
+        self.arm_peer(now, peer_id);
+    }
+
+    /// A connection has ended by itself, or an attempt has failed.
+    pub(super) fn connection_failed(&mut self, now: Instant, id: ConnectionId, reason: &str) {
+        let Some(connection) = self.detach(now, id) else {
+            return;
+        };
+        let peer_id = connection.peer;
+        log::info!(
+            "{} {peer_id}: {reason}",
+            match connection.phase {
+                Phase::Offered | Phase::Connecting => "no connection to",
+                Phase::Open => "lost the connection to",
+            }
+        );
+        // After our hello older connections are of no use: they were not listened to any more.
+        if connection.handshake.sent && !connection.handshake.received {
+            let older: Vec<_> = self.connections_of(&peer_id).map(|(id, _)| id).collect();
+            for id in older.into_iter().filter(|older| *older < id) {
+                self.retire(now, id);
+            }
+        }
+        self.plan_replacement(now, &peer_id);
+        self.forget_if_idle(&peer_id);
+    }
+
+    /// Takes a connection out of all tables. Of the one in use the agent is told, and what can't be
+    /// sent again is reported.
+    pub(super) fn detach(&mut self, now: Instant, id: ConnectionId) -> Option<Connection<K::Link>> {
+        let mut connection = self.connections.remove(&id)?;
+        self.routes.retain(|_, routed| *routed != id);
+        self.timers.set(TimerKey::Link(id), None);
+        self.timers.set(TimerKey::Connection(id), None);
+        self.unflushed.remove(&id);
+        let peer_id = connection.peer.clone();
+        let peer = self.peers.get_mut(&peer_id)?;
+        peer.connections.retain(|other| *other != id);
+        if peer.current == Some(id) {
+            peer.current = None;
+            peer.session.suspend();
+            self.unreachable(now, &peer_id);
+        }
+        for written in connection.receipts.take_all() {
+            self.totals.failed_messages += 1;
+            let text =
+                format!("the connection to {peer_id} ended before it acknowledged the message");
+            let code = ErrorCode::ConnectionLost;
+            let error = report(code, text, &peer_id, written.request_id);
+            self.settle(&peer_id, &written.origin, Err(error));
+        }
+        Some(connection)
+    }
+
+    fn look_at_peer(&mut self, now: Instant, peer_id: &PeerId) {
+        let Some(peer) = self.peers.get_mut(peer_id) else {
+            return;
+        };
+        peer.forget_stale(now);
+        if peer.outlet.check_stall(now, self.settings.send_stall) {
+            log::warn!("{peer_id} takes nothing; what is sent to it is refused until it does");
+            self.holding_back.remove(peer_id);
+        }
+        if peer.held.as_ref().is_some_and(|held| now >= held.until) {
+            self.answer_held_offer(now, peer_id);
+        }
+        let Some(peer) = self.peers.get_mut(peer_id) else {
+            return;
+        };
+        if peer.give_up_at.is_some_and(|at| now >= at) {
+            self.give_up(now, peer_id);
+        }
+        let Some(peer) = self.peers.get_mut(peer_id) else {
+            return;
+        };
+        if peer.retry.at.is_some_and(|at| now >= at) {
+            peer.retry.at = None;
+            self.consider_offer(now, peer_id);
+        }
+        self.arm_peer(now, peer_id);
+        self.forget_if_idle(peer_id);
+    }
+
+    /// Offers if somebody wants the peer and it is online; asks the registry where that is not sure.
+    pub(super) fn consider_offer(&mut self, now: Instant, peer_id: &PeerId) {
+        let is_full = self.settings.mode == MeshMode::Full;
+        let listed = self.roster.lists(peer_id);
+        let Some(peer) = self.peers.get_mut(peer_id) else {
+            return;
+        };
+        let has_attempt = peer.connections.len() > usize::from(peer.current.is_some());
+        let is_wanted = peer.is_waited_for() || peer.give_up_at.is_some() || (is_full && listed);
+        let in_doubt = match peer.current {
+            None => true,
+            Some(_) => !peer.reachable || self.current_in_doubt(now, peer_id),
+        };
+        if has_attempt || !is_wanted || !in_doubt || self.shutting_down {
+            return;
+        }
+        let Some(peer) = self.peers.get_mut(peer_id) else {
+            return;
+        };
+        // The list tells nothing of who has gone since, so after a failure it is asked for again.
+        if listed && peer.retry.backoff.is_fresh() && self.roster.is_connected() {
+            self.offer(now, peer_id);
+        } else {
+            peer.retry.awaits_list = true;
+            self.roster.want(now);
+            self.arm_roster();
+        }
+        self.arm_peer(now, peer_id);
+    }
+
+    fn current_in_doubt(&self, now: Instant, peer_id: &PeerId) -> bool {
+        self.current_of(peer_id)
+            .is_none_or(|current| !current.is_well(now))
+    }
+
+    /// The registry has told who is online.
+    pub(super) fn listed(&mut self, now: Instant, peers: Vec<PeerId>) {
+        self.roster.update(peers);
+        self.arm_roster();
+        let own = self.own.clone();
+        let listed: Vec<_> = self.roster.listed().cloned().collect();
+        for peer_id in listed {
+            if Some(&peer_id) == own.as_ref() {
+                continue;
+            }
+            let known = self.peers.get(&peer_id);
+            let awaits = known.is_some_and(|peer| peer.retry.awaits_list);
+            let is_idle =
+                known.is_none_or(|peer| peer.connections.is_empty() && peer.retry.at.is_none());
+            if !awaits && !(is_idle && self.settings.mode == MeshMode::Full) {
+                continue;
+            }
+            let max_peers = self.settings.max_peers;
+            match self.ensure_peer(now, &peer_id) {
+                Some(peer) => {
+                    peer.retry.awaits_list = false;
+                    if peer.connections.len() == usize::from(peer.current.is_some()) {
+                        self.offer(now, &peer_id);
+                    }
+                }
+                None => log::warn!("{peer_id} is not connected: MAX_PEERS is {max_peers}"),
+            }
+        }
+        self.resolve_unlisted(now);
+    }
+
+    /// Whoever was waited for and is not online.
+    fn resolve_unlisted(&mut self, now: Instant) {
+        let unlisted: Vec<_> = self
+            .peers
+            .values()
+            .filter(|peer| !self.roster.lists(&peer.id))
+            .map(|peer| peer.id.clone())
+            .collect();
+        for peer_id in unlisted {
+            let jitter = self.random.f64();
+            let Some(peer) = self.peers.get_mut(&peer_id) else {
+                continue;
+            };
+            if !std::mem::take(&mut peer.retry.awaits_list) {
+                self.forget_if_idle(&peer_id);
+            } else if peer.met {
+                peer.back_off(now, jitter, Duration::ZERO);
+                self.arm_peer(now, &peer_id);
+            } else if peer.connections.is_empty() {
+                self.abandon(now, &peer_id, ErrorCode::UnknownPeer);
+            }
+        }
+    }
+
+    fn give_up(&mut self, now: Instant, peer_id: &PeerId) {
+        let code = if self.roster.lists(peer_id) || self.peers.get(peer_id).is_some_and(|p| p.met) {
+            ErrorCode::ConnectFailed
+        } else {
+            ErrorCode::UnknownPeer
+        };
+        if let Some(current) = self.peers.get(peer_id).and_then(|peer| peer.current) {
+            self.retire(now, current);
+        }
+        self.abandon(now, peer_id, code);
+    }
+
+    /// Nothing is kept for the peer any more: what was written is `connection_lost`, the rest and the
+    /// waiting `connect` commands get `code`.
+    pub(super) fn abandon(&mut self, now: Instant, peer_id: &PeerId, code: ErrorCode) {
+        // Their hello spoke of the session that ends here.
+        self.drop_attempts(now, peer_id, |connection| connection.handshake.sent);
+        self.restart_session(peer_id);
+        let why = match code {
+            ErrorCode::UnknownPeer if self.roster.is_connected() => {
+                format!("the registry does not know {peer_id}, or does not show it to us")
+            }
+            ErrorCode::UnknownPeer => {
+                format!("{peer_id} is not known, and the registry can not be asked")
+            }
+            ErrorCode::ShuttingDown => "the sidecar is ending".to_owned(),
+            _ => format!("no connection to {peer_id} within the time allowed"),
+        };
+        let Some(peer) = self.peers.get_mut(peer_id) else {
+            return;
+        };
+        peer.give_up_at = None;
+        peer.met = false;
+        let waiting = std::mem::take(&mut peer.waiting);
+        for outgoing in peer.session.take_unwritten() {
+            self.settle_failed(peer_id, outgoing, code, why.clone());
+        }
+        for origin in waiting {
+            let error = report(code, why.clone(), peer_id, None);
+            self.agent.fail(&origin, error);
+        }
+        self.watch_pressure(now, peer_id);
+        self.forget_if_idle(peer_id);
+    }
+
+    /// Drops the entry of a peer that nothing depends on.
+    pub(super) fn forget_if_idle(&mut self, peer_id: &PeerId) {
+        let Some(peer) = self.peers.get(peer_id) else {
+            return;
+        };
+        let is_kept = !peer.connections.is_empty()
+            || peer.is_waited_for()
+            || peer.give_up_at.is_some()
+            || peer.inbox_bytes > 0
+            || peer.held.is_some()
+            || !peer.early.is_empty()
+            || (peer.retry.is_planned() && self.roster.lists(peer_id));
+        if !is_kept {
+            self.peers.remove(peer_id);
+            self.holding_back.remove(peer_id);
+            self.timers.set(TimerKey::Peer(peer_id.clone()), None);
+            self.timers
+                .set(TimerKey::Acknowledgement(peer_id.clone()), None);
+        }
+    }
+}

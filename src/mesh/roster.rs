@@ -1,0 +1,106 @@
+//! Who is online, as far as the registry told; it tells only when asked.
+
+use std::collections::BTreeSet;
+use std::time::Instant;
+
+use crate::limits;
+use crate::protocol::PeerId;
+
+/// The registry's last list, and when to ask again.
+#[derive(Debug, Default)]
+pub(super) struct Roster {
+    connected: bool,
+    listed: BTreeSet<PeerId>,
+    /// The last `register` that is known to be on its way.
+    asked: Option<Instant>,
+    unanswered: bool,
+    /// The next `register` that is wanted.
+    wanted: Option<Instant>,
+}
+
+impl Roster {
+    /// The registry is there, and `register` on its way.
+    pub(super) fn connected(&mut self, now: Instant) {
+        self.connected = true;
+        self.sent(now);
+    }
+
+    pub(super) fn disconnected(&mut self) {
+        self.connected = false;
+        self.unanswered = false;
+        self.wanted = None;
+    }
+
+    pub(super) fn is_connected(&self) -> bool {
+        self.connected
+    }
+
+    pub(super) fn lists(&self, peer: &PeerId) -> bool {
+        self.listed.contains(peer)
+    }
+
+    /// A list came in.
+    pub(super) fn update(&mut self, peers: Vec<PeerId>) {
+        self.unanswered = false;
+        self.listed = peers.into_iter().take(limits::LISTED_PEERS).collect();
+    }
+
+    pub(super) fn listed(&self) -> impl Iterator<Item = &PeerId> {
+        self.listed.iter()
+    }
+
+    /// Somebody was heard of through the registry, so it is online.
+    pub(super) fn heard_of(&mut self, peer: &PeerId) {
+        if self.listed.len() < limits::LISTED_PEERS {
+            self.listed.insert(peer.clone());
+        }
+    }
+
+    /// A fresh list is wanted. Questions are bundled: at most one each [`limits::LIST_INTERVAL`].
+    pub(super) fn want(&mut self, now: Instant) {
+        if !self.connected || self.unanswered || self.wanted.is_some() {
+            return;
+        }
+        let soonest = self
+            .asked
+            .map_or(now, |asked| asked + limits::LIST_INTERVAL);
+        self.wanted = Some(soonest.max(now));
+    }
+
+    /// When to ask next: when somebody wants to know, or when the last question went unanswered.
+    pub(super) fn next_question(&self) -> Option<Instant> {
+        let overdue = self.asked.map(|asked| asked + limits::LIST_TIMEOUT);
+        self.wanted.or(overdue.filter(|_| self.unanswered))
+    }
+
+    /// `register` was sent.
+    pub(super) fn sent(&mut self, now: Instant) {
+        self.asked = Some(now);
+        self.unanswered = true;
+        self.wanted = None;
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn questions_to_the_registry_are_bundled() {
+        let now = Instant::now();
+        let mut roster = Roster::default();
+        roster.want(now);
+        assert_eq!(roster.next_question(), None, "there is nobody to ask");
+        roster.connected(now);
+        roster.want(now);
+        assert_eq!(
+            roster.next_question(),
+            Some(now + limits::LIST_TIMEOUT),
+            "one is on its way"
+        );
+        roster.update(Vec::new());
+        roster.want(now);
+        roster.want(now);
+        assert_eq!(roster.next_question(), Some(now + limits::LIST_INTERVAL));
+    }
+}

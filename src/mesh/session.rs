@@ -1,0 +1,285 @@
+//! The session with one peer: what was accepted for it, numbered, until it is known to have arrived.
+//!
+//! A session outlives connections. Between two of ours (contract part 5) each message has a number,
+//! the order of its first writing; the peer's `ack` and `hello` say how many its agent has taken, and
+//! a new connection replays the rest. Towards others a session degrades to the life of a connection:
+//! what was written is out of our hands, and only a receipt of the transport settles it.
+
+use std::collections::VecDeque;
+
+use crate::protocol::message::Message;
+
+use super::origin::Origin;
+
+/// Bytes that a peer of ours may be sent before its first `ack` has told its window.
+pub(super) const INITIAL_WINDOW_BYTES: u64 = 64 * 1024;
+
+/// A message on its way to a peer.
+#[derive(Debug)]
+pub(super) struct Outgoing {
+    /// What is sent.
+    pub(super) message: Message,
+    /// Whom to tell what became of it.
+    pub(super) origin: Origin,
+}
+
+/// What a `hello` of the peer means for the session.
+#[derive(Debug)]
+pub(super) enum Greeting {
+    /// The session goes on. `settled` has arrived, the rest is sent again.
+    Resumed { settled: Vec<Outgoing> },
+    /// The peer is a new process, or was never met: numbers start over. `lost` was written to the
+    /// process before it and is not known to have arrived.
+    New { lost: Vec<Outgoing> },
+    /// It claims to have what we never sent, or no longer has what it acknowledged.
+    Impossible,
+}
+
+/// Both directions of the conversation with one peer, whatever connections carry it.
+#[derive(Debug)]
+pub(super) struct Session {
+    /// Our side's id, told in `hello` and in signaling.
+    own: String,
+    /// The peer's id of its `hello`; `None` before the first, and for peers that are not ours.
+    theirs: Option<String>,
+    /// Changes when numbers start over, so that late reports about older messages are told apart.
+    epoch: u64,
+
+    /// In the order of sending; the first `handed` are written to the connection of the day.
+    outbox: VecDeque<Outgoing>,
+    handed: usize,
+    /// How many at the front of the outbox were ever written, and so have their numbers.
+    numbered: usize,
+    /// Messages of ours that the peer's agent has taken.
+    acknowledged: u64,
+    /// Bytes beyond message `acknowledged` that the peer allows under way.
+    window: u64,
+    queued_bytes: usize,
+    handed_bytes: u64,
+
+    /// Messages of the peer that are in the agent's queue or beyond.
+    accepted: u64,
+    /// Messages of the peer that the agent has taken.
+    taken: u64,
+    /// Numbers between the two whose messages no agent can be given. Bounded by the window.
+    unusable: VecDeque<u64>,
+}
+
+impl Session {
+    /// A session without a past.
+    pub(super) fn new(own: String) -> Self {
+        Session {
+            own,
+            theirs: None,
+            epoch: 0,
+            outbox: VecDeque::new(),
+            handed: 0,
+            numbered: 0,
+            acknowledged: 0,
+            window: INITIAL_WINDOW_BYTES,
+            queued_bytes: 0,
+            handed_bytes: 0,
+            accepted: 0,
+            taken: 0,
+            unusable: VecDeque::new(),
+        }
+    }
+
+    pub(super) fn own(&self) -> &str {
+        &self.own
+    }
+
+    pub(super) fn theirs(&self) -> Option<&str> {
+        self.theirs.as_deref()
+    }
+
+    pub(super) fn epoch(&self) -> u64 {
+        self.epoch
+    }
+
+    /// Bytes accepted and not settled.
+    pub(super) fn queued_bytes(&self) -> usize {
+        self.queued_bytes
+    }
+
+    pub(super) fn is_idle(&self) -> bool {
+        self.outbox.is_empty()
+    }
+
+    /// Messages of the peer's session that our agent has taken.
+    pub(super) fn taken(&self) -> u64 {
+        self.taken
+    }
+
+    /// What our `hello` says to a peer that has announced `session`: 0 to one not met before.
+    pub(super) fn received_of(&self, session: Option<&str>) -> u64 {
+        let known = session.is_none() || session == self.theirs();
+        if known { self.taken } else { 0 }
+    }
+
+    /// Accepts a message for the peer.
+    pub(super) fn push(&mut self, outgoing: Outgoing) {
+        self.queued_bytes += outgoing.message.size();
+        self.outbox.push_back(outgoing);
+    }
+
+    /// The next message to write to the connection, if the peer's window has room for it.
+    ///
+    /// A message larger than the whole window goes when nothing else is under way.
+    pub(super) fn next_to_write(&self) -> Option<&Message> {
+        let next = &self.outbox.get(self.handed)?.message;
+        let size = next.size() as u64;
+        let fits = self.handed_bytes + size <= self.window;
+        (fits || (self.handed_bytes == 0 && self.window > 0)).then_some(next)
+    }
+
+    /// The message of [`Session::next_to_write`] was written to a connection between two of ours.
+    pub(super) fn written(&mut self) {
+        if let Some(next) = self.outbox.get(self.handed) {
+            self.handed_bytes += next.message.size() as u64;
+            self.handed += 1;
+            self.numbered = self.numbered.max(self.handed);
+        }
+    }
+
+    /// Takes the next unwritten message out: towards others once written, or when it can not be
+    /// written at all.
+    pub(super) fn take_next(&mut self) -> Option<Outgoing> {
+        let next = self.outbox.remove(self.handed)?;
+        self.queued_bytes -= next.message.size();
+        Some(next)
+    }
+
+    /// The next unwritten message, whatever the window.
+    pub(super) fn peek_next(&self) -> Option<&Message> {
+        self.outbox.get(self.handed).map(|next| &next.message)
+    }
+
+    /// Whether the next unwritten message has never been written, so that it has no number yet.
+    pub(super) fn next_is_unnumbered(&self) -> bool {
+        self.handed >= self.numbered
+    }
+
+    /// The peer's agent has taken `taken` messages and allows `window` bytes beyond. Gives the
+    /// messages that this settles. A number that we never wrote, or an old one, changes nothing.
+    pub(super) fn acknowledge(&mut self, taken: u64, window: u64) -> Vec<Outgoing> {
+        let Some(news) = self.news(taken) else {
+            return Vec::new();
+        };
+        self.window = window;
+        self.settle(news)
+    }
+
+    /// How many messages `taken` settles; `None` when it can not be true.
+    fn news(&self, taken: u64) -> Option<usize> {
+        let news = usize::try_from(taken.checked_sub(self.acknowledged)?).ok()?;
+        (news <= self.numbered).then_some(news)
+    }
+
+    fn settle(&mut self, count: usize) -> Vec<Outgoing> {
+        let settled: Vec<_> = self.outbox.drain(..count.min(self.outbox.len())).collect();
+        let bytes: usize = settled.iter().map(|done| done.message.size()).sum();
+        let handed = settled
+            .get(..self.handed.min(settled.len()))
+            .unwrap_or_default();
+        let handed_bytes: usize = handed.iter().map(|done| done.message.size()).sum();
+        self.acknowledged += settled.len() as u64;
+        self.queued_bytes -= bytes;
+        self.handed_bytes -= handed_bytes as u64;
+        self.handed -= self.handed.min(settled.len());
+        self.numbered -= self.numbered.min(settled.len());
+        settled
+    }
+
+    /// The connection of the day is gone or replaced: nothing counts as written any more.
+    pub(super) fn suspend(&mut self) {
+        self.handed = 0;
+        self.handed_bytes = 0;
+    }
+
+    /// The peer's first frame on a new connection.
+    pub(super) fn greet(&mut self, theirs: &str, received: u64) -> Greeting {
+        self.suspend();
+        self.window = INITIAL_WINDOW_BYTES;
+        if self.theirs.as_deref() != Some(theirs) {
+            let lost = self.restart(None);
+            self.theirs = Some(theirs.to_owned());
+            return Greeting::New { lost };
+        }
+        match self.news(received) {
+            Some(news) => Greeting::Resumed {
+                settled: self.settle(news),
+            },
+            None => Greeting::Impossible,
+        }
+    }
+
+    /// Numbers start over, in both directions. Gives the messages that were written and are not
+    /// known to have arrived; those never written stay. Unless it is the peer who begins anew, our
+    /// side needs a new id, `own`, by which the peer sees that numbers start over.
+    pub(super) fn restart(&mut self, own: Option<String>) -> Vec<Outgoing> {
+        let lost = self.settle(self.numbered);
+        self.own = own.unwrap_or_else(|| std::mem::take(&mut self.own));
+        self.theirs = None;
+        self.epoch += 1;
+        self.acknowledged = 0;
+        self.window = INITIAL_WINDOW_BYTES;
+        self.accepted = 0;
+        self.taken = 0;
+        self.unusable.clear();
+        self.suspend();
+        lost
+    }
+
+    /// Takes out what was never written.
+    pub(super) fn take_unwritten(&mut self) -> Vec<Outgoing> {
+        let unwritten: Vec<_> = self.outbox.drain(self.numbered..).collect();
+        self.queued_bytes -= unwritten
+            .iter()
+            .map(|out| out.message.size())
+            .sum::<usize>();
+        unwritten
+    }
+
+    /// Message `number` of the peer's session came in. `true`: it is the next one and goes to the
+    /// agent. `false`: it is there already.
+    pub(super) fn accept(&mut self, number: u64) -> bool {
+        let is_next = number == self.accepted + 1;
+        if is_next {
+            self.accepted += 1;
+        }
+        is_next
+    }
+
+    /// Message `number` came in and is none that an agent can be given: it has its number all the
+    /// same, and counts as taken once those before it are.
+    pub(super) fn accept_unusable(&mut self, number: u64) -> bool {
+        let is_next = self.accept(number);
+        if is_next {
+            self.unusable.push_back(number);
+            self.pass_unusable();
+        }
+        is_next
+    }
+
+    fn pass_unusable(&mut self) {
+        while self.unusable.front() == Some(&(self.taken + 1)) {
+            self.unusable.pop_front();
+            self.taken += 1;
+        }
+    }
+
+    /// The agent has taken one more message of the epoch `epoch`. Says whether it counts.
+    pub(super) fn take(&mut self, epoch: u64) -> bool {
+        let counts = epoch == self.epoch && self.taken < self.accepted;
+        if counts {
+            self.taken += 1;
+            self.pass_unusable();
+        }
+        counts
+    }
+}
+
+#[cfg(test)]
+#[path = "session_tests.rs"]
+mod tests;

@@ -1,0 +1,334 @@
+//! What other sidecars say through the registry: offers, answers, candidates.
+
+use std::time::Instant;
+
+use crate::limits;
+use crate::protocol::PeerId;
+use crate::protocol::signaling::{Extension, Incoming, Outgoing, Signal};
+
+use super::Mesh;
+use super::connection::{Connection, ConnectionId, Handshake, Phase, RemoteCandidates, Role};
+use super::gate::Gate;
+use super::link::{Link, Linker};
+use super::liveness::Liveness;
+use super::negotiation::{self, Situation, Verdict};
+use super::peer::HeldOffer;
+use super::receipts::Receipts;
+
+/// How much a peer of another make may have under way to us: the receive buffer that str0m announces,
+/// unless one message is larger.
+const RECEIVE_BUFFER_BYTES: usize = 1024 * 1024;
+
+impl<K: Linker> Mesh<K> {
+    /// Takes a frame of the registry.
+    pub fn handle_frame(&mut self, now: Instant, frame: Incoming) {
+        match frame {
+            Incoming::PeerList { peers } => self.listed(now, peers),
+            Incoming::Relay {
+                sender,
+                signal,
+                extension,
+            } => {
+                if self.own.as_ref() == Some(&sender) || self.shutting_down {
+                    return;
+                }
+                match signal {
+                    Signal::Offer { sdp } => self.offered(now, &sender, &sdp, extension),
+                    Signal::Answer { sdp } => self.answered(now, &sender, &sdp, &extension),
+                    Signal::Candidate { candidate } => {
+                        self.candidate(now, &sender, candidate, extension.conn);
+                    }
+                }
+            }
+            Incoming::Unknown { kind } => log::debug!("a frame of unknown type {kind}"),
+        }
+    }
+
+    /// Offers a new connection to the peer.
+    pub(super) fn offer(&mut self, now: Instant, peer_id: &PeerId) {
+        let lane = self.free_lane(peer_id);
+        let addresses = self.lanes.get(lane).cloned().unwrap_or_default();
+        let (link, sdp) = match self.linker.offer(now, &addresses) {
+            Ok(made) => made,
+            Err(error) => {
+                log::error!("can not offer a connection to {peer_id}: {error}");
+                return self.plan_replacement(now, peer_id);
+            }
+        };
+        let attempt = self.random_id();
+        let id = self.add_connection(now, peer_id, lane, Role::Offerer, link);
+        let answer_timeout = limits::ANSWER_TIMEOUT.min(self.settings.connect_timeout);
+        if let Some(connection) = self.connections.get_mut(&id) {
+            connection.attempt = Some(attempt.clone());
+            connection.deadline = Some(now + answer_timeout);
+        }
+        self.signal(peer_id, Signal::Offer { sdp }, Some(attempt));
+        self.drive(now, id);
+    }
+
+    fn signal(&mut self, peer_id: &PeerId, signal: Signal, attempt: Option<String>) {
+        let session = self
+            .peers
+            .get(peer_id)
+            .map(|peer| peer.session.own().to_owned());
+        self.frames.push_back(Outgoing::Relay {
+            target: peer_id.clone(),
+            signal,
+            extension: Extension {
+                ours: true,
+                conn: attempt,
+                session,
+            },
+        });
+    }
+
+    /// A set of addresses that no other connection to this peer uses, or else the one that was
+    /// used the longest time ago.
+    fn free_lane(&self, peer_id: &PeerId) -> usize {
+        let lanes = self.lanes.len().max(1);
+        let first = usize::try_from(self.next_connection).unwrap_or(0) % lanes;
+        let in_turn = (0..lanes).map(|step| (first + step) % lanes);
+        let is_free = |lane: &usize| {
+            self.connections_of(peer_id)
+                .all(|(_, connection)| connection.lane != *lane)
+        };
+        in_turn.clone().find(is_free).unwrap_or(first)
+    }
+
+    fn add_connection(
+        &mut self,
+        now: Instant,
+        peer_id: &PeerId,
+        lane: usize,
+        role: Role,
+        link: K::Link,
+    ) -> ConnectionId {
+        let id = ConnectionId(self.next_connection);
+        self.next_connection += 1;
+        let (phase, limit) = match role {
+            Role::Offerer => (Phase::Offered, limits::ANSWER_TIMEOUT),
+            Role::Answerer => (Phase::Connecting, self.settings.connect_timeout),
+        };
+        let receive_window = RECEIVE_BUFFER_BYTES.max(self.settings.limits.message_bytes);
+        let connection = Connection {
+            peer: peer_id.clone(),
+            lane,
+            role,
+            attempt: None,
+            speaks_sessions: false,
+            announced_session: None,
+            link,
+            phase,
+            created: now,
+            deadline: Some(now + limit),
+            handshake: Handshake::default(),
+            greeting: None,
+            early: Vec::new(),
+            opened: None,
+            candidates: RemoteCandidates::default(),
+            named: Vec::new(),
+            max_message_bytes: super::description::UNANNOUNCED_MAX_MESSAGE_BYTES,
+            next_number: 1,
+            liveness: Liveness::new(now),
+            gate: Gate::new(receive_window),
+            receipts: Receipts::default(),
+            path: None,
+            round_trip: None,
+        };
+        self.connections.insert(id, connection);
+        if let Some(peer) = self.peers.get_mut(peer_id) {
+            peer.connections.push(id);
+        }
+        id
+    }
+
+    fn offered(&mut self, now: Instant, peer_id: &PeerId, sdp: &str, extension: Extension) {
+        self.roster.heard_of(peer_id);
+        let Some(own) = self.own.clone() else {
+            return;
+        };
+        let max_peers = self.settings.max_peers;
+        let Some(peer) = self.ensure_peer(now, peer_id) else {
+            return log::warn!("refused an offer of {peer_id}: MAX_PEERS is {max_peers}");
+        };
+        if !peer.offers.take(now) {
+            return log::debug!("{peer_id} offers too often; ignored");
+        }
+        let own_offer_outstanding = self
+            .connections_of(peer_id)
+            .any(|(_, connection)| connection.phase == Phase::Offered);
+        let verdict = negotiation::judge(Situation {
+            own: &own,
+            theirs: peer_id,
+            speaks_sessions: extension.ours,
+            own_offer_outstanding,
+        });
+        match verdict {
+            Verdict::Accept => self.accept_offer(now, peer_id, sdp, extension),
+            Verdict::Yield => {
+                self.drop_attempts(now, peer_id, |connection| {
+                    connection.phase == Phase::Offered
+                });
+                self.accept_offer(now, peer_id, sdp, extension);
+            }
+            Verdict::Hold => {
+                if let Some(peer) = self.peers.get_mut(peer_id) {
+                    peer.held = Some(HeldOffer {
+                        sdp: sdp.to_owned(),
+                        extension,
+                        until: now + limits::HELD_OFFER_TIMEOUT,
+                    });
+                }
+                self.arm_peer(now, peer_id);
+            }
+        }
+    }
+
+    pub(super) fn drop_attempts(
+        &mut self,
+        now: Instant,
+        peer_id: &PeerId,
+        which: impl Fn(&Connection<K::Link>) -> bool,
+    ) {
+        let dropped: Vec<_> = self
+            .connections_of(peer_id)
+            .filter(|(_, connection)| which(connection))
+            .map(|(id, _)| id)
+            .collect();
+        for id in dropped {
+            self.retire(now, id);
+        }
+    }
+
+    /// The own offer, which stood against this one, was not answered in time.
+    pub(super) fn answer_held_offer(&mut self, now: Instant, peer_id: &PeerId) {
+        let held = self
+            .peers
+            .get_mut(peer_id)
+            .and_then(|peer| peer.held.take());
+        if let Some(HeldOffer { sdp, extension, .. }) = held {
+            self.accept_offer(now, peer_id, &sdp, extension);
+        }
+    }
+
+    /// Answers an offer with a new connection, beside those that there are.
+    fn accept_offer(&mut self, now: Instant, peer_id: &PeerId, sdp: &str, extension: Extension) {
+        let repeated = extension.conn.is_some()
+            && self
+                .connections_of(peer_id)
+                .any(|(_, connection)| connection.attempt == extension.conn);
+        if repeated {
+            return;
+        }
+        // The offerer has given up its offer before this one.
+        self.drop_attempts(now, peer_id, |connection| {
+            connection.role == Role::Answerer && connection.is_attempt()
+        });
+        let lane = self.free_lane(peer_id);
+        let addresses = self.lanes.get(lane).cloned().unwrap_or_default();
+        let (link, answer) = match self.linker.answer(now, &addresses, sdp) {
+            Ok(made) => made,
+            Err(error) => {
+                log::warn!("can not answer the offer of {peer_id}: {error}");
+                return self.forget_if_idle(peer_id);
+            }
+        };
+        self.meet_session(now, peer_id, &extension);
+        let id = self.add_connection(now, peer_id, lane, Role::Answerer, link);
+        let attempt = extension.conn.clone();
+        let early = self
+            .peers
+            .get_mut(peer_id)
+            .map(|peer| peer.early_of(now, attempt.as_deref()))
+            .unwrap_or_default();
+        if let Some(connection) = self.connections.get_mut(&id) {
+            connection.attempt = attempt.clone();
+            connection.speaks_sessions = extension.ours;
+            connection.announced_session = extension.session;
+            connection.described(sdp);
+            for candidate in early {
+                connection.take_candidate(&candidate);
+            }
+        }
+        self.signal(peer_id, Signal::Answer { sdp: answer }, attempt);
+        self.drive(now, id);
+        self.arm_peer(now, peer_id);
+    }
+
+    /// A description announces another session than the one we know: that process is gone, and so are
+    /// all connections to it.
+    fn meet_session(&mut self, now: Instant, peer_id: &PeerId, extension: &Extension) {
+        let Some(peer) = self.peers.get(peer_id) else {
+            return;
+        };
+        let (Some(known), Some(announced)) = (peer.session.theirs(), &extension.session) else {
+            return;
+        };
+        if known != announced
+            && let Some(current) = peer.current
+        {
+            log::info!("{peer_id} was started anew");
+            self.retire(now, current);
+        }
+    }
+
+    fn answered(&mut self, now: Instant, peer_id: &PeerId, sdp: &str, extension: &Extension) {
+        let outstanding = self.connections_of(peer_id).filter(|(_, connection)| {
+            connection.phase == Phase::Offered
+                && (extension.conn.is_none() || connection.attempt == extension.conn)
+        });
+        let Some((id, _)) = outstanding.last() else {
+            return log::debug!("an answer of {peer_id} to no open offer");
+        };
+        self.meet_session(now, peer_id, extension);
+        let Some(connection) = self.connections.get_mut(&id) else {
+            return;
+        };
+        connection.speaks_sessions = extension.ours;
+        connection.announced_session = extension.session.clone();
+        if let Err(error) = connection.link.accept_answer(now, sdp) {
+            log::warn!("the answer of {peer_id} can not be used: {error}");
+            return self.connection_failed(now, id, "its answer can not be used");
+        }
+        connection.phase = Phase::Connecting;
+        connection.deadline = Some(connection.created + self.settings.connect_timeout);
+        connection.described(sdp);
+        if connection.speaks_sessions {
+            connection.link.open_control();
+        }
+        if let Some(peer) = self.peers.get_mut(peer_id) {
+            peer.held = None;
+        }
+        self.drive(now, id);
+        self.arm_peer(now, peer_id);
+    }
+
+    fn candidate(
+        &mut self,
+        now: Instant,
+        peer_id: &PeerId,
+        candidate: String,
+        attempt: Option<String>,
+    ) {
+        let belongs = self
+            .connections_of(peer_id)
+            .filter(|(_, connection)| match &attempt {
+                Some(attempt) => connection.attempt.as_ref() == Some(attempt),
+                None => !connection.speaks_sessions,
+            });
+        let found = belongs.map(|(id, _)| id).last();
+        if let Some(connection) = found.and_then(|id| self.connections.get_mut(&id)) {
+            connection.take_candidate(&candidate);
+        }
+        // One that names no attempt may still be meant for the offer that follows it.
+        if (found.is_none() || attempt.is_none())
+            && let Some(peer) = self.ensure_peer(now, peer_id)
+        {
+            peer.keep_early(now, attempt, candidate);
+            self.arm_peer(now, peer_id);
+        }
+        if let Some(id) = found {
+            self.drive(now, id);
+        }
+    }
+}

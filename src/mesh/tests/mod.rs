@@ -1,0 +1,1 @@
+//! Core in simulated time.

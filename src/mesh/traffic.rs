@@ -1,0 +1,142 @@
+//! The network: datagrams in, and everything that a link has to say.
+
+use std::time::Instant;
+
+use crate::limits;
+
+use super::connection::{ConnectionId, Path};
+use super::link::{Channel, Datagram, Link, LinkError, LinkOutput, Linker};
+use super::{Mesh, TimerKey};
+
+/// What a link may say in its goodbye before it is cut short.
+const GOODBYE_OUTPUTS: usize = 256;
+
+impl<K: Linker> Mesh<K> {
+    /// Takes a datagram. One that belongs to no connection is dropped and counted.
+    pub fn handle_datagram(&mut self, now: Instant, datagram: Datagram<'_>) {
+        let Some(id) = self.route(now, &datagram) else {
+            self.totals.stray_datagrams += 1;
+            return;
+        };
+        let Some(connection) = self.connections.get_mut(&id) else {
+            return;
+        };
+        connection.liveness.heard(now);
+        if !connection.gate.holds(&datagram) {
+            let handled = connection.link.handle_datagram(now, &datagram);
+            self.after_input(now, id, handled);
+        }
+        self.heard(now, id);
+    }
+
+    /// The messages that requests have queued go out.
+    pub fn flush(&mut self, now: Instant) {
+        while let Some(id) = self.unflushed.pop_first() {
+            self.drive(now, id);
+        }
+    }
+
+    /// The connection that a datagram belongs to.
+    fn route(&mut self, now: Instant, datagram: &Datagram<'_>) -> Option<ConnectionId> {
+        let key = (datagram.destination, datagram.source);
+        // RFC 7983: STUN begins with 0 to 3. It names its connection itself, and is how a route
+        // becomes known; everything else goes by the addresses.
+        let is_stun = matches!(datagram.bytes.first(), Some(0..=3));
+        let known = self.routes.get(&key).copied();
+        if let Some(id) = known
+            && let Some(connection) = self.connections.get(&id)
+            && (!is_stun || connection.link.accepts(now, datagram))
+        {
+            return Some(id);
+        }
+        let lane = self
+            .lanes
+            .iter()
+            .position(|lane| lane.contains(&datagram.destination));
+        let newest_first = self.connections.iter().rev();
+        let id = newest_first
+            .filter(|(_, connection)| Some(connection.lane) == lane)
+            .find(|(_, connection)| connection.link.accepts(now, datagram))
+            .map(|(id, _)| *id)?;
+        if known.is_some() || self.routes.len() < self.route_limit() {
+            self.routes.insert(key, id);
+        }
+        Some(id)
+    }
+
+    fn route_limit(&self) -> usize {
+        self.settings.max_peers * limits::ROUTES_PER_PEER
+    }
+
+    /// An input of the link has been handled: hears what it has to say, or ends it.
+    pub(super) fn after_input(
+        &mut self,
+        now: Instant,
+        id: ConnectionId,
+        handled: Result<(), LinkError>,
+    ) {
+        match handled {
+            Ok(()) => self.drive(now, id),
+            Err(error) => self.connection_failed(now, id, &error.to_string()),
+        }
+    }
+
+    /// Hears all that the link has to say, and writes what it has room for, until it asks for time.
+    pub(super) fn drive(&mut self, now: Instant, id: ConnectionId) {
+        while let Some(connection) = self.connections.get_mut(&id) {
+            match connection.link.poll() {
+                Ok(LinkOutput::Transmit(transmit)) => {
+                    if matches!(transmit.bytes.first(), Some(20..=63)) {
+                        connection.path = Some(Path {
+                            local: transmit.source,
+                            remote: transmit.destination,
+                        });
+                    }
+                    self.transmits.push_back(transmit);
+                }
+                Ok(LinkOutput::Opened(channel)) => {
+                    match channel {
+                        Channel::Mesh => connection.handshake.mesh_open = true,
+                        Channel::Control => connection.handshake.control_open = true,
+                    }
+                    self.advance(now, id);
+                }
+                Ok(LinkOutput::Message(Channel::Mesh, data)) => {
+                    self.mesh_message(now, id, data);
+                }
+                Ok(LinkOutput::Message(Channel::Control, data)) => {
+                    self.control_frame(now, id, &data);
+                }
+                Ok(LinkOutput::RoundTrip(round_trip)) => {
+                    connection.round_trip = Some(round_trip);
+                }
+                Ok(LinkOutput::Closed) => {
+                    return self.connection_failed(now, id, "ended by the peer");
+                }
+                Ok(LinkOutput::Timeout(at)) => {
+                    if !self.pump(now, id) {
+                        self.timers.set(TimerKey::Link(id), Some(at));
+                        break;
+                    }
+                }
+                Err(error) => return self.connection_failed(now, id, &error.to_string()),
+            }
+        }
+        self.arm(now, id);
+    }
+
+    /// Ends a connection on our side: its peer is told, and it has nothing to say to us any more.
+    pub(super) fn retire(&mut self, now: Instant, id: ConnectionId) {
+        let Some(mut connection) = self.detach(now, id) else {
+            return;
+        };
+        connection.link.close();
+        for _ in 0..GOODBYE_OUTPUTS {
+            match connection.link.poll() {
+                Ok(LinkOutput::Transmit(transmit)) => self.transmits.push_back(transmit),
+                Ok(LinkOutput::Timeout(_)) | Err(_) => break,
+                Ok(_) => {}
+            }
+        }
+    }
+}

@@ -1,0 +1,326 @@
+//! str0m behind [`Link`]: ICE, DTLS, SCTP and data channels.
+
+use std::net::SocketAddr;
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::time::{Duration, Instant};
+
+use str0m::change::{SdpAnswer, SdpOffer, SdpPendingOffer};
+use str0m::channel::ChannelId;
+use str0m::config::DtlsCert;
+use str0m::crypto::from_feature_flags;
+use str0m::net::{Protocol, Receive};
+use str0m::{Candidate, Event, Input, Output, Rtc, RtcConfig, RtcError};
+
+use super::description::{first_mid, rename_mid};
+use super::link::{Channel, Datagram, Link, LinkError, LinkOutput, Linker, Transmit};
+
+/// Bytes that str0m buffers for all channels of a connection, beside the largest message. The core
+/// keeps the mesh channel below; what is left is the headroom of control frames.
+const SEND_BUFFER_BYTES: usize = 2 * 1024 * 1024;
+
+/// The longest wait between two connectivity checks of a working path. Two lost ones must fit into
+/// the 5 s after which a peer counts as gone.
+const LONGEST_STUN_WAIT: Duration = Duration::from_millis(1500);
+
+/// How often the round-trip time is read.
+const STATISTICS_INTERVAL: Duration = Duration::from_secs(3);
+
+/// Makes str0m connections that share one certificate.
+pub struct WebRtc {
+    configuration: RtcConfig,
+}
+
+impl WebRtc {
+    /// A maker of connections that announce room for messages of `max_message_bytes`.
+    pub fn new(max_message_bytes: usize) -> Result<Self, LinkError> {
+        let provider = from_feature_flags();
+        let certificate: DtlsCert = provider
+            .dtls_provider
+            .generate_certificate()
+            .ok_or_else(|| LinkError("cannot make a DTLS certificate".into()))?;
+        let mut configuration = RtcConfig::new()
+            .set_crypto_provider(provider.into())
+            .set_dtls_cert(certificate)
+            .clear_codecs()
+            .set_sctp_max_message_size(u32::try_from(max_message_bytes).unwrap_or(u32::MAX))
+            .set_sctp_max_buffered_amount(SEND_BUFFER_BYTES + max_message_bytes)
+            .set_stats_interval(Some(STATISTICS_INTERVAL));
+        configuration.set_max_stun_rto(LONGEST_STUN_WAIT);
+        Ok(WebRtc { configuration })
+    }
+
+    fn build(&self, now: Instant, addresses: &[SocketAddr]) -> Result<WebRtcLink, LinkError> {
+        let rtc = guarded(|| Ok(self.configuration.clone().build(now)))?;
+        let mut link = WebRtcLink {
+            rtc,
+            pending: None,
+            mesh: None,
+            control: None,
+        };
+        for address in addresses {
+            link.add_local_address(*address);
+        }
+        Ok(link)
+    }
+}
+
+impl Linker for WebRtc {
+    type Link = WebRtcLink;
+
+    fn offer(
+        &mut self,
+        now: Instant,
+        addresses: &[SocketAddr],
+    ) -> Result<(WebRtcLink, String), LinkError> {
+        let mut link = self.build(now, addresses)?;
+        let (offer, pending) = guarded(|| {
+            let mut changes = link.rtc.sdp_api();
+            changes.add_channel(Channel::Mesh.label().to_owned());
+            Ok(changes.apply())
+        })?
+        .ok_or_else(|| LinkError("no offer to make".into()))?;
+        let sdp = offer.to_sdp_string();
+        let mid = first_mid(&sdp).unwrap_or(OUR_MID).to_owned();
+        let renamed = rename_mid(&sdp, &mid, OUR_MID);
+        link.pending = Some(Pending {
+            offer: pending,
+            mid,
+        });
+        Ok((link, renamed))
+    }
+
+    fn answer(
+        &mut self,
+        now: Instant,
+        addresses: &[SocketAddr],
+        offer: &str,
+    ) -> Result<(WebRtcLink, String), LinkError> {
+        let mut link = self.build(now, addresses)?;
+        let answer = guarded(|| {
+            let offer =
+                SdpOffer::from_sdp_string(offer).map_err(|_| LinkError(UNREADABLE.into()))?;
+            link.rtc.sdp_api().accept_offer(offer).map_err(describe)
+        })?;
+        Ok((link, answer.to_sdp_string()))
+    }
+}
+
+/// What the only media section of our offers is called; see [`rename_mid`].
+const OUR_MID: &str = "0";
+
+/// Says nothing of the description itself: it holds credentials.
+const UNREADABLE: &str = "the session description can not be read";
+
+struct Pending {
+    offer: SdpPendingOffer,
+    /// What str0m calls the section that is [`OUR_MID`] on the wire.
+    mid: String,
+}
+
+/// One str0m connection.
+pub struct WebRtcLink {
+    rtc: Rtc,
+    pending: Option<Pending>,
+    mesh: Option<ChannelId>,
+    control: Option<ChannelId>,
+}
+
+impl WebRtcLink {
+    fn id_of(&self, channel: Channel) -> Option<ChannelId> {
+        match channel {
+            Channel::Mesh => self.mesh,
+            Channel::Control => self.control,
+        }
+    }
+
+    fn channel_of(&self, id: ChannelId) -> Option<Channel> {
+        [Channel::Mesh, Channel::Control]
+            .into_iter()
+            .find(|channel| self.id_of(*channel) == Some(id))
+    }
+
+    /// A channel of a known label counts once; a second one of that label is left alone.
+    fn opened(&mut self, id: ChannelId, label: &str) -> Option<Channel> {
+        let channel = Channel::of_label(label)?;
+        let slot = match channel {
+            Channel::Mesh => &mut self.mesh,
+            Channel::Control => &mut self.control,
+        };
+        if slot.is_some() {
+            return None;
+        }
+        *slot = Some(id);
+        Some(channel)
+    }
+
+    /// What an event means; `None` for those that are none of our business.
+    fn translate(&mut self, event: Event) -> Option<LinkOutput> {
+        match event {
+            Event::ChannelOpen(id, label) => self.opened(id, &label).map(LinkOutput::Opened),
+            Event::ChannelData(data) => {
+                let channel = self.channel_of(data.id)?;
+                Some(LinkOutput::Message(channel, data.data))
+            }
+            Event::ChannelClose(id) => self.channel_of(id).map(|_| LinkOutput::Closed),
+            Event::Closed => Some(LinkOutput::Closed),
+            Event::PeerStats(stats) => stats
+                .selected_candidate_pair
+                .and_then(|pair| pair.current_round_trip_time)
+                .map(LinkOutput::RoundTrip),
+            _ => None,
+        }
+    }
+}
+
+impl Link for WebRtcLink {
+    fn accept_answer(&mut self, now: Instant, sdp: &str) -> Result<(), LinkError> {
+        let pending = self
+            .pending
+            .take()
+            .ok_or_else(|| LinkError("an answer without an open offer".into()))?;
+        let sdp = rename_mid(sdp, OUR_MID, &pending.mid);
+        guarded(|| {
+            self.rtc
+                .handle_input(Input::Timeout(now))
+                .map_err(describe)?;
+            let answer =
+                SdpAnswer::from_sdp_string(&sdp).map_err(|_| LinkError(UNREADABLE.into()))?;
+            self.rtc
+                .sdp_api()
+                .accept_answer(pending.offer, answer)
+                .map_err(describe)
+        })
+    }
+
+    fn add_remote_candidate(&mut self, candidate: &str) -> Result<(), LinkError> {
+        guarded(|| {
+            let line = candidate.strip_prefix("a=").unwrap_or(candidate);
+            let candidate = Candidate::from_sdp_string(line)
+                .map_err(|_| LinkError("a candidate of no use".into()))?;
+            self.rtc.add_remote_candidate(candidate);
+            Ok(())
+        })
+    }
+
+    fn add_local_address(&mut self, address: SocketAddr) -> Option<String> {
+        guarded(|| {
+            let candidate = Candidate::host(address, Protocol::Udp)
+                .map_err(|error| LinkError(error.to_string()))?;
+            Ok(self
+                .rtc
+                .add_local_candidate(candidate)
+                .map(Candidate::to_sdp_string))
+        })
+        .ok()
+        .flatten()
+    }
+
+    fn accepts(&self, now: Instant, datagram: &Datagram<'_>) -> bool {
+        guarded(|| Ok(self.rtc.accepts(&receive(now, datagram)?))).unwrap_or(false)
+    }
+
+    fn handle_datagram(&mut self, now: Instant, datagram: &Datagram<'_>) -> Result<(), LinkError> {
+        // What is neither STUN nor DTLS nor RTP is no reason to end a connection.
+        let Ok(input) = receive(now, datagram) else {
+            return Ok(());
+        };
+        guarded(|| self.rtc.handle_input(input).map_err(describe))
+    }
+
+    fn handle_timeout(&mut self, now: Instant) -> Result<(), LinkError> {
+        guarded(|| self.rtc.handle_input(Input::Timeout(now)).map_err(describe))
+    }
+
+    fn poll(&mut self) -> Result<LinkOutput, LinkError> {
+        loop {
+            match guarded(|| self.rtc.poll_output().map_err(describe))? {
+                Output::Timeout(at) => return Ok(LinkOutput::Timeout(at)),
+                Output::Transmit(transmit) => {
+                    return Ok(LinkOutput::Transmit(Transmit {
+                        source: transmit.source,
+                        destination: transmit.destination,
+                        bytes: transmit.contents.into(),
+                    }));
+                }
+                Output::Event(event) => {
+                    if let Some(output) = self.translate(event) {
+                        return Ok(output);
+                    }
+                }
+            }
+        }
+    }
+
+    fn open_control(&mut self) {
+        let opened = guarded(|| {
+            let mut changes = self.rtc.sdp_api();
+            changes.add_channel(Channel::Control.label().to_owned());
+            // The media section is there already, so there is nothing to negotiate.
+            changes.apply();
+            Ok(())
+        });
+        if let Err(error) = opened {
+            log::debug!("cannot open {}: {error}", Channel::Control.label());
+        }
+    }
+
+    fn write(&mut self, channel: Channel, message: &[u8]) -> Result<bool, LinkError> {
+        let Some(id) = self.id_of(channel) else {
+            return Ok(false);
+        };
+        guarded(|| match self.rtc.channel(id) {
+            Some(mut handle) => handle.write(false, message).map_err(describe),
+            None => Err(LinkError("the channel is closed".into())),
+        })
+    }
+
+    fn buffered(&mut self, channel: Channel) -> usize {
+        let Some(id) = self.id_of(channel) else {
+            return 0;
+        };
+        guarded(|| {
+            Ok(self
+                .rtc
+                .channel(id)
+                .map(|mut handle| handle.buffered_amount()))
+        })
+        .ok()
+        .flatten()
+        .unwrap_or(0)
+    }
+
+    fn close(&mut self) {
+        if let Err(error) = guarded(|| self.rtc.close().map_err(describe)) {
+            log::debug!("no goodbye: {error}");
+        }
+    }
+}
+
+fn receive<'a>(now: Instant, datagram: &Datagram<'a>) -> Result<Input<'a>, LinkError> {
+    let receive = Receive::new(
+        Protocol::Udp,
+        datagram.source,
+        datagram.destination,
+        datagram.bytes,
+    )
+    .map_err(|error| LinkError(error.to_string()))?;
+    Ok(Input::Receive(now, receive))
+}
+
+/// The kind of error, without what a peer's description may have put into its text.
+fn describe(error: RtcError) -> LinkError {
+    match error {
+        RtcError::RemoteSdp(reason) => LinkError(format!("session description: {reason}")),
+        RtcError::Ice(_) => LinkError("ICE failed".into()),
+        RtcError::Dtls(reason) => LinkError(format!("DTLS: {reason}")),
+        RtcError::Sctp(reason) => LinkError(format!("SCTP: {reason}")),
+        other => LinkError(other.to_string()),
+    }
+}
+
+/// Runs a piece of the WebRTC stack. It holds assertions that a peer might reach: a panic costs that
+/// peer its connection, and nobody else anything.
+fn guarded<T>(work: impl FnOnce() -> Result<T, LinkError>) -> Result<T, LinkError> {
+    catch_unwind(AssertUnwindSafe(work))
+        .unwrap_or_else(|_| Err(LinkError("the WebRTC stack panicked".into())))
+}

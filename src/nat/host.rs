@@ -1,0 +1,128 @@
+//! Host candidates: the addresses of this machine that are worth telling a peer (RFC 8445 section
+//! 5.1.1.1).
+
+use std::net::IpAddr;
+
+use crate::config::InterfaceFilter;
+
+/// An address of a network interface that is up.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
+pub struct InterfaceAddress {
+    /// The name of the interface, such as `eth0`.
+    pub interface: String,
+    /// Its address.
+    pub address: IpAddr,
+}
+
+/// What the user allows.
+#[derive(Debug, Clone)]
+pub struct Rules {
+    /// `INTERFACES`
+    pub interfaces: InterfaceFilter,
+    /// `IPV6`
+    pub ipv6: bool,
+    /// `BIND_ADDRESS`: this one only.
+    pub bind_address: Option<IpAddr>,
+}
+
+/// Bridges of container and virtual machine hosts: their addresses are the same on many machines and
+/// reach nobody but the guests of this one. Used only when `INTERFACES` names them.
+const VIRTUAL_BRIDGES: [&str; 6] = ["docker", "br-", "veth", "virbr", "lxcbr", "cni"];
+
+/// The addresses to use, sorted. Loopback is among them only when `INTERFACES` or `BIND_ADDRESS`
+/// asks for it, or when there is nothing else.
+pub fn addresses(found: &[InterfaceAddress], rules: &Rules) -> Vec<IpAddr> {
+    let mut permitted: Vec<_> = found
+        .iter()
+        .filter(|found| rules.ipv6 || found.address.is_ipv4())
+        .filter(|found| rules.bind_address.is_none_or(|only| found.address == only))
+        .filter(|found| is_usable(found.address) && permits(rules, &found.interface))
+        .collect();
+    let asked_for = |found: &InterfaceAddress| {
+        rules.bind_address.is_some() || rules.interfaces.names(&found.interface)
+    };
+    let beyond_loopback = permitted.iter().any(|found| !found.address.is_loopback());
+    permitted.retain(|found| !found.address.is_loopback() || !beyond_loopback || asked_for(found));
+    let mut addresses: Vec<_> = permitted.iter().map(|found| found.address).collect();
+    addresses.sort();
+    addresses.dedup();
+    addresses
+}
+
+fn permits(rules: &Rules, interface: &str) -> bool {
+    let is_bridge = VIRTUAL_BRIDGES
+        .iter()
+        .any(|bridge| interface.starts_with(bridge));
+    rules.interfaces.permits(interface) && (!is_bridge || rules.interfaces.names(interface))
+}
+
+/// Link-local addresses mean nothing without their link.
+fn is_usable(address: IpAddr) -> bool {
+    match address {
+        IpAddr::V4(v4) => !v4.is_link_local() && !v4.is_unspecified() && !v4.is_multicast(),
+        IpAddr::V6(v6) => !v6.is_unicast_link_local() && !v6.is_unspecified() && !v6.is_multicast(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn rules() -> Rules {
+        Rules {
+            interfaces: InterfaceFilter::default(),
+            ipv6: true,
+            bind_address: None,
+        }
+    }
+
+    fn found(list: &[(&str, &str)]) -> Vec<InterfaceAddress> {
+        list.iter()
+            .map(|(interface, address)| InterfaceAddress {
+                interface: (*interface).to_owned(),
+                address: address.parse().unwrap(),
+            })
+            .collect()
+    }
+
+    fn chosen(list: &[(&str, &str)], rules: &Rules) -> Vec<String> {
+        let chosen = addresses(&found(list), rules);
+        chosen.iter().map(ToString::to_string).collect()
+    }
+
+    const MACHINE: [(&str, &str); 6] = [
+        ("lo", "127.0.0.1"),
+        ("lo", "::1"),
+        ("eth0", "192.0.2.7"),
+        ("eth0", "fe80::1"),
+        ("eth0", "2001:db8::7"),
+        ("docker0", "172.17.0.1"),
+    ];
+
+    #[test]
+    fn a_machine_with_a_network_leaves_loopback_link_local_and_bridges_out() {
+        assert_eq!(chosen(&MACHINE, &rules()), ["192.0.2.7", "2001:db8::7"]);
+    }
+
+    #[test]
+    fn loopback_is_used_when_there_is_nothing_else() {
+        assert_eq!(chosen(&MACHINE[..2], &rules()), ["127.0.0.1", "::1"]);
+        let link_local = [("lo", "127.0.0.1"), ("eth0", "169.254.1.1")];
+        assert_eq!(chosen(&link_local, &rules()), ["127.0.0.1"]);
+    }
+
+    #[test]
+    fn what_is_asked_for_by_name_is_used() {
+        let mut only = rules();
+        only.interfaces.allow = vec!["lo".into(), "docker0".into()];
+        only.ipv6 = false;
+        assert_eq!(chosen(&MACHINE, &only), ["127.0.0.1", "172.17.0.1"]);
+    }
+
+    #[test]
+    fn a_bind_address_is_the_only_one() {
+        let mut only = rules();
+        only.bind_address = Some("127.0.0.1".parse().unwrap());
+        assert_eq!(chosen(&MACHINE, &only), ["127.0.0.1"]);
+    }
+}

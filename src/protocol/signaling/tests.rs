@@ -1,0 +1,323 @@
+use super::*;
+
+const SDP: &str = "v=0\r\no=- 1 2 IN IP4 127.0.0.1\r\n";
+const CANDIDATE: &str = "candidate:1 1 udp 2130706431 192.0.2.1 5000 typ host";
+
+fn peer(name: &str) -> PeerId {
+    PeerId::new(name).unwrap()
+}
+
+fn ours() -> Extension {
+    Extension {
+        ours: true,
+        conn: Some("c1".into()),
+        session: Some("s1".into()),
+    }
+}
+
+fn text_of(signal: Signal, extension: Extension) -> String {
+    let target = peer("b-sidecar");
+    let frame = Outgoing::Relay {
+        target,
+        signal,
+        extension,
+    };
+    frame.to_text(&peer("a-sidecar"))
+}
+
+fn parse(text: &str) -> Incoming {
+    Incoming::parse(text).unwrap_or_else(|error| panic!("{text}: {error:?}"))
+}
+
+fn fault(text: &str) -> String {
+    match Incoming::parse(text) {
+        Ok(frame) => panic!("{text}: {frame:?}"),
+        Err(FrameError(fault)) => fault,
+    }
+}
+
+fn relay(signal: Signal, extension: Extension) -> Incoming {
+    Incoming::Relay {
+        sender: peer("a-sidecar"),
+        signal,
+        extension,
+    }
+}
+
+fn offer() -> Signal {
+    Signal::Offer { sdp: SDP.into() }
+}
+
+fn candidate(candidate: &str) -> Signal {
+    Signal::Candidate {
+        candidate: candidate.into(),
+    }
+}
+
+#[test]
+fn register_and_heartbeat_are_written_with_an_empty_payload() {
+    let own = peer("a\"-sidecar");
+    assert_eq!(
+        Outgoing::Register.to_text(&own),
+        r#"{"type":"register","peer_id":"a\"-sidecar","payload":{}}"#
+    );
+    assert_eq!(
+        Outgoing::Heartbeat.to_text(&own),
+        r#"{"type":"heartbeat","peer_id":"a\"-sidecar","payload":{}}"#
+    );
+}
+
+#[test]
+fn offers_and_answers_are_written_with_our_additions() {
+    let sdp = || SDP.to_owned();
+    assert_eq!(
+        text_of(Signal::Offer { sdp: sdp() }, ours()),
+        r#"{"type":"offer","peer_id":"a-sidecar","target_id":"b-sidecar","payload":{"sdp":"v=0\r\no=- 1 2 IN IP4 127.0.0.1\r\n","v":1,"conn":"c1","session":"s1"}}"#
+    );
+    assert_eq!(
+        text_of(Signal::Answer { sdp: sdp() }, Extension::default()),
+        r#"{"type":"answer","peer_id":"a-sidecar","target_id":"b-sidecar","payload":{"sdp":"v=0\r\no=- 1 2 IN IP4 127.0.0.1\r\n"}}"#
+    );
+}
+
+#[test]
+fn candidates_are_written_with_the_mid_that_others_want() {
+    assert_eq!(
+        text_of(candidate(CANDIDATE), ours()),
+        format!(
+            r#"{{"type":"ice_candidate","peer_id":"a-sidecar","target_id":"b-sidecar","payload":{{"candidate":"{CANDIDATE}","sdpMid":"0","sdpMLineIndex":0,"v":1,"conn":"c1","session":"s1"}}}}"#
+        )
+    );
+}
+
+#[test]
+fn what_is_written_is_read_the_same() {
+    let answer = Signal::Answer { sdp: SDP.into() };
+    for signal in [offer(), answer, candidate(CANDIDATE), candidate("")] {
+        for extension in [ours(), Extension::default()] {
+            let text = text_of(signal.clone(), extension.clone());
+            assert_eq!(parse(&text), relay(signal.clone(), extension));
+        }
+    }
+}
+
+#[test]
+fn a_peer_list_names_the_others_and_leaves_out_what_is_no_name() {
+    assert_eq!(
+        parse(
+            r#"{"type":"peer_list","peer_id":"registry","payload":{"peers":["b-sidecar","c-sidecar"]}}"#
+        ),
+        Incoming::PeerList {
+            peers: vec![peer("b-sidecar"), peer("c-sidecar")]
+        }
+    );
+    let long = "x".repeat(limits::PEER_ID_BYTES + 1);
+    assert_eq!(
+        parse(&format!(
+            r#"{{"payload":{{"peers":["",7,null,["x"],"a\nb","\ud800","{long}","\u00e9"]}},"type":"peer_list"}}"#
+        )),
+        Incoming::PeerList {
+            peers: vec![peer("é")]
+        }
+    );
+    assert_eq!(
+        parse(r#"{"type":"peer_list","peer_id":"registry","payload":{"peers":[]}}"#),
+        Incoming::PeerList { peers: vec![] }
+    );
+}
+
+#[test]
+fn a_peer_list_without_a_list_is_an_error() {
+    for payload in ["null", "{}", "[]", r#"{"peers":null}"#, r#"{"peers":{}}"#] {
+        let text = format!(r#"{{"type":"peer_list","payload":{payload}}}"#);
+        assert!(fault(&text).contains("peers"), "{text}");
+    }
+    assert!(fault(r#"{"type":"peer_list"}"#).contains("peers"));
+}
+
+#[test]
+fn an_offer_of_the_field_has_an_sdp_and_nothing_of_ours() {
+    assert_eq!(
+        parse(
+            r#"{"type":"offer","peer_id":"a-sidecar","target_id":"b-sidecar","payload":{"sdp":"v=0\r\no=- 1 2 IN IP4 127.0.0.1\r\n","type":"offer"}}"#
+        ),
+        relay(offer(), Extension::default())
+    );
+}
+
+#[test]
+fn a_candidate_may_have_any_mid_and_the_end_may_be_said_in_many_ways() {
+    for mid in [r#""0""#, r#""""#, r#""data""#, "null", "0"] {
+        let text = format!(
+            r#"{{"type":"ice_candidate","peer_id":"a-sidecar","payload":{{"candidate":"{CANDIDATE}","sdpMid":{mid},"sdpMLineIndex":null}}}}"#
+        );
+        assert_eq!(
+            parse(&text),
+            relay(candidate(CANDIDATE), Extension::default())
+        );
+    }
+    for payload in [
+        r#","payload":{"candidate":"","sdpMid":null}"#,
+        r#","payload":{"candidate":null}"#,
+        r#","payload":{}"#,
+        r#","payload":null"#,
+        "",
+    ] {
+        let text = format!(r#"{{"type":"ice_candidate","peer_id":"a-sidecar"{payload}}}"#);
+        assert_eq!(
+            parse(&text),
+            relay(candidate(""), Extension::default()),
+            "{text}"
+        );
+    }
+}
+
+#[test]
+fn a_candidate_that_is_too_long_or_no_string_is_an_error() {
+    let with = |candidate: &str| {
+        format!(
+            r#"{{"type":"ice_candidate","peer_id":"a-sidecar","payload":{{"candidate":{candidate}}}}}"#
+        )
+    };
+    let longest = format!(r#""{}""#, "c".repeat(limits::CANDIDATE_BYTES));
+    assert!(matches!(parse(&with(&longest)), Incoming::Relay { .. }));
+    let longer = format!(r#""{}""#, "c".repeat(limits::CANDIDATE_BYTES + 1));
+    let text = fault(&with(&longer));
+    assert!(
+        text.contains("a-sidecar") && text.contains("1024"),
+        "{text}"
+    );
+    assert!(!text.contains("cccc"));
+    for value in ["7", "{}", "[]", "true"] {
+        assert!(fault(&with(value)).contains("a-sidecar"));
+    }
+}
+
+#[test]
+fn our_additions_are_taken_as_far_as_they_are_usable() {
+    let extension = |fields: &str| {
+        let text =
+            format!(r#"{{"type":"offer","peer_id":"a-sidecar","payload":{{"sdp":"x"{fields}}}}}"#);
+        let Incoming::Relay { extension, .. } = parse(&text) else {
+            panic!("no offer: {text}");
+        };
+        extension
+    };
+    assert_eq!(extension(r#","v":1,"conn":"c1","session":"s1""#), ours());
+    for v in ["1", "2", "99999999999999999999999"] {
+        assert!(extension(&format!(r#","v":{v}"#)).ours, "{v}");
+    }
+    for v in ["0", "-1", "1.0", r#""1""#, "true", "null", "[1]"] {
+        assert!(!extension(&format!(r#","v":{v}"#)).ours, "{v}");
+    }
+    let longest = "x".repeat(limits::WIRE_ID_BYTES);
+    assert_eq!(
+        extension(&format!(r#","conn":"{longest}""#)).conn,
+        Some(longest)
+    );
+    let long = format!(r#""{}""#, "x".repeat(limits::WIRE_ID_BYTES + 1));
+    for id in [
+        r#""""#,
+        "7",
+        "null",
+        "{}",
+        r#""a\nb""#,
+        r#""\ud800""#,
+        &long,
+    ] {
+        let fields = format!(r#","v":1,"conn":{id},"session":{id}"#);
+        let expected = Extension {
+            ours: true,
+            ..Extension::default()
+        };
+        assert_eq!(extension(&fields), expected, "{id}");
+    }
+}
+
+#[test]
+fn a_description_without_sdp_is_an_error_that_names_type_and_sender() {
+    for kind in ["offer", "answer"] {
+        for payload in [
+            "null",
+            "{}",
+            r#"{"sdp":null}"#,
+            r#"{"sdp":1}"#,
+            r#""secret""#,
+        ] {
+            let text = format!(r#"{{"type":"{kind}","peer_id":"a-sidecar","payload":{payload}}}"#);
+            let fault = fault(&text);
+            assert!(
+                fault.contains(kind) && fault.contains("a-sidecar"),
+                "{fault}"
+            );
+            assert!(!fault.contains("secret"), "{fault}");
+        }
+    }
+}
+
+#[test]
+fn what_is_relayed_needs_a_sender() {
+    for kind in ["offer", "answer", "ice_candidate"] {
+        for sender in [
+            "",
+            r#","peer_id":null"#,
+            r#","peer_id":"""#,
+            r#","peer_id":7"#,
+        ] {
+            let text = format!(r#"{{"type":"{kind}"{sender},"payload":{{"sdp":"secret"}}}}"#);
+            let fault = fault(&text);
+            assert!(fault.contains(kind) && fault.contains("peer_id"), "{fault}");
+            assert!(!fault.contains("secret"), "{fault}");
+        }
+    }
+}
+
+#[test]
+fn unknown_types_are_told_shortened_whatever_else_the_frame_holds() {
+    for rest in ["", r#","payload":null"#, r#","payload":7,"peer_id":[]"#] {
+        assert_eq!(
+            parse(&format!(r#"{{"type":"peer\nleft"{rest}}}"#)),
+            Incoming::Unknown {
+                kind: r"peer\nleft".into()
+            }
+        );
+    }
+    let long = format!(r#"{{"type":"{}"}}"#, "x".repeat(1000));
+    assert!(matches!(parse(&long), Incoming::Unknown { kind } if kind.len() < 100));
+}
+
+#[test]
+fn what_is_no_frame_is_an_error_that_quotes_nothing() {
+    for text in [
+        "",
+        "secret",
+        r#"{"sdp":"secret"#,
+        r#"["secret"]"#,
+        r#""secret""#,
+        r#"{"secret":1}"#,
+        r#"{"type":null,"payload":"secret"}"#,
+        r#"{"type":["secret"]}"#,
+    ] {
+        assert!(!fault(text).contains("secret"), "{text}");
+    }
+}
+
+#[test]
+fn a_frame_has_a_limit() {
+    let frame = |size: usize| {
+        let head = r#"{"type":"later","x":""#;
+        format!(r#"{head}{}"}}"#, "x".repeat(size - head.len() - 2))
+    };
+    assert!(Incoming::parse(&frame(limits::SIGNALING_FRAME_BYTES)).is_ok());
+    assert!(fault(&frame(limits::SIGNALING_FRAME_BYTES + 1)).contains("262145"));
+}
+
+#[test]
+fn deep_nesting_needs_no_stack() {
+    let deep = "[".repeat(100_000) + &"]".repeat(100_000);
+    let text = format!(r#"{{"type":"offer","peer_id":"a-sidecar","payload":{deep}}}"#);
+    assert!(fault(&text).contains("no object"));
+    let text = format!(r#"{{"type":"peer_list","payload":{{"peers":{deep}}}}}"#);
+    assert_eq!(parse(&text), Incoming::PeerList { peers: vec![] });
+    assert!(fault(&"{\"a\":".repeat(40_000)).contains("not JSON"));
+}

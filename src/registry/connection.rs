@@ -1,0 +1,299 @@
+//! One TCP connection: a request, its answer, and then its end or a WebSocket.
+
+use std::io::{self, Read, Write};
+use std::net::Shutdown;
+use std::time::{Duration, Instant, SystemTime};
+
+use mio::net::TcpStream;
+use tungstenite::Utf8Bytes;
+use tungstenite::protocol::frame::coding::CloseCode;
+
+use super::http::{Request, RequestBuffer, Response};
+use super::limits;
+use super::websocket::WebSocket;
+use crate::protocol::PeerId;
+
+/// How long things may take.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Times {
+    /// From a connection's start to the end of its answer.
+    pub(super) request_timeout: Duration,
+    /// From one ping of a WebSocket to the next.
+    pub(super) ping_interval: Duration,
+    /// A WebSocket without any byte.
+    pub(super) silence_timeout: Duration,
+}
+
+/// What a connection has for the registry.
+pub(super) enum Next {
+    /// A request; to be answered.
+    Request(Request),
+    /// What came is no request; this is the answer to it.
+    NoRequest(Response),
+    /// A text frame of the peer.
+    Frame(Utf8Bytes),
+    /// The peer broke the rules; to be told so with [`Connection::say_goodbye`].
+    Violation(CloseCode, &'static str),
+    /// Nothing until the socket is ready again.
+    Blocked,
+    /// There may be more, but it is the others' turn.
+    TurnOver,
+    /// Over, and why.
+    Closed(&'static str),
+}
+
+/// What follows an answer.
+pub(super) enum AfterAnswer {
+    /// The connection ends.
+    End,
+    /// It is the WebSocket of `peer`, of which these bytes have come already.
+    WebSocket { peer: PeerId, received: Vec<u8> },
+}
+
+/// A TCP connection.
+pub(super) struct Connection {
+    stream: TcpStream,
+    times: Times,
+    phase: Phase,
+    /// When it was accepted, or last sent a byte.
+    heard: Instant,
+    /// Bytes that it may still read in this turn.
+    turn: usize,
+}
+
+enum Phase {
+    Request {
+        buffer: RequestBuffer,
+        deadline: Instant,
+    },
+    Answer {
+        unsent: Vec<u8>,
+        then: AfterAnswer,
+        deadline: Instant,
+    },
+    WebSocket {
+        websocket: Box<WebSocket>,
+        next_ping: Instant,
+    },
+    /// All is said. What the client still sends is read and dropped: if we closed with unread bytes,
+    /// the system would reset the connection, and the client might lose our last words.
+    Farewell { deadline: Instant },
+}
+
+impl Connection {
+    /// A connection that was accepted `now`.
+    pub(super) fn new(stream: TcpStream, times: Times, now: Instant) -> Self {
+        Connection {
+            stream,
+            times,
+            phase: Phase::Request {
+                buffer: RequestBuffer::default(),
+                deadline: now + times.request_timeout,
+            },
+            heard: now,
+            turn: 0,
+        }
+    }
+
+    /// Whose WebSocket it is.
+    pub(super) fn peer(&self) -> Option<&PeerId> {
+        match &self.phase {
+            Phase::WebSocket { websocket, .. } => Some(websocket.peer()),
+            Phase::Request { .. } | Phase::Answer { .. } | Phase::Farewell { .. } => None,
+        }
+    }
+
+    /// Begins a turn, in which it reads up to [`limits::TURN_BYTES`].
+    pub(super) fn begin_turn(&mut self) {
+        self.turn = limits::TURN_BYTES;
+    }
+
+    /// Writes what waits, reads what is there, and tells what happened next.
+    pub(super) fn next(&mut self, now: Instant) -> Next {
+        let before = self.turn;
+        let step = self.step(now);
+        if self.turn < before {
+            self.heard = now;
+        }
+        match step {
+            Ok(next) => next,
+            Err(error) if error.kind() != io::ErrorKind::WouldBlock => {
+                Next::Closed("the connection failed")
+            }
+            Err(_) if self.turn == 0 => Next::TurnOver,
+            Err(_) => Next::Blocked,
+        }
+    }
+
+    fn step(&mut self, now: Instant) -> io::Result<Next> {
+        loop {
+            let mut socket = Turn {
+                stream: &mut self.stream,
+                left: &mut self.turn,
+            };
+            match &mut self.phase {
+                Phase::Request { buffer, .. } => return read_request(buffer, &mut socket),
+                Phase::Answer { unsent, .. } => {
+                    write_all(unsent, &mut socket)?;
+                    self.end_answer(now);
+                }
+                Phase::WebSocket { websocket, .. } => return websocket.next(&mut socket),
+                Phase::Farewell { .. } => return discard(&mut socket),
+            }
+        }
+    }
+
+    /// Answers the request. The caller goes on with [`Connection::next`], which writes it.
+    pub(super) fn answer(
+        &mut self,
+        response: &Response,
+        date: SystemTime,
+        then: AfterAnswer,
+        now: Instant,
+    ) {
+        self.phase = Phase::Answer {
+            unsent: response.to_bytes(date),
+            then,
+            deadline: now + self.times.request_timeout,
+        };
+    }
+
+    fn end_answer(&mut self, now: Instant) {
+        let farewell = Phase::Farewell {
+            deadline: now + limits::FAREWELL,
+        };
+        if let Phase::Answer {
+            then: AfterAnswer::WebSocket { peer, received },
+            ..
+        } = std::mem::replace(&mut self.phase, farewell)
+        {
+            self.phase = Phase::WebSocket {
+                websocket: Box::new(WebSocket::new(peer, received)),
+                next_ping: now + self.times.ping_interval,
+            };
+        } else {
+            self.end_writing();
+        }
+    }
+
+    /// Sends a text frame, or as much of it as the socket takes. An error says why the connection
+    /// has to end: its queue is full, or it failed.
+    pub(super) fn send(&mut self, text: Utf8Bytes) -> Result<(), &'static str> {
+        match &mut self.phase {
+            Phase::WebSocket { websocket, .. } => websocket.send(&mut self.stream, text),
+            Phase::Request { .. } | Phase::Answer { .. } | Phase::Farewell { .. } => Ok(()),
+        }
+    }
+
+    /// Ends a WebSocket with a close frame.
+    pub(super) fn say_goodbye(&mut self, code: CloseCode, reason: &'static str, now: Instant) {
+        if let Phase::WebSocket { websocket, .. } = &mut self.phase {
+            websocket.close(&mut self.stream, code, reason);
+            self.phase = Phase::Farewell {
+                deadline: now + limits::FAREWELL,
+            };
+            self.end_writing();
+        }
+    }
+
+    fn end_writing(&self) {
+        if let Err(error) = self.stream.shutdown(Shutdown::Write) {
+            log::trace!("a client was gone before the end: {error}");
+        }
+    }
+
+    /// When [`Connection::expire`] has something to do.
+    pub(super) fn deadline(&self) -> Instant {
+        match &self.phase {
+            Phase::Request { deadline, .. }
+            | Phase::Answer { deadline, .. }
+            | Phase::Farewell { deadline } => *deadline,
+            Phase::WebSocket { next_ping, .. } => {
+                (*next_ping).min(self.heard + self.times.silence_timeout)
+            }
+        }
+    }
+
+    /// Does what the deadline asks for. An error says why the connection has to end.
+    pub(super) fn expire(&mut self, date: SystemTime, now: Instant) -> Result<(), &'static str> {
+        if now < self.deadline() {
+            return Ok(());
+        }
+        match &mut self.phase {
+            Phase::Request { buffer, .. } if !buffer.is_empty() => {
+                let response = Response::error(408, "the request did not come to its end");
+                self.answer(&response, date, AfterAnswer::End, now);
+                Ok(())
+            }
+            Phase::Request { .. } => Err("it sent no request"),
+            Phase::Answer { .. } => Err("it did not take its answer"),
+            Phase::Farewell { .. } => Err("it did not end by itself"),
+            Phase::WebSocket { .. } if self.heard + self.times.silence_timeout <= now => {
+                Err("it was silent for too long")
+            }
+            Phase::WebSocket {
+                websocket,
+                next_ping,
+            } => {
+                *next_ping = now + self.times.ping_interval;
+                websocket.ping(&mut self.stream)
+            }
+        }
+    }
+}
+
+/// The socket in one turn: when the turn's bytes are read, it says `WouldBlock`.
+struct Turn<'a> {
+    stream: &'a mut TcpStream,
+    left: &'a mut usize,
+}
+
+impl Read for Turn<'_> {
+    fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
+        if *self.left == 0 {
+            return Err(io::ErrorKind::WouldBlock.into());
+        }
+        let count = self.stream.read(buffer)?;
+        *self.left = self.left.saturating_sub(count);
+        Ok(count)
+    }
+}
+
+impl Write for Turn<'_> {
+    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        self.stream.write(bytes)
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        self.stream.flush()
+    }
+}
+
+fn read_request(buffer: &mut RequestBuffer, socket: &mut Turn<'_>) -> io::Result<Next> {
+    let mut chunk = [0; 4096];
+    loop {
+        let count = socket.read(&mut chunk)?;
+        if count == 0 {
+            return Ok(Next::Closed("it ended before its request did"));
+        }
+        match buffer.push(chunk.get(..count).unwrap_or_default()) {
+            Ok(None) => {}
+            Ok(Some(request)) => return Ok(Next::Request(request)),
+            Err(response) => return Ok(Next::NoRequest(response)),
+        }
+    }
+}
+
+fn write_all(unsent: &mut Vec<u8>, socket: &mut Turn<'_>) -> io::Result<()> {
+    while !unsent.is_empty() {
+        let count = socket.write(unsent)?;
+        unsent.drain(..count);
+    }
+    Ok(())
+}
+
+fn discard(socket: &mut Turn<'_>) -> io::Result<Next> {
+    let mut chunk = [0; 4096];
+    while socket.read(&mut chunk)? > 0 {}
+    Ok(Next::Closed("it is done"))
+}

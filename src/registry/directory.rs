@@ -1,0 +1,238 @@
+//! Who is online, and who gets which frame: the registry's side of contract part 3, without I/O.
+
+use std::borrow::Cow;
+use std::collections::BTreeMap;
+
+use serde::Deserialize;
+
+use super::limits::PEER_LIST_BYTES;
+use crate::protocol::PeerId;
+
+/// One connection to the registry; never used again for another.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub(super) struct ConnectionId(pub(super) usize);
+
+/// What a frame makes the registry do.
+#[derive(Debug, PartialEq, Eq)]
+pub(super) enum Reaction {
+    /// The sender is online now, and gets this `peer_list`.
+    Registered {
+        /// The frame to send back.
+        peer_list: String,
+        /// An older connection of the same peer, which is to be closed.
+        replaced: Option<ConnectionId>,
+    },
+    /// The frame goes, as it came, to this connection.
+    Relay(ConnectionId),
+    /// Nothing, and why.
+    Nothing(&'static str),
+}
+
+/// The peers that have registered, and the connection of each.
+#[derive(Debug, Default)]
+pub(super) struct Directory {
+    online: BTreeMap<PeerId, ConnectionId>,
+}
+
+#[derive(Deserialize)]
+struct Envelope<'a> {
+    #[serde(rename = "type", borrow)]
+    kind: Cow<'a, str>,
+    #[serde(borrow)]
+    peer_id: Cow<'a, str>,
+    #[serde(default, borrow)]
+    target_id: Option<Cow<'a, str>>,
+}
+
+impl Directory {
+    /// How many peers are online.
+    pub(super) fn len(&self) -> usize {
+        self.online.len()
+    }
+
+    /// A text frame came on `connection`, which was opened with a token of `sender`.
+    pub(super) fn frame(
+        &mut self,
+        connection: ConnectionId,
+        sender: &PeerId,
+        text: &str,
+    ) -> Reaction {
+        let Ok(envelope) = serde_json::from_str::<Envelope<'_>>(text) else {
+            return Reaction::Nothing("it is no frame of the contract");
+        };
+        if envelope.peer_id != sender.as_str() {
+            return Reaction::Nothing("its peer_id is not the sender's");
+        }
+        match envelope.kind.as_ref() {
+            "register" => self.register(connection, sender),
+            "offer" | "answer" | "ice_candidate" => envelope
+                .target_id
+                .and_then(|target| PeerId::new(&target))
+                .and_then(|target| self.online.get(&target))
+                .map_or(Reaction::Nothing("its target is not online"), |target| {
+                    Reaction::Relay(*target)
+                }),
+            "heartbeat" => Reaction::Nothing("a heartbeat is not answered"),
+            _ => Reaction::Nothing("its type is unknown"),
+        }
+    }
+
+    /// `connection` has ended. A newer one of the same peer stays online.
+    pub(super) fn closed(&mut self, connection: ConnectionId, peer: &PeerId) {
+        if self.online.get(peer) == Some(&connection) {
+            self.online.remove(peer);
+        }
+    }
+
+    fn register(&mut self, connection: ConnectionId, peer: &PeerId) -> Reaction {
+        let before = self.online.insert(peer.clone(), connection);
+        Reaction::Registered {
+            peer_list: self.peer_list(peer),
+            replaced: before.filter(|before| *before != connection),
+        }
+    }
+
+    /// The others that are online, as a frame of at most [`PEER_LIST_BYTES`].
+    fn peer_list(&self, asker: &PeerId) -> String {
+        const END: &str = "]}}";
+        let mut frame =
+            String::from(r#"{"type":"peer_list","peer_id":"registry","payload":{"peers":["#);
+        let mut separator = "";
+        for peer in self.online.keys().filter(|peer| *peer != asker) {
+            let name = serde_json::json!(peer).to_string();
+            if frame.len() + separator.len() + name.len() + END.len() > PEER_LIST_BYTES {
+                log::debug!("the peer list for {asker} is cut at {PEER_LIST_BYTES} bytes");
+                break;
+            }
+            frame.push_str(separator);
+            frame.push_str(&name);
+            separator = ",";
+        }
+        frame.push_str(END);
+        frame
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const FIRST: ConnectionId = ConnectionId(1);
+    const SECOND: ConnectionId = ConnectionId(2);
+    const THIRD: ConnectionId = ConnectionId(3);
+
+    fn peer(name: &str) -> PeerId {
+        PeerId::new(name).unwrap()
+    }
+
+    fn register(directory: &mut Directory, connection: ConnectionId, name: &str) -> Reaction {
+        let frame = format!(r#"{{"type":"register","peer_id":"{name}","payload":null}}"#);
+        directory.frame(connection, &peer(name), &frame)
+    }
+
+    fn peer_list(names: &str, replaced: Option<ConnectionId>) -> Reaction {
+        Reaction::Registered {
+            peer_list: format!(
+                r#"{{"type":"peer_list","peer_id":"registry","payload":{{"peers":[{names}]}}}}"#
+            ),
+            replaced,
+        }
+    }
+
+    #[test]
+    fn register_is_answered_with_the_others_each_time() {
+        let mut directory = Directory::default();
+        assert_eq!(register(&mut directory, FIRST, "a"), peer_list("", None));
+        let second = register(&mut directory, SECOND, "b");
+        assert_eq!(second, peer_list(r#""a""#, None));
+        let again = register(&mut directory, FIRST, "a");
+        assert_eq!(again, peer_list(r#""b""#, None));
+        for rest in [
+            "",
+            r#","payload":{}"#,
+            r#","target_id":null"#,
+            r#","target_id":"""#,
+        ] {
+            let frame = format!(r#"{{"type":"register","peer_id":"a"{rest}}}"#);
+            let reaction = directory.frame(FIRST, &peer("a"), &frame);
+            assert_eq!(reaction, peer_list(r#""b""#, None));
+        }
+        assert_eq!(directory.len(), 2);
+    }
+
+    #[test]
+    fn names_are_written_as_json() {
+        let mut directory = Directory::default();
+        directory.register(FIRST, &peer(r#"say "hi" \ 🦀"#));
+        let Reaction::Registered { peer_list, .. } = register(&mut directory, SECOND, "b") else {
+            panic!("not registered");
+        };
+        let frame: serde_json::Value = serde_json::from_str(&peer_list).unwrap();
+        assert_eq!(frame["payload"]["peers"][0], r#"say "hi" \ 🦀"#);
+    }
+
+    #[test]
+    fn offers_answers_and_candidates_go_to_their_target() {
+        let mut directory = Directory::default();
+        register(&mut directory, SECOND, "b");
+        for kind in ["offer", "answer", "ice_candidate"] {
+            let frame = format!(r#"{{"type":"{kind}","peer_id":"a","target_id":"b","payload":1}}"#);
+            let reaction = directory.frame(FIRST, &peer("a"), &frame);
+            assert_eq!(reaction, Reaction::Relay(SECOND));
+        }
+    }
+
+    #[test]
+    fn what_is_not_to_be_relayed_is_dropped() {
+        let mut directory = Directory::default();
+        register(&mut directory, FIRST, "a");
+        register(&mut directory, SECOND, "b");
+        for frame in [
+            r#"{"type":"offer","peer_id":"b","target_id":"a"}"#,
+            r#"{"type":"register","peer_id":"b"}"#,
+            r#"{"type":"offer","peer_id":"a","target_id":"nobody"}"#,
+            r#"{"type":"offer","peer_id":"a","target_id":""}"#,
+            r#"{"type":"offer","peer_id":"a","target_id":7}"#,
+            r#"{"type":"offer","peer_id":"a","target_id":null}"#,
+            r#"{"type":"offer","peer_id":"a"}"#,
+            r#"{"type":"heartbeat","peer_id":"a","payload":{}}"#,
+            r#"{"type":"peer_list","peer_id":"a","target_id":"b","payload":{"peers":[]}}"#,
+            r#"{"type":1,"peer_id":"a"}"#,
+            r#"{"type":"register"}"#,
+            r#"{"type":"register","peer_id":"a"} more"#,
+            "[]",
+            "",
+        ] {
+            let reaction = directory.frame(FIRST, &peer("a"), frame);
+            assert!(matches!(reaction, Reaction::Nothing(_)), "{frame}");
+        }
+    }
+
+    #[test]
+    fn a_newer_connection_replaces_and_outlives_the_older() {
+        let mut directory = Directory::default();
+        register(&mut directory, FIRST, "a");
+        register(&mut directory, SECOND, "b");
+        let newer = register(&mut directory, THIRD, "a");
+        assert_eq!(newer, peer_list(r#""b""#, Some(FIRST)));
+        directory.closed(FIRST, &peer("a"));
+        let again = register(&mut directory, SECOND, "b");
+        assert_eq!(again, peer_list(r#""a""#, None));
+        directory.closed(THIRD, &peer("a"));
+        let again = register(&mut directory, SECOND, "b");
+        assert_eq!(again, peer_list("", None));
+    }
+
+    #[test]
+    fn a_peer_list_is_cut_where_clients_stop_reading() {
+        let mut directory = Directory::default();
+        for number in 0..2000 {
+            let name = format!("{number:0>200}");
+            directory.online.insert(peer(&name), ConnectionId(number));
+        }
+        let list = directory.peer_list(&peer("asker"));
+        assert!(list.len() <= PEER_LIST_BYTES && list.len() > PEER_LIST_BYTES - 210);
+        let frame: serde_json::Value = serde_json::from_str(&list).unwrap();
+        assert!(frame["payload"]["peers"].as_array().unwrap().len() > 1200);
+    }
+}

@@ -1,0 +1,160 @@
+//! Who may have a token.
+
+use std::collections::HashMap;
+use std::fmt;
+use std::path::Path;
+
+use serde::Deserialize;
+
+use super::Error;
+use crate::protocol::PeerId;
+
+/// The role of whoever no other is written down for.
+const DEFAULT_ROLE: &str = "agent";
+
+/// Which keys are taken, and whose they are.
+#[derive(Clone)]
+pub enum Keys {
+    /// Any key that is a usable peer id; its text is the peer id.
+    Open,
+    /// Those of a file (see [`load_keys`]).
+    Listed(HashMap<String, Identity>),
+}
+
+/// Whom a key belongs to.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Identity {
+    /// The name by which others know it.
+    pub peer_id: PeerId,
+    /// Told to the peer with its token; of no meaning to the registry.
+    pub role: String,
+}
+
+impl Keys {
+    /// Whom `key` belongs to; `None` when it is to be refused.
+    pub(super) fn identity(&self, key: &str) -> Option<Identity> {
+        match self {
+            Keys::Open => PeerId::new(key).map(|peer_id| Identity {
+                peer_id,
+                role: DEFAULT_ROLE.to_owned(),
+            }),
+            Keys::Listed(keys) => keys.get(key).cloned(),
+        }
+    }
+}
+
+impl fmt::Debug for Keys {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Keys::Open => f.write_str("Open"),
+            Keys::Listed(keys) => write!(f, "Listed({} keys)", keys.len()),
+        }
+    }
+}
+
+/// Reads a keys file: `{"keys": {key: {"peer_id": string, "role": string}}}`. Without a `role` it is
+/// `agent`; other fields are ignored.
+///
+/// Fails when the file can not be read, has another form, holds no key, an empty one, or a peer id
+/// that can not be used. The error text names no key.
+pub fn load_keys(path: &Path) -> Result<Keys, Error> {
+    let failure = |reason: String| Error::Keys {
+        path: path.to_owned(),
+        reason,
+    };
+    let text = std::fs::read_to_string(path).map_err(|error| failure(error.to_string()))?;
+    parse(&text).map_err(failure)
+}
+
+#[derive(Deserialize)]
+struct File {
+    keys: HashMap<String, Entry>,
+}
+
+#[derive(Deserialize)]
+struct Entry {
+    peer_id: String,
+    #[serde(default = "default_role")]
+    role: String,
+}
+
+fn default_role() -> String {
+    DEFAULT_ROLE.to_owned()
+}
+
+fn parse(text: &str) -> Result<Keys, String> {
+    // The parser's own text may quote what it did not expect, and that may be a key.
+    let file: File = serde_json::from_str(text).map_err(|error| {
+        format!(
+            "line {}, column {}: expected {{\"keys\": {{KEY: {{\"peer_id\": ..., \"role\": ...}}}}}}",
+            error.line(),
+            error.column()
+        )
+    })?;
+    if file.keys.is_empty() {
+        return Err("it holds no key, so nobody could connect".to_owned());
+    }
+    let mut keys = HashMap::new();
+    for (key, Entry { peer_id, role }) in file.keys {
+        let Some(peer_id) = PeerId::new(&peer_id) else {
+            return Err(format!(
+                "{peer_id:?} is no usable peer id: it is empty, too long or has control characters"
+            ));
+        };
+        if key.is_empty() {
+            return Err(format!("the key of {peer_id} is empty"));
+        }
+        keys.insert(key, Identity { peer_id, role });
+    }
+    Ok(Keys::Listed(keys))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_listed_key_has_its_peer_and_role() {
+        let keys = parse(
+            r#"{"keys": {"k1": {"peer_id": "a", "role": "admin", "more": 1},
+                "k2": {"peer_id": "b"}}, "version": 1}"#,
+        )
+        .unwrap();
+        let identity = |key| keys.identity(key).map(|i| (i.peer_id.to_string(), i.role));
+        assert_eq!(identity("k1"), Some(("a".to_owned(), "admin".to_owned())));
+        assert_eq!(identity("k2"), Some(("b".to_owned(), "agent".to_owned())));
+        assert_eq!(identity("k3"), None);
+        assert_eq!(identity(""), None);
+    }
+
+    #[test]
+    fn an_open_registry_takes_any_key_that_can_be_a_peer_id() {
+        let peer = |key| Keys::Open.identity(key).map(|i| i.peer_id.to_string());
+        assert_eq!(peer("agent-7"), Some("agent-7".to_owned()));
+        assert_eq!(peer(""), None);
+        assert_eq!(peer("line\u{85}end"), None);
+    }
+
+    #[test]
+    fn a_file_of_another_form_is_refused_without_quoting_it() {
+        for text in [
+            "",
+            "[]",
+            r#"{"keys": {}}"#,
+            r#"{"keys": ["hush"]}"#,
+            r#"{"keys": {"hush": "hush"}}"#,
+            r#"{"keys": {"hush": {"role": "x"}}}"#,
+            r#"{"keys": {"hush": {"peer_id": ""}}}"#,
+            r#"{"keys": {"": {"peer_id": "a"}}}"#,
+        ] {
+            let error = parse(text).expect_err(text);
+            assert!(!error.contains("hush"), "{error}");
+        }
+    }
+
+    #[test]
+    fn keys_are_never_shown() {
+        let keys = parse(r#"{"keys": {"hush": {"peer_id": "a"}}}"#).unwrap();
+        assert_eq!(format!("{keys:?}"), "Listed(1 keys)");
+    }
+}

@@ -1,0 +1,295 @@
+//! The event loop: the only thread that owns connection state, and the only poll of the data path.
+//!
+//! It drains each source up to a budget in turn, so that none starves, and after each hands on what
+//! the core has to say.
+
+use std::collections::BTreeSet;
+use std::io::{self, Read as _};
+use std::os::unix::net::UnixStream;
+use std::time::{Duration, Instant};
+
+use crossbeam_channel::{Receiver, TryRecvError};
+use mio::{Events, Interest, Poll, Token, unix::SourceFd};
+
+use crate::limits;
+use crate::mesh::Mesh;
+use crate::mesh::link::Datagram;
+use crate::mesh::webrtc::WebRtc;
+use crate::protocol::ipc::RegistryState;
+use crate::protocol::signaling::Outgoing;
+
+use super::agent::{Agent, Requests};
+use super::sockets::Sockets;
+use super::wake::LoopWaker;
+use super::{ipc, signaling};
+
+/// The waker of the other threads.
+pub(super) const WAKER: Token = Token(0);
+/// The pipe that signals write to.
+const SIGNALS: Token = Token(1);
+/// The UDP sockets have this token and those above.
+pub(super) const FIRST_SOCKET: usize = 2;
+
+/// Why the loop ended.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) enum End {
+    /// A signal asked for it.
+    Signal,
+    /// The agent left and none came back.
+    AgentGone,
+    /// Another sidecar was started in our place.
+    Replaced,
+    /// The registry refused the API key at the first exchange.
+    KeyRefused(String),
+}
+
+/// What the loop is made of.
+pub(super) struct Parts {
+    pub(super) poll: Poll,
+    pub(super) waker: LoopWaker,
+    pub(super) mesh: Mesh<WebRtc>,
+    pub(super) sockets: Sockets,
+    pub(super) signals: UnixStream,
+    pub(super) signaling: signaling::Handle,
+    pub(super) signaling_notices: Receiver<signaling::Notice>,
+    pub(super) ipc_notices: Receiver<ipc::Notice>,
+    pub(super) requests: Receiver<ipc::RequestBatch>,
+    pub(super) linger: Option<Duration>,
+}
+
+pub(super) struct EventLoop {
+    parts: Parts,
+    agent: Agent,
+    requests: Requests,
+    /// Sockets that may have more to read.
+    readable: BTreeSet<Token>,
+    /// The other threads may have told more than was taken.
+    unheard: bool,
+    next_address_check: Instant,
+    buffer: Vec<u8>,
+    end: Option<End>,
+}
+
+impl EventLoop {
+    pub(super) fn new(mut parts: Parts) -> io::Result<Self> {
+        use std::os::fd::AsRawFd as _;
+        parts.signals.set_nonblocking(true)?;
+        let signals = parts.signals.as_raw_fd();
+        let registry = parts.poll.registry();
+        registry.register(&mut SourceFd(&signals), SIGNALS, Interest::READABLE)?;
+        parts.sockets.refresh(registry)?;
+        parts.mesh.set_lanes(parts.sockets.lanes());
+        let linger = parts.linger;
+        Ok(EventLoop {
+            parts,
+            agent: Agent::new(linger),
+            requests: Requests::default(),
+            readable: BTreeSet::new(),
+            unheard: false,
+            next_address_check: Instant::now() + limits::ADDRESS_INTERVAL,
+            buffer: vec![0; limits::DATAGRAM_BYTES],
+            end: None,
+        })
+    }
+
+    /// Runs until something ends it, and then says goodbye to everybody.
+    pub(super) fn run(mut self) -> io::Result<End> {
+        let mut events = Events::with_capacity(64);
+        loop {
+            let timeout = self.timeout(Instant::now());
+            match self.parts.poll.poll(&mut events, timeout) {
+                Err(error) if error.kind() != io::ErrorKind::Interrupted => return Err(error),
+                Ok(()) | Err(_) => {}
+            }
+            for event in &events {
+                match event.token() {
+                    // Cleared before its channels are drained, so that what comes in meanwhile wakes
+                    // the loop again.
+                    WAKER => {
+                        self.parts.waker.clear();
+                        self.unheard = true;
+                    }
+                    SIGNALS => self.read_signals(),
+                    socket => {
+                        if event.is_writable() {
+                            self.parts.sockets.writable(socket);
+                        }
+                        if event.is_readable() {
+                            self.readable.insert(socket);
+                        }
+                    }
+                }
+            }
+            self.turn();
+            if let Some(end) = self.end.take() {
+                self.shut_down();
+                return Ok(end);
+            }
+        }
+    }
+
+    /// How long there is nothing to do unless something comes in.
+    fn timeout(&self, now: Instant) -> Option<Duration> {
+        let may_read = self.requests.is_waiting() && self.parts.mesh.wants_requests();
+        if self.unheard || may_read || !self.readable.is_empty() {
+            return Some(Duration::ZERO);
+        }
+        [
+            self.parts.mesh.next_timeout(),
+            self.agent.linger_deadline(),
+            Some(self.next_address_check),
+        ]
+        .into_iter()
+        .flatten()
+        .min()
+        .map(|at| at.saturating_duration_since(now))
+    }
+
+    /// One turn around all sources.
+    fn turn(&mut self) {
+        let readable: Vec<_> = self.readable.iter().copied().collect();
+        for socket in readable {
+            self.read_socket(socket);
+        }
+        if std::mem::take(&mut self.unheard) {
+            self.hear_agent_threads();
+            self.hear_signaling_thread();
+        }
+        self.read_requests();
+        let now = Instant::now();
+        if self.parts.mesh.next_timeout().is_some_and(|at| at <= now) {
+            self.parts.mesh.handle_timeout(now);
+        }
+        self.hand_on();
+        if now >= self.next_address_check {
+            self.check_addresses(now);
+        }
+        if self.agent.linger_deadline().is_some_and(|at| at <= now) {
+            log::info!("no agent came back within AGENT_LINGER");
+            self.end.get_or_insert(End::AgentGone);
+        }
+    }
+
+    fn read_socket(&mut self, socket: Token) {
+        let now = Instant::now();
+        for _ in 0..limits::TURN {
+            let received = self.parts.sockets.receive(socket, &mut self.buffer);
+            let Some((length, source, destination)) = received else {
+                self.readable.remove(&socket);
+                break;
+            };
+            let datagram = Datagram {
+                destination,
+                source,
+                bytes: self.buffer.get(..length).unwrap_or_default(),
+            };
+            self.parts.mesh.handle_datagram(now, datagram);
+            self.transmit();
+        }
+    }
+
+    fn hear_agent_threads(&mut self) {
+        let now = Instant::now();
+        for _ in 0..limits::TURN {
+            match self.parts.ipc_notices.try_recv() {
+                Ok(ipc::Notice::SocketLost) => {
+                    log::info!("the IPC socket is gone or another's, and no agent is here");
+                    self.end.get_or_insert(End::Replaced);
+                }
+                Ok(notice) => self.agent.hear(now, &mut self.parts.mesh, notice),
+                Err(TryRecvError::Empty | TryRecvError::Disconnected) => return,
+            }
+        }
+        self.unheard = true;
+    }
+
+    fn hear_signaling_thread(&mut self) {
+        let now = Instant::now();
+        let mesh = &mut self.parts.mesh;
+        for _ in 0..limits::TURN {
+            match self.parts.signaling_notices.try_recv() {
+                Ok(signaling::Notice::Connected { peer_id }) => {
+                    mesh.registry_connected(now, peer_id);
+                }
+                Ok(signaling::Notice::Frame(frame)) => mesh.handle_frame(now, frame),
+                Ok(signaling::Notice::Disconnected { reason }) => {
+                    mesh.registry_disconnected(RegistryState::Disconnected, reason);
+                }
+                Ok(signaling::Notice::Refused { reason, fatal }) => {
+                    mesh.registry_disconnected(RegistryState::Refused, reason.clone());
+                    if fatal {
+                        self.end.get_or_insert(End::KeyRefused(reason));
+                    }
+                }
+                Err(TryRecvError::Empty | TryRecvError::Disconnected) => return,
+            }
+        }
+        self.unheard = true;
+    }
+
+    fn read_requests(&mut self) {
+        let now = Instant::now();
+        let mesh = &mut self.parts.mesh;
+        let mut budget = limits::TURN * limits::TURN;
+        while mesh.wants_requests()
+            && let Some(request) = self.requests.next(&self.parts.requests)
+        {
+            mesh.handle_request(now, request.generation, request.line);
+            budget -= 1;
+            if budget == 0 {
+                self.unheard = true;
+                break;
+            }
+        }
+        mesh.flush(now);
+    }
+
+    /// Hands on what the core has to say.
+    fn hand_on(&mut self) {
+        self.transmit();
+        while let Some(frame) = self.parts.mesh.poll_frame() {
+            let is_register = frame == Outgoing::Register;
+            if !self.parts.signaling.send(frame) && !is_register {
+                log::debug!("the registry is away; a frame for it was dropped");
+            }
+        }
+        let ended = self.requests.ended();
+        self.agent.hand_on(&mut self.parts.mesh, ended);
+    }
+
+    fn transmit(&mut self) {
+        while let Some(transmit) = self.parts.mesh.poll_transmit() {
+            self.parts.sockets.send(transmit);
+        }
+    }
+
+    fn check_addresses(&mut self, now: Instant) {
+        self.next_address_check = now + limits::ADDRESS_INTERVAL;
+        match self.parts.sockets.refresh(self.parts.poll.registry()) {
+            Ok(true) => self.parts.mesh.set_lanes(self.parts.sockets.lanes()),
+            Ok(false) => {}
+            Err(error) => log::warn!("can not list the network interfaces: {error}"),
+        }
+    }
+
+    fn read_signals(&mut self) {
+        let mut signals = [0; 16];
+        if matches!(self.parts.signals.read(&mut signals), Ok(1..)) {
+            log::info!("ending, as a signal asks");
+            self.end.get_or_insert(End::Signal);
+        }
+    }
+
+    /// Peers and registry are told goodbye, and the agent gets its last events; all within
+    /// [`limits::SHUTDOWN_TIMEOUT`].
+    fn shut_down(&mut self) {
+        let deadline = Instant::now() + limits::SHUTDOWN_TIMEOUT;
+        self.parts.mesh.shut_down(Instant::now());
+        self.transmit();
+        self.parts.signaling.stop();
+        self.agent
+            .finish(&mut self.parts.mesh, &self.parts.ipc_notices, deadline);
+        let left = deadline.saturating_duration_since(Instant::now());
+        self.parts.signaling.wait(left);
+    }
+}

@@ -1,0 +1,231 @@
+//! Having the socket: bound, listening and private before its name appears.
+
+use std::fmt;
+use std::fs;
+use std::io;
+use std::os::unix::fs::{FileTypeExt, PermissionsExt};
+use std::os::unix::net::{SocketAddr, UnixListener};
+use std::path::{Path, PathBuf};
+
+use rustix::fs::{CWD, Mode, RenameFlags, fchmod, renameat_with};
+use rustix::io::Errno;
+use socket2::{Domain, SockAddr, Socket, Type};
+
+use super::Settings;
+use super::probe::{Occupant, probe};
+use super::socket_file::{DirectoryLock, Identity, SocketFile, directory_of};
+use crate::limits;
+
+/// Connections that may wait to be accepted; more wait in `connect`.
+const BACKLOG: i32 = 64;
+
+/// How often the way is looked at again when someone else changes it at the same moment.
+const ATTEMPTS: usize = 16;
+
+/// The socket, in its place and listening: agents can connect, and wait until it is served. Its file
+/// is removed when this is dropped.
+#[derive(Debug)]
+pub struct BoundSocket {
+    pub(super) listener: UnixListener,
+    pub(super) file: SocketFile,
+    pub(super) settings: Settings,
+}
+
+/// Why the socket can't be had.
+#[derive(Debug)]
+pub enum BindError {
+    /// The path is longer than the system allows for a socket, or no path at all.
+    BadPath(PathBuf),
+    /// The directory is not there.
+    NoDirectory(PathBuf),
+    /// Something that is no socket has the name. It is left as it is.
+    NotASocket(PathBuf),
+    /// Another sidecar serves an agent there.
+    AgentConnected(PathBuf),
+    /// Another program listens there.
+    OtherProgram(PathBuf, &'static str),
+    /// The system refused, mostly for want of rights.
+    System(PathBuf, io::Error),
+}
+
+impl fmt::Display for BindError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            BindError::BadPath(path) => write!(
+                f,
+                "the IPC socket path {path:?} ({} bytes) is empty or longer than a Unix socket's \
+                 can be: set IPC_SOCKET to a shorter one",
+                path.as_os_str().len()
+            ),
+            BindError::NoDirectory(path) => write!(
+                f,
+                "cannot make the IPC socket {path:?}: {:?} is not a directory; create it or set \
+                 IPC_SOCKET to another path",
+                directory_of(path)
+            ),
+            BindError::NotASocket(path) => write!(
+                f,
+                "cannot make the IPC socket {path:?}: a file that is no socket is there; remove it \
+                 or set IPC_SOCKET to another path"
+            ),
+            BindError::AgentConnected(path) => write!(
+                f,
+                "another sidecar with an agent connected has the IPC socket {path:?}: stop it or \
+                 set IPC_SOCKET to another path"
+            ),
+            BindError::OtherProgram(path, what) => write!(
+                f,
+                "another program has the IPC socket {path:?} ({what}): stop it or set IPC_SOCKET to \
+                 another path"
+            ),
+            BindError::System(path, error) => {
+                write!(f, "cannot make the IPC socket {path:?}: {error}")
+            }
+        }
+    }
+}
+
+impl std::error::Error for BindError {}
+
+/// Binds the socket and listens on it. To be called before anything else that takes time, so that
+/// an agent that waits for the file can connect at once.
+///
+/// A socket that nobody listens on, or whose sidecar has no agent, is replaced in one step: the name
+/// is never without a socket, and never names one that does not listen or that others may use.
+pub fn bind(settings: Settings) -> Result<BoundSocket, BindError> {
+    let path = settings.socket.clone();
+    if path.file_name().is_none() || SocketAddr::from_pathname(&path).is_err() {
+        return Err(BindError::BadPath(path));
+    }
+    let system = |error| BindError::System(path.clone(), error);
+    match fs::metadata(directory_of(&path)) {
+        Ok(metadata) if metadata.is_dir() => {}
+        Ok(_) => return Err(BindError::NoDirectory(path)),
+        Err(error) if error.kind() == io::ErrorKind::NotFound => {
+            return Err(BindError::NoDirectory(path));
+        }
+        Err(error) => return Err(system(error)),
+    }
+
+    let _lock = DirectoryLock::wait(directory_of(&path), limits::IPC_START_LOCK_WAIT);
+    let (listener, beside) = listen_beside(&path).map_err(system)?;
+    for _ in 0..ATTEMPTS {
+        let identity = match fs::symlink_metadata(&path) {
+            Ok(metadata) if metadata.file_type().is_socket() => Identity::from(&metadata),
+            Ok(_) => return Err(BindError::NotASocket(path)),
+            Err(error) if error.kind() == io::ErrorKind::NotFound => {
+                match rename_to_new(&beside.path, &path) {
+                    Ok(()) => return Ok(beside.in_place(listener, settings)),
+                    Err(error) if error.kind() == io::ErrorKind::AlreadyExists => continue,
+                    Err(error) => return Err(system(error)),
+                }
+            }
+            Err(error) => return Err(system(error)),
+        };
+        // Kept until our socket is in its place: its end makes the other sidecar look.
+        let _asked = match probe(&path, settings.probe_timeout) {
+            Ok(Occupant::Stale) => None,
+            Ok(Occupant::IdleSidecar(socket)) => Some(socket),
+            Ok(Occupant::BusySidecar) => return Err(BindError::AgentConnected(path)),
+            Ok(Occupant::Foreign(what)) => return Err(BindError::OtherProgram(path, what)),
+            Err(error) if error.kind() == io::ErrorKind::NotFound => continue,
+            Err(error) => return Err(system(error)),
+        };
+        if Identity::of(&path).is_ok_and(|now| now == identity) {
+            fs::rename(&beside.path, &path).map_err(system)?;
+            return Ok(beside.in_place(listener, settings));
+        }
+    }
+    Err(BindError::OtherProgram(
+        path,
+        "it replaces the socket again and again",
+    ))
+}
+
+/// A listening socket under a name of its own in the directory of `path`.
+fn listen_beside(path: &Path) -> io::Result<(UnixListener, Beside)> {
+    let socket = Socket::new(Domain::UNIX, Type::STREAM, None)?;
+    // On Linux the mode of the file is that of the socket, less the umask: it is private from its
+    // first moment. Elsewhere this fails, and the file is made private before the socket listens.
+    if let Err(error) = fchmod(&socket, Mode::RUSR | Mode::WUSR) {
+        log::debug!("cannot set a mode on an unbound socket: {error}");
+    }
+    let mut attempts = 0;
+    let beside = loop {
+        let beside = name_beside(path);
+        if beside == path {
+            continue;
+        }
+        match socket.bind(&SockAddr::unix(&beside)?) {
+            Ok(()) => break beside,
+            Err(error) if error.kind() == io::ErrorKind::AddrInUse && attempts < ATTEMPTS => {
+                attempts += 1;
+            }
+            Err(error) => return Err(error),
+        }
+    };
+    let beside = Beside {
+        identity: Identity::of(&beside)?,
+        path: beside,
+    };
+    if fs::symlink_metadata(&beside.path)?.permissions().mode() & 0o777 != 0o600 {
+        fs::set_permissions(&beside.path, fs::Permissions::from_mode(0o600))?;
+    }
+    socket.listen(BACKLOG)?;
+    Ok((
+        UnixListener::from(std::os::fd::OwnedFd::from(socket)),
+        beside,
+    ))
+}
+
+/// A random name in the directory of `path`, no longer than a socket's may be.
+fn name_beside(path: &Path) -> PathBuf {
+    let random = |length: usize| {
+        let name: String = (0..length).map(|_| fastrand::alphanumeric()).collect();
+        path.with_file_name(name)
+    };
+    let name = random(16);
+    if SocketAddr::from_pathname(&name).is_ok() {
+        return name;
+    }
+    // The directory's path is that long; what is left is at least as much as our name has.
+    random(path.file_name().map_or(1, |name| name.len()))
+}
+
+/// Renames, but never over something. Where the file system has no such step, the look that was
+/// taken before has to do.
+fn rename_to_new(from: &Path, to: &Path) -> io::Result<()> {
+    match renameat_with(CWD, from, CWD, to, RenameFlags::NOREPLACE) {
+        Err(Errno::INVAL | Errno::NOSYS | Errno::NOTSUP) => fs::rename(from, to),
+        result => Ok(result?),
+    }
+}
+
+/// A socket file that does not have its right name yet. Removed when dropped.
+#[derive(Debug)]
+struct Beside {
+    path: PathBuf,
+    identity: Identity,
+}
+
+impl Beside {
+    /// It has its right name now.
+    fn in_place(self, listener: UnixListener, settings: Settings) -> BoundSocket {
+        BoundSocket {
+            listener,
+            file: SocketFile::new(settings.socket.clone(), self.identity),
+            settings,
+        }
+    }
+}
+
+impl Drop for Beside {
+    fn drop(&mut self) {
+        // After the rename there is nothing of this name.
+        if let Err(error) = fs::remove_file(&self.path)
+            && error.kind() != io::ErrorKind::NotFound
+        {
+            log::warn!("cannot remove {}: {error}", self.path.display());
+        }
+    }
+}

@@ -1,0 +1,103 @@
+//! An agent's lines to requests.
+
+use std::convert::Infallible;
+use std::io::{self, Read};
+use std::mem;
+use std::os::unix::net::UnixStream;
+use std::sync::Arc;
+use std::thread;
+
+use crossbeam_channel::Sender;
+
+use super::agent::Ended;
+use super::{Generation, LoopEnded, LoopLink, RequestBatch};
+use crate::limits;
+use crate::protocol::ipc::{self, Limits};
+use crate::protocol::lines::{Line, LineBuffer};
+
+/// Reads until the agent has shut down its sending side or is gone, and all it wrote is delivered.
+#[derive(Debug)]
+pub(super) struct Reader {
+    pub(super) stream: Arc<UnixStream>,
+    pub(super) generation: Generation,
+    pub(super) limits: Limits,
+    pub(super) link: LoopLink,
+    /// The reader whose requests come first.
+    pub(super) before: Option<Ended>,
+    /// Dropped with the reader, which tells that it has ended.
+    pub(super) _reading: Sender<Infallible>,
+}
+
+impl Reader {
+    pub(super) fn spawn(self) -> io::Result<()> {
+        thread::Builder::new()
+            .name("ipc-read".to_owned())
+            .spawn(move || {
+                if self.run().is_err() {
+                    log::debug!("the event loop has ended before agent {}", self.generation);
+                }
+            })?;
+        Ok(())
+    }
+
+    fn run(&self) -> Result<(), LoopEnded> {
+        if let Some(before) = &self.before {
+            // Nothing is ever sent: this returns when the other one has ended.
+            let _ = before.recv();
+        }
+        let mut lines = LineBuffer::new(self.limits.line_bytes);
+        loop {
+            match (&*self.stream).read(lines.space()) {
+                Ok(0) => {
+                    // The last line may lack its end.
+                    if let Some(byte) = lines.space().first_mut() {
+                        *byte = b'\n';
+                        lines.filled(1);
+                    }
+                    return self.deliver(&mut lines, true);
+                }
+                Ok(count) => {
+                    lines.filled(count);
+                    self.deliver(&mut lines, false)?;
+                }
+                Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
+                Err(error) => {
+                    // Mostly a reset: the agent left without reading all we wrote.
+                    log::debug!("reading from agent {}: {error}", self.generation);
+                    return self.deliver(&mut lines, true);
+                }
+            }
+        }
+    }
+
+    /// Hands over all whole lines, in batches that are never large.
+    fn deliver(&self, lines: &mut LineBuffer, end: bool) -> Result<(), LoopEnded> {
+        let mut requests = Vec::new();
+        let mut bytes = 0;
+        while let Some(line) = lines.next_line() {
+            requests.push(match line {
+                Line::Complete(line) => {
+                    bytes += line.len();
+                    ipc::parse(line, self.limits)
+                }
+                Line::TooLong => Err(ipc::line_too_long(self.limits)),
+            });
+            if requests.len() >= limits::IPC_BATCH_REQUESTS || bytes >= limits::IPC_BATCH_BYTES {
+                bytes = 0;
+                self.link.request(RequestBatch {
+                    generation: self.generation,
+                    requests: mem::take(&mut requests),
+                    end: false,
+                })?;
+            }
+        }
+        if end || !requests.is_empty() {
+            self.link.request(RequestBatch {
+                generation: self.generation,
+                requests,
+                end,
+            })?;
+        }
+        Ok(())
+    }
+}

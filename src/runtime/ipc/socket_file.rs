@@ -1,0 +1,124 @@
+//! The socket's file: whether it is still ours, and how it goes.
+
+use std::fs::{self, File};
+use std::io;
+use std::os::unix::fs::MetadataExt;
+use std::path::{Path, PathBuf};
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::thread;
+use std::time::{Duration, Instant};
+
+use rustix::fs::{FlockOperation, flock};
+
+/// What tells a file from another one of the same name.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) struct Identity {
+    device: u64,
+    inode: u64,
+}
+
+impl Identity {
+    /// Of what the path names itself, not of what a symbolic link points to.
+    pub(super) fn of(path: &Path) -> io::Result<Self> {
+        Ok(Identity::from(&fs::symlink_metadata(path)?))
+    }
+}
+
+impl From<&fs::Metadata> for Identity {
+    fn from(metadata: &fs::Metadata) -> Self {
+        Identity {
+            device: metadata.dev(),
+            inode: metadata.ino(),
+        }
+    }
+}
+
+/// A socket file that we made. It is removed when this is dropped, unless it is another's by then.
+#[derive(Debug)]
+pub(super) struct SocketFile {
+    path: PathBuf,
+    identity: Identity,
+    removed: AtomicBool,
+}
+
+impl SocketFile {
+    pub(super) fn new(path: PathBuf, identity: Identity) -> Self {
+        SocketFile {
+            path,
+            identity,
+            removed: AtomicBool::new(false),
+        }
+    }
+
+    /// Whether someone else has removed or replaced the file.
+    pub(super) fn is_lost(&self) -> bool {
+        !self.is_in_place() && !self.removed.load(Ordering::SeqCst)
+    }
+
+    /// Removes the file if it is still ours.
+    pub(super) fn remove(&self) {
+        if self.removed.swap(true, Ordering::SeqCst) {
+            return;
+        }
+        // Another sidecar that takes the socket over must not do so between the look and the end.
+        let _lock = DirectoryLock::wait(directory_of(&self.path), Duration::from_millis(200));
+        if self.is_in_place()
+            && let Err(error) = fs::remove_file(&self.path)
+        {
+            log::warn!("cannot remove the socket {}: {error}", self.path.display());
+        }
+    }
+
+    fn is_in_place(&self) -> bool {
+        match Identity::of(&self.path) {
+            Ok(identity) => identity == self.identity,
+            // Only what was seen to be gone is gone.
+            Err(error) => !matches!(
+                error.kind(),
+                io::ErrorKind::NotFound | io::ErrorKind::NotADirectory
+            ),
+        }
+    }
+}
+
+impl Drop for SocketFile {
+    fn drop(&mut self) {
+        self.remove();
+    }
+}
+
+/// The directory that a path is in.
+pub(super) fn directory_of(path: &Path) -> &Path {
+    match path.parent() {
+        Some(parent) if !parent.as_os_str().is_empty() => parent,
+        _ => Path::new("."),
+    }
+}
+
+/// Keeps sidecars that start or end on sockets of the same directory from doing so at once, by an
+/// advisory lock on the directory itself, which leaves nothing behind.
+#[derive(Debug)]
+pub(super) struct DirectoryLock {
+    _directory: File,
+}
+
+impl DirectoryLock {
+    /// Waits for the lock. `None` when it could not be had in time or at all: anybody who can read
+    /// the directory could hold it, so it is a courtesy among sidecars that nothing may hang on.
+    pub(super) fn wait(directory: &Path, patience: Duration) -> Option<Self> {
+        let file = File::open(directory).ok()?;
+        let deadline = Instant::now() + patience;
+        loop {
+            match flock(&file, FlockOperation::NonBlockingLockExclusive) {
+                Ok(()) => return Some(DirectoryLock { _directory: file }),
+                Err(rustix::io::Errno::WOULDBLOCK) if Instant::now() < deadline => {
+                    thread::sleep(Duration::from_millis(2));
+                }
+                Err(error) => {
+                    log::debug!("no lock on {}: {error}", directory.display());
+                    return None;
+                }
+            }
+        }
+    }
+}

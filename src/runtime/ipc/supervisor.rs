@@ -1,0 +1,316 @@
+//! Who is connected: one agent, and those that have to wait or are refused.
+
+use std::io::{self, Read, Write};
+use std::os::unix::net::{UnixListener, UnixStream};
+use std::sync::Arc;
+use std::thread;
+use std::time::{Duration, Instant};
+
+use crossbeam_channel::TryRecvError;
+use rustix::event::{PollFd, PollFlags, Timespec, poll};
+
+use super::agent::{Agent, Ended};
+use super::probe::is_probe;
+use super::socket_file::SocketFile;
+use super::{Generation, LoopEnded, LoopLink, Notice, Settings};
+use crate::limits;
+use crate::protocol::ipc::{ErrorCode, ErrorReport, Event};
+
+/// How long the listener is left alone after accepting has failed, which it does when the process
+/// has no file descriptors left.
+const ACCEPT_PAUSE: Duration = Duration::from_millis(250);
+
+/// How long a sidecar that wants to take over may take for it.
+const TAKEOVER_TIME: Duration = Duration::from_secs(2);
+
+/// A connection that is neither the agent nor refused yet.
+#[derive(Debug)]
+struct Guest {
+    stream: UnixStream,
+    /// Another sidecar that asks what we are, not an agent.
+    is_probe: bool,
+    /// When it is refused or, once answered, dropped.
+    deadline: Instant,
+}
+
+/// The thread that accepts connections, and watches the agent and the socket file.
+#[derive(Debug)]
+pub(super) struct Supervisor {
+    settings: Settings,
+    /// `None` when stopping.
+    listener: Option<UnixListener>,
+    file: Arc<SocketFile>,
+    /// Hangs up when the sidecar is ending.
+    stop: UnixStream,
+    link: LoopLink,
+    generation: Generation,
+    agent: Option<Agent>,
+    /// Waiting for the agent to go.
+    guests: Vec<Guest>,
+    /// Sidecars that know that we have no agent.
+    answered: Vec<Guest>,
+    /// Readers of agents, the last one's included, that may still be at work; in order.
+    readers: Vec<Ended>,
+    accept_from: Instant,
+    check_file_at: Instant,
+    file_lost: bool,
+}
+
+impl Supervisor {
+    pub(super) fn new(
+        settings: Settings,
+        listener: UnixListener,
+        file: Arc<SocketFile>,
+        stop: UnixStream,
+        link: LoopLink,
+    ) -> Self {
+        let now = Instant::now();
+        Supervisor {
+            settings,
+            listener: Some(listener),
+            file,
+            stop,
+            link,
+            generation: 0,
+            agent: None,
+            guests: Vec::new(),
+            answered: Vec::new(),
+            readers: Vec::new(),
+            accept_from: now,
+            check_file_at: now,
+            file_lost: false,
+        }
+    }
+
+    pub(super) fn spawn(self) -> io::Result<()> {
+        if let Some(listener) = &self.listener {
+            listener.set_nonblocking(true)?;
+        }
+        thread::Builder::new()
+            .name("ipc-accept".to_owned())
+            .spawn(move || {
+                if self.run().is_err() {
+                    log::debug!("the event loop has ended before the IPC socket");
+                }
+            })?;
+        Ok(())
+    }
+
+    fn run(mut self) -> Result<(), LoopEnded> {
+        loop {
+            if is_hung_up(&self.stop) {
+                self.listener = None;
+                self.guests.clear();
+                self.answered.clear();
+                if self.agent.is_none() {
+                    return Ok(());
+                }
+            }
+            self.retire_agent();
+            self.readers
+                .retain(|ended| ended.try_recv() != Err(TryRecvError::Disconnected));
+            self.accept();
+            self.admit_guest();
+            self.dismiss_guests();
+            self.check_file()?;
+            self.wait();
+        }
+    }
+
+    /// Sleeps until something may have changed. What has, is found out by looking.
+    fn wait(&self) {
+        let now = Instant::now();
+        let mut wake_at: Option<Instant> = None;
+        let mut wake_by =
+            |at: Instant| wake_at = Some(wake_at.map_or(at, |earlier| earlier.min(at)));
+        // Hangups and errors are reported without being asked for.
+        let mut watched = Vec::with_capacity(3 + limits::IPC_GUESTS);
+        match &self.agent {
+            Some(agent) => watched.push(PollFd::new(agent.stream(), PollFlags::empty())),
+            None => wake_by(self.check_file_at),
+        }
+        if let Some(listener) = &self.listener {
+            watched.push(PollFd::new(&self.stop, PollFlags::empty()));
+            if self.accept_from > now {
+                wake_by(self.accept_from);
+            } else if !self.is_draining() {
+                watched.push(PollFd::new(listener, PollFlags::IN));
+            }
+        }
+        for guest in &self.answered {
+            watched.push(PollFd::new(&guest.stream, PollFlags::empty()));
+        }
+        for guest in self.guests.iter().chain(&self.answered) {
+            wake_by(guest.deadline);
+        }
+        let timeout = wake_at
+            .map(|at| Timespec::try_from(at.saturating_duration_since(now)).unwrap_or_default());
+        if let Err(error) = poll(&mut watched, timeout.as_ref())
+            && error != rustix::io::Errno::INTR
+        {
+            log::error!("waiting for the IPC socket: {error}");
+            thread::sleep(ACCEPT_PAUSE);
+        }
+    }
+
+    /// Lets the agent go if it has hung up.
+    fn retire_agent(&mut self) {
+        if let Some(agent) = self.agent.take_if(|agent| is_hung_up(agent.stream())) {
+            agent.retire();
+            log::debug!("agent {} has left", self.generation);
+            self.check_file_at = Instant::now();
+        }
+    }
+
+    /// Makes guests of all who wait for a connection.
+    fn accept(&mut self) {
+        if self.is_draining() || Instant::now() < self.accept_from {
+            return;
+        }
+        let Some(listener) = &self.listener else {
+            return;
+        };
+        // With a full house the rest waits for the next turn.
+        for _ in 0..=limits::IPC_GUESTS {
+            let (stream, address) = match listener.accept() {
+                Ok(accepted) => accepted,
+                Err(error) => {
+                    match error.kind() {
+                        io::ErrorKind::WouldBlock => {}
+                        io::ErrorKind::Interrupted | io::ErrorKind::ConnectionAborted => continue,
+                        _ => {
+                            log::error!("cannot accept a connection on the IPC socket: {error}");
+                            self.accept_from = Instant::now() + ACCEPT_PAUSE;
+                        }
+                    }
+                    return;
+                }
+            };
+            let guest = Guest {
+                stream,
+                is_probe: is_probe(&address),
+                deadline: Instant::now() + self.settings.reconnect_grace,
+            };
+            if self.guests.len() < limits::IPC_GUESTS {
+                self.guests.push(guest);
+            } else {
+                refuse(guest);
+            }
+        }
+    }
+
+    /// Makes the first guest that wants to be the agent if there is none.
+    fn admit_guest(&mut self) {
+        while self.agent.is_none() && !self.is_draining() && !self.guests.is_empty() {
+            let guest = self.guests.remove(0);
+            if guest.is_probe {
+                self.answer_probe(guest);
+                continue;
+            }
+            self.generation += 1;
+            match Agent::start(
+                guest.stream,
+                self.generation,
+                self.settings.limits,
+                self.link.clone(),
+                self.readers.last().cloned(),
+            ) {
+                Ok((agent, reader_ended)) => {
+                    log::debug!("agent {} has connected", self.generation);
+                    self.agent = Some(agent);
+                    self.readers.push(reader_ended);
+                }
+                Err(error) => log::error!("cannot serve an agent: {error}"),
+            }
+        }
+    }
+
+    /// Tells a sidecar that starts on our socket that we have no agent.
+    fn answer_probe(&mut self, mut guest: Guest) {
+        let ready = Event::Ready {
+            peer_id: None,
+            max_message_bytes: self.settings.limits.message_bytes,
+            max_line_bytes: self.settings.limits.line_bytes,
+            registry_connected: false,
+        };
+        say(&guest.stream, &ready);
+        guest.deadline = Instant::now() + TAKEOVER_TIME;
+        if self.answered.len() >= limits::IPC_GUESTS {
+            self.answered.remove(0);
+        }
+        self.answered.push(guest);
+    }
+
+    /// Refuses guests that have waited long enough, and forgets sidecars that have had their answer.
+    fn dismiss_guests(&mut self) {
+        let now = Instant::now();
+        let expired = self.guests.extract_if(.., |guest| guest.deadline <= now);
+        expired.for_each(refuse);
+        let before = self.answered.len();
+        self.answered
+            .retain(|guest| guest.deadline > now && !is_hung_up(&guest.stream));
+        if self.answered.len() < before {
+            self.check_file_at = now;
+        }
+    }
+
+    /// Without an agent, sees whether one could still find us.
+    fn check_file(&mut self) -> Result<(), LoopEnded> {
+        let now = Instant::now();
+        if self.agent.is_some() || self.listener.is_none() || now < self.check_file_at {
+            return Ok(());
+        }
+        self.check_file_at = now + self.settings.file_check;
+        if !self.file_lost && self.file.is_lost() {
+            self.file_lost = true;
+            self.link.notify(Notice::SocketLost)?;
+        }
+        Ok(())
+    }
+
+    /// Whether so many commands of agents that are gone are waiting that no further agent is let in.
+    fn is_draining(&self) -> bool {
+        self.agent.is_none() && self.readers.len() >= limits::IPC_DRAINING
+    }
+}
+
+/// Whether both directions of the connection are closed. Bytes may still be there to read.
+fn is_hung_up(stream: &UnixStream) -> bool {
+    let mut watched = [PollFd::new(stream, PollFlags::empty())];
+    let found = poll(&mut watched, Some(&Timespec::default()));
+    found.is_ok_and(|count| count > 0)
+}
+
+/// Says that another agent is connected, and closes.
+fn refuse(guest: Guest) {
+    let busy = Event::Error {
+        id: None,
+        error: ErrorReport {
+            code: ErrorCode::Busy,
+            message: "another agent is connected to this sidecar: close its connection first, or \
+                      start a sidecar of your own on another IPC_SOCKET"
+                .to_owned(),
+            target_peer: None,
+            request_id: None,
+            limit: None,
+        },
+    };
+    say(&guest.stream, &busy);
+    // Closed with bytes unread, a socket is reset, which keeps some from reading what was said.
+    let _ = io::copy(
+        &mut (&guest.stream).take(limits::IPC_WRITE_BYTES as u64),
+        &mut io::sink(),
+    );
+}
+
+/// Writes one event without waiting: it is the first on its socket, so there is room.
+fn say(mut stream: &UnixStream, event: &Event) {
+    let mut line = Vec::new();
+    event.write_line(&mut line);
+    if let Err(error) = stream
+        .set_nonblocking(true)
+        .and_then(|()| stream.write_all(&line))
+    {
+        log::debug!("answering on the IPC socket: {error}");
+    }
+}

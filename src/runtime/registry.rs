@@ -1,0 +1,59 @@
+//! The `registry` subcommand: [`crate::registry`] with its keys from a file, until a signal ends it.
+
+use std::io::{self, Read, Write as _};
+use std::os::unix::net::UnixStream;
+use std::process::ExitCode;
+use std::thread;
+
+use signal_hook::consts::{SIGHUP, SIGINT, SIGTERM};
+
+use crate::config::{RegistryAccess, RegistryConfig};
+use crate::registry::{Error, Keys, Options, Registry, StopHandle, load_keys};
+
+/// Serves until SIGTERM, SIGINT or SIGHUP, or, if `config` says so, until standard input ends. The
+/// first line on standard output ends with the address that it listens on.
+///
+/// Gives 0 after that, 1 if it can't listen, 2 if the keys file can't be used.
+pub fn run(config: &RegistryConfig) -> ExitCode {
+    let (failure, code) = match serve(config) {
+        Ok(Ok(())) => return ExitCode::SUCCESS,
+        Ok(Err(error)) => (error.to_string(), 1),
+        Err(error @ Error::Keys { .. }) => (error.to_string(), 2),
+        Err(error @ Error::Listen { .. }) => (error.to_string(), 1),
+    };
+    let _ = writeln!(io::stderr(), "chatixia-sidecar: {failure}");
+    ExitCode::from(code)
+}
+
+fn serve(config: &RegistryConfig) -> Result<io::Result<()>, Error> {
+    let keys = match &config.access {
+        RegistryAccess::Open => Keys::Open,
+        RegistryAccess::KeysFile(path) => load_keys(path)?,
+    };
+    let registry = Registry::bind(Options::new(config.address, keys))?;
+    if let Err(error) = stop_at_signal(&registry.stop_handle()) {
+        return Ok(Err(error));
+    }
+    if config.until_eof {
+        stop_at_end(io::stdin(), registry.stop_handle());
+    }
+    let _ = writeln!(io::stdout(), "listening on {}", registry.local_addr());
+    Ok(registry.run())
+}
+
+fn stop_at_signal(stop: &StopHandle) -> io::Result<()> {
+    let (signalled, signal) = UnixStream::pair()?;
+    for number in [SIGHUP, SIGINT, SIGTERM] {
+        signal_hook::low_level::pipe::register(number, signal.try_clone()?)?;
+    }
+    stop_at_end(signalled.take(1), stop.clone());
+    Ok(())
+}
+
+/// Stops the registry when there is no more to be read.
+fn stop_at_end(mut input: impl Read + Send + 'static, stop: StopHandle) {
+    thread::spawn(move || {
+        let _ = io::copy(&mut input, &mut io::sink());
+        stop.stop();
+    });
+}

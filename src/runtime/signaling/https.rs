@@ -1,0 +1,127 @@
+//! Gives the HTTP client our own TLS configuration and the system's resolver.
+//!
+//! ureq by itself takes certificates and a crypto provider, but no finished rustls configuration,
+//! and can not add a file of certificates to the public roots.
+
+use std::fmt;
+use std::io::{Read, Write};
+use std::net::ToSocketAddrs;
+use std::sync::Arc;
+
+use rustls::pki_types::ServerName;
+use rustls::{ClientConfig, ClientConnection, StreamOwned};
+use ureq::Error;
+use ureq::config::Config;
+use ureq::http::Uri;
+use ureq::unversioned::resolver::{DefaultResolver, ResolvedSocketAddrs, Resolver};
+use ureq::unversioned::transport::{
+    Buffers, ConnectionDetails, Connector, Either, LazyBuffers, NextTimeout, TcpConnector,
+    Transport, TransportAdapter,
+};
+
+use super::url::bare_host;
+
+/// Addresses of one host that are tried, the most that ureq keeps.
+const MAX_ADDRESSES: usize = 16;
+
+/// An agent that connects directly (no proxy) over TCP, for `https` with `tls`.
+pub(super) fn agent(config: Config, tls: Arc<ClientConfig>) -> ureq::Agent {
+    let connector = ().chain(TcpConnector::default()).chain(TlsConnector(tls));
+    ureq::Agent::with_parts(config, connector, BlockingResolver)
+}
+
+/// Asks the system's resolver on the calling thread. ureq's own starts a thread for each question
+/// that may take too long, and leaves it behind.
+#[derive(Debug)]
+struct BlockingResolver;
+
+impl Resolver for BlockingResolver {
+    fn resolve(&self, uri: &Uri, _: &Config, _: NextTimeout) -> Result<ResolvedSocketAddrs, Error> {
+        let name = uri
+            .scheme()
+            .zip(uri.authority())
+            .and_then(|(scheme, authority)| DefaultResolver::host_and_port(scheme, authority))
+            .ok_or_else(|| Error::BadUri("no host".to_owned()))?;
+        let mut addresses = self.empty();
+        for address in name.to_socket_addrs()?.take(MAX_ADDRESSES) {
+            addresses.push(address);
+        }
+        if addresses.is_empty() {
+            return Err(Error::HostNotFound);
+        }
+        Ok(addresses)
+    }
+}
+
+#[derive(Debug)]
+struct TlsConnector(Arc<ClientConfig>);
+
+impl<In: Transport> Connector<In> for TlsConnector {
+    type Out = Either<In, TlsTransport>;
+
+    fn connect(
+        &self,
+        details: &ConnectionDetails<'_>,
+        chained: Option<In>,
+    ) -> Result<Option<Self::Out>, Error> {
+        let Some(transport) = chained else {
+            return Ok(None);
+        };
+        if !details.needs_tls() {
+            return Ok(Some(Either::A(transport)));
+        }
+        let host = bare_host(details.uri.host().unwrap_or_default()).to_owned();
+        let name = ServerName::try_from(host)
+            .map_err(|_| Error::Tls("the host is not a name that TLS can verify"))?;
+        let mut client = ClientConnection::new(Arc::clone(&self.0), name)?;
+        let mut socket = TransportAdapter::new(transport.boxed(), details.current_time.clone());
+        socket.set_timeout(details.timeout);
+        client.complete_io(&mut socket)?;
+        Ok(Some(Either::B(TlsTransport {
+            buffers: LazyBuffers::new(
+                details.config.input_buffer_size(),
+                details.config.output_buffer_size(),
+            ),
+            stream: StreamOwned::new(client, socket),
+        })))
+    }
+}
+
+struct TlsTransport {
+    buffers: LazyBuffers,
+    stream: StreamOwned<ClientConnection, TransportAdapter>,
+}
+
+impl Transport for TlsTransport {
+    fn buffers(&mut self) -> &mut dyn Buffers {
+        &mut self.buffers
+    }
+
+    fn transmit_output(&mut self, amount: usize, timeout: NextTimeout) -> Result<(), Error> {
+        self.stream.get_mut().set_timeout(timeout);
+        let output = self.buffers.output().get(..amount).unwrap_or_default();
+        self.stream.write_all(output)?;
+        Ok(())
+    }
+
+    fn await_input(&mut self, timeout: NextTimeout) -> Result<bool, Error> {
+        self.stream.get_mut().set_timeout(timeout);
+        let amount = self.stream.read(self.buffers.input_append_buf())?;
+        self.buffers.input_appended(amount);
+        Ok(amount > 0)
+    }
+
+    fn is_open(&mut self) -> bool {
+        self.stream.get_mut().get_mut().is_open()
+    }
+
+    fn is_tls(&self) -> bool {
+        true
+    }
+}
+
+impl fmt::Debug for TlsTransport {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("TlsTransport")
+    }
+}

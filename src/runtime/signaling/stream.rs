@@ -1,0 +1,83 @@
+//! A non-blocking TCP connection, with or without TLS.
+
+use std::io::{self, ErrorKind, Read, Write};
+use std::sync::Arc;
+
+use mio::net::TcpStream;
+use rustls::pki_types::ServerName;
+use rustls::{ClientConfig, ClientConnection, StreamOwned};
+
+use super::tls;
+
+/// What the WebSocket runs on.
+pub(super) enum Stream {
+    /// `ws://`
+    Plain(TcpStream),
+    /// `wss://`
+    Tls(Box<StreamOwned<ClientConnection, TcpStream>>),
+}
+
+impl Stream {
+    /// TLS over `socket`, to a server that must prove to be `host`. The handshake takes place with
+    /// the first reads and writes.
+    pub(super) fn secured(
+        socket: TcpStream,
+        host: &str,
+        config: Arc<ClientConfig>,
+    ) -> Result<Self, String> {
+        let name = ServerName::try_from(host.to_owned())
+            .map_err(|_| format!("{host:?} is not a name that TLS can verify"))?;
+        let client = ClientConnection::new(config, name).map_err(|error| tls::describe(&error))?;
+        Ok(Stream::Tls(Box::new(StreamOwned::new(client, socket))))
+    }
+}
+
+impl Read for Stream {
+    fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
+        match self {
+            Stream::Plain(socket) => socket.read(buffer),
+            Stream::Tls(stream) => stream.read(buffer),
+        }
+    }
+}
+
+impl Write for Stream {
+    fn write(&mut self, buffer: &[u8]) -> io::Result<usize> {
+        match self {
+            Stream::Plain(socket) => socket.write(buffer),
+            Stream::Tls(stream) => {
+                // Without it rustls would take plaintext while the socket takes nothing, as long
+                // as there is something to read, until its buffer is full and `write` returns 0.
+                stream.flush()?;
+                stream.write(buffer)
+            }
+        }
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        match self {
+            Stream::Plain(socket) => socket.flush(),
+            Stream::Tls(stream) => stream.flush(),
+        }
+    }
+}
+
+/// An I/O error in plain words.
+pub(super) fn describe(error: &io::Error) -> String {
+    let inner = error.get_ref().and_then(|e| e.downcast_ref());
+    if let Some(error) = inner {
+        return tls::describe(error);
+    }
+    let words = if error.kind() == ErrorKind::ConnectionRefused {
+        "connection refused"
+    } else if error.kind() == ErrorKind::ConnectionReset {
+        "connection reset"
+    } else if error.kind() == ErrorKind::TimedOut {
+        "timed out"
+    } else if [ErrorKind::UnexpectedEof, ErrorKind::BrokenPipe].contains(&error.kind()) {
+        "the connection was closed"
+    } else {
+        return error.to_string();
+    };
+    words.to_owned()
+}

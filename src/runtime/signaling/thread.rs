@@ -1,0 +1,224 @@
+//! The signaling thread: connects, serves the connection until it ends, starts over.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::Instant;
+
+use crossbeam_channel::{Receiver, Sender, select};
+
+use super::keepalive::{Due, Keepalive};
+use super::log_limit::LogLimit;
+use super::reconnect::{Failure, Reconnect};
+use super::token::{Grant, TokenClient};
+use super::wakeups::Wakeups;
+use super::websocket::{Connection, Received};
+use super::{Notice, NumberedFrame, Settings};
+use crate::protocol::PeerId;
+use crate::protocol::signaling::{Incoming, Outgoing};
+use crate::runtime::wake::LoopWaker;
+
+/// Frames taken from the registry before looking at what is to be sent.
+const FRAMES_IN_A_ROW: usize = 64;
+
+/// No connection: the value of [`Thread::connection`] then.
+pub(super) const NOT_CONNECTED: u64 = 0;
+
+/// How a connection, or the try to make one, ended.
+enum End {
+    /// As asked by the event loop.
+    Stopped,
+    /// By a failure.
+    Failed(Failure),
+}
+
+/// All that the thread owns.
+pub(super) struct Thread {
+    pub(super) settings: Settings,
+    pub(super) tokens: TokenClient,
+    pub(super) reconnect: Reconnect,
+    pub(super) wakeups: Wakeups,
+    pub(super) notices: Sender<Notice>,
+    pub(super) loop_waker: LoopWaker,
+    pub(super) outgoing: Receiver<NumberedFrame>,
+    /// The number of the connection that is open, shared with the [`Handle`](super::Handle).
+    pub(super) connection: Arc<AtomicU64>,
+    /// Connections opened so far.
+    pub(super) connections: u64,
+    pub(super) bad_frames: LogLimit,
+}
+
+impl Thread {
+    /// Runs until asked to stop, or until the API key is refused for good.
+    pub(super) fn run(mut self) {
+        loop {
+            let ended = self.connect_and_serve();
+            self.connection.store(NOT_CONNECTED, Ordering::Release);
+            // What was meant for that connection must not fill the queue of the next one.
+            while self.outgoing.try_recv().is_ok() {}
+            let failure = match ended {
+                End::Stopped => return,
+                End::Failed(failure) => failure,
+            };
+            let verdict = self
+                .reconnect
+                .failed(failure, Instant::now(), fastrand::f64());
+            if let Some(line) = &verdict.log {
+                log::warn!("registry: {line}");
+            }
+            let told = verdict.notice.is_none_or(|notice| self.tell(notice));
+            let Some(wait) = verdict.retry_in.filter(|_| told) else {
+                return;
+            };
+            if !self.wakeups.pause(wait) {
+                return;
+            }
+        }
+    }
+
+    fn connect_and_serve(&mut self) -> End {
+        let Grant { token, peer_id } = match self.tokens.exchange() {
+            Ok(grant) => grant,
+            Err(failure) => return End::Failed(failure),
+        };
+        self.reconnect.accepted();
+        let opened = Connection::open(
+            &self.settings.signaling_url,
+            &token,
+            &self.settings.tls,
+            &self.settings.times,
+            &mut self.wakeups,
+        );
+        let mut connection = match opened {
+            Ok(Some(connection)) => connection,
+            Ok(None) => return End::Stopped,
+            Err(what) => return self.lost(&what),
+        };
+        match self.serve(&mut connection, &peer_id) {
+            Ok(()) => {
+                let deadline = Instant::now() + self.settings.times.close;
+                connection.close(&mut self.wakeups, deadline);
+                End::Stopped
+            }
+            Err(what) => self.lost(&what),
+        }
+    }
+
+    fn lost(&self, what: &str) -> End {
+        let url = &self.settings.signaling_url;
+        End::Failed(Failure::Unreachable(format!("WebSocket at {url}: {what}")))
+    }
+
+    /// Carries frames both ways. `Ok` when asked to stop, `Err` when the connection ended.
+    fn serve(&mut self, connection: &mut Connection, own: &PeerId) -> Result<(), String> {
+        connection.send(Outgoing::Register.to_text(own))?;
+        self.connections += 1;
+        self.connection.store(self.connections, Ordering::Release);
+        let now = Instant::now();
+        let mut keepalive = Keepalive::new(self.settings.times.keepalive, now);
+        self.reconnect.connected(now);
+        log::info!(
+            "registry: connected to {} as {own}",
+            self.settings.signaling_url
+        );
+        let peer_id = own.clone();
+        if !self.tell(Notice::Connected { peer_id }) {
+            return Ok(());
+        }
+        loop {
+            self.send_queued(connection, own)?;
+            let mut drained = false;
+            for _ in 0..FRAMES_IN_A_ROW {
+                let Some(received) = connection.receive()? else {
+                    drained = true;
+                    break;
+                };
+                if !self.take(received) {
+                    return Ok(());
+                }
+                // Only now: the event loop may have been slow to take the frame.
+                keepalive.heard(Instant::now());
+            }
+            if self.wakeups.stopped() {
+                // What the event loop sent before it asked to stop still goes out.
+                return self.send_queued(connection, own);
+            }
+            let wake_at = self.keep_alive(&mut keepalive, connection, own)?;
+            if drained {
+                self.wakeups.wait(wake_at);
+            }
+        }
+    }
+
+    fn send_queued(&mut self, connection: &mut Connection, own: &PeerId) -> Result<(), String> {
+        while connection.flush()? {
+            let Ok((number, frame)) = self.outgoing.try_recv() else {
+                break;
+            };
+            if number == self.connections {
+                connection.send(frame.to_text(own))?;
+            }
+        }
+        Ok(())
+    }
+
+    /// `false` when asked to stop.
+    fn take(&mut self, received: Received) -> bool {
+        let parsed = match received {
+            Received::Text(text) => Incoming::parse(&text).map_err(|error| error.0),
+            Received::Unusable(what) => Err(what.to_owned()),
+            Received::SignOfLife => return true,
+        };
+        match parsed {
+            Ok(Incoming::Unknown { kind }) => {
+                log::debug!("registry: a frame of the unknown type {kind:?} is ignored");
+                true
+            }
+            Ok(frame @ (Incoming::PeerList { .. } | Incoming::Relay { .. })) => {
+                self.tell(Notice::Frame(frame))
+            }
+            Err(why) => {
+                if let Some(suppressed) = self.bad_frames.admit(Instant::now()) {
+                    let more = match suppressed {
+                        0 => String::new(),
+                        n => format!(" ({n} more since the last such line)"),
+                    };
+                    log::warn!("registry: an unusable frame is ignored: {why}{more}");
+                }
+                true
+            }
+        }
+    }
+
+    /// Does what is due; gives the time when something will be due again.
+    fn keep_alive(
+        &self,
+        keepalive: &mut Keepalive,
+        connection: &mut Connection,
+        own: &PeerId,
+    ) -> Result<Instant, String> {
+        loop {
+            match keepalive.next(Instant::now()) {
+                Due::Nothing(until) => return Ok(until),
+                Due::Ping => connection.ping()?,
+                Due::Heartbeat => connection.send(Outgoing::Heartbeat.to_text(own))?,
+                Due::Dead => {
+                    let seconds = self.settings.times.keepalive.dead.as_secs_f64();
+                    return Err(format!("nothing heard for {seconds} s"));
+                }
+            }
+        }
+    }
+
+    /// Waits while the event loop has no room: the registry's TCP connection is slowed by that.
+    /// `false` when asked to stop meanwhile.
+    fn tell(&self, notice: Notice) -> bool {
+        let told = select! {
+            send(self.notices, notice) -> sent => sent.is_ok(),
+            recv(self.wakeups.stop()) -> _ => false,
+        };
+        if told {
+            self.loop_waker.wake();
+        }
+        told
+    }
+}

@@ -1,0 +1,199 @@
+//! `POST TOKEN_URL`: our key for a token of five minutes and the name that peers know us by.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use serde::Deserialize;
+use ureq::http::{HeaderValue, StatusCode};
+use ureq::{Agent, Error, Timeout};
+
+use super::reconnect::Failure;
+use super::stream;
+use super::url::Url;
+use super::{Settings, Times, https};
+use crate::config::{Credential, Secret};
+use crate::limits;
+use crate::protocol::PeerId;
+
+/// HTTP headers and body are handled in pieces of this size; an answer has a few hundred bytes.
+const BUFFER_BYTES: usize = 4 * 1024;
+
+/// What the registry gave us.
+#[derive(Debug)]
+pub(super) struct Grant {
+    pub(super) token: Secret,
+    pub(super) peer_id: PeerId,
+}
+
+/// Asks for tokens.
+pub(super) struct TokenClient {
+    agent: Agent,
+    url: Url,
+    header: (&'static str, HeaderValue),
+    credential: &'static str,
+    times: Times,
+}
+
+#[derive(Deserialize)]
+struct Answer {
+    token: String,
+    peer_id: String,
+}
+
+impl TokenClient {
+    /// Fails when the credential holds characters that an HTTP header can't carry.
+    ///
+    /// Redirects are not followed, since they would carry the key elsewhere. Proxies named in the
+    /// environment (`HTTP_PROXY`, ...) are not used: the WebSocket would not go through them
+    /// either, and the registry is often on the same host or network.
+    pub(super) fn new(settings: &Settings) -> Result<Self, String> {
+        let times = settings.times;
+        let (name, secret, credential) = match &settings.credential {
+            Credential::ApiKey(key) => ("x-api-key", key, "API key"),
+            Credential::DeviceToken(token) => ("x-device-token", token, "device token"),
+        };
+        let mut value = HeaderValue::from_str(secret.reveal())
+            .map_err(|_| format!("the {credential} holds characters other than printable ASCII"))?;
+        value.set_sensitive(true);
+        let config = ureq::config::Config::builder()
+            .proxy(None)
+            .max_redirects(0)
+            .max_redirects_will_error(false)
+            .http_status_as_error(false)
+            .max_idle_connections(0)
+            .input_buffer_size(BUFFER_BYTES)
+            .output_buffer_size(BUFFER_BYTES)
+            .user_agent(concat!("chatixia-sidecar/", env!("CARGO_PKG_VERSION")))
+            .timeout_connect(Some(times.connect))
+            .timeout_global(Some(times.handshake))
+            .build();
+        Ok(TokenClient {
+            agent: https::agent(config, Arc::clone(&settings.tls)),
+            url: settings.token_url.clone(),
+            header: (name, value),
+            credential,
+            times,
+        })
+    }
+
+    /// One exchange; blocks for [`Times::handshake`] at most, beside what the resolver takes.
+    pub(super) fn exchange(&self) -> Result<Grant, Failure> {
+        let unreachable =
+            |what: &str| Failure::Unreachable(format!("token exchange at {}: {what}", self.url));
+        let (name, value) = &self.header;
+        let mut response = self
+            .agent
+            .post(self.url.uri())
+            .header(*name, value)
+            .send_empty()
+            .map_err(|error| unreachable(&self.describe(&error)))?;
+        let status = response.status();
+        if [StatusCode::UNAUTHORIZED, StatusCode::FORBIDDEN].contains(&status) {
+            let credential = self.credential;
+            return Err(Failure::Refused(format!(
+                "token exchange at {}: the registry refused the {credential} ({status})",
+                self.url
+            )));
+        }
+        if status.is_redirection() {
+            return Err(unreachable(&format!(
+                "answered {status}; redirects are not followed, TOKEN_URL must name the final place"
+            )));
+        }
+        if status != StatusCode::OK {
+            return Err(unreachable(&format!("answered {status}")));
+        }
+        let body = response
+            .body_mut()
+            .with_config()
+            .limit(limits::TOKEN_RESPONSE_BYTES)
+            .read_to_vec()
+            .map_err(|error| unreachable(&self.describe(&error)))?;
+        parse(&body).map_err(|what| unreachable(&what))
+    }
+
+    fn describe(&self, error: &Error) -> String {
+        let seconds = |limit: Duration| limit.as_secs_f64();
+        if let Error::Io(error) = error {
+            stream::describe(error)
+        } else if let Error::Timeout(Timeout::Connect | Timeout::Resolve) = error {
+            format!("no connection within {} s", seconds(self.times.connect))
+        } else if let Error::Timeout(_) = error {
+            format!("no answer within {} s", seconds(self.times.handshake))
+        } else if let Error::BodyExceedsLimit(limit) = error {
+            format!("the answer is longer than {limit} bytes")
+        } else {
+            error.to_string()
+        }
+    }
+}
+
+/// The answer's content. The errors show nothing of it, since it may hold the token.
+fn parse(body: &[u8]) -> Result<Grant, String> {
+    let answer: Answer = serde_json::from_slice(body).map_err(|error| {
+        format!(
+            "the answer is not JSON with \"token\" and \"peer_id\" (line {}, column {})",
+            error.line(),
+            error.column()
+        )
+    })?;
+    if answer.token.is_empty() {
+        return Err("the token in the answer is empty".to_owned());
+    }
+    let peer_id = PeerId::new(&answer.peer_id).ok_or_else(|| {
+        format!(
+            "the peer_id in the answer is not usable: it must have 1 to {} bytes and no control \
+             characters",
+            limits::PEER_ID_BYTES
+        )
+    })?;
+    Ok(Grant {
+        token: Secret::new(answer.token),
+        peer_id,
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn takes_the_contracts_answer_and_further_fields() {
+        let body = br#"{"token": "t0", "peer_id": "a-sidecar", "role": "agent", "x": [1]}"#;
+        let grant = parse(body).unwrap();
+        assert_eq!(grant.token.reveal(), "t0");
+        assert_eq!(grant.peer_id.as_str(), "a-sidecar");
+    }
+
+    #[test]
+    fn an_unusable_answer_is_described_without_its_content() {
+        for body in [
+            r#""s3cret""#,
+            r#"{"token": "s3cret"}"#,
+            r#"{"peer_id": "s3cret"}"#,
+            r#"{"token": {"s3cret": 1}, "peer_id": "a"}"#,
+            r#"{"token": "", "peer_id": "s3cret"}"#,
+            r#"{"token": "s3cret", "peer_id": ""}"#,
+            r#"{"token": "s3cret", "peer_id": "a\nb"}"#,
+            "<html>s3cret",
+            "",
+        ] {
+            let error = parse(body.as_bytes()).unwrap_err();
+            assert!(!error.contains("s3cret"), "{body}: {error}");
+        }
+    }
+
+    #[test]
+    fn a_credential_that_no_header_can_carry_is_told_without_it() {
+        let tls = crate::runtime::signaling::tls::client_config(None).unwrap();
+        let key = Credential::ApiKey(Secret::new("s3cret\r\nx-evil: 1".to_owned()));
+        let settings = Settings::new("ws://h/", "http://h/", key, tls).unwrap();
+        let Err(error) = TokenClient::new(&settings) else {
+            panic!("a header with a line break was taken");
+        };
+        assert!(
+            error.contains("API key") && !error.contains("s3cret"),
+            "{error}"
+        );
+    }
+}

@@ -1,0 +1,213 @@
+//! One WebSocket to the registry: opening it, frames in and out, closing it.
+
+use std::io::{self, ErrorKind};
+use std::net::TcpStream;
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use rustls::ClientConfig;
+use tungstenite::client::client_with_config;
+use tungstenite::error::{CapacityError, ProtocolError};
+use tungstenite::http::StatusCode;
+use tungstenite::protocol::frame::coding::CloseCode;
+use tungstenite::protocol::{CloseFrame, WebSocketConfig};
+use tungstenite::{Error, HandshakeError, Message, Utf8Bytes, WebSocket};
+
+use super::Times;
+use super::stream::{self, Stream};
+use super::url::Url;
+use super::wakeups::Wakeups;
+use crate::config::Secret;
+use crate::limits;
+
+/// Pieces in which frames are read and written; most have one or two KiB.
+const BUFFER_BYTES: usize = 16 * 1024;
+
+/// What came in.
+#[derive(Debug)]
+pub(super) enum Received {
+    /// A text frame.
+    Text(Utf8Bytes),
+    /// A frame that is no text, and why. The connection goes on.
+    Unusable(&'static str),
+    /// A ping (answered by itself) or pong.
+    SignOfLife,
+}
+
+/// An open WebSocket that never blocks. All its errors, in words for a person, end it.
+pub(super) struct Connection {
+    socket: WebSocket<Stream>,
+}
+
+impl Connection {
+    /// Connects, one address of the host after the other, secures and upgrades the connection.
+    ///
+    /// Takes [`Times::handshake`] at most, beside what the resolver takes. `Ok(None)`: asked to
+    /// stop meanwhile.
+    pub(super) fn open(
+        url: &Url,
+        token: &Secret,
+        tls: &Arc<ClientConfig>,
+        times: &Times,
+        wakeups: &mut Wakeups,
+    ) -> Result<Option<Self>, String> {
+        let request = url.with_token(token)?;
+        let addresses = url.resolve().map_err(|e| stream::describe(&e))?;
+        let deadline = Instant::now() + times.handshake;
+        let socket = connect(addresses, times.connect, deadline)?;
+        let prepared = socket
+            .set_nodelay(true)
+            .and_then(|()| socket.set_nonblocking(true));
+        let mut socket = mio::net::TcpStream::from_std(socket);
+        prepared
+            .and_then(|()| wakeups.watch(&mut socket))
+            .map_err(|e| stream::describe(&e))?;
+        let stream = if url.is_secure() {
+            Stream::secured(socket, url.host(), Arc::clone(tls))?
+        } else {
+            Stream::Plain(socket)
+        };
+
+        let config = WebSocketConfig::default()
+            .read_buffer_size(BUFFER_BYTES)
+            .write_buffer_size(BUFFER_BYTES)
+            .max_write_buffer_size(2 * limits::SIGNALING_FRAME_BYTES)
+            .max_message_size(Some(limits::SIGNALING_FRAME_BYTES))
+            .max_frame_size(Some(limits::SIGNALING_FRAME_BYTES));
+        let mut handshake = client_with_config(request, stream, Some(config));
+        loop {
+            let interrupted = match handshake {
+                Ok((socket, _)) => return Ok(Some(Connection { socket })),
+                Err(HandshakeError::Failure(error)) => return Err(describe(&error)),
+                Err(HandshakeError::Interrupted(interrupted)) => interrupted,
+            };
+            if wakeups.stopped() {
+                return Ok(None);
+            }
+            if Instant::now() >= deadline {
+                let seconds = times.handshake.as_secs_f64();
+                return Err(format!("not open within {seconds} s"));
+            }
+            wakeups.wait(deadline);
+            handshake = interrupted.handshake();
+        }
+    }
+
+    /// Takes a text frame and writes what the socket takes of it; see [`Connection::flush`].
+    pub(super) fn send(&mut self, text: String) -> Result<(), String> {
+        self.write(Message::text(text))
+    }
+
+    /// The same for a ping.
+    pub(super) fn ping(&mut self) -> Result<(), String> {
+        self.write(Message::Ping(Vec::new().into()))
+    }
+
+    fn write(&mut self, message: Message) -> Result<(), String> {
+        // A frame that could not be written now is kept by tungstenite.
+        let written = self.socket.write(message);
+        unless_blocked(written).map_err(|error| describe(&error))?;
+        self.flush().map(|_| ())
+    }
+
+    /// Writes what is left of earlier frames. `false` when the socket does not take all of it now:
+    /// nothing more should be sent before it does.
+    pub(super) fn flush(&mut self) -> Result<bool, String> {
+        let flushed = unless_blocked(self.socket.flush());
+        Ok(flushed.map_err(|error| describe(&error))?.is_some())
+    }
+
+    /// The next frame; `None` when there is none now.
+    pub(super) fn receive(&mut self) -> Result<Option<Received>, String> {
+        let message = match unless_blocked(self.socket.read()) {
+            Ok(Some(message)) => message,
+            Ok(None) => return Ok(None),
+            // RFC 6455 (8.1) would end the connection. But this may be a frame that the registry
+            // relayed as it came, and then any peer could cut us off; it has been read whole.
+            Err(Error::Utf8(_)) => return Ok(Some(Received::Unusable("text that is not UTF-8"))),
+            Err(error) => return Err(describe(&error)),
+        };
+        Ok(Some(match message {
+            Message::Text(text) => Received::Text(text),
+            Message::Binary(_) | Message::Frame(_) => Received::Unusable("a binary frame"),
+            Message::Ping(_) | Message::Pong(_) => Received::SignOfLife,
+            Message::Close(frame) => {
+                let _ = self.socket.flush();
+                return Err(match frame {
+                    Some(CloseFrame { code, reason }) => {
+                        format!("closed by the registry ({code}, {:?})", reason.as_str())
+                    }
+                    None => "closed by the registry".to_owned(),
+                });
+            }
+        }))
+    }
+
+    /// Says goodbye and waits for the answer until `deadline`.
+    pub(super) fn close(mut self, wakeups: &mut Wakeups, deadline: Instant) {
+        let goodbye = CloseFrame {
+            code: CloseCode::Normal,
+            reason: Utf8Bytes::from_static(""),
+        };
+        let mut progress = unless_blocked(self.socket.close(Some(goodbye)));
+        while progress.is_ok() && Instant::now() < deadline {
+            let received = unless_blocked(self.socket.read());
+            if let Ok(None) = received {
+                wakeups.wait(deadline);
+            }
+            progress = received.and_then(|_| unless_blocked(self.socket.flush()));
+        }
+    }
+}
+
+/// Connects to the first of `addresses` that answers.
+fn connect(
+    addresses: impl Iterator<Item = std::net::SocketAddr>,
+    each: Duration,
+    deadline: Instant,
+) -> Result<TcpStream, String> {
+    let mut failure = "the host has no address".to_owned();
+    for address in addresses {
+        let left = deadline.saturating_duration_since(Instant::now());
+        if left.is_zero() {
+            break;
+        }
+        match TcpStream::connect_timeout(&address, each.min(left)) {
+            Ok(socket) => return Ok(socket),
+            Err(error) => failure = stream::describe(&error),
+        }
+    }
+    Err(failure)
+}
+
+/// `None` in place of the error that means "not now".
+fn unless_blocked<T>(result: Result<T, Error>) -> Result<Option<T>, Error> {
+    match result {
+        Ok(value) => Ok(Some(value)),
+        Err(Error::Io(error)) if is_blocked(&error) => Ok(None),
+        Err(error) => Err(error),
+    }
+}
+
+fn is_blocked(error: &io::Error) -> bool {
+    error.kind() == ErrorKind::WouldBlock
+}
+
+fn describe(error: &Error) -> String {
+    if let Error::Io(error) = error {
+        stream::describe(error)
+    } else if let Error::Http(response) = error {
+        match response.status() {
+            status @ (StatusCode::UNAUTHORIZED | StatusCode::FORBIDDEN) => {
+                format!("the registry refused the token ({status})")
+            }
+            status => format!("answered {status} in place of an upgrade to a WebSocket"),
+        }
+    } else if let Error::Protocol(ProtocolError::ResetWithoutClosingHandshake) = error {
+        "closed without a goodbye".to_owned()
+    } else if let Error::Capacity(CapacityError::MessageTooLong { size, max_size }) = error {
+        format!("a frame of {size} bytes came in, {max_size} are allowed")
+    } else {
+        error.to_string()
+    }
+}

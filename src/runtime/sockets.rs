@@ -1,0 +1,248 @@
+//! The UDP sockets: one for each local address and lane, bound as addresses come and go.
+
+use std::collections::{BTreeMap, VecDeque};
+use std::io;
+use std::net::{IpAddr, SocketAddr};
+
+use mio::net::UdpSocket;
+use mio::{Interest, Registry, Token};
+use socket2::{Domain, Protocol, Socket, Type};
+
+use crate::limits;
+use crate::mesh::link::Transmit;
+use crate::nat::host::{self, InterfaceAddress, Rules};
+
+/// What the system's socket buffers are asked to hold; it may give less.
+const SOCKET_BUFFER_BYTES: usize = 2 * 1024 * 1024;
+
+struct Bound {
+    socket: UdpSocket,
+    address: SocketAddr,
+    lane: usize,
+    /// What the system had no room for, in order.
+    unsent: VecDeque<Transmit>,
+    unsent_bytes: usize,
+}
+
+/// All UDP sockets of the process.
+pub(super) struct Sockets {
+    rules: Rules,
+    ports: Option<(u16, u16)>,
+    bound: BTreeMap<Token, Bound>,
+    next_token: usize,
+}
+
+impl Sockets {
+    /// No sockets yet. Their tokens are `first_token` and above.
+    pub(super) fn new(rules: Rules, ports: Option<(u16, u16)>, first_token: usize) -> Self {
+        Sockets {
+            rules,
+            ports,
+            bound: BTreeMap::new(),
+            next_token: first_token,
+        }
+    }
+
+    /// Looks which addresses the machine has, binds the new ones and closes those that are gone.
+    /// Says whether anything has changed.
+    pub(super) fn refresh(&mut self, registry: &Registry) -> io::Result<bool> {
+        let interfaces: Vec<_> = if_addrs::get_if_addrs()?
+            .into_iter()
+            .filter(|found| found.is_oper_up() || found.is_loopback())
+            .map(|found| InterfaceAddress {
+                address: found.ip(),
+                interface: found.name,
+            })
+            .collect();
+        let wanted = host::addresses(&interfaces, &self.rules);
+        let mut changed = self.close_gone(registry, &wanted);
+        let lanes = self.lane_count();
+        for address in wanted {
+            if self
+                .bound
+                .values()
+                .any(|bound| bound.address.ip() == address)
+            {
+                continue;
+            }
+            for lane in 0..lanes {
+                match self.bind(registry, address, lane) {
+                    Ok(()) => changed = true,
+                    Err(error) => log::warn!("no UDP socket on {address}: {error}"),
+                }
+            }
+        }
+        Ok(changed)
+    }
+
+    /// Ports of a narrow range may be fewer than the lanes that we would like.
+    fn lane_count(&self) -> usize {
+        self.ports.map_or(limits::LANES, |(first, last)| {
+            limits::LANES.min(usize::from(last.saturating_sub(first)) + 1)
+        })
+    }
+
+    fn close_gone(&mut self, registry: &Registry, wanted: &[IpAddr]) -> bool {
+        let before = self.bound.len();
+        self.bound.retain(|_, bound| {
+            let stays = wanted.contains(&bound.address.ip());
+            if !stays {
+                log::info!("{} is gone", bound.address.ip());
+                if let Err(error) = registry.deregister(&mut bound.socket) {
+                    log::debug!("{}: {error}", bound.address);
+                }
+            }
+            stays
+        });
+        self.bound.len() != before
+    }
+
+    fn bind(&mut self, registry: &Registry, address: IpAddr, lane: usize) -> io::Result<()> {
+        let mut socket = UdpSocket::from_std(self.bind_in_range(address)?.into());
+        let token = Token(self.next_token);
+        registry.register(&mut socket, token, Interest::READABLE | Interest::WRITABLE)?;
+        self.next_token += 1;
+        let address = socket.local_addr()?;
+        log::debug!("UDP socket on {address}");
+        self.bound.insert(
+            token,
+            Bound {
+                socket,
+                address,
+                lane,
+                unsent: VecDeque::new(),
+                unsent_bytes: 0,
+            },
+        );
+        Ok(())
+    }
+
+    fn bind_in_range(&self, address: IpAddr) -> io::Result<Socket> {
+        let (first, last) = self.ports.unwrap_or((0, 0));
+        let mut failure = io::Error::from(io::ErrorKind::AddrInUse);
+        for port in first..=last {
+            match bind_one(SocketAddr::new(address, port)) {
+                Ok(socket) => return Ok(socket),
+                Err(error) => failure = error,
+            }
+        }
+        Err(failure)
+    }
+
+    /// The addresses in use, by lane.
+    pub(super) fn lanes(&self) -> Vec<Vec<SocketAddr>> {
+        let mut lanes = vec![Vec::new(); self.lane_count()];
+        for bound in self.bound.values() {
+            if let Some(lane) = lanes.get_mut(bound.lane) {
+                lane.push(bound.address);
+            }
+        }
+        lanes
+    }
+
+    /// The next datagram of a socket: how long it is, who sent it, and where it came in. `None` when
+    /// there is none at the moment.
+    pub(super) fn receive(
+        &self,
+        token: Token,
+        buffer: &mut [u8],
+    ) -> Option<(usize, SocketAddr, SocketAddr)> {
+        let bound = self.bound.get(&token)?;
+        loop {
+            match bound.socket.recv_from(buffer) {
+                Ok((length, source)) => return Some((length, source, bound.address)),
+                Err(error) if error.kind() == io::ErrorKind::WouldBlock => return None,
+                // An ICMP error of an earlier datagram, or a signal; the next one may be fine.
+                Err(error) if is_passing(&error) => {}
+                Err(error) => {
+                    log::debug!("{}: {error}", bound.address);
+                    return None;
+                }
+            }
+        }
+    }
+
+    /// Sends a datagram, or keeps it until the system has room.
+    pub(super) fn send(&mut self, transmit: Transmit) {
+        let Some(bound) = self
+            .bound
+            .values_mut()
+            .find(|bound| bound.address == transmit.source)
+        else {
+            // The address is gone; the path with it.
+            return;
+        };
+        if !bound.unsent.is_empty() || !bound.try_send(&transmit) {
+            let size = transmit.bytes.len();
+            // Beyond the limit it is lost, as in any full queue on its way.
+            if bound.unsent_bytes + size <= limits::UNSENT_DATAGRAM_BYTES {
+                bound.unsent_bytes += size;
+                bound.unsent.push_back(transmit);
+            }
+        }
+    }
+
+    /// The socket has room again.
+    pub(super) fn writable(&mut self, token: Token) {
+        let Some(bound) = self.bound.get_mut(&token) else {
+            return;
+        };
+        while let Some(transmit) = bound.unsent.pop_front() {
+            if !bound.try_send(&transmit) {
+                bound.unsent.push_front(transmit);
+                return;
+            }
+            bound.unsent_bytes -= transmit.bytes.len();
+        }
+    }
+}
+
+impl Bound {
+    /// `false` when the system has no room now. A datagram that can't be sent at all is lost.
+    fn try_send(&self, transmit: &Transmit) -> bool {
+        loop {
+            match self.socket.send_to(&transmit.bytes, transmit.destination) {
+                Ok(_) => return true,
+                Err(error) if error.kind() == io::ErrorKind::WouldBlock => return false,
+                Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
+                Err(error) => {
+                    log::debug!("{} to {}: {error}", self.address, transmit.destination);
+                    return true;
+                }
+            }
+        }
+    }
+}
+
+fn is_passing(error: &io::Error) -> bool {
+    matches!(
+        error.kind(),
+        io::ErrorKind::Interrupted
+            | io::ErrorKind::ConnectionRefused
+            | io::ErrorKind::ConnectionReset
+            | io::ErrorKind::HostUnreachable
+            | io::ErrorKind::NetworkUnreachable
+    )
+}
+
+fn bind_one(address: SocketAddr) -> io::Result<Socket> {
+    let socket = Socket::new(
+        Domain::for_address(address),
+        Type::DGRAM,
+        Some(Protocol::UDP),
+    )?;
+    if address.is_ipv6() {
+        socket.set_only_v6(true)?;
+    }
+    socket.set_nonblocking(true)?;
+    for asked in [
+        socket.set_recv_buffer_size(SOCKET_BUFFER_BYTES),
+        socket.set_send_buffer_size(SOCKET_BUFFER_BYTES),
+    ] {
+        if let Err(error) = asked {
+            log::debug!("socket buffer: {error}");
+        }
+    }
+    socket.bind(&address.into())?;
+    Ok(socket)
+}

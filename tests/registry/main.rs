@@ -1,0 +1,9 @@
+//! The registry over real sockets on the loopback interface.
+
+#![cfg(feature = "registry")]
+#![allow(clippy::expect_used, clippy::unwrap_used, clippy::indexing_slicing)]
+
+mod hostile_clients;
+mod http;
+mod introductions;
+mod support;

@@ -1,0 +1,156 @@
+//! The signaling thread with a test in the place of the event loop.
+
+use std::path::Path;
+use std::time::Duration;
+
+use chatixia_sidecar::config::{Credential, Secret};
+use chatixia_sidecar::protocol::PeerId;
+use chatixia_sidecar::protocol::signaling::{Extension, Incoming, Outgoing, Signal};
+use chatixia_sidecar::runtime::signaling::{self, Handle, Notice, Settings, Times, tls};
+use chatixia_sidecar::runtime::wake::LoopWaker;
+use crossbeam_channel::{Receiver, bounded};
+
+use crate::scripted_registry::{DEADLINE, Request, ScriptedRegistry, Seen};
+
+/// Each secret of these tests holds this word, and no notice may.
+pub(crate) const SECRET_WORD: &str = "s3cret";
+
+pub(crate) fn api_key() -> Credential {
+    Credential::ApiKey(Secret::new(format!("{SECRET_WORD}.alice")))
+}
+
+pub(crate) fn device_token() -> Credential {
+    Credential::DeviceToken(Secret::new(format!("{SECRET_WORD}.alice")))
+}
+
+/// The field's times, but failures are tried again at once.
+pub(crate) fn times() -> Times {
+    Times {
+        backoff: (Duration::from_millis(5), Duration::from_millis(20)),
+        ..Times::default()
+    }
+}
+
+pub(crate) struct Client {
+    pub(crate) handle: Handle,
+    pub(crate) notices: Receiver<Notice>,
+    _poll: mio::Poll,
+}
+
+impl Client {
+    pub(crate) fn start(registry: &ScriptedRegistry, credential: Credential) -> Self {
+        Self::start_with(registry, credential, times(), None)
+    }
+
+    pub(crate) fn start_with(
+        registry: &ScriptedRegistry,
+        credential: Credential,
+        times: Times,
+        ca_file: Option<&Path>,
+    ) -> Self {
+        let urls = (registry.signaling_url(), registry.token_url());
+        Self::launch(&urls.0, &urls.1, credential, times, ca_file, 64)
+    }
+
+    pub(crate) fn launch(
+        signaling_url: &str,
+        token_url: &str,
+        credential: Credential,
+        times: Times,
+        ca_file: Option<&Path>,
+        room: usize,
+    ) -> Self {
+        let tls = tls::client_config(ca_file).unwrap();
+        let settings = Settings::new(signaling_url, token_url, credential, tls).unwrap();
+        let poll = mio::Poll::new().unwrap();
+        let waker = LoopWaker::new(poll.registry(), mio::Token(0)).unwrap();
+        let (sender, notices) = bounded(room);
+        let handle = signaling::start(settings.with_times(times), sender, waker).unwrap();
+        Client {
+            handle,
+            notices,
+            _poll: poll,
+        }
+    }
+
+    pub(crate) fn next(&self) -> Notice {
+        let notice = self.notices.recv_timeout(DEADLINE).expect("no notice");
+        let text = format!("{notice:?}");
+        assert!(!text.contains(SECRET_WORD), "a secret is told: {text}");
+        notice
+    }
+
+    /// Skips what comes before the next connection, its peer list included.
+    pub(crate) fn connected(&self) -> PeerId {
+        let peer_id = loop {
+            if let Notice::Connected { peer_id } = self.next() {
+                break peer_id;
+            }
+        };
+        let list = Incoming::PeerList { peers: Vec::new() };
+        assert_eq!(self.next(), Notice::Frame(list));
+        peer_id
+    }
+
+    pub(crate) fn disconnected(&self) -> String {
+        match self.next() {
+            Notice::Disconnected { reason } => reason,
+            other => panic!("not Disconnected: {other:?}"),
+        }
+    }
+
+    pub(crate) fn refused(&self) -> (String, bool) {
+        match self.next() {
+            Notice::Refused { reason, fatal } => (reason, fatal),
+            other => panic!("not Refused: {other:?}"),
+        }
+    }
+}
+
+/// An offer that can be found by `mark`.
+pub(crate) fn offer(mark: &str) -> Outgoing {
+    Outgoing::Relay {
+        target: PeerId::new("bob").unwrap(),
+        signal: Signal::Offer {
+            sdp: mark.to_owned(),
+        },
+        extension: Extension::default(),
+    }
+}
+
+pub(crate) fn token_request(seen: Seen) -> Option<Request> {
+    match seen {
+        Seen::TokenRequest(request) => Some(request),
+        _ => None,
+    }
+}
+
+pub(crate) fn upgrade(seen: Seen) -> Option<String> {
+    match seen {
+        Seen::Upgrade { request, .. } => Some(request.target),
+        _ => None,
+    }
+}
+
+pub(crate) fn frame(seen: Seen) -> Option<(usize, String)> {
+    match seen {
+        Seen::Frame { socket, text } => Some((socket, text)),
+        _ => None,
+    }
+}
+
+pub(crate) fn closed(seen: Seen) -> Option<Option<u16>> {
+    match seen {
+        Seen::Closed { code, .. } => Some(code),
+        _ => None,
+    }
+}
+
+/// Waits for a frame with `mark`; gives the number of its socket.
+pub(crate) fn frame_with(registry: &ScriptedRegistry, mark: &str) -> usize {
+    registry.wait_for(|seen| {
+        frame(seen)
+            .filter(|(_, text)| text.contains(mark))
+            .map(|(socket, _)| socket)
+    })
+}

@@ -1,0 +1,16 @@
+//! The signaling thread against a registry that misbehaves by script.
+
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::indexing_slicing,
+    clippy::wildcard_enum_match_arm
+)]
+
+mod client;
+#[path = "../support/scripted_registry/mod.rs"]
+mod scripted_registry;
+mod stopping;
+mod tls;
+mod token;
+mod websocket;

@@ -1,0 +1,101 @@
+//! The token exchange: who we are, refusals, wrong answers.
+
+use std::time::Duration;
+
+use chatixia_sidecar::limits;
+use chatixia_sidecar::runtime::signaling::{Notice, Times};
+
+use crate::client::*;
+use crate::scripted_registry::{DEADLINE, Script, ScriptedRegistry, TokenReply};
+
+#[test]
+fn a_device_token_has_a_header_of_its_own() {
+    let registry = ScriptedRegistry::start(Script::faultless());
+    let client = Client::start(&registry, device_token());
+    client.connected();
+    let request = registry.wait_for(token_request);
+    assert_eq!(request.header("x-device-token"), Some("s3cret.alice"));
+    assert_eq!(request.header("x-api-key"), None);
+}
+
+#[test]
+fn an_api_key_that_was_never_accepted_is_fatal_when_refused() {
+    for status in [401, 403] {
+        let script = Script::with_tokens(&[TokenReply::Status(status), TokenReply::Grant]);
+        let registry = ScriptedRegistry::start(script);
+        let client = Client::start(&registry, api_key());
+        let (reason, fatal) = client.refused();
+        assert!(fatal);
+        assert!(reason.contains("refused the API key"), "{reason}");
+        assert!(reason.contains(&registry.token_url()), "{reason}");
+        assert!(client.handle.wait(DEADLINE));
+        assert!(client.notices.recv_timeout(DEADLINE).is_err());
+    }
+}
+
+#[test]
+fn a_refused_device_token_is_told_once_and_tried_again() {
+    let refused = TokenReply::Status(401);
+    let script = [refused.clone(), refused.clone(), refused, TokenReply::Grant];
+    let registry = ScriptedRegistry::start(Script::with_tokens(&script));
+    let client = Client::start(&registry, device_token());
+    let (reason, fatal) = client.refused();
+    assert!(!fatal);
+    assert!(reason.contains("refused the device token"), "{reason}");
+    assert!(reason.contains("trying again in"), "{reason}");
+    assert!(matches!(client.next(), Notice::Connected { .. }));
+}
+
+#[test]
+fn an_api_key_refused_later_on_is_not_fatal() {
+    let registry = ScriptedRegistry::start(Script::faultless());
+    let client = Client::start(&registry, api_key());
+    client.connected();
+    registry.set_script(Script::with_tokens(&[
+        TokenReply::Status(401),
+        TokenReply::Grant,
+    ]));
+    registry.drop_sockets();
+    client.disconnected();
+    assert!(!client.refused().1);
+    client.connected();
+}
+
+#[test]
+fn every_wrong_answer_to_the_token_exchange_is_told_and_survived() {
+    let huge = usize::try_from(limits::TOKEN_RESPONSE_BYTES).unwrap() + 1;
+    let redirect = TokenReply::Redirect(307, "http://127.0.0.1:1/elsewhere".to_owned());
+    let body = |text: &str| TokenReply::Body(text.as_bytes().to_vec());
+    let cases = [
+        (TokenReply::Status(500), "answered 500"),
+        (TokenReply::Status(204), "answered 204"),
+        (
+            redirect,
+            "answered 307 Temporary Redirect; redirects are not",
+        ),
+        (body("<html>s3cret"), "not JSON"),
+        (body(r#"{"token":"s3cret","peer_id":7}"#), "not JSON"),
+        (body(r#"{"token":"s3cret","peer_id":""}"#), "peer_id"),
+        (
+            TokenReply::Body(vec![b' '; huge]),
+            "longer than 65536 bytes",
+        ),
+        (TokenReply::Raw(b"SSH-2.0-s3cret\r\n".to_vec()), "http"),
+        (TokenReply::Raw(Vec::new()), "the connection was closed"),
+        (TokenReply::Hang, "no answer within 2 s"),
+    ];
+    let replies: Vec<_> = cases.iter().map(|(reply, _)| reply.clone()).collect();
+    let replies = [&replies[..], &[TokenReply::Grant]].concat();
+    let registry = ScriptedRegistry::start(Script::with_tokens(&replies));
+    let times = Times {
+        handshake: Duration::from_secs(2),
+        ..times()
+    };
+    let client = Client::start_with(&registry, api_key(), times, None);
+    for (reply, expected) in cases {
+        let reason = client.disconnected();
+        assert!(reason.contains(expected), "{reply:?}: {reason}");
+        assert!(reason.contains(&registry.token_url()), "{reason}");
+    }
+    client.connected();
+}
