@@ -46,7 +46,7 @@ pub const TOKEN_RESPONSE_BYTES: u64 = 64 * 1024;
 
 /// From a failed try of reaching the registry to the next: first and longest wait.
 pub const REGISTRY_BACKOFF: (Duration, Duration) =
-    (Duration::from_millis(250), Duration::from_secs(15));
+    (Duration::from_millis(250), Duration::from_secs(5));
 
 /// From a lost connection to the next offer: first and longest wait.
 pub const OFFER_BACKOFF: (Duration, Duration) =
