@@ -1,9 +1,6 @@
 //! Frames on the `mesh-control` channel between two of ours (contract part 5).
 
-use serde::de::MapAccess;
-use serde_json::value::RawValue;
-
-use super::json::{self, Members, Object, write_object};
+use super::json::{Value, write_object};
 use super::signaling::wire_id;
 use crate::limits;
 
@@ -61,7 +58,8 @@ impl Control {
         if data.len() > limits::CONTROL_FRAME_BYTES {
             return None;
         }
-        let frame: Frame<'_> = Object::read(std::str::from_utf8(data).ok()?).ok()?;
+        let frame = Frame::of(Value::parse(std::str::from_utf8(data).ok()?).ok()?);
+        let mark = |value: Value<'_>| value.as_json().to_owned();
         frame
             .hello()
             .or_else(|| frame.ack())
@@ -73,70 +71,47 @@ impl Control {
 /// The members that frames have.
 #[derive(Default)]
 struct Frame<'a> {
-    hello: Option<&'a RawValue>,
-    ack: Option<&'a RawValue>,
-    window: Option<&'a RawValue>,
-    ping: Option<&'a RawValue>,
-    pong: Option<&'a RawValue>,
+    hello: Option<Value<'a>>,
+    ack: Option<Value<'a>>,
+    window: Option<Value<'a>>,
+    ping: Option<Value<'a>>,
+    pong: Option<Value<'a>>,
 }
 
-impl<'de> Members<'de> for Frame<'de> {
-    fn take<A: MapAccess<'de>>(&mut self, key: &str, map: &mut A) -> Result<(), A::Error> {
-        match key {
-            "hello" => self.hello = Some(map.next_value()?),
-            "ack" => self.ack = Some(map.next_value()?),
-            "window" => self.window = Some(map.next_value()?),
-            "ping" => self.ping = Some(map.next_value()?),
-            "pong" => self.pong = Some(map.next_value()?),
-            _ => json::pass_over(map)?,
-        }
-        Ok(())
+impl<'a> Frame<'a> {
+    /// The members of a frame; none when it is no object.
+    fn of(frame: Value<'a>) -> Self {
+        let mut members = Frame::default();
+        frame.members(|key, value| match key {
+            "hello" => members.hello = Some(value),
+            "ack" => members.ack = Some(value),
+            "window" => members.window = Some(value),
+            "ping" => members.ping = Some(value),
+            "pong" => members.pong = Some(value),
+            _ => {}
+        });
+        members
     }
-}
 
-impl Frame<'_> {
     fn hello(&self) -> Option<Control> {
-        let hello: Hello<'_> = Object::read(self.hello?.get()).ok()?;
+        let (mut session, mut received) = (None, None);
+        self.hello?.members(|key, value| match key {
+            "session" => session = Some(value),
+            "received" => received = Some(value),
+            _ => {}
+        });
         Some(Control::Hello {
-            session: wire_id(hello.session?)?,
-            received: count(hello.received?)?,
+            session: wire_id(session?)?,
+            received: received?.count()?,
         })
     }
 
     fn ack(&self) -> Option<Control> {
         Some(Control::Ack {
-            taken: count(self.ack?)?,
-            window: count(self.window?)?,
+            taken: self.ack?.count()?,
+            window: self.window?.count()?,
         })
     }
-}
-
-/// The members of a `hello`.
-#[derive(Default)]
-struct Hello<'a> {
-    session: Option<&'a RawValue>,
-    received: Option<&'a RawValue>,
-}
-
-impl<'de> Members<'de> for Hello<'de> {
-    fn take<A: MapAccess<'de>>(&mut self, key: &str, map: &mut A) -> Result<(), A::Error> {
-        match key {
-            "session" => self.session = Some(map.next_value()?),
-            "received" => self.received = Some(map.next_value()?),
-            _ => json::pass_over(map)?,
-        }
-        Ok(())
-    }
-}
-
-/// A whole number that is not negative and fits 64 bits.
-fn count(value: &RawValue) -> Option<u64> {
-    value.get().parse().ok()
-}
-
-/// The mark of a ping or pong, any value.
-fn mark(value: &RawValue) -> String {
-    value.get().to_owned()
 }
 
 #[cfg(test)]

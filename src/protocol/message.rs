@@ -3,10 +3,7 @@
 use std::borrow::Cow;
 use std::sync::Arc;
 
-use serde::de::MapAccess;
-use serde_json::value::RawValue;
-
-use super::json::{self, Members, Object};
+use super::json::{Reader, SyntaxError, Value};
 use crate::limits;
 
 /// A mesh message as its JSON text: one object with a string `type`, on one line. Cheap to clone.
@@ -14,6 +11,9 @@ use crate::limits;
 /// Whoever made it, its text is untouched: key order, numbers of any size, unknown fields.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Message(Arc<str>);
+
+/// Room for the fields that [`Message::from_peer`] adds, in bytes.
+const ADDED_BYTES: usize = 80;
 
 /// Why a text is no mesh message.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -38,27 +38,26 @@ impl MessageError {
 }
 
 impl Message {
-    /// Checks the message of an agent's command; `json` is known to be JSON.
+    /// Checks the message of an agent's command.
     pub fn from_agent(json: &str) -> Result<Self, MessageError> {
-        Fields::read(json)?;
-        Ok(Message(on_one_line(json.trim_ascii()).into()))
+        Draft::parse(json)?.into_message()
     }
 
     /// Checks a data channel message of a peer, puts it on one line, and adds the fields that an
     /// agent may rely on where they are missing (contract part 2).
     pub fn from_peer(data: &[u8]) -> Result<Self, MessageError> {
         let json = std::str::from_utf8(data).map_err(|_| MessageError::NotJson)?;
-        let fields = Fields::read(json)?;
-        let line = on_one_line(json.trim_ascii());
-        if fields.are_complete() {
-            return Ok(Message(line.into()));
+        let draft = Draft::parse(json)?;
+        let missing = || draft.fields.iter().flat_map(Fields::missing);
+        if missing().next().is_none() {
+            return draft.into_message();
         }
-        let members = line.strip_suffix('}').ok_or(MessageError::NotAnObject)?;
-        let mut completed =
-            String::with_capacity(line.len() + fields.missing().map(str::len).sum::<usize>());
+        let message = draft.into_message()?;
+        let members = message.0.strip_suffix('}').unwrap_or_default();
+        let mut completed = String::with_capacity(message.size() + ADDED_BYTES);
         completed.push_str(members);
-        // Its `type` stands before them, so each begins with a comma.
-        completed.extend(fields.missing());
+        // There is a `type` before them, so each begins with a comma.
+        completed.extend(missing());
         completed.push('}');
         Ok(Message(completed.into()))
     }
@@ -76,16 +75,65 @@ impl Message {
     /// The `request_id`, for an error that has to name it; `None` as well when it is longer than
     /// [`limits::REQUEST_ID_BYTES`]. Parses; not for the hot path.
     pub fn request_id(&self) -> Option<String> {
-        request_id(&self.0)
+        Draft::parse(&self.0).ok()?.request_id()
     }
 }
 
-/// The `request_id` of what may be no message, if it has one.
-pub(super) fn request_id(json: &str) -> Option<String> {
-    let fields: Fields<'_> = Object::read(json).ok()?;
-    json::string(fields.request_id?)
-        .filter(|id| id.len() <= limits::REQUEST_ID_BYTES)
-        .map(Cow::into_owned)
+/// A JSON value that may be a mesh message.
+#[derive(Clone, Copy)]
+pub(super) struct Draft<'a> {
+    json: Value<'a>,
+    /// `None` when it is no object.
+    fields: Option<Fields<'a>>,
+}
+
+impl<'a> Draft<'a> {
+    /// Reads a value and notes what there is of a message, in the same pass.
+    pub(super) fn read(reader: &mut Reader<'a>) -> Result<Self, SyntaxError> {
+        if !reader.is_at_object() {
+            let json = reader.value()?;
+            return Ok(Draft { json, fields: None });
+        }
+        let mut fields = Fields::default();
+        let json = reader.object(|key, reader| {
+            fields.note(key, reader.value()?);
+            Ok(())
+        })?;
+        Ok(Draft {
+            json,
+            fields: Some(fields),
+        })
+    }
+
+    fn parse(json: &'a str) -> Result<Self, MessageError> {
+        let mut reader = Reader::new(json);
+        Draft::read(&mut reader)
+            .and_then(|draft| reader.end().map(|()| draft))
+            .map_err(|_| MessageError::NotJson)
+    }
+
+    /// Length of the JSON text in bytes.
+    pub(super) fn size(&self) -> usize {
+        self.json.as_json().len()
+    }
+
+    /// The `request_id`, as [`Message::request_id`] gives it, of what may be no message.
+    pub(super) fn request_id(&self) -> Option<String> {
+        self.fields?
+            .request_id?
+            .string()
+            .filter(|id| id.len() <= limits::REQUEST_ID_BYTES)
+            .map(Cow::into_owned)
+    }
+
+    /// The message, if it is one.
+    pub(super) fn into_message(self) -> Result<Message, MessageError> {
+        let fields = self.fields.ok_or(MessageError::NotAnObject)?;
+        match fields.kind {
+            Some(kind) if kind.is_string() => Ok(Message(on_one_line(self.json.as_json()).into())),
+            _ => Err(MessageError::NoType),
+        }
+    }
 }
 
 /// Line breaks of JSON stand between its tokens only, where a space is as good.
@@ -97,29 +145,25 @@ fn on_one_line(json: &str) -> Cow<'_, str> {
 }
 
 /// The members of M that the contract names.
-#[derive(Default)]
+#[derive(Clone, Copy, Default)]
 struct Fields<'a> {
-    kind: Option<&'a RawValue>,
-    request_id: Option<&'a RawValue>,
+    kind: Option<Value<'a>>,
+    request_id: Option<Value<'a>>,
     source_agent: bool,
     target_agent: bool,
     payload: bool,
 }
 
 impl<'a> Fields<'a> {
-    fn read(json: &'a str) -> Result<Self, MessageError> {
-        let fields: Fields<'_> = Object::read(json).map_err(|_| match json::is_json(json) {
-            Ok(()) => MessageError::NotAnObject,
-            Err(_) => MessageError::NotJson,
-        })?;
-        match fields.kind {
-            Some(kind) if json::is_string(kind) => Ok(fields),
-            _ => Err(MessageError::NoType),
+    fn note(&mut self, key: &str, value: Value<'a>) {
+        match key {
+            "type" => self.kind = Some(value),
+            "request_id" => self.request_id = Some(value),
+            "source_agent" => self.source_agent = true,
+            "target_agent" => self.target_agent = true,
+            "payload" => self.payload = true,
+            _ => {}
         }
-    }
-
-    fn are_complete(&self) -> bool {
-        self.missing().next().is_none()
     }
 
     /// What has to be added before the closing brace.
@@ -133,25 +177,6 @@ impl<'a> Fields<'a> {
         .into_iter()
         .filter(|(present, _)| !present)
         .map(|(_, member)| member)
-    }
-}
-
-impl<'de> Members<'de> for Fields<'de> {
-    fn take<A: MapAccess<'de>>(&mut self, key: &str, map: &mut A) -> Result<(), A::Error> {
-        match key {
-            "type" => self.kind = Some(map.next_value()?),
-            "request_id" => self.request_id = Some(map.next_value()?),
-            _ => {
-                match key {
-                    "source_agent" => self.source_agent = true,
-                    "target_agent" => self.target_agent = true,
-                    "payload" => self.payload = true,
-                    _ => {}
-                }
-                json::pass_over(map)?;
-            }
-        }
-        Ok(())
     }
 }
 

@@ -2,11 +2,8 @@
 
 use std::borrow::Cow;
 
-use serde::de::MapAccess;
-use serde_json::value::RawValue;
-
 use super::PeerId;
-use super::json::{self, Members, Object, ObjectWriter, write_object};
+use super::json::{ObjectWriter, Value, shorten, write_object};
 use crate::limits;
 
 /// The version of our additions that we send as `v`.
@@ -173,123 +170,129 @@ impl Incoming {
                 "a frame of {size} bytes, more than {limit}"
             )));
         }
-        let frame: Frame<'_> = Object::read(text).map_err(|_| match json::is_json(text) {
-            Ok(()) => FrameError("a frame that is no JSON object".into()),
-            Err(error) => FrameError(format!("a frame that is not JSON: {error}")),
-        })?;
+        let value =
+            Value::parse(text).map_err(|error| FrameError(format!("a frame that {error}")))?;
+        let frame =
+            Frame::of(value).ok_or_else(|| FrameError("a frame that is no JSON object".into()))?;
         let kind = frame
             .kind
-            .and_then(json::string)
+            .and_then(Value::string)
             .ok_or_else(|| FrameError("a frame without a `type` that is a string".into()))?;
         match kind.as_ref() {
-            "peer_list" => parse_peer_list(frame.payload),
-            "offer" => parse_relay("offer", &frame, |payload| {
+            "peer_list" => frame.peer_list(),
+            "offer" => frame.relay("offer", |payload| {
                 payload.sdp().map(|sdp| Signal::Offer { sdp })
             }),
-            "answer" => parse_relay("answer", &frame, |payload| {
+            "answer" => frame.relay("answer", |payload| {
                 payload.sdp().map(|sdp| Signal::Answer { sdp })
             }),
-            "ice_candidate" => parse_relay("ice_candidate", &frame, |payload| {
-                payload
-                    .candidate()
-                    .map(|candidate| Signal::Candidate { candidate })
+            "ice_candidate" => frame.relay("ice_candidate", |payload| {
+                let candidate = payload.candidate()?;
+                Ok(Signal::Candidate { candidate })
             }),
             unknown => Ok(Incoming::Unknown {
-                kind: json::shorten(unknown),
+                kind: shorten(unknown),
             }),
         }
     }
 }
 
-fn parse_peer_list(payload: Option<&RawValue>) -> Result<Incoming, FrameError> {
-    let names: Option<Vec<&RawValue>> = payload
-        .and_then(|payload| Object::read(payload.get()).ok())
-        .and_then(|payload: Payload<'_>| serde_json::from_str(payload.peers?.get()).ok());
-    let peers = names
-        .ok_or_else(|| FrameError("peer_list without an array `peers`".into()))?
-        .into_iter()
-        .filter_map(json::string)
-        .filter_map(|name| PeerId::new(&name))
-        .collect();
-    Ok(Incoming::PeerList { peers })
-}
-
-/// Parses what another sidecar sent. `signal` takes it from the payload, or says what is wrong.
-fn parse_relay(
-    kind: &'static str,
-    frame: &Frame<'_>,
-    signal: impl FnOnce(&Payload<'_>) -> Result<Signal, String>,
-) -> Result<Incoming, FrameError> {
-    let sender = frame
-        .peer_id
-        .and_then(json::string)
-        .and_then(|name| PeerId::new(&name))
-        .ok_or_else(|| FrameError(format!("{kind} without a usable `peer_id`")))?;
-    let fault = |fault| FrameError(format!("{kind} of {sender} {fault}"));
-    let payload: Payload<'_> = match frame.payload {
-        None => Payload::default(),
-        Some(payload) => Object::read(payload.get())
-            .map_err(|_| fault("has a payload that is no object".into()))?,
-    };
-    let signal = signal(&payload).map_err(fault)?;
-    Ok(Incoming::Relay {
-        signal,
-        extension: payload.extension(),
-        sender,
-    })
-}
-
 /// The members of a frame that have a meaning.
 #[derive(Default)]
 struct Frame<'a> {
-    kind: Option<&'a RawValue>,
-    peer_id: Option<&'a RawValue>,
-    payload: Option<&'a RawValue>,
+    kind: Option<Value<'a>>,
+    peer_id: Option<Value<'a>>,
+    /// A null payload is an absent one.
+    payload: Option<Value<'a>>,
 }
 
-impl<'de> Members<'de> for Frame<'de> {
-    fn take<A: MapAccess<'de>>(&mut self, key: &str, map: &mut A) -> Result<(), A::Error> {
-        match key {
-            "type" => self.kind = Some(map.next_value()?),
-            "peer_id" => self.peer_id = Some(map.next_value()?),
-            // A null payload is an absent one.
-            "payload" => self.payload = map.next_value()?,
-            _ => json::pass_over(map)?,
+impl<'a> Frame<'a> {
+    fn of(frame: Value<'a>) -> Option<Self> {
+        let mut members = Frame::default();
+        let is_object = frame.members(|key, value| match key {
+            "type" => members.kind = Some(value),
+            "peer_id" => members.peer_id = Some(value),
+            "payload" => members.payload = value.unless_null(),
+            _ => {}
+        });
+        is_object.then_some(members)
+    }
+
+    fn peer_list(&self) -> Result<Incoming, FrameError> {
+        let mut peers = Vec::new();
+        let is_list = self
+            .payload
+            .and_then(Payload::of)
+            .and_then(|payload| payload.peers)
+            .is_some_and(|list| {
+                list.elements(|name| {
+                    peers.extend(name.string().and_then(|name| PeerId::new(&name)))
+                })
+            });
+        match is_list {
+            true => Ok(Incoming::PeerList { peers }),
+            false => Err(FrameError("peer_list without an array `peers`".into())),
         }
-        Ok(())
+    }
+
+    /// What another sidecar sent. `signal` takes it from the payload, or says what is wrong.
+    fn relay(
+        &self,
+        kind: &'static str,
+        signal: impl FnOnce(&Payload<'_>) -> Result<Signal, String>,
+    ) -> Result<Incoming, FrameError> {
+        let sender = self
+            .peer_id
+            .and_then(Value::string)
+            .and_then(|name| PeerId::new(&name))
+            .ok_or_else(|| FrameError(format!("{kind} without a usable `peer_id`")))?;
+        let fault = |fault| FrameError(format!("{kind} of {sender} {fault}"));
+        let payload = match self.payload {
+            None => Payload::default(),
+            Some(payload) => Payload::of(payload)
+                .ok_or_else(|| fault("has a payload that is no object".into()))?,
+        };
+        let signal = signal(&payload).map_err(fault)?;
+        Ok(Incoming::Relay {
+            signal,
+            extension: payload.extension(),
+            sender,
+        })
     }
 }
 
 /// The members of a payload that some frame has; null ones are absent.
 #[derive(Default)]
 struct Payload<'a> {
-    peers: Option<&'a RawValue>,
-    sdp: Option<&'a RawValue>,
-    candidate: Option<&'a RawValue>,
-    v: Option<&'a RawValue>,
-    conn: Option<&'a RawValue>,
-    session: Option<&'a RawValue>,
+    peers: Option<Value<'a>>,
+    sdp: Option<Value<'a>>,
+    candidate: Option<Value<'a>>,
+    v: Option<Value<'a>>,
+    conn: Option<Value<'a>>,
+    session: Option<Value<'a>>,
 }
 
-impl<'de> Members<'de> for Payload<'de> {
-    fn take<A: MapAccess<'de>>(&mut self, key: &str, map: &mut A) -> Result<(), A::Error> {
-        match key {
-            "peers" => self.peers = map.next_value()?,
-            "sdp" => self.sdp = map.next_value()?,
-            "candidate" => self.candidate = map.next_value()?,
-            "v" => self.v = map.next_value()?,
-            "conn" => self.conn = map.next_value()?,
-            "session" => self.session = map.next_value()?,
-            _ => json::pass_over(map)?,
-        }
-        Ok(())
+impl<'a> Payload<'a> {
+    fn of(payload: Value<'a>) -> Option<Self> {
+        let mut members = Payload::default();
+        let is_object = payload.members(|key, value| {
+            let member = match key {
+                "peers" => &mut members.peers,
+                "sdp" => &mut members.sdp,
+                "candidate" => &mut members.candidate,
+                "v" => &mut members.v,
+                "conn" => &mut members.conn,
+                "session" => &mut members.session,
+                _ => return,
+            };
+            *member = value.unless_null();
+        });
+        is_object.then_some(members)
     }
-}
 
-impl Payload<'_> {
     fn sdp(&self) -> Result<String, String> {
         self.sdp
-            .and_then(json::string)
+            .and_then(Value::string)
             .map(Cow::into_owned)
             .ok_or_else(|| "has no `sdp` that is a string".into())
     }
@@ -298,7 +301,9 @@ impl Payload<'_> {
         let Some(value) = self.candidate else {
             return Ok(String::new());
         };
-        let candidate = json::string(value).ok_or("has a `candidate` that is no string")?;
+        let candidate = value
+            .string()
+            .ok_or("has a `candidate` that is no string")?;
         if candidate.len() > limits::CANDIDATE_BYTES {
             let (size, limit) = (candidate.len(), limits::CANDIDATE_BYTES);
             return Err(format!(
@@ -318,14 +323,14 @@ impl Payload<'_> {
 }
 
 /// Whether a `v` is an integer from 1 up.
-fn is_version(value: &RawValue) -> bool {
-    let text = value.get();
-    text != "0" && text.bytes().all(|byte| byte.is_ascii_digit())
+fn is_version(value: Value<'_>) -> bool {
+    value.is_integer() && !value.as_json().starts_with(['-', '0'])
 }
 
 /// A `conn` or `session` id that can be kept and logged.
-pub(super) fn wire_id(value: &RawValue) -> Option<String> {
-    json::string(value)
+pub(super) fn wire_id(value: Value<'_>) -> Option<String> {
+    value
+        .string()
         .filter(|id| !id.is_empty() && id.len() <= limits::WIRE_ID_BYTES)
         .filter(|id| !id.chars().any(char::is_control))
         .map(Cow::into_owned)

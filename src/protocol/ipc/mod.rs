@@ -11,19 +11,13 @@ use super::PeerId;
 use super::message::Message;
 
 /// The `"id"` of a command: a JSON string or integer, kept as it was written.
-#[derive(Debug, Clone)]
-pub struct CommandId(Box<RawValue>);
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
+pub struct CommandId(Box<str>);
 
 impl CommandId {
     /// The JSON text.
     pub fn as_json(&self) -> &str {
-        self.0.get()
-    }
-}
-
-impl PartialEq for CommandId {
-    fn eq(&self, other: &Self) -> bool {
-        self.as_json() == other.as_json()
+        &self.0
     }
 }
 
