@@ -126,8 +126,11 @@ pub const IPC_BATCH_BYTES: usize = 256 * 1024;
 /// Batches of events under way from the event loop to an agent's writer.
 pub const IPC_EVENT_BATCHES: usize = 2;
 
-/// Bytes after which an agent's writer writes what it has rendered, and what its buffer keeps.
+/// Bytes after which an agent's writer writes what it has rendered.
 pub const IPC_WRITE_BYTES: usize = 256 * 1024;
+
+/// A writer's buffer that a large message has made larger than this is made smaller again.
+pub const IPC_WRITER_BUFFER_BYTES: usize = 1024 * 1024;
 
 /// Connections on the IPC socket that may wait, beside the agent, for an answer.
 pub const IPC_GUESTS: usize = 4;
