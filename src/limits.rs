@@ -38,8 +38,8 @@ pub const CONTROL_FRAME_BYTES: usize = 4 * 1024;
 /// Signaling frames under way between the event loop and the signaling thread, each direction.
 pub const SIGNALING_QUEUE_FRAMES: usize = 1024;
 
-/// Warnings about unusable signaling frames: so many in each window, the others are counted.
-pub const BAD_FRAME_WARNINGS: (u32, Duration) = (3, Duration::from_secs(1));
+/// Warnings a second about unusable signaling frames; the others are counted.
+pub const BAD_FRAME_WARNINGS: u32 = 3;
 
 /// Largest answer of the token endpoint, in bytes.
 pub const TOKEN_RESPONSE_BYTES: u64 = 64 * 1024;
