@@ -84,18 +84,20 @@ impl Pair {
             let sent = Instant::now();
             let [first, _] = &mut self.ends;
             first.write(&message)?;
-            while !first_has(&self.ends[0]) {
+            first.poll()?;
+            let echo = loop {
                 self.step(deadline)?;
-                let [_, second] = &mut self.ends;
-                for received in std::mem::take(&mut second.arrived) {
-                    second.write(&received)?;
+                let [first, second] = &mut self.ends;
+                if let Some(echo) = first.arrived.pop() {
+                    break echo;
                 }
-            }
+                if let Some(received) = second.arrived.pop() {
+                    second.write(&received)?;
+                    second.poll()?;
+                }
+            };
             times.push(sent.elapsed());
-            let [first, _] = &mut self.ends;
-            for received in std::mem::take(&mut first.arrived) {
-                check(content, number, &received)?;
-            }
+            check(content, number, &echo)?;
         }
         Ok(Sorted::new(times))
     }
@@ -126,6 +128,7 @@ impl Pair {
                     buffered += message.len();
                     sent += 1;
                 }
+                first.poll()?;
             }
             for received in std::mem::take(&mut second.arrived) {
                 check(content, arrived, &received)?;
@@ -135,10 +138,6 @@ impl Pair {
         }
         Ok((arrived, began.elapsed()))
     }
-}
-
-fn first_has(end: &End) -> bool {
-    !end.arrived.is_empty()
 }
 
 fn check(content: &Content, number: u64, message: &[u8]) -> Outcome<()> {
@@ -162,9 +161,10 @@ impl End {
         }
     }
 
+    /// Writes a message; it goes out with the next [`End::poll`].
     fn write(&mut self, message: &[u8]) -> Outcome<()> {
         match self.link.write(Channel::Mesh, message).map_err(describe)? {
-            true => self.poll(),
+            true => Ok(()),
             false => Err("the raw limit: no room".to_owned()),
         }
     }
