@@ -75,6 +75,10 @@ pub const LIST_INTERVAL: Duration = Duration::from_millis(500);
 /// How long a name that the registry does not list is waited for, once the registry was asked.
 pub const LIST_TIMEOUT: Duration = Duration::from_secs(5);
 
+/// From one list of who is online to the next, when all of them are to be connected: the registry
+/// tells nobody when a peer comes.
+pub const LIST_REFRESH: Duration = Duration::from_secs(60);
+
 /// Peers kept of the registry's list.
 pub const LISTED_PEERS: usize = 4096;
 

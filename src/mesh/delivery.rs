@@ -389,15 +389,25 @@ impl<K: Linker> Mesh<K> {
         key: super::origin::BroadcastKey,
         result: Result<Receipt, ErrorReport>,
     ) {
-        let failure = result.as_ref().err().map(|error| error.code);
         // With an id the answer lists the failures, without one each is told by itself.
-        if let Err(error) = result
+        if let Err(error) = &result
             && let Some(origin @ Origin::Command { id: None, .. }) = self.broadcasts.origin(key)
         {
-            self.agent.fail(origin, error);
+            self.agent.fail(origin, error.clone());
         }
-        if let Some((origin, answer)) = self.broadcasts.settle(key, peer_id, failure) {
-            self.agent.succeed(&origin, answer);
+        let Some(settled) = self.broadcasts.settle(key, peer_id, result.err()) else {
+            return;
+        };
+        let origin = settled.origin.clone();
+        match &origin {
+            Origin::Command { id: Some(_), .. } if !self.agent.awaits_answer(&origin) => {
+                for error in settled.into_failures() {
+                    self.agent.fail(&origin, error);
+                }
+            }
+            Origin::Command { .. } | Origin::Broadcast(_) => {
+                self.agent.succeed(&origin, settled.into_answer());
+            }
         }
     }
 

@@ -87,6 +87,10 @@ impl<K: Linker> World<K> {
     pub(super) fn agent_leaves(&mut self, place: Place) {
         let agent = std::mem::take(&mut self.nodes[place].agent);
         if let Some(generation) = agent.generation {
+            let unread = &self.nodes[place].mesh.agent;
+            for event in agent.writer.iter().chain(unread.waiting()) {
+                self.ledger.answer_left_behind(event);
+            }
             let unsent = agent.writer.into();
             self.nodes[place].mesh.agent_gone(generation, unsent);
             self.ledger.agent_left(place);

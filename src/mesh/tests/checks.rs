@@ -21,8 +21,6 @@ impl<K: Linker> World<K> {
         let settings = &mesh.settings;
         assert!(mesh.peers.len() <= settings.max_peers);
         assert!(mesh.routes.len() <= settings.max_peers * limits::ROUTES_PER_PEER);
-        let patience = settings.recovery_timeout.min(settings.connect_timeout);
-        let mut excused: Vec<Place> = Vec::new();
         for peer in mesh.peers.values() {
             let queued = peer.session.queued_bytes();
             let most = settings.queue_bytes + 2 * settings.limits.message_bytes;
@@ -37,18 +35,52 @@ impl<K: Linker> World<K> {
                 "{gate} bytes too many of {}",
                 peer.id
             );
-            if peer.reachable {
-                node.unreachable.remove(&peer.id);
-            } else {
-                let since = node.unreachable.entry(peer.id.clone()).or_insert(now);
-                if now - *since + Duration::from_secs(1) >= patience {
-                    excused.extend(self.places.get(&peer.id));
-                }
-            }
         }
-        node.unreachable.retain(|id, _| mesh.peers.contains_key(id));
-        for other in excused {
+        self.excuse_losses(place);
+    }
+
+    /// Notes who could not be reached for longer than he is waited for: his session is given up.
+    fn excuse_losses(&mut self, place: Place) {
+        let now = self.now;
+        let node = &mut self.nodes[place];
+        let settings = &node.mesh.settings;
+        let patience = settings.recovery_timeout.min(settings.connect_timeout);
+        let reachable = |id: &PeerId| node.mesh.peers.get(id).is_some_and(|peer| peer.reachable);
+        let mut given_up = Vec::new();
+        for other in (0..self.places.len()).filter(|other| *other != place) {
+            let since = &mut node.unreachable[other];
+            *since = match (reachable(&self.names[other]), *since) {
+                (true, _) => None,
+                (false, None) => Some(now),
+                (false, Some(since)) => {
+                    if now - since + Duration::from_secs(1) >= patience {
+                        given_up.push(other);
+                    }
+                    Some(since)
+                }
+            };
+        }
+        for other in given_up {
             self.ledger.excuse(now, place, other);
+        }
+        for other in 0..self.nodes.len() {
+            self.ledger
+                .extend_excuse(now, place, other, self.sessions_agree(place, other));
+        }
+    }
+
+    /// Whether each knows the other's session.
+    fn sessions_agree(&self, one: Place, other: Place) -> bool {
+        let session = |from: Place, to: Place| {
+            let node = &self.nodes[from];
+            let peer = node.mesh.peers.get(&self.names[to])?;
+            node.is_running.then_some(&peer.session)
+        };
+        match (session(one, other), session(other, one)) {
+            (Some(own), Some(theirs)) => {
+                own.theirs() == Some(theirs.own()) && theirs.theirs() == Some(own.own())
+            }
+            _ => false,
         }
     }
 
@@ -80,6 +112,38 @@ impl<K: Linker> World<K> {
 
     pub(super) fn run_until_connected(&mut self, limit: Duration) -> Duration {
         self.run_until(limit, "all connected", World::all_connected)
+    }
+
+    /// How everybody stands, for the one who has to find out why a test failed.
+    pub(super) fn report(&self) -> String {
+        let mut lines = vec![format!("at {:?}", self.now - self.start)];
+        for node in self.nodes.iter().filter(|node| node.is_running) {
+            for peer in node.mesh.peers.values() {
+                let connections = peer
+                    .connections
+                    .iter()
+                    .filter_map(|id| Some((id, node.mesh.connections.get(id)?)))
+                    .map(|(id, own)| (id.0, own.role, own.phase, &own.handshake));
+                lines.push(format!(
+                    "{} to {}: reachable {}, current {:?} of {:?}, idle {}, queued {}, inbox {}, {:?}",
+                    node.name,
+                    peer.id,
+                    peer.reachable,
+                    peer.current.map(|id| id.0),
+                    connections.collect::<Vec<_>>(),
+                    peer.session.is_idle(),
+                    peer.session.queued_bytes(),
+                    peer.inbox_bytes,
+                    peer.retry,
+                ));
+            }
+            let (agent, waiting) = (&node.agent.generation, node.agent.waiting_requests());
+            let answered = node.mesh.agent_is_answered();
+            lines.push(format!(
+                "  agent {agent:?}, answered {answered}, waiting {waiting}"
+            ));
+        }
+        lines.join("\n")
     }
 
     /// Nothing is under way any more.

@@ -12,7 +12,7 @@ const CHUNK_BYTES: usize = 1100;
 /// Chunks under way at most.
 const FLIGHT: u64 = 512;
 /// Later chunks that have to arrive before one counts as lost.
-const DUPLICATES: u8 = 3;
+const DUPLICATES: u32 = 3;
 
 const FIRST_WAIT: Duration = Duration::from_secs(1);
 const LONGEST_WAIT: Duration = Duration::from_secs(60);
@@ -49,7 +49,7 @@ struct Chunk {
     /// Under way; otherwise it is to be sent (again).
     sent: bool,
     acknowledged: bool,
-    overtaken: u8,
+    overtaken: u32,
 }
 
 /// One direction each way of one channel.
@@ -78,7 +78,8 @@ impl Stream {
 
     fn buffered(&self) -> usize {
         let unacknowledged = self.outstanding.iter().filter(|chunk| !chunk.acknowledged);
-        unacknowledged.map(|chunk| chunk.bytes.len()).sum()
+        // As in the real one there is no chunk without a byte, opening a channel included.
+        unacknowledged.map(|chunk| chunk.bytes.len().max(1)).sum()
     }
 
     /// Bit `n` says that chunk `expected + 1 + n` is there.
@@ -105,9 +106,9 @@ impl Stream {
             if offset < 64 && bits & (1 << offset) != 0 {
                 chunk.acknowledged = true;
             } else if chunk.sent && !chunk.acknowledged && chunk.number < highest {
-                chunk.overtaken += 1;
-                if chunk.overtaken >= DUPLICATES {
-                    chunk.overtaken = 0;
+                // Once; should it get lost again the timer is left to find out.
+                chunk.overtaken = chunk.overtaken.saturating_add(1);
+                if chunk.overtaken == DUPLICATES {
                     chunk.sent = false;
                 }
             }

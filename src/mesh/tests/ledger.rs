@@ -28,6 +28,16 @@ pub(super) struct Posted {
 }
 
 #[derive(Debug)]
+struct Excuse {
+    until: Instant,
+    is_open: bool,
+}
+
+fn pair(one: Place, other: Place) -> (Place, Place) {
+    (one.min(other), one.max(other))
+}
+
+#[derive(Debug)]
 struct Command {
     place: Place,
     answers: u32,
@@ -44,9 +54,9 @@ pub(super) struct Ledger {
     last_delivered: BTreeMap<(Place, u64, PeerId), usize>,
     /// Whom each place's agent believes to be connected.
     pub(super) told: BTreeMap<Place, BTreeSet<PeerId>>,
-    /// When something happened between two places that may cost what was under way: one of them was
-    /// started anew, or they could not reach each other for longer than they wait.
-    excuses: BTreeMap<(Place, Place), Vec<Instant>>,
+    /// What may cost messages between two places: one of them was started anew, or they could not
+    /// reach each other for longer than they wait.
+    excuses: BTreeMap<(Place, Place), Excuse>,
     pub(super) deliveries: u64,
     pub(super) failures: u64,
 }
@@ -102,18 +112,31 @@ impl Ledger {
     }
 
     pub(super) fn excuse(&mut self, now: Instant, one: Place, other: Place) {
-        let pair = (one.min(other), one.max(other));
-        let excuses = self.excuses.entry(pair).or_default();
-        if excuses.last() != Some(&now) {
-            excuses.push(now);
+        self.excuses.insert(
+            pair(one, other),
+            Excuse {
+                until: now,
+                is_open: true,
+            },
+        );
+    }
+
+    /// An excuse lasts until both sides know of each other's new session.
+    pub(super) fn extend_excuse(&mut self, now: Instant, one: Place, other: Place, agree: bool) {
+        if let Some(excuse) = self.excuses.get_mut(&pair(one, other))
+            && excuse.is_open
+        {
+            *excuse = Excuse {
+                until: now,
+                is_open: !agree,
+            };
         }
     }
 
     fn is_excused(&self, one: Place, other: Place, since: Instant) -> bool {
-        let pair = (one.min(other), one.max(other));
         self.excuses
-            .get(&pair)
-            .is_some_and(|excuses| excuses.iter().any(|at| *at >= since))
+            .get(&pair(one, other))
+            .is_some_and(|excuse| excuse.until >= since)
     }
 
     /// The agent of `name` at `place` has taken a message, or a peer of another make has.
@@ -192,6 +215,21 @@ impl Ledger {
             | Event::Message { .. }
             | Event::Registry { .. }
             | Event::Pressure { .. } => {}
+        }
+    }
+
+    /// An agent left without reading the answer to its broadcast, which told what failed.
+    pub(super) fn answer_left_behind(&mut self, event: &Event) {
+        if let Event::Ok {
+            id,
+            payload: Success::Broadcast { failed, .. },
+        } = event
+            && let Some(number) = message_of(id.as_json())
+        {
+            for (peer, code) in failed {
+                let fate = self.messages[number].fates.get_mut(peer).unwrap();
+                fate.failed = Some(*code);
+            }
         }
     }
 

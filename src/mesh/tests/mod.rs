@@ -11,4 +11,5 @@ mod ledger;
 mod network;
 mod registry;
 mod trace;
+mod walk;
 mod world;

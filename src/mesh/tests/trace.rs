@@ -37,34 +37,33 @@ impl Trace {
 
     pub(super) fn woken(&mut self, at: Duration, place: Place) {
         (at, place).hash(&mut self.hasher);
+        self.note(at, || format!("timer of {place}"));
     }
 
     pub(super) fn datagram(&mut self, at: Duration, transmit: &Transmit) {
         let bytes = &transmit.bytes[..transmit.bytes.len().min(COMPARED_BYTES)];
         (at, transmit.source, transmit.destination).hash(&mut self.hasher);
         (transmit.bytes.len(), bytes).hash(&mut self.hasher);
-        if self.is_printed && transmit.bytes.first() > Some(&3) {
-            let (source, destination) = (transmit.source, transmit.destination);
-            let length = transmit.bytes.len();
-            let text = String::from_utf8_lossy(&transmit.bytes[9..]);
-            let text: String = text.chars().filter(|c| !c.is_control()).take(100).collect();
-            println!(
-                "{at:?} {source} > {destination} {}: {length} {text}",
-                transmit.bytes[0]
-            );
+        if transmit.bytes.first() > Some(&3) {
+            self.note(at, || {
+                let (source, destination) = (transmit.source, transmit.destination);
+                let text = String::from_utf8_lossy(&transmit.bytes[9..]);
+                let text: String = text.chars().filter(|c| !c.is_control()).take(60).collect();
+                format!("{source} > {destination} {} {text}", transmit.bytes[0])
+            });
         }
     }
 
     pub(super) fn frame(&mut self, at: Duration, from: Place, text: &str) {
         (at, from, text).hash(&mut self.hasher);
-        self.note(at, || format!("{from} > registry: {text}"));
+        self.note(at, || format!("{from} > registry: {text:.90}"));
     }
 
     pub(super) fn event(&mut self, at: Duration, place: Place, event: &Event) {
         (at, place, event.size_hint()).hash(&mut self.hasher);
         self.note(at, || {
             let mut line = format!("{event:?}");
-            line.truncate(200);
+            line.truncate(160);
             format!("agent {place}: {line}")
         });
     }

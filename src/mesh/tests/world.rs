@@ -51,8 +51,8 @@ pub(super) struct Node<K: Linker> {
     pub(super) lanes: Vec<Vec<SocketAddr>>,
     /// How often it was woken by a timer.
     pub(super) wakes: u64,
-    /// When a peer became unreachable.
-    pub(super) unreachable: BTreeMap<PeerId, Instant>,
+    /// Since when each of the others can't be reached.
+    pub(super) unreachable: Vec<Option<Instant>>,
 }
 
 pub(super) struct World<K: Linker> {
@@ -68,6 +68,7 @@ pub(super) struct World<K: Linker> {
     pub(super) trace: Trace,
     /// Our names, to tell other makes by.
     pub(super) places: BTreeMap<PeerId, Place>,
+    pub(super) names: Vec<PeerId>,
     pub(super) lane_count: usize,
     pub(super) steps: u64,
     make: Box<dyn FnMut(u64) -> K>,
@@ -125,6 +126,7 @@ impl<K: Linker> World<K> {
             ledger: Ledger::default(),
             trace: Trace::default(),
             places: BTreeMap::new(),
+            names: Vec::new(),
             lane_count: 3,
             steps: 0,
             make,
@@ -136,6 +138,7 @@ impl<K: Linker> World<K> {
         for (place, name) in names.iter().enumerate() {
             let name = PeerId::new(name).unwrap();
             world.places.insert(name.clone(), place);
+            world.names.push(name.clone());
             let mesh = world.new_mesh();
             world.nodes.push(Node {
                 name,
@@ -145,7 +148,7 @@ impl<K: Linker> World<K> {
                 is_running: false,
                 lanes: Vec::new(),
                 wakes: 0,
-                unreachable: BTreeMap::new(),
+                unreachable: vec![None; names.len()],
             });
         }
         for (index, name) in others.iter().enumerate() {
@@ -179,7 +182,7 @@ impl<K: Linker> World<K> {
         node.mesh = mesh;
         node.incarnation += 1;
         node.is_running = true;
-        node.unreachable.clear();
+        node.unreachable.fill(None);
         self.set_lanes(place, lanes);
         self.agent_arrives(place);
         self.connect_to_registry(place);
@@ -320,6 +323,8 @@ impl<K: Linker> World<K> {
                 self.at_registry(from, socket, &text);
             }
             Happening::FromRegistry { to, socket, text } => {
+                self.trace
+                    .note(at, || format!("registry > {to}: {:.90}", text));
                 self.arrived_from_registry(to, socket, &text);
             }
             Happening::Reconnect(place) => self.connect_to_registry(place),
@@ -366,7 +371,11 @@ impl<K: Linker> World<K> {
     ) -> Duration {
         let (began, until) = (self.now, self.now + limit);
         while !is_so(self) {
-            assert!(self.step(until), "not within {limit:?}: {what}");
+            assert!(
+                self.step(until),
+                "not within {limit:?}: {what}; {}",
+                self.report()
+            );
         }
         self.now - began
     }
