@@ -4,6 +4,11 @@ use serde_json::json;
 
 use crate::support::{Agent, Node, Site};
 
+/// The event in which a message arrives.
+fn arrived(from: &str, message: &str) -> String {
+    format!(r#"{{"type":"message","payload":{{"from_peer":"{from}","message":{message}}}}}"#)
+}
+
 /// Sends the text of a message as it is.
 fn send_text(agent: &mut Agent, to: &str, message: &str) {
     agent.line(format!(
@@ -34,8 +39,8 @@ fn every_byte_of_a_whole_message_is_kept() {
     for payload in payloads {
         let message = format!(r#"{{"payload":{payload},"type":"x","unknown":{{}},{rest}}}"#);
         send_text(&mut alice.agent, "bob", &message);
-        let event = bob.agent.until_peer("message", "alice");
-        assert_eq!(event.message_text(), message);
+        // As text, for it holds numbers that this test's parser refuses.
+        assert_eq!(bob.agent.next_line(), arrived("alice", &message));
     }
 }
 
@@ -46,18 +51,14 @@ fn every_character_of_unicode_passes() {
     let characters: Vec<char> = (' '..=char::MAX)
         .filter(|character| !['"', '\\'].contains(character))
         .collect();
-    let mut messages = Vec::new();
     for chunk in characters.chunks(50_000) {
         let text: String = chunk.iter().collect();
         let message = format!(
             r#"{{"type":"{text}","request_id":"","source_agent":"","target_agent":"","payload":0}}"#
         );
         send_text(&mut alice.agent, "bob", &message);
-        messages.push(message);
-    }
-    for message in messages {
-        let event = bob.agent.until_peer("message", "alice");
-        assert!(event.message_text() == message, "changed: {event:?}");
+        let event = bob.agent.next();
+        assert!(event.text() == arrived("alice", &message), "{event:?}");
     }
 }
 
@@ -76,20 +77,14 @@ fn what_an_agent_may_rely_on_is_filled_in() {
         ),
     ] {
         send_text(&mut alice.agent, "bob", sent);
-        let event = bob.agent.until_peer("message", "alice");
-        assert_eq!(event.message_text(), arrives);
-        assert_eq!(
-            event.text(),
-            format!(
-                r#"{{"type":"message","payload":{{"from_peer":"alice","message":{arrives}}}}}"#
-            )
-        );
+        assert_eq!(bob.agent.next().text(), arrived("alice", arrives));
     }
 }
 
 /// A whole message of so many bytes.
 fn message_of(bytes: usize) -> String {
-    let around = r#"{"type":"x","request_id":"big","source_agent":"","target_agent":"","payload":""}"#;
+    let around =
+        r#"{"type":"x","request_id":"big","source_agent":"","target_agent":"","payload":""}"#;
     let filling = "v".repeat(bytes - around.len());
     around.replace(r#""payload":"""#, &format!(r#""payload":"{filling}""#))
 }
@@ -101,8 +96,8 @@ fn a_quarter_mebibyte_passes_and_a_byte_more_is_refused() {
     let largest = message_of(262_144);
     for _ in 0..3 {
         send_text(&mut alice.agent, "bob", &largest);
-        let event = bob.agent.until_peer("message", "alice");
-        assert!(event.message_text() == largest);
+        let event = bob.agent.next();
+        assert!(event.text() == arrived("alice", &largest), "{event:?}");
     }
     send_text(&mut alice.agent, "bob", &message_of(262_145));
     let error = alice.agent.until(|event| event.kind() == "error");
@@ -141,6 +136,5 @@ fn what_a_peer_does_not_take_is_refused_with_its_limit() {
     );
     carol.agent.until_peer("message", "alice");
     send_text(&mut alice.agent, "bob", &message_of(2000));
-    let event = bob.agent.until_peer("message", "alice");
-    assert_eq!(event.message_text().len(), 2000);
+    bob.agent.until_peer("message", "alice");
 }

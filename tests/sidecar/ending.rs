@@ -18,13 +18,18 @@ fn sigterm_and_sigint_end_it_with_0_and_peers_are_told_at_once() {
         let [mut alice, mut bob] = site.meet(["alice", "bob"]);
         alice.sidecar.signal(signal);
         // Far less than it takes to notice by silence.
-        bob.agent.until_within(TIME_TO_END, |event| {
-            event.is("peer_disconnected", "alice")
-        });
+        bob.agent
+            .until_within(TIME_TO_END, |event| event.is("peer_disconnected", "alice"));
         let (status, _) = alice.sidecar.end_within(TIME_TO_END);
         assert_eq!(status.code(), Some(0));
         assert_eq!(site.place.names(), ["bob"], "the socket is removed");
-        assert_eq!(alice.agent.next_or_end().map(|event| event.text().to_owned()), None);
+        assert_eq!(
+            alice
+                .agent
+                .next_or_end()
+                .map(|event| event.text().to_owned()),
+            None
+        );
         let list = bob.agent.ask("list_peers", &json!({}));
         assert_eq!(list.payload(), &json!({"peers": []}));
     }

@@ -4,7 +4,7 @@ use std::os::unix::fs::PermissionsExt;
 
 use serde_json::json;
 
-use crate::scripted_registry::quiet_address;
+use crate::scripted_registry::{Script, ScriptedRegistry, quiet_address};
 use crate::support::{Agent, Node, Place, Setup, Site};
 
 #[test]
@@ -48,9 +48,8 @@ fn a_later_agent_is_greeted_with_the_name_and_the_peers_of_now() {
     let greeted = [agent.next(), agent.next()].map(|event| event.text().to_owned());
     assert_eq!(
         greeted,
-        ["bob", "carol"].map(|peer| format!(
-            r#"{{"type":"peer_connected","payload":{{"peer_id":"{peer}"}}}}"#
-        ))
+        ["bob", "carol"]
+            .map(|peer| format!(r#"{{"type":"peer_connected","payload":{{"peer_id":"{peer}"}}}}"#))
     );
 }
 
@@ -65,12 +64,13 @@ fn the_limits_told_are_those_set() {
 
 #[test]
 fn the_registry_is_told_of_when_it_is_reached() {
-    let site = Site::new();
-    let mut alice = site.node("alice");
-    let mut told = alice.agent.ask("stats", &json!({}));
-    if told.payload()["registry"] != "connected" {
-        told = alice.agent.until(|event| event.kind() == "registry");
-        assert_eq!(told.payload()["state"], "connected");
-    }
+    let place = Place::new();
+    let address = quiet_address();
+    let sidecar = Setup::new("alice", place.join("s"))
+        .registry(address)
+        .start();
+    let mut agent = sidecar.agent();
+    let _registry = ScriptedRegistry::start_at(address, Script::faultless());
+    let told = agent.until_registry("connected");
     assert_eq!(told.payload()["peer_id"], "alice");
 }

@@ -5,34 +5,23 @@ use std::thread;
 
 use serde_json::{Value, json};
 
-use crate::support::{Node, Site};
+use crate::support::Site;
 
 const LIST: &str = r#"{"type":"list_peers","id":1}"#;
 const NOBODY: &str = r#"{"type":"peer_list","id":1,"payload":{"peers":[]}}"#;
 
-/// A sidecar without peers, whose agent has heard that the registry is reached, so that nothing but
-/// answers comes.
-fn alone(site: &Site) -> Node {
-    let mut node = site.node("alice");
-    loop {
-        let stats = node.agent.ask("stats", &json!({}));
-        if stats.payload()["registry"] == "connected" {
-            return node;
-        }
-    }
-}
-
 #[test]
 fn crlf_blank_lines_and_absent_payloads_are_taken() {
     let site = Site::new();
-    let mut alice = alone(&site);
+    let mut alice = site.node("alice");
     alice
         .agent
         .write(format!("\n\r\n  \n{LIST}\r\n\t\r\n \u{20}{LIST} \n"));
     for _ in 0..2 {
         assert_eq!(alice.agent.next().text(), NOBODY);
     }
-    let with_spaces = "{ \"payload\" : null , \"id\"\t: 1, \"unknown\": [], \"type\": \"list_peers\"}";
+    let with_spaces =
+        "{ \"payload\" : null , \"id\"\t: 1, \"unknown\": [], \"type\": \"list_peers\"}";
     alice.agent.line(with_spaces);
     assert_eq!(alice.agent.next().text(), NOBODY);
 }
@@ -40,7 +29,7 @@ fn crlf_blank_lines_and_absent_payloads_are_taken() {
 #[test]
 fn a_line_may_come_byte_by_byte() {
     let site = Site::new();
-    let mut alice = alone(&site);
+    let mut alice = site.node("alice");
     for byte in format!("{LIST}\n").bytes() {
         alice.agent.write([byte]);
     }
@@ -50,7 +39,7 @@ fn a_line_may_come_byte_by_byte() {
 #[test]
 fn ten_thousand_lines_in_one_write_are_answered_in_order() {
     let site = Site::new();
-    let mut alice = alone(&site);
+    let mut alice = site.node("alice");
     let lines: String = (0..10_000)
         .map(|id| format!("{{\"type\":\"list_peers\",\"id\":{id}}}\n"))
         .collect();

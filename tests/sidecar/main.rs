@@ -19,7 +19,16 @@ mod scripted_registry;
 
 mod answers;
 mod bad_lines;
+mod comebacks;
+mod configuration;
 mod content;
 mod ending;
 mod greeting;
+mod introductions;
 mod lines;
+mod mesh;
+mod one_agent;
+mod outages;
+mod pressure;
+mod registry_faults;
+mod socket;

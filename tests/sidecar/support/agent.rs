@@ -84,6 +84,12 @@ impl Agent {
             .expect("the sidecar closed the connection")
     }
 
+    /// The next line as it is.
+    pub(crate) fn next_line(&mut self) -> String {
+        let line = self.read_line(Instant::now() + DEADLINE).unwrap();
+        line.expect("the sidecar closed the connection")
+    }
+
     /// The next event; `None` at the connection's end.
     pub(crate) fn next_or_end(&mut self) -> Option<Event> {
         match self.read_line(Instant::now() + DEADLINE) {
@@ -126,6 +132,11 @@ impl Agent {
     /// The next event of this type about this peer.
     pub(crate) fn until_peer(&mut self, kind: &str, peer: &str) -> Event {
         self.until(|event| event.is(kind, peer))
+    }
+
+    /// The next `registry` event with this state.
+    pub(crate) fn until_registry(&mut self, state: &str) -> Event {
+        self.until(|event| event.kind() == "registry" && event.payload()["state"] == state)
     }
 
     /// All events up to the one that is the `last`.

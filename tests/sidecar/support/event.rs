@@ -51,14 +51,6 @@ impl Event {
     pub(crate) fn message(&self) -> &Value {
         &self.payload()["message"]
     }
-
-    /// Of a `message`, the text of its M.
-    pub(crate) fn message_text(&self) -> &str {
-        // A peer id of the tests needs no escapes.
-        let before = r#","message":"#;
-        let start = self.text.find(before).expect(&self.text) + before.len();
-        self.text[start..].strip_suffix("}}").expect(&self.text)
-    }
 }
 
 impl fmt::Debug for Event {

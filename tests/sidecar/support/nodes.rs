@@ -47,12 +47,15 @@ impl Site {
 }
 
 impl Node {
+    /// Starts it, and waits until it has reached the registry.
     pub(crate) fn start(setup: Setup) -> Self {
         let sidecar = setup.start();
-        Node {
-            agent: sidecar.agent(),
-            sidecar,
+        sidecar.await_socket();
+        let mut agent = Agent::connect(&sidecar.socket);
+        if agent.next().payload()["registry"] != "connected" {
+            agent.until_registry("connected");
         }
+        Node { agent, sidecar }
     }
 
     /// Starts all, and waits until each is connected with each.

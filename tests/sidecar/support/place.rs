@@ -1,6 +1,6 @@
 //! A directory for the files of one test.
 
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::sync::atomic::{AtomicU32, Ordering};
 
 /// A new directory that is removed at the end.
@@ -17,10 +17,6 @@ impl Place {
         ));
         std::fs::create_dir(&path).unwrap();
         Place(path)
-    }
-
-    pub(crate) fn path(&self) -> &Path {
-        &self.0
     }
 
     pub(crate) fn join(&self, name: &str) -> PathBuf {

@@ -2,6 +2,7 @@
 
 use std::convert::Infallible;
 use std::io::{BufRead, BufReader};
+use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, ExitStatus, Stdio};
 use std::sync::mpsc::{self, Receiver, RecvTimeoutError};
@@ -60,6 +61,7 @@ impl Setup {
     }
 
     pub(crate) fn start(mut self) -> Sidecar {
+        let inode_before = inode(&self.socket);
         let mut child = self.command.spawn().unwrap();
         let stderr = child.stderr.take().unwrap();
         let log = Arc::new(Mutex::new(String::new()));
@@ -76,6 +78,7 @@ impl Setup {
         Sidecar {
             name: self.name,
             socket: self.socket,
+            inode_before,
             child,
             log,
             end,
@@ -83,10 +86,18 @@ impl Setup {
     }
 }
 
+/// What tells one file of a name from the next.
+fn inode(path: &Path) -> Option<u64> {
+    let metadata = std::fs::symlink_metadata(path).ok()?;
+    Some(metadata.ino())
+}
+
 /// A running sidecar, killed when it is dropped.
 pub(crate) struct Sidecar {
     pub(crate) name: String,
     pub(crate) socket: PathBuf,
+    /// Of what was at the socket's path before.
+    inode_before: Option<u64>,
     child: Child,
     log: Arc<Mutex<String>>,
     /// Disconnected when its standard error is closed.
@@ -100,15 +111,12 @@ impl Sidecar {
         Agent::greeted(&self.socket)
     }
 
+    /// Waits for the socket; one that another left behind is not meant.
     pub(crate) fn await_socket(&self) {
-        self.await_file("no socket", Path::exists);
-    }
-
-    /// Waits until the socket's path is as `wanted`.
-    pub(crate) fn await_file(&self, otherwise: &str, wanted: impl Fn(&Path) -> bool) {
         let deadline = Instant::now() + DEADLINE;
-        while !wanted(&self.socket) {
-            assert!(Instant::now() < deadline, "{otherwise}");
+        let is_new = |inode| inode != self.inode_before;
+        while !inode(&self.socket).is_some_and(|found| is_new(Some(found))) {
+            assert!(Instant::now() < deadline, "no socket");
             thread::sleep(LOOK);
         }
     }
