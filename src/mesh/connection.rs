@@ -6,6 +6,7 @@ use std::time::{Duration, Instant};
 use crate::limits;
 use crate::protocol::PeerId;
 
+use super::flight::Flight;
 use super::gate::Gate;
 use super::link::Link;
 use super::liveness::{Liveness, Pulse};
@@ -124,6 +125,8 @@ pub(super) struct Connection<L> {
     /// The number of the next mesh message to come in.
     pub(super) next_number: u64,
     pub(super) liveness: Liveness,
+    /// Of the mesh channel.
+    pub(super) flight: Flight,
     /// Of a peer of another make.
     pub(super) gate: Gate,
     /// Of a peer of another make.
