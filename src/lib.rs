@@ -8,8 +8,10 @@
 //! * [`runtime`]: sockets, threads, signals and files around the core.
 //! * [`registry`]: the small registry for development and tests.
 //! * [`demo`]: the whole of it on one machine, with every line shown.
+//! * [`attach`]: a person at the terminal in the agent's place.
 //! * [`config`], [`cli`]: flags over environment over defaults.
 
+pub mod attach;
 pub mod backoff;
 pub mod cli;
 pub mod config;

@@ -3,6 +3,8 @@
 use std::net::SocketAddr;
 use std::time::{Duration, Instant};
 
+use serde::Serialize;
+
 use crate::limits;
 use crate::protocol::PeerId;
 
@@ -72,7 +74,7 @@ impl RemoteCandidates {
 }
 
 /// Messages and bytes of one direction.
-#[derive(Debug, Default, Clone, Copy)]
+#[derive(Debug, Default, Clone, Copy, Serialize)]
 pub(super) struct Count {
     pub(super) messages: u64,
     pub(super) bytes: u64,

@@ -326,7 +326,8 @@ impl<K: Linker> Mesh<K> {
             let awaits = known.is_some_and(|peer| peer.retry.awaits_list);
             let is_idle =
                 known.is_none_or(|peer| peer.connections.is_empty() && peer.retry.at.is_none());
-            if !awaits && !(is_idle && self.settings.mode == MeshMode::Full) {
+            let is_newcomer = is_idle && self.settings.mode == MeshMode::Full;
+            if !awaits && !is_newcomer {
                 continue;
             }
             let max_peers = self.settings.max_peers;
@@ -385,15 +386,14 @@ impl<K: Linker> Mesh<K> {
         // Their hello spoke of the session that ends here.
         self.drop_attempts(now, peer_id, |connection| connection.handshake.sent);
         self.restart_session(peer_id);
-        let why = match code {
-            ErrorCode::UnknownPeer if self.roster.is_connected() => {
-                format!("the registry does not know {peer_id}, or does not show it to us")
-            }
-            ErrorCode::UnknownPeer => {
-                format!("{peer_id} is not known, and the registry can not be asked")
-            }
-            ErrorCode::ShuttingDown => "the sidecar is ending".to_owned(),
-            _ => format!("no connection to {peer_id} within the time allowed"),
+        let why = if code == ErrorCode::UnknownPeer && self.roster.is_connected() {
+            format!("the registry does not know {peer_id}, or does not show it to us")
+        } else if code == ErrorCode::UnknownPeer {
+            format!("{peer_id} is not known, and the registry can not be asked")
+        } else if code == ErrorCode::ShuttingDown {
+            "the sidecar is ending".to_owned()
+        } else {
+            format!("no connection to {peer_id} within the time allowed")
         };
         let Some(peer) = self.peers.get_mut(peer_id) else {
             return;
