@@ -13,6 +13,7 @@ const HEAD: &str = r#"{"type":"ping","request_id":""#;
 const DIGITS: usize = 10;
 const MIDDLE: &str = r#"","source_agent":"","target_agent":"","payload":""#;
 const TAIL: &str = r#""}"#;
+const FRAME_BYTES: usize = HEAD.len() + DIGITS + MIDDLE.len() + TAIL.len();
 
 /// Mesh messages of one size, each with a number and a payload of its own.
 pub(crate) struct Content {
@@ -23,13 +24,17 @@ pub(crate) struct Content {
 impl Content {
     /// Messages of `bytes` bytes of JSON text; fewer than 91 are not possible.
     pub(crate) fn new(bytes: usize) -> Self {
-        let frame = HEAD.len() + DIGITS + MIDDLE.len() + TAIL.len();
         let mut random = fastrand::Rng::with_seed(1);
         let length = PAYLOAD_BYTES + STARTS as usize;
         Content {
             text: (0..length).map(|_| random.alphanumeric() as u8).collect(),
-            payload_bytes: bytes.saturating_sub(frame).min(PAYLOAD_BYTES),
+            payload_bytes: bytes.saturating_sub(FRAME_BYTES).min(PAYLOAD_BYTES),
         }
+    }
+
+    /// Length of each message.
+    pub(crate) fn bytes(&self) -> usize {
+        FRAME_BYTES + self.payload_bytes
     }
 
     /// Appends message `number`.

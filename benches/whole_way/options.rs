@@ -11,6 +11,8 @@ Measures the sidecar from agent to agent, beside the raw limit of the WebRTC sta
 
   --quick          fewer and shorter rounds
   --only PART      one part; may be given several times: size, start, connect, mesh, echo, one-way
+  --bytes N        only messages of this size, whether it is one of the usual ones or not
+  --seconds S      how long messages go one way in a round
   --against FILE   measures another binary of the sidecar in turn with this one
   --json FILE      where the numbers go (target/bench/whole_way.json)
   --help           this text
@@ -47,6 +49,8 @@ const PARTS: [(&str, Part); 6] = [
 pub(crate) struct Options {
     quick: bool,
     only: Vec<Part>,
+    bytes: Option<usize>,
+    seconds: Option<f64>,
     pub(crate) against: Option<PathBuf>,
     pub(crate) json: PathBuf,
 }
@@ -63,7 +67,14 @@ impl Options {
 
     /// How long messages are sent one way in a round.
     pub(crate) fn one_way(&self) -> Duration {
-        Duration::from_millis(if self.quick { 400 } else { 1000 })
+        let usual = if self.quick { 0.4 } else { 1.0 };
+        Duration::from_secs_f64(self.seconds.unwrap_or(usual))
+    }
+
+    /// The sizes of messages to be measured of the usual ones.
+    pub(crate) fn sizes(&self, usual: &[usize]) -> Vec<usize> {
+        self.bytes
+            .map_or_else(|| usual.to_vec(), |bytes| vec![bytes])
     }
 
     /// Round trips of one message in a round.
@@ -87,6 +98,8 @@ pub(crate) fn parse(arguments: impl Iterator<Item = OsString>) -> Outcome<Option
     let mut options = Options {
         quick: false,
         only: Vec::new(),
+        bytes: None,
+        seconds: None,
         against: None,
         json: default_json(),
     };
@@ -95,6 +108,8 @@ pub(crate) fn parse(arguments: impl Iterator<Item = OsString>) -> Outcome<Option
         match argument {
             lexopt::Arg::Long("quick") => options.quick = true,
             lexopt::Arg::Long("only") => options.only.push(part(&value(&mut parser)?)?),
+            lexopt::Arg::Long("bytes") => options.bytes = Some(number(&value(&mut parser)?)?),
+            lexopt::Arg::Long("seconds") => options.seconds = Some(number(&value(&mut parser)?)?),
             lexopt::Arg::Long("against") => options.against = Some(value(&mut parser)?.into()),
             lexopt::Arg::Long("json") => options.json = value(&mut parser)?.into(),
             // What `cargo bench` adds.
@@ -108,6 +123,11 @@ pub(crate) fn parse(arguments: impl Iterator<Item = OsString>) -> Outcome<Option
 
 fn value(parser: &mut lexopt::Parser) -> Outcome<OsString> {
     parser.value().map_err(|error| error.to_string())
+}
+
+fn number<N: std::str::FromStr>(text: &OsString) -> Outcome<N> {
+    let number = text.to_str().and_then(|text| text.parse().ok());
+    number.ok_or_else(|| format!("{}: not a number", text.display()))
 }
 
 fn part(name: &OsString) -> Outcome<Part> {

@@ -12,16 +12,24 @@ use super::results::{Column, Metric, Results, Sorted, microseconds};
 use super::sidecar::Sidecar;
 use super::{Contender, Outcome, report};
 
-/// Sizes of messages that are echoed, and what the median round trip should be in microseconds.
-const ECHOES: [(usize, Option<f64>); 2] = [(100, Some(150.0)), (8 * 1024, None)];
+/// Sizes of messages that are echoed, and that go one way, in bytes.
+const ECHOES: [usize; 2] = [100, 8 * 1024];
+const ONE_WAY: [usize; 4] = [100, 1024, 16 * 1024, 60 * 1024];
 
-/// Sizes of messages that go one way, and how many a second and how many MB a second there should be.
-const ONE_WAY: [(usize, Option<f64>, Option<f64>); 4] = [
-    (100, Some(100_000.0), None),
-    (1024, Some(35_000.0), None),
-    (16 * 1024, None, Some(50.0)),
-    (60 * 1024, None, Some(50.0)),
-];
+/// What the median round trip should be, in microseconds.
+fn echo_target(bytes: usize) -> Option<f64> {
+    (bytes == 100).then_some(150.0)
+}
+
+/// How many messages a second there should be, and how many MB.
+fn one_way_targets(bytes: usize) -> (Option<f64>, Option<f64>) {
+    match bytes {
+        100 => (Some(100_000.0), None),
+        1024 => (Some(35_000.0), None),
+        16_384 | 61_440 => (None, Some(50.0)),
+        _ => (None, None),
+    }
+}
 
 /// Bytes of lines that an agent writes at once.
 const WRITE_BYTES: usize = 64 * 1024;
@@ -43,10 +51,10 @@ pub(crate) fn measure(
     for round in 1..=options.rounds() {
         report::say(&format!("traffic, round {round} of {}", options.rounds()));
         if options.wants(Part::Echo) {
-            echo_round(&mut raw, &mut pairs, options.echoes(), results)?;
+            echo_round(&mut raw, &mut pairs, options, results)?;
         }
         if options.wants(Part::OneWay) {
-            one_way_round(&mut raw, &mut pairs, options.one_way(), results)?;
+            one_way_round(&mut raw, &mut pairs, options, results)?;
         }
     }
     for (column, pair) in &pairs {
@@ -60,10 +68,12 @@ pub(crate) fn measure(
 fn echo_round(
     raw: &mut raw::Pair,
     pairs: &mut [(Column, Pair)],
-    count: usize,
+    options: &Options,
     results: &mut Results,
 ) -> Outcome<()> {
-    for (bytes, target) in ECHOES {
+    let count = options.echoes();
+    for bytes in options.sizes(&ECHOES) {
+        let target = echo_target(bytes);
         let content = Content::new(bytes);
         let mut add = |column, times: Sorted| {
             let median = Metric::least(format!("echo {}, p50", size(bytes)), "us").target(target);
@@ -82,10 +92,12 @@ fn echo_round(
 fn one_way_round(
     raw: &mut raw::Pair,
     pairs: &mut [(Column, Pair)],
-    duration: Duration,
+    options: &Options,
     results: &mut Results,
 ) -> Outcome<()> {
-    for (bytes, messages_target, megabytes_target) in ONE_WAY {
+    let duration = options.one_way();
+    for bytes in options.sizes(&ONE_WAY) {
+        let (messages_target, megabytes_target) = one_way_targets(bytes);
         let content = Content::new(bytes);
         let mut add = |column, count: u64, took: Duration| {
             let messages = count as f64 / took.as_secs_f64();
