@@ -38,7 +38,7 @@ lint: ## format, clippy, documentation and shell scripts, warnings are errors
 	$(CARGO) fmt --check
 	$(CARGO) clippy --all-targets -- -D warnings
 	$(CARGO) clippy --no-default-features -- -D warnings
-	RUSTDOCFLAGS='-D warnings' $(CARGO) doc --no-deps
+	RUSTDOCFLAGS='-D warnings' $(CARGO) doc --no-deps --document-private-items
 	@if command -v shellcheck >/dev/null; then \
 	    shellcheck .ci/run $$(grep -lE '^#!.*(ba)?sh$$' scripts/*); \
 	else echo 'shellcheck is not installed: shell scripts not checked'; fi

@@ -46,7 +46,7 @@ pub const TOKEN_RESPONSE_BYTES: u64 = 64 * 1024;
 
 /// From a failed try of reaching the registry to the next: first and longest wait.
 pub const REGISTRY_BACKOFF: (Duration, Duration) =
-    (Duration::from_millis(250), Duration::from_secs(15));
+    (Duration::from_millis(250), Duration::from_secs(5));
 
 /// From a lost connection to the next offer: first and longest wait.
 pub const OFFER_BACKOFF: (Duration, Duration) =
@@ -74,6 +74,10 @@ pub const LIST_INTERVAL: Duration = Duration::from_millis(500);
 
 /// How long a name that the registry does not list is waited for, once the registry was asked.
 pub const LIST_TIMEOUT: Duration = Duration::from_secs(5);
+
+/// From one list of who is online to the next, when all of them are to be connected: the registry
+/// tells nobody when a peer comes.
+pub const LIST_REFRESH: Duration = Duration::from_secs(60);
 
 /// Peers kept of the registry's list.
 pub const LISTED_PEERS: usize = 4096;
@@ -126,8 +130,11 @@ pub const IPC_BATCH_BYTES: usize = 256 * 1024;
 /// Batches of events under way from the event loop to an agent's writer.
 pub const IPC_EVENT_BATCHES: usize = 2;
 
-/// Bytes after which an agent's writer writes what it has rendered, and what its buffer keeps.
+/// Bytes after which an agent's writer writes what it has rendered.
 pub const IPC_WRITE_BYTES: usize = 256 * 1024;
+
+/// A writer's buffer that a large message has made larger than this is made smaller again.
+pub const IPC_WRITER_BUFFER_BYTES: usize = 1024 * 1024;
 
 /// Connections on the IPC socket that may wait, beside the agent, for an answer.
 pub const IPC_GUESTS: usize = 4;

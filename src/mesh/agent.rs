@@ -56,6 +56,12 @@ impl AgentQueue {
         self.left_out
     }
 
+    /// What no writer has yet.
+    #[cfg(test)]
+    pub(super) fn waiting(&self) -> impl Iterator<Item = &Event> {
+        self.queue.iter().map(|entry| &entry.event)
+    }
+
     /// Whether another request may be read.
     pub(super) fn has_room(&self) -> bool {
         self.other_events < limits::AGENT_EVENTS
@@ -208,6 +214,11 @@ impl AgentQueue {
             }
             None => self.left_out += 1,
         }
+    }
+
+    /// Whether the agent that gave the command is still there and wants an answer.
+    pub(super) fn awaits_answer(&self, origin: &Origin) -> bool {
+        self.answerable(origin).is_some()
     }
 
     fn answerable(&self, origin: &Origin) -> Option<CommandId> {

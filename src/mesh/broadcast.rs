@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 
 use crate::protocol::PeerId;
-use crate::protocol::ipc::{ErrorCode, Success};
+use crate::protocol::ipc::{ErrorReport, Success};
 
 use super::origin::{BroadcastKey, Origin};
 
@@ -12,7 +12,32 @@ struct Open {
     origin: Origin,
     unsettled: usize,
     delivered: Vec<PeerId>,
-    failed: Vec<(PeerId, ErrorCode)>,
+    failed: Vec<(PeerId, ErrorReport)>,
+}
+
+/// A broadcast whose peers are all settled.
+#[derive(Debug, PartialEq)]
+pub(super) struct Settled {
+    /// Who asked for it.
+    pub(super) origin: Origin,
+    delivered: Vec<PeerId>,
+    failed: Vec<(PeerId, ErrorReport)>,
+}
+
+impl Settled {
+    /// The answer to the command.
+    pub(super) fn into_answer(self) -> Success {
+        let failed = self.failed.into_iter();
+        Success::Broadcast {
+            delivered: self.delivered,
+            failed: failed.map(|(peer, error)| (peer, error.code)).collect(),
+        }
+    }
+
+    /// Its failures one by one, for when nobody is left who waits for the answer.
+    pub(super) fn into_failures(self) -> impl Iterator<Item = ErrorReport> {
+        self.failed.into_iter().map(|(_, error)| error)
+    }
 }
 
 /// The broadcasts under way.
@@ -44,33 +69,31 @@ impl Broadcasts {
         self.open.len()
     }
 
-    /// What became of it at one peer. Gives its origin and answer when that was the last.
+    /// What became of it at one peer. Gives all of it when that was the last.
     pub(super) fn settle(
         &mut self,
         key: BroadcastKey,
         peer: &PeerId,
-        failure: Option<ErrorCode>,
-    ) -> Option<(Origin, Success)> {
+        failure: Option<ErrorReport>,
+    ) -> Option<Settled> {
         let open = self.open.get_mut(&key)?;
         match failure {
             None => open.delivered.push(peer.clone()),
-            Some(code) => open.failed.push((peer.clone(), code)),
+            Some(error) => open.failed.push((peer.clone(), error)),
         }
         open.unsettled = open.unsettled.saturating_sub(1);
         if open.unsettled > 0 {
             return None;
         }
         let done = self.open.remove(&key)?;
-        Some((
-            done.origin,
-            Success::Broadcast {
-                delivered: done.delivered,
-                failed: done.failed,
-            },
-        ))
+        Some(Settled {
+            origin: done.origin,
+            delivered: done.delivered,
+            failed: done.failed,
+        })
     }
 
-    /// Whether the broadcast carries an id, so that its answer lists its failures.
+    /// Who asked for it.
     pub(super) fn origin(&self, key: BroadcastKey) -> Option<&Origin> {
         self.open.get(&key).map(|open| &open.origin)
     }
@@ -79,6 +102,7 @@ impl Broadcasts {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::protocol::ipc::ErrorCode;
 
     #[test]
     fn is_answered_once_when_its_last_peer_is_settled() {
@@ -87,16 +111,17 @@ mod tests {
             generation: 1,
             id: None,
         };
+        let lost = || Some(ErrorReport::new(ErrorCode::ConnectionLost, "lost"));
         let mut broadcasts = Broadcasts::default();
-        let key = broadcasts.open(origin.clone(), 2);
+        let key = broadcasts.open(origin, 2);
         assert_eq!(broadcasts.settle(key, &a, None), None);
+        let settled = broadcasts.settle(key, &b, lost()).unwrap();
         let answer = Success::Broadcast {
             delivered: vec![a],
             failed: vec![(b.clone(), ErrorCode::ConnectionLost)],
         };
-        let last = broadcasts.settle(key, &b, Some(ErrorCode::ConnectionLost));
-        assert_eq!(last, Some((origin, answer)));
-        assert_eq!(broadcasts.settle(key, &b, None), None);
+        assert_eq!(settled.into_answer(), answer);
+        assert_eq!(broadcasts.settle(key, &b, lost()), None);
         assert_eq!(broadcasts.len(), 0);
     }
 }

@@ -75,7 +75,7 @@ impl<K: Linker> Mesh<K> {
         }
     }
 
-    fn reachable(&self) -> impl Iterator<Item = &PeerId> {
+    pub(super) fn reachable(&self) -> impl Iterator<Item = &PeerId> {
         self.peers
             .values()
             .filter(|peer| peer.reachable)

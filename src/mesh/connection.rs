@@ -8,6 +8,7 @@ use serde::Serialize;
 use crate::limits;
 use crate::protocol::PeerId;
 
+use super::flight::Flight;
 use super::gate::Gate;
 use super::link::Link;
 use super::liveness::{Liveness, Pulse};
@@ -126,6 +127,8 @@ pub(super) struct Connection<L> {
     /// The number of the next mesh message to come in.
     pub(super) next_number: u64,
     pub(super) liveness: Liveness,
+    /// Of the mesh channel.
+    pub(super) flight: Flight,
     /// Of a peer of another make.
     pub(super) gate: Gate,
     /// Of a peer of another make.

@@ -11,7 +11,7 @@ use crate::protocol::message::Message;
 
 use super::agent::Taken;
 use super::commands::report;
-use super::connection::{Connection, ConnectionId};
+use super::connection::ConnectionId;
 use super::link::{Channel, Link, Linker};
 use super::origin::{Generation, Origin};
 use super::session::Outgoing;
@@ -41,8 +41,7 @@ impl<K: Linker> Mesh<K> {
             return false;
         }
         let buffered = connection.link.buffered(Channel::Mesh);
-        let mut room = channel_bytes(connection).saturating_sub(buffered);
-        let mut is_empty = buffered == 0;
+        connection.flight.acknowledged_to(buffered);
         let mut wrote = false;
         let mut failure = None;
         let mut too_large = Vec::new();
@@ -60,7 +59,7 @@ impl<K: Linker> Mesh<K> {
                 too_large.extend(peer.session.take_next());
                 continue;
             }
-            if size > room && !is_empty {
+            if !connection.flight.has_room(size, connection.round_trip) {
                 break;
             }
             match connection
@@ -74,8 +73,7 @@ impl<K: Linker> Mesh<K> {
                     break;
                 }
             }
-            room = room.saturating_sub(size);
-            is_empty = false;
+            connection.flight.written(size);
             wrote = true;
             peer.sent.add(size);
             self.totals.sent.add(size);
@@ -389,15 +387,25 @@ impl<K: Linker> Mesh<K> {
         key: super::origin::BroadcastKey,
         result: Result<Receipt, ErrorReport>,
     ) {
-        let failure = result.as_ref().err().map(|error| error.code);
         // With an id the answer lists the failures, without one each is told by itself.
-        if let Err(error) = result
+        if let Err(error) = &result
             && let Some(origin @ Origin::Command { id: None, .. }) = self.broadcasts.origin(key)
         {
-            self.agent.fail(origin, error);
+            self.agent.fail(origin, error.clone());
         }
-        if let Some((origin, answer)) = self.broadcasts.settle(key, peer_id, failure) {
-            self.agent.succeed(&origin, answer);
+        let Some(settled) = self.broadcasts.settle(key, peer_id, result.err()) else {
+            return;
+        };
+        let origin = settled.origin.clone();
+        match &origin {
+            Origin::Command { id: Some(_), .. } if !self.agent.awaits_answer(&origin) => {
+                for error in settled.into_failures() {
+                    self.agent.fail(&origin, error);
+                }
+            }
+            Origin::Command { .. } | Origin::Broadcast(_) => {
+                self.agent.succeed(&origin, settled.into_answer());
+            }
         }
     }
 
@@ -448,20 +456,4 @@ impl<K: Linker> Mesh<K> {
             queued_bytes,
         });
     }
-}
-
-/// Bytes that may be handed to the channel beyond what is acknowledged. The transport's work grows
-/// with what is under way, and its speed is this much in one round trip: so little where that is
-/// short, more where it is long.
-fn channel_bytes<L: Link>(connection: &Connection<L>) -> usize {
-    /// What a round trip of one millisecond is worth, in bytes.
-    const BYTES_PER_MILLISECOND: usize = 32 * 1024;
-    let (least, most) = limits::CHANNEL_BYTES;
-    let milliseconds = connection
-        .round_trip
-        .map_or(0, |round_trip| round_trip.as_millis());
-    usize::try_from(milliseconds)
-        .unwrap_or(most)
-        .saturating_mul(BYTES_PER_MILLISECOND)
-        .clamp(least, most)
 }

@@ -17,6 +17,7 @@ mod commands;
 mod connection;
 mod delivery;
 pub mod description;
+mod flight;
 mod gate;
 pub mod link;
 mod liveness;

@@ -68,8 +68,9 @@ impl<K: Linker> Mesh<K> {
     }
 
     pub(super) fn arm_roster(&mut self) {
+        let is_full = self.settings.mode == MeshMode::Full;
         self.timers
-            .set(TimerKey::Roster, self.roster.next_question());
+            .set(TimerKey::Roster, self.roster.next_question(is_full));
     }
 
     fn ask_registry(&mut self, now: Instant) {

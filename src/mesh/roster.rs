@@ -67,10 +67,17 @@ impl Roster {
         self.wanted = Some(soonest.max(now));
     }
 
-    /// When to ask next: when somebody wants to know, or when the last question went unanswered.
-    pub(super) fn next_question(&self) -> Option<Instant> {
-        let overdue = self.asked.map(|asked| asked + limits::LIST_TIMEOUT);
-        self.wanted.or(overdue.filter(|_| self.unanswered))
+    /// When to ask next: when somebody wants to know, when the last question went unanswered, and
+    /// every now and then with `refresh`, because the registry does not tell who has come.
+    pub(super) fn next_question(&self, refresh: bool) -> Option<Instant> {
+        if !self.connected || self.wanted.is_some() {
+            return self.wanted;
+        }
+        let patience = match self.unanswered {
+            true => Some(limits::LIST_TIMEOUT),
+            false => refresh.then_some(limits::LIST_REFRESH),
+        };
+        Some(self.asked? + patience?)
     }
 
     /// `register` was sent.
@@ -90,17 +97,20 @@ mod tests {
         let now = Instant::now();
         let mut roster = Roster::default();
         roster.want(now);
-        assert_eq!(roster.next_question(), None, "there is nobody to ask");
+        assert_eq!(roster.next_question(true), None, "there is nobody to ask");
         roster.connected(now);
         roster.want(now);
         assert_eq!(
-            roster.next_question(),
+            roster.next_question(false),
             Some(now + limits::LIST_TIMEOUT),
             "one is on its way"
         );
         roster.update(Vec::new());
+        assert_eq!(roster.next_question(false), None);
+        assert_eq!(roster.next_question(true), Some(now + limits::LIST_REFRESH));
         roster.want(now);
         roster.want(now);
-        assert_eq!(roster.next_question(), Some(now + limits::LIST_INTERVAL));
+        let soon = Some(now + limits::LIST_INTERVAL);
+        assert_eq!(roster.next_question(true), soon);
     }
 }

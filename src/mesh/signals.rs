@@ -8,6 +8,7 @@ use crate::protocol::signaling::{Extension, Incoming, Outgoing, Signal};
 
 use super::Mesh;
 use super::connection::{Connection, ConnectionId, Handshake, Phase, RemoteCandidates, Role};
+use super::flight::Flight;
 use super::gate::Gate;
 use super::link::{Link, Linker};
 use super::liveness::Liveness;
@@ -130,6 +131,7 @@ impl<K: Linker> Mesh<K> {
             max_message_bytes: super::description::UNANNOUNCED_MAX_MESSAGE_BYTES,
             next_number: 1,
             liveness: Liveness::new(now),
+            flight: Flight::default(),
             gate: Gate::new(receive_window),
             receipts: Receipts::default(),
             path: None,

@@ -112,7 +112,9 @@ impl EventLoop {
                     SIGNALS => self.read_signals(),
                     socket => {
                         if event.is_writable() {
-                            self.parts.sockets.writable(socket);
+                            self.parts
+                                .sockets
+                                .writable(self.parts.poll.registry(), socket);
                         }
                         if event.is_readable() {
                             self.readable.insert(socket);
@@ -259,7 +261,9 @@ impl EventLoop {
 
     fn transmit(&mut self) {
         while let Some(transmit) = self.parts.mesh.poll_transmit() {
-            self.parts.sockets.send(transmit);
+            self.parts
+                .sockets
+                .send(self.parts.poll.registry(), transmit);
         }
     }
 

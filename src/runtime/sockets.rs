@@ -100,7 +100,7 @@ impl Sockets {
     fn bind(&mut self, registry: &Registry, address: IpAddr, lane: usize) -> io::Result<()> {
         let mut socket = UdpSocket::from_std(self.bind_in_range(address)?.into());
         let token = Token(self.next_token);
-        registry.register(&mut socket, token, Interest::READABLE | Interest::WRITABLE)?;
+        registry.register(&mut socket, token, Interest::READABLE)?;
         self.next_token += 1;
         let address = socket.local_addr()?;
         log::debug!("UDP socket on {address}");
@@ -163,30 +163,38 @@ impl Sockets {
     }
 
     /// Sends a datagram, or keeps it until the system has room.
-    pub(super) fn send(&mut self, transmit: Transmit) {
-        let Some(bound) = self
+    pub(super) fn send(&mut self, registry: &Registry, transmit: Transmit) {
+        let Some((token, bound)) = self
             .bound
-            .values_mut()
-            .find(|bound| bound.address == transmit.source)
+            .iter_mut()
+            .find(|(_, bound)| bound.address == transmit.source)
         else {
             // The address is gone; the path with it.
             return;
         };
-        if !bound.unsent.is_empty() || !bound.try_send(&transmit) {
-            let size = transmit.bytes.len();
-            // Beyond the limit it is lost, as in any full queue on its way.
-            if bound.unsent_bytes + size <= limits::UNSENT_DATAGRAM_BYTES {
-                bound.unsent_bytes += size;
-                bound.unsent.push_back(transmit);
+        if bound.unsent.is_empty() {
+            if bound.try_send(&transmit) {
+                return;
             }
+            // Not watched before: each datagram that leaves would wake the loop.
+            bound.watch(registry, *token, Interest::READABLE | Interest::WRITABLE);
+        }
+        let size = transmit.bytes.len();
+        // Beyond the limit it is lost, as in any full queue on its way.
+        if bound.unsent_bytes + size <= limits::UNSENT_DATAGRAM_BYTES {
+            bound.unsent_bytes += size;
+            bound.unsent.push_back(transmit);
         }
     }
 
     /// The socket has room again.
-    pub(super) fn writable(&mut self, token: Token) {
+    pub(super) fn writable(&mut self, registry: &Registry, token: Token) {
         let Some(bound) = self.bound.get_mut(&token) else {
             return;
         };
+        if bound.unsent.is_empty() {
+            return;
+        }
         while let Some(transmit) = bound.unsent.pop_front() {
             if !bound.try_send(&transmit) {
                 bound.unsent.push_front(transmit);
@@ -194,10 +202,17 @@ impl Sockets {
             }
             bound.unsent_bytes -= transmit.bytes.len();
         }
+        bound.watch(registry, token, Interest::READABLE);
     }
 }
 
 impl Bound {
+    fn watch(&mut self, registry: &Registry, token: Token, interest: Interest) {
+        if let Err(error) = registry.reregister(&mut self.socket, token, interest) {
+            log::warn!("{}: {error}", self.address);
+        }
+    }
+
     /// `false` when the system has no room now. A datagram that can't be sent at all is lost.
     fn try_send(&self, transmit: &Transmit) -> bool {
         loop {

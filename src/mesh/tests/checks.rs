@@ -1,0 +1,218 @@
+//! What has to hold at any time, and what has to hold once everything is calm.
+
+use std::time::Duration;
+
+use super::network::Place;
+use super::world::World;
+use crate::limits;
+use crate::mesh::connection::Phase;
+use crate::mesh::link::Linker;
+use crate::protocol::PeerId;
+
+/// Connections to one peer: the one in use, and an attempt of each side.
+const CONNECTIONS_PER_PEER: usize = 3;
+
+impl<K: Linker> World<K> {
+    /// Holds one core against its bounds, and notes who can't be reached for how long.
+    pub(super) fn check_bounds(&mut self, place: Place) {
+        let now = self.now;
+        let node = &mut self.nodes[place];
+        let mesh = &node.mesh;
+        let settings = &mesh.settings;
+        assert!(mesh.peers.len() <= settings.max_peers);
+        assert!(mesh.routes.len() <= settings.max_peers * limits::ROUTES_PER_PEER);
+        for peer in mesh.peers.values() {
+            let queued = peer.session.queued_bytes();
+            let most = settings.queue_bytes + 2 * settings.limits.message_bytes;
+            assert!(queued <= most, "{queued} bytes queued for {}", peer.id);
+            assert!(peer.connections.len() <= CONNECTIONS_PER_PEER, "{peer:?}");
+            assert!(peer.early.len() <= limits::CANDIDATES_PER_CONNECTION);
+            assert!(peer.waiting.len() <= limits::WAITING_CONNECTS);
+            let inbox = mesh.window().max(settings.queue_bytes) + 2 * settings.limits.message_bytes;
+            let gate = peer.inbox_bytes.saturating_sub(inbox);
+            assert!(
+                gate == 0 || !peer.speaks_sessions,
+                "{gate} bytes too many of {}",
+                peer.id
+            );
+        }
+        self.excuse_losses(place);
+    }
+
+    /// Notes who could not be reached for longer than he is waited for: his session is given up.
+    fn excuse_losses(&mut self, place: Place) {
+        let now = self.now;
+        let node = &mut self.nodes[place];
+        let settings = &node.mesh.settings;
+        let patience = settings.recovery_timeout.min(settings.connect_timeout);
+        let reachable = |id: &PeerId| node.mesh.peers.get(id).is_some_and(|peer| peer.reachable);
+        let mut given_up = Vec::new();
+        for other in (0..self.places.len()).filter(|other| *other != place) {
+            let since = &mut node.unreachable[other];
+            *since = match (reachable(&self.names[other]), *since) {
+                (true, _) => None,
+                (false, None) => Some(now),
+                (false, Some(since)) => {
+                    if now - since + Duration::from_secs(1) >= patience {
+                        given_up.push(other);
+                    }
+                    Some(since)
+                }
+            };
+        }
+        for other in given_up {
+            self.ledger.excuse(now, place, other);
+        }
+        for other in 0..self.nodes.len() {
+            self.ledger
+                .extend_excuse(now, place, other, self.sessions_agree(place, other));
+        }
+    }
+
+    /// Whether each knows the other's session.
+    fn sessions_agree(&self, one: Place, other: Place) -> bool {
+        let session = |from: Place, to: Place| {
+            let node = &self.nodes[from];
+            let peer = node.mesh.peers.get(&self.names[to])?;
+            node.is_running.then_some(&peer.session)
+        };
+        match (session(one, other), session(other, one)) {
+            (Some(own), Some(theirs)) => {
+                own.theirs() == Some(theirs.own()) && theirs.theirs() == Some(own.own())
+            }
+            _ => false,
+        }
+    }
+
+    /// Whether the two are connected, both ways, by one connection.
+    pub(super) fn are_connected(&self, one: Place, other: Place) -> bool {
+        let sees = |from: Place, to: Place| {
+            let id = self.name(to);
+            match self.nodes.get(from) {
+                Some(node) => {
+                    let peer = node.mesh.peers.get(id);
+                    peer.is_some_and(|peer| {
+                        peer.reachable && peer.connections.len() == 1 && peer.current.is_some()
+                    })
+                }
+                None => self.foreign[from - self.nodes.len()].is_connected_to(id),
+            }
+        };
+        sees(one, other) && sees(other, one)
+    }
+
+    pub(super) fn all_connected(&self) -> bool {
+        let places = self.nodes.len() + self.foreign.len();
+        (0..self.nodes.len()).all(|one| {
+            (one + 1..places).all(|other| {
+                !self.is_running(one) || !self.is_running(other) || self.are_connected(one, other)
+            })
+        })
+    }
+
+    pub(super) fn run_until_connected(&mut self, limit: Duration) -> Duration {
+        self.run_until(limit, "all connected", World::all_connected)
+    }
+
+    /// How everybody stands, for the one who has to find out why a test failed.
+    pub(super) fn report(&self) -> String {
+        let mut lines = vec![format!("at {:?}", self.now - self.start)];
+        for node in self.nodes.iter().filter(|node| node.is_running) {
+            for peer in node.mesh.peers.values() {
+                let connections = peer
+                    .connections
+                    .iter()
+                    .filter_map(|id| Some((id, node.mesh.connections.get(id)?)))
+                    .map(|(id, own)| (id.0, own.role, own.phase, &own.handshake));
+                lines.push(format!(
+                    "{} to {}: reachable {}, current {:?} of {:?}, idle {}, queued {}, inbox {}, {:?}",
+                    node.name,
+                    peer.id,
+                    peer.reachable,
+                    peer.current.map(|id| id.0),
+                    connections.collect::<Vec<_>>(),
+                    peer.session.is_idle(),
+                    peer.session.queued_bytes(),
+                    peer.inbox_bytes,
+                    peer.retry,
+                ));
+            }
+            let (agent, waiting) = (&node.agent.generation, node.agent.waiting_requests());
+            let answered = node.mesh.agent_is_answered();
+            lines.push(format!(
+                "  agent {agent:?}, answered {answered}, waiting {waiting}"
+            ));
+        }
+        lines.join("\n")
+    }
+
+    /// Nothing is under way any more.
+    pub(super) fn is_settled(&self) -> bool {
+        self.nodes
+            .iter()
+            .filter(|node| node.is_running)
+            .all(|node| {
+                node.agent.waiting_requests() == 0
+                    && node.mesh.agent_is_answered()
+                    && node.mesh.peers.values().all(|peer| {
+                        peer.session.is_idle() && peer.waiting.is_empty() && peer.inbox_bytes == 0
+                    })
+            })
+    }
+
+    /// Runs until all pairs are connected and all messages settled, and holds what is then left
+    /// against what there may be.
+    pub(super) fn settle(&mut self, limit: Duration) {
+        self.run_until(limit, "all connected and settled", |world| {
+            world.all_connected() && world.is_settled()
+        });
+        // Late acknowledgements and receipts of the transport.
+        self.run_for(Duration::from_secs(8));
+        assert!(self.all_connected(), "connections do not last");
+        self.ledger.check_settled();
+        self.check_agreement();
+        self.check_calm();
+    }
+
+    /// Both sides of each pair use the same connection and have the same idea of who offered it.
+    fn check_agreement(&self) {
+        for (one, node) in self.nodes.iter().enumerate() {
+            if !node.is_running {
+                continue;
+            }
+            for (id, peer) in &node.mesh.peers {
+                assert!(peer.session.is_idle() && peer.held.is_none() && !peer.retry.is_planned());
+                assert_eq!(peer.give_up_at, None);
+                let own = node.mesh.current_of(id).unwrap();
+                assert!(own.phase == Phase::Open && own.early.is_empty());
+                let Some(other) = self.places.get(id) else {
+                    continue;
+                };
+                let theirs = self.nodes[*other].mesh.current_of(&node.name).unwrap();
+                assert_eq!(own.attempt, theirs.attempt, "{one} and {other}");
+                assert_ne!(own.role, theirs.role);
+                assert!(own.speaks_sessions && theirs.speaks_sessions);
+                let their_peer = &self.nodes[*other].mesh.peers[&node.name];
+                assert_eq!(peer.session.theirs(), Some(their_peer.session.own()));
+            }
+            let told = self.ledger.told.get(&one).cloned().unwrap_or_default();
+            if node.agent.generation.is_some() {
+                let reachable: Vec<&PeerId> = node.mesh.reachable().collect();
+                assert_eq!(told.iter().collect::<Vec<_>>(), reachable, "agent of {one}");
+            }
+            assert!(node.mesh.broadcasts.len() == 0 && node.mesh.holding_back.is_empty());
+        }
+    }
+
+    /// In an idle world timers fire as often as liveness asks, and not more.
+    fn check_calm(&mut self) {
+        let time = Duration::from_secs(10);
+        let before: Vec<_> = self.nodes.iter().map(|node| node.wakes).collect();
+        self.run_for(time);
+        for (node, before) in self.nodes.iter().zip(before) {
+            let wakes = node.wakes - before;
+            let most = 3 * time.as_secs() * (1 + node.mesh.peers.len() as u64);
+            assert!(wakes <= most, "{} woke {wakes} times while idle", node.name);
+        }
+    }
+}

@@ -1,0 +1,324 @@
+//! A deterministic stand-in for a WebRTC stack: descriptions, checks ([`super::fake_path`]), a
+//! handshake, two streams ([`super::fake_stream`]) and a goodbye.
+//!
+//! Its datagrams are told apart by their first byte like the real ones (RFC 7983) and carry the tag
+//! of the connection that they are meant for, so nothing of one connection disturbs another.
+
+use std::collections::VecDeque;
+use std::net::SocketAddr;
+use std::time::{Duration, Instant};
+
+use super::fake_path::Paths;
+use super::fake_stream::{Delivered, Streams};
+use crate::mesh::description::candidate_address;
+use crate::mesh::link::{Channel, Datagram, Link, LinkError, LinkOutput, Linker, Transmit};
+
+/// Bytes that fit into a link's buffers, for both channels.
+const SEND_BUFFER_BYTES: usize = 2 * 1024 * 1024;
+
+const FIRST_WAIT: Duration = Duration::from_secs(1);
+const NEVER: Duration = Duration::from_secs(3600);
+
+const GOODBYE: u8 = 21;
+const HANDSHAKE: u8 = 22;
+const DATA: u8 = 23;
+
+/// Makes fake links.
+pub(in crate::mesh) struct FakeStack {
+    random: fastrand::Rng,
+    /// What the descriptions announce.
+    max_message_bytes: Option<usize>,
+}
+
+impl FakeStack {
+    pub(in crate::mesh) fn new(seed: u64, max_message_bytes: Option<usize>) -> Self {
+        FakeStack {
+            random: fastrand::Rng::with_seed(seed),
+            max_message_bytes,
+        }
+    }
+
+    fn describe(&self, link: &FakeLink, addresses: &[SocketAddr]) -> String {
+        let mut sdp = format!("v=0\r\na=fake-tag:{:x}\r\n", link.own);
+        if let Some(size) = self.max_message_bytes {
+            sdp.push_str(&format!("a=max-message-size:{size}\r\n"));
+        }
+        for address in addresses {
+            sdp.push_str(&format!("a={}\r\n", candidate(*address)));
+        }
+        sdp
+    }
+
+    fn link(&mut self, now: Instant, addresses: &[SocketAddr], is_offerer: bool) -> FakeLink {
+        let own = self.random.u64(1..);
+        FakeLink {
+            own,
+            now,
+            is_offerer,
+            paths: Paths::new(own, addresses, is_offerer),
+            secure: Secure::Waiting { resend: None },
+            streams: Streams::default(),
+            output: VecDeque::new(),
+            has_ended: false,
+        }
+    }
+}
+
+pub(super) fn candidate(address: SocketAddr) -> String {
+    let (ip, port) = (address.ip(), address.port());
+    format!("candidate:1 1 udp 2130706431 {ip} {port} typ host")
+}
+
+impl Linker for FakeStack {
+    type Link = FakeLink;
+
+    fn offer(
+        &mut self,
+        now: Instant,
+        addresses: &[SocketAddr],
+    ) -> Result<(FakeLink, String), LinkError> {
+        let mut link = self.link(now, addresses, true);
+        link.streams.open(Channel::Mesh);
+        let sdp = self.describe(&link, addresses);
+        Ok((link, sdp))
+    }
+
+    fn answer(
+        &mut self,
+        now: Instant,
+        addresses: &[SocketAddr],
+        offer: &str,
+    ) -> Result<(FakeLink, String), LinkError> {
+        let mut link = self.link(now, addresses, false);
+        link.described(offer)?;
+        let sdp = self.describe(&link, addresses);
+        Ok((link, sdp))
+    }
+}
+
+/// How far the handshake is. The answerer begins it.
+#[derive(Debug)]
+enum Secure {
+    Waiting { resend: Option<(Instant, Duration)> },
+    Established,
+}
+
+/// One fake connection.
+#[derive(Debug)]
+pub(in crate::mesh) struct FakeLink {
+    own: u64,
+    /// Of the last input, as str0m has it.
+    now: Instant,
+    is_offerer: bool,
+    paths: Paths,
+    secure: Secure,
+    streams: Streams,
+    output: VecDeque<LinkOutput>,
+    has_ended: bool,
+}
+
+impl FakeLink {
+    pub(super) fn tag(&self) -> u64 {
+        self.own
+    }
+
+    fn described(&mut self, sdp: &str) -> Result<(), LinkError> {
+        let tag = sdp
+            .lines()
+            .find_map(|line| line.strip_prefix("a=fake-tag:"))
+            .and_then(|tag| u64::from_str_radix(tag, 16).ok())
+            .ok_or_else(|| LinkError("the session description can not be read".into()))?;
+        self.paths.describe(self.now, tag);
+        for line in sdp.lines().filter_map(|line| line.strip_prefix("a=")) {
+            if let Some((address, _)) = candidate_address(line) {
+                self.paths.add_remote(self.now, address);
+            }
+        }
+        Ok(())
+    }
+
+    fn record(&self, kind: u8, body: &[u8]) -> Option<Transmit> {
+        let (source, destination) = self.paths.selected()?;
+        let mut bytes = vec![kind];
+        bytes.extend(self.paths.theirs()?.to_be_bytes());
+        bytes.extend(body);
+        Some(Transmit {
+            source,
+            destination,
+            bytes,
+        })
+    }
+
+    fn send_record(&mut self, kind: u8, body: &[u8]) {
+        self.output
+            .extend(self.record(kind, body).map(LinkOutput::Transmit));
+    }
+
+    fn is_established(&self) -> bool {
+        matches!(self.secure, Secure::Established)
+    }
+
+    fn handle_record(&mut self, datagram: &Datagram<'_>) {
+        let body = match datagram.bytes.get(1..9) {
+            Some(tag) if tag == self.own.to_be_bytes() => &datagram.bytes[9..],
+            // Of another connection: would not be authentic.
+            _ => return,
+        };
+        match datagram.bytes[0] {
+            GOODBYE if self.is_established() => {
+                self.has_ended = true;
+                self.output.push_back(LinkOutput::Closed);
+            }
+            HANDSHAKE if self.is_offerer => match body {
+                [1] => {
+                    self.send_record(HANDSHAKE, &[2]);
+                    if let Secure::Waiting { resend } = &mut self.secure {
+                        resend.get_or_insert((self.now + FIRST_WAIT, FIRST_WAIT));
+                    }
+                }
+                [3] => self.secure = Secure::Established,
+                _ => {}
+            },
+            HANDSHAKE if body == [2] => {
+                self.secure = Secure::Established;
+                self.send_record(HANDSHAKE, &[3]);
+            }
+            // Data of the client says as much as its last handshake message.
+            DATA if self.is_offerer || self.is_established() => {
+                self.secure = Secure::Established;
+                for (channel, delivered) in self.streams.handle(body) {
+                    self.output.push_back(match delivered {
+                        Delivered::Opened => LinkOutput::Opened(channel),
+                        Delivered::Message(message) => LinkOutput::Message(channel, message),
+                    });
+                }
+            }
+            _ => {}
+        }
+    }
+
+    /// The handshake message that is due.
+    fn continue_handshake(&mut self) {
+        let now = self.now;
+        let has_path = self.paths.selected().is_some();
+        let Secure::Waiting { resend } = &mut self.secure else {
+            return;
+        };
+        match resend {
+            None if !self.is_offerer && has_path => {
+                *resend = Some((now + FIRST_WAIT, FIRST_WAIT));
+            }
+            Some((at, wait)) if *at <= now => {
+                *wait *= 2;
+                *at = now + *wait;
+            }
+            _ => return,
+        }
+        self.send_record(HANDSHAKE, &[if self.is_offerer { 2 } else { 1 }]);
+    }
+}
+
+impl Link for FakeLink {
+    fn accept_answer(&mut self, now: Instant, sdp: &str) -> Result<(), LinkError> {
+        self.now = now;
+        self.described(sdp)
+    }
+
+    fn add_remote_candidate(&mut self, candidate: &str) -> Result<(), LinkError> {
+        let (address, _) = candidate_address(candidate)
+            .ok_or_else(|| LinkError("a candidate of no use".into()))?;
+        self.paths.add_remote(self.now, address);
+        Ok(())
+    }
+
+    fn add_local_address(&mut self, address: SocketAddr) -> Option<String> {
+        self.paths.add_local(address);
+        Some(candidate(address))
+    }
+
+    fn accepts(&self, _: Instant, datagram: &Datagram<'_>) -> bool {
+        match datagram.bytes.first() {
+            Some(0..=3) => self.paths.accepts(datagram.bytes),
+            _ => self.paths.knows(datagram.source),
+        }
+    }
+
+    fn handle_datagram(&mut self, now: Instant, datagram: &Datagram<'_>) -> Result<(), LinkError> {
+        self.now = now;
+        if self.has_ended {
+            return Ok(());
+        }
+        if let Some(20..=63) = datagram.bytes.first() {
+            self.handle_record(datagram);
+        } else {
+            let (answer, round_trip) = self.paths.handle(now, datagram);
+            self.output.extend(answer.map(LinkOutput::Transmit));
+            self.output.extend(round_trip.map(LinkOutput::RoundTrip));
+        }
+        Ok(())
+    }
+
+    fn handle_timeout(&mut self, now: Instant) -> Result<(), LinkError> {
+        self.now = now;
+        let checks = self.paths.handle_timeout(now);
+        self.output
+            .extend(checks.into_iter().map(LinkOutput::Transmit));
+        self.streams.handle_timeout(now);
+        Ok(())
+    }
+
+    fn poll(&mut self) -> Result<LinkOutput, LinkError> {
+        if let Some(output) = self.output.pop_front() {
+            return Ok(output);
+        }
+        if self.has_ended {
+            return Ok(LinkOutput::Timeout(self.now + NEVER));
+        }
+        self.continue_handshake();
+        if self.is_established()
+            && self.paths.selected().is_some()
+            && let Some(packet) = self.streams.poll(self.now)
+        {
+            self.send_record(DATA, &packet);
+        }
+        if let Some(output) = self.output.pop_front() {
+            return Ok(output);
+        }
+        let resend = match self.secure {
+            Secure::Waiting { resend } => resend.map(|(at, _)| at),
+            Secure::Established => self.streams.next_timeout(),
+        };
+        let next = [self.paths.next_timeout(), resend].into_iter().flatten();
+        Ok(LinkOutput::Timeout(next.min().unwrap_or(self.now + NEVER)))
+    }
+
+    fn open_control(&mut self) {
+        self.streams.open(Channel::Control);
+    }
+
+    fn write(&mut self, channel: Channel, message: &[u8]) -> Result<bool, LinkError> {
+        if !self.streams.is_open(channel) {
+            return Ok(false);
+        }
+        let buffered: usize = [Channel::Mesh, Channel::Control]
+            .into_iter()
+            .map(|channel| self.streams.buffered(channel))
+            .sum();
+        if buffered + message.len() > SEND_BUFFER_BYTES {
+            return Ok(false);
+        }
+        self.streams.write(channel, message);
+        Ok(true)
+    }
+
+    fn buffered(&mut self, channel: Channel) -> usize {
+        self.streams.buffered(channel)
+    }
+
+    fn close(&mut self) {
+        if self.is_established() {
+            self.send_record(GOODBYE, &[]);
+        }
+        self.has_ended = true;
+    }
+}

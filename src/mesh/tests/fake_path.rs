@@ -1,0 +1,212 @@
+//! The fake stack's ICE: connectivity checks between addresses, until one pair works and as long as
+//! it does.
+
+use std::net::SocketAddr;
+use std::time::{Duration, Instant};
+
+use crate::mesh::link::{Datagram, Transmit};
+
+const FIRST_INTERVAL: Duration = Duration::from_millis(50);
+const LONGEST_INTERVAL: Duration = Duration::from_millis(1600);
+/// Between two checks of a pair that works.
+const KEEPALIVE: Duration = Duration::from_millis(1500);
+/// After this long without an answer all pairs are tried again.
+const PATIENCE: Duration = Duration::from_secs(4);
+const REMOTES: usize = 32;
+
+const REQUEST: u8 = 0;
+const RESPONSE: u8 = 1;
+
+/// Who is meant, who asks, which check.
+struct Check {
+    to: u64,
+    from: u64,
+    count: u64,
+}
+
+impl Check {
+    fn read(bytes: &[u8]) -> Option<Self> {
+        let mut numbers = bytes
+            .get(1..25)?
+            .chunks(8)
+            .map(|number| u64::from_be_bytes(number.try_into().unwrap()));
+        Some(Check {
+            to: numbers.next()?,
+            from: numbers.next()?,
+            count: numbers.next()?,
+        })
+    }
+
+    fn write(&self, kind: u8) -> Vec<u8> {
+        let mut bytes = vec![kind];
+        for number in [self.to, self.from, self.count] {
+            bytes.extend(number.to_be_bytes());
+        }
+        bytes
+    }
+}
+
+/// The addresses of both sides and the pair in use.
+#[derive(Debug)]
+pub(super) struct Paths {
+    own: u64,
+    theirs: Option<u64>,
+    locals: Vec<SocketAddr>,
+    remotes: Vec<SocketAddr>,
+    /// The pair on which our checks are answered.
+    working: Option<(SocketAddr, SocketAddr)>,
+    is_offerer: bool,
+    /// The other side has checked too, so it knows our description.
+    was_asked: bool,
+    answered: Option<Instant>,
+    interval: Duration,
+    next_check: Option<Instant>,
+    last_check: Option<(u64, Instant)>,
+    count: u64,
+}
+
+impl Paths {
+    pub(super) fn new(own: u64, locals: &[SocketAddr], is_offerer: bool) -> Self {
+        Paths {
+            own,
+            theirs: None,
+            locals: locals.to_vec(),
+            remotes: Vec::new(),
+            working: None,
+            is_offerer,
+            was_asked: false,
+            answered: None,
+            interval: FIRST_INTERVAL,
+            next_check: None,
+            last_check: None,
+            count: 0,
+        }
+    }
+
+    pub(super) fn theirs(&self) -> Option<u64> {
+        self.theirs
+    }
+
+    /// The pair in use. As with ICE the offerer decides on it, so the answerer waits for its check.
+    pub(super) fn selected(&self) -> Option<(SocketAddr, SocketAddr)> {
+        self.working.filter(|_| self.is_offerer || self.was_asked)
+    }
+
+    pub(super) fn knows(&self, remote: SocketAddr) -> bool {
+        self.remotes.contains(&remote)
+    }
+
+    pub(super) fn describe(&mut self, now: Instant, theirs: u64) {
+        self.theirs = Some(theirs);
+        self.next_check = Some(now);
+    }
+
+    pub(super) fn add_local(&mut self, address: SocketAddr) {
+        self.locals.push(address);
+    }
+
+    pub(super) fn add_remote(&mut self, now: Instant, address: SocketAddr) {
+        if !self.remotes.contains(&address) && self.remotes.len() < REMOTES {
+            self.remotes.push(address);
+            if self.theirs.is_some() && self.working.is_none() {
+                self.interval = FIRST_INTERVAL;
+                self.next_check = Some(now);
+            }
+        }
+    }
+
+    pub(super) fn accepts(&self, bytes: &[u8]) -> bool {
+        Check::read(bytes).is_some_and(|check| check.to == self.own)
+    }
+
+    /// Takes a check or its answer. Gives what to send, and the round-trip time if it was measured.
+    pub(super) fn handle(
+        &mut self,
+        now: Instant,
+        datagram: &Datagram<'_>,
+    ) -> (Option<Transmit>, Option<Duration>) {
+        let Some(check) = Check::read(datagram.bytes) else {
+            return (None, None);
+        };
+        let is_strange = self.theirs.is_some_and(|theirs| theirs != check.from);
+        if check.to != self.own || is_strange {
+            return (None, None);
+        }
+        if datagram.bytes[0] == REQUEST {
+            self.add_remote(now, datagram.source);
+            self.was_asked = true;
+            let answer = Check {
+                to: check.from,
+                from: self.own,
+                count: check.count,
+            };
+            let transmit = Transmit {
+                source: datagram.destination,
+                destination: datagram.source,
+                bytes: answer.write(RESPONSE),
+            };
+            return (Some(transmit), None);
+        }
+        if self.working.is_none() || self.is_in_doubt(now) {
+            self.working = Some((datagram.destination, datagram.source));
+            self.interval = FIRST_INTERVAL;
+            self.next_check = Some(now + KEEPALIVE);
+        }
+        self.answered = Some(now);
+        let round_trip = self
+            .last_check
+            .filter(|(count, _)| *count == check.count)
+            .map(|(_, sent)| now - sent);
+        (None, round_trip)
+    }
+
+    fn is_in_doubt(&self, now: Instant) -> bool {
+        self.answered
+            .is_none_or(|answered| now - answered >= PATIENCE)
+    }
+
+    /// The checks that are due.
+    pub(super) fn handle_timeout(&mut self, now: Instant) -> Vec<Transmit> {
+        let Some(theirs) = self.theirs else {
+            return Vec::new();
+        };
+        if self.next_check.is_none_or(|next| next > now) {
+            return Vec::new();
+        }
+        self.count += 1;
+        self.last_check = Some((self.count, now));
+        let pairs: Vec<_> = match self.working {
+            Some(pair) if !self.is_in_doubt(now) => {
+                self.next_check = Some(now + KEEPALIVE);
+                vec![pair]
+            }
+            _ => {
+                self.next_check = Some(now + self.interval);
+                self.interval = (self.interval * 2).min(LONGEST_INTERVAL);
+                let remotes = &self.remotes;
+                let with_all = |local: &SocketAddr| {
+                    let local = *local;
+                    remotes.iter().map(move |remote| (local, *remote))
+                };
+                self.locals.iter().flat_map(with_all).collect()
+            }
+        };
+        let check = Check {
+            to: theirs,
+            from: self.own,
+            count: self.count,
+        };
+        pairs
+            .into_iter()
+            .map(|(source, destination)| Transmit {
+                source,
+                destination,
+                bytes: check.write(REQUEST),
+            })
+            .collect()
+    }
+
+    pub(super) fn next_timeout(&self) -> Option<Instant> {
+        self.next_check
+    }
+}

@@ -1,0 +1,316 @@
+//! What was asked, what was told and what arrived, held against the contract's promises.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::time::Instant;
+
+use super::network::Place;
+use crate::protocol::PeerId;
+use crate::protocol::ipc::{ErrorCode, Event, Receipt, Success};
+
+/// What became of a message at one peer.
+#[derive(Debug, Default, Clone)]
+pub(super) struct Fate {
+    pub(super) delivered: bool,
+    pub(super) receipt: Option<Receipt>,
+    pub(super) failed: Option<ErrorCode>,
+}
+
+#[derive(Debug)]
+pub(super) struct Posted {
+    pub(super) from: Place,
+    incarnation: u64,
+    pub(super) accepted: Instant,
+    /// The sender's process has ended: nobody is left to report anything.
+    pub(super) is_orphan: bool,
+    /// Of another make, which promises nothing.
+    is_foreign: bool,
+    pub(super) fates: BTreeMap<PeerId, Fate>,
+}
+
+#[derive(Debug)]
+struct Excuse {
+    until: Instant,
+    is_open: bool,
+}
+
+fn pair(one: Place, other: Place) -> (Place, Place) {
+    (one.min(other), one.max(other))
+}
+
+#[derive(Debug)]
+struct Command {
+    place: Place,
+    answers: u32,
+    /// Its agent has left before it was answered.
+    is_moot: bool,
+}
+
+/// The account of one run.
+#[derive(Debug, Default)]
+pub(super) struct Ledger {
+    pub(super) messages: Vec<Posted>,
+    commands: Vec<Command>,
+    /// The last message delivered, by sender and process, and receiver.
+    last_delivered: BTreeMap<(Place, u64, PeerId), usize>,
+    /// Whom each place's agent believes to be connected.
+    pub(super) told: BTreeMap<Place, BTreeSet<PeerId>>,
+    /// What may cost messages between two places: one of them was started anew, or they could not
+    /// reach each other for longer than they wait.
+    excuses: BTreeMap<(Place, Place), Excuse>,
+    pub(super) deliveries: u64,
+    pub(super) failures: u64,
+}
+
+impl Ledger {
+    /// A message was accepted. Gives the number that it carries as its `request_id`.
+    pub(super) fn posted(
+        &mut self,
+        now: Instant,
+        (from, incarnation): (Place, u64),
+        targets: impl IntoIterator<Item = PeerId>,
+        is_foreign: bool,
+    ) {
+        self.messages.push(Posted {
+            from,
+            incarnation,
+            accepted: now,
+            is_orphan: false,
+            is_foreign,
+            fates: targets
+                .into_iter()
+                .map(|target| (target, Fate::default()))
+                .collect(),
+        });
+    }
+
+    pub(super) fn next_message(&self) -> usize {
+        self.messages.len()
+    }
+
+    /// A command with an id was given. Gives its id.
+    pub(super) fn asked(&mut self, place: Place) -> usize {
+        self.commands.push(Command {
+            place,
+            answers: 0,
+            is_moot: false,
+        });
+        self.commands.len() - 1
+    }
+
+    pub(super) fn agent_left(&mut self, place: Place) {
+        self.told.remove(&place);
+        for command in &mut self.commands {
+            command.is_moot |= command.place == place;
+        }
+    }
+
+    pub(super) fn process_ended(&mut self, place: Place) {
+        self.agent_left(place);
+        for posted in &mut self.messages {
+            posted.is_orphan |= posted.from == place;
+        }
+    }
+
+    pub(super) fn excuse(&mut self, now: Instant, one: Place, other: Place) {
+        self.excuses.insert(
+            pair(one, other),
+            Excuse {
+                until: now,
+                is_open: true,
+            },
+        );
+    }
+
+    /// An excuse lasts until both sides know of each other's new session.
+    pub(super) fn extend_excuse(&mut self, now: Instant, one: Place, other: Place, agree: bool) {
+        if let Some(excuse) = self.excuses.get_mut(&pair(one, other))
+            && excuse.is_open
+        {
+            *excuse = Excuse {
+                until: now,
+                is_open: !agree,
+            };
+        }
+    }
+
+    fn is_excused(&self, one: Place, other: Place, since: Instant) -> bool {
+        self.excuses
+            .get(&pair(one, other))
+            .is_some_and(|excuse| excuse.until >= since)
+    }
+
+    /// The agent of `name` at `place` has taken a message, or a peer of another make has.
+    pub(super) fn delivered(&mut self, name: &PeerId, from_peer: &PeerId, number: usize) {
+        let posted = &mut self.messages[number];
+        let (from, incarnation) = (posted.from, posted.incarnation);
+        let fate = posted
+            .fates
+            .get_mut(name)
+            .unwrap_or_else(|| panic!("message {number} was not meant for {name}"));
+        assert!(
+            !fate.delivered,
+            "{name} got message {number} of {from_peer} twice"
+        );
+        fate.delivered = true;
+        self.deliveries += 1;
+        let last = self
+            .last_delivered
+            .insert((from, incarnation, name.clone()), number);
+        assert!(
+            last < Some(number),
+            "{name} got message {number} of {from_peer} after {last:?}"
+        );
+    }
+
+    /// An agent was told something about a command or a message of its own.
+    pub(super) fn told(&mut self, place: Place, event: &Event, places: &BTreeMap<PeerId, Place>) {
+        match event {
+            Event::Ok { id, payload } => {
+                let command = self.answered(id.as_json());
+                let message = message_of(id.as_json());
+                match (payload, message) {
+                    (
+                        Success::Sent {
+                            target_peer,
+                            receipt,
+                        },
+                        Some(number),
+                    ) => self.received(number, target_peer, *receipt),
+                    (Success::Broadcast { delivered, failed }, Some(number)) => {
+                        for peer in delivered {
+                            self.received(number, peer, Receipt::Agent);
+                        }
+                        for (peer, code) in failed {
+                            self.failed(number, peer, *code, places);
+                        }
+                        let fates = &self.messages[number].fates;
+                        assert_eq!(fates.len(), delivered.len() + failed.len(), "{command}");
+                    }
+                    (Success::Connected { .. }, None) => {}
+                    other => panic!("command {command} got the answer of another: {other:?}"),
+                }
+            }
+            Event::Error { id, error } => {
+                if let Some(id) = id {
+                    self.answered(id.as_json());
+                }
+                if let (Some(peer), Some(number)) = (&error.target_peer, &error.request_id) {
+                    self.failed(number.parse().unwrap(), peer, error.code, places);
+                }
+            }
+            Event::PeerList { id: Some(id), .. } | Event::Stats { id: Some(id), .. } => {
+                self.answered(id.as_json());
+            }
+            Event::PeerConnected { peer_id, .. } => {
+                let is_new = self.told.entry(place).or_default().insert(peer_id.clone());
+                assert!(is_new, "{place} was told twice that {peer_id} is connected");
+            }
+            Event::PeerDisconnected { peer_id } => {
+                let was_there = self.told.entry(place).or_default().remove(peer_id);
+                assert!(was_there, "{place} was told that {peer_id} is gone unasked");
+            }
+            Event::PeerList { id: None, .. }
+            | Event::Stats { id: None, .. }
+            | Event::Ready { .. }
+            | Event::Message { .. }
+            | Event::Registry { .. }
+            | Event::Pressure { .. } => {}
+        }
+    }
+
+    /// An agent left without reading the answer to its broadcast, which told what failed.
+    pub(super) fn answer_left_behind(&mut self, event: &Event) {
+        if let Event::Ok {
+            id,
+            payload: Success::Broadcast { failed, .. },
+        } = event
+            && let Some(number) = message_of(id.as_json())
+        {
+            for (peer, code) in failed {
+                let fate = self.messages[number].fates.get_mut(peer).unwrap();
+                fate.failed = Some(*code);
+            }
+        }
+    }
+
+    fn answered(&mut self, id: &str) -> usize {
+        let number: usize = id
+            .trim_matches('"')
+            .split(' ')
+            .next()
+            .unwrap()
+            .parse()
+            .unwrap();
+        let command = &mut self.commands[number];
+        command.answers += 1;
+        assert_eq!(command.answers, 1, "command {id} was answered twice");
+        number
+    }
+
+    fn received(&mut self, number: usize, peer: &PeerId, receipt: Receipt) {
+        let fate = self.messages[number].fates.get_mut(peer).unwrap();
+        assert!(
+            fate.delivered,
+            "message {number} has a receipt ({receipt:?}) and {peer} has not got it"
+        );
+        assert_eq!(fate.failed, None, "message {number}");
+        fate.receipt = Some(receipt);
+    }
+
+    fn failed(
+        &mut self,
+        number: usize,
+        peer: &PeerId,
+        code: ErrorCode,
+        places: &BTreeMap<PeerId, Place>,
+    ) {
+        self.failures += 1;
+        let posted = &self.messages[number];
+        let fate = &posted.fates[peer];
+        assert_eq!(fate.failed, None, "message {number} to {peer} failed twice");
+        assert_eq!(fate.receipt, None, "message {number} to {peer}: {code:?}");
+        let uncertain = code == ErrorCode::ConnectionLost;
+        if fate.delivered {
+            assert!(
+                uncertain,
+                "message {number} to {peer}: {code:?}, but it arrived"
+            );
+        }
+        if uncertain && let Some(place) = places.get(peer) {
+            assert!(
+                self.is_excused(posted.from, *place, posted.accepted),
+                "message {number} to {peer} is lost though both processes live"
+            );
+        }
+        let fate = self.messages[number].fates.get_mut(peer).unwrap();
+        fate.failed = Some(code);
+    }
+
+    /// Everything that could happen has happened: each message has arrived or its sender knows, and
+    /// each command was answered.
+    pub(super) fn check_settled(&self) {
+        for (number, posted) in self.messages.iter().enumerate() {
+            let expects_fate = !posted.is_orphan && !posted.is_foreign;
+            for (peer, fate) in posted.fates.iter().filter(|_| expects_fate) {
+                assert!(
+                    fate.delivered || fate.failed.is_some(),
+                    "message {number} from {} to {peer} has disappeared",
+                    posted.from
+                );
+            }
+        }
+        for (number, command) in self.commands.iter().enumerate() {
+            assert!(
+                command.answers == 1 || command.is_moot,
+                "command {number} of {} was not answered",
+                command.place
+            );
+        }
+    }
+}
+
+/// Commands that carry a message are numbered `"command message"`.
+fn message_of(id: &str) -> Option<usize> {
+    let (_, message) = id.trim_matches('"').split_once(' ')?;
+    message.parse().ok()
+}

@@ -1,0 +1,143 @@
+//! The network between the simulated sidecars: delay, loss, duplication, partitions, dead addresses.
+
+use std::collections::BTreeSet;
+use std::net::SocketAddr;
+use std::time::Duration;
+
+use crate::mesh::link::Transmit;
+
+/// Where a participant is: an index into the world's sidecars, ours first.
+pub(super) type Place = usize;
+
+/// How datagrams fare.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Weather {
+    pub(super) latency: Duration,
+    /// Added at random, so that datagrams overtake each other.
+    pub(super) jitter: Duration,
+    /// Of 100.
+    pub(super) lost: u32,
+    /// Of 100.
+    pub(super) doubled: u32,
+}
+
+impl Weather {
+    /// A local network on a good day.
+    pub(super) const FAIR: Weather = Weather {
+        latency: Duration::from_micros(300),
+        jitter: Duration::ZERO,
+        lost: 0,
+        doubled: 0,
+    };
+    /// A bad line.
+    pub(super) const FOUL: Weather = Weather {
+        latency: Duration::from_millis(40),
+        jitter: Duration::from_millis(30),
+        lost: 5,
+        doubled: 2,
+    };
+}
+
+#[derive(Debug)]
+pub(super) struct Network {
+    pub(super) weather: Weather,
+    blocked: BTreeSet<(Place, Place)>,
+    dead: BTreeSet<SocketAddr>,
+    /// Connections that the network has swallowed, by the tags of the fake stack.
+    dead_tags: BTreeSet<u64>,
+    seen_tags: BTreeSet<u64>,
+    /// Datagrams until every connection there is by then dies.
+    pub(super) deadly_after: Option<u64>,
+    pub(super) carried: u64,
+}
+
+impl Network {
+    pub(super) fn new(weather: Weather) -> Self {
+        Network {
+            weather,
+            blocked: BTreeSet::new(),
+            dead: BTreeSet::new(),
+            dead_tags: BTreeSet::new(),
+            seen_tags: BTreeSet::new(),
+            deadly_after: None,
+            carried: 0,
+        }
+    }
+
+    pub(super) fn block(&mut self, from: Place, to: Place) {
+        self.blocked.insert((from, to));
+    }
+
+    pub(super) fn partition(&mut self, one: Place, other: Place) {
+        self.block(one, other);
+        self.block(other, one);
+    }
+
+    pub(super) fn kill_address(&mut self, address: SocketAddr) {
+        self.dead.insert(address);
+    }
+
+    /// Everything works again; connections that were swallowed stay so.
+    pub(super) fn heal(&mut self, weather: Weather) {
+        self.blocked.clear();
+        self.dead.clear();
+        self.weather = weather;
+    }
+
+    /// Every connection that has sent anything so far is dead for good.
+    pub(super) fn kill_connections(&mut self) {
+        self.dead_tags.extend(&self.seen_tags);
+    }
+
+    /// The delays after which a datagram arrives: none when it is lost, two when it is doubled.
+    pub(super) fn delays(
+        &mut self,
+        random: &mut fastrand::Rng,
+        datagram: &Transmit,
+    ) -> Vec<Duration> {
+        self.carried += 1;
+        let tag = tag_of(datagram);
+        self.seen_tags.extend(tag);
+        if let Some(left) = &mut self.deadly_after {
+            if *left == 0 {
+                self.deadly_after = None;
+                self.kill_connections();
+            } else {
+                *left -= 1;
+            }
+        }
+        let (from, to) = (place(datagram.source), place(datagram.destination));
+        let is_cut = self.blocked.contains(&(from, to))
+            || self.dead.contains(&datagram.source)
+            || self.dead.contains(&datagram.destination)
+            || tag.is_some_and(|tag| self.dead_tags.contains(&tag));
+        let weather = self.weather;
+        if is_cut || random.u32(..100) < weather.lost {
+            return Vec::new();
+        }
+        let copies = 1 + usize::from(random.u32(..100) < weather.doubled);
+        let jitter = u64::try_from(weather.jitter.as_nanos()).unwrap();
+        (0..copies)
+            .map(|_| weather.latency + Duration::from_nanos(random.u64(..=jitter)))
+            .collect()
+    }
+}
+
+/// The fake stack's datagrams name the connection that they are for.
+fn tag_of(datagram: &Transmit) -> Option<u64> {
+    let tag = datagram.bytes.get(1..9)?;
+    Some(u64::from_be_bytes(tag.try_into().unwrap()))
+}
+
+/// The address of a participant; its lanes and processes have addresses of their own.
+pub(super) fn address(place: Place, lane: usize, index: usize, port: u16) -> SocketAddr {
+    let byte = |number| u8::try_from(number).unwrap();
+    SocketAddr::from(([10, byte(place), byte(lane), byte(index)], port))
+}
+
+pub(super) fn place(address: SocketAddr) -> Place {
+    match address {
+        SocketAddr::V4(address) => usize::from(address.ip().octets()[1]),
+        SocketAddr::V6(_) => unreachable!("the simulated network speaks IPv4"),
+    }
+}

@@ -1,0 +1,318 @@
+//! The random walk: whatever happens in whatever order, the contract's promises hold.
+//!
+//! `SIMULATION_SEEDS=n` runs n seeds, `SIMULATION_SEED=s` only that one; with `SIMULATION_TRACE=1`
+//! it is printed step by step.
+
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::{Duration, Instant};
+
+use super::fake_link::FakeStack;
+use super::network::{Place, Weather};
+use super::world::World;
+use crate::config::MeshMode;
+
+const DEFAULT_SEEDS: u64 = 400;
+const ACTIONS: usize = 250;
+
+/// Longest time until all is well again: a session that was given up, then the longest backoff.
+const HEALING: Duration = Duration::from_secs(200);
+
+const OURS: [&str; 5] = ["a", "b", "d", "e", "f"];
+const OTHERS: [&str; 2] = ["c", "g"];
+
+struct Walk {
+    world: World<FakeStack>,
+    random: fastrand::Rng,
+}
+
+impl Walk {
+    fn new(seed: u64) -> Self {
+        let mut random = fastrand::Rng::with_seed(seed.wrapping_mul(0x9e37_79b9_7f4a_7c15));
+        let ours = random.usize(2..=OURS.len());
+        let others = [0, 0, 0, 0, 0, 0, 1, 1, 2][random.usize(..9)];
+        let mut world = World::with_foreign(seed, &OURS[..ours], &OTHERS[..others]);
+        world.settings.queue_bytes = [64 * 1024, 256 * 1024, 1024 * 1024][random.usize(..3)];
+        if random.u32(..8) == 0 {
+            world.settings.mode = MeshMode::Lazy;
+        }
+        world.lane_count = random.usize(1..=3);
+        world.network.weather = weather(&mut random);
+        world.registry.latency = Duration::from_micros(random.u64(100..100_000));
+        Walk { world, random }
+    }
+
+    fn run(mut self) -> World<FakeStack> {
+        let at_once = self.random.bool();
+        for place in 0..self.world.nodes.len() + self.world.foreign.len() {
+            self.world.start(place);
+            if !at_once {
+                self.pause();
+            }
+        }
+        for _ in 0..ACTIONS {
+            self.act();
+            self.pause();
+        }
+        self.end_well();
+        self.world
+    }
+
+    fn ours(&mut self) -> Place {
+        self.random.usize(..self.world.nodes.len())
+    }
+
+    fn anybody(&mut self) -> Place {
+        let all = self.world.nodes.len() + self.world.foreign.len();
+        self.random.usize(..all)
+    }
+
+    /// Mostly moments, at times long enough for something to time out.
+    fn pause(&mut self) {
+        let micros = match self.random.u32(..100) {
+            0..70 => self.random.u64(..5_000),
+            70..90 => self.random.u64(..100_000),
+            90..98 => self.random.u64(..2_000_000),
+            _ => self.random.u64(..20_000_000),
+        };
+        self.world.run_for(Duration::from_micros(micros));
+    }
+
+    fn act(&mut self) {
+        let place = self.ours();
+        match self.random.u32(..100) {
+            0..45 => self.send(place),
+            45..53 => {
+                let size = self.random.usize(..10_000);
+                let has_id = self.random.bool();
+                self.world.broadcast(place, size, has_id);
+            }
+            53..57 => {
+                let target = self.anybody();
+                let target = self.world.name(target).as_str().to_owned();
+                self.world.connect(place, &target);
+            }
+            57..59 => self.world.list_peers(place),
+            59..61 => self.world.ask_statistics(place),
+            61..70 => self.disturb_agent(place),
+            70..80 => self.disturb_network(place),
+            80..86 => self.world.network.kill_connections(),
+            86..91 => self.disturb_registry(place),
+            91..95 => self.disturb_process(place),
+            _ => self.disturb_others(),
+        }
+    }
+
+    fn send(&mut self, place: Place) {
+        let target = match self.random.u32(..50) {
+            0 => "nobody".to_owned(),
+            _ => {
+                let target = self.anybody();
+                self.world.name(target).as_str().to_owned()
+            }
+        };
+        if target == self.world.name(place).as_str() {
+            return;
+        }
+        for _ in 0..self.random.usize(1..15) {
+            let size = match self.random.u32(..30) {
+                0 => self.random.usize(..200_000),
+                1..5 => self.random.usize(..20_000),
+                _ => self.random.usize(..500),
+            };
+            let has_id = self.random.bool();
+            self.world.send(place, &target, size, has_id);
+        }
+    }
+
+    fn disturb_agent(&mut self, place: Place) {
+        let world = &mut self.world;
+        let is_there = world.nodes[place].agent.generation.is_some();
+        match self.random.u32(..4) {
+            0 if is_there => world.agent_leaves(place),
+            0 if world.is_running(place) => world.agent_arrives(place),
+            1 => world.agent_stalls(place),
+            2 => world.agent_resumes(place),
+            _ => {
+                let agent = &mut world.nodes[place].agent;
+                agent.pace = Duration::from_micros(self.random.u64(..50_000));
+                agent.gulp = self.random.usize(1..100);
+            }
+        }
+    }
+
+    fn disturb_network(&mut self, place: Place) {
+        let other = self.anybody();
+        match self.random.u32(..8) {
+            0 => self.world.network.block(place, other),
+            1 => self.world.network.partition(place, other),
+            2 => {
+                let lanes = self.world.nodes[place].lanes.concat();
+                if !lanes.is_empty() {
+                    let address = lanes[self.random.usize(..lanes.len())];
+                    self.world.network.kill_address(address);
+                }
+            }
+            3 => self.world.network.weather = weather(&mut self.random),
+            4 => self.world.network.deadly_after = Some(self.random.u64(..40)),
+            _ => {
+                let weather = self.world.network.weather;
+                self.world.network.heal(weather);
+            }
+        }
+    }
+
+    fn disturb_registry(&mut self, place: Place) {
+        match self.random.u32(..5) {
+            0 => self.world.disconnect_from_registry(place),
+            1 => self.world.stop_registry(false),
+            2 => self.world.stop_registry(true),
+            _ => self.world.registry.is_up = true,
+        }
+    }
+
+    fn disturb_process(&mut self, place: Place) {
+        let is_polite = self.random.bool();
+        if !self.world.is_running(place) {
+            self.world.start(place);
+        } else if self.random.bool() {
+            self.world.restart(place, is_polite);
+        } else {
+            self.world.stop(place, is_polite);
+        }
+    }
+
+    fn disturb_others(&mut self) {
+        let ours = self.world.nodes.len();
+        if self.world.foreign.is_empty() {
+            return;
+        }
+        let place = ours + self.random.usize(..self.world.foreign.len());
+        let peer = self.ours();
+        let peer = self.world.name(peer).clone();
+        match self.random.u32(..6) {
+            0 => self.world.disconnect_from_registry(place),
+            1 => self.world.foreign_offers(place, &peer),
+            2 => self.world.foreign_at(place).is_stalled ^= true,
+            _ => {
+                for _ in 0..self.random.usize(..20) {
+                    let size = self.random.usize(..5_000);
+                    self.world.foreign_sends(place, &peer, size);
+                }
+            }
+        }
+    }
+
+    /// Everything works again: everybody finds everybody, and nothing is left undone.
+    fn end_well(&mut self) {
+        let world = &mut self.world;
+        world.network.deadly_after = None;
+        world.network.heal(Weather::FAIR);
+        world.registry.is_up = true;
+        for place in 0..world.nodes.len() {
+            if !world.is_running(place) {
+                world.start(place);
+            }
+        }
+        for foreign in &mut world.foreign {
+            foreign.is_stalled = false;
+        }
+        for place in 0..world.nodes.len() {
+            if world.nodes[place].agent.generation.is_none() {
+                world.agent_arrives(place);
+            }
+            world.agent_resumes(place);
+            let agent = &mut world.nodes[place].agent;
+            agent.pace = agent.pace.min(Duration::from_millis(1));
+        }
+        if world.settings.mode == MeshMode::Lazy {
+            // Nobody connects unless there is something to say.
+            world.run_for(world.settings.recovery_timeout);
+            for place in 0..world.nodes.len() {
+                for other in 0..world.nodes.len() + world.foreign.len() {
+                    let name = world.name(other).as_str().to_owned();
+                    if other != place {
+                        world.connect(place, &name);
+                    }
+                }
+            }
+        }
+        world.settle(HEALING);
+    }
+}
+
+fn weather(random: &mut fastrand::Rng) -> Weather {
+    match random.u32(..4) {
+        0 => Weather::FOUL,
+        1 => Weather {
+            lost: random.u32(..20),
+            latency: Duration::from_micros(random.u64(..100_000)),
+            jitter: Duration::from_micros(random.u64(..20_000)),
+            doubled: random.u32(..5),
+        },
+        _ => Weather::FAIR,
+    }
+}
+
+/// Names the seed if the run fails.
+struct Announcement(u64);
+
+impl Drop for Announcement {
+    fn drop(&mut self) {
+        if std::thread::panicking() {
+            let seed = self.0;
+            println!("seed {seed} failed; again with SIMULATION_SEED={seed} SIMULATION_TRACE=1");
+        }
+    }
+}
+
+fn walk(seed: u64) -> World<FakeStack> {
+    let _announcement = Announcement(seed);
+    Walk::new(seed).run()
+}
+
+fn number(variable: &str) -> Option<u64> {
+    Some(std::env::var(variable).ok()?.parse().unwrap())
+}
+
+#[test]
+fn whatever_happens_each_message_arrives_once_and_in_order_or_is_reported() {
+    if let Some(seed) = number("SIMULATION_SEED") {
+        walk(seed);
+        return;
+    }
+    let began = Instant::now();
+    let first = number("SIMULATION_FIRST").unwrap_or(0);
+    let seeds = number("SIMULATION_SEEDS").unwrap_or(DEFAULT_SEEDS);
+    let next = AtomicU64::new(first);
+    let [steps, messages, failures] = [(); 3].map(|()| AtomicU64::new(0));
+    std::thread::scope(|scope| {
+        for _ in 0..2 {
+            scope.spawn(|| {
+                loop {
+                    let seed = next.fetch_add(1, Ordering::Relaxed);
+                    if seed >= first + seeds {
+                        return;
+                    }
+                    let world = walk(seed);
+                    steps.fetch_add(world.steps, Ordering::Relaxed);
+                    messages.fetch_add(world.ledger.deliveries, Ordering::Relaxed);
+                    failures.fetch_add(world.ledger.failures, Ordering::Relaxed);
+                }
+            });
+        }
+    });
+    println!(
+        "{seeds} seeds, {steps:?} steps, {messages:?} messages delivered, {failures:?} reported \
+         failed, in {:.1?}",
+        began.elapsed()
+    );
+}
+
+#[test]
+fn one_seed_is_one_run() {
+    for seed in 0..3 {
+        let [one, other] = [walk(seed), walk(seed)];
+        assert_eq!(one.steps, other.steps);
+        assert_eq!(one.trace.digest(), other.trace.digest());
+    }
+}
