@@ -1,7 +1,7 @@
 //! Agents in Python, as there are in the field, with our sidecars: `tests/agents/field_agent.py`.
 
 #![cfg(feature = "registry")]
-#![allow(clippy::expect_used, clippy::unwrap_used)]
+#![allow(clippy::expect_used, clippy::unwrap_used, clippy::indexing_slicing)]
 
 use std::io::ErrorKind;
 use std::process::Command;

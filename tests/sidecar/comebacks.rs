@@ -168,3 +168,44 @@ fn a_peer_that_stood_still_for_8_seconds_resumes_where_it_was() {
     send_numbers(&mut alice.agent, "bob", 1000..1100);
     await_numbers(&mut bob.agent, "alice", 1000..1100);
 }
+
+#[test]
+fn what_was_kept_for_a_peer_that_stood_still_too_long_is_reported_and_both_begin_anew() {
+    let site = Site::new();
+    let forgetful = site.setup("alice").set("RECOVERY_TIMEOUT", "0.5");
+    let [mut alice, mut bob] = Node::meet([forgetful, site.setup("bob")]);
+    let stopped = Stopped::new(&bob.sidecar);
+    for id in 0..100 {
+        let message = json!({"type": "x", "payload": id, "request_id": id.to_string()});
+        let payload = json!({"target_peer": "bob", "message": message});
+        alice.agent.command(id, "send", &payload);
+    }
+    alice.agent.until_peer("peer_disconnected", "bob");
+    let mut reported = Vec::new();
+    while reported.len() < 100 {
+        let error = alice.agent.next();
+        assert!(
+            ["connection_lost", "connect_failed"].contains(&error.code()),
+            "{error:?}"
+        );
+        let id = error.id().unwrap().as_u64().unwrap();
+        assert_eq!(error.payload()["request_id"], id.to_string());
+        reported.push(id);
+    }
+    reported.sort_unstable();
+    assert!(reported.into_iter().eq(0..100));
+
+    drop(stopped);
+    alice.agent.until_peer("peer_connected", "bob");
+    send_numbers(&mut alice.agent, "bob", 1000..1100);
+    send_numbers(&mut bob.agent, "alice", 1000..1100);
+    await_numbers(&mut alice.agent, "bob", 1000..1100);
+    // What was lost may have arrived after all, but before the rest, and once.
+    let mut last = None;
+    while last != Some(1099) {
+        let event = bob.agent.until_peer("message", "alice");
+        let number = event.message()["payload"].as_u64();
+        assert!(number > last, "{number:?} after {last:?}");
+        last = number;
+    }
+}

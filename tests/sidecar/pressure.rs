@@ -2,7 +2,7 @@
 //! nobody else's way.
 
 use std::collections::BTreeSet;
-use std::io::Write as _;
+use std::io::{ErrorKind, Write as _};
 use std::os::unix::net::UnixStream;
 use std::sync::mpsc;
 use std::thread;
@@ -10,7 +10,7 @@ use std::time::Duration;
 
 use serde_json::{Value, json};
 
-use crate::support::{Agent, Node, Sidecar, Site};
+use crate::support::{Agent, DEADLINE, Node, Sidecar, Site};
 
 /// What a sidecar may take of memory while its queues are full.
 const MEMORY: u64 = 40_000_000;
@@ -64,6 +64,13 @@ fn a_reader_that_does_not_read_stalls_and_then_gets_all_that_was_accepted() {
         }
     }
     carol.agent.until_peer("message", "alice");
+    let payload = json!({"message": {"type": "to all"}});
+    let answer = alice.agent.ask("broadcast", &payload);
+    let stalled = json!({"peer_id": "bob", "code": "peer_stalled"});
+    assert_eq!(
+        answer.payload(),
+        &json!({"delivered": ["carol"], "failed": [stalled]})
+    );
     writing.join().unwrap();
     let accepted: Vec<_> = (0..MESSAGES).filter(|id| !refused.contains(id)).collect();
     assert!(refused.len() > 5000, "{} were refused", refused.len());
@@ -151,4 +158,41 @@ fn write_then_read(mut node: Node, peer: &str) -> Node {
         }
     }
     node
+}
+
+#[test]
+fn an_agent_that_asks_and_does_not_read_is_held_back() {
+    const COMMANDS: u64 = 100_000;
+    let site = Site::new();
+    let mut alice = site.node("alice");
+    let mut writer = alice.agent.writer();
+    writer
+        .set_write_timeout(Some(Duration::from_millis(500)))
+        .unwrap();
+    let (held_back, is_held_back) = mpsc::channel();
+    let writing = thread::spawn(move || {
+        for number in 0..COMMANDS {
+            let line = json!({"type": "send", "id": number}).to_string() + "\n";
+            let mut rest = line.as_bytes();
+            while !rest.is_empty() {
+                match writer.write(rest) {
+                    Ok(count) => rest = &rest[count..],
+                    Err(error) if error.kind() == ErrorKind::WouldBlock => {
+                        let _ = held_back.send(number);
+                    }
+                    Err(error) => panic!("{error}"),
+                }
+            }
+        }
+    });
+    let written = is_held_back.recv_timeout(DEADLINE).unwrap();
+    assert!(written < COMMANDS / 2, "{written}");
+    assert_bounded([&alice.sidecar; 2]);
+    for number in 0..COMMANDS {
+        let error = alice.agent.next();
+        assert_eq!(error.code(), "bad_command");
+        assert_eq!(error.id(), Some(&json!(number)));
+    }
+    writing.join().unwrap();
+    assert_bounded([&alice.sidecar; 2]);
 }

@@ -4,7 +4,7 @@ use std::convert::Infallible;
 use std::io::{BufRead, BufReader};
 use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
-use std::process::{Child, Command, ExitStatus, Stdio};
+use std::process::{Child, ChildStderr, Command, ExitStatus, Stdio};
 use std::sync::mpsc::{self, Receiver, RecvTimeoutError};
 use std::sync::{Arc, Mutex};
 use std::thread;
@@ -12,7 +12,7 @@ use std::time::{Duration, Instant};
 
 use rustix::process::{Pid, Signal, kill_process};
 
-use super::{Agent, DEADLINE};
+use super::{Agent, DEADLINE, Place};
 
 /// From one look at the file system to the next, where nothing tells of a change.
 const LOOK: Duration = Duration::from_millis(2);
@@ -60,13 +60,16 @@ impl Setup {
             .set("TOKEN_URL", format!("http://{address}/api/token"))
     }
 
-    pub(crate) fn start(mut self) -> Sidecar {
-        let inode_before = inode(&self.socket);
-        let mut child = self.command.spawn().unwrap();
-        let stderr = child.stderr.take().unwrap();
-        let log = Arc::new(Mutex::new(String::new()));
+    /// In this directory.
+    pub(crate) fn within(mut self, place: &Place) -> Self {
+        self.command.current_dir(place.join(""));
+        self
+    }
+
+    pub(crate) fn start(self) -> Sidecar {
         let (ended, end) = mpsc::channel();
-        let of_reader = Arc::clone(&log);
+        let (sidecar, stderr) = self.spawn(end);
+        let of_reader = Arc::clone(&sidecar.log);
         thread::spawn(move || {
             let _ended = ended;
             for line in BufReader::new(stderr).lines().map_while(Result::ok) {
@@ -75,21 +78,35 @@ impl Setup {
                 log.push('\n');
             }
         });
-        Sidecar {
+        sidecar
+    }
+
+    /// Starts it and leaves its standard error to the caller.
+    pub(crate) fn start_unread(self) -> (Sidecar, ChildStderr) {
+        let (_, end) = mpsc::channel();
+        self.spawn(end)
+    }
+
+    fn spawn(mut self, end: Receiver<Infallible>) -> (Sidecar, ChildStderr) {
+        let file_before = identity(&self.socket);
+        let mut child = self.command.spawn().unwrap();
+        let stderr = child.stderr.take().unwrap();
+        let sidecar = Sidecar {
             name: self.name,
             socket: self.socket,
-            inode_before,
+            file_before,
             child,
-            log,
+            log: Arc::default(),
             end,
-        }
+        };
+        (sidecar, stderr)
     }
 }
 
-/// What tells one file of a name from the next.
-fn inode(path: &Path) -> Option<u64> {
+/// What tells one file of a name from the next, which may have its number.
+fn identity(path: &Path) -> Option<(u64, i64, i64)> {
     let metadata = std::fs::symlink_metadata(path).ok()?;
-    Some(metadata.ino())
+    Some((metadata.ino(), metadata.ctime(), metadata.ctime_nsec()))
 }
 
 /// A running sidecar, killed when it is dropped.
@@ -97,7 +114,7 @@ pub(crate) struct Sidecar {
     pub(crate) name: String,
     pub(crate) socket: PathBuf,
     /// Of what was at the socket's path before.
-    inode_before: Option<u64>,
+    file_before: Option<(u64, i64, i64)>,
     child: Child,
     log: Arc<Mutex<String>>,
     /// Disconnected when its standard error is closed.
@@ -114,8 +131,8 @@ impl Sidecar {
     /// Waits for the socket; one that another left behind is not meant.
     pub(crate) fn await_socket(&self) {
         let deadline = Instant::now() + DEADLINE;
-        let is_new = |inode| inode != self.inode_before;
-        while !inode(&self.socket).is_some_and(|found| is_new(Some(found))) {
+        let is_ours = |found| found != self.file_before;
+        while !identity(&self.socket).is_some_and(|found| is_ours(Some(found))) {
             assert!(Instant::now() < deadline, "no socket");
             thread::sleep(LOOK);
         }
@@ -167,6 +184,12 @@ impl Sidecar {
         let line = status.lines().find(|line| line.starts_with("VmRSS:"));
         let kilobytes = line.unwrap().split_whitespace().nth(1).unwrap();
         kilobytes.parse::<u64>().unwrap() * 1024
+    }
+
+    /// How many descriptors it has open.
+    pub(crate) fn open_files(&self) -> usize {
+        let descriptors = std::fs::read_dir(format!("/proc/{}/fd", self.child.id()));
+        descriptors.unwrap().count()
     }
 
     /// Ends it at once, as the kernel does when memory is short, and waits for that.
