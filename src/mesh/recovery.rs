@@ -158,6 +158,7 @@ impl<K: Linker> Mesh<K> {
             peer_id: peer_id.clone(),
             resumed: true,
         });
+        self.answer_waiting(&peer_id);
         self.arm(now, id);
         self.arm_peer(now, &peer_id);
     }
