@@ -170,8 +170,7 @@ impl<K: Linker> Mesh<K> {
         let Some(peer) = self.peers.get_mut(peer_id) else {
             return;
         };
-        let has_attempt = peer.connections.len() > usize::from(peer.current.is_some());
-        if peer.retry.is_planned() || has_attempt {
+        if peer.retry.is_planned() || peer.has_attempt() {
             return;
         }
         let patience = match peer.last_role {
@@ -279,22 +278,25 @@ impl<K: Linker> Mesh<K> {
         self.forget_if_idle(peer_id);
     }
 
+    /// Whether somebody wants a connection to the peer that it does not have, and none is under way.
+    fn wants_offer(&self, now: Instant, peer_id: &PeerId) -> bool {
+        let Some(peer) = self.peers.get(peer_id) else {
+            return false;
+        };
+        let is_full = self.settings.mode == MeshMode::Full;
+        let is_wanted = peer.is_waited_for()
+            || peer.give_up_at.is_some()
+            || (is_full && self.roster.lists(peer_id));
+        let in_doubt = !peer.reachable || self.current_in_doubt(now, peer_id);
+        is_wanted && in_doubt && !peer.has_attempt() && !self.shutting_down
+    }
+
     /// Offers if somebody wants the peer and it is online; asks the registry where that is not sure.
     pub(super) fn consider_offer(&mut self, now: Instant, peer_id: &PeerId) {
-        let is_full = self.settings.mode == MeshMode::Full;
-        let listed = self.roster.lists(peer_id);
-        let Some(peer) = self.peers.get_mut(peer_id) else {
-            return;
-        };
-        let has_attempt = peer.connections.len() > usize::from(peer.current.is_some());
-        let is_wanted = peer.is_waited_for() || peer.give_up_at.is_some() || (is_full && listed);
-        let in_doubt = match peer.current {
-            None => true,
-            Some(_) => !peer.reachable || self.current_in_doubt(now, peer_id),
-        };
-        if has_attempt || !is_wanted || !in_doubt || self.shutting_down {
+        if !self.wants_offer(now, peer_id) {
             return;
         }
+        let listed = self.roster.lists(peer_id);
         let Some(peer) = self.peers.get_mut(peer_id) else {
             return;
         };
@@ -324,22 +326,19 @@ impl<K: Linker> Mesh<K> {
             if Some(&peer_id) == own.as_ref() {
                 continue;
             }
-            let known = self.peers.get(&peer_id);
-            let awaits = known.is_some_and(|peer| peer.retry.awaits_list);
-            let is_idle =
-                known.is_none_or(|peer| peer.connections.is_empty() && peer.retry.at.is_none());
-            if !awaits && !(is_idle && self.settings.mode == MeshMode::Full) {
+            let is_known = self.peers.contains_key(&peer_id);
+            if !is_known && self.settings.mode == MeshMode::Lazy {
                 continue;
             }
             let max_peers = self.settings.max_peers;
-            match self.ensure_peer(now, &peer_id) {
-                Some(peer) => {
-                    peer.retry.awaits_list = false;
-                    if peer.connections.len() == usize::from(peer.current.is_some()) {
-                        self.offer(now, &peer_id);
-                    }
-                }
-                None => log::warn!("{peer_id} is not connected: MAX_PEERS is {max_peers}"),
+            let Some(peer) = self.ensure_peer(now, &peer_id) else {
+                log::warn!("{peer_id} is not connected: MAX_PEERS is {max_peers}");
+                continue;
+            };
+            peer.retry.awaits_list = false;
+            // Much may have happened since the question, so whether to offer is decided now.
+            if peer.retry.at.is_none() && self.wants_offer(now, &peer_id) {
+                self.offer(now, &peer_id);
             }
         }
         self.resolve_unlisted(now);
