@@ -211,19 +211,30 @@ impl<K: Linker> Mesh<K> {
                 Phase::Open => "lost the connection to",
             }
         );
-        // After our hello older connections are of no use: they were not listened to any more.
-        if connection.handshake.sent && !connection.handshake.received {
-            let older: Vec<_> = self.connections_of(&peer_id).map(|(id, _)| id).collect();
-            for id in older.into_iter().filter(|older| *older < id) {
-                self.retire(now, id);
-            }
+        // After our hello the connection in use was not listened to any more.
+        let was_proposed = connection.handshake.sent && !connection.handshake.received;
+        let current = self.peers.get(&peer_id).and_then(|peer| peer.current);
+        if let Some(current) = current.filter(|_| was_proposed) {
+            self.retire(now, current);
         }
+        self.check_reachability(now, &peer_id);
         self.plan_replacement(now, &peer_id);
         self.forget_if_idle(&peer_id);
     }
 
-    /// Takes a connection out of all tables. Of the one in use the agent is told, and what can't be
-    /// sent again is reported.
+    /// Without a connection in use the peer can't be reached. Unless we have proposed another: the
+    /// peer ends the old one as it takes the new one, and its hello is on its way.
+    pub(super) fn check_reachability(&mut self, now: Instant, peer_id: &PeerId) {
+        let has_current = self.current_of(peer_id).is_some();
+        let has_proposed = self
+            .connections_of(peer_id)
+            .any(|(_, connection)| connection.handshake.sent);
+        if !has_current && !has_proposed {
+            self.unreachable(now, peer_id);
+        }
+    }
+
+    /// Takes a connection out of all tables. Of what can't be sent again the agent is told.
     pub(super) fn detach(&mut self, now: Instant, id: ConnectionId) -> Option<Connection<K::Link>> {
         let mut connection = self.connections.remove(&id)?;
         self.routes.retain(|_, routed| *routed != id);
@@ -236,7 +247,6 @@ impl<K: Linker> Mesh<K> {
         if peer.current == Some(id) {
             peer.current = None;
             peer.session.suspend();
-            self.unreachable(now, &peer_id);
         }
         for written in connection.receipts.take_all() {
             self.totals.failed_messages += 1;

@@ -22,6 +22,9 @@ const RECEIVE_BUFFER_BYTES: usize = 1024 * 1024;
 impl<K: Linker> Mesh<K> {
     /// Takes a frame of the registry.
     pub fn handle_frame(&mut self, now: Instant, frame: Incoming) {
+        if self.shutting_down {
+            return;
+        }
         match frame {
             Incoming::PeerList { peers } => self.listed(now, peers),
             Incoming::Relay {
@@ -29,7 +32,7 @@ impl<K: Linker> Mesh<K> {
                 signal,
                 extension,
             } => {
-                if self.own.as_ref() == Some(&sender) || self.shutting_down {
+                if self.own.as_ref() == Some(&sender) {
                     return;
                 }
                 match signal {
