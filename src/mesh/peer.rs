@@ -157,6 +157,11 @@ impl Peer {
         !self.session.is_idle() || !self.waiting.is_empty()
     }
 
+    /// Whether a further connection is under way.
+    pub(super) fn has_attempt(&self) -> bool {
+        self.connections.len() > usize::from(self.current.is_some())
+    }
+
     /// Keeps a candidate that came before its description, bounded in number and time.
     pub(super) fn keep_early(&mut self, now: Instant, attempt: Option<String>, candidate: String) {
         self.forget_stale(now);

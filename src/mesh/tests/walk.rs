@@ -296,7 +296,7 @@ fn whatever_happens_each_message_arrives_once_and_in_order_or_is_reported() {
                     let world = walk(seed);
                     steps.fetch_add(world.steps, Ordering::Relaxed);
                     messages.fetch_add(world.ledger.deliveries, Ordering::Relaxed);
-                    failures.fetch_add(world.ledger.failures, Ordering::Relaxed);
+                    failures.fetch_add(world.ledger.failed(), Ordering::Relaxed);
                 }
             });
         }
