@@ -237,8 +237,7 @@ impl<K: Linker> Mesh<K> {
         peer.speaks_sessions = speaks_sessions;
         peer.last_role = role;
         peer.retry.backoff.reset();
-        peer.retry.at = None;
-        peer.retry.awaits_list = false;
+        peer.retry.cancel();
         peer.give_up_at = None;
         peer.held = None;
         peer.outlet.moved(now);

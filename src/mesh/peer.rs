@@ -53,6 +53,12 @@ impl Retry {
     pub(super) fn is_planned(&self) -> bool {
         self.at.is_some() || self.awaits_list
     }
+
+    /// Nothing is planned any more.
+    pub(super) fn cancel(&mut self) {
+        self.at = None;
+        self.awaits_list = false;
+    }
 }
 
 /// Lets a burst through and then a few a second.

@@ -152,7 +152,7 @@ impl<K: Linker> Mesh<K> {
         }
         peer.reachable = true;
         peer.give_up_at = None;
-        peer.retry.at = None;
+        peer.retry.cancel();
         log::info!("{peer_id} is heard of again");
         self.agent.push_state(Event::PeerConnected {
             peer_id: peer_id.clone(),

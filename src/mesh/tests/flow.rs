@@ -169,3 +169,21 @@ fn only_with_the_registry_gone_is_a_sent_message_kept_for_the_connect_timeout() 
     assert_eq!(world.ledger.failed(), 1);
     world.ledger.check_settled();
 }
+
+#[test]
+fn a_peer_that_has_gone_is_forgotten_once_its_messages_are_taken() {
+    let mut world = World::new(48, &["a", "b"]);
+    world.start_all();
+    world.run_until_connected(MOMENT);
+    world.agent_stalls(1);
+    for _ in 0..100 {
+        world.send(0, "b", 1000, false);
+    }
+    world.run_for(MOMENT);
+    world.stop(0, true);
+    world.run_for(world.settings.recovery_timeout * 2);
+    world.agent_resumes(1);
+    world.run_for(SOON);
+    assert_eq!(world.ledger.deliveries, 100);
+    assert!(world.nodes[1].mesh.peers.is_empty());
+}

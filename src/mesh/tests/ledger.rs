@@ -58,7 +58,7 @@ pub(super) struct Ledger {
     /// reach each other for longer than they wait.
     excuses: BTreeMap<(Place, Place), Excuse>,
     pub(super) deliveries: u64,
-    failures: BTreeMap<&'static str, u64>,
+    pub(super) failures: BTreeMap<&'static str, u64>,
 }
 
 impl Ledger {
