@@ -10,6 +10,9 @@ ARGS ?=
 FUZZ_SECONDS ?= 10
 export FUZZ_SECONDS
 
+# Most tests wait for other processes and for time to pass, so more of them at once than cores.
+export RUST_TEST_THREADS ?= 8
+
 # `cross` looks for another spelling by itself.
 export CROSS_CONFIG := $(CURDIR)/cross.toml
 

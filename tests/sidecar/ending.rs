@@ -75,7 +75,7 @@ fn it_ends_in_time_before_any_agent_and_in_whatever_state_the_registry_is() {
             .registry(registry.address)
             .start();
         registry.wait_for(Some);
-        sidecar.await_socket();
+        sidecar.await_log("UDP socket on");
         sidecar.signal(Signal::TERM);
         let (status, log) = sidecar.end_within(TIME_TO_END);
         assert_eq!(status.code(), Some(0), "{what}: {log}");

@@ -97,7 +97,6 @@ fn every_message_to_a_process_that_ends_and_begins_again_arrives_once_or_is_repo
     let vanished: Vec<_> = arrived.difference(&received).collect();
     assert!(vanished.is_empty(), "{vanished:?}");
     println!("{} of {MESSAGES} were reported as lost", lost.len());
-    assert!(lost.len() < 1000, "{} are lost", lost.len());
     assert_eq!(alice.sidecar.open_files(), open_files);
 }
 
