@@ -115,6 +115,7 @@ pub const CHANNEL_BYTES: (usize, usize) = (64 * 1024, 1024 * 1024);
 
 /// Remote addresses remembered for each peer that there may be.
 pub const ROUTES_PER_PEER: usize = 32;
+
 /// Longest line in the log, in bytes: as much as a pipe takes at once without blocking (`PIPE_BUF`).
 pub const LOG_LINE_BYTES: usize = 4096;
 

@@ -30,6 +30,8 @@ pub(super) struct Sockets {
     ports: Option<(u16, u16)>,
     bound: BTreeMap<Token, Bound>,
     next_token: usize,
+    /// It was logged that there is no address to use.
+    told_none: bool,
 }
 
 impl Sockets {
@@ -40,6 +42,7 @@ impl Sockets {
             ports,
             bound: BTreeMap::new(),
             next_token: first_token,
+            told_none: false,
         }
     }
 
@@ -55,6 +58,7 @@ impl Sockets {
             })
             .collect();
         let wanted = host::addresses(&interfaces, &self.rules);
+        self.tell_if_none(&wanted);
         let mut changed = self.close_gone(registry, &wanted);
         let lanes = self.lane_count();
         for address in wanted {
@@ -73,6 +77,18 @@ impl Sockets {
             }
         }
         Ok(changed)
+    }
+
+    /// Without an address no peer can be reached, which nothing else would show.
+    fn tell_if_none(&mut self, wanted: &[IpAddr]) {
+        let is_news = wanted.is_empty() && !self.told_none;
+        self.told_none = wanted.is_empty();
+        if is_news {
+            log::warn!(
+                "this machine has no address that may be used, so no peer can be reached; look at \
+                 INTERFACES, BIND_ADDRESS and IPV6 if it should have one"
+            );
+        }
     }
 
     /// Ports of a narrow range may be fewer than the lanes that we would like.

@@ -35,8 +35,7 @@ pub use bind::{BindError, BoundSocket, bind};
 use socket_file::SocketFile;
 use supervisor::Supervisor;
 
-/// Tells one connection of an agent from those before and after it.
-pub type Generation = u64;
+pub use crate::mesh::Generation;
 
 /// What an agent asked for, in the order of its lines. Travels in a small bounded channel: when the
 /// event loop does not take it, the reader blocks, and so in the end does the agent.
