@@ -1,1 +1,215 @@
+use super::*;
 
+fn outgoing(text: &str) -> Outgoing {
+    let json = format!(r#"{{"type":"{text}"}}"#);
+    Outgoing {
+        message: Message::from_agent(&json).unwrap(),
+        origin: Origin::Broadcast(0),
+    }
+}
+
+/// A session with messages `1` to `count`, met by the peer session `p`.
+fn session(count: usize) -> Session {
+    let mut session = Session::new("own".into());
+    assert!(matches!(session.greet("p", 0), Greeting::New { .. }));
+    for number in 1..=count {
+        session.push(outgoing(&number.to_string()));
+    }
+    session
+}
+
+/// Writes all that the window allows; gives the types of the messages.
+fn write_all(session: &mut Session) -> Vec<String> {
+    let mut written = Vec::new();
+    while let Some(next) = session.next_to_write() {
+        written.push(kind(next));
+        session.written();
+    }
+    written
+}
+
+fn kind(message: &Message) -> String {
+    message.as_str().split('"').nth(3).unwrap().to_owned()
+}
+
+fn kinds(messages: &[Outgoing]) -> Vec<String> {
+    messages.iter().map(|out| kind(&out.message)).collect()
+}
+
+fn resumed(greeting: Greeting) -> Vec<String> {
+    match greeting {
+        Greeting::Resumed { settled } => kinds(&settled),
+        other => panic!("{other:?}"),
+    }
+}
+
+fn lost(greeting: Greeting) -> Vec<String> {
+    match greeting {
+        Greeting::New { lost } => kinds(&lost),
+        other => panic!("{other:?}"),
+    }
+}
+
+#[test]
+fn acknowledgements_settle_in_order_and_empty_the_queue() {
+    let mut session = session(3);
+    let one = session.queued_bytes() / 3;
+    assert_eq!(write_all(&mut session), ["1", "2", "3"]);
+    assert_eq!(kinds(&session.acknowledge(2, 1000)), ["1", "2"]);
+    assert_eq!(session.queued_bytes(), one);
+    assert!(session.acknowledge(2, 1000).is_empty());
+    assert_eq!(kinds(&session.acknowledge(3, 1000)), ["3"]);
+    assert!(session.is_idle());
+    assert_eq!(session.queued_bytes(), 0);
+}
+
+#[test]
+fn an_acknowledgement_of_what_was_never_written_or_an_old_one_changes_nothing() {
+    let mut session = session(3);
+    session.written();
+    session.written();
+    assert!(session.acknowledge(3, 0).is_empty());
+    assert_eq!(session.acknowledge(1, 1000).len(), 1);
+    assert!(session.acknowledge(0, 0).is_empty());
+    assert!(
+        session.next_to_write().is_some(),
+        "the old window was ignored"
+    );
+}
+
+#[test]
+fn the_window_counts_what_is_under_way_beyond_the_last_acknowledgement() {
+    let mut session = session(5);
+    let one = session.queued_bytes() as u64 / 5;
+    session.acknowledge(0, 2 * one);
+    assert_eq!(write_all(&mut session), ["1", "2"]);
+    session.acknowledge(1, 2 * one);
+    assert_eq!(write_all(&mut session), ["3"]);
+    session.acknowledge(3, one);
+    assert_eq!(write_all(&mut session), ["4"]);
+}
+
+#[test]
+fn a_message_larger_than_the_window_goes_alone() {
+    let mut session = session(2);
+    session.acknowledge(0, 1);
+    assert_eq!(write_all(&mut session), ["1"]);
+    session.acknowledge(1, 1);
+    assert_eq!(write_all(&mut session), ["2"]);
+    session.push(outgoing("3"));
+    session.acknowledge(2, 0);
+    assert!(
+        write_all(&mut session).is_empty(),
+        "nothing passes no window"
+    );
+}
+
+#[test]
+fn a_new_connection_of_the_same_sessions_repeats_what_has_not_arrived() {
+    let mut session = session(4);
+    session.written();
+    session.written();
+    session.written();
+    session.acknowledge(1, 1000);
+    assert_eq!(resumed(session.greet("p", 2)), ["2"]);
+    assert_eq!(write_all(&mut session), ["3", "4"]);
+}
+
+#[test]
+fn a_new_session_of_the_peer_loses_what_was_written_and_keeps_the_rest() {
+    let mut session = session(3);
+    session.written();
+    session.written();
+    session.acknowledge(1, 1000);
+    assert_eq!(lost(session.greet("q", 0)), ["2"]);
+    assert_eq!(session.theirs(), Some("q"));
+    assert_eq!(write_all(&mut session), ["3"]);
+    assert_eq!(
+        kinds(&session.acknowledge(1, 1000)),
+        ["3"],
+        "numbers start over"
+    );
+}
+
+#[test]
+fn what_was_written_stays_numbered_when_its_connection_is_gone() {
+    let mut session = session(2);
+    session.written();
+    session.suspend();
+    assert!(!session.next_is_unnumbered());
+    assert_eq!(kinds(&session.take_unwritten()), ["2"]);
+    assert_eq!(lost(session.greet("q", 0)), ["1"]);
+}
+
+#[test]
+fn a_hello_that_contradicts_the_session_is_impossible() {
+    let mut ahead = session(2);
+    ahead.written();
+    assert!(matches!(ahead.greet("p", 2), Greeting::Impossible));
+    let mut behind = session(2);
+    write_all(&mut behind);
+    behind.acknowledge(2, 1000);
+    assert!(matches!(behind.greet("p", 1), Greeting::Impossible));
+}
+
+#[test]
+fn a_restart_of_our_side_takes_a_new_id_and_gives_what_was_written() {
+    let mut session = session(3);
+    session.written();
+    session.accept(1);
+    let epoch = session.epoch();
+    assert_eq!(kinds(&session.restart(Some("new".into()))), ["1"]);
+    assert_eq!((session.own(), session.theirs()), ("new", None));
+    assert_ne!(session.epoch(), epoch);
+    assert!(!session.take(epoch), "an old message counts no more");
+    assert_eq!(session.received_of(Some("p")), 0);
+    assert_eq!(write_all(&mut session), ["2", "3"]);
+}
+
+#[test]
+fn each_number_is_accepted_once() {
+    let mut session = session(0);
+    assert!(session.accept(1) && session.accept(2));
+    assert!(!session.accept(1) && !session.accept(2));
+    assert!(session.accept(3));
+}
+
+#[test]
+fn what_the_agent_has_taken_is_what_a_hello_tells() {
+    let mut session = session(0);
+    assert!(session.accept(1) && session.accept(2));
+    assert_eq!(session.received_of(Some("p")), 0);
+    assert!(session.take(session.epoch()));
+    assert_eq!(session.received_of(Some("p")), 1);
+    assert_eq!(session.received_of(None), 1);
+    assert_eq!(session.received_of(Some("another")), 0);
+    assert!(session.take(session.epoch()));
+    assert!(!session.take(session.epoch()), "there is no third");
+}
+
+#[test]
+fn what_no_agent_can_be_given_counts_as_taken_in_its_turn() {
+    let mut session = session(0);
+    assert!(session.accept_unusable(1));
+    assert_eq!(session.taken(), 1);
+    assert!(session.accept(2) && session.accept_unusable(3) && session.accept_unusable(4));
+    assert_eq!(session.taken(), 1, "2 is not taken yet");
+    assert!(!session.accept_unusable(3), "repeated");
+    assert!(session.take(session.epoch()));
+    assert_eq!(session.taken(), 4);
+}
+
+#[test]
+fn towards_others_what_is_written_is_out_of_our_hands() {
+    let mut session = Session::new("own".into());
+    session.push(outgoing("1"));
+    session.push(outgoing("2"));
+    assert_eq!(session.peek_next().map(kind), Some("1".into()));
+    assert_eq!(
+        session.take_next().map(|out| kind(&out.message)),
+        Some("1".into())
+    );
+    assert_eq!(kinds(&session.take_unwritten()), ["2"]);
+    assert_eq!(session.queued_bytes(), 0);
+    assert!(session.take_next().is_none());
+}

@@ -16,6 +16,7 @@ mod hostile;
 mod ledger;
 mod network;
 mod others;
+mod real_stack;
 mod registry;
 mod replacing;
 mod trace;

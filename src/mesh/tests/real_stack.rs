@@ -1,0 +1,133 @@
+//! The same world on the real stack: str0m with its ICE, DTLS and SCTP. Its keys are random, so only
+//! what comes of it is checked, not how.
+
+use std::time::Duration;
+
+use super::network::{Place, Weather};
+use super::world::{MAX_MESSAGE_BYTES, World};
+use crate::mesh::webrtc::WebRtc;
+
+const CONNECTED: Duration = Duration::from_secs(15);
+const SETTLED: Duration = Duration::from_secs(120);
+
+fn world(seed: u64, names: &[&str], others: &[&str]) -> World<WebRtc> {
+    let make = |_| WebRtc::new(MAX_MESSAGE_BYTES).unwrap();
+    World::of(seed, names, others, Box::new(make))
+}
+
+fn exchange(world: &mut World<WebRtc>, count: usize) {
+    for size in [10, 100, 20_000, 3_000].into_iter().cycle().take(count) {
+        for from in 0..world.nodes.len() {
+            world.broadcast(from, size, true);
+            world.broadcast(from, size, false);
+        }
+    }
+}
+
+/// Every address that the sidecar's connections use dies; other lanes have others.
+fn kill_addresses(world: &mut World<WebRtc>, place: Place) {
+    let connections = world.nodes[place].mesh.connections.values();
+    let paths: Vec<_> = connections
+        .filter_map(|connection| connection.path)
+        .collect();
+    for path in paths {
+        world.network.kill_address(path.local);
+    }
+}
+
+#[test]
+fn connects_and_delivers_in_any_weather() {
+    for (seed, lost) in [0, 2, 10].into_iter().enumerate() {
+        let mut world = world(seed as u64, &["a", "b", "c"], &[]);
+        world.network.weather = Weather {
+            lost,
+            doubled: lost / 2,
+            latency: Duration::from_millis(5 * u64::from(lost)),
+            jitter: Duration::from_millis(2 * u64::from(lost)),
+        };
+        world.start_all();
+        world.run_until_connected(CONNECTED);
+        exchange(&mut world, 8);
+        world.settle(SETTLED);
+        assert_eq!(world.ledger.failed(), 0);
+        assert_eq!(world.ledger.deliveries, 3 * 2 * 8 * 2);
+    }
+}
+
+#[test]
+fn connections_that_are_lost_are_replaced_with_messages_under_way() {
+    for seed in 0..4 {
+        let mut world = world(seed, &["a", "b"], &[]);
+        world.network.weather.lost = 2;
+        world.start_all();
+        world.run_until_connected(CONNECTED);
+        for round in 0..3 {
+            exchange(&mut world, 4);
+            let moment = world.random.u64(..20);
+            world.run_for(Duration::from_millis(moment));
+            match round {
+                0 => kill_addresses(&mut world, 0),
+                1 => world.network.partition(0, 1),
+                _ => world.network.block(1, 0),
+            }
+            exchange(&mut world, 4);
+            world.run_for(Duration::from_secs(6));
+            world.network.heal(Weather::FAIR);
+            world.run_for(Duration::from_secs(1));
+        }
+        world.settle(SETTLED);
+        assert_eq!(world.ledger.failed(), 0, "seed {seed}");
+    }
+}
+
+#[test]
+fn a_process_that_returns_at_once_is_connected_at_once() {
+    for is_polite in [true, false] {
+        let mut world = world(7, &["a", "b"], &[]);
+        world.start_all();
+        world.run_until_connected(CONNECTED);
+        exchange(&mut world, 2);
+        world.restart(1, is_polite);
+        let took = world.run_until_connected(CONNECTED);
+        assert!(took < Duration::from_secs(1), "{took:?}");
+        exchange(&mut world, 2);
+        world.settle(SETTLED);
+    }
+}
+
+#[test]
+fn one_of_another_make_is_served_in_both_roles() {
+    for (own, other) in [("a", "z"), ("z", "a")] {
+        let mut world = world(8, &[own], &[other]);
+        let own = world.name(0).clone();
+        world.network.weather.lost = 5;
+        world.start_all();
+        for _ in 0..3 {
+            world.run_until_connected(CONNECTED);
+            exchange(&mut world, 4);
+            for _ in 0..20 {
+                world.foreign_sends(1, &own, 3000);
+            }
+            world.run_for(Duration::from_secs(10));
+            world.disconnect_from_registry(1);
+            world.run_for(Duration::from_secs(1));
+        }
+        world.settle(SETTLED);
+    }
+}
+
+#[test]
+fn an_agent_that_stops_reading_slows_the_sender_and_loses_nothing() {
+    let mut world = world(9, &["a", "b"], &[]);
+    world.start_all();
+    world.run_until_connected(CONNECTED);
+    world.agent_stalls(1);
+    for _ in 0..200 {
+        world.send(0, "b", 20_000, true);
+    }
+    world.run_for(Duration::from_secs(8));
+    assert!(!world.nodes[0].mesh.wants_requests());
+    world.agent_resumes(1);
+    world.settle(SETTLED);
+    assert_eq!((world.ledger.deliveries, world.ledger.failed()), (200, 0));
+}
