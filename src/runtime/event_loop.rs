@@ -52,6 +52,7 @@ pub(super) struct Parts {
     pub(super) signals: UnixStream,
     pub(super) signaling: signaling::Handle,
     pub(super) signaling_notices: Receiver<signaling::Notice>,
+    pub(super) ipc: ipc::Handle,
     pub(super) ipc_notices: Receiver<ipc::Notice>,
     pub(super) requests: Receiver<ipc::RequestBatch>,
     pub(super) linger: Option<Duration>,
@@ -132,7 +133,9 @@ impl EventLoop {
 
     /// How long there is nothing to do unless something comes in.
     fn timeout(&self, now: Instant) -> Option<Duration> {
-        let may_read = self.requests.is_waiting() && self.parts.mesh.wants_requests();
+        // The core may have got room again since requests were last read, by nothing but time.
+        let has_requests = self.requests.is_waiting() || !self.parts.requests.is_empty();
+        let may_read = has_requests && self.parts.mesh.wants_requests();
         if self.unheard || may_read || !self.readable.is_empty() {
             return Some(Duration::ZERO);
         }
@@ -291,6 +294,10 @@ impl EventLoop {
         self.parts.mesh.shut_down(Instant::now());
         self.transmit();
         self.parts.signaling.stop();
+        // Before the agent's end: who sees that may start another sidecar on the same path.
+        self.parts.ipc.shutdown();
+        // Those that waited for room in a queue are owed an answer too.
+        self.read_requests();
         self.agent
             .finish(&mut self.parts.mesh, &self.parts.ipc_notices, deadline);
         let left = deadline.saturating_duration_since(Instant::now());

@@ -1,6 +1,6 @@
 //! Settings that are wrong end it at once, with one line that says what would be right.
 
-use crate::support::{Place, Setup};
+use crate::support::{Place, Setup, Site};
 
 /// Starts it with one setting changed, to fail; gives the line in which it says why.
 fn refused(place: &Place, variable: &str, value: &str) -> String {
@@ -58,4 +58,25 @@ fn a_file_of_certificates_that_can_not_be_used_is_told_with_its_name() {
         let line = refused(&place, "CA_FILE", file);
         assert!(line.contains(file), "{line}");
     }
+}
+
+#[test]
+fn a_sidecar_that_can_not_run_leaves_the_one_on_its_socket_in_place() {
+    let site = Site::new();
+    let idle = site.setup("alice").start();
+    idle.await_socket();
+    let mut broken = site.setup("alice").set("CA_FILE", "/no/such/file").start();
+    assert_eq!(broken.exit_code(), 2);
+    let mut agent = idle.agent();
+    assert_eq!(
+        agent.ask("list_peers", &serde_json::json!({})).kind(),
+        "peer_list"
+    );
+}
+
+#[test]
+fn settings_that_leave_no_address_are_told() {
+    let site = Site::new();
+    let sidecar = site.setup("alice").set("INTERFACES", "none0").start();
+    sidecar.await_log("no address that may be used");
 }

@@ -3,10 +3,10 @@
 use std::time::Duration;
 
 use rustix::process::Signal;
-use serde_json::json;
+use serde_json::{Value, json};
 
 use crate::scripted_registry::{Script, ScriptedRegistry, SocketScript, TokenReply};
-use crate::support::{Place, Setup, Site};
+use crate::support::{Node, Place, Setup, Site};
 
 /// A signal ends it, whatever it is doing, within this time.
 const TIME_TO_END: Duration = Duration::from_secs(2);
@@ -20,9 +20,6 @@ fn sigterm_and_sigint_end_it_with_0_and_peers_are_told_at_once() {
         // Far less than it takes to notice by silence.
         bob.agent
             .until_within(TIME_TO_END, |event| event.is("peer_disconnected", "alice"));
-        let (status, _) = alice.sidecar.end_within(TIME_TO_END);
-        assert_eq!(status.code(), Some(0));
-        assert_eq!(site.place.names(), ["bob"], "the socket is removed");
         assert_eq!(
             alice
                 .agent
@@ -30,6 +27,9 @@ fn sigterm_and_sigint_end_it_with_0_and_peers_are_told_at_once() {
                 .map(|event| event.text().to_owned()),
             None
         );
+        assert_eq!(site.place.names(), ["bob"], "the path is free by then");
+        let (status, _) = alice.sidecar.end_within(TIME_TO_END);
+        assert_eq!(status.code(), Some(0));
         let list = bob.agent.ask("list_peers", &json!({}));
         assert_eq!(list.payload(), &json!({"peers": []}));
     }
@@ -56,6 +56,34 @@ fn what_could_not_be_delivered_is_told_at_the_end() {
     assert_eq!(error.payload()["request_id"], "r");
     assert_eq!(error.payload()["target_peer"], "bob");
     assert!(alice.agent.next_or_end().is_none());
+}
+
+#[test]
+fn commands_that_wait_for_room_are_answered_at_the_end() {
+    let site = Site::new();
+    let small = site
+        .setup("alice")
+        .set("MAX_MESSAGE_BYTES", "1024")
+        .set("QUEUE_BYTES", "1024");
+    let [mut alice, bob] = Node::meet([small, site.setup("bob")]);
+    drop(bob.agent);
+    bob.sidecar.await_log("the agent has gone");
+    let message = json!({"type": "x", "payload": "x".repeat(900)});
+    let payload = json!({"target_peer": "bob", "message": message});
+    let lines: String = (1..=4)
+        .map(|id| json!({"type": "send", "id": id, "payload": payload}).to_string() + "\n")
+        .collect();
+    // In one piece, so that all of it has been read when the queue is full after the second.
+    alice.agent.write(lines);
+    alice.agent.until_peer("pressure", "bob");
+    alice.sidecar.signal(Signal::TERM);
+    let mut answered = Vec::new();
+    while let Some(event) = alice.agent.next_or_end() {
+        if event.kind() == "error" {
+            answered.push(event.id().and_then(Value::as_u64).unwrap());
+        }
+    }
+    assert_eq!(answered, [1, 2, 3, 4]);
 }
 
 #[test]
