@@ -110,3 +110,23 @@ fn a_socket_that_another_made_its_own_is_left_alone() {
     let left = std::fs::read_to_string(&alice.sidecar.socket).unwrap();
     assert_eq!(left, "mine");
 }
+
+#[test]
+fn what_an_agent_said_last_is_said_before_the_goodbye() {
+    let site = Site::new();
+    let mut bob = site.node("bob");
+    let mut ok = 0;
+    for _ in 0..30 {
+        let mut alice = site.node("alice");
+        alice.await_peers(&["bob"]);
+        let message = json!({"message": {"type": "agent_status", "payload": "offline"}});
+        let line = json!({"type": "broadcast", "payload": message});
+        alice.agent.line(line.to_string());
+        alice.sidecar.signal(Signal::TERM);
+        let events = bob
+            .agent
+            .all_until(|event| event.is("peer_disconnected", "alice"));
+        ok += usize::from(events.iter().any(|event| event.is("message", "alice")));
+    }
+    assert_eq!(ok, 30);
+}
