@@ -13,6 +13,7 @@
 
 pub mod attach;
 pub mod backoff;
+mod calendar;
 pub mod cli;
 pub mod config;
 #[cfg(feature = "registry")]

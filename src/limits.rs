@@ -60,8 +60,11 @@ pub const OFFER_INTERVAL: Duration = Duration::from_millis(500);
 /// How long a candidate is kept that came before its description.
 pub const EARLY_CANDIDATE_LIFETIME: Duration = Duration::from_secs(5);
 
-/// How long an offer may go unanswered before it counts as lost (within `CONNECT_TIMEOUT`).
+/// How long an offer may go unanswered before it counts as lost (within its attempt).
 pub const ANSWER_TIMEOUT: Duration = Duration::from_secs(5);
+
+/// How long one attempt at a connection may take. `CONNECT_TIMEOUT` has room for several.
+pub const ATTEMPT_TIMEOUT: Duration = Duration::from_secs(10);
 
 /// How long a peer's offer is held while our own, which stands against it, is not answered.
 pub const HELD_OFFER_TIMEOUT: Duration = Duration::from_secs(1);

@@ -237,12 +237,10 @@ impl<K: Linker> Mesh<K> {
         peer.speaks_sessions = speaks_sessions;
         peer.last_role = role;
         peer.retry.backoff.reset();
-        peer.retry.at = None;
-        peer.retry.awaits_list = false;
+        peer.retry.cancel();
         peer.give_up_at = None;
         peer.held = None;
         peer.outlet.moved(now);
-        let waiting = std::mem::take(&mut peer.waiting);
         let others: Vec<_> = peer
             .connections
             .iter()
@@ -264,11 +262,7 @@ impl<K: Linker> Mesh<K> {
                 resumed,
             });
         }
-        for origin in waiting {
-            let target_peer_id = peer_id.clone();
-            self.agent
-                .succeed(&origin, Success::Connected { target_peer_id });
-        }
+        self.answer_waiting(&peer_id);
         for other in others {
             self.retire(now, other);
         }
@@ -276,5 +270,17 @@ impl<K: Linker> Mesh<K> {
             self.mesh_message(now, id, data);
         }
         self.arm_peer(now, &peer_id);
+    }
+
+    /// The peer is there: so the `connect` commands that wait for it are told.
+    pub(super) fn answer_waiting(&mut self, peer_id: &PeerId) {
+        let Some(peer) = self.peers.get_mut(peer_id) else {
+            return;
+        };
+        for origin in std::mem::take(&mut peer.waiting) {
+            let target_peer_id = peer_id.clone();
+            self.agent
+                .succeed(&origin, Success::Connected { target_peer_id });
+        }
     }
 }

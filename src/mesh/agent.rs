@@ -4,7 +4,7 @@
 //! answers are bounded by not reading further requests, and changes of state (who is connected, how
 //! full a queue is) are left out above a limit and told in one go once the agent reads again.
 
-use std::collections::{BTreeSet, VecDeque};
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
 
 use crate::limits;
 use crate::protocol::PeerId;
@@ -40,8 +40,10 @@ pub(super) struct AgentQueue {
     owed_answers: usize,
     /// Peers that the agent believes to be connected.
     told: BTreeSet<PeerId>,
-    /// Changes of state were left out.
+    /// Changes of state were left out; no more are told before their summary.
     incomplete: bool,
+    /// The last state left out, of each peer's queue, and under `None` of the registry.
+    latest: BTreeMap<Option<PeerId>, Event>,
     /// Events left out because nobody was there to read them, or too many waited.
     left_out: u64,
 }
@@ -84,6 +86,7 @@ impl AgentQueue {
         self.owed_answers = 0;
         self.told.clear();
         self.incomplete = false;
+        self.latest.clear();
         for peer_id in reachable.rev() {
             self.told.insert(peer_id.clone());
             self.queue.push_front(Entry {
@@ -156,10 +159,9 @@ impl AgentQueue {
         if self.generation.is_none() {
             return;
         }
-        if self.other_events >= limits::AGENT_EVENTS {
-            self.incomplete = true;
-            self.left_out += 1;
-            return;
+        self.incomplete |= self.other_events >= limits::AGENT_EVENTS;
+        if self.incomplete {
+            return self.leave_out(event);
         }
         if let Event::PeerConnected { peer_id, .. } = &event {
             self.told.insert(peer_id.clone());
@@ -168,6 +170,20 @@ impl AgentQueue {
             self.told.remove(peer_id);
         }
         self.push_other(event);
+    }
+
+    fn leave_out(&mut self, event: Event) {
+        self.left_out += 1;
+        match &event {
+            Event::Registry { .. } => {
+                self.latest.insert(None, event);
+            }
+            Event::Pressure { target_peer, .. } => {
+                self.latest.insert(Some(target_peer.clone()), event);
+            }
+            // Who is connected is found out when it is told.
+            _ => {}
+        }
     }
 
     /// Answers a command that asked for information, whether it had an id or not.
@@ -264,19 +280,21 @@ impl AgentQueue {
         self.incomplete && self.other_events < limits::AGENT_EVENTS / 2
     }
 
-    /// Tells the agent in one go how `reachable` differs from what it believes.
+    /// Tells the agent in one go what was left out: how `reachable` differs from what it believes, and
+    /// the state of queues and registry.
     pub(super) fn summarize(&mut self, reachable: &BTreeSet<PeerId>) {
         self.incomplete = false;
-        let gone: Vec<_> = self.told.difference(reachable).cloned().collect();
-        let new: Vec<_> = reachable.difference(&self.told).cloned().collect();
-        for peer_id in gone {
-            self.push_state(Event::PeerDisconnected { peer_id });
-        }
-        for peer_id in new {
-            self.push_state(Event::PeerConnected {
-                peer_id,
-                resumed: true,
-            });
+        let gone = self.told.difference(reachable).cloned();
+        let gone = gone.map(|peer_id| Event::PeerDisconnected { peer_id });
+        let new = reachable.difference(&self.told).cloned();
+        let new = new.map(|peer_id| Event::PeerConnected {
+            peer_id,
+            resumed: true,
+        });
+        let changes: Vec<_> = gone.chain(new).collect();
+        let latest = std::mem::take(&mut self.latest);
+        for event in changes.into_iter().chain(latest.into_values()) {
+            self.push_state(event);
         }
     }
 }
@@ -289,4 +307,67 @@ fn orphan(event: &mut Event) -> bool {
     };
     *id = None;
     error.request_id.is_some()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::protocol::ipc::RegistryState;
+
+    const AGENT: Generation = 1;
+
+    fn connected(peer: &str) -> Event {
+        let peer_id = PeerId::new(peer).unwrap();
+        Event::PeerConnected {
+            peer_id,
+            resumed: false,
+        }
+    }
+
+    fn disconnected(peer: &str) -> Event {
+        let peer_id = PeerId::new(peer).unwrap();
+        Event::PeerDisconnected { peer_id }
+    }
+
+    #[test]
+    fn changes_left_out_are_told_in_one_go_and_none_is_told_twice() {
+        let mut queue = AgentQueue::default();
+        let greeting = connected("self");
+        queue.connected(AGENT, greeting, std::iter::empty());
+        for _ in 0..limits::AGENT_EVENTS {
+            queue.push_state(connected("a"));
+            queue.push_state(disconnected("a"));
+        }
+        queue.push_state(connected("b"));
+        let registry = Event::Registry {
+            state: RegistryState::Connected,
+            peer_id: None,
+            reason: None,
+        };
+        queue.push_state(registry);
+        assert!(queue.left_out() > 0);
+        // There is room again, but what was left out has to come first.
+        let mut events = queue.take_events(1000);
+        queue.push_state(disconnected("b"));
+        queue.push_state(connected("b"));
+        while !queue.wants_summary() {
+            events.extend(queue.take_events(1000));
+        }
+        let reachable = [PeerId::new("b").unwrap()].into();
+        queue.summarize(&reachable);
+        events.extend(queue.take_events(usize::MAX));
+        let mut told = BTreeSet::new();
+        let mut registries = 0;
+        for event in &events {
+            match event {
+                Event::PeerConnected { peer_id, .. } => assert!(told.insert(peer_id.clone())),
+                Event::PeerDisconnected { peer_id } => assert!(told.remove(peer_id)),
+                Event::Registry { .. } => registries += 1,
+                _ => panic!("unexpected: {event:?}"),
+            }
+        }
+        assert_eq!(registries, 1);
+        told.remove(&PeerId::new("self").unwrap());
+        assert_eq!(told, reachable);
+    }
 }

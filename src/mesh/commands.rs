@@ -196,6 +196,7 @@ impl<K: Linker> Mesh<K> {
                 if peer.connections.is_empty() && peer.retry.at.is_none() {
                     self.consider_offer(now, target);
                 }
+                self.arm_peer(now, target);
             }
         }
         self.watch_pressure(now, target);

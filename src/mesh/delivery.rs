@@ -227,6 +227,7 @@ impl<K: Linker> Mesh<K> {
         for peer_id in touched {
             self.acknowledge_soon(now, &peer_id);
             self.release_gate(now, &peer_id);
+            self.forget_if_idle(&peer_id);
         }
     }
 

@@ -53,6 +53,12 @@ impl Retry {
     pub(super) fn is_planned(&self) -> bool {
         self.at.is_some() || self.awaits_list
     }
+
+    /// Nothing is planned any more.
+    pub(super) fn cancel(&mut self) {
+        self.at = None;
+        self.awaits_list = false;
+    }
 }
 
 /// Lets a burst through and then a few a second.
@@ -155,6 +161,11 @@ impl Peer {
     /// Whether anything is being kept for the peer until it can be reached.
     pub(super) fn is_waited_for(&self) -> bool {
         !self.session.is_idle() || !self.waiting.is_empty()
+    }
+
+    /// Whether a further connection is under way.
+    pub(super) fn has_attempt(&self) -> bool {
+        self.connections.len() > usize::from(self.current.is_some())
     }
 
     /// Keeps a candidate that came before its description, bounded in number and time.

@@ -152,12 +152,13 @@ impl<K: Linker> Mesh<K> {
         }
         peer.reachable = true;
         peer.give_up_at = None;
-        peer.retry.at = None;
+        peer.retry.cancel();
         log::info!("{peer_id} is heard of again");
         self.agent.push_state(Event::PeerConnected {
             peer_id: peer_id.clone(),
             resumed: true,
         });
+        self.answer_waiting(&peer_id);
         self.arm(now, id);
         self.arm_peer(now, &peer_id);
     }
@@ -169,8 +170,7 @@ impl<K: Linker> Mesh<K> {
         let Some(peer) = self.peers.get_mut(peer_id) else {
             return;
         };
-        let has_attempt = peer.connections.len() > usize::from(peer.current.is_some());
-        if peer.retry.is_planned() || has_attempt {
+        if peer.retry.is_planned() || peer.has_attempt() {
             return;
         }
         let patience = match peer.last_role {
@@ -211,19 +211,30 @@ impl<K: Linker> Mesh<K> {
                 Phase::Open => "lost the connection to",
             }
         );
-        // After our hello older connections are of no use: they were not listened to any more.
-        if connection.handshake.sent && !connection.handshake.received {
-            let older: Vec<_> = self.connections_of(&peer_id).map(|(id, _)| id).collect();
-            for id in older.into_iter().filter(|older| *older < id) {
-                self.retire(now, id);
-            }
+        // After our hello the connection in use was not listened to any more.
+        let was_proposed = connection.handshake.sent && !connection.handshake.received;
+        let current = self.peers.get(&peer_id).and_then(|peer| peer.current);
+        if let Some(current) = current.filter(|_| was_proposed) {
+            self.retire(now, current);
         }
+        self.check_reachability(now, &peer_id);
         self.plan_replacement(now, &peer_id);
         self.forget_if_idle(&peer_id);
     }
 
-    /// Takes a connection out of all tables. Of the one in use the agent is told, and what can't be
-    /// sent again is reported.
+    /// Without a connection in use the peer can't be reached. Unless we have proposed another: the
+    /// peer ends the old one as it takes the new one, and its hello is on its way.
+    pub(super) fn check_reachability(&mut self, now: Instant, peer_id: &PeerId) {
+        let has_current = self.current_of(peer_id).is_some();
+        let has_proposed = self
+            .connections_of(peer_id)
+            .any(|(_, connection)| connection.handshake.sent);
+        if !has_current && !has_proposed {
+            self.unreachable(now, peer_id);
+        }
+    }
+
+    /// Takes a connection out of all tables. Of what can't be sent again the agent is told.
     pub(super) fn detach(&mut self, now: Instant, id: ConnectionId) -> Option<Connection<K::Link>> {
         let mut connection = self.connections.remove(&id)?;
         self.routes.retain(|_, routed| *routed != id);
@@ -236,7 +247,6 @@ impl<K: Linker> Mesh<K> {
         if peer.current == Some(id) {
             peer.current = None;
             peer.session.suspend();
-            self.unreachable(now, &peer_id);
         }
         for written in connection.receipts.take_all() {
             self.totals.failed_messages += 1;
@@ -278,22 +288,25 @@ impl<K: Linker> Mesh<K> {
         self.forget_if_idle(peer_id);
     }
 
+    /// Whether somebody wants a connection to the peer that it does not have, and none is under way.
+    fn wants_offer(&self, now: Instant, peer_id: &PeerId) -> bool {
+        let Some(peer) = self.peers.get(peer_id) else {
+            return false;
+        };
+        let is_full = self.settings.mode == MeshMode::Full;
+        let is_wanted = peer.is_waited_for()
+            || peer.give_up_at.is_some()
+            || (is_full && self.roster.lists(peer_id));
+        let in_doubt = !peer.reachable || self.current_in_doubt(now, peer_id);
+        is_wanted && in_doubt && !peer.has_attempt() && !self.shutting_down
+    }
+
     /// Offers if somebody wants the peer and it is online; asks the registry where that is not sure.
     pub(super) fn consider_offer(&mut self, now: Instant, peer_id: &PeerId) {
-        let is_full = self.settings.mode == MeshMode::Full;
-        let listed = self.roster.lists(peer_id);
-        let Some(peer) = self.peers.get_mut(peer_id) else {
-            return;
-        };
-        let has_attempt = peer.connections.len() > usize::from(peer.current.is_some());
-        let is_wanted = peer.is_waited_for() || peer.give_up_at.is_some() || (is_full && listed);
-        let in_doubt = match peer.current {
-            None => true,
-            Some(_) => !peer.reachable || self.current_in_doubt(now, peer_id),
-        };
-        if has_attempt || !is_wanted || !in_doubt || self.shutting_down {
+        if !self.wants_offer(now, peer_id) {
             return;
         }
+        let listed = self.roster.lists(peer_id);
         let Some(peer) = self.peers.get_mut(peer_id) else {
             return;
         };
@@ -323,23 +336,19 @@ impl<K: Linker> Mesh<K> {
             if Some(&peer_id) == own.as_ref() {
                 continue;
             }
-            let known = self.peers.get(&peer_id);
-            let awaits = known.is_some_and(|peer| peer.retry.awaits_list);
-            let is_idle =
-                known.is_none_or(|peer| peer.connections.is_empty() && peer.retry.at.is_none());
-            let is_newcomer = is_idle && self.settings.mode == MeshMode::Full;
-            if !awaits && !is_newcomer {
+            let is_known = self.peers.contains_key(&peer_id);
+            if !is_known && self.settings.mode == MeshMode::Lazy {
                 continue;
             }
             let max_peers = self.settings.max_peers;
-            match self.ensure_peer(now, &peer_id) {
-                Some(peer) => {
-                    peer.retry.awaits_list = false;
-                    if peer.connections.len() == usize::from(peer.current.is_some()) {
-                        self.offer(now, &peer_id);
-                    }
-                }
-                None => log::warn!("{peer_id} is not connected: MAX_PEERS is {max_peers}"),
+            let Some(peer) = self.ensure_peer(now, &peer_id) else {
+                log::warn!("{peer_id} is not connected: MAX_PEERS is {max_peers}");
+                continue;
+            };
+            peer.retry.awaits_list = false;
+            // Much may have happened since the question, so whether to offer is decided now.
+            if peer.retry.at.is_none() && self.wants_offer(now, &peer_id) {
+                self.offer(now, &peer_id);
             }
         }
         self.resolve_unlisted(now);

@@ -1,6 +1,6 @@
 //! What other sidecars say through the registry: offers, answers, candidates.
 
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use crate::limits;
 use crate::protocol::PeerId;
@@ -23,6 +23,9 @@ const RECEIVE_BUFFER_BYTES: usize = 1024 * 1024;
 impl<K: Linker> Mesh<K> {
     /// Takes a frame of the registry.
     pub fn handle_frame(&mut self, now: Instant, frame: Incoming) {
+        if self.shutting_down {
+            return;
+        }
         match frame {
             Incoming::PeerList { peers } => self.listed(now, peers),
             Incoming::Relay {
@@ -30,7 +33,7 @@ impl<K: Linker> Mesh<K> {
                 signal,
                 extension,
             } => {
-                if self.own.as_ref() == Some(&sender) || self.shutting_down {
+                if self.own.as_ref() == Some(&sender) {
                     return;
                 }
                 match signal {
@@ -58,10 +61,8 @@ impl<K: Linker> Mesh<K> {
         };
         let attempt = self.random_id();
         let id = self.add_connection(now, peer_id, lane, Role::Offerer, link);
-        let answer_timeout = limits::ANSWER_TIMEOUT.min(self.settings.connect_timeout);
         if let Some(connection) = self.connections.get_mut(&id) {
             connection.attempt = Some(attempt.clone());
-            connection.deadline = Some(now + answer_timeout);
         }
         self.signal(peer_id, Signal::Offer { sdp }, Some(attempt));
         self.drive(now, id);
@@ -107,8 +108,11 @@ impl<K: Linker> Mesh<K> {
         let id = ConnectionId(self.next_connection);
         self.next_connection += 1;
         let (phase, limit) = match role {
-            Role::Offerer => (Phase::Offered, limits::ANSWER_TIMEOUT),
-            Role::Answerer => (Phase::Connecting, self.settings.connect_timeout),
+            Role::Offerer => (
+                Phase::Offered,
+                limits::ANSWER_TIMEOUT.min(self.attempt_timeout()),
+            ),
+            Role::Answerer => (Phase::Connecting, self.attempt_timeout()),
         };
         let receive_window = RECEIVE_BUFFER_BYTES.max(self.settings.limits.message_bytes);
         let connection = Connection {
@@ -142,6 +146,11 @@ impl<K: Linker> Mesh<K> {
             peer.connections.push(id);
         }
         id
+    }
+
+    /// How long one attempt may take: there is time for another within the connect timeout.
+    fn attempt_timeout(&self) -> Duration {
+        limits::ATTEMPT_TIMEOUT.min(self.settings.connect_timeout / 2)
     }
 
     fn offered(&mut self, now: Instant, peer_id: &PeerId, sdp: &str, extension: Extension) {
@@ -283,6 +292,7 @@ impl<K: Linker> Mesh<K> {
             return log::debug!("an answer of {peer_id} to no open offer");
         };
         self.meet_session(now, peer_id, extension);
+        let attempt_timeout = self.attempt_timeout();
         let Some(connection) = self.connections.get_mut(&id) else {
             return;
         };
@@ -293,7 +303,7 @@ impl<K: Linker> Mesh<K> {
             return self.connection_failed(now, id, "its answer can not be used");
         }
         connection.phase = Phase::Connecting;
-        connection.deadline = Some(connection.created + self.settings.connect_timeout);
+        connection.deadline = Some(connection.created + attempt_timeout);
         connection.described(sdp);
         if connection.speaks_sessions {
             connection.link.open_control();

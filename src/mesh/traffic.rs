@@ -138,5 +138,6 @@ impl<K: Linker> Mesh<K> {
                 Ok(_) => {}
             }
         }
+        self.check_reachability(now, &connection.peer);
     }
 }

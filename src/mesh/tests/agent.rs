@@ -98,6 +98,12 @@ impl<K: Linker> World<K> {
         }
     }
 
+    /// How many of the events that the agent has read are such; messages are not counted.
+    pub(super) fn count(&self, place: Place, is_such: impl Fn(&Event) -> bool) -> usize {
+        let events = self.nodes[place].agent.events.iter();
+        events.filter(|event| is_such(event)).count()
+    }
+
     pub(super) fn agent_stalls(&mut self, place: Place) {
         self.nodes[place].agent.is_stalled = true;
     }

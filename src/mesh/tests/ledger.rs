@@ -58,7 +58,7 @@ pub(super) struct Ledger {
     /// reach each other for longer than they wait.
     excuses: BTreeMap<(Place, Place), Excuse>,
     pub(super) deliveries: u64,
-    pub(super) failures: u64,
+    pub(super) failures: BTreeMap<&'static str, u64>,
 }
 
 impl Ledger {
@@ -81,6 +81,15 @@ impl Ledger {
                 .map(|target| (target, Fate::default()))
                 .collect(),
         });
+    }
+
+    /// How many messages were reported to have failed.
+    pub(super) fn failed(&self) -> u64 {
+        self.failures.values().sum()
+    }
+
+    pub(super) fn failures_of(&self, code: ErrorCode) -> u64 {
+        self.failures.get(code.as_str()).copied().unwrap_or(0)
     }
 
     pub(super) fn next_message(&self) -> usize {
@@ -181,7 +190,7 @@ impl Ledger {
                             self.received(number, peer, Receipt::Agent);
                         }
                         for (peer, code) in failed {
-                            self.failed(number, peer, *code, places);
+                            self.lost(number, peer, *code, places);
                         }
                         let fates = &self.messages[number].fates;
                         assert_eq!(fates.len(), delivered.len() + failed.len(), "{command}");
@@ -195,7 +204,7 @@ impl Ledger {
                     self.answered(id.as_json());
                 }
                 if let (Some(peer), Some(number)) = (&error.target_peer, &error.request_id) {
-                    self.failed(number.parse().unwrap(), peer, error.code, places);
+                    self.lost(number.parse().unwrap(), peer, error.code, places);
                 }
             }
             Event::PeerList { id: Some(id), .. } | Event::Stats { id: Some(id), .. } => {
@@ -257,14 +266,14 @@ impl Ledger {
         fate.receipt = Some(receipt);
     }
 
-    fn failed(
+    fn lost(
         &mut self,
         number: usize,
         peer: &PeerId,
         code: ErrorCode,
         places: &BTreeMap<PeerId, Place>,
     ) {
-        self.failures += 1;
+        *self.failures.entry(code.as_str()).or_default() += 1;
         let posted = &self.messages[number];
         let fate = &posted.fates[peer];
         assert_eq!(fate.failed, None, "message {number} to {peer} failed twice");

@@ -1,4 +1,8 @@
 //! The core in simulated time: meshes, agents, a registry and a network, stepped deterministically.
+//!
+//! [`world`] steps everything from one event to the next, [`ledger`] holds what agents were told
+//! against what arrived, [`checks`] what each core holds against its bounds. The scenarios follow by
+//! topic; [`walk`] puts all of it together at random.
 
 mod agent;
 mod checks;
@@ -6,10 +10,14 @@ mod connecting;
 mod fake_link;
 mod fake_path;
 mod fake_stream;
+mod flow;
 mod foreign;
+mod hostile;
 mod ledger;
 mod network;
+mod others;
 mod registry;
+mod replacing;
 mod trace;
 mod walk;
 mod world;

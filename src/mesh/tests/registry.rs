@@ -11,6 +11,7 @@ use crate::protocol::ipc::RegistryState;
 use crate::protocol::signaling::{Extension, Incoming, Outgoing, Signal};
 
 /// A frame on its way through the registry.
+#[derive(Clone)]
 pub(super) struct Relayed {
     pub(super) from: Place,
     pub(super) to: PeerId,

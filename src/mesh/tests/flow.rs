@@ -1,0 +1,189 @@
+//! Full queues: who is slowed, what is refused, and how much memory that takes.
+
+use std::time::Duration;
+
+use super::world::{MAX_MESSAGE_BYTES, World};
+use crate::protocol::ipc::{ErrorCode, Event, Pressure};
+
+const MOMENT: Duration = Duration::from_millis(300);
+const SOON: Duration = Duration::from_secs(2);
+
+fn is_pressure(event: &Event) -> bool {
+    matches!(
+        event,
+        Event::Pressure {
+            state: Pressure::High,
+            ..
+        }
+    )
+}
+
+#[test]
+fn an_agent_that_stops_reading_slows_the_sending_agent_and_loses_nothing() {
+    let mut world = World::new(40, &["a", "b"]);
+    world.start_all();
+    world.run_until_connected(MOMENT);
+    world.agent_stalls(1);
+    for _ in 0..400 {
+        world.send(0, "b", 20_000, true);
+    }
+    world.run_for(SOON);
+    assert!(!world.nodes[0].mesh.wants_requests());
+    let queued = world.settings.queue_bytes;
+    let taken = 400 - world.nodes[0].agent.waiting_requests();
+    // In the sender's queue, the peer's window, and the stalled agent's writer.
+    assert!(taken * 20_000 <= 3 * queued, "{taken} messages accepted");
+    assert_eq!(world.count(0, is_pressure), 1);
+    world.agent_resumes(1);
+    world.settle(Duration::from_secs(20));
+    assert_eq!(world.ledger.deliveries, 400);
+    assert_eq!(world.ledger.failed(), 0);
+}
+
+#[test]
+fn messages_of_the_largest_size_pass_whatever_the_window() {
+    let mut world = World::new(41, &["a", "b"]);
+    world.settings.queue_bytes = 64 * 1024;
+    world.start_all();
+    world.run_until_connected(MOMENT);
+    for _ in 0..20 {
+        world.send(0, "b", MAX_MESSAGE_BYTES, true);
+        world.send(0, "b", 10, true);
+    }
+    world.settle(Duration::from_secs(20));
+    assert_eq!(world.ledger.deliveries, 40);
+}
+
+#[test]
+fn a_peer_that_takes_nothing_is_refused_and_the_others_flow() {
+    let mut world = World::new(42, &["a", "b", "c"]);
+    world.start_all();
+    world.run_until_connected(MOMENT);
+    world.agent_stalls(1);
+    for _ in 0..300 {
+        world.send(0, "b", 20_000, true);
+        world.send(0, "c", 20_000, true);
+    }
+    world.run_for(world.settings.send_stall + SOON);
+    assert_eq!(world.nodes[0].agent.waiting_requests(), 0);
+    let refused = world.ledger.failures_of(ErrorCode::PeerStalled);
+    assert!(refused > 100, "{refused} refused");
+    let to_c = world.count(0, |event| {
+        matches!(event, Event::Ok { payload, .. } if format!("{payload:?}").contains("\"c\""))
+    });
+    assert_eq!(to_c, 300);
+    world.agent_resumes(1);
+    world.settle(Duration::from_secs(20));
+    world.send(0, "b", 100, true);
+    world.settle(SOON);
+    assert_eq!(world.ledger.deliveries + refused, 601);
+}
+
+#[test]
+fn many_senders_to_one_stalled_agent_take_bounded_memory() {
+    let mut world = World::new(43, &["a", "b", "c", "d", "e"]);
+    world.start_all();
+    world.run_until_connected(MOMENT);
+    world.agent_stalls(0);
+    for from in 1..5 {
+        for _ in 0..100 {
+            world.send(from, "a", 20_000, true);
+        }
+    }
+    world.run_for(SOON);
+    let inbox = world.nodes[0].mesh.agent.message_bytes();
+    assert!(
+        inbox <= 4 * world.settings.queue_bytes + 4 * MAX_MESSAGE_BYTES,
+        "{inbox} bytes"
+    );
+    world.agent_resumes(0);
+    world.settle(Duration::from_secs(20));
+    assert_eq!(world.ledger.deliveries, 400);
+}
+
+#[test]
+fn what_an_agent_left_unread_goes_to_the_next() {
+    let mut world = World::new(44, &["a", "b"]);
+    world.start_all();
+    world.run_until_connected(MOMENT);
+    world.agent_stalls(1);
+    for _ in 0..50 {
+        world.send(0, "b", 5_000, true);
+    }
+    world.run_for(SOON);
+    assert_eq!(world.ledger.deliveries, 0);
+    world.agent_leaves(1);
+    world.run_for(SOON);
+    world.send(0, "b", 5_000, true);
+    world.agent_arrives(1);
+    world.settle(SOON);
+    assert_eq!(world.ledger.deliveries, 51);
+    assert_eq!(world.ledger.failed(), 0);
+}
+
+#[test]
+fn failures_that_an_agent_has_not_read_are_told_to_the_next() {
+    let mut world = World::new(45, &["a", "b"]);
+    world.start_all();
+    world.run_until_connected(MOMENT);
+    world.stop(1, false);
+    world.send(0, "b", 100, true);
+    world.broadcast(0, 100, true);
+    world.broadcast(0, 100, false);
+    world.run_for(SOON);
+    world.agent_leaves(0);
+    world.run_for(world.settings.recovery_timeout + SOON * 4);
+    world.agent_arrives(0);
+    world.run_for(SOON);
+    assert_eq!(world.ledger.failed(), 3);
+    world.ledger.check_settled();
+}
+
+#[test]
+fn an_agent_that_reads_late_is_told_each_state_once() {
+    let mut world = World::new(46, &["a", "b", "c"]);
+    world.start_all();
+    world.run_until_connected(MOMENT);
+    world.agent_stalls(0);
+    // More changes of state than are kept for an agent that does not read.
+    for round in 0..1500 {
+        let peer = 1 + round % 2;
+        world.restart(peer, true);
+        world.run_for(Duration::from_millis(20));
+    }
+    world.agent_resumes(0);
+    world.settle(Duration::from_secs(20));
+}
+
+#[test]
+fn only_with_the_registry_gone_is_a_sent_message_kept_for_the_connect_timeout() {
+    let mut world = World::new(47, &["a", "b"]);
+    world.start(0);
+    world.run_for(MOMENT);
+    world.stop_registry(false);
+    world.send(0, "b", 100, true);
+    world.connect(0, "b");
+    world.run_for(world.settings.connect_timeout - SOON);
+    assert_eq!(world.ledger.failed(), 0);
+    world.run_for(SOON + MOMENT);
+    assert_eq!(world.ledger.failed(), 1);
+    world.ledger.check_settled();
+}
+
+#[test]
+fn a_peer_that_has_gone_is_forgotten_once_its_messages_are_taken() {
+    let mut world = World::new(48, &["a", "b"]);
+    world.start_all();
+    world.run_until_connected(MOMENT);
+    world.agent_stalls(1);
+    for _ in 0..100 {
+        world.send(0, "b", 1000, false);
+    }
+    world.run_for(MOMENT);
+    world.stop(0, true);
+    world.run_for(world.settings.recovery_timeout * 2);
+    world.agent_resumes(1);
+    world.run_for(SOON);
+    assert_eq!(world.ledger.deliveries, 100);
+    assert!(world.nodes[1].mesh.peers.is_empty());
+}

@@ -1,0 +1,229 @@
+//! Commands that can not be carried out, and peers that send nonsense.
+
+use std::time::Duration;
+
+use super::fake_link::FakeStack;
+use super::world::{MAX_MESSAGE_BYTES, World};
+use crate::limits;
+use crate::mesh::link::{Channel, Link};
+use crate::protocol::PeerId;
+use crate::protocol::ipc::ErrorCode;
+use crate::protocol::signaling::{Extension, Incoming, Signal};
+
+const MOMENT: Duration = Duration::from_millis(300);
+const SOON: Duration = Duration::from_secs(2);
+
+fn connected(seed: u64) -> World<FakeStack> {
+    let mut world = World::new(seed, &["a", "b"]);
+    world.start_all();
+    world.run_until_connected(MOMENT);
+    world
+}
+
+#[test]
+fn a_peer_that_nobody_knows_is_unknown() {
+    let mut world = connected(60);
+    world.send(0, "nobody", 100, true);
+    world.send(0, "a", 100, false);
+    world.run_for(SOON);
+    assert_eq!(world.ledger.failures_of(ErrorCode::UnknownPeer), 2);
+    assert_eq!(world.nodes[0].mesh.peers.len(), 1);
+}
+
+#[test]
+fn beyond_max_peers_others_are_refused_and_room_is_made_when_one_goes() {
+    let mut world = World::new(61, &["a", "b", "c"]);
+    world.settings.max_peers = 1;
+    world.start_all();
+    world.run_for(SOON);
+    let connected_to = |world: &World<FakeStack>| world.nodes[0].mesh.reachable().count();
+    assert_eq!(connected_to(&world), 1);
+    world.broadcast(0, 100, true);
+    for target in ["b", "c"] {
+        world.send(0, target, 100, true);
+    }
+    world.run_for(MOMENT);
+    assert_eq!(world.ledger.failures_of(ErrorCode::TooManyPeers), 1);
+    let peer = world.nodes[0].mesh.reachable().next().unwrap().clone();
+    let place = world.places[&peer];
+    world.stop(place, true);
+    world.run_for(world.settings.recovery_timeout * 3);
+    assert_eq!(connected_to(&world), 1, "the other took its place");
+}
+
+#[test]
+fn a_message_larger_than_the_peer_takes_is_refused() {
+    let mut world = connected(62);
+    world.send(0, "b", MAX_MESSAGE_BYTES + 1, true);
+    world.send(0, "b", MAX_MESSAGE_BYTES, true);
+    world.run_for(SOON);
+    assert_eq!(world.ledger.failures_of(ErrorCode::MessageTooLarge), 1);
+    assert_eq!(world.ledger.deliveries, 1);
+    // One that announces no size is sent less than 64 KiB.
+    let make = |seed| FakeStack::new(seed, None);
+    let mut world = World::of(63, &["a", "b"], &[], Box::new(make));
+    world.start_all();
+    world.send(0, "b", 65_536, true);
+    world.send(0, "b", 65_535, true);
+    world.run_for(SOON);
+    assert_eq!(world.ledger.failures_of(ErrorCode::MessageTooLarge), 1);
+    world.send(0, "b", 65_536, true);
+    world.settle(SOON);
+    assert_eq!(world.ledger.failures_of(ErrorCode::MessageTooLarge), 2);
+    assert_eq!(world.ledger.deliveries, 1);
+}
+
+#[test]
+fn bad_lines_are_answered_and_survived() {
+    let mut world = connected(64);
+    for line in [
+        "",
+        "{",
+        "[]",
+        r#"{"type":1}"#,
+        r#"{"type":"send","payload":{}}"#,
+    ] {
+        world.write_line(0, line);
+    }
+    world.send(0, "b", 100, true);
+    world.list_peers(0);
+    world.ask_statistics(0);
+    world.settle(SOON);
+    assert_eq!(world.ledger.deliveries, 1);
+}
+
+#[test]
+fn nonsense_through_the_registry_harms_nothing() {
+    let mut world = connected(65);
+    let texts = ["", "v=0\r\n", "a=fake-tag:xyz\r\n", "candidate:", "\u{0}"];
+    for (number, text) in texts.iter().cycle().take(3000).enumerate() {
+        let (sdp, candidate) = (text.to_string(), text.to_string());
+        let signal = match number % 3 {
+            0 => Signal::Offer { sdp },
+            1 => Signal::Answer { sdp },
+            _ => Signal::Candidate { candidate },
+        };
+        let sender = ["b", "x", "a"][number / 3 % 3];
+        let frame = Incoming::Relay {
+            sender: PeerId::new(sender).unwrap(),
+            signal,
+            extension: Extension {
+                ours: number % 2 == 0,
+                conn: (number % 5 > 0).then(|| format!("c{number}")),
+                session: None,
+            },
+        };
+        let now = world.now;
+        world.nodes[0].mesh.handle_frame(now, frame);
+        world.after_input(0);
+        world.run_for(Duration::from_millis(7));
+    }
+    world.send(0, "b", 100, true);
+    world.send(1, "a", 100, true);
+    world.run_for(limits::EARLY_CANDIDATE_LIFETIME + SOON);
+    world.settle(SOON);
+    assert_eq!(
+        world.nodes[0].mesh.peers.len(),
+        1,
+        "nobody else is remembered"
+    );
+    assert_eq!(world.ledger.failed(), 0);
+}
+
+#[test]
+fn offers_without_end_make_no_connections_without_end() {
+    let mut world = connected(66);
+    for number in 0..500 {
+        let frame = Incoming::Relay {
+            sender: PeerId::new("b").unwrap(),
+            signal: Signal::Offer {
+                sdp: format!("v=0\r\na=fake-tag:{number:x}1\r\n"),
+            },
+            extension: Extension {
+                ours: true,
+                conn: Some(format!("c{number}")),
+                session: None,
+            },
+        };
+        let now = world.now;
+        world.nodes[0].mesh.handle_frame(now, frame);
+        world.after_input(0);
+    }
+    assert!(world.nodes[0].mesh.next_connection <= 2 + u64::from(limits::OFFER_BURST));
+    world.send(0, "b", 100, true);
+    world.settle(Duration::from_secs(60));
+    assert_eq!(world.ledger.failed(), 0);
+}
+
+/// Writes to a channel of the connection that `b` has to `a`.
+fn write(world: &mut World<FakeStack>, channel: Channel, bytes: &[u8]) {
+    let now = world.now;
+    let mesh = &mut world.nodes[1].mesh;
+    let id = mesh.peers.values().next().unwrap().current.unwrap();
+    let link = &mut mesh.connections.get_mut(&id).unwrap().link;
+    assert!(link.write(channel, bytes).unwrap());
+    mesh.drive(now, id);
+    world.after_input(1);
+    world.run_for(MOMENT);
+}
+
+#[test]
+fn nonsense_on_the_control_channel_is_ignored() {
+    let mut world = connected(67);
+    for frame in [
+        "",
+        "{}",
+        "nonsense",
+        r#"{"ack":-1,"window":0}"#,
+        r#"{"ack":18446744073709551615,"window":18446744073709551615}"#,
+        r#"{"hello":{"session":"x","received":7}}"#,
+        r#"{"hello":{}}"#,
+        r#"{"ping":{"deep":[1]}}"#,
+        r#"{"unknown":1}"#,
+    ] {
+        write(&mut world, Channel::Control, frame.as_bytes());
+    }
+    write(&mut world, Channel::Control, &vec![b'x'; 10_000]);
+    world.send(0, "b", 100, true);
+    world.send(1, "a", 100, true);
+    world.settle(SOON);
+    assert_eq!(world.ledger.deliveries, 2);
+}
+
+#[test]
+fn a_window_of_nothing_stops_and_starts_again() {
+    let mut world = connected(68);
+    write(&mut world, Channel::Control, br#"{"ack":0,"window":0}"#);
+    world.send(0, "b", 100, true);
+    world.run_for(MOMENT);
+    assert_eq!(world.ledger.deliveries, 0);
+    write(&mut world, Channel::Control, br#"{"ack":0,"window":1}"#);
+    world.run_for(MOMENT);
+    assert_eq!(world.ledger.deliveries, 1);
+}
+
+#[test]
+fn what_is_no_mesh_message_is_dropped_counted_and_acknowledged() {
+    let mut world = connected(69);
+    for _ in 0..200 {
+        for unusable in [&b""[..], b"\xff\xfe", b"[]", b"{\"no\":\"type\"}"] {
+            // As a message of its session: what is written is numbered.
+            let now = world.now;
+            let mesh = &mut world.nodes[1].mesh;
+            let id = mesh.peers.values().next().unwrap().current.unwrap();
+            let link = &mut mesh.connections.get_mut(&id).unwrap().link;
+            assert!(link.write(Channel::Mesh, unusable).unwrap());
+            mesh.drive(now, id);
+            world.after_input(1);
+        }
+        world.run_for(Duration::from_millis(5));
+    }
+    let mesh = &world.nodes[0].mesh;
+    assert_eq!(mesh.totals.unusable_messages, 800);
+    let peer = mesh.peers.values().next().unwrap();
+    assert_eq!(peer.session.taken(), 800);
+    // What the other believes to have sent can not be told any more, but our direction works.
+    world.send(0, "b", 100, true);
+    world.run_for(SOON);
+    assert_eq!(world.ledger.deliveries, 1);
+}

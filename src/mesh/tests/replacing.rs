@@ -1,0 +1,217 @@
+//! Connections that die or fall silent, and are replaced with messages under way.
+
+use std::time::Duration;
+
+use super::network::Weather;
+use super::world::World;
+use crate::protocol::ipc::Event;
+
+const MOMENT: Duration = Duration::from_millis(300);
+const SOON: Duration = Duration::from_secs(2);
+const HEALED: Duration = Duration::from_secs(40);
+
+fn is_lost(event: &Event) -> bool {
+    matches!(event, Event::PeerDisconnected { .. })
+}
+
+fn is_resumed(event: &Event) -> bool {
+    matches!(event, Event::PeerConnected { resumed: true, .. })
+}
+
+fn exchange(world: &mut World<super::fake_link::FakeStack>) {
+    for size in [10, 3000, 100, 20_000, 100] {
+        world.send(0, "b", size, true);
+        world.send(1, "a", size, true);
+    }
+}
+
+#[test]
+fn a_connection_that_dies_at_any_datagram_while_connecting_is_replaced() {
+    let mut world = World::new(20, &["a", "b"]);
+    world.start_all();
+    exchange(&mut world);
+    world.settle(SOON);
+    let needed = world.network.carried;
+    for fatal in 0..needed.min(80) {
+        let mut world = World::new(20, &["a", "b"]);
+        world.network.deadly_after = Some(fatal);
+        world.start_all();
+        exchange(&mut world);
+        world.settle(HEALED);
+        assert_eq!(world.ledger.failed(), 0, "killed at datagram {fatal}");
+    }
+}
+
+#[test]
+fn a_connection_that_dies_at_any_datagram_of_a_stream_is_replaced_and_nothing_is_lost() {
+    for fatal in 0..120 {
+        let mut world = World::new(21, &["a", "b"]);
+        world.start_all();
+        world.run_until_connected(MOMENT);
+        world.network.deadly_after = Some(fatal);
+        for _ in 0..10 {
+            exchange(&mut world);
+            world.run_for(Duration::from_micros(500));
+        }
+        world.settle(HEALED);
+        assert_eq!(world.ledger.deliveries, 100, "killed at datagram {fatal}");
+    }
+}
+
+#[test]
+fn replacements_that_die_as_well_cost_nothing_but_time() {
+    for fatal in 0..60 {
+        let mut world = World::new(22 + fatal, &["a", "b"]);
+        world.start_all();
+        world.run_until_connected(MOMENT);
+        for round in 0..4 {
+            world.network.deadly_after = Some(fatal + round);
+            exchange(&mut world);
+            world.run_for(Duration::from_secs(6));
+        }
+        world.settle(HEALED);
+        assert_eq!(world.ledger.deliveries, 40, "killed at datagram {fatal}");
+    }
+}
+
+#[test]
+fn a_goodbye_is_told_at_once() {
+    let mut world = World::new(30, &["a", "b"]);
+    world.start_all();
+    world.run_until_connected(MOMENT);
+    world.stop(1, true);
+    world.run_for(Duration::from_millis(5));
+    assert_eq!(world.count(0, is_lost), 1);
+    world.run_for(Duration::from_secs(20));
+    world.start(1);
+    world.run_until_connected(MOMENT);
+    assert_eq!(
+        world.count(0, is_resumed),
+        0,
+        "a new process resumes nothing"
+    );
+}
+
+#[test]
+fn a_process_that_dies_without_a_word_is_missed_after_five_seconds() {
+    let mut world = World::new(31, &["a", "b"]);
+    world.start_all();
+    world.run_until_connected(MOMENT);
+    world.stop(1, false);
+    let took = world.run_until(Duration::from_secs(10), "told", |world| {
+        world.count(0, is_lost) == 1
+    });
+    assert!(
+        took > Duration::from_secs(3) && took < Duration::from_millis(5100),
+        "{took:?}"
+    );
+}
+
+/// Partitions a running pair for a while; gives how often it was told to be lost.
+fn partition(time: Duration) -> (World<super::fake_link::FakeStack>, usize) {
+    let mut world = World::new(32, &["a", "b"]);
+    world.start_all();
+    world.run_until_connected(MOMENT);
+    world.run_for(SOON);
+    world.network.partition(0, 1);
+    let end = world.now + time;
+    while world.now < end {
+        exchange(&mut world);
+        world.run_for(Duration::from_millis(500));
+    }
+    world.network.heal(Weather::FAIR);
+    world.settle(Duration::from_secs(60));
+    let lost = world.count(0, is_lost);
+    (world, lost)
+}
+
+#[test]
+fn a_silence_of_three_seconds_is_not_told() {
+    let (world, lost) = partition(Duration::from_secs(3));
+    assert_eq!((lost, world.ledger.failed()), (0, 0));
+}
+
+#[test]
+fn a_silence_of_four_and_a_half_seconds_costs_nothing() {
+    let (world, lost) = partition(Duration::from_millis(4500));
+    assert_eq!(world.ledger.failed(), 0);
+    assert_eq!(world.count(0, is_resumed), lost);
+}
+
+#[test]
+fn after_a_silence_of_twenty_seconds_the_session_resumes_and_nothing_is_lost() {
+    let (world, lost) = partition(Duration::from_secs(20));
+    assert_eq!((lost, world.ledger.failed()), (1, 0));
+    assert_eq!(world.count(0, is_resumed), 1);
+}
+
+#[test]
+fn after_a_silence_longer_than_recovery_is_given_what_waited_is_reported() {
+    let (world, lost) = partition(Duration::from_secs(90));
+    assert_eq!(lost, 1);
+    assert!(world.ledger.failed() > 0);
+    assert_eq!(world.count(0, is_resumed), 0);
+}
+
+#[test]
+fn one_way_silence_heals_like_silence() {
+    for (from, to) in [(0, 1), (1, 0)] {
+        let mut world = World::new(33, &["a", "b"]);
+        world.start_all();
+        world.run_until_connected(MOMENT);
+        exchange(&mut world);
+        world.network.block(from, to);
+        exchange(&mut world);
+        world.run_for(Duration::from_secs(15));
+        assert!(world.ledger.told[&0].is_empty() || world.ledger.told[&1].is_empty());
+        world.network.heal(Weather::FAIR);
+        world.settle(HEALED);
+        assert_eq!(world.ledger.deliveries, 20);
+    }
+}
+
+#[test]
+fn a_lane_whose_address_dies_is_left_for_another() {
+    let mut world = World::new(34, &["a", "b"]);
+    world.start_all();
+    world.run_until_connected(MOMENT);
+    exchange(&mut world);
+    let path = world.nodes[0].mesh.current_of(world.name(1)).unwrap().path;
+    world.network.kill_address(path.unwrap().local);
+    exchange(&mut world);
+    let took = world.run_until(Duration::from_secs(10), "replaced", |world| {
+        world.is_settled() && world.are_connected(0, 1)
+    });
+    assert!(took < Duration::from_secs(8), "{took:?}");
+    assert_eq!(world.ledger.deliveries, 20);
+}
+
+#[test]
+fn replacing_a_connection_that_works_is_not_told() {
+    let mut world = World::new(35, &["a", "b"]);
+    world.start_all();
+    world.run_until_connected(MOMENT);
+    for offerer in [0, 1, 0, 1] {
+        let (now, other) = (world.now, world.name(1 - offerer).clone());
+        world.nodes[offerer].mesh.offer(now, &other);
+        world.after_input(offerer);
+        exchange(&mut world);
+        world.settle(SOON);
+    }
+    assert_eq!(world.count(0, is_lost) + world.count(1, is_lost), 0);
+    assert_eq!(world.ledger.deliveries, 40);
+}
+
+#[test]
+fn a_connect_while_the_peer_is_silent_is_answered_when_it_is_heard_again() {
+    let mut world = World::new(36, &["a", "b"]);
+    world.start_all();
+    world.run_until_connected(MOMENT);
+    // Without the registry the only way back is the old connection.
+    world.stop_registry(false);
+    world.network.partition(0, 1);
+    world.run_for(Duration::from_secs(10));
+    world.connect(0, "b");
+    world.network.heal(Weather::FAIR);
+    world.settle(HEALED);
+}
