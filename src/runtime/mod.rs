@@ -100,7 +100,7 @@ fn serve(config: Config) -> Result<(), Failure> {
 
     let (request_sender, requests) = bounded(limits::REQUEST_BATCHES);
     let (ipc_sender, ipc_notices) = unbounded();
-    let _ipc = ipc::start(bound, request_sender, ipc_sender, waker.clone())
+    let ipc = ipc::start(bound, request_sender, ipc_sender, waker.clone())
         .map_err(runtime("serve the IPC socket"))?;
 
     let tls = signaling::tls::client_config(config.ca_file.as_deref())
@@ -124,6 +124,7 @@ fn serve(config: Config) -> Result<(), Failure> {
         signals,
         signaling,
         signaling_notices,
+        ipc,
         ipc_notices,
         requests,
         linger: config.agent_linger,

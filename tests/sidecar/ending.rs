@@ -6,7 +6,7 @@ use rustix::process::Signal;
 use serde_json::json;
 
 use crate::scripted_registry::{Script, ScriptedRegistry, SocketScript, TokenReply};
-use crate::support::{Place, Setup, Site};
+use crate::support::{Node, Place, Setup, Site};
 
 /// A signal ends it, whatever it is doing, within this time.
 const TIME_TO_END: Duration = Duration::from_secs(2);
@@ -115,18 +115,26 @@ fn a_socket_that_another_made_its_own_is_left_alone() {
 fn what_an_agent_said_last_is_said_before_the_goodbye() {
     let site = Site::new();
     let mut bob = site.node("bob");
-    let mut ok = 0;
-    for _ in 0..30 {
-        let mut alice = site.node("alice");
+    for round in 0..8 {
+        let setup = site.setup("alice").set("AGENT_LINGER", "0");
+        let mut alice = Node::start(setup);
         alice.await_peers(&["bob"]);
-        let message = json!({"message": {"type": "agent_status", "payload": "offline"}});
-        let line = json!({"type": "broadcast", "payload": message});
-        alice.agent.line(line.to_string());
-        alice.sidecar.signal(Signal::TERM);
-        let events = bob
+        for number in 0..100 {
+            let payload = json!({"message": {"type": "last words", "payload": number}});
+            let line = json!({"type": "broadcast", "payload": payload});
+            alice.agent.line(line.to_string());
+        }
+        if round % 2 == 0 {
+            alice.sidecar.signal(Signal::TERM);
+        } else {
+            drop(alice.agent);
+        }
+        let mut events = bob
             .agent
             .all_until(|event| event.is("peer_disconnected", "alice"));
-        ok += usize::from(events.iter().any(|event| event.is("message", "alice")));
+        events.retain(|event| event.kind() == "message");
+        let numbers = events.iter().map(|event| &event.message()["payload"]);
+        assert!(numbers.eq(&(0..100).map(|number| json!(number)).collect::<Vec<_>>()));
+        assert_eq!(alice.sidecar.exit_code(), 0);
     }
-    assert_eq!(ok, 30);
 }
