@@ -181,5 +181,9 @@ pub const TURN: usize = 64;
 /// Batches of requests between the agent's reader and the event loop.
 pub const REQUEST_BATCHES: usize = 2;
 
-/// How long the end may take: the agent's last events, and the registry's goodbye.
+/// How long the end waits for what was said last: the agent's last requests are read, and peers are
+/// given time to take what was accepted for them.
+pub const FAREWELL_TIMEOUT: Duration = Duration::from_millis(300);
+
+/// How long the end may take after that: the agent's last events, and the registry's goodbye.
 pub const SHUTDOWN_TIMEOUT: Duration = Duration::from_millis(1000);

@@ -150,6 +150,15 @@ impl<K: Linker> Mesh<K> {
         self.lanes = lanes;
     }
 
+    /// Whether some message was accepted of which it is not known what became of it.
+    pub fn has_unsettled(&self) -> bool {
+        self.peers.values().any(|peer| !peer.session.is_idle())
+            || self
+                .connections
+                .values()
+                .any(|connection| !connection.receipts.is_empty())
+    }
+
     /// The next datagram to send. Drained after every input.
     pub fn poll_transmit(&mut self) -> Option<Transmit> {
         self.transmits.pop_front()

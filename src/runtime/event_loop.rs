@@ -69,6 +69,8 @@ pub(super) struct EventLoop {
     next_address_check: Instant,
     buffer: Vec<u8>,
     end: Option<End>,
+    /// When the end comes whether all has been said or not.
+    farewell_until: Option<Instant>,
 }
 
 impl EventLoop {
@@ -90,6 +92,7 @@ impl EventLoop {
             next_address_check: Instant::now() + limits::ADDRESS_INTERVAL,
             buffer: vec![0; limits::DATAGRAM_BYTES],
             end: None,
+            farewell_until: None,
         })
     }
 
@@ -124,7 +127,9 @@ impl EventLoop {
                 }
             }
             self.turn();
-            if let Some(end) = self.end.take() {
+            if self.all_is_said()
+                && let Some(end) = self.end.take()
+            {
                 self.shut_down();
                 return Ok(end);
             }
@@ -141,7 +146,10 @@ impl EventLoop {
         }
         [
             self.parts.mesh.next_timeout(),
-            self.agent.linger_deadline(),
+            match self.end {
+                None => self.agent.linger_deadline(),
+                Some(_) => self.farewell_until,
+            },
             Some(self.next_address_check),
         ]
         .into_iter()
@@ -169,9 +177,10 @@ impl EventLoop {
         if now >= self.next_address_check {
             self.check_addresses(now);
         }
-        if self.agent.linger_deadline().is_some_and(|at| at <= now) {
+        let lingered = self.agent.linger_deadline().is_some_and(|at| at <= now);
+        if lingered && self.end.is_none() {
             log::info!("no agent came back within AGENT_LINGER");
-            self.end.get_or_insert(End::AgentGone);
+            self.end = Some(End::AgentGone);
         }
     }
 
@@ -258,7 +267,8 @@ impl EventLoop {
                 log::debug!("the registry is away; a frame for it was dropped");
             }
         }
-        let ended = self.requests.ended();
+        // At the end the agent is kept to be told what will not arrive.
+        let ended = self.requests.ended().filter(|_| self.end.is_none());
         self.agent.hand_on(&mut self.parts.mesh, ended);
     }
 
@@ -285,6 +295,23 @@ impl EventLoop {
             log::info!("ending, as a signal asks");
             self.end.get_or_insert(End::Signal);
         }
+    }
+
+    /// Whether it is time to end: nothing that the agent has said is left to be delivered, or there is
+    /// no more time for it. The last words of many an agent are followed at once by a signal to us.
+    fn all_is_said(&mut self) -> bool {
+        match &self.end {
+            None => return false,
+            Some(End::KeyRefused(_)) => return true,
+            Some(End::Signal | End::AgentGone | End::Replaced) => {}
+        }
+        let now = Instant::now();
+        let until = *self.farewell_until.get_or_insert_with(|| {
+            self.parts.ipc.shutdown();
+            now + limits::FAREWELL_TIMEOUT
+        });
+        let all_is_read = self.requests.ended() == self.agent.last();
+        now >= until || (all_is_read && !self.parts.mesh.has_unsettled())
     }
 
     /// Peers and registry are told goodbye, and the agent gets its last events; all within

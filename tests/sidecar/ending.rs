@@ -138,3 +138,31 @@ fn a_socket_that_another_made_its_own_is_left_alone() {
     let left = std::fs::read_to_string(&alice.sidecar.socket).unwrap();
     assert_eq!(left, "mine");
 }
+
+#[test]
+fn what_an_agent_said_last_is_said_before_the_goodbye() {
+    let site = Site::new();
+    let mut bob = site.node("bob");
+    for round in 0..8 {
+        let setup = site.setup("alice").set("AGENT_LINGER", "0");
+        let mut alice = Node::start(setup);
+        alice.await_peers(&["bob"]);
+        for number in 0..100 {
+            let payload = json!({"message": {"type": "last words", "payload": number}});
+            let line = json!({"type": "broadcast", "payload": payload});
+            alice.agent.line(line.to_string());
+        }
+        if round % 2 == 0 {
+            alice.sidecar.signal(Signal::TERM);
+        } else {
+            drop(alice.agent);
+        }
+        let mut events = bob
+            .agent
+            .all_until(|event| event.is("peer_disconnected", "alice"));
+        events.retain(|event| event.kind() == "message");
+        let numbers = events.iter().map(|event| &event.message()["payload"]);
+        assert!(numbers.eq(&(0..100).map(|number| json!(number)).collect::<Vec<_>>()));
+        assert_eq!(alice.sidecar.exit_code(), 0);
+    }
+}

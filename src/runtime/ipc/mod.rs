@@ -199,8 +199,9 @@ pub struct Handle {
 }
 
 impl Handle {
-    /// Stops accepting and removes the socket file if it is still ours. The agent that is connected
-    /// stays so until its `events` are dropped.
+    /// Stops accepting and removes the socket file if it is still ours. Of the agent that is connected
+    /// no more is read than it has written until now, and a batch with an `end` follows; events it
+    /// gets until its `events` are dropped.
     pub fn shutdown(&self) {
         self.file.remove();
         if let Err(error) = self.stop.shutdown(Shutdown::Both)

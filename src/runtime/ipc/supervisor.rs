@@ -102,8 +102,9 @@ impl Supervisor {
                 self.listener = None;
                 self.guests.clear();
                 self.answered.clear();
-                if self.agent.is_none() {
-                    return Ok(());
+                match &self.agent {
+                    Some(agent) => agent.stop_reading(),
+                    None => return Ok(()),
                 }
             }
             self.retire_agent();
