@@ -15,7 +15,6 @@ const CONNECTIONS_PER_PEER: usize = 3;
 impl<K: Linker> World<K> {
     /// Holds one core against its bounds, and notes who can't be reached for how long.
     pub(super) fn check_bounds(&mut self, place: Place) {
-        let now = self.now;
         let node = &mut self.nodes[place];
         let mesh = &node.mesh;
         let settings = &mesh.settings;
@@ -41,7 +40,6 @@ impl<K: Linker> World<K> {
 
     /// Notes who could not be reached for longer than he is waited for: his session is given up.
     fn excuse_losses(&mut self, place: Place) {
-        let now = self.now;
         let node = &mut self.nodes[place];
         let settings = &node.mesh.settings;
         let patience = settings.recovery_timeout.min(settings.connect_timeout);
