@@ -40,6 +40,7 @@ impl<K: Linker> World<K> {
 
     /// Notes who could not be reached for longer than he is waited for: his session is given up.
     fn excuse_losses(&mut self, place: Place) {
+        let now = self.now;
         let node = &mut self.nodes[place];
         let settings = &node.mesh.settings;
         let patience = settings.recovery_timeout.min(settings.connect_timeout);
