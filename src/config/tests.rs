@@ -123,7 +123,7 @@ fn each_bad_value_is_told_with_what_would_be_right() {
         ),
         (
             "MAX_MESSAGE_BYTES=99999999999999999999",
-            "MAX_MESSAGE_BYTES=99999999999999999999: give a whole number from 1024 to 16777216",
+            "MAX_MESSAGE_BYTES=99999999999999999999: give a whole number from 1024 to 1048576",
         ),
         (
             "QUEUE_BYTES=1 MiB",

@@ -138,3 +138,14 @@ fn what_a_peer_does_not_take_is_refused_with_its_limit() {
     send_text(&mut alice.agent, "bob", &message_of(2000));
     bob.agent.until_peer("message", "alice");
 }
+
+#[test]
+fn a_mebibyte_passes_where_both_sides_allow_it() {
+    let site = Site::new();
+    let setup = |name| site.setup(name).set("MAX_MESSAGE_BYTES", "1048576");
+    let [mut alice, mut bob] = Node::meet(["alice", "bob"].map(setup));
+    let message = message_of(1_048_576);
+    send_text(&mut alice.agent, "bob", &message);
+    let event = bob.agent.next();
+    assert!(event.text() == arrived("alice", &message), "{event:?}");
+}
