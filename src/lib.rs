@@ -8,9 +8,13 @@
 //! * [`runtime`]: sockets, threads, signals and files around the core.
 //! * [`registry`]: the small registry for development and tests.
 //! * [`demo`]: the whole of it on one machine, with every line shown.
+//! * [`attach`]: a person at the terminal in the agent's place.
 //! * [`config`], [`cli`]: flags over environment over defaults.
+//! * [`limits`], [`log_limit`], [`backoff`]: bounds on what outsiders can make us hold, log and do.
 
+pub mod attach;
 pub mod backoff;
+mod calendar;
 pub mod cli;
 pub mod config;
 #[cfg(feature = "registry")]

@@ -38,15 +38,15 @@ pub const CONTROL_FRAME_BYTES: usize = 4 * 1024;
 /// Signaling frames under way between the event loop and the signaling thread, each direction.
 pub const SIGNALING_QUEUE_FRAMES: usize = 1024;
 
-/// Warnings about unusable signaling frames: so many in each window, the others are counted.
-pub const BAD_FRAME_WARNINGS: (u32, Duration) = (3, Duration::from_secs(1));
+/// Warnings a second about unusable signaling frames; the others are counted.
+pub const BAD_FRAME_WARNINGS: u32 = 3;
 
 /// Largest answer of the token endpoint, in bytes.
 pub const TOKEN_RESPONSE_BYTES: u64 = 64 * 1024;
 
 /// From a failed try of reaching the registry to the next: first and longest wait.
 pub const REGISTRY_BACKOFF: (Duration, Duration) =
-    (Duration::from_millis(250), Duration::from_secs(15));
+    (Duration::from_millis(250), Duration::from_secs(5));
 
 /// From a lost connection to the next offer: first and longest wait.
 pub const OFFER_BACKOFF: (Duration, Duration) =
@@ -115,6 +115,7 @@ pub const CHANNEL_BYTES: (usize, usize) = (64 * 1024, 1024 * 1024);
 
 /// Remote addresses remembered for each peer that there may be.
 pub const ROUTES_PER_PEER: usize = 32;
+
 /// Longest line in the log, in bytes: as much as a pipe takes at once without blocking (`PIPE_BUF`).
 pub const LOG_LINE_BYTES: usize = 4096;
 
@@ -133,8 +134,11 @@ pub const IPC_BATCH_BYTES: usize = 256 * 1024;
 /// Batches of events under way from the event loop to an agent's writer.
 pub const IPC_EVENT_BATCHES: usize = 2;
 
-/// Bytes after which an agent's writer writes what it has rendered, and what its buffer keeps.
+/// Bytes after which an agent's writer writes what it has rendered.
 pub const IPC_WRITE_BYTES: usize = 256 * 1024;
+
+/// A writer's buffer that a large message has made larger than this is made smaller again.
+pub const IPC_WRITER_BUFFER_BYTES: usize = 1024 * 1024;
 
 /// Connections on the IPC socket that may wait, beside the agent, for an answer.
 pub const IPC_GUESTS: usize = 4;
@@ -177,5 +181,9 @@ pub const TURN: usize = 64;
 /// Batches of requests between the agent's reader and the event loop.
 pub const REQUEST_BATCHES: usize = 2;
 
-/// How long the end may take: the agent's last events, and the registry's goodbye.
+/// How long the end waits for what was said last: the agent's last requests are read, and peers are
+/// given time to take what was accepted for them.
+pub const FAREWELL_TIMEOUT: Duration = Duration::from_millis(300);
+
+/// How long the end may take after that: the agent's last events, and the registry's goodbye.
 pub const SHUTDOWN_TIMEOUT: Duration = Duration::from_millis(1000);

@@ -3,6 +3,7 @@
 use std::io::{self, Write as _};
 use std::process::ExitCode;
 
+use chatixia_sidecar::attach;
 use chatixia_sidecar::cli::{self, Invocation};
 #[cfg(feature = "registry")]
 use chatixia_sidecar::demo;
@@ -27,7 +28,7 @@ fn run(invocation: Invocation) -> ExitCode {
             logging::start(&config.log_filter, config.log_format, &config.warnings);
             runtime::run(*config)
         }
-        Invocation::Attach { socket } => todo!("{socket:?}"),
+        Invocation::Attach { socket } => attach::main(&socket),
         #[cfg(feature = "registry")]
         Invocation::Registry(config) => {
             logging::start(&config.log_filter, config.log_format, &[]);

@@ -79,13 +79,13 @@ table! {
     Plain MESH "full|lazy" = "full",
         "full: connect to every peer listed; lazy: when something is sent";
     Plain MAX_PEERS "N" = "256",
-        "connections at a time";
+        "peers at a time";
     Plain MAX_MESSAGE_BYTES "N" = "262144",
         "largest message, in bytes of its JSON text";
     Plain QUEUE_BYTES "N" = "1048576",
         "what may wait for each peer, each way; at least MAX_MESSAGE_BYTES";
     Plain CONNECT_TIMEOUT "SECONDS" = "15",
-        "until an attempt to connect is given up";
+        "until the wish to reach a peer is given up";
     Plain RECOVERY_TIMEOUT "SECONDS" = "60",
         "how long messages are kept for a peer that can't be reached";
     Plain SEND_STALL_SECONDS "SECONDS" = "10",
@@ -247,7 +247,8 @@ impl<'a, E: Fn(&str) -> Option<OsString>> Reader<'a, E> {
     }
 }
 
-/// A value as it is repeated in an error: one line, not too long, no password of a URL in it.
+/// A value as it is repeated in an error: one line, not too long, no password and no query of a URL
+/// in it.
 fn shown(value: &str) -> String {
     const LONGEST: usize = 100;
     if value.is_empty() {
@@ -256,6 +257,9 @@ fn shown(value: &str) -> String {
     if let (Some((scheme, _)), Some((_, host))) = (value.split_once("://"), value.rsplit_once('@'))
     {
         return shown(&format!("{scheme}://***{host}"));
+    }
+    if let (true, Some((public, _))) = (value.contains("://"), value.split_once(['?', '#'])) {
+        return shown(public) + "?***";
     }
     let mut shown: String = value
         .chars()
@@ -295,6 +299,8 @@ mod tests {
     fn a_repeated_value_is_one_short_line() {
         assert_eq!(shown("a\nb"), "a\\nb");
         assert_eq!(shown("ws://user:pa@ss@host/"), "ws://***host/");
+        assert_eq!(shown("ws://h /ws?key=s3cret"), "ws://h /ws?***");
+        assert_eq!(shown("ws://a@h/?key=s3cret"), "ws://***h/?***");
         assert_eq!(shown(&"x".repeat(101)).chars().count(), 101);
     }
 }

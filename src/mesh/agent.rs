@@ -163,14 +163,11 @@ impl AgentQueue {
         if self.incomplete {
             return self.leave_out(event);
         }
-        match &event {
-            Event::PeerConnected { peer_id, .. } => {
-                self.told.insert(peer_id.clone());
-            }
-            Event::PeerDisconnected { peer_id } => {
-                self.told.remove(peer_id);
-            }
-            _ => {}
+        if let Event::PeerConnected { peer_id, .. } = &event {
+            self.told.insert(peer_id.clone());
+        }
+        if let Event::PeerDisconnected { peer_id } = &event {
+            self.told.remove(peer_id);
         }
         self.push_other(event);
     }
@@ -292,7 +289,7 @@ impl AgentQueue {
         let new = reachable.difference(&self.told).cloned();
         let new = new.map(|peer_id| Event::PeerConnected {
             peer_id,
-            resumed: true,
+            resumed: false,
         });
         let changes: Vec<_> = gone.chain(new).collect();
         let latest = std::mem::take(&mut self.latest);
@@ -305,13 +302,11 @@ impl AgentQueue {
 /// Whether an event is the failure of a message, which the next agent is told too, without the id
 /// that only the one before knew.
 fn orphan(event: &mut Event) -> bool {
-    match event {
-        Event::Error { id, error } => {
-            *id = None;
-            error.request_id.is_some()
-        }
-        _ => false,
-    }
+    let Event::Error { id, error } = event else {
+        return false;
+    };
+    *id = None;
+    error.request_id.is_some()
 }
 
 #[cfg(test)]

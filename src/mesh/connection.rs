@@ -3,9 +3,12 @@
 use std::net::SocketAddr;
 use std::time::{Duration, Instant};
 
+use serde::Serialize;
+
 use crate::limits;
 use crate::protocol::PeerId;
 
+use super::flight::Flight;
 use super::gate::Gate;
 use super::link::Link;
 use super::liveness::{Liveness, Pulse};
@@ -71,7 +74,7 @@ impl RemoteCandidates {
 }
 
 /// Messages and bytes of one direction.
-#[derive(Debug, Default, Clone, Copy)]
+#[derive(Debug, Default, Clone, Copy, Serialize)]
 pub(super) struct Count {
     pub(super) messages: u64,
     pub(super) bytes: u64,
@@ -124,6 +127,8 @@ pub(super) struct Connection<L> {
     /// The number of the next mesh message to come in.
     pub(super) next_number: u64,
     pub(super) liveness: Liveness,
+    /// Of the mesh channel.
+    pub(super) flight: Flight,
     /// Of a peer of another make.
     pub(super) gate: Gate,
     /// Of a peer of another make.

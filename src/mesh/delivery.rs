@@ -11,7 +11,7 @@ use crate::protocol::message::Message;
 
 use super::agent::Taken;
 use super::commands::report;
-use super::connection::{Connection, ConnectionId};
+use super::connection::ConnectionId;
 use super::link::{Channel, Link, Linker};
 use super::origin::{Generation, Origin};
 use super::session::Outgoing;
@@ -41,8 +41,7 @@ impl<K: Linker> Mesh<K> {
             return false;
         }
         let buffered = connection.link.buffered(Channel::Mesh);
-        let mut room = channel_bytes(connection).saturating_sub(buffered);
-        let mut is_empty = buffered == 0;
+        connection.flight.acknowledged_to(buffered);
         let mut wrote = false;
         let mut failure = None;
         let mut too_large = Vec::new();
@@ -60,7 +59,7 @@ impl<K: Linker> Mesh<K> {
                 too_large.extend(peer.session.take_next());
                 continue;
             }
-            if size > room && !is_empty {
+            if !connection.flight.has_room(size, connection.round_trip) {
                 break;
             }
             match connection
@@ -74,8 +73,7 @@ impl<K: Linker> Mesh<K> {
                     break;
                 }
             }
-            room = room.saturating_sub(size);
-            is_empty = false;
+            connection.flight.written(size);
             wrote = true;
             peer.sent.add(size);
             self.totals.sent.add(size);
@@ -134,6 +132,7 @@ impl<K: Linker> Mesh<K> {
         if self.greets_elsewhere(&peer_id, id) {
             return;
         }
+        let inbox_limit = self.inbox_limit();
         let (Some(connection), Some(peer)) =
             (self.connections.get_mut(&id), self.peers.get_mut(&peer_id))
         else {
@@ -141,6 +140,9 @@ impl<K: Linker> Mesh<K> {
         };
         let message = Message::from_peer(&data);
         if connection.speaks_sessions {
+            if peer.inbox_bytes > inbox_limit {
+                return self.connection_failed(now, id, "it sends beyond its window");
+            }
             let number = connection.next_number;
             connection.next_number += 1;
             let is_new = match &message {
@@ -267,10 +269,12 @@ impl<K: Linker> Mesh<K> {
 
     /// Sends the acknowledgement that is due.
     pub(super) fn acknowledge(&mut self, now: Instant, peer_id: &PeerId) {
-        let window = self.window() as u64;
+        let share = self.window();
         let Some(peer) = self.peers.get_mut(peer_id) else {
             return;
         };
+        // What processes before this one have sent takes room too.
+        let window = share.saturating_sub(peer.inbox_bytes.saturating_sub(share)) as u64;
         let Some(id) = peer.current else { return };
         let Some(connection) = self.connections.get_mut(&id) else {
             return;
@@ -459,20 +463,4 @@ impl<K: Linker> Mesh<K> {
             queued_bytes,
         });
     }
-}
-
-/// Bytes that may be handed to the channel beyond what is acknowledged. The transport's work grows
-/// with what is under way, and its speed is this much in one round trip: so little where that is
-/// short, more where it is long.
-fn channel_bytes<L: Link>(connection: &Connection<L>) -> usize {
-    /// What a round trip of one millisecond is worth, in bytes.
-    const BYTES_PER_MILLISECOND: usize = 32 * 1024;
-    let (least, most) = limits::CHANNEL_BYTES;
-    let milliseconds = connection
-        .round_trip
-        .map_or(0, |round_trip| round_trip.as_millis());
-    usize::try_from(milliseconds)
-        .unwrap_or(most)
-        .saturating_mul(BYTES_PER_MILLISECOND)
-        .clamp(least, most)
 }

@@ -17,6 +17,7 @@ mod commands;
 mod connection;
 mod delivery;
 pub mod description;
+mod flight;
 mod gate;
 pub mod link;
 mod liveness;
@@ -149,6 +150,15 @@ impl<K: Linker> Mesh<K> {
         self.lanes = lanes;
     }
 
+    /// Whether some message was accepted of which it is not known what became of it.
+    pub fn has_unsettled(&self) -> bool {
+        self.peers.values().any(|peer| !peer.session.is_idle())
+            || self
+                .connections
+                .values()
+                .any(|connection| !connection.receipts.is_empty())
+    }
+
     /// The next datagram to send. Drained after every input.
     pub fn poll_transmit(&mut self) -> Option<Transmit> {
         self.transmits.pop_front()
@@ -268,6 +278,14 @@ impl<K: Linker> Mesh<K> {
         share
             .min(self.settings.queue_bytes)
             .max(limits::LEAST_WINDOW_BYTES)
+    }
+
+    /// What a peer that keeps to its window can have waiting for the agent: twice the largest
+    /// window, if a process before it has left the first of them, what may be sent before the
+    /// window is told, and the message that may be larger than any window.
+    fn inbox_limit(&self) -> usize {
+        let largest = self.settings.queue_bytes.max(limits::LEAST_WINDOW_BYTES);
+        2 * largest + limits::LEAST_WINDOW_BYTES + self.settings.limits.message_bytes
     }
 }
 

@@ -33,6 +33,11 @@ pub(super) struct Receipts {
 }
 
 impl Receipts {
+    /// Whether all that was written has arrived.
+    pub(super) fn is_empty(&self) -> bool {
+        self.unsettled.is_empty()
+    }
+
     /// Whether another message may be written.
     pub(super) fn has_room(&self) -> bool {
         self.unsettled.len() < UNSETTLED_MESSAGES

@@ -200,7 +200,7 @@ impl<K: Linker> Mesh<K> {
 
     /// A connection has ended by itself, or an attempt has failed.
     pub(super) fn connection_failed(&mut self, now: Instant, id: ConnectionId, reason: &str) {
-        let Some(connection) = self.detach(now, id) else {
+        let Some(connection) = self.detach(id) else {
             return;
         };
         let peer_id = connection.peer;
@@ -235,7 +235,7 @@ impl<K: Linker> Mesh<K> {
     }
 
     /// Takes a connection out of all tables. Of what can't be sent again the agent is told.
-    pub(super) fn detach(&mut self, now: Instant, id: ConnectionId) -> Option<Connection<K::Link>> {
+    pub(super) fn detach(&mut self, id: ConnectionId) -> Option<Connection<K::Link>> {
         let mut connection = self.connections.remove(&id)?;
         self.routes.retain(|_, routed| *routed != id);
         self.timers.set(TimerKey::Link(id), None);
@@ -396,15 +396,14 @@ impl<K: Linker> Mesh<K> {
         // Their hello spoke of the session that ends here.
         self.drop_attempts(now, peer_id, |connection| connection.handshake.sent);
         self.restart_session(peer_id);
-        let why = match code {
-            ErrorCode::UnknownPeer if self.roster.is_connected() => {
-                format!("the registry does not know {peer_id}, or does not show it to us")
-            }
-            ErrorCode::UnknownPeer => {
-                format!("{peer_id} is not known, and the registry can not be asked")
-            }
-            ErrorCode::ShuttingDown => "the sidecar is ending".to_owned(),
-            _ => format!("no connection to {peer_id} within the time allowed"),
+        let why = if code == ErrorCode::UnknownPeer && self.roster.is_connected() {
+            format!("the registry does not know {peer_id}, or does not show it to us")
+        } else if code == ErrorCode::UnknownPeer {
+            format!("{peer_id} is not known, and the registry can not be asked")
+        } else if code == ErrorCode::ShuttingDown {
+            "the sidecar is ending".to_owned()
+        } else {
+            format!("no connection to {peer_id} within the time allowed")
         };
         let Some(peer) = self.peers.get_mut(peer_id) else {
             return;

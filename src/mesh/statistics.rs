@@ -1,5 +1,6 @@
 //! The numbers that `stats` tells.
 
+use std::net::SocketAddr;
 use std::time::Instant;
 
 use serde::Serialize;
@@ -24,19 +25,26 @@ pub(super) struct Totals {
 
 #[derive(Serialize)]
 struct Statistics<'a> {
+    process: Process<'a>,
+    peers: Vec<PeerStatistics<'a>>,
+}
+
+#[derive(Serialize)]
+struct Process<'a> {
     version: &'static str,
-    peer_id: Option<&'a PeerId>,
     uptime_seconds: f64,
+    peer_id: Option<&'a PeerId>,
     registry: &'static str,
+    /// How many peers are in each state.
     peers: PeerCounts,
+    /// Accepted from the agent and not known to have arrived.
     queued_bytes: usize,
+    /// Arrived and not taken by the agent.
     inbox_bytes: usize,
-    messages_sent: u64,
-    bytes_sent: u64,
-    messages_received: u64,
-    bytes_received: u64,
+    sent: Count,
+    received: Count,
+    /// What was lost, by cause.
     drops: Drops,
-    connections: Vec<PeerStatistics<'a>>,
 }
 
 #[derive(Serialize, Default)]
@@ -57,17 +65,16 @@ struct Drops {
 #[derive(Serialize)]
 struct PeerStatistics<'a> {
     peer_id: &'a PeerId,
-    state: &'static str,
+    state: State,
     /// Seconds since the connection in use was opened.
     since_seconds: Option<f64>,
     role: Option<&'static str>,
+    /// Whether the peer is one of ours, so that there is a session with it.
     session: bool,
     path: Option<PathStatistics>,
     round_trip_ms: Option<f64>,
-    messages_sent: u64,
-    bytes_sent: u64,
-    messages_received: u64,
-    bytes_received: u64,
+    sent: Count,
+    received: Count,
     queued_bytes: usize,
     inbox_bytes: usize,
     restarts: u64,
@@ -75,53 +82,72 @@ struct PeerStatistics<'a> {
 
 #[derive(Serialize)]
 struct PathStatistics {
+    local: End,
+    remote: End,
+}
+
+#[derive(Serialize)]
+struct End {
+    /// `host`, `srflx`, `prflx` or `relay`.
     kind: &'static str,
-    local: String,
-    remote: String,
+    address: SocketAddr,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "lowercase")]
+enum State {
+    Connected,
+    Connecting,
+    Disconnected,
+}
+
+impl State {
+    fn of(peer: &Peer) -> Self {
+        if peer.reachable {
+            State::Connected
+        } else if peer.connections.is_empty() {
+            State::Disconnected
+        } else {
+            State::Connecting
+        }
+    }
 }
 
 impl<K: Linker> Mesh<K> {
     /// The payload of `stats`.
     pub(super) fn statistics(&self, now: Instant) -> Box<RawValue> {
-        let mut peers = PeerCounts::default();
+        let mut counts = PeerCounts::default();
         for peer in self.peers.values() {
-            match state_of(peer) {
-                "connected" => peers.connected += 1,
-                "connecting" => peers.connecting += 1,
-                _ => peers.disconnected += 1,
+            match State::of(peer) {
+                State::Connected => counts.connected += 1,
+                State::Connecting => counts.connecting += 1,
+                State::Disconnected => counts.disconnected += 1,
             }
         }
+        let peers = self.peers.values();
         let statistics = Statistics {
-            version: env!("CARGO_PKG_VERSION"),
-            peer_id: self.own.as_ref(),
-            uptime_seconds: now.saturating_duration_since(self.started).as_secs_f64(),
-            registry: if self.roster.is_connected() {
-                "connected"
-            } else {
-                "connecting"
+            process: Process {
+                version: env!("CARGO_PKG_VERSION"),
+                uptime_seconds: now.saturating_duration_since(self.started).as_secs_f64(),
+                peer_id: self.own.as_ref(),
+                registry: if self.roster.is_connected() {
+                    "connected"
+                } else {
+                    "connecting"
+                },
+                peers: counts,
+                queued_bytes: peers.clone().map(|peer| peer.session.queued_bytes()).sum(),
+                inbox_bytes: self.agent.message_bytes(),
+                sent: self.totals.sent,
+                received: self.totals.received,
+                drops: Drops {
+                    failed_messages: self.totals.failed_messages,
+                    unusable_messages: self.totals.unusable_messages,
+                    stray_datagrams: self.totals.stray_datagrams,
+                    events_left_out: self.agent.left_out(),
+                },
             },
-            peers,
-            queued_bytes: self
-                .peers
-                .values()
-                .map(|peer| peer.session.queued_bytes())
-                .sum(),
-            inbox_bytes: self.agent.message_bytes(),
-            messages_sent: self.totals.sent.messages,
-            bytes_sent: self.totals.sent.bytes,
-            messages_received: self.totals.received.messages,
-            bytes_received: self.totals.received.bytes,
-            drops: Drops {
-                failed_messages: self.totals.failed_messages,
-                unusable_messages: self.totals.unusable_messages,
-                stray_datagrams: self.totals.stray_datagrams,
-                events_left_out: self.agent.left_out(),
-            },
-            connections: self
-                .peers
-                .values()
-                .map(|peer| self.statistics_of(now, peer))
-                .collect(),
+            peers: peers.map(|peer| self.statistics_of(now, peer)).collect(),
         };
         // Numbers and strings always have a JSON form.
         serde_json::value::to_raw_value(&statistics).unwrap_or_else(|_| RawValue::NULL.to_owned())
@@ -131,7 +157,7 @@ impl<K: Linker> Mesh<K> {
         let current = self.current_of(&peer.id);
         PeerStatistics {
             peer_id: &peer.id,
-            state: state_of(peer),
+            state: State::of(peer),
             since_seconds: current
                 .and_then(|current| current.opened)
                 .map(|opened| now.saturating_duration_since(opened).as_secs_f64()),
@@ -143,31 +169,24 @@ impl<K: Linker> Mesh<K> {
             path: current.and_then(|current| {
                 let path = current.path?;
                 Some(PathStatistics {
-                    kind: current.kind_of(path.remote),
-                    local: path.local.to_string(),
-                    remote: path.remote.to_string(),
+                    local: End {
+                        kind: "host",
+                        address: path.local,
+                    },
+                    remote: End {
+                        kind: current.kind_of(path.remote),
+                        address: path.remote,
+                    },
                 })
             }),
             round_trip_ms: current
                 .and_then(|current| current.round_trip)
                 .map(|round_trip| round_trip.as_secs_f64() * 1000.0),
-            messages_sent: peer.sent.messages,
-            bytes_sent: peer.sent.bytes,
-            messages_received: peer.received.messages,
-            bytes_received: peer.received.bytes,
+            sent: peer.sent,
+            received: peer.received,
             queued_bytes: peer.session.queued_bytes(),
             inbox_bytes: peer.inbox_bytes,
             restarts: peer.restarts,
         }
-    }
-}
-
-fn state_of(peer: &Peer) -> &'static str {
-    if peer.reachable {
-        "connected"
-    } else if peer.connections.is_empty() {
-        "disconnected"
-    } else {
-        "connecting"
     }
 }

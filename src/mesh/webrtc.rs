@@ -162,6 +162,10 @@ impl WebRtcLink {
     }
 
     /// What an event means; `None` for those that are none of our business.
+    #[expect(
+        clippy::wildcard_enum_match_arm,
+        reason = "str0m's events are open-ended"
+    )]
     fn translate(&mut self, event: Event) -> Option<LinkOutput> {
         match event {
             Event::ChannelOpen(id, label) => self.opened(id, &label).map(LinkOutput::Opened),
@@ -294,6 +298,7 @@ impl Link for WebRtcLink {
         let Some(id) = self.id_of(channel) else {
             return 0;
         };
+        // Of a channel that is gone nothing more is known to arrive.
         guarded(|| {
             Ok(self
                 .rtc
@@ -302,7 +307,7 @@ impl Link for WebRtcLink {
         })
         .ok()
         .flatten()
-        .unwrap_or(0)
+        .unwrap_or(usize::MAX)
     }
 
     fn close(&mut self) {
@@ -324,6 +329,10 @@ fn receive<'a>(now: Instant, datagram: &Datagram<'a>) -> Result<Input<'a>, LinkE
 }
 
 /// The kind of error, without what a peer's description may have put into its text.
+#[expect(
+    clippy::wildcard_enum_match_arm,
+    reason = "str0m's errors are open-ended"
+)]
 fn describe(error: RtcError) -> LinkError {
     match error {
         RtcError::RemoteSdp(reason) => LinkError(format!("session description: {reason}")),

@@ -63,6 +63,8 @@ struct Connected {
 /// The connected agent, or how long there may be none.
 pub(super) struct Agent {
     connected: Option<Connected>,
+    /// The last that was connected.
+    last: Option<Generation>,
     linger: Option<Duration>,
     linger_deadline: Option<Instant>,
 }
@@ -73,9 +75,15 @@ impl Agent {
     pub(super) fn new(linger: Option<Duration>) -> Self {
         Agent {
             connected: None,
+            last: None,
             linger,
             linger_deadline: None,
         }
+    }
+
+    /// The last agent that was connected, gone or not.
+    pub(super) fn last(&self) -> Option<Generation> {
+        self.last
     }
 
     /// When it is over, if no agent comes back.
@@ -88,6 +96,7 @@ impl Agent {
             Notice::AgentConnected { generation, events } => {
                 log::info!("an agent is connected");
                 self.linger_deadline = None;
+                self.last = Some(generation);
                 self.connected = Some(Connected { generation, events });
                 mesh.agent_connected(generation);
             }

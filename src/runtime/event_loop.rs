@@ -41,6 +41,8 @@ pub(super) enum End {
     Replaced,
     /// The registry refused the API key at the first exchange.
     KeyRefused(String),
+    /// One of our own threads has ended.
+    ThreadLost(&'static str),
 }
 
 /// What the loop is made of.
@@ -52,6 +54,7 @@ pub(super) struct Parts {
     pub(super) signals: UnixStream,
     pub(super) signaling: signaling::Handle,
     pub(super) signaling_notices: Receiver<signaling::Notice>,
+    pub(super) ipc: ipc::Handle,
     pub(super) ipc_notices: Receiver<ipc::Notice>,
     pub(super) requests: Receiver<ipc::RequestBatch>,
     pub(super) linger: Option<Duration>,
@@ -68,6 +71,8 @@ pub(super) struct EventLoop {
     next_address_check: Instant,
     buffer: Vec<u8>,
     end: Option<End>,
+    /// When the end comes whether all has been said or not.
+    farewell_until: Option<Instant>,
 }
 
 impl EventLoop {
@@ -89,6 +94,7 @@ impl EventLoop {
             next_address_check: Instant::now() + limits::ADDRESS_INTERVAL,
             buffer: vec![0; limits::DATAGRAM_BYTES],
             end: None,
+            farewell_until: None,
         })
     }
 
@@ -112,7 +118,9 @@ impl EventLoop {
                     SIGNALS => self.read_signals(),
                     socket => {
                         if event.is_writable() {
-                            self.parts.sockets.writable(socket);
+                            self.parts
+                                .sockets
+                                .writable(self.parts.poll.registry(), socket);
                         }
                         if event.is_readable() {
                             self.readable.insert(socket);
@@ -121,7 +129,9 @@ impl EventLoop {
                 }
             }
             self.turn();
-            if let Some(end) = self.end.take() {
+            if self.all_is_said()
+                && let Some(end) = self.end.take()
+            {
                 self.shut_down();
                 return Ok(end);
             }
@@ -130,13 +140,18 @@ impl EventLoop {
 
     /// How long there is nothing to do unless something comes in.
     fn timeout(&self, now: Instant) -> Option<Duration> {
-        let may_read = self.requests.is_waiting() && self.parts.mesh.wants_requests();
+        // The core may have got room again since requests were last read, by nothing but time.
+        let has_requests = self.requests.is_waiting() || !self.parts.requests.is_empty();
+        let may_read = has_requests && self.parts.mesh.wants_requests();
         if self.unheard || may_read || !self.readable.is_empty() {
             return Some(Duration::ZERO);
         }
         [
             self.parts.mesh.next_timeout(),
-            self.agent.linger_deadline(),
+            match self.end {
+                None => self.agent.linger_deadline(),
+                Some(_) => self.farewell_until,
+            },
             Some(self.next_address_check),
         ]
         .into_iter()
@@ -164,9 +179,10 @@ impl EventLoop {
         if now >= self.next_address_check {
             self.check_addresses(now);
         }
-        if self.agent.linger_deadline().is_some_and(|at| at <= now) {
+        let lingered = self.agent.linger_deadline().is_some_and(|at| at <= now);
+        if lingered && self.end.is_none() {
             log::info!("no agent came back within AGENT_LINGER");
-            self.end.get_or_insert(End::AgentGone);
+            self.end = Some(End::AgentGone);
         }
     }
 
@@ -197,7 +213,8 @@ impl EventLoop {
                     self.end.get_or_insert(End::Replaced);
                 }
                 Ok(notice) => self.agent.hear(now, &mut self.parts.mesh, notice),
-                Err(TryRecvError::Empty | TryRecvError::Disconnected) => return,
+                Err(TryRecvError::Empty) => return,
+                Err(TryRecvError::Disconnected) => return self.lost_thread("IPC"),
             }
         }
         self.unheard = true;
@@ -221,10 +238,16 @@ impl EventLoop {
                         self.end.get_or_insert(End::KeyRefused(reason));
                     }
                 }
-                Err(TryRecvError::Empty | TryRecvError::Disconnected) => return,
+                Err(TryRecvError::Empty) => return,
+                Err(TryRecvError::Disconnected) => return self.lost_thread("signaling"),
             }
         }
         self.unheard = true;
+    }
+
+    /// A thread that never ends by itself has ended: without it we would be deaf for good.
+    fn lost_thread(&mut self, name: &'static str) {
+        self.end.get_or_insert(End::ThreadLost(name));
     }
 
     fn read_requests(&mut self) {
@@ -253,18 +276,23 @@ impl EventLoop {
                 log::debug!("the registry is away; a frame for it was dropped");
             }
         }
-        let ended = self.requests.ended();
+        // At the end the agent is kept to be told what will not arrive.
+        let ended = self.requests.ended().filter(|_| self.end.is_none());
         self.agent.hand_on(&mut self.parts.mesh, ended);
     }
 
     fn transmit(&mut self) {
         while let Some(transmit) = self.parts.mesh.poll_transmit() {
-            self.parts.sockets.send(transmit);
+            self.parts
+                .sockets
+                .send(self.parts.poll.registry(), transmit);
         }
     }
 
     fn check_addresses(&mut self, now: Instant) {
         self.next_address_check = now + limits::ADDRESS_INTERVAL;
+        // A thread that has died can not wake us.
+        self.unheard = true;
         match self.parts.sockets.refresh(self.parts.poll.registry()) {
             Ok(true) => self.parts.mesh.set_lanes(self.parts.sockets.lanes()),
             Ok(false) => {}
@@ -280,6 +308,23 @@ impl EventLoop {
         }
     }
 
+    /// Whether it is time to end: nothing that the agent has said is left to be delivered, or there is
+    /// no more time for it. The last words of many an agent are followed at once by a signal to us.
+    fn all_is_said(&mut self) -> bool {
+        match &self.end {
+            None => return false,
+            Some(End::KeyRefused(_) | End::ThreadLost(_)) => return true,
+            Some(End::Signal | End::AgentGone | End::Replaced) => {}
+        }
+        let now = Instant::now();
+        let until = *self.farewell_until.get_or_insert_with(|| {
+            self.parts.ipc.shutdown();
+            now + limits::FAREWELL_TIMEOUT
+        });
+        let all_is_read = self.requests.ended() == self.agent.last();
+        now >= until || (all_is_read && !self.parts.mesh.has_unsettled())
+    }
+
     /// Peers and registry are told goodbye, and the agent gets its last events; all within
     /// [`limits::SHUTDOWN_TIMEOUT`].
     fn shut_down(&mut self) {
@@ -287,6 +332,10 @@ impl EventLoop {
         self.parts.mesh.shut_down(Instant::now());
         self.transmit();
         self.parts.signaling.stop();
+        // Before the agent's end: who sees that may start another sidecar on the same path.
+        self.parts.ipc.shutdown();
+        // Those that waited for room in a queue are owed an answer too.
+        self.read_requests();
         self.agent
             .finish(&mut self.parts.mesh, &self.parts.ipc_notices, deadline);
         let left = deadline.saturating_duration_since(Instant::now());

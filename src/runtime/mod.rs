@@ -87,33 +87,28 @@ fn serve(config: Config) -> Result<(), Failure> {
         message_bytes: config.max_message_bytes,
         line_bytes: config.max_message_bytes + limits::LINE_OVERHEAD_BYTES,
     };
-    // First of all: an agent polls for the socket, whether the registry can be reached or not.
-    let settings = ipc::Settings::new(config.ipc_socket.clone(), line_limits);
-    let bound = ipc::bind(settings).map_err(Failure::Socket)?;
-
     let runtime = |what: &'static str| {
         move |error: io::Error| Failure::Runtime(format!("can not {what}: {error}"))
     };
+    // From here on a signal leaves no socket behind.
     let signals = catch_signals().map_err(runtime("catch signals"))?;
+    // An agent that has seen the socket asks no more for the exit code, and a sidecar that lives on
+    // it must not give way to one that can't run: so settings are all checked before.
+    let signaling_settings = make_signaling_settings(&config)?;
+    // Then at once: an agent polls for the socket, whether the registry can be reached or not.
+    let settings = ipc::Settings::new(config.ipc_socket.clone(), line_limits);
+    let bound = ipc::bind(settings).map_err(Failure::Socket)?;
+
     let poll = Poll::new().map_err(runtime("make an event loop"))?;
     let waker = LoopWaker::new(poll.registry(), WAKER).map_err(runtime("make an event loop"))?;
 
     let (request_sender, requests) = bounded(limits::REQUEST_BATCHES);
     let (ipc_sender, ipc_notices) = unbounded();
-    let _ipc = ipc::start(bound, request_sender, ipc_sender, waker.clone())
+    let ipc = ipc::start(bound, request_sender, ipc_sender, waker.clone())
         .map_err(runtime("serve the IPC socket"))?;
 
-    let tls = signaling::tls::client_config(config.ca_file.as_deref())
-        .map_err(|error| Failure::Configuration(error.to_string()))?;
-    let settings = signaling::Settings::new(
-        &config.signaling_url,
-        &config.token_url,
-        config.credential.clone(),
-        tls,
-    )
-    .map_err(Failure::Configuration)?;
     let (signaling_sender, signaling_notices) = bounded(limits::SIGNALING_QUEUE_FRAMES);
-    let signaling = signaling::start(settings, signaling_sender, waker.clone())
+    let signaling = signaling::start(signaling_settings, signaling_sender, waker.clone())
         .map_err(runtime("start the signaling thread"))?;
 
     let event_loop = EventLoop::new(Parts {
@@ -124,6 +119,7 @@ fn serve(config: Config) -> Result<(), Failure> {
         signals,
         signaling,
         signaling_notices,
+        ipc,
         ipc_notices,
         requests,
         linger: config.agent_linger,
@@ -132,7 +128,22 @@ fn serve(config: Config) -> Result<(), Failure> {
     match event_loop.run().map_err(runtime("wait for events"))? {
         End::Signal | End::AgentGone | End::Replaced => Ok(()),
         End::KeyRefused(reason) => Err(Failure::KeyRefused(reason)),
+        End::ThreadLost(name) => Err(Failure::Runtime(format!(
+            "the {name} thread has ended, which is a bug; the log says why"
+        ))),
     }
+}
+
+fn make_signaling_settings(config: &Config) -> Result<signaling::Settings, Failure> {
+    let tls = signaling::tls::client_config(config.ca_file.as_deref())
+        .map_err(|error| Failure::Configuration(error.to_string()))?;
+    signaling::Settings::new(
+        &config.signaling_url,
+        &config.token_url,
+        config.credential.clone(),
+        tls,
+    )
+    .map_err(Failure::Configuration)
 }
 
 fn make_mesh(config: &Config, line_limits: protocol::ipc::Limits) -> Result<Mesh<WebRtc>, Failure> {

@@ -1,6 +1,6 @@
 //! The UDP sockets: one for each local address and lane, bound as addresses come and go.
 
-use std::collections::{BTreeMap, VecDeque};
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::io;
 use std::net::{IpAddr, SocketAddr};
 
@@ -30,6 +30,10 @@ pub(super) struct Sockets {
     ports: Option<(u16, u16)>,
     bound: BTreeMap<Token, Bound>,
     next_token: usize,
+    /// It was logged that there is no address to use.
+    told_none: bool,
+    /// Of which it was logged that no socket is to be had.
+    refused: BTreeSet<(IpAddr, usize)>,
 }
 
 impl Sockets {
@@ -40,6 +44,8 @@ impl Sockets {
             ports,
             bound: BTreeMap::new(),
             next_token: first_token,
+            told_none: false,
+            refused: BTreeSet::new(),
         }
     }
 
@@ -55,24 +61,40 @@ impl Sockets {
             })
             .collect();
         let wanted = host::addresses(&interfaces, &self.rules);
+        self.tell_if_none(&wanted);
         let mut changed = self.close_gone(registry, &wanted);
         let lanes = self.lane_count();
-        for address in wanted {
-            if self
-                .bound
-                .values()
-                .any(|bound| bound.address.ip() == address)
-            {
+        self.refused.retain(|(address, _)| wanted.contains(address));
+        for (address, lane) in pairs(&wanted, lanes) {
+            let is_bound = |bound: &Bound| bound.address.ip() == address && bound.lane == lane;
+            if self.bound.values().any(is_bound) {
                 continue;
             }
-            for lane in 0..lanes {
-                match self.bind(registry, address, lane) {
-                    Ok(()) => changed = true,
-                    Err(error) => log::warn!("no UDP socket on {address}: {error}"),
+            match self.bind(registry, address, lane) {
+                Ok(()) => {
+                    changed = true;
+                    self.refused.remove(&(address, lane));
                 }
+                // Tried again with each look, told once.
+                Err(error) if self.refused.insert((address, lane)) => {
+                    log::warn!("no UDP socket on {address}: {error}");
+                }
+                Err(_) => {}
             }
         }
         Ok(changed)
+    }
+
+    /// Without an address no peer can be reached, which nothing else would show.
+    fn tell_if_none(&mut self, wanted: &[IpAddr]) {
+        let is_news = wanted.is_empty() && !self.told_none;
+        self.told_none = wanted.is_empty();
+        if is_news {
+            log::warn!(
+                "this machine has no address that may be used, so no peer can be reached; look at \
+                 INTERFACES, BIND_ADDRESS and IPV6 if it should have one"
+            );
+        }
     }
 
     /// Ports of a narrow range may be fewer than the lanes that we would like.
@@ -100,7 +122,7 @@ impl Sockets {
     fn bind(&mut self, registry: &Registry, address: IpAddr, lane: usize) -> io::Result<()> {
         let mut socket = UdpSocket::from_std(self.bind_in_range(address)?.into());
         let token = Token(self.next_token);
-        registry.register(&mut socket, token, Interest::READABLE | Interest::WRITABLE)?;
+        registry.register(&mut socket, token, Interest::READABLE)?;
         self.next_token += 1;
         let address = socket.local_addr()?;
         log::debug!("UDP socket on {address}");
@@ -163,30 +185,38 @@ impl Sockets {
     }
 
     /// Sends a datagram, or keeps it until the system has room.
-    pub(super) fn send(&mut self, transmit: Transmit) {
-        let Some(bound) = self
+    pub(super) fn send(&mut self, registry: &Registry, transmit: Transmit) {
+        let Some((token, bound)) = self
             .bound
-            .values_mut()
-            .find(|bound| bound.address == transmit.source)
+            .iter_mut()
+            .find(|(_, bound)| bound.address == transmit.source)
         else {
             // The address is gone; the path with it.
             return;
         };
-        if !bound.unsent.is_empty() || !bound.try_send(&transmit) {
-            let size = transmit.bytes.len();
-            // Beyond the limit it is lost, as in any full queue on its way.
-            if bound.unsent_bytes + size <= limits::UNSENT_DATAGRAM_BYTES {
-                bound.unsent_bytes += size;
-                bound.unsent.push_back(transmit);
+        if bound.unsent.is_empty() {
+            if bound.try_send(&transmit) {
+                return;
             }
+            // Not watched before: each datagram that leaves would wake the loop.
+            bound.watch(registry, *token, Interest::READABLE | Interest::WRITABLE);
+        }
+        let size = transmit.bytes.len();
+        // Beyond the limit it is lost, as in any full queue on its way.
+        if bound.unsent_bytes + size <= limits::UNSENT_DATAGRAM_BYTES {
+            bound.unsent_bytes += size;
+            bound.unsent.push_back(transmit);
         }
     }
 
     /// The socket has room again.
-    pub(super) fn writable(&mut self, token: Token) {
+    pub(super) fn writable(&mut self, registry: &Registry, token: Token) {
         let Some(bound) = self.bound.get_mut(&token) else {
             return;
         };
+        if bound.unsent.is_empty() {
+            return;
+        }
         while let Some(transmit) = bound.unsent.pop_front() {
             if !bound.try_send(&transmit) {
                 bound.unsent.push_front(transmit);
@@ -194,10 +224,17 @@ impl Sockets {
             }
             bound.unsent_bytes -= transmit.bytes.len();
         }
+        bound.watch(registry, token, Interest::READABLE);
     }
 }
 
 impl Bound {
+    fn watch(&mut self, registry: &Registry, token: Token, interest: Interest) {
+        if let Err(error) = registry.reregister(&mut self.socket, token, interest) {
+            log::warn!("{}: {error}", self.address);
+        }
+    }
+
     /// `false` when the system has no room now. A datagram that can't be sent at all is lost.
     fn try_send(&self, transmit: &Transmit) -> bool {
         loop {
@@ -212,6 +249,14 @@ impl Bound {
             }
         }
     }
+}
+
+fn pairs(addresses: &[IpAddr], lanes: usize) -> impl Iterator<Item = (IpAddr, usize)> {
+    let lanes_of = move |address: &IpAddr| {
+        let address = *address;
+        (0..lanes).map(move |lane| (address, lane))
+    };
+    addresses.iter().flat_map(lanes_of)
 }
 
 fn is_passing(error: &io::Error) -> bool {

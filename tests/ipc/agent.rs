@@ -1,5 +1,6 @@
 //! One agent at a time, and its lines.
 
+use std::io::{ErrorKind, Write};
 use std::net::Shutdown;
 use std::thread;
 use std::time::Duration;
@@ -207,14 +208,18 @@ fn the_agent_stays_connected_through_a_shutdown_until_it_is_dropped() {
     let served = Served::new(&directory.socket());
     let mut agent = Agent::connect(&directory.socket());
     let (generation, events) = served.connected();
+    agent.write("{\"type\":\"stats\"}\n");
     served.handle.shutdown();
     assert!(directory.names().is_empty());
+    // What it wrote before counts, and there is no more.
+    assert_eq!(served.requests_to_the_end(generation), ["stats"]);
+    let refused = agent.stream.write_all(b"\n").unwrap_err();
+    assert_eq!(refused.kind(), ErrorKind::BrokenPipe);
     events.send(vec![error_event("goodbye")]).unwrap();
     drop(events);
     assert!(agent.line().unwrap().contains("goodbye"));
     assert_eq!(agent.line(), None);
     assert_eq!(served.gone().0, generation);
-    assert!(served.requests_to_the_end(generation).is_empty());
     // All threads have ended.
     assert!(served.notices.recv().is_err());
     assert!(served.requests.recv().is_err());

@@ -4,10 +4,10 @@ use std::io::Write;
 use std::time::Duration;
 
 use chatixia_sidecar::limits;
-use chatixia_sidecar::runtime::ipc::Notice;
+use chatixia_sidecar::runtime::ipc::{Notice, Settings};
 use crossbeam_channel::TrySendError;
 
-use crate::support::{Agent, DEADLINE, Directory, Served, event, mark_of};
+use crate::support::{Agent, DEADLINE, Directory, LIMITS, Served, event, mark_of};
 
 #[test]
 fn events_come_whole_and_in_order_and_are_counted() {
@@ -131,7 +131,11 @@ fn a_hangup_is_told_although_requests_wait_and_they_stay_valid_and_in_order() {
 #[test]
 fn agents_that_come_and_go_while_requests_wait_are_bounded() {
     let directory = Directory::new();
-    let served = Served::new(&directory.socket());
+    let served = Served::with(Settings {
+        // So that they are let in when there is room, not at the next look at the file.
+        file_check: 2 * DEADLINE,
+        ..Settings::new(directory.socket(), LIMITS)
+    });
     let agents = 12;
     for _ in 0..agents {
         Agent::connect(&directory.socket()).write("{\"type\":\"stats\"}\n".repeat(1000));

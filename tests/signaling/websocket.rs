@@ -233,11 +233,14 @@ pub(crate) fn a_registry_that_does_not_read_loses_nothing(
 ) {
     assert!(matches!(client.next(), Notice::Connected { .. }));
     // The first hundred fill the buffers of TCP, each larger than those of TLS.
+    let nth = |n| {
+        offer(&format!(
+            "{n} {}",
+            "x".repeat(if n < 100 { 100_000 } else { 10 })
+        ))
+    };
     let mut sent = 0;
-    while client.handle.send(offer(&format!(
-        "{sent} {}",
-        "x".repeat(if sent < 100 { 100_000 } else { 10 })
-    ))) {
+    while client.handle.send(nth(sent)) {
         sent += 1;
     }
     assert!(sent >= limits::SIGNALING_QUEUE_FRAMES);

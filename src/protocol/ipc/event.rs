@@ -28,10 +28,7 @@ impl Event {
             } => write_event(out, "ready", None, |payload| {
                 payload.number("protocol", PROTOCOL);
                 payload.string("version", env!("CARGO_PKG_VERSION"));
-                match peer_id {
-                    Some(peer_id) => payload.string("peer_id", peer_id.as_str()),
-                    None => payload.raw("peer_id", "null"),
-                }
+                write_or_null(payload, "peer_id", peer_id.as_ref().map(PeerId::as_str));
                 payload.number("max_message_bytes", max_message_bytes);
                 payload.number("max_line_bytes", max_line_bytes);
                 let registry = if *registry_connected {
@@ -73,8 +70,8 @@ impl Event {
                 reason,
             } => write_event(out, "registry", None, |payload| {
                 payload.string("state", state.as_str());
-                write_optional(payload, "peer_id", peer_id.as_ref().map(PeerId::as_str));
-                write_optional(payload, "reason", reason.as_deref());
+                write_or_null(payload, "peer_id", peer_id.as_ref().map(PeerId::as_str));
+                write_or_null(payload, "reason", reason.as_deref());
             }),
             Event::Pressure {
                 target_peer,
@@ -227,6 +224,15 @@ fn write_event(
     write_line(out, kind, id, |line| line.object("payload", members));
 }
 
+/// For a field that is always there.
+fn write_or_null(payload: &mut Writer<'_>, name: &'static str, text: Option<&str>) {
+    match text {
+        Some(text) => payload.string(name, text),
+        None => payload.raw(name, "null"),
+    }
+}
+
+/// For a field that is there only where it applies.
 fn write_optional(payload: &mut Writer<'_>, name: &'static str, text: Option<&str>) {
     if let Some(text) = text {
         payload.string(name, text);

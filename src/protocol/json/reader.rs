@@ -61,7 +61,11 @@ impl<'a> Reader<'a> {
         mut member: impl FnMut(&str, &mut Self) -> Result<(), SyntaxError>,
     ) -> Result<Value<'a>, SyntaxError> {
         self.sequence(b'{', b'}', |reader| {
-            let key = reader.key()?;
+            reader.skip_space();
+            let start = reader.at();
+            reader.string()?;
+            let key = reader.since(start);
+            reader.expect(b':')?;
             // A key that is no text (half of a surrogate pair) is none that anyone knows.
             member(&key.string().unwrap_or_default(), reader)
         })
@@ -133,7 +137,7 @@ impl<'a> Reader<'a> {
         }
         self.open.push(close);
         if close == b'}' {
-            self.key()?;
+            self.skip_key()?;
         }
         Ok(false)
     }
@@ -144,7 +148,7 @@ impl<'a> Reader<'a> {
         while let Some(&close) = self.open.last() {
             if self.take_after_space(b',') {
                 if close == b'}' {
-                    self.key()?;
+                    self.skip_key()?;
                 }
                 return Ok(false);
             }
@@ -154,14 +158,11 @@ impl<'a> Reader<'a> {
         Ok(true)
     }
 
-    /// Reads a key and the colon behind it.
-    fn key(&mut self) -> Result<Value<'a>, SyntaxError> {
+    /// Passes over a key and the colon behind it.
+    fn skip_key(&mut self) -> Result<(), SyntaxError> {
         self.skip_space();
-        let start = self.at();
         self.string()?;
-        let key = self.since(start);
-        self.expect(b':')?;
-        Ok(key)
+        self.expect(b':')
     }
 
     fn string(&mut self) -> Result<(), SyntaxError> {

@@ -68,6 +68,15 @@ impl Agent {
         &self.stream
     }
 
+    /// Its reader ends when it has read what is there by now.
+    pub(super) fn stop_reading(&self) {
+        if let Err(error) = self.stream.shutdown(Shutdown::Read)
+            && error.kind() != io::ErrorKind::NotConnected
+        {
+            log::debug!("ending the agent's requests: {error}");
+        }
+    }
+
     /// The agent has hung up: returns when the event loop has been told so.
     pub(super) fn retire(self) {
         drop(self.hangup);

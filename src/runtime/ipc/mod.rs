@@ -35,8 +35,7 @@ pub use bind::{BindError, BoundSocket, bind};
 use socket_file::SocketFile;
 use supervisor::Supervisor;
 
-/// Tells one connection of an agent from those before and after it.
-pub type Generation = u64;
+pub use crate::mesh::Generation;
 
 /// What an agent asked for, in the order of its lines. Travels in a small bounded channel: when the
 /// event loop does not take it, the reader blocks, and so in the end does the agent.
@@ -200,8 +199,9 @@ pub struct Handle {
 }
 
 impl Handle {
-    /// Stops accepting and removes the socket file if it is still ours. The agent that is connected
-    /// stays so until its `events` are dropped.
+    /// Stops accepting and removes the socket file if it is still ours. Of the agent that is connected
+    /// no more is read than it has written until now, and a batch with an `end` follows; events it
+    /// gets until its `events` are dropped.
     pub fn shutdown(&self) {
         self.file.remove();
         if let Err(error) = self.stop.shutdown(Shutdown::Both)

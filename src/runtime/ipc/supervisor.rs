@@ -102,8 +102,9 @@ impl Supervisor {
                 self.listener = None;
                 self.guests.clear();
                 self.answered.clear();
-                if self.agent.is_none() {
-                    return Ok(());
+                match &self.agent {
+                    Some(agent) => agent.stop_reading(),
+                    None => return Ok(()),
                 }
             }
             self.retire_agent();
@@ -119,6 +120,13 @@ impl Supervisor {
 
     /// Sleeps until something may have changed. What has, is found out by looking.
     fn wait(&self) {
+        if let Some(first) = self.readers.first()
+            && self.is_draining()
+        {
+            // They end in order. All else can wait until the next look at the file.
+            let _ = first.recv_deadline(self.check_file_at);
+            return;
+        }
         let now = Instant::now();
         let mut wake_at: Option<Instant> = None;
         let mut wake_by =
@@ -133,7 +141,7 @@ impl Supervisor {
             watched.push(PollFd::new(&self.stop, PollFlags::empty()));
             if self.accept_from > now {
                 wake_by(self.accept_from);
-            } else if !self.is_draining() {
+            } else {
                 watched.push(PollFd::new(listener, PollFlags::IN));
             }
         }

@@ -61,7 +61,9 @@ impl<'a> Writer<'a> {
     /// Renders what is there, up to the size of a write.
     fn render(&mut self, batches: &Receiver<Vec<Event>>) {
         self.rendered.clear();
-        self.rendered.shrink_to(limits::IPC_WRITE_BYTES);
+        if self.rendered.capacity() > limits::IPC_WRITER_BUFFER_BYTES {
+            self.rendered.shrink_to(limits::IPC_WRITE_BYTES);
+        }
         self.ends.clear();
         while self.rendered.len() < limits::IPC_WRITE_BYTES {
             match self.queue.get(self.ends.len()) {

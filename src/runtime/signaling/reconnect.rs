@@ -98,7 +98,8 @@ impl Reconnect {
             }
             (Failure::Unreachable(why) | Failure::Refused(why), None) => why.clone(),
         };
-        let log = log_it.then(|| text.clone());
+        // What ends the process is its last words anyway.
+        let log = (log_it && !fatal).then(|| text.clone());
         let notice = is_news.then_some(match &failure {
             Failure::Unreachable(_) => Notice::Disconnected { reason: text },
             Failure::Refused(_) => Notice::Refused {
@@ -206,6 +207,7 @@ mod tests {
         fresh.failed(lost("down"), now, 1.0);
         let verdict = fresh.failed(refused(), now, 1.0);
         assert_eq!(verdict.retry_in, None);
+        assert_eq!(verdict.log, None);
         let reason = "no".to_owned();
         let fatal = true;
         assert_eq!(verdict.notice, Some(Notice::Refused { reason, fatal }));

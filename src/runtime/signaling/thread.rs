@@ -7,12 +7,12 @@ use std::time::Instant;
 use crossbeam_channel::{Receiver, Sender, select};
 
 use super::keepalive::{Due, Keepalive};
-use super::log_limit::LogLimit;
 use super::reconnect::{Failure, Reconnect};
 use super::token::{Grant, TokenClient};
 use super::wakeups::Wakeups;
 use super::websocket::{Connection, Received};
 use super::{Notice, NumberedFrame, Settings};
+use crate::log_limit::RateLimited;
 use crate::protocol::PeerId;
 use crate::protocol::signaling::{Incoming, Outgoing};
 use crate::runtime::wake::LoopWaker;
@@ -44,7 +44,7 @@ pub(super) struct Thread {
     pub(super) connection: Arc<AtomicU64>,
     /// Connections opened so far.
     pub(super) connections: u64,
-    pub(super) bad_frames: LogLimit,
+    pub(super) bad_frames: RateLimited<()>,
 }
 
 impl Thread {
@@ -177,7 +177,7 @@ impl Thread {
                 self.tell(Notice::Frame(frame))
             }
             Err(why) => {
-                if let Some(suppressed) = self.bad_frames.admit(Instant::now()) {
+                if let Some(suppressed) = self.bad_frames.pass((), Instant::now()) {
                     let more = match suppressed {
                         0 => String::new(),
                         n => format!(" ({n} more since the last such line)"),

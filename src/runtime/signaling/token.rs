@@ -31,6 +31,8 @@ pub(super) struct TokenClient {
     url: Url,
     header: (&'static str, HeaderValue),
     credential: &'static str,
+    /// For when it is refused.
+    advice: &'static str,
     times: Times,
 }
 
@@ -48,9 +50,14 @@ impl TokenClient {
     /// either, and the registry is often on the same host or network.
     pub(super) fn new(settings: &Settings) -> Result<Self, String> {
         let times = settings.times;
-        let (name, secret, credential) = match &settings.credential {
-            Credential::ApiKey(key) => ("x-api-key", key, "API key"),
-            Credential::DeviceToken(token) => ("x-device-token", token, "device token"),
+        let (name, secret, credential, advice) = match &settings.credential {
+            Credential::ApiKey(key) => ("x-api-key", key, "API key", "is API_KEY right?"),
+            Credential::DeviceToken(token) => (
+                "x-device-token",
+                token,
+                "device token",
+                "is DEVICE_TOKEN right, and approved?",
+            ),
         };
         let mut value = HeaderValue::from_str(secret.reveal())
             .map_err(|_| format!("the {credential} holds characters other than printable ASCII"))?;
@@ -72,6 +79,7 @@ impl TokenClient {
             url: settings.token_url.clone(),
             header: (name, value),
             credential,
+            advice,
             times,
         })
     }
@@ -91,8 +99,8 @@ impl TokenClient {
         if [StatusCode::UNAUTHORIZED, StatusCode::FORBIDDEN].contains(&status) {
             let credential = self.credential;
             return Err(Failure::Refused(format!(
-                "token exchange at {}: the registry refused the {credential} ({status})",
-                self.url
+                "token exchange at {}: the registry refused the {credential} ({status}): {}",
+                self.url, self.advice
             )));
         }
         if status.is_redirection() {

@@ -210,14 +210,14 @@ fn error_with_what_there_is_of_it() {
 }
 
 #[test]
-fn registry_with_what_is_known() {
+fn registry_with_null_for_what_is_not_known() {
     assert_line(
         &Event::Registry {
             state: RegistryState::Connected,
             peer_id: Some(peer("a")),
             reason: None,
         },
-        r#"{"type":"registry","payload":{"state":"connected","peer_id":"a"}}"#,
+        r#"{"type":"registry","payload":{"state":"connected","peer_id":"a","reason":null}}"#,
     );
     for (state, name) in [
         (RegistryState::Disconnected, "disconnected"),
@@ -230,7 +230,7 @@ fn registry_with_what_is_known() {
                 reason: Some("it \"ended\"".into()),
             },
             &format!(
-                r#"{{"type":"registry","payload":{{"state":"{name}","reason":"it \"ended\""}}}}"#
+                r#"{{"type":"registry","payload":{{"state":"{name}","peer_id":null,"reason":"it \"ended\""}}}}"#
             ),
         );
     }

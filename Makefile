@@ -1,0 +1,76 @@
+# `make` lists what there is. Everything works from a clean clone and honours CARGO_TARGET_DIR.
+
+SHELL := /bin/bash
+.DEFAULT_GOAL := help
+
+CARGO ?= cargo
+# What follows the subcommand: `make demo ARGS='--peers 4'`.
+ARGS ?=
+# Seconds that `fuzz-smoke` gives to each fuzz target.
+FUZZ_SECONDS ?= 10
+export FUZZ_SECONDS
+
+# Most tests wait for other processes and for time to pass, so more of them at once than cores.
+export RUST_TEST_THREADS ?= 8
+
+# `cross` looks for another spelling by itself.
+export CROSS_CONFIG := $(CURDIR)/cross.toml
+
+.PHONY: help
+help: ## this list
+	@awk -F ':.*## ' '/^[a-z0-9_-]+:.*## /{printf "  make %-13s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+
+.PHONY: demo
+demo: ## a registry, two sidecars and two agents on this machine, every line shown
+	$(CARGO) run --release -- demo $(ARGS)
+
+.PHONY: run
+run: ## the sidecar itself, configured by the environment
+	$(CARGO) run --release -- $(ARGS)
+
+.PHONY: build
+build: ## the release binary
+	$(CARGO) build --release
+
+.PHONY: test
+test: ## every test
+	$(CARGO) test
+
+.PHONY: lint
+lint: ## format, clippy, documentation and shell scripts, warnings are errors
+	$(CARGO) fmt --check
+	$(CARGO) clippy --all-targets -- -D warnings
+	$(CARGO) clippy --no-default-features -- -D warnings
+	RUSTDOCFLAGS='-D warnings' $(CARGO) doc --no-deps --document-private-items
+	@if command -v shellcheck >/dev/null; then \
+	    shellcheck .ci/run $$(grep -lE '^#!.*(ba)?sh$$' scripts/*); \
+	else echo 'shellcheck is not installed: shell scripts not checked'; fi
+
+.PHONY: audit
+audit: ## licences, banned crates, sources and number of dependencies, offline
+	scripts/check-dependencies
+	@if command -v cargo-deny >/dev/null; then $(CARGO) deny --offline check licenses bans sources; fi
+
+.PHONY: bench
+bench: ## the benchmark: a table for people, JSON for machines
+	$(CARGO) bench --bench '*' -- $(ARGS)
+
+.PHONY: fuzz-smoke
+fuzz-smoke: ## each fuzz target for FUZZ_SECONDS, with the nightly toolchain
+	scripts/fuzz-smoke
+
+.PHONY: dist-x86_64
+dist-x86_64: ## dist/: static binary for x86_64 Linux
+	scripts/cross-build x86_64-unknown-linux-gnu
+
+.PHONY: dist-aarch64
+dist-aarch64: ## dist/: static binary for 64-bit ARM Linux
+	scripts/cross-build aarch64-unknown-linux-musl
+
+.PHONY: dist-armv7
+dist-armv7: ## dist/: static binary for 32-bit ARM Linux
+	scripts/cross-build armv7-unknown-linux-musleabihf
+
+.PHONY: test-arm
+test-arm: dist-aarch64 dist-armv7 ## both ARM binaries run the demo under qemu
+	scripts/test-arm

@@ -1,0 +1,98 @@
+//! The benchmark: what a message costs on the whole way, from agent to agent through two sidecars,
+//! beside the raw limit of the WebRTC stack below, in one run.
+//!
+//! `cargo bench --bench whole_way -- --help` lists the options. Raw and whole way take turns in short
+//! rounds, and of all rounds the best one counts: what else the machine does makes a round worse, never
+//! better. The report says how busy it was with other things.
+
+mod agent;
+mod connecting;
+mod content;
+mod machine;
+mod options;
+mod raw;
+mod report;
+mod results;
+mod sidecar;
+mod starting;
+mod traffic;
+
+use std::process::ExitCode;
+
+use machine::Machine;
+use options::{Options, Part};
+use results::{Column, Results};
+use sidecar::Site;
+
+/// What went wrong, for a person.
+type Outcome<T> = Result<T, String>;
+
+/// A sidecar to measure.
+struct Contender {
+    column: Column,
+    site: Site,
+}
+
+fn main() -> ExitCode {
+    let options = match options::parse(std::env::args_os().skip(1)) {
+        Ok(Some(options)) => options,
+        Ok(None) => {
+            report::print(options::HELP);
+            return ExitCode::SUCCESS;
+        }
+        Err(error) => return fail(&error),
+    };
+    match measure(&options) {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => fail(&error),
+    }
+}
+
+fn fail(error: &str) -> ExitCode {
+    report::say(&format!("whole_way: {error}"));
+    ExitCode::FAILURE
+}
+
+fn measure(options: &Options) -> Outcome<()> {
+    let machine = Machine::look()?;
+    let contenders = contenders(options)?;
+    let mut results = Results::default();
+    if options.wants(Part::Size) {
+        for contender in &contenders {
+            starting::size(contender, &mut results)?;
+        }
+        starting::crates(&mut results)?;
+    }
+    if options.wants(Part::Start) {
+        starting::measure(&contenders, options, &mut results)?;
+    }
+    if options.wants(Part::Connect) {
+        connecting::measure(&contenders, options, &mut results)?;
+    }
+    if options.wants(Part::Mesh) {
+        connecting::measure_full_mesh(&contenders, options, &mut results)?;
+    }
+    if options.wants(Part::Echo) || options.wants(Part::OneWay) {
+        traffic::measure(&contenders, options, &mut results)?;
+    }
+    let conditions = machine.conditions(&contenders)?;
+    report::print(&report::table(&results, &conditions));
+    report::write_json(&results, &conditions, &options.json)?;
+    report::say(&format!("written to {}", options.json.display()));
+    Ok(())
+}
+
+fn contenders(options: &Options) -> Outcome<Vec<Contender>> {
+    let ours = Contender {
+        column: Column::WholeWay,
+        site: Site::new(env!("CARGO_BIN_EXE_chatixia-sidecar").as_ref())?,
+    };
+    let mut contenders = vec![ours];
+    if let Some(binary) = &options.against {
+        contenders.push(Contender {
+            column: Column::Against,
+            site: Site::new(binary)?,
+        });
+    }
+    Ok(contenders)
+}

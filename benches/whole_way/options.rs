@@ -1,0 +1,150 @@
+//! The command line.
+
+use std::ffi::OsString;
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+use super::Outcome;
+
+pub(crate) const HELP: &str = "\
+Measures the sidecar from agent to agent, beside the raw limit of the WebRTC stack.
+
+  --quick          fewer and shorter rounds
+  --only PART      one part; may be given several times: size, start, connect, mesh, echo, one-way
+  --bytes N        only messages of this size, whether it is one of the usual ones or not
+  --seconds S      how long messages go one way in a round
+  --against FILE   measures another binary of the sidecar in turn with this one
+  --json FILE      where the numbers go (target/bench/whole_way.json)
+  --help           this text
+";
+
+/// A part of the benchmark.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Part {
+    /// Bytes of the binary, number of crates.
+    Size,
+    /// From spawn to socket, and idle memory.
+    Start,
+    /// Two peers that find each other.
+    Connect,
+    /// Many peers that find each other.
+    Mesh,
+    /// One message there and back.
+    Echo,
+    /// As many messages as go one way.
+    OneWay,
+}
+
+const PARTS: [(&str, Part); 6] = [
+    ("size", Part::Size),
+    ("start", Part::Start),
+    ("connect", Part::Connect),
+    ("mesh", Part::Mesh),
+    ("echo", Part::Echo),
+    ("one-way", Part::OneWay),
+];
+
+/// What to measure, how long, and where to put it.
+#[derive(Debug)]
+pub(crate) struct Options {
+    quick: bool,
+    only: Vec<Part>,
+    bytes: Option<usize>,
+    seconds: Option<f64>,
+    pub(crate) against: Option<PathBuf>,
+    pub(crate) json: PathBuf,
+}
+
+impl Options {
+    pub(crate) fn wants(&self, part: Part) -> bool {
+        self.only.is_empty() || self.only.contains(&part)
+    }
+
+    /// How often raw and whole way take turns.
+    pub(crate) fn rounds(&self) -> usize {
+        if self.quick { 2 } else { 5 }
+    }
+
+    /// How long messages are sent one way in a round.
+    pub(crate) fn one_way(&self) -> Duration {
+        let usual = if self.quick { 0.4 } else { 1.0 };
+        Duration::from_secs_f64(self.seconds.unwrap_or(usual))
+    }
+
+    /// The sizes of messages to be measured of the usual ones.
+    pub(crate) fn sizes(&self, usual: &[usize]) -> Vec<usize> {
+        self.bytes
+            .map_or_else(|| usual.to_vec(), |bytes| vec![bytes])
+    }
+
+    /// Round trips of one message in a round.
+    pub(crate) fn echoes(&self) -> usize {
+        if self.quick { 500 } else { 3000 }
+    }
+
+    /// How often a start and a connection are measured.
+    pub(crate) fn runs(&self) -> usize {
+        if self.quick { 10 } else { 30 }
+    }
+
+    /// How often a full mesh of `peers` is measured.
+    pub(crate) fn meshes(&self) -> usize {
+        if self.quick { 1 } else { 3 }
+    }
+}
+
+/// `None` when help was asked for.
+pub(crate) fn parse(arguments: impl Iterator<Item = OsString>) -> Outcome<Option<Options>> {
+    let mut options = Options {
+        quick: false,
+        only: Vec::new(),
+        bytes: None,
+        seconds: None,
+        against: None,
+        json: default_json(),
+    };
+    let mut parser = lexopt::Parser::from_args(arguments);
+    while let Some(argument) = parser.next().map_err(|error| error.to_string())? {
+        match argument {
+            lexopt::Arg::Long("quick") => options.quick = true,
+            lexopt::Arg::Long("only") => options.only.push(part(&value(&mut parser)?)?),
+            lexopt::Arg::Long("bytes") => options.bytes = Some(number(&value(&mut parser)?)?),
+            lexopt::Arg::Long("seconds") => options.seconds = Some(number(&value(&mut parser)?)?),
+            lexopt::Arg::Long("against") => options.against = Some(value(&mut parser)?.into()),
+            lexopt::Arg::Long("json") => options.json = value(&mut parser)?.into(),
+            // What `cargo bench` adds.
+            lexopt::Arg::Long("bench") => {}
+            lexopt::Arg::Long("help") => return Ok(None),
+            other => return Err(format!("{}; --help lists the options", other.unexpected())),
+        }
+    }
+    Ok(Some(options))
+}
+
+fn value(parser: &mut lexopt::Parser) -> Outcome<OsString> {
+    parser.value().map_err(|error| error.to_string())
+}
+
+fn number<N: std::str::FromStr>(text: &OsString) -> Outcome<N> {
+    let number = text.to_str().and_then(|text| text.parse().ok());
+    number.ok_or_else(|| format!("{}: not a number", text.display()))
+}
+
+fn part(name: &OsString) -> Outcome<Part> {
+    PARTS
+        .into_iter()
+        .find(|(known, _)| name == known)
+        .map(|(_, part)| part)
+        .ok_or_else(|| {
+            let known: Vec<_> = PARTS.into_iter().map(|(known, _)| known).collect();
+            format!("--only {}: not one of {}", name.display(), known.join(", "))
+        })
+}
+
+fn default_json() -> PathBuf {
+    let target = std::env::var_os("CARGO_TARGET_DIR").map_or_else(
+        || Path::new(env!("CARGO_MANIFEST_DIR")).join("target"),
+        PathBuf::from,
+    );
+    target.join("bench").join("whole_way.json")
+}

@@ -1,0 +1,134 @@
+//! The table for people, and the file for machines.
+
+use std::fmt::Write as _;
+use std::fs;
+use std::io::Write as _;
+use std::path::Path;
+
+use serde_json::{Map, Value, json};
+
+use super::Outcome;
+use super::machine::Conditions;
+use super::results::{Best, Column, Metric, Results, Row};
+
+/// To standard output.
+pub(crate) fn print(text: &str) {
+    // Nobody is left to be told that nobody listens.
+    let _ = std::io::stdout().write_all(text.as_bytes());
+}
+
+/// A line about how it goes, to standard error.
+pub(crate) fn say(line: &str) {
+    let _ = writeln!(std::io::stderr(), "{line}");
+}
+
+/// All rows, the best round of each.
+pub(crate) fn table(results: &Results, conditions: &Conditions) -> String {
+    let columns: Vec<_> = Column::ALL
+        .into_iter()
+        .filter(|column| results.rows.iter().any(|row| row.best(*column).is_some()))
+        .collect();
+    let mut out = String::new();
+    let _ = write!(out, "\n{:38} {:>7} {:>11}", "", "", "wanted");
+    for column in &columns {
+        let _ = write!(out, " {:>11}", column.names().0);
+    }
+    out.push('\n');
+    for row in &results.rows {
+        let metric = &row.metric;
+        let _ = write!(
+            out,
+            "{:38} {:>7} {:>11}",
+            metric.name,
+            metric.unit,
+            wanted(metric)
+        );
+        for column in &columns {
+            let value = row.best(*column).map(number).unwrap_or_default();
+            let _ = write!(out, " {value:>11}");
+        }
+        out.push_str(verdict(row));
+        out.push('\n');
+    }
+    let [before, after] = &conditions.load;
+    let _ = writeln!(
+        out,
+        "\nThe best of the rounds. Load {before} before, {after} after; other programs had {:.0} % of {} \
+         processors; {:.0} s.",
+        conditions.others * 100.0,
+        conditions.processors,
+        conditions.took.as_secs_f64()
+    );
+    for binary in &conditions.binaries {
+        let _ = writeln!(out, "{binary}");
+    }
+    out
+}
+
+fn wanted(metric: &Metric) -> String {
+    let Some(target) = metric.target else {
+        return String::new();
+    };
+    match metric.best {
+        Best::Least => format!("<= {}", number(target)),
+        Best::Most => format!(">= {}", number(target)),
+    }
+}
+
+fn verdict(row: &Row) -> &'static str {
+    let value = row.best(Column::WholeWay);
+    match value.and_then(|value| row.metric.is_met(value)) {
+        Some(true) => "  ok",
+        Some(false) => "  MISSED",
+        None => "",
+    }
+}
+
+/// Three or more digits that matter.
+fn number(value: f64) -> String {
+    match value {
+        _ if value.fract() == 0.0 || value >= 100.0 => format!("{value:.0}"),
+        _ if value >= 10.0 => format!("{value:.1}"),
+        _ => format!("{value:.2}"),
+    }
+}
+
+/// Every number of every round.
+pub(crate) fn write_json(results: &Results, conditions: &Conditions, path: &Path) -> Outcome<()> {
+    let rows: Vec<_> = results.rows.iter().map(row).collect();
+    let report = json!({
+        "version": env!("CARGO_PKG_VERSION"),
+        "binaries": conditions.binaries,
+        "processors": conditions.processors,
+        "load_before": conditions.load.first(),
+        "load_after": conditions.load.last(),
+        "share_of_other_programs": conditions.others,
+        "seconds": conditions.took.as_secs_f64(),
+        "rows": rows,
+    });
+    let failed = |error: std::io::Error| format!("{}: {error}", path.display());
+    if let Some(directory) = path.parent() {
+        fs::create_dir_all(directory).map_err(failed)?;
+    }
+    fs::write(path, format!("{report:#}\n")).map_err(failed)
+}
+
+fn row(row: &Row) -> Value {
+    let mut object = Map::new();
+    object.insert("name".to_owned(), json!(row.metric.name));
+    object.insert("unit".to_owned(), json!(row.metric.unit));
+    let best = match row.metric.best {
+        Best::Least => "least",
+        Best::Most => "most",
+    };
+    object.insert("best_is".to_owned(), json!(best));
+    object.insert("wanted".to_owned(), json!(row.metric.target));
+    for column in Column::ALL {
+        if let Some(best) = row.best(column) {
+            let rounds = row.rounds(column);
+            let value = json!({ "best": best, "rounds": rounds });
+            object.insert(column.names().1.to_owned(), value);
+        }
+    }
+    Value::Object(object)
+}

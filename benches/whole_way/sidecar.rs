@@ -1,0 +1,174 @@
+//! Sidecars as child processes, and the registry that introduces them.
+
+use std::fs::{self, DirBuilder, File};
+use std::net::{Ipv4Addr, SocketAddr};
+use std::os::unix::fs::DirBuilderExt as _;
+use std::path::{Path, PathBuf};
+use std::process::{Child, Command, Stdio};
+use std::thread::{self, JoinHandle};
+use std::time::{Duration, Instant};
+
+use chatixia_sidecar::registry::{Keys, Options, Registry, StopHandle};
+use rustix::process::{Pid, Signal, kill_process};
+
+use super::Outcome;
+use super::machine::{self, Memory};
+
+/// How long a sidecar may take to end.
+const ENDING: Duration = Duration::from_secs(5);
+
+/// A registry in this process, and a directory for the sockets. Gone when dropped.
+pub(crate) struct Site {
+    binary: PathBuf,
+    directory: PathBuf,
+    address: SocketAddr,
+    stop: StopHandle,
+    serving: Option<JoinHandle<()>>,
+}
+
+impl Site {
+    /// For sidecars that run `binary`.
+    pub(crate) fn new(binary: &Path) -> Outcome<Self> {
+        let binary = fs::canonicalize(binary)
+            .map_err(|error| format!("no binary {}: {error}", binary.display()))?;
+        let name = format!("sidecar-bench-{:016x}", fastrand::u64(..));
+        let directory = std::env::temp_dir().join(name);
+        DirBuilder::new()
+            .mode(0o700)
+            .create(&directory)
+            .map_err(|error| format!("no directory {}: {error}", directory.display()))?;
+        let listen = SocketAddr::from((Ipv4Addr::LOCALHOST, 0));
+        let registry =
+            Registry::bind(Options::new(listen, Keys::Open)).map_err(|error| error.to_string())?;
+        let address = registry.local_addr();
+        let stop = registry.stop_handle();
+        let serving = thread::spawn(move || {
+            if let Err(error) = registry.run() {
+                super::report::say(&format!("the registry failed: {error}"));
+            }
+        });
+        Ok(Site {
+            binary,
+            directory,
+            address,
+            stop,
+            serving: Some(serving),
+        })
+    }
+
+    pub(crate) fn binary(&self) -> &Path {
+        &self.binary
+    }
+
+    /// Starts a sidecar with an environment of its own. What it logs goes to a file.
+    pub(crate) fn spawn(&self, name: &str) -> Outcome<Sidecar> {
+        let socket = self.directory.join(format!("{name}.sock"));
+        let log = self.directory.join(format!("{name}.log"));
+        let stderr = File::create(&log).map_err(|error| format!("{}: {error}", log.display()))?;
+        let mut command = Command::new(&self.binary);
+        command
+            .env_clear()
+            .env("SIGNALING_URL", format!("ws://{}/ws", self.address))
+            .env("TOKEN_URL", format!("http://{}/api/token", self.address))
+            .env("API_KEY", name)
+            .env("IPC_SOCKET", &socket)
+            .env("INTERFACES", "lo")
+            .env("AGENT_LINGER", "0")
+            .stdin(Stdio::null())
+            .stdout(Stdio::null())
+            .stderr(stderr);
+        let spawned = Instant::now();
+        let child = command
+            .spawn()
+            .map_err(|error| format!("can't start {}: {error}", self.binary.display()))?;
+        Ok(Sidecar {
+            name: name.to_owned(),
+            socket,
+            log,
+            spawned,
+            child,
+        })
+    }
+}
+
+impl Drop for Site {
+    fn drop(&mut self) {
+        self.stop.stop();
+        if let Some(serving) = self.serving.take() {
+            // It has nothing left to tell.
+            let _ = serving.join();
+        }
+        let _ = fs::remove_dir_all(&self.directory);
+    }
+}
+
+/// A running sidecar; ended when dropped.
+pub(crate) struct Sidecar {
+    name: String,
+    socket: PathBuf,
+    log: PathBuf,
+    /// When its start was asked for.
+    pub(crate) spawned: Instant,
+    child: Child,
+}
+
+impl Sidecar {
+    pub(crate) fn name(&self) -> &str {
+        &self.name
+    }
+
+    pub(crate) fn socket(&self) -> &Path {
+        &self.socket
+    }
+
+    pub(crate) fn id(&self) -> u32 {
+        self.child.id()
+    }
+
+    /// Processor time of all its threads.
+    pub(crate) fn cpu(&self) -> Outcome<Duration> {
+        machine::cpu_of(self.id())
+    }
+
+    pub(crate) fn memory(&self) -> Outcome<Memory> {
+        machine::memory_of(self.id())
+    }
+
+    /// A failure, with what this sidecar has logged last.
+    pub(crate) fn explain(&self, failure: String) -> String {
+        const LINES: usize = 10;
+        let log = fs::read_to_string(&self.log).unwrap_or_default();
+        let lines: Vec<_> = log.lines().collect();
+        let last = lines.get(lines.len().saturating_sub(LINES)..);
+        let last = last.unwrap_or_default().join("\n  ");
+        format!("{failure}\n{} logged last:\n  {last}", self.name)
+    }
+
+    /// Sends SIGTERM.
+    pub(crate) fn ask_to_end(&self) {
+        // It fails when the process has ended already, which is as well.
+        let _ = kill_process(Pid::from_child(&self.child), Signal::TERM);
+    }
+
+    fn end(&mut self) {
+        self.ask_to_end();
+        let deadline = Instant::now() + ENDING;
+        while Instant::now() < deadline {
+            if !matches!(self.child.try_wait(), Ok(None)) {
+                return;
+            }
+            thread::sleep(Duration::from_millis(1));
+        }
+        super::report::say(&format!("{} had to be killed", self.name));
+        let _ = self.child.kill();
+        let _ = self.child.wait();
+    }
+}
+
+impl Drop for Sidecar {
+    fn drop(&mut self) {
+        if matches!(self.child.try_wait(), Ok(None)) {
+            self.end();
+        }
+    }
+}

@@ -1,0 +1,38 @@
+//! The real binary, as its agent, its registry, its peers and its operating system meet it: real
+//! processes, their real Unix sockets, real UDP on the loopback interface.
+
+#![cfg(feature = "registry")]
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::indexing_slicing,
+    clippy::wildcard_enum_match_arm,
+    clippy::print_stderr
+)]
+
+mod support;
+
+#[path = "../registry/support.rs"]
+#[allow(dead_code)]
+mod registry;
+#[path = "../support/scripted_registry/mod.rs"]
+mod scripted_registry;
+
+mod answers;
+mod bad_lines;
+mod comebacks;
+mod configuration;
+mod content;
+mod ending;
+mod greeting;
+mod introductions;
+mod lines;
+mod mesh;
+mod network;
+mod one_agent;
+mod outages;
+mod pressure;
+mod registry_faults;
+mod restarts;
+mod socket;
+mod surroundings;

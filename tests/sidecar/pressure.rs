@@ -1,0 +1,198 @@
+//! A reader that does not read slows its writers, within bounded memory, and in the end stands in
+//! nobody else's way.
+
+use std::collections::BTreeSet;
+use std::io::{ErrorKind, Write as _};
+use std::os::unix::net::UnixStream;
+use std::sync::mpsc;
+use std::thread;
+use std::time::Duration;
+
+use serde_json::{Value, json};
+
+use crate::support::{Agent, DEADLINE, Node, Sidecar, Site};
+
+/// What a sidecar may take of memory while its queues are full.
+const MEMORY: u64 = 40_000_000;
+
+/// A `send` of about 16 KiB whose id and payload are `number`.
+fn line(to: &str, number: u64) -> String {
+    let filling = "x".repeat(16_000);
+    let message = json!({"type": "x", "payload": number, "filling": filling});
+    let payload = json!({"target_peer": to, "message": message});
+    json!({"type": "send", "id": number, "payload": payload}).to_string() + "\n"
+}
+
+fn write_lines(mut writer: UnixStream, to: &str, numbers: std::ops::Range<u64>) {
+    for number in numbers {
+        writer.write_all(line(to, number).as_bytes()).unwrap();
+    }
+}
+
+#[test]
+fn a_reader_that_does_not_read_stalls_and_then_gets_all_that_was_accepted() {
+    // 100 MB.
+    const MESSAGES: u64 = 6250;
+    let site = Site::new();
+    let setup = |name| site.setup(name).set("SEND_STALL_SECONDS", "1");
+    let [mut alice, mut bob, mut carol] = Node::meet(["alice", "bob", "carol"].map(setup));
+    let mut writer = alice.agent.writer();
+    let writing = thread::spawn(move || {
+        write_lines(writer.try_clone().unwrap(), "bob", 0..MESSAGES);
+        writer
+            .write_all(line("carol", MESSAGES).as_bytes())
+            .unwrap();
+    });
+    let high = alice.agent.until_peer("pressure", "bob");
+    assert_eq!(high.payload()["state"], "high");
+    assert!(high.payload()["queued_bytes"].as_u64() >= Some(1_000_000));
+
+    // After a second the rest is refused at once, so others can be reached again.
+    let mut refused = BTreeSet::new();
+    loop {
+        let event = alice.agent.next();
+        let id = event.id().and_then(Value::as_u64);
+        if id == Some(MESSAGES) {
+            assert_eq!(event.payload()["target_peer"], "carol");
+            break;
+        }
+        assert_eq!(event.code(), "peer_stalled", "{event:?}");
+        assert_eq!(event.payload()["target_peer"], "bob");
+        refused.extend(id);
+        if refused.len() % 100 == 0 {
+            assert_bounded([&alice.sidecar, &bob.sidecar]);
+        }
+    }
+    carol.agent.until_peer("message", "alice");
+    let payload = json!({"message": {"type": "to all"}});
+    let answer = alice.agent.ask("broadcast", &payload);
+    let stalled = json!({"peer_id": "bob", "code": "peer_stalled"});
+    assert_eq!(
+        answer.payload(),
+        &json!({"delivered": ["carol"], "failed": [stalled]})
+    );
+    writing.join().unwrap();
+    let accepted: Vec<_> = (0..MESSAGES).filter(|id| !refused.contains(id)).collect();
+    assert!(refused.len() > 5000, "{} were refused", refused.len());
+
+    // Bob's agent reads on. What is accepted from now on arrives as well.
+    for number in accepted {
+        let event = bob.agent.until_peer("message", "alice");
+        assert_eq!(event.message()["payload"], number);
+    }
+    let normal = alice.agent.until_peer("pressure", "bob");
+    assert_eq!(normal.payload()["state"], "normal");
+    alice.agent.write(line("bob", MESSAGES));
+    let event = bob.agent.until_peer("message", "alice");
+    assert_eq!(event.message()["payload"], MESSAGES);
+}
+
+fn assert_bounded(sidecars: [&Sidecar; 2]) {
+    for sidecar in sidecars {
+        let resident = sidecar.resident_bytes();
+        assert!(resident < MEMORY, "{resident} bytes in {}", sidecar.name);
+    }
+}
+
+#[test]
+fn a_slow_reader_slows_the_writer_and_loses_nothing() {
+    const MESSAGES: u64 = 1000;
+    let site = Site::new();
+    let [mut alice, bob] = site.meet(["alice", "bob"]);
+    let writer = alice.agent.writer();
+    let writing = thread::spawn(move || write_lines(writer, "bob", 0..MESSAGES));
+    let Node { agent, sidecar } = bob;
+    let (pause, paused) = mpsc::channel();
+    let reading = thread::spawn(move || read_with_pauses(agent, MESSAGES, &pause));
+    let mut receipts = 0;
+    while receipts < MESSAGES {
+        let event = alice.agent.next();
+        if event.kind() == "ok" {
+            assert_eq!(event.id(), Some(&json!(receipts)));
+            receipts += 1;
+        }
+        if paused.try_recv().is_ok() {
+            assert_bounded([&alice.sidecar, &sidecar]);
+        }
+    }
+    reading.join().unwrap();
+    writing.join().unwrap();
+}
+
+fn read_with_pauses(mut agent: Agent, messages: u64, pause: &mpsc::Sender<()>) {
+    for number in 0..messages {
+        let event = agent.until_peer("message", "alice");
+        assert_eq!(event.message()["payload"], number);
+        if number % 50 == 0 {
+            thread::sleep(Duration::from_millis(20));
+            let _ = pause.send(());
+        }
+    }
+}
+
+#[test]
+fn two_agents_that_both_write_before_they_read_are_not_stuck_for_ever() {
+    let site = Site::new();
+    let setup = |name| site.setup(name).set("SEND_STALL_SECONDS", "1");
+    let [alice, bob] = Node::meet(["alice", "bob"].map(setup));
+    let pairs = [(alice, "bob"), (bob, "alice")];
+    let talks = pairs.map(|(node, peer)| thread::spawn(move || write_then_read(node, peer)));
+    // Whoever is through first stays until the other is.
+    let _nodes = talks.map(|talk| talk.join().unwrap());
+}
+
+/// Reads until all is answered on both sides.
+fn write_then_read(mut node: Node, peer: &str) -> Node {
+    // More than all buffers hold.
+    write_lines(node.agent.writer(), peer, 0..500);
+    let (mut answers, mut peer_is_done) = (0, false);
+    while answers < 500 || !peer_is_done {
+        let event = node.agent.next();
+        if event.id().is_some() {
+            answers += 1;
+            if answers == 500 {
+                node.agent.send(peer, &json!({"type": "done"}));
+            }
+        } else if event.kind() == "message" {
+            peer_is_done |= event.message()["type"] == "done";
+        }
+    }
+    node
+}
+
+#[test]
+fn an_agent_that_asks_and_does_not_read_is_held_back() {
+    const COMMANDS: u64 = 100_000;
+    let site = Site::new();
+    let mut alice = site.node("alice");
+    let mut writer = alice.agent.writer();
+    writer
+        .set_write_timeout(Some(Duration::from_millis(500)))
+        .unwrap();
+    let (held_back, is_held_back) = mpsc::channel();
+    let writing = thread::spawn(move || {
+        for number in 0..COMMANDS {
+            let line = json!({"type": "send", "id": number}).to_string() + "\n";
+            let mut rest = line.as_bytes();
+            while !rest.is_empty() {
+                match writer.write(rest) {
+                    Ok(count) => rest = &rest[count..],
+                    Err(error) if error.kind() == ErrorKind::WouldBlock => {
+                        let _ = held_back.send(number);
+                    }
+                    Err(error) => panic!("{error}"),
+                }
+            }
+        }
+    });
+    let written = is_held_back.recv_timeout(DEADLINE).unwrap();
+    assert!(written < COMMANDS / 2, "{written}");
+    assert_bounded([&alice.sidecar; 2]);
+    for number in 0..COMMANDS {
+        let error = alice.agent.next();
+        assert_eq!(error.code(), "bad_command");
+        assert_eq!(error.id(), Some(&json!(number)));
+    }
+    writing.join().unwrap();
+    assert_bounded([&alice.sidecar; 2]);
+}

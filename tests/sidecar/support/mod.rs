@@ -1,0 +1,18 @@
+//! Sidecars as real processes, and agents on their real sockets.
+
+mod agent;
+mod event;
+mod nodes;
+mod place;
+mod process;
+
+use std::time::Duration;
+
+pub(crate) use agent::Agent;
+pub(crate) use event::Event;
+pub(crate) use nodes::{Node, Site};
+pub(crate) use place::Place;
+pub(crate) use process::{Setup, Sidecar};
+
+/// Longer than anything here takes, so that a test that waits in vain fails instead of hanging.
+pub(crate) const DEADLINE: Duration = Duration::from_secs(30);

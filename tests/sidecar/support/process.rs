@@ -1,0 +1,212 @@
+//! A sidecar as a child process.
+
+use std::convert::Infallible;
+use std::io::{BufRead, BufReader};
+use std::os::unix::fs::MetadataExt;
+use std::path::{Path, PathBuf};
+use std::process::{Child, ChildStderr, Command, ExitStatus, Stdio};
+use std::sync::mpsc::{self, Receiver, RecvTimeoutError};
+use std::sync::{Arc, Mutex};
+use std::thread;
+use std::time::{Duration, Instant};
+
+use rustix::process::{Pid, Signal, kill_process};
+
+use super::{Agent, DEADLINE, Place};
+
+/// From one look at the file system to the next, where nothing tells of a change.
+const LOOK: Duration = Duration::from_millis(2);
+
+/// A sidecar that is about to be started. Its environment is empty but for what is set here.
+pub(crate) struct Setup {
+    command: Command,
+    name: String,
+    socket: PathBuf,
+}
+
+impl Setup {
+    /// On this socket, on the loopback interface, with the key `name`.
+    pub(crate) fn new(name: &str, socket: PathBuf) -> Self {
+        let mut command = Command::new(env!("CARGO_BIN_EXE_chatixia-sidecar"));
+        command
+            .env_clear()
+            .env("IPC_SOCKET", &socket)
+            .env("API_KEY", name)
+            .env("INTERFACES", "lo")
+            .env("RUST_LOG", "debug")
+            .stdin(Stdio::null())
+            .stdout(Stdio::piped())
+            .stderr(Stdio::piped());
+        Setup {
+            command,
+            name: name.to_owned(),
+            socket,
+        }
+    }
+
+    pub(crate) fn set(mut self, variable: &str, value: impl AsRef<std::ffi::OsStr>) -> Self {
+        self.command.env(variable, value);
+        self
+    }
+
+    pub(crate) fn unset(mut self, variable: &str) -> Self {
+        self.command.env_remove(variable);
+        self
+    }
+
+    /// The registry at this host and port.
+    pub(crate) fn registry(self, address: std::net::SocketAddr) -> Self {
+        self.set("SIGNALING_URL", format!("ws://{address}/ws"))
+            .set("TOKEN_URL", format!("http://{address}/api/token"))
+    }
+
+    /// In this directory.
+    pub(crate) fn within(mut self, place: &Place) -> Self {
+        self.command.current_dir(place.join(""));
+        self
+    }
+
+    pub(crate) fn start(self) -> Sidecar {
+        let (ended, end) = mpsc::channel();
+        let (sidecar, stderr) = self.spawn(end);
+        let of_reader = Arc::clone(&sidecar.log);
+        thread::spawn(move || {
+            let _ended = ended;
+            for line in BufReader::new(stderr).lines().map_while(Result::ok) {
+                let mut log = of_reader.lock().unwrap();
+                log.push_str(&line);
+                log.push('\n');
+            }
+        });
+        sidecar
+    }
+
+    /// Starts it and leaves its standard error to the caller.
+    pub(crate) fn start_unread(self) -> (Sidecar, ChildStderr) {
+        let (_, end) = mpsc::channel();
+        self.spawn(end)
+    }
+
+    fn spawn(mut self, end: Receiver<Infallible>) -> (Sidecar, ChildStderr) {
+        let file_before = identity(&self.socket);
+        let mut child = self.command.spawn().unwrap();
+        let stderr = child.stderr.take().unwrap();
+        let sidecar = Sidecar {
+            name: self.name,
+            socket: self.socket,
+            file_before,
+            child,
+            log: Arc::default(),
+            end,
+        };
+        (sidecar, stderr)
+    }
+}
+
+/// What tells one file of a name from the next, which may have its number.
+fn identity(path: &Path) -> Option<(u64, i64, i64)> {
+    let metadata = std::fs::symlink_metadata(path).ok()?;
+    Some((metadata.ino(), metadata.ctime(), metadata.ctime_nsec()))
+}
+
+/// A running sidecar, killed when it is dropped.
+pub(crate) struct Sidecar {
+    pub(crate) name: String,
+    pub(crate) socket: PathBuf,
+    /// Of what was at the socket's path before.
+    file_before: Option<(u64, i64, i64)>,
+    child: Child,
+    log: Arc<Mutex<String>>,
+    /// Disconnected when its standard error is closed.
+    end: Receiver<Infallible>,
+}
+
+impl Sidecar {
+    /// Waits for the socket and connects an agent, which has been greeted.
+    pub(crate) fn agent(&self) -> Agent {
+        self.await_socket();
+        Agent::greeted(&self.socket)
+    }
+
+    /// Waits for the socket; one that another left behind is not meant.
+    pub(crate) fn await_socket(&self) {
+        let deadline = Instant::now() + DEADLINE;
+        let is_ours = |found| found != self.file_before;
+        while !identity(&self.socket).is_some_and(|found| is_ours(Some(found))) {
+            assert!(Instant::now() < deadline, "no socket");
+            thread::sleep(LOOK);
+        }
+    }
+
+    /// What it has written to standard error.
+    pub(crate) fn log(&self) -> String {
+        self.log.lock().unwrap().clone()
+    }
+
+    /// Waits until it has logged this.
+    pub(crate) fn await_log(&self, text: &str) {
+        let deadline = Instant::now() + DEADLINE;
+        while !self.log().contains(text) {
+            assert!(Instant::now() < deadline, "{text:?} was not logged");
+            thread::sleep(LOOK);
+        }
+    }
+
+    pub(crate) fn signal(&self, signal: Signal) {
+        kill_process(Pid::from_child(&self.child), signal).unwrap();
+    }
+
+    pub(crate) fn is_running(&mut self) -> bool {
+        self.child.try_wait().unwrap().is_none()
+    }
+
+    /// Waits for its end, and gives all that it wrote to standard error.
+    pub(crate) fn end_within(&mut self, time: Duration) -> (ExitStatus, String) {
+        let ended = self.end.recv_timeout(time);
+        assert_eq!(
+            ended.unwrap_err(),
+            RecvTimeoutError::Disconnected,
+            "{} is still there after {time:?}",
+            self.name
+        );
+        (self.child.wait().unwrap(), self.log())
+    }
+
+    /// Waits for its end by itself and gives its exit code.
+    pub(crate) fn exit_code(&mut self) -> i32 {
+        let (status, _) = self.end_within(DEADLINE);
+        status.code().unwrap_or_else(|| panic!("ended by {status}"))
+    }
+
+    /// Resident memory in bytes, from the kernel's account of the process.
+    pub(crate) fn resident_bytes(&self) -> u64 {
+        let status = std::fs::read_to_string(format!("/proc/{}/status", self.child.id())).unwrap();
+        let line = status.lines().find(|line| line.starts_with("VmRSS:"));
+        let kilobytes = line.unwrap().split_whitespace().nth(1).unwrap();
+        kilobytes.parse::<u64>().unwrap() * 1024
+    }
+
+    /// How many descriptors it has open.
+    pub(crate) fn open_files(&self) -> usize {
+        let descriptors = std::fs::read_dir(format!("/proc/{}/fd", self.child.id()));
+        descriptors.unwrap().count()
+    }
+
+    /// Ends it at once, as the kernel does when memory is short, and waits for that.
+    pub(crate) fn kill(&mut self) {
+        self.child.kill().unwrap();
+        self.child.wait().unwrap();
+    }
+}
+
+impl Drop for Sidecar {
+    fn drop(&mut self) {
+        let _ = self.child.kill();
+        let _ = self.child.wait();
+        if thread::panicking() {
+            // The reader ends when the process has.
+            let _ = self.end.recv_timeout(DEADLINE);
+            eprintln!("--- log of {}:\n{}", self.name, self.log());
+        }
+    }
+}
