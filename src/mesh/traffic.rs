@@ -43,11 +43,27 @@ impl<K: Linker> Mesh<K> {
         // becomes known; everything else goes by the addresses.
         let is_stun = matches!(datagram.bytes.first(), Some(0..=3));
         let known = self.routes.get(&key).copied();
-        if let Some(id) = known
-            && let Some(connection) = self.connections.get(&id)
-            && (!is_stun || connection.link.accepts(now, datagram))
+        if let Some(known) = known
+            && let Some(connection) = self.connections.get(&known)
         {
-            return Some(id);
+            if !is_stun {
+                return Some(known);
+            }
+            // A newer connection to the same peer is asked first: the one in use takes everything
+            // that comes from there.
+            let newer = self
+                .connections_of(&connection.peer)
+                .filter(|(id, newer)| *id > known && newer.lane == connection.lane)
+                .filter(|(_, newer)| newer.link.accepts(now, datagram))
+                .map(|(id, _)| id)
+                .last();
+            if let Some(newer) = newer {
+                self.routes.insert(key, newer);
+                return Some(newer);
+            }
+            if connection.link.accepts(now, datagram) {
+                return Some(known);
+            }
         }
         let lane = self
             .lanes
@@ -58,7 +74,9 @@ impl<K: Linker> Mesh<K> {
             .filter(|(_, connection)| Some(connection.lane) == lane)
             .find(|(_, connection)| connection.link.accepts(now, datagram))
             .map(|(id, _)| *id)?;
-        if known.is_some() || self.routes.len() < self.route_limit() {
+        // Where two connections share a pair of addresses, what does not name its own belongs to the
+        // newer one: the older one is about to be replaced.
+        if known.map_or(self.routes.len() < self.route_limit(), |known| known < id) {
             self.routes.insert(key, id);
         }
         Some(id)

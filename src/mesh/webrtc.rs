@@ -8,6 +8,7 @@ use str0m::change::{SdpAnswer, SdpOffer, SdpPendingOffer};
 use str0m::channel::ChannelId;
 use str0m::config::DtlsCert;
 use str0m::crypto::from_feature_flags;
+use str0m::ice::StunMessage;
 use str0m::net::{Protocol, Receive};
 use str0m::{Candidate, Event, Input, Output, Rtc, RtcConfig, RtcError};
 
@@ -50,9 +51,14 @@ impl WebRtc {
     }
 
     fn build(&self, now: Instant, addresses: &[SocketAddr]) -> Result<WebRtcLink, LinkError> {
-        let rtc = guarded(|| Ok(self.configuration.clone().build(now)))?;
+        let (rtc, ufrag) = guarded(|| {
+            let mut rtc = self.configuration.clone().build(now);
+            let ufrag = rtc.direct_api().local_ice_credentials().ufrag;
+            Ok((rtc, ufrag))
+        })?;
         let mut link = WebRtcLink {
             rtc,
+            ufrag,
             pending: None,
             mesh: None,
             control: None,
@@ -120,6 +126,8 @@ struct Pending {
 /// One str0m connection.
 pub struct WebRtcLink {
     rtc: Rtc,
+    /// Our ICE username fragment.
+    ufrag: String,
     pending: Option<Pending>,
     mesh: Option<ChannelId>,
     control: Option<ChannelId>,
@@ -220,6 +228,14 @@ impl Link for WebRtcLink {
     }
 
     fn accepts(&self, now: Instant, datagram: &Datagram<'_>) -> bool {
+        // Once it has a path str0m accepts all that comes along it, the requests to other
+        // connections between the same addresses included.
+        if let Ok(message) = StunMessage::parse(datagram.bytes)
+            && let Some((ours, _)) = message.split_username()
+            && ours != self.ufrag
+        {
+            return false;
+        }
         guarded(|| Ok(self.rtc.accepts(&receive(now, datagram)?))).unwrap_or(false)
     }
 

@@ -131,3 +131,28 @@ fn an_agent_that_stops_reading_slows_the_sender_and_loses_nothing() {
     world.settle(SETTLED);
     assert_eq!((world.ledger.deliveries, world.ledger.failed()), (200, 0));
 }
+
+#[test]
+fn a_connection_is_replaced_on_the_same_addresses_with_traffic_under_way() {
+    let mut world = world(10, &["a", "b"], &[]);
+    world.lane_count = 1;
+    world.start_all();
+    world.run_until_connected(CONNECTED);
+    for offerer in [0, 1, 0, 1] {
+        exchange(&mut world, 2);
+        let (now, other) = (world.now, world.name(1 - offerer).clone());
+        let current = |world: &World<WebRtc>| world.nodes[offerer].mesh.peers[&other].current;
+        let before = current(&world);
+        world.nodes[offerer].mesh.offer(now, &other);
+        world.after_input(offerer);
+        for _ in 0..10 {
+            exchange(&mut world, 2);
+            world.run_for(Duration::from_micros(500));
+        }
+        world.run_until(Duration::from_secs(2), "replaced", |world| {
+            current(world).is_some_and(|current| Some(current) != before)
+        });
+        world.settle(SETTLED);
+    }
+    assert_eq!(world.ledger.failed(), 0);
+}

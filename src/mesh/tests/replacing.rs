@@ -4,6 +4,7 @@ use std::time::Duration;
 
 use super::network::Weather;
 use super::world::World;
+use crate::mesh::connection::Phase;
 use crate::protocol::ipc::Event;
 
 const MOMENT: Duration = Duration::from_millis(300);
@@ -214,4 +215,30 @@ fn a_connect_while_the_peer_is_silent_is_answered_when_it_is_heard_again() {
     world.connect(0, "b");
     world.network.heal(Weather::FAIR);
     world.settle(HEALED);
+}
+
+#[test]
+fn a_session_given_up_between_description_and_hello_starts_over() {
+    for place in [0, 1] {
+        let mut world = World::new(37, &["a", "b"]);
+        world.start_all();
+        world.run_until_connected(MOMENT);
+        exchange(&mut world);
+        world.settle(SOON);
+        let (now, other) = (world.now, world.name(1).clone());
+        world.nodes[0].mesh.offer(now, &other);
+        world.after_input(0);
+        let other = world.name(1 - place).clone();
+        world.run_until(MOMENT, "answered", |world| {
+            let mut connections = world.nodes[place].mesh.connections_of(&other);
+            connections.any(|(_, made)| made.phase == Phase::Connecting)
+        });
+        world.nodes[place].mesh.restart_session(&other);
+        world.ledger.excuse(now, 0, 1);
+        exchange(&mut world);
+        world.settle(SOON);
+        exchange(&mut world);
+        world.settle(SOON);
+        assert_eq!(world.ledger.deliveries, 30);
+    }
 }
