@@ -289,7 +289,7 @@ impl AgentQueue {
         let new = reachable.difference(&self.told).cloned();
         let new = new.map(|peer_id| Event::PeerConnected {
             peer_id,
-            resumed: true,
+            resumed: false,
         });
         let changes: Vec<_> = gone.chain(new).collect();
         let latest = std::mem::take(&mut self.latest);

@@ -191,7 +191,9 @@ impl<K: Linker> Mesh<K> {
             }
             None => {
                 if peer.give_up_at.is_none() {
+                    // A new wish does not wait for the backoff of those before it.
                     peer.give_up_at = Some(now + self.settings.connect_timeout);
+                    peer.retry.at = None;
                 }
                 if peer.connections.is_empty() && peer.retry.at.is_none() {
                     self.consider_offer(now, target);

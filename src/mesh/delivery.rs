@@ -132,6 +132,7 @@ impl<K: Linker> Mesh<K> {
         if self.greets_elsewhere(&peer_id, id) {
             return;
         }
+        let inbox_limit = self.inbox_limit();
         let (Some(connection), Some(peer)) =
             (self.connections.get_mut(&id), self.peers.get_mut(&peer_id))
         else {
@@ -139,6 +140,9 @@ impl<K: Linker> Mesh<K> {
         };
         let message = Message::from_peer(&data);
         if connection.speaks_sessions {
+            if peer.inbox_bytes > inbox_limit {
+                return self.connection_failed(now, id, "it sends beyond its window");
+            }
             let number = connection.next_number;
             connection.next_number += 1;
             let is_new = match &message {
@@ -265,10 +269,12 @@ impl<K: Linker> Mesh<K> {
 
     /// Sends the acknowledgement that is due.
     pub(super) fn acknowledge(&mut self, now: Instant, peer_id: &PeerId) {
-        let window = self.window() as u64;
+        let share = self.window();
         let Some(peer) = self.peers.get_mut(peer_id) else {
             return;
         };
+        // What processes before this one have sent takes room too.
+        let window = share.saturating_sub(peer.inbox_bytes.saturating_sub(share)) as u64;
         let Some(id) = peer.current else { return };
         let Some(connection) = self.connections.get_mut(&id) else {
             return;

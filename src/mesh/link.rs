@@ -136,7 +136,8 @@ pub trait Link {
     /// Writes a message, all or nothing; `false` when it does not fit now.
     fn write(&mut self, channel: Channel, message: &[u8]) -> Result<bool, LinkError>;
 
-    /// Bytes written to the channel and not acknowledged by the peer's transport.
+    /// Bytes written to the channel and not acknowledged by the peer's transport; `usize::MAX` when
+    /// that can't be told any more.
     fn buffered(&mut self, channel: Channel) -> usize;
 
     /// Starts the goodbye; what it has to say of it is polled as ever.

@@ -279,6 +279,14 @@ impl<K: Linker> Mesh<K> {
             .min(self.settings.queue_bytes)
             .max(limits::LEAST_WINDOW_BYTES)
     }
+
+    /// What a peer that keeps to its window can have waiting for the agent: twice the largest
+    /// window, if a process before it has left the first of them, what may be sent before the
+    /// window is told, and the message that may be larger than any window.
+    fn inbox_limit(&self) -> usize {
+        let largest = self.settings.queue_bytes.max(limits::LEAST_WINDOW_BYTES);
+        2 * largest + limits::LEAST_WINDOW_BYTES + self.settings.limits.message_bytes
+    }
 }
 
 #[cfg(test)]

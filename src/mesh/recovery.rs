@@ -200,7 +200,7 @@ impl<K: Linker> Mesh<K> {
 
     /// A connection has ended by itself, or an attempt has failed.
     pub(super) fn connection_failed(&mut self, now: Instant, id: ConnectionId, reason: &str) {
-        let Some(connection) = self.detach(now, id) else {
+        let Some(connection) = self.detach(id) else {
             return;
         };
         let peer_id = connection.peer;
@@ -235,7 +235,7 @@ impl<K: Linker> Mesh<K> {
     }
 
     /// Takes a connection out of all tables. Of what can't be sent again the agent is told.
-    pub(super) fn detach(&mut self, now: Instant, id: ConnectionId) -> Option<Connection<K::Link>> {
+    pub(super) fn detach(&mut self, id: ConnectionId) -> Option<Connection<K::Link>> {
         let mut connection = self.connections.remove(&id)?;
         self.routes.retain(|_, routed| *routed != id);
         self.timers.set(TimerKey::Link(id), None);

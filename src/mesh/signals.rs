@@ -90,11 +90,16 @@ impl<K: Linker> Mesh<K> {
         let lanes = self.lanes.len().max(1);
         let first = usize::try_from(self.next_connection).unwrap_or(0) % lanes;
         let in_turn = (0..lanes).map(|step| (first + step) % lanes);
+        // Where ports are scarce a lane may have no address at all.
+        let has_address =
+            |lane: &usize| self.lanes.get(*lane).is_some_and(|found| !found.is_empty());
+        let mut usable = in_turn.filter(has_address);
         let is_free = |lane: &usize| {
             self.connections_of(peer_id)
                 .all(|(_, connection)| connection.lane != *lane)
         };
-        in_turn.clone().find(is_free).unwrap_or(first)
+        let any = usable.clone().next().unwrap_or(first);
+        usable.find(is_free).unwrap_or(any)
     }
 
     fn add_connection(

@@ -282,6 +282,7 @@ impl Link for WebRtcLink {
         let Some(id) = self.id_of(channel) else {
             return 0;
         };
+        // Of a channel that is gone nothing more is known to arrive.
         guarded(|| {
             Ok(self
                 .rtc
@@ -290,7 +291,7 @@ impl Link for WebRtcLink {
         })
         .ok()
         .flatten()
-        .unwrap_or(0)
+        .unwrap_or(usize::MAX)
     }
 
     fn close(&mut self) {

@@ -41,6 +41,8 @@ pub(super) enum End {
     Replaced,
     /// The registry refused the API key at the first exchange.
     KeyRefused(String),
+    /// One of our own threads has ended.
+    ThreadLost(&'static str),
 }
 
 /// What the loop is made of.
@@ -211,7 +213,8 @@ impl EventLoop {
                     self.end.get_or_insert(End::Replaced);
                 }
                 Ok(notice) => self.agent.hear(now, &mut self.parts.mesh, notice),
-                Err(TryRecvError::Empty | TryRecvError::Disconnected) => return,
+                Err(TryRecvError::Empty) => return,
+                Err(TryRecvError::Disconnected) => return self.lost_thread("IPC"),
             }
         }
         self.unheard = true;
@@ -235,10 +238,16 @@ impl EventLoop {
                         self.end.get_or_insert(End::KeyRefused(reason));
                     }
                 }
-                Err(TryRecvError::Empty | TryRecvError::Disconnected) => return,
+                Err(TryRecvError::Empty) => return,
+                Err(TryRecvError::Disconnected) => return self.lost_thread("signaling"),
             }
         }
         self.unheard = true;
+    }
+
+    /// A thread that never ends by itself has ended: without it we would be deaf for good.
+    fn lost_thread(&mut self, name: &'static str) {
+        self.end.get_or_insert(End::ThreadLost(name));
     }
 
     fn read_requests(&mut self) {
@@ -282,6 +291,8 @@ impl EventLoop {
 
     fn check_addresses(&mut self, now: Instant) {
         self.next_address_check = now + limits::ADDRESS_INTERVAL;
+        // A thread that has died can not wake us.
+        self.unheard = true;
         match self.parts.sockets.refresh(self.parts.poll.registry()) {
             Ok(true) => self.parts.mesh.set_lanes(self.parts.sockets.lanes()),
             Ok(false) => {}
@@ -302,7 +313,7 @@ impl EventLoop {
     fn all_is_said(&mut self) -> bool {
         match &self.end {
             None => return false,
-            Some(End::KeyRefused(_)) => return true,
+            Some(End::KeyRefused(_) | End::ThreadLost(_)) => return true,
             Some(End::Signal | End::AgentGone | End::Replaced) => {}
         }
         let now = Instant::now();

@@ -128,6 +128,9 @@ fn serve(config: Config) -> Result<(), Failure> {
     match event_loop.run().map_err(runtime("wait for events"))? {
         End::Signal | End::AgentGone | End::Replaced => Ok(()),
         End::KeyRefused(reason) => Err(Failure::KeyRefused(reason)),
+        End::ThreadLost(name) => Err(Failure::Runtime(format!(
+            "the {name} thread has ended, which is a bug; the log says why"
+        ))),
     }
 }
 

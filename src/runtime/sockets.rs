@@ -1,6 +1,6 @@
 //! The UDP sockets: one for each local address and lane, bound as addresses come and go.
 
-use std::collections::{BTreeMap, VecDeque};
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::io;
 use std::net::{IpAddr, SocketAddr};
 
@@ -32,6 +32,8 @@ pub(super) struct Sockets {
     next_token: usize,
     /// It was logged that there is no address to use.
     told_none: bool,
+    /// Of which it was logged that no socket is to be had.
+    refused: BTreeSet<(IpAddr, usize)>,
 }
 
 impl Sockets {
@@ -43,6 +45,7 @@ impl Sockets {
             bound: BTreeMap::new(),
             next_token: first_token,
             told_none: false,
+            refused: BTreeSet::new(),
         }
     }
 
@@ -61,19 +64,22 @@ impl Sockets {
         self.tell_if_none(&wanted);
         let mut changed = self.close_gone(registry, &wanted);
         let lanes = self.lane_count();
-        for address in wanted {
-            if self
-                .bound
-                .values()
-                .any(|bound| bound.address.ip() == address)
-            {
+        self.refused.retain(|(address, _)| wanted.contains(address));
+        for (address, lane) in pairs(&wanted, lanes) {
+            let is_bound = |bound: &Bound| bound.address.ip() == address && bound.lane == lane;
+            if self.bound.values().any(is_bound) {
                 continue;
             }
-            for lane in 0..lanes {
-                match self.bind(registry, address, lane) {
-                    Ok(()) => changed = true,
-                    Err(error) => log::warn!("no UDP socket on {address}: {error}"),
+            match self.bind(registry, address, lane) {
+                Ok(()) => {
+                    changed = true;
+                    self.refused.remove(&(address, lane));
                 }
+                // Tried again with each look, told once.
+                Err(error) if self.refused.insert((address, lane)) => {
+                    log::warn!("no UDP socket on {address}: {error}");
+                }
+                Err(_) => {}
             }
         }
         Ok(changed)
@@ -243,6 +249,14 @@ impl Bound {
             }
         }
     }
+}
+
+fn pairs(addresses: &[IpAddr], lanes: usize) -> impl Iterator<Item = (IpAddr, usize)> {
+    let lanes_of = move |address: &IpAddr| {
+        let address = *address;
+        (0..lanes).map(move |lane| (address, lane))
+    };
+    addresses.iter().flat_map(lanes_of)
 }
 
 fn is_passing(error: &io::Error) -> bool {

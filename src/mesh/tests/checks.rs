@@ -15,7 +15,6 @@ const CONNECTIONS_PER_PEER: usize = 3;
 impl<K: Linker> World<K> {
     /// Holds one core against its bounds, and notes who can't be reached for how long.
     pub(super) fn check_bounds(&mut self, place: Place) {
-        let now = self.now;
         let node = &mut self.nodes[place];
         let mesh = &node.mesh;
         let settings = &mesh.settings;
