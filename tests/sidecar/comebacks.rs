@@ -7,10 +7,13 @@ use serde_json::json;
 
 use crate::support::{Agent, Node, Sidecar, Site};
 
-/// Sends messages with these numbers.
+/// Sends messages with these numbers; a thousand are less than a queue holds and more than may be
+/// under way at once.
 fn send_numbers(agent: &mut Agent, to: &str, numbers: std::ops::Range<u64>) {
+    let filling = "x".repeat(600);
     for number in numbers {
-        agent.send(to, &json!({"type": "x", "payload": number}));
+        let message = json!({"type": "x", "payload": number, "filling": filling});
+        agent.send(to, &message);
     }
 }
 
