@@ -23,16 +23,24 @@ impl<K: Linker> Mesh<K> {
         };
         connection.liveness.heard(now);
         if !connection.gate.holds(&datagram) {
-            let handled = connection.link.handle_datagram(now, &datagram);
-            self.after_input(now, id, handled);
+            match connection.link.handle_datagram(now, &datagram) {
+                Ok(()) => {
+                    self.listen(now, id);
+                    self.unflushed.insert(id);
+                }
+                Err(error) => self.connection_failed(now, id, &error.to_string()),
+            }
         }
         self.heard(now, id);
     }
 
-    /// The messages that requests have queued go out.
+    /// Writes what requests have queued and what datagrams have made room for. To be called after
+    /// some of them: what they have written together costs less than each by itself.
     pub fn flush(&mut self, now: Instant) {
         while let Some(id) = self.unflushed.pop_first() {
-            self.drive(now, id);
+            if self.pump(now, id) {
+                self.drive(now, id);
+            }
         }
     }
 
@@ -101,6 +109,14 @@ impl<K: Linker> Mesh<K> {
 
     /// Hears all that the link has to say, and writes what it has room for, until it asks for time.
     pub(super) fn drive(&mut self, now: Instant, id: ConnectionId) {
+        self.listen(now, id);
+        while self.pump(now, id) {
+            self.listen(now, id);
+        }
+    }
+
+    /// Hears all that the link has to say, until it asks for time.
+    fn listen(&mut self, now: Instant, id: ConnectionId) {
         while let Some(connection) = self.connections.get_mut(&id) {
             match connection.link.poll() {
                 Ok(LinkOutput::Transmit(transmit)) => {
@@ -132,10 +148,8 @@ impl<K: Linker> Mesh<K> {
                     return self.connection_failed(now, id, "ended by the peer");
                 }
                 Ok(LinkOutput::Timeout(at)) => {
-                    if !self.pump(now, id) {
-                        self.timers.set(TimerKey::Link(id), Some(at));
-                        break;
-                    }
+                    self.timers.set(TimerKey::Link(id), Some(at));
+                    break;
                 }
                 Err(error) => return self.connection_failed(now, id, &error.to_string()),
             }
