@@ -30,7 +30,25 @@ impl RunningRegistry {
     }
 
     pub(crate) fn start(options: Options) -> Self {
-        let registry = Registry::bind(options).unwrap();
+        Self::run(Registry::bind(options).unwrap())
+    }
+
+    /// On an address where another has just ended: a process that is being spawned at this moment
+    /// may still have its socket.
+    pub(crate) fn succeed(address: SocketAddr) -> Self {
+        let deadline = Instant::now() + PATIENCE;
+        loop {
+            let mut options = open_options();
+            options.listen = address;
+            match Registry::bind(options) {
+                Ok(registry) => return Self::run(registry),
+                Err(error) => assert!(Instant::now() < deadline, "{error}"),
+            }
+            std::thread::yield_now();
+        }
+    }
+
+    fn run(registry: Registry) -> Self {
         RunningRegistry {
             address: registry.local_addr(),
             stop: registry.stop_handle(),

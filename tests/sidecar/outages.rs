@@ -1,21 +1,14 @@
 //! The registry comes late, goes, and comes back.
 
 use std::io::Write as _;
-use std::net::SocketAddr;
 use std::thread;
 use std::time::{Duration, Instant};
 
 use serde_json::json;
 
-use crate::registry::{RunningRegistry, open_options};
+use crate::registry::RunningRegistry;
 use crate::scripted_registry::quiet_address;
 use crate::support::{Agent, Event, Node, Place, Setup};
-
-fn registry_at(address: SocketAddr) -> RunningRegistry {
-    let mut options = open_options();
-    options.listen = address;
-    RunningRegistry::start(options)
-}
 
 #[test]
 fn sidecars_that_wait_for_the_registry_all_meet_when_it_starts() {
@@ -27,7 +20,7 @@ fn sidecars_that_wait_for_the_registry_all_meet_when_it_starts() {
         agent: sidecar.agent(),
         sidecar,
     });
-    let _registry = registry_at(address);
+    let _registry = RunningRegistry::succeed(address);
     for node in &mut nodes {
         node.await_peers(&names);
     }
@@ -58,7 +51,7 @@ fn messages_flow_on_while_the_registry_is_killed_and_started_again() {
     const MESSAGES: u64 = 1500;
     let place = Place::new();
     let address = quiet_address();
-    let mut registry = registry_at(address);
+    let mut registry = RunningRegistry::succeed(address);
     let setup = |name: &str| Setup::new(name, place.join(name)).registry(address);
     let [mut alice, mut bob] = Node::meet(["alice", "bob"].map(setup));
 
@@ -81,7 +74,7 @@ fn messages_flow_on_while_the_registry_is_killed_and_started_again() {
     });
     registry.stop();
     alice.agent.until_registry("disconnected");
-    let _registry = registry_at(address);
+    let _registry = RunningRegistry::succeed(address);
     let back = alice
         .agent
         .all_until(|event| event.kind() == "registry" && event.payload()["state"] == "connected");

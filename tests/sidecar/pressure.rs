@@ -56,6 +56,10 @@ fn a_reader_that_does_not_read_stalls_and_then_gets_all_that_was_accepted() {
             assert_eq!(event.payload()["target_peer"], "carol");
             break;
         }
+        if event.kind() == "ok" {
+            // What the socket of bob's agent has room for counts as taken.
+            continue;
+        }
         assert_eq!(event.code(), "peer_stalled", "{event:?}");
         assert_eq!(event.payload()["target_peer"], "bob");
         refused.extend(id);
@@ -96,7 +100,7 @@ fn assert_bounded(sidecars: [&Sidecar; 2]) {
 
 #[test]
 fn a_slow_reader_slows_the_writer_and_loses_nothing() {
-    const MESSAGES: u64 = 1000;
+    const MESSAGES: u64 = 500;
     let site = Site::new();
     let [mut alice, bob] = site.meet(["alice", "bob"]);
     let writer = alice.agent.writer();
@@ -162,7 +166,7 @@ fn write_then_read(mut node: Node, peer: &str) -> Node {
 
 #[test]
 fn an_agent_that_asks_and_does_not_read_is_held_back() {
-    const COMMANDS: u64 = 100_000;
+    const COMMANDS: u64 = 40_000;
     let site = Site::new();
     let mut alice = site.node("alice");
     let mut writer = alice.agent.writer();

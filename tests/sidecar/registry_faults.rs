@@ -5,7 +5,7 @@ use std::time::Duration;
 use serde_json::{Value, json};
 use tungstenite::Message;
 
-use crate::registry::{RunningRegistry, open_options};
+use crate::registry::RunningRegistry;
 use crate::scripted_registry::{
     Script, ScriptedRegistry, Seen, SocketScript, TokenReply, quiet_address,
 };
@@ -190,9 +190,7 @@ fn connects_all_the_same(mut alice: Node, place: &Place, registry: ScriptedRegis
     assert_eq!(list.payload(), &json!({"peers": []}));
     let address = registry.address;
     drop(registry);
-    let mut options = open_options();
-    options.listen = address;
-    let _registry = RunningRegistry::start(options);
+    let _registry = RunningRegistry::succeed(address);
     let mut bob = Node::start(Setup::new("bob", place.join("b")).registry(address));
     bob.await_peers(&["alice"]);
     alice.await_peers(&["bob"]);

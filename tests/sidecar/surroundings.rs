@@ -2,6 +2,7 @@
 
 use std::process::ChildStderr;
 
+use rustix::process::Signal;
 use serde_json::json;
 
 use crate::support::Site;
@@ -14,7 +15,7 @@ fn standard_error_that_nobody_reads_or_that_is_closed_stops_nothing() {
     let close: fn(ChildStderr) -> Option<ChildStderr> = |_| None;
     for treat in [keep, close] {
         let setup = site.setup("alice").set("RUST_LOG", "trace");
-        let (mut alice, stderr) = setup.start_unread();
+        let (alice, stderr) = setup.start_unread();
         let _stderr = treat(stderr);
         let mut agent = alice.agent();
         bob.await_peers(&["alice"]);
@@ -28,8 +29,7 @@ fn standard_error_that_nobody_reads_or_that_is_closed_stops_nothing() {
         drop(agent);
         let mut agent = alice.agent();
         assert_eq!(agent.ask("list_peers", &json!({})).kind(), "peer_list");
-        alice.kill();
-        drop(alice);
+        alice.signal(Signal::TERM);
         bob.agent.until_peer("peer_disconnected", "alice");
     }
 }
@@ -54,7 +54,7 @@ fn the_sockets_path_may_be_relative() {
         .start();
     let mut agent = alice.agent();
     assert_eq!(agent.ask("list_peers", &json!({})).kind(), "peer_list");
-    alice.signal(rustix::process::Signal::TERM);
+    alice.signal(Signal::TERM);
     assert_eq!(alice.exit_code(), 0);
     assert!(site.place.names().is_empty());
 }
