@@ -163,9 +163,12 @@ impl<K: Linker> Mesh<K> {
         self.arm_peer(now, &peer_id);
     }
 
-    /// The connection is in doubt: another is to be built beside it, first by the side that offered
-    /// this one.
+    /// If the connection in use is in doubt, another is to be built beside it, first by the side that
+    /// offered this one.
     pub(super) fn plan_replacement(&mut self, now: Instant, peer_id: &PeerId) {
+        if !self.is_in_doubt(now, peer_id) {
+            return;
+        }
         let jitter = self.random.f64();
         let Some(peer) = self.peers.get_mut(peer_id) else {
             return;
@@ -297,8 +300,7 @@ impl<K: Linker> Mesh<K> {
         let is_wanted = peer.is_waited_for()
             || peer.give_up_at.is_some()
             || (is_full && self.roster.lists(peer_id));
-        let in_doubt = !peer.reachable || self.current_in_doubt(now, peer_id);
-        is_wanted && in_doubt && !peer.has_attempt() && !self.shutting_down
+        is_wanted && self.is_in_doubt(now, peer_id) && !peer.has_attempt() && !self.shutting_down
     }
 
     /// Offers if somebody wants the peer and it is online; asks the registry where that is not sure.
@@ -321,7 +323,8 @@ impl<K: Linker> Mesh<K> {
         self.arm_peer(now, peer_id);
     }
 
-    fn current_in_doubt(&self, now: Instant, peer_id: &PeerId) -> bool {
+    /// Whether there is no connection to the peer that is known to work.
+    fn is_in_doubt(&self, now: Instant, peer_id: &PeerId) -> bool {
         self.current_of(peer_id)
             .is_none_or(|current| !current.is_well(now))
     }

@@ -180,7 +180,7 @@ impl<K: Linker> World<K> {
                 continue;
             }
             for (id, peer) in &node.mesh.peers {
-                assert!(peer.session.is_idle() && peer.held.is_none() && !peer.retry.is_planned());
+                assert!(peer.session.is_idle() && peer.held.is_none());
                 assert_eq!(peer.give_up_at, None);
                 let own = node.mesh.current_of(id).unwrap();
                 assert!(own.phase == Phase::Open && own.early.is_empty());

@@ -219,18 +219,10 @@ fn crossing_hellos_leave_one_connection() {
     for _ in 0..20 {
         for (own, other) in [(0, 1), (1, 0)] {
             // Each side's offer is answered before the other side's arrives.
-            let (now, other) = (world.now, world.name(other).clone());
-            let mesh = &mut world.nodes[own].mesh;
-            if mesh
-                .connections_of(&other)
-                .all(|(_, made)| !made.is_attempt())
-            {
-                mesh.offer(now, &other);
-            }
-            world.after_input(own);
+            world.replace_connection(own, other);
             let pause = Duration::from_micros(world.random.u64(..3000));
             world.run_for(pause);
-            world.send(own, other.as_str(), 1000, true);
+            world.send(own, ["a", "b"][other], 1000, true);
         }
         world.run_for(Duration::from_millis(20));
     }

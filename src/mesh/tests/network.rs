@@ -38,6 +38,15 @@ impl Weather {
     };
 }
 
+/// Connections that are to die young.
+#[derive(Debug)]
+struct Newcomers {
+    /// Those that live on.
+    older: BTreeSet<u64>,
+    /// Datagrams that the others have left.
+    left: u64,
+}
+
 #[derive(Debug)]
 pub(super) struct Network {
     pub(super) weather: Weather,
@@ -46,6 +55,7 @@ pub(super) struct Network {
     /// Connections that the network has swallowed, by the tags of the fake stack.
     dead_tags: BTreeSet<u64>,
     seen_tags: BTreeSet<u64>,
+    newcomers: Option<Newcomers>,
     /// Datagrams until every connection there is by then dies.
     pub(super) deadly_after: Option<u64>,
     pub(super) carried: u64,
@@ -59,6 +69,7 @@ impl Network {
             dead: BTreeSet::new(),
             dead_tags: BTreeSet::new(),
             seen_tags: BTreeSet::new(),
+            newcomers: None,
             deadly_after: None,
             carried: 0,
         }
@@ -89,14 +100,15 @@ impl Network {
         self.dead_tags.extend(&self.seen_tags);
     }
 
-    /// The delays after which a datagram arrives: none when it is lost, two when it is doubled.
-    pub(super) fn delays(
-        &mut self,
-        random: &mut fastrand::Rng,
-        datagram: &Transmit,
-    ) -> Vec<Duration> {
+    /// The next connections die when they have sent so many datagrams; those there are live on.
+    pub(super) fn doom_newcomers(&mut self, left: u64) {
+        let older = self.seen_tags.clone();
+        self.newcomers = Some(Newcomers { older, left });
+    }
+
+    /// Counts a datagram against what is to die.
+    fn count(&mut self, tag: Option<u64>) {
         self.carried += 1;
-        let tag = tag_of(datagram);
         self.seen_tags.extend(tag);
         if let Some(left) = &mut self.deadly_after {
             if *left == 0 {
@@ -106,6 +118,27 @@ impl Network {
                 *left -= 1;
             }
         }
+        if let Some(newcomers) = &mut self.newcomers
+            && tag.is_some_and(|tag| !newcomers.older.contains(&tag))
+        {
+            if newcomers.left == 0 {
+                let young = self.seen_tags.difference(&newcomers.older);
+                self.dead_tags.extend(young);
+                self.newcomers = None;
+            } else {
+                newcomers.left -= 1;
+            }
+        }
+    }
+
+    /// The delays after which a datagram arrives: none when it is lost, two when it is doubled.
+    pub(super) fn delays(
+        &mut self,
+        random: &mut fastrand::Rng,
+        datagram: &Transmit,
+    ) -> Vec<Duration> {
+        let tag = tag_of(datagram);
+        self.count(tag);
         let (from, to) = (place(datagram.source), place(datagram.destination));
         let is_cut = self.blocked.contains(&(from, to))
             || self.dead.contains(&datagram.source)

@@ -139,12 +139,12 @@ fn a_connection_is_replaced_on_the_same_addresses_with_traffic_under_way() {
     world.start_all();
     world.run_until_connected(CONNECTED);
     for offerer in [0, 1, 0, 1] {
+        world.run_for(Duration::from_millis(10));
         exchange(&mut world, 2);
-        let (now, other) = (world.now, world.name(1 - offerer).clone());
+        let other = world.name(1 - offerer).clone();
         let current = |world: &World<WebRtc>| world.nodes[offerer].mesh.peers[&other].current;
         let before = current(&world);
-        world.nodes[offerer].mesh.offer(now, &other);
-        world.after_input(offerer);
+        world.replace_connection(offerer, 1 - offerer);
         for _ in 0..10 {
             exchange(&mut world, 2);
             world.run_for(Duration::from_micros(500));

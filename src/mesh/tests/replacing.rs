@@ -193,9 +193,7 @@ fn replacing_a_connection_that_works_is_not_told() {
     world.start_all();
     world.run_until_connected(MOMENT);
     for offerer in [0, 1, 0, 1] {
-        let (now, other) = (world.now, world.name(1 - offerer).clone());
-        world.nodes[offerer].mesh.offer(now, &other);
-        world.after_input(offerer);
+        world.replace_connection(offerer, 1 - offerer);
         exchange(&mut world);
         world.settle(SOON);
     }
@@ -225,20 +223,42 @@ fn a_session_given_up_between_description_and_hello_starts_over() {
         world.run_until_connected(MOMENT);
         exchange(&mut world);
         world.settle(SOON);
-        let (now, other) = (world.now, world.name(1).clone());
-        world.nodes[0].mesh.offer(now, &other);
-        world.after_input(0);
+        world.replace_connection(0, 1);
         let other = world.name(1 - place).clone();
         world.run_until(MOMENT, "answered", |world| {
             let mut connections = world.nodes[place].mesh.connections_of(&other);
             connections.any(|(_, made)| made.phase == Phase::Connecting)
         });
         world.nodes[place].mesh.restart_session(&other);
+        let now = world.now;
         world.ledger.excuse(now, 0, 1);
         exchange(&mut world);
         world.settle(SOON);
+        let before = (world.ledger.deliveries, world.ledger.failed());
         exchange(&mut world);
         world.settle(SOON);
-        assert_eq!(world.ledger.deliveries, 30);
+        let after = (world.ledger.deliveries, world.ledger.failed());
+        assert_eq!(after, (before.0 + 10, before.1));
+    }
+}
+
+#[test]
+fn a_replacement_that_dies_at_any_datagram_beside_a_working_connection_loses_nothing() {
+    for fatal in 0..60 {
+        let mut world = World::new(100 + fatal, &["a", "b"]);
+        world.network.weather.jitter = Duration::from_millis(2);
+        world.start_all();
+        world.run_until_connected(SOON);
+        for round in 0..4 {
+            world.network.doom_newcomers(fatal + round);
+            world.replace_connection(round as usize % 2, 1 - round as usize % 2);
+            for _ in 0..5 {
+                exchange(&mut world);
+                world.run_for(Duration::from_millis(1));
+            }
+            world.run_for(Duration::from_secs(3));
+        }
+        world.settle(HEALED);
+        assert_eq!(world.ledger.deliveries, 200, "killed at datagram {fatal}");
     }
 }

@@ -126,7 +126,7 @@ impl Walk {
         match disturbance {
             Disturbance::Agent => self.disturb_agent(place),
             Disturbance::Network => self.disturb_network(place),
-            Disturbance::Connections => self.world.network.kill_connections(),
+            Disturbance::Connections => self.disturb_connections(place),
             Disturbance::Registry => self.disturb_registry(place),
             Disturbance::Process => self.disturb_process(place),
             Disturbance::Others => self.disturb_others(),
@@ -189,6 +189,20 @@ impl Walk {
                 let weather = self.world.network.weather;
                 self.world.network.heal(weather);
             }
+        }
+    }
+
+    fn disturb_connections(&mut self, place: Place) {
+        let other = self.anybody();
+        if self.random.u32(..3) == 0 {
+            return self.world.network.kill_connections();
+        }
+        if self.random.bool() {
+            let left = self.random.u64(..60);
+            self.world.network.doom_newcomers(left);
+        }
+        if place != other && self.world.is_running(place) {
+            self.world.replace_connection(place, other);
         }
     }
 

@@ -220,6 +220,17 @@ impl<K: Linker> World<K> {
         self.start(place);
     }
 
+    /// Offers a connection to replace one that works, unless another is under way.
+    pub(super) fn replace_connection(&mut self, from: Place, to: Place) {
+        let (now, peer) = (self.now, self.name(to).clone());
+        let mesh = &mut self.nodes[from].mesh;
+        let found = mesh.peers.get(&peer);
+        if found.is_some_and(|found| found.current.is_some() && !found.has_attempt()) {
+            mesh.offer(now, &peer);
+        }
+        self.after_input(from);
+    }
+
     pub(super) fn name(&self, place: Place) -> &PeerId {
         match self.nodes.get(place) {
             Some(node) => &node.name,
