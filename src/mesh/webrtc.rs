@@ -162,10 +162,6 @@ impl WebRtcLink {
     }
 
     /// What an event means; `None` for those that are none of our business.
-    #[expect(
-        clippy::wildcard_enum_match_arm,
-        reason = "str0m's events are open-ended"
-    )]
     fn translate(&mut self, event: Event) -> Option<LinkOutput> {
         match event {
             Event::ChannelOpen(id, label) => self.opened(id, &label).map(LinkOutput::Opened),
@@ -329,10 +325,6 @@ fn receive<'a>(now: Instant, datagram: &Datagram<'a>) -> Result<Input<'a>, LinkE
 }
 
 /// The kind of error, without what a peer's description may have put into its text.
-#[expect(
-    clippy::wildcard_enum_match_arm,
-    reason = "str0m's errors are open-ended"
-)]
 fn describe(error: RtcError) -> LinkError {
     match error {
         RtcError::RemoteSdp(reason) => LinkError(format!("session description: {reason}")),

@@ -1,6 +1,8 @@
 //! Session descriptions as the stacks in the field write them: each is answered, whatever of it we
 //! can't use.
 
+#![allow(clippy::unwrap_used)]
+
 use std::net::SocketAddr;
 use std::time::Instant;
 

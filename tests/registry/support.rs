@@ -35,6 +35,7 @@ impl RunningRegistry {
 
     /// On an address where another has just ended: a process that is being spawned at this moment
     /// may still have its socket.
+    #[allow(dead_code, reason = "not every test that includes this file needs it")]
     pub(crate) fn succeed(address: SocketAddr) -> Self {
         let deadline = Instant::now() + PATIENCE;
         loop {

@@ -118,10 +118,6 @@ pub(in crate::mesh) struct FakeLink {
 }
 
 impl FakeLink {
-    pub(super) fn tag(&self) -> u64 {
-        self.own
-    }
-
     fn described(&mut self, sdp: &str) -> Result<(), LinkError> {
         let tag = sdp
             .lines()

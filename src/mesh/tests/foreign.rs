@@ -98,7 +98,7 @@ impl<K: Linker> World<K> {
             signal,
             extension: Extension::default(),
         };
-        self.to_registry(place, &frame);
+        self.tell_registry(place, &frame);
     }
 
     pub(super) fn foreign_frame(&mut self, place: Place, frame: Incoming) {

@@ -87,7 +87,7 @@ impl<K: Linker> World<K> {
         if let Some(node) = self.nodes.get_mut(place) {
             node.mesh.registry_connected(now, name);
         }
-        self.to_registry(place, &Outgoing::Register);
+        self.tell_registry(place, &Outgoing::Register);
         self.after_input(place);
     }
 
@@ -119,7 +119,7 @@ impl<K: Linker> World<K> {
     }
 
     /// A frame leaves a participant; dropped when that has no connection to the registry.
-    pub(super) fn to_registry(&mut self, from: Place, frame: &Outgoing) {
+    pub(super) fn tell_registry(&mut self, from: Place, frame: &Outgoing) {
         let Some(socket) = self.registry.sockets.get(&from).copied() else {
             return;
         };
@@ -146,7 +146,7 @@ impl<K: Linker> World<K> {
                 let list = serde_json::json!({
                     "type": "peer_list", "peer_id": "registry", "payload": {"peers": peers},
                 });
-                self.from_registry(from, Duration::ZERO, list.to_string());
+                self.hear_registry(from, Duration::ZERO, list.to_string());
             }
             "offer" | "answer" | "ice_candidate" => {
                 let to = PeerId::new(frame["target_id"].as_str().unwrap()).unwrap();
@@ -182,10 +182,10 @@ impl<K: Linker> World<K> {
             extension: relayed.extension,
         }
         .to_text(&name);
-        self.from_registry(place, extra, text);
+        self.hear_registry(place, extra, text);
     }
 
-    fn from_registry(&mut self, to: Place, extra: Duration, text: String) {
+    fn hear_registry(&mut self, to: Place, extra: Duration, text: String) {
         let Some(socket) = self.registry.sockets.get(&to).copied() else {
             return;
         };

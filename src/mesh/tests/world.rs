@@ -277,7 +277,7 @@ impl<K: Linker> World<K> {
             self.transmit(transmit);
         }
         while let Some(frame) = self.nodes[place].mesh.poll_frame() {
-            self.to_registry(place, &frame);
+            self.tell_registry(place, &frame);
         }
         self.hand_on_events(place);
         self.check_bounds(place);
