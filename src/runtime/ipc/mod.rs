@@ -1,6 +1,6 @@
 //! The agent's side: a Unix socket, one agent at a time.
 //!
-//! [`bind`] puts the socket in its place, [`start`] serves it with three kinds of threads:
+//! [`bind()`] puts the socket in its place, [`start`] serves it with three kinds of threads:
 //!
 //! * the *supervisor* accepts, refuses a second agent, and alone notices that an agent has hung up
 //!   or that the socket file is no longer ours;
