@@ -52,6 +52,9 @@ pub const REGISTRY_BACKOFF: (Duration, Duration) =
 pub const OFFER_BACKOFF: (Duration, Duration) =
     (Duration::from_millis(200), Duration::from_secs(20));
 
+/// How long a connection has to last for the next offer after it to be as quick as the first.
+pub const CONNECTION_TRUSTED_AFTER: Duration = Duration::from_secs(5);
+
 /// Offers of one peer that are looked at in a burst, and the interval at which one more is.
 pub const OFFER_BURST: u32 = 10;
 /// See [`OFFER_BURST`].

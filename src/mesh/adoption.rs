@@ -236,7 +236,7 @@ impl<K: Linker> Mesh<K> {
         peer.met = true;
         peer.speaks_sessions = speaks_sessions;
         peer.last_role = role;
-        peer.retry.backoff.reset();
+        peer.retry.adopted = Some(now);
         peer.retry.cancel();
         peer.give_up_at = None;
         peer.held = None;

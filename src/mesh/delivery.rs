@@ -45,6 +45,7 @@ impl<K: Linker> Mesh<K> {
         let mut wrote = false;
         let mut failure = None;
         let mut too_large = Vec::new();
+        let mut taken = Vec::new();
         loop {
             let next = if connection.speaks_sessions {
                 peer.session.next_to_write()
@@ -79,6 +80,7 @@ impl<K: Linker> Mesh<K> {
             self.totals.sent.add(size);
             if connection.speaks_sessions {
                 peer.session.written();
+                taken.extend(peer.session.settle_taken());
             } else if let Some(Outgoing { message, origin }) = peer.session.take_next() {
                 let request_id = message.request_id();
                 connection.receipts.written(origin, request_id, size);
@@ -88,6 +90,9 @@ impl<K: Linker> Mesh<K> {
             peer.outlet.moved(now);
         }
         let limit = connection.max_message_bytes;
+        for outgoing in taken {
+            self.settle(&peer_id, &outgoing.origin, Ok(Receipt::Agent));
+        }
         for outgoing in too_large {
             self.settle_too_large(&peer_id, outgoing, limit);
         }

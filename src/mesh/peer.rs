@@ -42,6 +42,8 @@ pub(super) struct Acknowledgement {
 #[derive(Debug)]
 pub(super) struct Retry {
     pub(super) backoff: Backoff,
+    /// When the last connection began to carry messages. Only one that lasts ends the backoff.
+    pub(super) adopted: Option<Instant>,
     /// The next look; `None` when nothing is planned.
     pub(super) at: Option<Instant>,
     /// Waits for the registry to tell whether the peer is there at all.
@@ -138,6 +140,7 @@ impl Peer {
             last_role: Role::Offerer,
             retry: Retry {
                 backoff: Backoff::new(limits::OFFER_BACKOFF),
+                adopted: None,
                 at: None,
                 awaits_list: false,
             },
@@ -212,6 +215,10 @@ impl Peer {
 
     /// Plans the next look at whether to offer, after a failure.
     pub(super) fn back_off(&mut self, now: Instant, jitter: f64, extra: Duration) {
+        let lasted = |adopted: &mut Instant| *adopted + limits::CONNECTION_TRUSTED_AFTER <= now;
+        if self.retry.adopted.take_if(lasted).is_some() {
+            self.retry.backoff.reset();
+        }
         self.retry.at = Some(now + self.retry.backoff.next(jitter) + extra);
         self.retry.awaits_list = false;
     }

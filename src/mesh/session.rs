@@ -50,8 +50,12 @@ pub(super) struct Session {
     handed: usize,
     /// How many at the front of the outbox were ever written, and so have their numbers.
     numbered: usize,
-    /// Messages of ours that the peer's agent has taken.
+    /// Messages of ours that have left the outbox, because the peer's agent has taken them.
     acknowledged: u64,
+    /// Messages of ours that the peer's agent has taken, as it last told. What it took of an older
+    /// connection may be told before it was repeated on this one; but the peer counts what comes from
+    /// its hello on, so it has to be repeated all the same.
+    taken_by_peer: u64,
     /// Bytes beyond message `acknowledged` that the peer allows under way.
     window: u64,
     queued_bytes: usize,
@@ -76,6 +80,7 @@ impl Session {
             handed: 0,
             numbered: 0,
             acknowledged: 0,
+            taken_by_peer: 0,
             window: INITIAL_WINDOW_BYTES,
             queued_bytes: 0,
             handed_bytes: 0,
@@ -163,11 +168,17 @@ impl Session {
     /// The peer's agent has taken `taken` messages and allows `window` bytes beyond. Gives the
     /// messages that this settles. A number that we never wrote, or an old one, changes nothing.
     pub(super) fn acknowledge(&mut self, taken: u64, window: u64) -> Vec<Outgoing> {
-        let Some(news) = self.news(taken) else {
-            return Vec::new();
-        };
-        self.window = window;
-        self.settle(news)
+        if taken >= self.taken_by_peer && self.news(taken).is_some() {
+            self.taken_by_peer = taken;
+            self.window = window;
+        }
+        self.settle_taken()
+    }
+
+    /// Gives the messages that the peer's agent has taken and that this connection has carried.
+    pub(super) fn settle_taken(&mut self) -> Vec<Outgoing> {
+        let news = self.news(self.taken_by_peer).unwrap_or(0);
+        self.settle(news.min(self.handed))
     }
 
     /// How many messages `taken` settles; `None` when it can not be true.
@@ -207,9 +218,12 @@ impl Session {
             return Greeting::New { lost };
         }
         match self.news(received) {
-            Some(news) => Greeting::Resumed {
-                settled: self.settle(news),
-            },
+            Some(news) => {
+                self.taken_by_peer = received;
+                Greeting::Resumed {
+                    settled: self.settle(news),
+                }
+            }
             None => Greeting::Impossible,
         }
     }
@@ -223,6 +237,7 @@ impl Session {
         self.theirs = None;
         self.epoch += 1;
         self.acknowledged = 0;
+        self.taken_by_peer = 0;
         self.window = INITIAL_WINDOW_BYTES;
         self.accepted = 0;
         self.taken = 0;

@@ -116,6 +116,18 @@ fn a_new_connection_of_the_same_sessions_repeats_what_has_not_arrived() {
 }
 
 #[test]
+fn what_is_acknowledged_before_it_was_repeated_is_repeated_all_the_same() {
+    let mut session = session(3);
+    write_all(&mut session);
+    // The hello said 0, and its sender counts from there what comes on this connection.
+    assert!(resumed(session.greet("p", 0)).is_empty());
+    assert!(session.acknowledge(2, 1000).is_empty());
+    assert_eq!(write_all(&mut session), ["1", "2", "3"]);
+    assert_eq!(kinds(&session.settle_taken()), ["1", "2"]);
+    assert_eq!(kinds(&session.acknowledge(3, 1000)), ["3"]);
+}
+
+#[test]
 fn a_new_session_of_the_peer_loses_what_was_written_and_keeps_the_rest() {
     let mut session = session(3);
     session.written();

@@ -32,6 +32,8 @@ pub(super) struct Foreign<K: Linker> {
     connections: BTreeMap<PeerId, Connection<K::Link>>,
     /// Reads nothing.
     pub(super) is_stalled: bool,
+    /// Ends each connection once it is open.
+    pub(super) hangs_up: bool,
 }
 
 impl<K: Linker> Foreign<K> {
@@ -42,6 +44,7 @@ impl<K: Linker> Foreign<K> {
             stack,
             connections: BTreeMap::new(),
             is_stalled: false,
+            hangs_up: false,
         }
     }
 
@@ -198,6 +201,9 @@ impl<K: Linker> World<K> {
                 match connection.link.poll().unwrap() {
                     LinkOutput::Timeout(at) => {
                         connection.timeout = at;
+                        if connection.is_open && self.foreign_at(place).hangs_up {
+                            self.hang_up(place, &peer);
+                        }
                         break;
                     }
                     LinkOutput::Transmit(transmit) => self.transmit(transmit),
@@ -216,6 +222,15 @@ impl<K: Linker> World<K> {
                     }
                     LinkOutput::RoundTrip(_) => {}
                 }
+            }
+        }
+    }
+
+    fn hang_up(&mut self, place: Place, peer: &PeerId) {
+        if let Some(mut connection) = self.foreign_at(place).connections.remove(peer) {
+            connection.link.close();
+            while let Ok(LinkOutput::Transmit(transmit)) = connection.link.poll() {
+                self.transmit(transmit);
             }
         }
     }

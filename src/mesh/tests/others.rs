@@ -160,3 +160,17 @@ fn a_silent_connection_is_offered_anew_and_a_working_one_is_left_alone() {
     world.settle(SOON);
     assert_eq!(world.ledger.failed(), 0);
 }
+
+#[test]
+fn one_that_ends_each_connection_at_once_is_offered_ever_more_rarely() {
+    let mut world = World::with_foreign(56, &["a"], &["b"]);
+    world.foreign_at(1).hangs_up = true;
+    world.start_all();
+    world.run_for(Duration::from_secs(120));
+    let made = world.nodes[0].mesh.next_connection;
+    assert!((5..20).contains(&made), "{made} connections");
+    world.foreign_at(1).hangs_up = false;
+    world.run_until_connected(Duration::from_secs(25));
+    exchange(&mut world);
+    world.settle(SOON);
+}

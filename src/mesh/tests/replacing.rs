@@ -262,3 +262,27 @@ fn a_replacement_that_dies_at_any_datagram_beside_a_working_connection_loses_not
         assert_eq!(world.ledger.deliveries, 200, "killed at datagram {fatal}");
     }
 }
+
+#[test]
+fn what_the_agent_takes_between_hello_and_replay_is_not_counted_twice() {
+    for seed in 200..240 {
+        let mut world = World::new(seed, &["a", "b"]);
+        world.start_all();
+        world.run_until_connected(MOMENT);
+        world.agent_stalls(1);
+        for _ in 0..9 {
+            world.send(0, "b", 500, true);
+        }
+        world.run_for(MOMENT);
+        // As likely as not the hello arrives after the acknowledgement of what is then taken.
+        world.network.weather.jitter = Duration::from_millis(20);
+        let current = |world: &World<_>| world.nodes[1].mesh.peers[world.name(0)].current;
+        let before = current(&world);
+        world.replace_connection(0, 1);
+        world.run_until(SOON, "replaced", |world| current(world) != before);
+        world.agent_resumes(1);
+        world.send(0, "b", 5000, true);
+        world.settle(HEALED);
+        assert_eq!(world.ledger.deliveries, 10, "seed {seed}");
+    }
+}
