@@ -118,6 +118,19 @@ impl Receiver {
         })
     }
 
+    /// Waits until the sidecar is registered; says when that was told.
+    pub(crate) fn registered(&mut self) -> Outcome<Instant> {
+        self.listen(|line| {
+            let tells = line.starts_with(br#"{"type":"ready""#)
+                && memmem::find(line, br#""registry":"connected""#).is_some()
+                || line.starts_with(br#"{"type":"registry","payload":{"state":"connected""#);
+            Ok(match tells {
+                true => ControlFlow::Break(Instant::now()),
+                false => ControlFlow::Continue(()),
+            })
+        })
+    }
+
     /// Waits until `count` further peers are connected; says when the last of them was.
     pub(crate) fn peers_connected(&mut self, count: usize) -> Outcome<Instant> {
         self.events(br#"{"type":"peer_connected""#, count)

@@ -28,29 +28,38 @@ pub(crate) fn measure(
     for run in 0..options.runs() {
         for (contender, host, agent, times) in &mut hosts {
             let newcomer = contender.site.spawn(&format!("newcomer-{run}"))?;
-            let connected = meet(&newcomer, agent);
-            times.push(connected.map_err(|failure| newcomer.explain(host.explain(failure)))?);
+            let met = meet(&newcomer, agent);
+            times.push(met.map_err(|failure| newcomer.explain(host.explain(failure)))?);
             drop(newcomer);
             agent.1.peer_disconnected()?;
         }
     }
     for (contender, _, _, times) in hosts {
-        let times = Sorted::new(times);
-        let column = contender.column;
+        let (since_spawn, since_registered) = times.into_iter().unzip();
+        let since_spawn = Sorted::new(since_spawn);
+        let since_registered = Sorted::new(since_registered);
+        let mut add = |metric, time| results.add(contender.column, metric, milliseconds(time));
         let median = Metric::least("spawn to connected, median", "ms").target(25.0);
+        add(median, since_spawn.quantile(0.5));
         let worst = Metric::least("spawn to connected, worst", "ms").target(150.0);
-        results.add(column, median, milliseconds(times.quantile(0.5)));
-        results.add(column, worst, milliseconds(times.worst()));
+        add(worst, since_spawn.worst());
+        let median = Metric::least("registered to connected, median", "ms");
+        add(median, since_registered.quantile(0.5));
+        let worst = Metric::least("registered to connected, worst", "ms");
+        add(worst, since_registered.worst());
     }
     Ok(())
 }
 
-/// From the newcomer's spawn until both agents know of the connection.
-fn meet(newcomer: &Sidecar, host: &mut (Sender, Receiver)) -> Outcome<Duration> {
+/// Until both agents know of the connection: from the newcomer's spawn, and from when its agent knew
+/// it to be registered.
+fn meet(newcomer: &Sidecar, host: &mut (Sender, Receiver)) -> Outcome<(Duration, Duration)> {
     let (_sender, mut receiver) = agent::connect(newcomer.socket())?;
+    let registered = receiver.registered()?;
     let here = receiver.peers_connected(1)?;
     let there = host.1.peers_connected(1)?;
-    Ok(here.max(there) - newcomer.spawned)
+    let connected = here.max(there);
+    Ok((connected - newcomer.spawned, connected - registered))
 }
 
 /// How long many sidecars take, started at once, until everybody is connected to everybody.
