@@ -18,6 +18,8 @@ Measures the sidecar from agent to agent, beside the raw limit of the WebRTC sta
   --help           this text
 ";
 
+const HINT: &str = "--help lists the options";
+
 /// A part of the benchmark.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Part {
@@ -105,17 +107,20 @@ pub(crate) fn parse(arguments: impl Iterator<Item = OsString>) -> Outcome<Option
     };
     let mut parser = lexopt::Parser::from_args(arguments);
     while let Some(argument) = parser.next().map_err(|error| error.to_string())? {
-        match argument {
-            lexopt::Arg::Long("quick") => options.quick = true,
-            lexopt::Arg::Long("only") => options.only.push(part(&value(&mut parser)?)?),
-            lexopt::Arg::Long("bytes") => options.bytes = Some(number(&value(&mut parser)?)?),
-            lexopt::Arg::Long("seconds") => options.seconds = Some(number(&value(&mut parser)?)?),
-            lexopt::Arg::Long("against") => options.against = Some(value(&mut parser)?.into()),
-            lexopt::Arg::Long("json") => options.json = value(&mut parser)?.into(),
+        let lexopt::Arg::Long(name) = argument else {
+            return Err(format!("{}; {HINT}", argument.unexpected()));
+        };
+        match name {
+            "quick" => options.quick = true,
+            "only" => options.only.push(part(&value(&mut parser)?)?),
+            "bytes" => options.bytes = Some(number(&value(&mut parser)?)?),
+            "seconds" => options.seconds = Some(number(&value(&mut parser)?)?),
+            "against" => options.against = Some(value(&mut parser)?.into()),
+            "json" => options.json = value(&mut parser)?.into(),
             // What `cargo bench` adds.
-            lexopt::Arg::Long("bench") => {}
-            lexopt::Arg::Long("help") => return Ok(None),
-            other => return Err(format!("{}; --help lists the options", other.unexpected())),
+            "bench" => {}
+            "help" => return Ok(None),
+            _ => return Err(format!("{}; {HINT}", argument.unexpected())),
         }
     }
     Ok(Some(options))
