@@ -8,32 +8,37 @@
 //! between them. Healing is: build a connection beside the one in doubt, resume, drop the loser.
 //!
 //! What comes in is handled by topic: [`commands`] of the agent, [`signals`] of other sidecars,
-//! [`traffic`] from the network, [`delivery`] of messages, [`recovery`] as time passes.
+//! [`traffic`] from the network, time by [`recovery`]. Messages go through [`writing`] on the one side and
+//! [`intake`] on the other, and [`settling`] knows of their arrival. [`reaching`] decides whom to offer to and
+//! when to give up, [`adoption`] which of a peer's connections is used.
 
 mod adoption;
 mod agent;
 mod broadcast;
 mod commands;
 mod connection;
-mod delivery;
 pub mod description;
 mod flight;
 mod gate;
+mod intake;
 pub mod link;
 mod liveness;
 mod negotiation;
 mod origin;
 mod outlet;
 mod peer;
+mod reaching;
 mod receipts;
 mod recovery;
 mod roster;
 mod session;
+mod settling;
 mod signals;
 mod statistics;
 mod timers;
 mod traffic;
 pub mod webrtc;
+mod writing;
 
 use std::collections::{BTreeMap, BTreeSet, HashMap, VecDeque};
 use std::net::SocketAddr;

@@ -1,13 +1,11 @@
-//! What time brings: deadlines, silence, new offers, giving up.
+//! What time brings: deadlines, silence, doubt about a connection, and its end.
 
 use std::time::{Duration, Instant};
 
-use crate::config::MeshMode;
 use crate::limits;
 use crate::protocol::PeerId;
 use crate::protocol::control::Control;
 use crate::protocol::ipc::{ErrorCode, Event};
-use crate::protocol::signaling::Outgoing as Frame;
 
 use super::commands::report;
 use super::connection::{Connection, ConnectionId, Phase, Role};
@@ -65,20 +63,6 @@ impl<K: Linker> Mesh<K> {
         ];
         let next = next.into_iter().flatten().min().map(|at| at.max(now));
         self.timers.set(TimerKey::Peer(peer_id.clone()), next);
-    }
-
-    pub(super) fn arm_roster(&mut self) {
-        let is_full = self.settings.mode == MeshMode::Full;
-        self.timers
-            .set(TimerKey::Roster, self.roster.next_question(is_full));
-    }
-
-    fn ask_registry(&mut self, now: Instant) {
-        if self.roster.is_connected() {
-            self.frames.push_back(Frame::Register);
-            self.roster.sent(now);
-            self.arm_roster();
-        }
     }
 
     fn look_at_connection(&mut self, now: Instant, id: ConnectionId) {
@@ -291,158 +275,9 @@ impl<K: Linker> Mesh<K> {
         self.forget_if_idle(peer_id);
     }
 
-    /// Whether somebody wants a connection to the peer that it does not have, and none is under way.
-    fn wants_offer(&self, now: Instant, peer_id: &PeerId) -> bool {
-        let Some(peer) = self.peers.get(peer_id) else {
-            return false;
-        };
-        let is_full = self.settings.mode == MeshMode::Full;
-        let is_wanted = peer.is_waited_for()
-            || peer.give_up_at.is_some()
-            || (is_full && self.roster.lists(peer_id));
-        is_wanted && self.is_in_doubt(now, peer_id) && !peer.has_attempt() && !self.shutting_down
-    }
-
-    /// Offers if somebody wants the peer and it is online; asks the registry where that is not sure.
-    pub(super) fn consider_offer(&mut self, now: Instant, peer_id: &PeerId) {
-        if !self.wants_offer(now, peer_id) {
-            return;
-        }
-        let listed = self.roster.lists(peer_id);
-        let Some(peer) = self.peers.get_mut(peer_id) else {
-            return;
-        };
-        // The list tells nothing of who has gone since, so after a failure it is asked for again.
-        if listed && peer.retry.backoff.is_fresh() && self.roster.is_connected() {
-            self.offer(now, peer_id);
-        } else {
-            peer.retry.awaits_list = true;
-            self.roster.want(now);
-            self.arm_roster();
-        }
-        self.arm_peer(now, peer_id);
-    }
-
     /// Whether there is no connection to the peer that is known to work.
-    fn is_in_doubt(&self, now: Instant, peer_id: &PeerId) -> bool {
+    pub(super) fn is_in_doubt(&self, now: Instant, peer_id: &PeerId) -> bool {
         self.current_of(peer_id)
             .is_none_or(|current| !current.is_well(now))
-    }
-
-    /// The registry has told who is online.
-    pub(super) fn listed(&mut self, now: Instant, peers: Vec<PeerId>) {
-        self.roster.update(peers);
-        self.arm_roster();
-        let own = self.own.clone();
-        let listed: Vec<_> = self.roster.listed().cloned().collect();
-        for peer_id in listed {
-            if Some(&peer_id) == own.as_ref() {
-                continue;
-            }
-            let is_known = self.peers.contains_key(&peer_id);
-            if !is_known && self.settings.mode == MeshMode::Lazy {
-                continue;
-            }
-            let max_peers = self.settings.max_peers;
-            let Some(peer) = self.ensure_peer(now, &peer_id) else {
-                log::warn!("{peer_id} is not connected: MAX_PEERS is {max_peers}");
-                continue;
-            };
-            peer.retry.awaits_list = false;
-            // Much may have happened since the question, so whether to offer is decided now.
-            if peer.retry.at.is_none() && self.wants_offer(now, &peer_id) {
-                self.offer(now, &peer_id);
-            }
-        }
-        self.resolve_unlisted(now);
-    }
-
-    /// Whoever was waited for and is not online.
-    fn resolve_unlisted(&mut self, now: Instant) {
-        let unlisted: Vec<_> = self
-            .peers
-            .values()
-            .filter(|peer| !self.roster.lists(&peer.id))
-            .map(|peer| peer.id.clone())
-            .collect();
-        for peer_id in unlisted {
-            let jitter = self.random.f64();
-            let Some(peer) = self.peers.get_mut(&peer_id) else {
-                continue;
-            };
-            if !std::mem::take(&mut peer.retry.awaits_list) {
-                self.forget_if_idle(&peer_id);
-            } else if peer.met {
-                peer.back_off(now, jitter, Duration::ZERO);
-                self.arm_peer(now, &peer_id);
-            } else if peer.connections.is_empty() {
-                self.abandon(now, &peer_id, ErrorCode::UnknownPeer);
-            }
-        }
-    }
-
-    fn give_up(&mut self, now: Instant, peer_id: &PeerId) {
-        let code = if self.roster.lists(peer_id) || self.peers.get(peer_id).is_some_and(|p| p.met) {
-            ErrorCode::ConnectFailed
-        } else {
-            ErrorCode::UnknownPeer
-        };
-        if let Some(current) = self.peers.get(peer_id).and_then(|peer| peer.current) {
-            self.retire(now, current);
-        }
-        self.abandon(now, peer_id, code);
-    }
-
-    /// Nothing is kept for the peer any more: what was written is `connection_lost`, the rest and the
-    /// waiting `connect` commands get `code`.
-    pub(super) fn abandon(&mut self, now: Instant, peer_id: &PeerId, code: ErrorCode) {
-        // Their hello spoke of the session that ends here.
-        self.drop_attempts(now, peer_id, |connection| connection.handshake.sent);
-        self.restart_session(peer_id);
-        let why = if code == ErrorCode::UnknownPeer && self.roster.is_connected() {
-            format!("the registry does not know {peer_id}, or does not show it to us")
-        } else if code == ErrorCode::UnknownPeer {
-            format!("{peer_id} is not known, and the registry can not be asked")
-        } else if code == ErrorCode::ShuttingDown {
-            "the sidecar is ending".to_owned()
-        } else {
-            format!("no connection to {peer_id} within the time allowed")
-        };
-        let Some(peer) = self.peers.get_mut(peer_id) else {
-            return;
-        };
-        peer.give_up_at = None;
-        peer.met = false;
-        let waiting = std::mem::take(&mut peer.waiting);
-        for outgoing in peer.session.take_unwritten() {
-            self.settle_failed(peer_id, outgoing, code, why.clone());
-        }
-        for origin in waiting {
-            let error = report(code, why.clone(), peer_id, None);
-            self.agent.fail(&origin, error);
-        }
-        self.watch_pressure(now, peer_id);
-        self.forget_if_idle(peer_id);
-    }
-
-    /// Drops the entry of a peer that nothing depends on.
-    pub(super) fn forget_if_idle(&mut self, peer_id: &PeerId) {
-        let Some(peer) = self.peers.get(peer_id) else {
-            return;
-        };
-        let is_kept = !peer.connections.is_empty()
-            || peer.is_waited_for()
-            || peer.give_up_at.is_some()
-            || peer.inbox_bytes > 0
-            || peer.held.is_some()
-            || !peer.early.is_empty()
-            || (peer.retry.is_planned() && self.roster.lists(peer_id));
-        if !is_kept {
-            self.peers.remove(peer_id);
-            self.holding_back.remove(peer_id);
-            self.timers.set(TimerKey::Peer(peer_id.clone()), None);
-            self.timers
-                .set(TimerKey::Acknowledgement(peer_id.clone()), None);
-        }
     }
 }

@@ -1,0 +1,144 @@
+//! Messages in: numbered as they come from a connection, queued for the agent, and counted as taken
+//! when the agent's socket has them. A peer that is not ours is slowed by its gate ([`super::gate`]).
+
+use std::time::Instant;
+
+use crate::protocol::PeerId;
+use crate::protocol::ipc::Event;
+use crate::protocol::message::Message;
+
+use super::Mesh;
+use super::agent::Taken;
+use super::connection::ConnectionId;
+use super::link::{Link, Linker};
+use super::origin::Generation;
+
+impl<K: Linker> Mesh<K> {
+    /// A message on `mesh`.
+    pub(super) fn mesh_message(&mut self, now: Instant, id: ConnectionId, data: Vec<u8>) {
+        let Some(connection) = self.connections.get_mut(&id) else {
+            return;
+        };
+        if !connection.is_ready() {
+            return self.keep_until_ready(now, id, data);
+        }
+        let peer_id = connection.peer.clone();
+        if self.greets_elsewhere(&peer_id, id) {
+            return;
+        }
+        let inbox_limit = self.inbox_limit();
+        let (Some(connection), Some(peer)) =
+            (self.connections.get_mut(&id), self.peers.get_mut(&peer_id))
+        else {
+            return;
+        };
+        let message = Message::from_peer(&data);
+        if connection.speaks_sessions {
+            if peer.inbox_bytes > inbox_limit {
+                return self.connection_failed(now, id, "it sends beyond its window");
+            }
+            let number = connection.next_number;
+            connection.next_number += 1;
+            let is_new = match &message {
+                Ok(_) => peer.session.accept(number),
+                Err(_) => peer.session.accept_unusable(number),
+            };
+            if !is_new {
+                return;
+            }
+        }
+        peer.received.add(data.len());
+        self.totals.received.add(data.len());
+        match message {
+            Ok(message) => {
+                peer.inbox_bytes += message.size();
+                let taken = Taken {
+                    peer: peer_id.clone(),
+                    epoch: peer.session.epoch(),
+                    bytes: message.size(),
+                };
+                let from_peer = peer_id;
+                self.agent
+                    .push_message(Event::Message { from_peer, message }, taken);
+            }
+            Err(error) => {
+                self.totals.unusable_messages += 1;
+                log::warn!(
+                    "dropped a message of {peer_id}, {} bytes: {error}",
+                    data.len()
+                );
+            }
+        }
+        self.watch_gate(id);
+    }
+
+    /// Keeps what comes in before the `hello` that gives it its number.
+    fn keep_until_ready(&mut self, now: Instant, id: ConnectionId, data: Vec<u8>) {
+        let window = self.window();
+        let Some(connection) = self.connections.get_mut(&id) else {
+            return;
+        };
+        let kept: usize = connection.early.iter().map(Vec::len).sum();
+        if kept + data.len() <= window + self.settings.limits.message_bytes {
+            connection.early.push(data);
+        } else {
+            self.connection_failed(now, id, "sends beyond the window before its hello");
+        }
+    }
+
+    /// Closes the gate of a peer of another make while the agent has more than enough of it.
+    pub(super) fn watch_gate(&mut self, id: ConnectionId) {
+        let Some(connection) = self.connections.get_mut(&id) else {
+            return;
+        };
+        if connection.speaks_sessions {
+            return;
+        }
+        let Some(peer) = self.peers.get(&connection.peer) else {
+            return;
+        };
+        let capacity = self.settings.queue_bytes;
+        if peer.inbox_bytes >= capacity {
+            connection.gate.set_closed(true);
+        } else if peer.inbox_bytes <= capacity / 2 {
+            connection.gate.set_closed(false);
+        }
+    }
+
+    /// The agent's socket has taken `count` further events.
+    pub fn events_written(&mut self, now: Instant, generation: Generation, count: usize) {
+        let mut touched: Vec<PeerId> = Vec::new();
+        for taken in self.agent.written(generation, count) {
+            let Some(peer) = self.peers.get_mut(&taken.peer) else {
+                continue;
+            };
+            peer.inbox_bytes = peer.inbox_bytes.saturating_sub(taken.bytes);
+            if peer.session.take(taken.epoch) {
+                peer.acknowledgement.untold_bytes += taken.bytes;
+            }
+            if touched.last() != Some(&taken.peer) {
+                touched.push(taken.peer);
+            }
+        }
+        touched.sort();
+        touched.dedup();
+        for peer_id in touched {
+            self.acknowledge_soon(now, &peer_id);
+            self.release_gate(now, &peer_id);
+            self.forget_if_idle(&peer_id);
+        }
+    }
+
+    fn release_gate(&mut self, now: Instant, peer_id: &PeerId) {
+        let Some(id) = self.peers.get(peer_id).and_then(|peer| peer.current) else {
+            return;
+        };
+        self.watch_gate(id);
+        while let Some(connection) = self.connections.get_mut(&id)
+            && let Some(held) = connection.gate.release()
+        {
+            let handled = connection.link.handle_datagram(now, &held.as_datagram());
+            self.after_input(now, id, handled);
+        }
+    }
+}

@@ -1,0 +1,233 @@
+//! What is known of a message's arrival: acknowledgements to the peer, acknowledgements of the peer or
+//! its transport, and what the agent is told became of each message.
+
+use std::time::Instant;
+
+use crate::limits;
+use crate::protocol::PeerId;
+use crate::protocol::control::Control;
+use crate::protocol::ipc::{ErrorCode, ErrorReport, Receipt, Success};
+
+use super::commands::report;
+use super::connection::ConnectionId;
+use super::link::{Channel, Link, Linker};
+use super::origin::{BroadcastKey, Origin};
+use super::session::Outgoing;
+use super::{Mesh, TimerKey};
+
+impl<K: Linker> Mesh<K> {
+    /// Tells the peer how much our agent has taken: at once if much is untold or nothing was told
+    /// lately, or else a moment later together with what is taken until then.
+    pub(super) fn acknowledge_soon(&mut self, now: Instant, peer_id: &PeerId) {
+        let window = self.window();
+        let Some(peer) = self.peers.get_mut(peer_id) else {
+            return;
+        };
+        let acknowledgement = &mut peer.acknowledgement;
+        let next = acknowledgement
+            .last
+            .map_or(now, |last| last + limits::ACKNOWLEDGEMENT_INTERVAL);
+        if acknowledgement.untold_bytes >= window / 4 || next <= now {
+            self.acknowledge(now, peer_id);
+        } else {
+            self.timers
+                .set(TimerKey::Acknowledgement(peer_id.clone()), Some(next));
+        }
+    }
+
+    /// Sends the acknowledgement that is due.
+    pub(super) fn acknowledge(&mut self, now: Instant, peer_id: &PeerId) {
+        let share = self.window();
+        let Some(peer) = self.peers.get_mut(peer_id) else {
+            return;
+        };
+        // What processes before this one have sent takes room too.
+        let window = share.saturating_sub(peer.inbox_bytes.saturating_sub(share)) as u64;
+        let Some(id) = peer.current else { return };
+        let Some(connection) = self.connections.get_mut(&id) else {
+            return;
+        };
+        // While a hello is under way elsewhere, what we tell here might be newer than it.
+        if !connection.speaks_sessions || self.greets_elsewhere(peer_id, id) {
+            return;
+        }
+        let (Some(peer), Some(connection)) =
+            (self.peers.get_mut(peer_id), self.connections.get_mut(&id))
+        else {
+            return;
+        };
+        let frame = Control::Ack {
+            taken: peer.session.taken(),
+            window,
+        };
+        let written = connection
+            .link
+            .write(Channel::Control, frame.to_text().as_bytes());
+        let acknowledgement = &mut peer.acknowledgement;
+        acknowledgement.last = Some(now);
+        let key = TimerKey::Acknowledgement(peer_id.clone());
+        match written {
+            Ok(true) => {
+                acknowledgement.untold_bytes = 0;
+                self.timers.set(key, None);
+            }
+            Ok(false) => {
+                let again = now + limits::ACKNOWLEDGEMENT_INTERVAL;
+                self.timers.set(key, Some(again));
+            }
+            Err(error) => return self.connection_failed(now, id, &error.to_string()),
+        }
+        self.drive(now, id);
+    }
+
+    /// A frame on `mesh-control`.
+    pub(super) fn control_frame(&mut self, now: Instant, id: ConnectionId, data: &[u8]) {
+        let Some(connection) = self.connections.get_mut(&id) else {
+            return;
+        };
+        if !connection.speaks_sessions {
+            return;
+        }
+        match Control::parse(data) {
+            Some(Control::Hello { session, received }) => {
+                if connection.greeting.is_none() {
+                    connection.greeting = Some((session, received));
+                    self.advance(now, id);
+                }
+            }
+            Some(Control::Ack { taken, window }) if connection.is_ready() => {
+                let peer_id = connection.peer.clone();
+                self.acknowledged(now, id, &peer_id, taken, window);
+            }
+            Some(Control::Ping { t }) => {
+                let pong = Control::Pong { t }.to_text();
+                if let Err(error) = connection.link.write(Channel::Control, pong.as_bytes()) {
+                    log::debug!("{}: no pong: {error}", connection.peer);
+                }
+            }
+            Some(Control::Ack { .. } | Control::Pong { .. }) | None => {}
+        }
+    }
+
+    fn acknowledged(
+        &mut self,
+        now: Instant,
+        id: ConnectionId,
+        peer_id: &PeerId,
+        taken: u64,
+        window: u64,
+    ) {
+        if self.greets_elsewhere(peer_id, id) {
+            return;
+        }
+        let Some(peer) = self.peers.get_mut(peer_id) else {
+            return;
+        };
+        let settled = peer.session.acknowledge(taken, window);
+        if !settled.is_empty() {
+            peer.outlet.moved(now);
+        }
+        for outgoing in settled {
+            self.settle(peer_id, &outgoing.origin, Ok(Receipt::Agent));
+        }
+        self.watch_pressure(now, peer_id);
+    }
+
+    /// Towards other makes the transport's acknowledgement is the receipt.
+    pub(super) fn settle_by_transport(&mut self, now: Instant, id: ConnectionId) {
+        let Some(connection) = self.connections.get_mut(&id) else {
+            return;
+        };
+        if connection.speaks_sessions {
+            return;
+        }
+        let buffered = connection.link.buffered(Channel::Mesh);
+        let settled = connection.receipts.settle(buffered);
+        let peer_id = connection.peer.clone();
+        if !settled.is_empty()
+            && let Some(peer) = self.peers.get_mut(&peer_id)
+        {
+            peer.outlet.moved(now);
+        }
+        for written in settled {
+            self.settle(&peer_id, &written.origin, Ok(Receipt::Transport));
+        }
+    }
+
+    /// What became of a message.
+    pub(super) fn settle(
+        &mut self,
+        peer_id: &PeerId,
+        origin: &Origin,
+        result: Result<Receipt, ErrorReport>,
+    ) {
+        match (origin, result) {
+            (Origin::Command { .. }, Ok(receipt)) => {
+                let target_peer = peer_id.clone();
+                self.agent.succeed(
+                    origin,
+                    Success::Sent {
+                        target_peer,
+                        receipt,
+                    },
+                );
+            }
+            (Origin::Command { .. }, Err(error)) => self.agent.fail(origin, error),
+            (Origin::Broadcast(key), result) => self.settle_broadcast(peer_id, *key, result),
+        }
+    }
+
+    fn settle_broadcast(
+        &mut self,
+        peer_id: &PeerId,
+        key: BroadcastKey,
+        result: Result<Receipt, ErrorReport>,
+    ) {
+        // With an id the answer lists the failures, without one each is told by itself.
+        if let Err(error) = &result
+            && let Some(origin @ Origin::Command { id: None, .. }) = self.broadcasts.origin(key)
+        {
+            self.agent.fail(origin, error.clone());
+        }
+        let Some(settled) = self.broadcasts.settle(key, peer_id, result.err()) else {
+            return;
+        };
+        let origin = settled.origin.clone();
+        match &origin {
+            Origin::Command { id: Some(_), .. } if !self.agent.awaits_answer(&origin) => {
+                for error in settled.into_failures() {
+                    self.agent.fail(&origin, error);
+                }
+            }
+            Origin::Command { .. } | Origin::Broadcast(_) => {
+                self.agent.succeed(&origin, settled.into_answer());
+            }
+        }
+    }
+
+    /// A message will not arrive, for a reason that a person can read.
+    pub(super) fn settle_failed(
+        &mut self,
+        peer_id: &PeerId,
+        outgoing: Outgoing,
+        code: ErrorCode,
+        text: String,
+    ) {
+        self.totals.failed_messages += 1;
+        let request_id = outgoing.message.request_id();
+        let error = report(code, text, peer_id, request_id);
+        self.settle(peer_id, &outgoing.origin, Err(error));
+    }
+
+    pub(super) fn settle_too_large(&mut self, peer_id: &PeerId, outgoing: Outgoing, limit: usize) {
+        self.totals.failed_messages += 1;
+        let size = outgoing.message.size();
+        let text = format!("{peer_id} takes {limit} bytes at most; the message has {size}");
+        let request_id = outgoing.message.request_id();
+        let error = ErrorReport {
+            limit: Some(limit as u64),
+            ..report(ErrorCode::MessageTooLarge, text, peer_id, request_id)
+        };
+        self.settle(peer_id, &outgoing.origin, Err(error));
+    }
+}
