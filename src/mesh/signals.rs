@@ -16,10 +16,6 @@ use super::negotiation::{self, Situation, Verdict};
 use super::peer::HeldOffer;
 use super::receipts::Receipts;
 
-/// How much a peer of another make may have under way to us: the receive buffer that str0m announces,
-/// unless one message is larger.
-const RECEIVE_BUFFER_BYTES: usize = 1024 * 1024;
-
 impl<K: Linker> Mesh<K> {
     /// Takes a frame of the registry.
     pub fn handle_frame(&mut self, now: Instant, frame: Incoming) {
@@ -44,7 +40,7 @@ impl<K: Linker> Mesh<K> {
                     }
                 }
             }
-            Incoming::Unknown { kind } => log::debug!("a frame of unknown type {kind}"),
+            Incoming::Unknown { kind } => log::debug!("a frame of the unknown type {kind:?}"),
         }
     }
 
@@ -119,7 +115,7 @@ impl<K: Linker> Mesh<K> {
             ),
             Role::Answerer => (Phase::Connecting, self.attempt_timeout()),
         };
-        let receive_window = RECEIVE_BUFFER_BYTES.max(self.settings.limits.message_bytes);
+        let receive_window = limits::RECEIVE_BUFFER_BYTES.max(self.settings.limits.message_bytes);
         let connection = Connection {
             peer: peer_id.clone(),
             lane,
