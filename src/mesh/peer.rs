@@ -213,6 +213,11 @@ impl Peer {
         }
     }
 
+    /// Attempts in a row that have led to no connection that lasts.
+    pub(super) fn failures(&self) -> u32 {
+        self.retry.backoff.failures()
+    }
+
     /// Plans the next look at whether to offer, after a failure.
     pub(super) fn back_off(&mut self, now: Instant, jitter: f64, extra: Duration) {
         let lasted = |adopted: &mut Instant| *adopted + limits::CONNECTION_TRUSTED_AFTER <= now;
