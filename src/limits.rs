@@ -44,6 +44,13 @@ pub const BAD_FRAME_WARNINGS: u32 = 3;
 /// Largest answer of the token endpoint, in bytes.
 pub const TOKEN_RESPONSE_BYTES: u64 = 64 * 1024;
 
+/// Addresses that are tried of the registry's host, the most that ureq keeps.
+pub const HOST_ADDRESSES: usize = 16;
+
+/// From one line in the log about why the registry cannot be reached to the next, while the reason
+/// stays the same.
+pub const SAME_FAILURE_LOGGED: Duration = Duration::from_secs(60);
+
 /// From a failed try of reaching the registry to the next: first and longest wait.
 pub const REGISTRY_BACKOFF: (Duration, Duration) =
     (Duration::from_millis(250), Duration::from_secs(5));
@@ -111,8 +118,12 @@ pub const EVENT_BATCH_BYTES: usize = 256 * 1024;
 /// Messages of all peers that wait for the agent, in bytes: each peer's window is its share.
 pub const INBOX_BYTES: usize = 16 * 1024 * 1024;
 
-/// The least window of a peer, in bytes.
+/// The least window of a peer, in bytes, and what it may send before it is told its window.
 pub const LEAST_WINDOW_BYTES: usize = 64 * 1024;
+
+/// How much a peer of another make may have under way to us, in bytes: the receive buffer that str0m
+/// announces, unless one message is larger.
+pub const RECEIVE_BUFFER_BYTES: usize = 1024 * 1024;
 
 /// The least time between two acknowledgements to a peer that are not owed for their bytes.
 pub const ACKNOWLEDGEMENT_INTERVAL: Duration = Duration::from_millis(1);
@@ -120,8 +131,18 @@ pub const ACKNOWLEDGEMENT_INTERVAL: Duration = Duration::from_millis(1);
 /// Bytes handed to a data channel beyond what is acknowledged: at least, and at most.
 pub const CHANNEL_BYTES: (usize, usize) = (64 * 1024, 1024 * 1024);
 
+/// Messages written to a peer of another make of which it is not known whether they arrived; at this
+/// many, nothing is written until all have.
+pub const UNSETTLED_MESSAGES: usize = 16 * 1024;
+
+/// What a connection that ends may still say before it is cut short, in datagrams.
+pub const GOODBYE_OUTPUTS: usize = 256;
+
 /// Remote addresses remembered for each peer that there may be.
 pub const ROUTES_PER_PEER: usize = 32;
+
+/// Longest line that `attach` takes from the keyboard or the sidecar, in bytes.
+pub const ATTACH_LINE_BYTES: usize = 64 * 1024 * 1024;
 
 /// Longest line in the log, in bytes: as much as a pipe takes at once without blocking (`PIPE_BUF`).
 pub const LOG_LINE_BYTES: usize = 4096;
@@ -172,6 +193,9 @@ pub const IPC_START_LOCK_WAIT: Duration = Duration::from_secs(2);
 /// Sets of UDP sockets: one for the connection in use and two for those that may replace it.
 pub const LANES: usize = 3;
 
+/// Room that the system is asked to keep for a UDP socket, each way, in bytes; it may give less.
+pub const SOCKET_BUFFER_BYTES: usize = 2 * 1024 * 1024;
+
 /// Datagrams kept for a socket that the system has no room for at the moment, in bytes.
 pub const UNSENT_DATAGRAM_BYTES: usize = 1024 * 1024;
 
@@ -181,8 +205,8 @@ pub const DATAGRAM_BYTES: usize = 65_536;
 /// From one look at the machine's addresses to the next.
 pub const ADDRESS_INTERVAL: Duration = Duration::from_secs(5);
 
-/// What the event loop takes from one source before it looks at the others: datagrams of a socket,
-/// frames of the registry, requests of the agent.
+/// What a thread takes from one source before it looks at the others: datagrams of a socket, frames of
+/// the registry, requests of the agent.
 pub const TURN: usize = 64;
 
 /// Batches of requests between the agent's reader and the event loop.

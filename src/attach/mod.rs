@@ -19,12 +19,10 @@ use std::time::{Duration, SystemTime};
 
 use crossbeam_channel::{Receiver, bounded};
 
+use crate::limits;
 use crate::protocol::lines::{Line, LineBuffer};
 use ledger::Ledger;
 use typed::Typed;
-
-/// Longest line taken from the keyboard or the sidecar, in bytes.
-const LINE_BYTES: usize = 64 * 1024 * 1024;
 
 /// How long the first command waits for the sidecar to say who it is.
 const GREETING_WAIT: Duration = Duration::from_millis(500);
@@ -126,7 +124,7 @@ pub fn run(
         .map_err(connect)?;
 
     let mut output = BufWriter::new(output);
-    let mut lines = LineBuffer::new(LINE_BYTES);
+    let mut lines = LineBuffer::new(limits::ATTACH_LINE_BYTES);
     loop {
         if !read_some(&mut &*stream, &mut lines).map_err(Error::Read)? {
             break;
@@ -169,16 +167,12 @@ fn show(
     output.flush()
 }
 
-/// Reads once; whether there may be more. At the end of the stream the last line is complete even
-/// without its line ending.
+/// Reads once; whether there may be more.
 fn read_some(input: &mut impl Read, lines: &mut LineBuffer) -> io::Result<bool> {
     loop {
         match input.read(lines.space()) {
             Ok(0) => {
-                if let Some(byte) = lines.space().first_mut() {
-                    *byte = b'\n';
-                    lines.filled(1);
-                }
+                lines.end();
                 return Ok(false);
             }
             Ok(count) => {
@@ -204,7 +198,7 @@ impl<N: Write> Typing<N> {
     fn run(mut self, mut input: impl Read, greeted: &Receiver<()>) {
         // Messages name their sender, which the sidecar tells first.
         let _ = greeted.recv_timeout(GREETING_WAIT);
-        let mut lines = LineBuffer::new(LINE_BYTES);
+        let mut lines = LineBuffer::new(limits::ATTACH_LINE_BYTES);
         let mut more = true;
         while more {
             more = match read_some(&mut input, &mut lines) {

@@ -32,8 +32,9 @@ fn no_arguments_are_the_sidecar() {
 fn a_flag_takes_its_value_after_a_space_or_an_equals_sign() {
     let url = "wss://r.example/ws?a=b";
     let with_equals = format!("--signaling-url={url}");
-    assert_eq!(sidecar(&["--signaling-url", url]).signaling_url, url);
-    assert_eq!(sidecar(&[&with_equals]).signaling_url, url);
+    for arguments in [&["--signaling-url", url][..], &[&with_equals]] {
+        assert_eq!(*sidecar(arguments).signaling_url.uri(), url);
+    }
     assert_eq!(
         sidecar(&["--interfaces", "-docker0"]).interfaces.deny,
         ["docker0"]

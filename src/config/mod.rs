@@ -10,6 +10,7 @@ use std::time::Duration;
 
 pub mod settings;
 mod subcommands;
+pub mod url;
 mod values;
 
 pub use subcommands::attach_socket;
@@ -17,6 +18,7 @@ pub use subcommands::attach_socket;
 pub use subcommands::{DemoConfig, RegistryAccess, RegistryConfig};
 
 use settings::{Flags, Reader};
+use url::Url;
 
 /// A value that must never be seen: its `Debug` shows nothing of it.
 #[derive(Clone, PartialEq, Eq)]
@@ -101,9 +103,9 @@ fn is_listed(list: &[String], interface: &str) -> bool {
 #[derive(Debug, Clone)]
 pub struct Config {
     /// `SIGNALING_URL`
-    pub signaling_url: String,
+    pub signaling_url: Url,
     /// `TOKEN_URL`
-    pub token_url: String,
+    pub token_url: Url,
     /// `DEVICE_TOKEN` or else `API_KEY`
     pub credential: Credential,
     /// `CA_FILE`: PEM certificates trusted beside the public roots.
@@ -154,8 +156,8 @@ impl Config {
         let mut reader = Reader::new(flags, environment);
         reader.read(&settings::ICE_TRANSPORT_POLICY, values::transport_policy);
         let config = Config {
-            signaling_url: reader.read(&settings::SIGNALING_URL, values::url(["ws", "wss"])),
-            token_url: reader.read(&settings::TOKEN_URL, values::url(["http", "https"])),
+            signaling_url: reader.read(&settings::SIGNALING_URL, Url::websocket),
+            token_url: reader.read(&settings::TOKEN_URL, Url::http),
             credential: credential(&mut reader),
             ca_file: reader.read(&settings::CA_FILE, values::optional_path),
             ipc_socket: reader.read(&settings::IPC_SOCKET, values::socket_path),

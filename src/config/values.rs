@@ -113,48 +113,6 @@ pub(super) fn secret(text: &str) -> Parsed<Option<Secret>> {
     Ok((!text.is_empty()).then(|| Secret::new(text.to_owned())))
 }
 
-/// The URL of a server, with one of two schemes: the plain and the encrypted one.
-pub(super) fn url(schemes: [&'static str; 2]) -> impl Fn(&str) -> Parsed<String> {
-    move |text| {
-        let [plain, encrypted] = schemes;
-        let wanted = || format!("give a URL as in {encrypted}://host:port/path or {plain}://...");
-        let (scheme, rest) = text.split_once("://").ok_or_else(wanted)?;
-        if !schemes
-            .iter()
-            .any(|known| known.eq_ignore_ascii_case(scheme))
-        {
-            return Err(wanted());
-        }
-        let odd = |c: char| !c.is_ascii_graphic() || "\"<>\\^`{|}#".contains(c);
-        if let Some(c) = rest.chars().find(|c| odd(*c)) {
-            return Err(format!("{c:?} can't be in this URL"));
-        }
-        let authority = rest.split(['/', '?']).next().unwrap_or_default();
-        if host_and_port(authority) {
-            Ok(text.to_owned())
-        } else {
-            Err(wanted())
-        }
-    }
-}
-
-/// Whether it is `host`, `host:port`, `[v6]` or `[v6]:port`.
-fn host_and_port(authority: &str) -> bool {
-    let (host, port) = match authority
-        .strip_prefix('[')
-        .and_then(|rest| rest.split_once(']'))
-    {
-        Some((host, port)) if host.parse::<std::net::Ipv6Addr>().is_ok() => (host, port),
-        Some(_) => return false,
-        None => authority.split_at(authority.find(':').unwrap_or(authority.len())),
-    };
-    let port_is_right = match port.strip_prefix(':') {
-        Some(port) => port.parse::<u16>().is_ok_and(|port| port != 0),
-        None => port.is_empty(),
-    };
-    !host.is_empty() && !host.contains(['[', ']', '@']) && port_is_right
-}
-
 /// `5000` or `5000-5100`; none when empty.
 pub(super) fn ports(text: &str) -> Parsed<Option<(u16, u16)>> {
     if text.is_empty() {
@@ -231,48 +189,6 @@ mod tests {
             );
         }
         assert_eq!(seconds_or_inf(0.0..=9.0)("inf"), Ok(None));
-    }
-
-    #[test]
-    fn urls_of_servers_pass_whole() {
-        let parse = url(["ws", "wss"]);
-        for good in [
-            "ws://localhost:8080/ws",
-            "wss://registry.example/a/b?x=y%20z",
-            "WSS://registry.example",
-            "ws://127.0.0.1",
-            "ws://[::1]:8080/ws",
-            "ws://host?query",
-        ] {
-            assert_eq!(parse(good).as_deref(), Ok(good));
-        }
-    }
-
-    #[test]
-    fn urls_that_cannot_be_meant_are_refused() {
-        let parse = url(["ws", "wss"]);
-        for bad in [
-            "",
-            "localhost:8080",
-            "http://localhost",
-            "ws://",
-            "ws:///ws",
-            "ws://:80",
-            "ws://host:0",
-            "ws://host:70000",
-            "ws://host:80:90",
-            "ws://host:",
-            "ws://[::1",
-            "ws://[x]:1",
-            "ws://[::1]80",
-            "ws://user:password@host/",
-            "ws://ho st/",
-            "ws://host/\n",
-            "ws://host/#part",
-            "ws://münchen.example/",
-        ] {
-            assert!(parse(bad).is_err(), "{bad}");
-        }
     }
 
     #[test]

@@ -14,6 +14,9 @@ use super::link::Linker;
 use super::origin::{Generation, Origin};
 use super::session::Outgoing;
 
+/// What a command that comes too late is told.
+pub(super) const ENDING: &str = "the sidecar is ending";
+
 impl<K: Linker> Mesh<K> {
     /// Whether the next request may be read. When not, the agent is to be held back: a peer's queue
     /// is full, or too many answers wait.
@@ -129,8 +132,18 @@ impl<K: Linker> Mesh<K> {
         id: Option<CommandId>,
         message: &Message,
     ) {
-        let targets: Vec<_> = self.reachable().cloned().collect();
         let origin = Origin::Command { generation, id };
+        if self.shutting_down {
+            let error = ErrorReport {
+                code: ErrorCode::ShuttingDown,
+                message: ENDING.to_owned(),
+                target_peer: None,
+                request_id: message.request_id(),
+                limit: None,
+            };
+            return self.agent.fail(&origin, error);
+        }
+        let targets: Vec<_> = self.reachable().cloned().collect();
         if targets.is_empty() {
             let nobody = Success::Broadcast {
                 delivered: Vec::new(),
@@ -151,7 +164,7 @@ impl<K: Linker> Mesh<K> {
     /// Whether something may be queued for the peer; makes an entry for it if need be.
     fn admit(&mut self, now: Instant, target: &PeerId) -> Result<(), (ErrorCode, String)> {
         if self.shutting_down {
-            return Err((ErrorCode::ShuttingDown, "the sidecar is ending".into()));
+            return Err((ErrorCode::ShuttingDown, ENDING.to_owned()));
         }
         if self.own.as_ref() == Some(target) {
             let text = format!("{target} is this sidecar itself");

@@ -64,7 +64,7 @@ impl<K: Linker> Mesh<K> {
             Err(error) => {
                 self.totals.unusable_messages += 1;
                 log::warn!(
-                    "dropped a message of {peer_id}, {} bytes: {error}",
+                    "dropped a message of {peer_id}, {} bytes: it {error}",
                     data.len()
                 );
             }

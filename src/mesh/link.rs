@@ -118,7 +118,8 @@ pub trait Link {
     /// Adds a local address found later; gives the candidate line to trickle.
     fn add_local_address(&mut self, address: SocketAddr) -> Option<String>;
 
-    /// Whether the datagram belongs to this connection.
+    /// Whether the datagram belongs to this connection. Of STUN this is certain: it bears the password
+    /// of one of the descriptions. All else is judged by the address that it claims to come from.
     fn accepts(&self, now: Instant, datagram: &Datagram<'_>) -> bool;
 
     /// Takes a datagram of this connection.

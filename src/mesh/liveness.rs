@@ -1,14 +1,15 @@
-//! Whether the other side of a connection still lives, judged by the datagrams that come in.
+//! Whether the other side of a connection still lives, judged by what comes in of it: checks that bear
+//! its password, and messages. What anybody could have sent does not count.
 
 use std::time::{Duration, Instant};
 
-/// After this long without any datagram, a peer of ours is asked for a sign of life.
+/// After this long without a sign of life, a peer of ours is asked for a sign of life.
 pub(super) const ASK_AFTER: Duration = Duration::from_millis(2000);
 
-/// After this long without any datagram the connection is suspect, and another is tried beside it.
+/// After this long without a sign of life the connection is suspect, and another is tried beside it.
 pub(super) const SUSPECT_AFTER: Duration = Duration::from_millis(3500);
 
-/// After this long without any datagram the agent is told that the peer can't be reached.
+/// After this long without a sign of life the agent is told that the peer can't be reached.
 pub(super) const SILENT_AFTER: Duration = Duration::from_millis(5000);
 
 /// How a connection looks at some moment.
@@ -35,7 +36,7 @@ impl Liveness {
         Liveness { heard: now }
     }
 
-    /// A datagram came in.
+    /// A sign of life came in.
     pub(super) fn heard(&mut self, now: Instant) {
         self.heard = self.heard.max(now);
     }
@@ -63,7 +64,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn silence_goes_from_quiet_to_suspect_to_silent_and_one_datagram_ends_it() {
+    fn silence_goes_from_quiet_to_suspect_to_silent_and_one_sign_of_life_ends_it() {
         let start = Instant::now();
         let mut liveness = Liveness::new(start);
         let mut now = start;

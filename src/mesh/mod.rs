@@ -258,6 +258,9 @@ impl<K: Linker> Mesh<K> {
         for connection in connections {
             self.retire(now, connection);
         }
+        for peer in self.peers.values_mut() {
+            peer.reachable = false;
+        }
     }
 
     /// A random id for the wire, 128 bits in hexadecimal.

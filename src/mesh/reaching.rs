@@ -8,7 +8,7 @@ use crate::protocol::PeerId;
 use crate::protocol::ipc::ErrorCode;
 use crate::protocol::signaling::Outgoing as Frame;
 
-use super::commands::report;
+use super::commands::{ENDING, report};
 use super::link::Linker;
 use super::{Mesh, TimerKey};
 
@@ -134,7 +134,7 @@ impl<K: Linker> Mesh<K> {
         } else if code == ErrorCode::UnknownPeer {
             format!("{peer_id} is not known, and the registry can not be asked")
         } else if code == ErrorCode::ShuttingDown {
-            "the sidecar is ending".to_owned()
+            ENDING.to_owned()
         } else {
             format!("no connection to {peer_id} within the time allowed")
         };

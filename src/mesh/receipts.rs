@@ -6,13 +6,12 @@
 
 use std::collections::VecDeque;
 
+use crate::limits;
+
 use super::origin::Origin;
 
 /// More than the receive window of every stack in the field (the largest, Chromium's, is 5 MiB).
 const RECEIVE_WINDOW_BYTES: u64 = 8 * 1024 * 1024;
-
-/// Messages written and not settled; at this many, nothing is written until all have arrived.
-const UNSETTLED_MESSAGES: usize = 16 * 1024;
 
 /// A message that was written to a connection and is out of our hands.
 #[derive(Debug)]
@@ -40,7 +39,7 @@ impl Receipts {
 
     /// Whether another message may be written.
     pub(super) fn has_room(&self) -> bool {
-        self.unsettled.len() < UNSETTLED_MESSAGES
+        self.unsettled.len() < limits::UNSETTLED_MESSAGES
     }
 
     /// A message of `size` bytes was written.
@@ -98,7 +97,7 @@ mod tests {
     #[test]
     fn too_many_unsettled_messages_wait_for_all_of_them() {
         let mut receipts = Receipts::default();
-        (0..UNSETTLED_MESSAGES).for_each(|_| write(&mut receipts, 1));
+        (0..limits::UNSETTLED_MESSAGES).for_each(|_| write(&mut receipts, 1));
         assert!(!receipts.has_room());
         receipts.settle(0);
         assert!(receipts.has_room());

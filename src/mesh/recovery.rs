@@ -123,18 +123,21 @@ impl<K: Linker> Mesh<K> {
         self.drive(now, id);
     }
 
-    /// A datagram came in: a peer that counted as unreachable is there again.
+    /// Something came in that only the peer can have sent: if it counted as unreachable it is there
+    /// again.
     pub(super) fn heard(&mut self, now: Instant, id: ConnectionId) {
-        let Some(peer_id) = self.connections.get(&id).map(|found| found.peer.clone()) else {
+        let Some(connection) = self.connections.get_mut(&id) else {
             return;
         };
-        let Some(peer) = self.peers.get_mut(&peer_id) else {
+        connection.liveness.heard(now);
+        let Some(peer) = self.peers.get_mut(&connection.peer) else {
             return;
         };
         if peer.current != Some(id) || peer.reachable {
             return;
         }
         peer.reachable = true;
+        let peer_id = peer.id.clone();
         peer.give_up_at = None;
         peer.retry.cancel();
         log::info!("{peer_id} is heard of again");
@@ -187,9 +190,11 @@ impl<K: Linker> Mesh<K> {
 
     /// A connection has ended by itself, or an attempt has failed.
     pub(super) fn connection_failed(&mut self, now: Instant, id: ConnectionId, reason: &str) {
-        let Some(connection) = self.detach(id) else {
+        let Some(mut connection) = self.detach(id) else {
             return;
         };
+        // The answer to a goodbye, or an alert.
+        self.send_last_words(&mut connection.link);
         let peer_id = connection.peer;
         log::info!(
             "{} {peer_id}: {reason}",

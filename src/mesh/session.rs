@@ -7,12 +7,13 @@
 
 use std::collections::VecDeque;
 
+use crate::limits;
 use crate::protocol::message::Message;
 
 use super::origin::Origin;
 
 /// Bytes that a peer of ours may be sent before its first `ack` has told its window.
-pub(super) const INITIAL_WINDOW_BYTES: u64 = 64 * 1024;
+pub(super) const INITIAL_WINDOW_BYTES: u64 = limits::LEAST_WINDOW_BYTES as u64;
 
 /// A message on its way to a peer.
 #[derive(Debug)]

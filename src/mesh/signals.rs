@@ -16,10 +16,6 @@ use super::negotiation::{self, Situation, Verdict};
 use super::peer::{HeldOffer, Peer};
 use super::receipts::Receipts;
 
-/// How much a peer of another make may have under way to us: the receive buffer that str0m announces,
-/// unless one message is larger.
-const RECEIVE_BUFFER_BYTES: usize = 1024 * 1024;
-
 /// How long an attempt is waited for, from its beginning.
 struct Patience {
     /// For the answer to our offer.
@@ -52,7 +48,7 @@ impl<K: Linker> Mesh<K> {
                     }
                 }
             }
-            Incoming::Unknown { kind } => log::debug!("a frame of unknown type {kind}"),
+            Incoming::Unknown { kind } => log::debug!("a frame of the unknown type {kind:?}"),
         }
     }
 
@@ -125,7 +121,7 @@ impl<K: Linker> Mesh<K> {
             Role::Offerer => (Phase::Offered, patience.answer),
             Role::Answerer => (Phase::Connecting, patience.attempt),
         };
-        let receive_window = RECEIVE_BUFFER_BYTES.max(self.settings.limits.message_bytes);
+        let receive_window = limits::RECEIVE_BUFFER_BYTES.max(self.settings.limits.message_bytes);
         let connection = Connection {
             peer: peer_id.clone(),
             lane,

@@ -8,9 +8,6 @@ use super::connection::{ConnectionId, Path};
 use super::link::{Channel, Datagram, Link, LinkError, LinkOutput, Linker};
 use super::{Mesh, TimerKey};
 
-/// What a link may say in its goodbye before it is cut short.
-const GOODBYE_OUTPUTS: usize = 256;
-
 impl<K: Linker> Mesh<K> {
     /// Takes a datagram. One that belongs to no connection is dropped and counted.
     pub fn handle_datagram(&mut self, now: Instant, datagram: Datagram<'_>) {
@@ -18,10 +15,14 @@ impl<K: Linker> Mesh<K> {
             self.totals.stray_datagrams += 1;
             return;
         };
+        // Only what the link has verified is a sign of life: a check that it accepts is, and what
+        // comes out of a DTLS record (see `listen`); the record itself may be anybody's.
+        if is_stun(&datagram) {
+            self.heard(now, id);
+        }
         let Some(connection) = self.connections.get_mut(&id) else {
             return;
         };
-        connection.liveness.heard(now);
         if !connection.gate.holds(&datagram) {
             match connection.link.handle_datagram(now, &datagram) {
                 Ok(()) => {
@@ -31,7 +32,6 @@ impl<K: Linker> Mesh<K> {
                 Err(error) => self.connection_failed(now, id, &error.to_string()),
             }
         }
-        self.heard(now, id);
     }
 
     /// Writes what requests have queued and what datagrams have made room for. To be called after
@@ -47,9 +47,9 @@ impl<K: Linker> Mesh<K> {
     /// The connection that a datagram belongs to.
     fn route(&mut self, now: Instant, datagram: &Datagram<'_>) -> Option<ConnectionId> {
         let key = (datagram.destination, datagram.source);
-        // RFC 7983: STUN begins with 0 to 3. It names its connection itself, and is how a route
-        // becomes known; everything else goes by the addresses.
-        let is_stun = matches!(datagram.bytes.first(), Some(0..=3));
+        // STUN names its connection itself, and is how a route becomes known; everything else goes by
+        // the addresses.
+        let is_stun = is_stun(datagram);
         let known = self.routes.get(&key).copied();
         if let Some(known) = known
             && let Some(connection) = self.connections.get(&known)
@@ -117,8 +117,19 @@ impl<K: Linker> Mesh<K> {
 
     /// Hears all that the link has to say, until it asks for time.
     fn listen(&mut self, now: Instant, id: ConnectionId) {
+        let mut is_heard = false;
         while let Some(connection) = self.connections.get_mut(&id) {
-            match connection.link.poll() {
+            let output = connection.link.poll();
+            if let Ok(LinkOutput::Opened(_) | LinkOutput::Message(..)) = output
+                && !is_heard
+            {
+                is_heard = true;
+                self.heard(now, id);
+            }
+            let Some(connection) = self.connections.get_mut(&id) else {
+                return;
+            };
+            match output {
                 Ok(LinkOutput::Transmit(transmit)) => {
                     if matches!(transmit.bytes.first(), Some(20..=63)) {
                         connection.path = Some(Path {
@@ -163,13 +174,23 @@ impl<K: Linker> Mesh<K> {
             return;
         };
         connection.link.close();
-        for _ in 0..GOODBYE_OUTPUTS {
-            match connection.link.poll() {
+        self.send_last_words(&mut connection.link);
+        self.check_reachability(now, &connection.peer);
+    }
+
+    /// Sends what a link that has ended still has to say to its peer.
+    pub(super) fn send_last_words(&mut self, link: &mut K::Link) {
+        for _ in 0..limits::GOODBYE_OUTPUTS {
+            match link.poll() {
                 Ok(LinkOutput::Transmit(transmit)) => self.transmits.push_back(transmit),
                 Ok(LinkOutput::Timeout(_)) | Err(_) => break,
                 Ok(_) => {}
             }
         }
-        self.check_reachability(now, &connection.peer);
     }
+}
+
+/// RFC 7983: STUN begins with 0 to 3.
+fn is_stun(datagram: &Datagram<'_>) -> bool {
+    matches!(datagram.bytes.first(), Some(0..=3))
 }

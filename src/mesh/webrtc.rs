@@ -1,6 +1,6 @@
 //! str0m behind [`Link`]: ICE, DTLS, SCTP and data channels.
 
-use std::net::SocketAddr;
+use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::time::{Duration, Instant};
 
@@ -8,7 +8,6 @@ use str0m::change::{SdpAnswer, SdpOffer, SdpPendingOffer};
 use str0m::channel::ChannelId;
 use str0m::config::DtlsCert;
 use str0m::crypto::from_feature_flags;
-use str0m::ice::StunMessage;
 use str0m::net::{Protocol, Receive};
 use str0m::{Candidate, Event, Input, Output, Rtc, RtcConfig, RtcError};
 
@@ -51,14 +50,9 @@ impl WebRtc {
     }
 
     fn build(&self, now: Instant, addresses: &[SocketAddr]) -> Result<WebRtcLink, LinkError> {
-        let (rtc, ufrag) = guarded(|| {
-            let mut rtc = self.configuration.clone().build(now);
-            let ufrag = rtc.direct_api().local_ice_credentials().ufrag;
-            Ok((rtc, ufrag))
-        })?;
+        let rtc = guarded(|| Ok(self.configuration.clone().build(now)))?;
         let mut link = WebRtcLink {
             rtc,
-            ufrag,
             pending: None,
             mesh: None,
             control: None,
@@ -117,6 +111,9 @@ const OUR_MID: &str = "0";
 /// Says nothing of the description itself: it holds credentials.
 const UNREADABLE: &str = "the session description can not be read";
 
+/// An address that no path leads to.
+const ELSEWHERE: SocketAddr = SocketAddr::new(IpAddr::V4(Ipv4Addr::UNSPECIFIED), 0);
+
 struct Pending {
     offer: SdpPendingOffer,
     /// What str0m calls the section that is [`OUR_MID`] on the wire.
@@ -126,8 +123,6 @@ struct Pending {
 /// One str0m connection.
 pub struct WebRtcLink {
     rtc: Rtc,
-    /// Our ICE username fragment.
-    ufrag: String,
     pending: Option<Pending>,
     mesh: Option<ChannelId>,
     control: Option<ChannelId>,
@@ -224,15 +219,16 @@ impl Link for WebRtcLink {
     }
 
     fn accepts(&self, now: Instant, datagram: &Datagram<'_>) -> bool {
-        // Once it has a path str0m accepts all that comes along it, the requests to other
-        // connections between the same addresses included.
-        if let Ok(message) = StunMessage::parse(datagram.bytes)
-            && let Some((ours, _)) = message.split_username()
-            && ours != self.ufrag
-        {
-            return false;
-        }
-        guarded(|| Ok(self.rtc.accepts(&receive(now, datagram)?))).unwrap_or(false)
+        // Once it has a path str0m accepts all that comes along it, unverified. Only of what comes
+        // from elsewhere it asks its ICE agent, which looks at the STUN message alone.
+        let asked = match datagram.bytes.first() {
+            Some(0..=3) => Datagram {
+                source: ELSEWHERE,
+                ..*datagram
+            },
+            _ => *datagram,
+        };
+        guarded(|| Ok(self.rtc.accepts(&receive(now, &asked)?))).unwrap_or(false)
     }
 
     fn handle_datagram(&mut self, now: Instant, datagram: &Datagram<'_>) -> Result<(), LinkError> {

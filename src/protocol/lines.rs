@@ -74,6 +74,14 @@ impl LineBuffer {
         self.end = (self.end + count).min(self.buffer.len());
     }
 
+    /// The stream has ended: its last line is whole even without its line ending.
+    pub fn end(&mut self) {
+        if let Some(byte) = self.space().first_mut() {
+            *byte = b'\n';
+            self.filled(1);
+        }
+    }
+
     /// The next line, if a whole one is there. Blank lines are passed over.
     pub fn next_line(&mut self) -> Option<Line<'_>> {
         loop {

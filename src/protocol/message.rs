@@ -27,23 +27,13 @@ pub enum MessageError {
     NoType,
 }
 
-impl MessageError {
-    /// What is wrong, for a person; follows "the message" or the like.
-    pub fn as_str(self) -> &'static str {
-        match self {
-            MessageError::NotJson => "is not JSON",
-            MessageError::NotAnObject => "is not an object",
-            MessageError::NoType => "has no `type` that is a string",
-        }
-    }
-}
-
+/// What is wrong, for a person; follows "it" or "the message".
 impl fmt::Display for MessageError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(match self {
-            MessageError::NotJson => "not JSON",
-            MessageError::NotAnObject => "no JSON object",
-            MessageError::NoType => "no string `type` in it",
+            MessageError::NotJson => "is not JSON",
+            MessageError::NotAnObject => "is not an object",
+            MessageError::NoType => "has no `type` that is a string",
         })
     }
 }

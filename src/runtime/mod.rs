@@ -10,18 +10,17 @@ pub mod logging;
 #[cfg(feature = "registry")]
 pub mod registry;
 pub mod signaling;
+mod signals;
 mod sockets;
 pub mod wake;
 
 use std::fmt;
 use std::io::{self, Write as _};
-use std::os::unix::net::UnixStream;
 use std::process::ExitCode;
 use std::time::Instant;
 
 use crossbeam_channel::{bounded, unbounded};
 use mio::Poll;
-use signal_hook::consts::{SIGHUP, SIGINT, SIGTERM};
 
 use crate::config::Config;
 use crate::limits;
@@ -91,7 +90,7 @@ fn serve(config: Config) -> Result<(), Failure> {
         move |error: io::Error| Failure::Runtime(format!("can not {what}: {error}"))
     };
     // From here on a signal leaves no socket behind.
-    let signals = catch_signals().map_err(runtime("catch signals"))?;
+    let signals = signals::catch().map_err(runtime("catch signals"))?;
     // An agent that has seen the socket asks no more for the exit code, and a sidecar that lives on
     // it must not give way to one that can't run: so settings are all checked before.
     let signaling_settings = make_signaling_settings(&config)?;
@@ -137,13 +136,12 @@ fn serve(config: Config) -> Result<(), Failure> {
 fn make_signaling_settings(config: &Config) -> Result<signaling::Settings, Failure> {
     let tls = signaling::tls::client_config(config.ca_file.as_deref())
         .map_err(|error| Failure::Configuration(error.to_string()))?;
-    signaling::Settings::new(
-        &config.signaling_url,
-        &config.token_url,
+    Ok(signaling::Settings::new(
+        config.signaling_url.clone(),
+        config.token_url.clone(),
         config.credential.clone(),
         tls,
-    )
-    .map_err(Failure::Configuration)
+    ))
 }
 
 fn make_mesh(config: &Config, line_limits: protocol::ipc::Limits) -> Result<Mesh<WebRtc>, Failure> {
@@ -172,13 +170,4 @@ fn make_sockets(config: &Config) -> Sockets {
         bind_address: config.bind_address,
     };
     Sockets::new(rules, config.udp_ports, FIRST_SOCKET)
-}
-
-/// The end of a pipe that gets a byte for each signal that asks us to end.
-fn catch_signals() -> io::Result<UnixStream> {
-    let (receiver, sender) = UnixStream::pair()?;
-    for signal in [SIGHUP, SIGINT, SIGTERM] {
-        signal_hook::low_level::pipe::register(signal, sender.try_clone()?)?;
-    }
-    Ok(receiver)
 }

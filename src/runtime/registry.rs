@@ -1,14 +1,13 @@
 //! The `registry` subcommand: [`crate::registry`] with its keys from a file, until a signal ends it.
 
 use std::io::{self, Read, Write as _};
-use std::os::unix::net::UnixStream;
 use std::process::ExitCode;
 use std::thread;
 
-use signal_hook::consts::{SIGHUP, SIGINT, SIGTERM};
-
 use crate::config::{RegistryAccess, RegistryConfig};
 use crate::registry::{Error, Keys, Options, Registry, StopHandle, load_keys};
+
+use super::signals;
 
 /// Serves until SIGTERM, SIGINT or SIGHUP, or, if `config` says so, until standard input ends. The
 /// first line on standard output ends with the address that it listens on.
@@ -31,23 +30,15 @@ fn serve(config: &RegistryConfig) -> Result<io::Result<()>, Error> {
         RegistryAccess::KeysFile(path) => load_keys(path)?,
     };
     let registry = Registry::bind(Options::new(config.address, keys))?;
-    if let Err(error) = stop_at_signal(&registry.stop_handle()) {
-        return Ok(Err(error));
+    match signals::catch() {
+        Ok(signal) => stop_at_end(signal.take(1), registry.stop_handle()),
+        Err(error) => return Ok(Err(error)),
     }
     if config.until_eof {
         stop_at_end(io::stdin(), registry.stop_handle());
     }
     let _ = writeln!(io::stdout(), "listening on {}", registry.local_addr());
     Ok(registry.run())
-}
-
-fn stop_at_signal(stop: &StopHandle) -> io::Result<()> {
-    let (signalled, signal) = UnixStream::pair()?;
-    for number in [SIGHUP, SIGINT, SIGTERM] {
-        signal_hook::low_level::pipe::register(number, signal.try_clone()?)?;
-    }
-    stop_at_end(signalled.take(1), stop.clone());
-    Ok(())
 }
 
 /// Stops the registry when there is no more to be read.

@@ -12,9 +12,6 @@ use crate::limits;
 use crate::mesh::link::Transmit;
 use crate::nat::host::{self, InterfaceAddress, Rules};
 
-/// What the system's socket buffers are asked to hold; it may give less.
-const SOCKET_BUFFER_BYTES: usize = 2 * 1024 * 1024;
-
 struct Bound {
     socket: UdpSocket,
     address: SocketAddr,
@@ -281,8 +278,8 @@ fn bind_one(address: SocketAddr) -> io::Result<Socket> {
     }
     socket.set_nonblocking(true)?;
     for asked in [
-        socket.set_recv_buffer_size(SOCKET_BUFFER_BYTES),
-        socket.set_send_buffer_size(SOCKET_BUFFER_BYTES),
+        socket.set_recv_buffer_size(limits::SOCKET_BUFFER_BYTES),
+        socket.set_send_buffer_size(limits::SOCKET_BUFFER_BYTES),
     ] {
         if let Err(error) = asked {
             log::debug!("socket buffer: {error}");

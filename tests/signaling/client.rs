@@ -3,6 +3,7 @@
 use std::path::Path;
 use std::time::Duration;
 
+use chatixia_sidecar::config::url::Url;
 use chatixia_sidecar::config::{Credential, Secret};
 use chatixia_sidecar::protocol::PeerId;
 use chatixia_sidecar::protocol::signaling::{Extension, Incoming, Outgoing, Signal};
@@ -61,7 +62,8 @@ impl Client {
         room: usize,
     ) -> Self {
         let tls = tls::client_config(ca_file).unwrap();
-        let settings = Settings::new(signaling_url, token_url, credential, tls).unwrap();
+        let urls = (Url::websocket(signaling_url), Url::http(token_url));
+        let settings = Settings::new(urls.0.unwrap(), urls.1.unwrap(), credential, tls);
         let poll = mio::Poll::new().unwrap();
         let waker = LoopWaker::new(poll.registry(), mio::Token(0)).unwrap();
         let (sender, notices) = bounded(room);

@@ -20,17 +20,15 @@ fn a_device_token_has_a_header_of_its_own() {
 
 #[test]
 fn an_api_key_that_was_never_accepted_is_fatal_when_refused() {
-    for status in [401, 403] {
-        let script = Script::with_tokens(&[TokenReply::Status(status), TokenReply::Grant]);
-        let registry = ScriptedRegistry::start(script);
-        let client = Client::start(&registry, api_key());
-        let (reason, fatal) = client.refused();
-        assert!(fatal);
-        assert!(reason.contains("refused the API key"), "{reason}");
-        assert!(reason.contains(&registry.token_url()), "{reason}");
-        assert!(client.handle.wait(DEADLINE));
-        assert!(client.notices.recv_timeout(DEADLINE).is_err());
-    }
+    let script = Script::with_tokens(&[TokenReply::Status(401), TokenReply::Grant]);
+    let registry = ScriptedRegistry::start(script);
+    let client = Client::start(&registry, api_key());
+    let (reason, fatal) = client.refused();
+    assert!(fatal);
+    assert!(reason.contains("refused the API key"), "{reason}");
+    assert!(reason.contains(&registry.token_url()), "{reason}");
+    assert!(client.handle.wait(DEADLINE));
+    assert!(client.notices.recv_timeout(DEADLINE).is_err());
 }
 
 #[test]
@@ -67,6 +65,12 @@ fn every_wrong_answer_to_the_token_exchange_is_told_and_survived() {
     let redirect = TokenReply::Redirect(307, "http://127.0.0.1:1/elsewhere".to_owned());
     let body = |text: &str| TokenReply::Body(text.as_bytes().to_vec());
     let cases = [
+        // Only 401 says that the key is wrong.
+        (
+            TokenReply::Status(403),
+            "answered 403 Forbidden; the registry, or a proxy before it, does not serve this API \
+             key now",
+        ),
         (TokenReply::Status(500), "answered 500"),
         (TokenReply::Status(204), "answered 204"),
         (

@@ -164,6 +164,8 @@ impl FakeLink {
             GOODBYE if self.is_established() => {
                 self.has_ended = true;
                 self.output.push_back(LinkOutput::Closed);
+                // As the real one it says so too, after it has told.
+                self.send_record(GOODBYE, &[]);
             }
             HANDSHAKE if self.is_offerer => match body {
                 [1] => {

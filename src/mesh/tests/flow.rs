@@ -187,3 +187,31 @@ fn a_peer_that_has_gone_is_forgotten_once_its_messages_are_taken() {
     assert_eq!(world.ledger.deliveries, 100);
     assert!(world.nodes[1].mesh.peers.is_empty());
 }
+
+#[test]
+fn a_sender_that_is_started_anew_again_and_again_fills_no_more_than_its_share() {
+    let mut world = World::new(49, &["a", "b"]);
+    world.start_all();
+    world.run_until_connected(MOMENT);
+    world.agent_stalls(1);
+    for round in 0..40 {
+        for _ in 0..100 {
+            world.send(0, "b", 20_000, false);
+        }
+        world.run_for(SOON);
+        let mesh = &world.nodes[1].mesh;
+        let waiting = mesh.agent.message_bytes();
+        assert!(
+            waiting <= mesh.inbox_limit() + MAX_MESSAGE_BYTES,
+            "{waiting} bytes after {round} restarts"
+        );
+        world.restart(0, round % 2 == 0);
+        world.run_for(MOMENT);
+    }
+    let before = world.ledger.failed();
+    world.send(0, "b", 20_000, true);
+    world.run_for(MOMENT);
+    world.agent_resumes(1);
+    world.settle(Duration::from_secs(60));
+    assert_eq!(world.ledger.failed(), before);
+}

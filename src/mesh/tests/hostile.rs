@@ -5,9 +5,9 @@ use std::time::Duration;
 use super::fake_link::FakeStack;
 use super::world::{MAX_MESSAGE_BYTES, World};
 use crate::limits;
-use crate::mesh::link::{Channel, Link};
+use crate::mesh::link::{Channel, Datagram, Link};
 use crate::protocol::PeerId;
-use crate::protocol::ipc::ErrorCode;
+use crate::protocol::ipc::{ErrorCode, Event};
 use crate::protocol::signaling::{Extension, Incoming, Signal};
 
 const MOMENT: Duration = Duration::from_millis(300);
@@ -225,5 +225,48 @@ fn what_is_no_mesh_message_is_dropped_counted_and_acknowledged() {
     // What the other believes to have sent can not be told any more, but our direction works.
     world.send(0, "b", 100, true);
     world.run_for(SOON);
+    assert_eq!(world.ledger.deliveries, 1);
+}
+
+#[test]
+fn what_anybody_could_send_from_a_peers_address_does_not_keep_it_alive() {
+    let mut world = connected(70);
+    let path = world.nodes[0].mesh.current_of(world.name(1)).unwrap().path;
+    let path = path.unwrap();
+    world.stop(1, false);
+    let died = world.now;
+    let is_told = |world: &World<FakeStack>| {
+        let told = |event: &Event| matches!(event, Event::PeerDisconnected { .. });
+        world.count(0, told) == 1
+    };
+    while !is_told(&world) && world.now - died < SOON * 5 {
+        world.run_for(MOMENT);
+        for first in [0, 1, 22, 23] {
+            let mut bytes = [7; 60];
+            bytes[0] = first;
+            let now = world.now;
+            let datagram = Datagram {
+                destination: path.local,
+                source: path.remote,
+                bytes: &bytes,
+            };
+            world.nodes[0].mesh.handle_datagram(now, datagram);
+            world.after_input(0);
+        }
+    }
+    let took = world.now - died;
+    assert!(took < Duration::from_millis(5400), "{took:?}");
+}
+
+#[test]
+fn a_frame_of_a_type_that_nobody_knows_changes_nothing() {
+    let mut world = connected(71);
+    let now = world.now;
+    let kind = "news".to_owned();
+    let frame = Incoming::Unknown { kind };
+    world.nodes[0].mesh.handle_frame(now, frame);
+    world.after_input(0);
+    world.send(0, "b", 100, true);
+    world.settle(SOON);
     assert_eq!(world.ledger.deliveries, 1);
 }

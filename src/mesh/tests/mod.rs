@@ -7,6 +7,7 @@
 mod agent;
 mod checks;
 mod connecting;
+mod ending;
 mod fake_link;
 mod fake_path;
 mod fake_stream;
@@ -16,6 +17,7 @@ mod hostile;
 mod ledger;
 mod network;
 mod others;
+mod proposing;
 mod real_stack;
 mod registry;
 mod replacing;

@@ -262,6 +262,17 @@ impl<K: Linker> World<K> {
         }
     }
 
+    /// Loses the datagrams that are under way from one place to another.
+    pub(super) fn lose_datagrams(&mut self, from: Place, to: Place) {
+        self.happenings.retain(|_, happening| match happening {
+            Happening::Datagram(transmit) => {
+                let way = [transmit.source, transmit.destination].map(network::place);
+                way != [from, to]
+            }
+            _ => true,
+        });
+    }
+
     /// Hands on what the core at `place` has to say, and holds it against its bounds.
     pub(super) fn after_input(&mut self, place: Place) {
         if place >= self.nodes.len() {

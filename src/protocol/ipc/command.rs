@@ -192,7 +192,7 @@ fn message(draft: Option<Draft<'_>>, limits: Limits) -> Result<Message, ErrorRep
         match draft.into_message() {
             Ok(message) => return Ok(message),
             Err(error) => {
-                let message = format!("the message {}: expected {EXPECTED}", error.as_str());
+                let message = format!("the message {error}: expected {EXPECTED}");
                 ErrorReport::new(ErrorCode::BadMessage, message)
             }
         }

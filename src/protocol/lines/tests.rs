@@ -170,3 +170,16 @@ fn any_chunking_gives_the_lines_of_the_whole_stream() {
         );
     }
 }
+
+#[test]
+fn the_end_of_the_stream_ends_the_last_line() {
+    let mut lines = LineBuffer::new(100);
+    lines.space()[..6].copy_from_slice(b"one\ntw");
+    lines.filled(6);
+    assert_eq!(lines.next_line(), Some(Line::Complete(b"one")));
+    assert_eq!(lines.next_line(), None);
+    lines.end();
+    assert_eq!(lines.next_line(), Some(Line::Complete(b"tw")));
+    lines.end();
+    assert_eq!(lines.next_line(), None);
+}

@@ -49,11 +49,7 @@ impl Reader {
         loop {
             match (&*self.stream).read(lines.space()) {
                 Ok(0) => {
-                    // The last line may lack its end.
-                    if let Some(byte) = lines.space().first_mut() {
-                        *byte = b'\n';
-                        lines.filled(1);
-                    }
+                    lines.end();
                     return self.deliver(&mut lines, true);
                 }
                 Ok(count) => {

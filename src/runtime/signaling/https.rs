@@ -19,10 +19,8 @@ use ureq::unversioned::transport::{
     Transport, TransportAdapter,
 };
 
-use super::url::bare_host;
-
-/// Addresses of one host that are tried, the most that ureq keeps.
-const MAX_ADDRESSES: usize = 16;
+use crate::config::url::bare_host;
+use crate::limits;
 
 /// An agent that connects directly (no proxy) over TCP, for `https` with `tls`.
 pub(super) fn agent(config: Config, tls: Arc<ClientConfig>) -> ureq::Agent {
@@ -43,7 +41,7 @@ impl Resolver for BlockingResolver {
             .and_then(|(scheme, authority)| DefaultResolver::host_and_port(scheme, authority))
             .ok_or_else(|| Error::BadUri("no host".to_owned()))?;
         let mut addresses = self.empty();
-        for address in name.to_socket_addrs()?.take(MAX_ADDRESSES) {
+        for address in name.to_socket_addrs()?.take(limits::HOST_ADDRESSES) {
             addresses.push(address);
         }
         if addresses.is_empty() {

@@ -4,7 +4,7 @@
 //! carries frames both ways until the connection is lost; after a jittered wait it starts over with
 //! a new token. What it does is told in [`Notice`]s, and logged.
 //!
-//! * [`url`], [`tls`]: what the configuration is checked with.
+//! * [`tls`]: what `CA_FILE` is checked with.
 //! * `token`, `https`: the token exchange.
 //! * `websocket`, `stream`, `wakeups`: the WebSocket on a non-blocking socket, and how to wait.
 //! * `reconnect`, `keepalive`: decisions, without clock or I/O.
@@ -17,7 +17,6 @@ mod stream;
 mod thread;
 pub mod tls;
 mod token;
-pub mod url;
 mod wakeups;
 mod websocket;
 
@@ -31,14 +30,13 @@ use crossbeam_channel::{Receiver, RecvTimeoutError, Sender, bounded};
 use rustls::ClientConfig;
 
 pub use self::keepalive::KeepaliveTimes;
-pub use self::url::validate_url;
 
 use self::reconnect::Reconnect;
 use self::thread::{NOT_CONNECTED, Thread};
 use self::token::TokenClient;
-use self::url::{SIGNALING_SCHEMES, TOKEN_SCHEMES, Url};
 use self::wakeups::Wakeups;
 use crate::config::Credential;
+use crate::config::url::Url;
 use crate::limits;
 use crate::log_limit::RateLimited;
 use crate::protocol::PeerId;
@@ -116,24 +114,20 @@ pub struct Settings {
 }
 
 impl Settings {
-    /// Checks the URLs; the error is for the person who set them.
+    /// With the field's times.
     pub fn new(
-        signaling_url: &str,
-        token_url: &str,
+        signaling_url: Url,
+        token_url: Url,
         credential: Credential,
         tls: Arc<ClientConfig>,
-    ) -> Result<Self, String> {
-        let signaling_url = validate_url(signaling_url, SIGNALING_SCHEMES)
-            .map_err(|error| format!("SIGNALING_URL: {error}"))?;
-        let token_url = validate_url(token_url, TOKEN_SCHEMES)
-            .map_err(|error| format!("TOKEN_URL: {error}"))?;
-        Ok(Settings {
+    ) -> Self {
+        Settings {
             signaling_url,
             token_url,
             credential,
             tls,
             times: Times::default(),
-        })
+        }
     }
 
     /// The same with other times.

@@ -4,9 +4,7 @@ use std::time::{Duration, Instant};
 
 use super::Notice;
 use crate::backoff::Backoff;
-
-/// The same failure is written to the log again after so long.
-const LOG_AGAIN: Duration = Duration::from_secs(60);
+use crate::limits;
 
 /// Why there is no connection.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -89,7 +87,8 @@ impl Reconnect {
             .filter(|outage| outage.failure == failure)
             .map(|outage| outage.logged_at);
         let is_news = told_at.is_none();
-        let log_it = told_at.is_none_or(|at| now.saturating_duration_since(at) >= LOG_AGAIN);
+        let log_it = told_at
+            .is_none_or(|at| now.saturating_duration_since(at) >= limits::SAME_FAILURE_LOGGED);
 
         let text = match (&failure, retry_in) {
             (Failure::Unreachable(why) | Failure::Refused(why), Some(wait)) => {

@@ -12,13 +12,11 @@ use super::token::{Grant, TokenClient};
 use super::wakeups::Wakeups;
 use super::websocket::{Connection, Received};
 use super::{Notice, NumberedFrame, Settings};
+use crate::limits;
 use crate::log_limit::RateLimited;
 use crate::protocol::PeerId;
 use crate::protocol::signaling::{Incoming, Outgoing};
 use crate::runtime::wake::LoopWaker;
-
-/// Frames taken from the registry before looking at what is to be sent.
-const FRAMES_IN_A_ROW: usize = 64;
 
 /// No connection: the value of [`Thread::connection`] then.
 pub(super) const NOT_CONNECTED: u64 = 0;
@@ -127,7 +125,7 @@ impl Thread {
         loop {
             self.send_queued(connection, own)?;
             let mut drained = false;
-            for _ in 0..FRAMES_IN_A_ROW {
+            for _ in 0..limits::TURN {
                 let Some(received) = connection.receive()? else {
                     drained = true;
                     break;
@@ -169,13 +167,7 @@ impl Thread {
             Received::SignOfLife => return true,
         };
         match parsed {
-            Ok(Incoming::Unknown { kind }) => {
-                log::debug!("registry: a frame of the unknown type {kind:?} is ignored");
-                true
-            }
-            Ok(frame @ (Incoming::PeerList { .. } | Incoming::Relay { .. })) => {
-                self.tell(Notice::Frame(frame))
-            }
+            Ok(frame) => self.tell(Notice::Frame(frame)),
             Err(why) => {
                 if let Some(suppressed) = self.bad_frames.pass((), Instant::now()) {
                     let more = match suppressed {

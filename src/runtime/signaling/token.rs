@@ -9,8 +9,8 @@ use ureq::{Agent, Error, Timeout};
 
 use super::reconnect::Failure;
 use super::stream;
-use super::url::Url;
 use super::{Settings, Times, https};
+use crate::config::url::Url;
 use crate::config::{Credential, Secret};
 use crate::limits;
 use crate::protocol::PeerId;
@@ -96,11 +96,18 @@ impl TokenClient {
             .send_empty()
             .map_err(|error| unreachable(&self.describe(&error)))?;
         let status = response.status();
-        if [StatusCode::UNAUTHORIZED, StatusCode::FORBIDDEN].contains(&status) {
-            let credential = self.credential;
+        let credential = self.credential;
+        if status == StatusCode::UNAUTHORIZED {
             return Err(Failure::Refused(format!(
                 "token exchange at {}: the registry refused the {credential} ({status}): {}",
                 self.url, self.advice
+            )));
+        }
+        // Contract part 3 knows only 401 as a refusal: this may be a proxy, or a limit that passes.
+        if status == StatusCode::FORBIDDEN {
+            return Err(unreachable(&format!(
+                "answered {status}; the registry, or a proxy before it, does not serve this \
+                 {credential} now"
             )));
         }
         if status.is_redirection() {
@@ -195,7 +202,8 @@ mod tests {
     fn a_credential_that_no_header_can_carry_is_told_without_it() {
         let tls = crate::runtime::signaling::tls::client_config(None).unwrap();
         let key = Credential::ApiKey(Secret::new("s3cret\r\nx-evil: 1".to_owned()));
-        let settings = Settings::new("ws://h/", "http://h/", key, tls).unwrap();
+        let urls = (Url::websocket("ws://h/"), Url::http("http://h/"));
+        let settings = Settings::new(urls.0.unwrap(), urls.1.unwrap(), key, tls);
         let Err(error) = TokenClient::new(&settings) else {
             panic!("a header with a line break was taken");
         };

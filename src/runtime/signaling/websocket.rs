@@ -1,7 +1,7 @@
 //! One WebSocket to the registry: opening it, frames in and out, closing it.
 
 use std::io::{self, ErrorKind};
-use std::net::TcpStream;
+use std::net::{TcpStream, ToSocketAddrs};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
@@ -15,9 +15,9 @@ use tungstenite::{Error, HandshakeError, Message, Utf8Bytes, WebSocket};
 
 use super::Times;
 use super::stream::{self, Stream};
-use super::url::Url;
 use super::wakeups::Wakeups;
 use crate::config::Secret;
+use crate::config::url::Url;
 use crate::limits;
 
 /// Pieces in which frames are read and written; most have one or two KiB.
@@ -52,7 +52,10 @@ impl Connection {
         wakeups: &mut Wakeups,
     ) -> Result<Option<Self>, String> {
         let request = url.with_token(token)?;
-        let addresses = url.resolve().map_err(|e| stream::describe(&e))?;
+        let addresses = (url.host(), url.port())
+            .to_socket_addrs()
+            .map_err(|e| stream::describe(&e))?
+            .take(limits::HOST_ADDRESSES);
         let deadline = Instant::now() + times.handshake;
         let socket = connect(addresses, times.connect, deadline)?;
         let prepared = socket
