@@ -1,0 +1,46 @@
+"""What the tests of one run share. Everything is built when it is first asked for."""
+
+import functools
+
+from . import names
+from .probe import EchoServers
+from .registry import Registry
+from .relay import Authority, Relay
+from .sites import Builder, Internet
+
+
+class World:
+    """One internet with its servers, and sites on it."""
+
+    def __init__(self):
+        self.internet = Internet()
+        self.builder = Builder(self.internet)
+        names.publish(self.internet)
+
+    @functools.cache
+    def site(self, kind, index):
+        """One of several sites of a kind."""
+        return self.builder.build(kind)
+
+    @functools.cache
+    def echo_servers(self):
+        return EchoServers(self.internet)
+
+    @functools.cache
+    def registry(self):
+        return Registry(self.internet)
+
+    @functools.cache
+    def authority(self):
+        return Authority()
+
+    @functools.cache
+    def relay(self):
+        """The relay that gives access by a shared secret."""
+        return Relay(self.internet, names.TURN, self.authority())
+
+
+@functools.cache
+def world():
+    """The world of this run."""
+    return World()
