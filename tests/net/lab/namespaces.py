@@ -86,6 +86,9 @@ class Switch(Namespace):
     def __init__(self, name, bridge, address=None):
         super().__init__(name)
         self.bridge = bridge
+        with contextlib.suppress(FileNotFoundError):
+            # What stays on the bridge is no business of the router's rules.
+            self.sysctl("bridge/bridge-nf-call-iptables", "0")
         self.ip("link", "add", bridge, "type", "bridge")
         if address:
             self.ip("address", "add", address, "dev", bridge)

@@ -24,16 +24,16 @@ START_SECONDS = 10
 
 COUNTERS = f"""
     table ip traffic {{
-        counter udp {{}}
-        counter tcp {{}}
-        counter tls {{}}
+        counter udp3478 {{}}
+        counter tcp3478 {{}}
+        counter tls5349 {{}}
         counter tls443 {{}}
         counter relayed {{}}
         chain input {{
             type filter hook input priority filter;
-            udp dport {PLAIN_PORT} counter name udp
-            tcp dport {PLAIN_PORT} counter name tcp
-            tcp dport {TLS_PORTS[0]} counter name tls
+            udp dport {PLAIN_PORT} counter name udp3478
+            tcp dport {PLAIN_PORT} counter name tcp3478
+            tcp dport {TLS_PORTS[0]} counter name tls5349
             tcp dport {TLS_PORTS[1]} counter name tls443
             udp dport {RELAYED_PORTS[0]}-{RELAYED_PORTS[1]} counter name relayed
         }}
@@ -143,16 +143,16 @@ class Relay:
             return file.read()
 
     def received(self):
-        """Bytes that have come in so far, by the way that they took: from clients over `udp`, `tcp`,
-        `tls` and `tls443`, and from peers, `relayed`."""
+        """Bytes that have come in so far, by the way that they took: from clients over `udp3478`,
+        `tcp3478`, `tls5349` and `tls443`, and from peers, `relayed`."""
         return self.machine.counters("traffic")
 
     def url(self, way):
         """The URL for one of the ways of `received`."""
         return {
-            "udp": f"turn:{self.name}:{PLAIN_PORT}?transport=udp",
-            "tcp": f"turn:{self.name}:{PLAIN_PORT}?transport=tcp",
-            "tls": f"turns:{self.name}:{TLS_PORTS[0]}",
+            "udp3478": f"turn:{self.name}:{PLAIN_PORT}?transport=udp",
+            "tcp3478": f"turn:{self.name}:{PLAIN_PORT}?transport=tcp",
+            "tls5349": f"turns:{self.name}:{TLS_PORTS[0]}",
             "tls443": f"turns:{self.name}:{TLS_PORTS[1]}",
         }[way]
 

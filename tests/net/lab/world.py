@@ -5,7 +5,7 @@ import functools
 from . import names
 from .probe import EchoServers
 from .registry import Registry
-from .relay import Authority, Relay
+from .relay import PLAIN_PORT, SECRET, Authority, Relay
 from .sites import Builder, Internet
 
 
@@ -38,6 +38,17 @@ class World:
     def relay(self):
         """The relay that gives access by a shared secret."""
         return Relay(self.internet, names.TURN, self.authority())
+
+    def settings(self, **more):
+        """What a sidecar is given that has every help there is; `more` wins."""
+        return {
+            **self.registry().settings(),
+            "STUN_URL": f"stun:{self.relay().name}:{PLAIN_PORT}",
+            "TURN_URL": f"turn:{self.relay().name}:{PLAIN_PORT},{self.relay().url('tls443')}",
+            "TURN_SECRET": SECRET,
+            "CA_FILE": self.authority().file,
+            **more,
+        }
 
 
 @functools.cache

@@ -1,0 +1,70 @@
+"""Each kind of site with each: whether the two connect, by which way, and how fast."""
+
+import statistics
+import unittest
+
+from lab import binary, targets
+from lab.behaviour import can_be_direct
+from lab.encounter import EXCHANGED_BYTES, Encounter, Traffic, is_relayed
+from lab.sites import KINDS
+from lab.world import world
+
+PAIRS = [(one, other) for number, one in enumerate(KINDS) for other in KINDS[number:]]
+
+
+@unittest.skipUnless(binary.knows("TURN_URL"), "this sidecar does not use STUN and TURN")
+class Pairs(unittest.TestCase):
+    rows = []
+
+    @classmethod
+    def tearDownClass(cls):
+        print_table(cls.rows)
+
+    def meet(self, kind, others_kind):
+        site = world().site(kind, 0)
+        other = world().site(others_kind, 1)
+        direct = can_be_direct(site.behaviour, other.behaviour)
+        times = []
+        ways = set()
+        for _ in range(targets.RUNS):
+            with Encounter(site.host, other.host, world().settings()) as encounter:
+                times.append(encounter.seconds_to_connect())
+                ends = encounter.ends_when(lambda ends: is_relayed(ends) != direct)
+                traffic = Traffic.during(world().relay(), encounter.exchange)
+                self.assertEqual(is_relayed(ends), not direct, f"{ends}\n{encounter.logs()}")
+                self.assertEqual(traffic.is_direct(), direct, f"of {EXCHANGED_BYTES} bytes: {traffic}")
+                ways.add((shown(ends), traffic.way()))
+        self.rows.append((kind, others_kind, ways, times))
+        if not direct:
+            targets.check(times, targets.RELAYED)
+        elif kind == others_kind == "public":
+            targets.check(times, targets.HOST)
+        else:
+            targets.check(times, targets.SERVER_REFLEXIVE)
+
+
+def shown(ends):
+    return " and ".join(f"{local} to {remote}" for local, remote in ends)
+
+
+def print_table(rows):
+    """For people: what was found for each pair that connected by the right way."""
+    print("\n| | | Path, by each side's stats | By the relay's counters | Median of 5 | Messages |")
+    print("|---|---|---|---|---|---|")
+    for kind, others_kind, ways, times in rows:
+        ends = "; ".join(sorted({ends for ends, _ in ways}))
+        by = "; ".join(sorted({way for _, way in ways}))
+        median = targets.milliseconds(statistics.median(times))
+        print(f"| {kind} | {others_kind} | {ends} | {by} | {median} | all, both ways |")
+
+
+def test_of(kind, others_kind):
+    return lambda case: case.meet(kind, others_kind)
+
+
+for pair in PAIRS:
+    setattr(Pairs, f"test_{' meets '.join(pair)}".replace(" ", "_"), test_of(*pair))
+
+
+if __name__ == "__main__":
+    unittest.main()
