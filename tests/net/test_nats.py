@@ -3,8 +3,8 @@
 import unittest
 
 from lab.behaviour import can_be_direct
-from lab.probe import ADDRESSES, PORTS, Probe, examine
-from lab.sites import KINDS
+from lab.probe import ADDRESSES, PORTS, Probe, examine, punch
+from lab.sites import KINDS, PAIRS
 from lab.world import world
 
 
@@ -34,19 +34,13 @@ class Nats(unittest.TestCase):
 
 
 class Expectations(unittest.TestCase):
-    def test_a_symmetric_side_needs_a_peer_that_admits_other_ports(self):
-        behaviours = {kind: world().site(kind, 0).behaviour for kind in KINDS}
-        relayed = {
-            (one, other)
-            for number, one in enumerate(KINDS)
-            for other in KINDS[number:]
-            if not can_be_direct(behaviours[one], behaviours[other])
-        }
-        symmetric = ["symmetric", "symmetric carrier"]
-        closed = ["port restricted", "carrier", *symmetric]
-        expected = {tuple(sorted((one, other), key=KINDS.index)) for one in symmetric for other in closed}
-        expected |= {tuple(sorted((kind, "udp blocked"), key=KINDS.index)) for kind in KINDS}
-        self.assertEqual(relayed, expected)
+    def test_a_direct_path_is_expected_exactly_where_checks_get_through(self):
+        world().echo_servers()
+        for one, other in PAIRS:
+            with self.subTest(one=one, other=other):
+                first, second = world().site(one, 0), world().site(other, 1)
+                expected = can_be_direct(first.behaviour, second.behaviour)
+                self.assertEqual(punch(first.host, second.host), expected)
 
 
 if __name__ == "__main__":

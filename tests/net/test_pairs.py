@@ -6,10 +6,8 @@ import unittest
 from lab import binary, targets
 from lab.behaviour import can_be_direct
 from lab.encounter import EXCHANGED_BYTES, Encounter, Traffic, is_relayed
-from lab.sites import KINDS
+from lab.sites import PAIRS
 from lab.world import world
-
-PAIRS = [(one, other) for number, one in enumerate(KINDS) for other in KINDS[number:]]
 
 
 @unittest.skipUnless(binary.knows("TURN_URL"), "this sidecar does not use STUN and TURN")

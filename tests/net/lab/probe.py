@@ -84,6 +84,15 @@ class Probe:
                     return None
         return None
 
+    def sources_of_all(self, seconds):
+        """Where everything came from that arrives until so long nothing does."""
+        self.socket.settimeout(seconds)
+        sources = set()
+        with contextlib.suppress(socket.timeout):
+            while True:
+                sources.add(self.socket.recvfrom(100)[1])
+        return sources
+
 
 def name(server):
     address, port = server
@@ -116,3 +125,28 @@ def behaviour_seen_by(probe):
     else:
         mapping = Mapping.ADDRESS_AND_PORT_DEPENDENT
     return Behaviour(mapping, filtering), seen[0]
+
+
+PUNCHES = 3
+"""Rounds of checks: the first opens the routers, the second comes in, the third answers."""
+
+
+def punch(one, other):
+    """Whether two hosts come together as ICE does it: each sends to the other's address outside, and
+    to wherever something came from."""
+    server = (ADDRESSES[0], PORTS[0])
+    with Probe(one) as first, Probe(other) as second:
+        known = {probe: probe.seen_by(server) for probe in (first, second)}
+        if None in known.values():
+            return False
+        targets = {first: {known[second]}, second: {known[first]}}
+        heard = set()
+        for _ in range(PUNCHES):
+            for probe, addresses in targets.items():
+                for address in addresses:
+                    probe.socket.sendto(b"check", address)
+            for probe, addresses in targets.items():
+                sources = probe.sources_of_all(STRAGGLER_SECONDS)
+                addresses |= sources
+                heard |= {probe} if sources else set()
+        return len(heard) == 2

@@ -142,3 +142,6 @@ KINDS = [
     "carrier",
     "symmetric carrier",
 ]
+
+PAIRS = [(one, other) for number, one in enumerate(KINDS) for other in KINDS[number:]]
+"""Each kind with each, itself included."""
