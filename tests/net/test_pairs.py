@@ -16,7 +16,7 @@ class Pairs(unittest.TestCase):
 
     @classmethod
     def tearDownClass(cls):
-        print_table(cls.rows)
+        print("\n" + "\n".join(table(cls.rows)))
 
     def meet(self, kind, others_kind):
         site = world().site(kind, 0)
@@ -45,15 +45,15 @@ def shown(ends):
     return " and ".join(f"{local} to {remote}" for local, remote in ends)
 
 
-def print_table(rows):
-    """For people: what was found for each pair that connected by the right way."""
-    print("\n| | | Path, by each side's stats | By the relay's counters | Median of 5 | Messages |")
-    print("|---|---|---|---|---|---|")
+def table(rows):
+    """What was found for each pair that connected by the right way, in Markdown."""
+    yield "| | | Path, as each side tells it | At the relay | Median of 5 | Messages |"
+    yield "|---|---|---|---|---|---|"
     for kind, others_kind, ways, times in rows:
-        ends = "; ".join(sorted({ends for ends, _ in ways}))
-        by = "; ".join(sorted({way for _, way in ways}))
+        told = "; ".join(sorted({ends for ends, _ in ways}))
+        counted = "; ".join(sorted({way for _, way in ways}))
         median = targets.milliseconds(statistics.median(times))
-        print(f"| {kind} | {others_kind} | {ends} | {by} | {median} | all, both ways |")
+        yield f"| {kind} | {others_kind} | {told} | {counted} | {median} | all, both ways |"
 
 
 def test_of(kind, others_kind):

@@ -35,7 +35,7 @@ class Relays(unittest.TestCase):
         report = host.run(
             "turnutils_uclient", "-y", "-c", "-n", "5", "-m", "1", "-l", "100",
             "-W", SECRET, "-u", "mesh", "-p", str(PLAIN_PORT), *options, world().relay().address,
-        )  # fmt: skip
+        )
         self.assertIn("Total lost packets 0", report)
         after = world().relay().received()
         used = {way for way in after if after[way] > before[way]}

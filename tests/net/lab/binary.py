@@ -4,7 +4,7 @@ import functools
 import os
 import subprocess
 
-PATH = os.environ.get("SIDECAR_BINARY", "")
+PATH = os.path.abspath(os.environ.get("SIDECAR_BINARY", "chatixia-sidecar"))
 
 
 @functools.cache

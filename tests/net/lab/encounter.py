@@ -37,15 +37,17 @@ class Encounter:
         second = self.other.until_peer("peer_connected", self.one, CONNECT_SECONDS)
         return max(first, second) - self.one.started
 
-    def exchange(self, count=MESSAGES):
-        """Sends messages both ways at once; raises unless all arrive, in order and unchanged."""
-        for sender, receiver in self.both_ways():
-            for number in range(count):
+    def exchange(self, pace=0, seconds=DELIVERY_SECONDS):
+        """Sends messages both ways, with so many seconds between two; raises unless all arrive in time,
+        each once and in order."""
+        for number in range(MESSAGES):
+            for sender, receiver in self.both_ways():
                 sender.send(receiver, numbered(number))
+            time.sleep(pace)
         for sender, receiver in self.both_ways():
-            arrived = receiver.messages_from(sender, count, DELIVERY_SECONDS)
+            arrived = receiver.messages_from(sender, MESSAGES, seconds)
             numbers = [message["payload"]["number"] for message in arrived]
-            if numbers != list(range(count)):
+            if numbers != list(range(MESSAGES)):
                 raise AssertionError(f"{receiver.peer_id} got {numbers}; {receiver.told()}")
 
     def both_ways(self):

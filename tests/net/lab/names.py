@@ -8,7 +8,9 @@ from .isolation import replace
 REGISTRY = "registry.test"
 ACCESS = "access.test"
 TURN = "turn.test"
-SPARE_TURN = "spare-turn.test"
+SECOND_TURN = "turn-2.test"
+STATIC_TURN = "turn-static.test"
+STRICT_TURN = "turn-strict.test"
 SILENT = "silent.test"
 """The name of a host that answers nothing."""
 
@@ -16,7 +18,9 @@ ADDRESSES = {
     REGISTRY: "198.51.100.2",
     ACCESS: "198.51.100.3",
     TURN: "198.51.100.10",
-    SPARE_TURN: "198.51.100.20",
+    SECOND_TURN: "198.51.100.11",
+    STATIC_TURN: "198.51.100.12",
+    STRICT_TURN: "198.51.100.13",
     SILENT: "198.51.100.30",
 }
 

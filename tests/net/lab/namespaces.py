@@ -71,7 +71,7 @@ class Namespace:
         run(
             "ip", "link", "add", interface, "netns", self.name,
             "type", "veth", "peer", "name", port, "netns", other.name,
-        )  # fmt: skip
+        )
         other.ip("link", "set", port, "master", other.bridge, "up")
         self.ip("link", "set", interface, "up")
         if address:

@@ -52,7 +52,7 @@ class Authority:
             "openssl", "req", "-x509", "-new", "-key", self.key, "-out", self.file,
             "-days", "2", "-subj", "/CN=Test authority",
             "-addext", "basicConstraints=critical,CA:TRUE", "-addext", "keyUsage=keyCertSign",
-        )  # fmt: skip
+        )
 
     def certify(self, name):
         """Makes a key and a certificate for a host name; returns their files."""
@@ -66,7 +66,7 @@ class Authority:
         run(
             "openssl", "x509", "-req", "-in", request, "-out", certificate, "-days", "2",
             "-CA", self.file, "-CAkey", self.key, "-CAcreateserial", "-extfile", extensions,
-        )  # fmt: skip
+        )
         return key, certificate
 
 
@@ -146,6 +146,10 @@ class Relay:
         """Bytes that have come in so far, by the way that they took: from clients over `udp3478`,
         `tcp3478`, `tls5349` and `tls443`, and from peers, `relayed`."""
         return self.machine.counters("traffic")
+
+    def allocations(self):
+        """What coturn has logged of allocations that it made."""
+        return [line for line in self.log_text().splitlines() if " new, realm=" in line]
 
     def url(self, way):
         """The URL for one of the ways of `received`."""

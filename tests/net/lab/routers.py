@@ -16,12 +16,13 @@ class Router(Switch):
     NAT, and the others are made from it.
     """
 
-    def __init__(self, name, lan, mapping="masquerade", admits=None, udp=True):
+    def __init__(self, name, lan, mapping="masquerade", admits=None, forbids=None):
         """`lan`: the address inside. `admits`: what of the datagrams from outside, that answer none,
-        is passed on to the port inside that has the port outside: a condition in netfilter's words."""
+        is passed on to the port inside that has the port outside. `forbids`: what is not let out. Both
+        are conditions in netfilter's words."""
         super().__init__(name, "lan", lan)
         self.sysctl("ipv4/ip_forward", "1")
-        only_tcp = "" if udp else "meta l4proto udp drop"
+        keep_in = f'iifname "lan" {forbids} drop' if forbids else ""
         pass_on = f'iifname "wan" {admits} dnat ip to udp dport map @bindings' if admits else ""
         self.nft(f"""
             table ip router {{
@@ -42,7 +43,7 @@ class Router(Switch):
                 }}
                 chain forward {{
                     type filter hook forward priority filter; policy drop;
-                    {only_tcp}
+                    {keep_in}
                     iifname "lan" oifname "wan" meta l4proto udp jump record
                     iifname "lan" oifname "wan" accept
                     ct state established,related accept
@@ -68,4 +69,5 @@ FULL_CONE = {"admits": "meta l4proto udp"}
 ADDRESS_RESTRICTED = {"admits": "ip saddr . udp dport @spoken_to"}
 PORT_RESTRICTED = {}
 SYMMETRIC = {"mapping": "masquerade fully-random"}
-UDP_BLOCKED = {"udp": False}
+UDP_BLOCKED = {"forbids": "meta l4proto udp"}
+WEB_ONLY = {"forbids": "th dport != { 80, 443 }"}

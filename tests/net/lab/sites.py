@@ -2,6 +2,7 @@
 
 import itertools
 from dataclasses import dataclass
+from typing import Optional
 
 from . import routers
 from .behaviour import BLOCKED, Behaviour, Filtering, Mapping
@@ -37,12 +38,14 @@ class Internet(Switch):
 
 @dataclass
 class Site:
-    """A place with hosts in it."""
+    """A place with hosts in it. `router` is the outermost, which has the public address; `behaviour` is
+    None where no test asks for it."""
 
     kind: str
     hosts: list
     public_address: str
-    behaviour: Behaviour
+    behaviour: Optional[Behaviour]
+    router: Optional[Router] = None
 
     @property
     def host(self):
@@ -108,7 +111,7 @@ class Builder:
         """Hosts behind one router."""
         router, hosts = self.household(nat, hosts)
         address = self.internet.connect(router, "wan")
-        return Site(kind, hosts, address, behaviour)
+        return Site(kind, hosts, address, behaviour, router)
 
     def behind_a_carrier(self, kind, behaviour, nat, homes=1):
         """A host in each of several homes, whose routers have addresses of the carrier's (RFC 6598)."""
@@ -119,7 +122,7 @@ class Builder:
             router, inside = self.household(routers.PORT_RESTRICTED, 1)
             router.link("wan", carrier, f"home{home}", f"100.64.0.{home + 2}/10", "100.64.0.1")
             hosts += inside
-        return Site(kind, hosts, address, behaviour)
+        return Site(kind, hosts, address, behaviour, carrier)
 
     def household(self, nat, count):
         number = next(self.numbers)

@@ -39,6 +39,16 @@ class World:
         """The relay that gives access by a shared secret."""
         return Relay(self.internet, names.TURN, self.authority())
 
+    @functools.cache
+    def second_relay(self):
+        """Another one that knows the same secret."""
+        return Relay(self.internet, names.SECOND_TURN, self.authority())
+
+    @functools.cache
+    def static_relay(self):
+        """The relay that knows one user and his password."""
+        return Relay(self.internet, names.STATIC_TURN, self.authority(), access="static")
+
     def settings(self, **more):
         """What a sidecar is given that has every help there is; `more` wins."""
         return {
