@@ -118,7 +118,7 @@ class Relaying(unittest.TestCase):
             with Encounter(one, other, world().settings(**settings)) as encounter:
                 times.append(encounter.seconds_to_connect())
                 traffic = Traffic.during(world().relay(), encounter.exchange)
-                self.assertTrue(is_relayed(encounter.ends()), encounter.logs())
+                self.assertTrue(is_relayed(encounter.ends()))
                 self.assertEqual(traffic.way(), way, traffic)
         targets.check(times, targets.RELAYED)
 

@@ -1,5 +1,6 @@
 """Two sidecars that meet: how long it took, what passed between them, and by which way."""
 
+import sys
 import time
 
 from .sidecar import Sidecar
@@ -30,6 +31,7 @@ class Encounter:
                 sidecar.stop()
             else:
                 sidecar.kill()
+                print(f"\n{sidecar.account()}", file=sys.stderr)
 
     def seconds_to_connect(self):
         """From the start of the first process until both agents know that they are connected."""
@@ -48,14 +50,10 @@ class Encounter:
             arrived = receiver.messages_from(sender, MESSAGES, seconds)
             numbers = [message["payload"]["number"] for message in arrived]
             if numbers != list(range(MESSAGES)):
-                raise AssertionError(f"{receiver.peer_id} got {numbers}; {receiver.told()}")
+                raise AssertionError(f"{receiver.peer_id} got {numbers}")
 
     def both_ways(self):
         return (self.one, self.other), (self.other, self.one)
-
-    def logs(self):
-        """What the two have said, for the reader of a failure."""
-        return f"{self.one.told()}\n{self.other.told()}"
 
     def ends(self):
         """The kinds of the ends of the path, as each side's `stats` tell them."""
@@ -92,7 +90,6 @@ class Traffic:
 
     def __init__(self, gained):
         self.gained = gained
-        self.from_clients = {way: count for way, count in gained.items() if way != "relayed"}
 
     @classmethod
     def during(cls, relay, exchange):
@@ -103,17 +100,24 @@ class Traffic:
         return cls({way: after[way] - before[way] for way in after})
 
     def is_direct(self):
-        """Whether the messages went past the relay; None if some did and some did not."""
-        total = sum(self.from_clients.values())
+        """Whether the messages went past the relay; None if some did and some did not.
+
+        A message that goes through comes in from a client or from a peer, or from both, if the peer
+        is another client's relayed port.
+        """
+        total = sum(self.gained.values())
         if total < EXCHANGED_BYTES / 4:
             return True
         return False if total >= EXCHANGED_BYTES else None
 
     def way(self):
-        """How the messages came to the relay: `udp3478`, `tls443` and so on, or `direct`."""
+        """How clients reached the relay with what they sent: `udp3478`, `tls443` and so on; `direct` if
+        they went past it."""
         if self.is_direct():
             return "direct"
-        used = (way for way, count in self.from_clients.items() if count >= EXCHANGED_BYTES / 4)
+        # Each of the two sends half of it.
+        enough = EXCHANGED_BYTES / 2
+        used = (way for way, count in self.gained.items() if way != "relayed" and count >= enough)
         return " and ".join(used)
 
     def __str__(self):

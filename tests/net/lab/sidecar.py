@@ -20,6 +20,10 @@ LOG_FILTER = os.environ.get("SIDECAR_LOG", "info")
 """The sidecars' RUST_LOG."""
 
 
+GONE = (None, None)
+"""In place of an event: there will be no more."""
+
+
 class Missing(AssertionError):
     """An event did not come in time."""
 
@@ -56,11 +60,13 @@ class Sidecar:
         deadline = self.started + START_SECONDS
         while self.stream.connect_ex(self.path) != 0:
             if self.process.poll() is not None or time.monotonic() > deadline:
+                self.events.put(GONE)
                 return
             time.sleep(0.001)
         with self.stream.makefile("rb") as lines:
             for line in lines:
                 self.events.put((time.monotonic(), json.loads(line)))
+        self.events.put(GONE)
 
     def until(self, wanted, seconds, purpose):
         """The first event that is wanted, of those that were not returned before, and its time."""
@@ -73,7 +79,9 @@ class Sidecar:
             try:
                 moment, event = self.events.get(timeout=max(0, deadline - time.monotonic()))
             except queue.Empty:
-                raise Missing(f"{self.peer_id}: no {purpose} in {seconds} s; {self.told()}") from None
+                raise Missing(f"{self.peer_id}: no {purpose} in time") from None
+            if event is None:
+                raise Missing(f"{self.peer_id} went away before {purpose}")
             if wanted(event):
                 return moment, event
             self.kept.append((moment, event))
@@ -126,10 +134,10 @@ class Sidecar:
         with open(self.log, encoding="utf-8", errors="replace") as file:
             return file.read().splitlines()
 
-    def told(self):
+    def account(self):
         """What it has said lately, for the reader of a failure."""
-        kinds = ", ".join(event["type"] for _, event in self.kept[-10:]) or "none"
-        return f"events left: {kinds}; log:\n" + "\n".join(self.log_lines()[-30:])
+        events = ", ".join(event["type"] for _, event in self.kept[-10:]) or "none"
+        return "\n".join([f"{self.peer_id}: unused events: {events}; log:", *self.log_lines()[-30:]])
 
     def stop(self):
         """Ends it as an agent does."""
@@ -137,7 +145,7 @@ class Sidecar:
         code = self.process.wait(STOP_SECONDS)
         self.close()
         if code != 0:
-            raise AssertionError(f"{self.peer_id} ended with {code}; {self.told()}")
+            raise AssertionError(f"{self.peer_id} ended with {code}")
 
     def kill(self):
         """Ends it if it still runs."""
