@@ -13,18 +13,22 @@ INDEPENDENT = Mapping.ENDPOINT_INDEPENDENT
 DEPENDENT = Mapping.ADDRESS_AND_PORT_DEPENDENT
 
 
+GATEWAY = "198.51.100.1"
+
+
 class Internet(Switch):
-    """One large Ethernet: 198.51.100.0/24."""
+    """One large Ethernet, 198.51.100.0/24, with a gateway behind which there is nothing: what is sent to
+    private addresses vanishes without a word, as on the real one."""
 
     def __init__(self):
-        super().__init__("internet", "bridge")
+        super().__init__("internet", "bridge", f"{GATEWAY}/24")
         self.ports = itertools.count(1)
         self.free = itertools.count(100)
 
     def connect(self, machine, interface, address=None):
         """Gives a machine an address; without one the next that is free."""
         address = address or f"198.51.100.{next(self.free)}"
-        machine.link(interface, self, f"port{next(self.ports)}", f"{address}/24")
+        machine.link(interface, self, f"port{next(self.ports)}", f"{address}/24", GATEWAY)
         return address
 
     def server(self, name, *addresses):
