@@ -40,6 +40,20 @@ test: ## every test
 test-long: ## the simulation of the core with SIMULATION_SEEDS seeds, 5,000 unless told otherwise
 	SIMULATION_SEEDS=$${SIMULATION_SEEDS:-5000} $(CARGO) test --profile fast --lib mesh::tests::walk -- --nocapture
 
+# The program that the tests in network namespaces use; without it they build one.
+SIDECAR_BINARY ?=
+NET_BINARY = $(or $(SIDECAR_BINARY),$(or $(CARGO_TARGET_DIR),target)/debug/chatixia-sidecar)
+
+.PHONY: test-net
+test-net: ## behind routers of every kind, in network namespaces, with coturn (ARGS='-v -k symmetric')
+	$(if $(SIDECAR_BINARY),,$(CARGO) build)
+	SIDECAR_BINARY=$(NET_BINARY) python3 -B tests/net/run.py $(ARGS)
+
+.PHONY: test-net-long
+test-net-long: ## the same, what takes minutes to show
+	$(if $(SIDECAR_BINARY),,$(CARGO) build)
+	SIDECAR_BINARY=$(NET_BINARY) python3 -B tests/net/run.py -v endurance $(ARGS)
+
 .PHONY: lint
 lint: ## format, clippy, documentation and shell scripts, warnings are errors
 	$(CARGO) fmt --check

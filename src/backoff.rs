@@ -33,6 +33,11 @@ impl Backoff {
         self.failures == 0
     }
 
+    /// How many waits there have been since the last success.
+    pub fn failures(&self) -> u32 {
+        self.failures
+    }
+
     /// Forgets all failures: the next wait is the first again.
     pub fn reset(&mut self) {
         self.failures = 0;

@@ -76,6 +76,10 @@ pub const ANSWER_TIMEOUT: Duration = Duration::from_secs(5);
 /// How long one attempt at a connection may take. `CONNECT_TIMEOUT` has room for several.
 pub const ATTEMPT_TIMEOUT: Duration = Duration::from_secs(10);
 
+/// How often the two times above are doubled as attempts fail: a machine that is too busy for the
+/// first attempt would be too busy for each that follows it as soon.
+pub const PATIENCE_DOUBLINGS: u32 = 3;
+
 /// How long a peer's offer is held while our own, which stands against it, is not answered.
 pub const HELD_OFFER_TIMEOUT: Duration = Duration::from_secs(1);
 

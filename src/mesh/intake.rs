@@ -114,7 +114,7 @@ impl<K: Linker> Mesh<K> {
             };
             peer.inbox_bytes = peer.inbox_bytes.saturating_sub(taken.bytes);
             if peer.session.take(taken.epoch) {
-                peer.acknowledgement.untold_bytes += taken.bytes;
+                peer.acknowledgement.taken(now, taken.bytes);
             }
             if touched.last() != Some(&taken.peer) {
                 touched.push(taken.peer);

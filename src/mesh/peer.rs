@@ -8,6 +8,7 @@ use crate::limits;
 use crate::protocol::PeerId;
 use crate::protocol::signaling::Extension;
 
+use super::acknowledging::Acknowledgement;
 use super::connection::{ConnectionId, Count, Role};
 use super::origin::Origin;
 use super::outlet::Outlet;
@@ -28,14 +29,6 @@ pub(super) struct EarlyCandidate {
     pub(super) attempt: Option<String>,
     pub(super) candidate: String,
     pub(super) since: Instant,
-}
-
-/// When to tell the peer how much our agent has taken.
-#[derive(Debug)]
-pub(super) struct Acknowledgement {
-    /// Taken and not told, in bytes.
-    pub(super) untold_bytes: usize,
-    pub(super) last: Option<Instant>,
 }
 
 /// When to offer next.
@@ -148,10 +141,7 @@ impl Peer {
             waiting: Vec::new(),
             inbox_bytes: 0,
             outlet: Outlet::new(now),
-            acknowledgement: Acknowledgement {
-                untold_bytes: 0,
-                last: None,
-            },
+            acknowledgement: Acknowledgement::default(),
             held: None,
             early: VecDeque::new(),
             offers: Allowance::new(now),
@@ -211,6 +201,11 @@ impl Peer {
         while self.early.front().is_some_and(stale) {
             self.early.pop_front();
         }
+    }
+
+    /// Attempts in a row that have led to no connection that lasts.
+    pub(super) fn failures(&self) -> u32 {
+        self.retry.backoff.failures()
     }
 
     /// Plans the next look at whether to offer, after a failure.

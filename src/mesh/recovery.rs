@@ -28,7 +28,7 @@ impl<K: Linker> Mesh<K> {
                 }
                 TimerKey::Connection(id) => self.look_at_connection(now, id),
                 TimerKey::Peer(peer_id) => self.look_at_peer(now, &peer_id),
-                TimerKey::Acknowledgement(peer_id) => self.acknowledge(now, &peer_id),
+                TimerKey::Acknowledgement(peer_id) => self.acknowledgement_is_due(now, &peer_id),
                 TimerKey::Roster => self.ask_registry(now),
             }
         }

@@ -3,83 +3,18 @@
 
 use std::time::Instant;
 
-use crate::limits;
 use crate::protocol::PeerId;
 use crate::protocol::control::Control;
 use crate::protocol::ipc::{ErrorCode, ErrorReport, Receipt, Success};
 
+use super::Mesh;
 use super::commands::report;
 use super::connection::ConnectionId;
 use super::link::{Channel, Link, Linker};
 use super::origin::{BroadcastKey, Origin};
 use super::session::Outgoing;
-use super::{Mesh, TimerKey};
 
 impl<K: Linker> Mesh<K> {
-    /// Tells the peer how much our agent has taken: at once if much is untold or nothing was told
-    /// lately, or else a moment later together with what is taken until then.
-    pub(super) fn acknowledge_soon(&mut self, now: Instant, peer_id: &PeerId) {
-        let window = self.window();
-        let Some(peer) = self.peers.get_mut(peer_id) else {
-            return;
-        };
-        let acknowledgement = &mut peer.acknowledgement;
-        let next = acknowledgement
-            .last
-            .map_or(now, |last| last + limits::ACKNOWLEDGEMENT_INTERVAL);
-        if acknowledgement.untold_bytes >= window / 4 || next <= now {
-            self.acknowledge(now, peer_id);
-        } else {
-            self.timers
-                .set(TimerKey::Acknowledgement(peer_id.clone()), Some(next));
-        }
-    }
-
-    /// Sends the acknowledgement that is due.
-    pub(super) fn acknowledge(&mut self, now: Instant, peer_id: &PeerId) {
-        let share = self.window();
-        let Some(peer) = self.peers.get_mut(peer_id) else {
-            return;
-        };
-        // What processes before this one have sent takes room too.
-        let window = share.saturating_sub(peer.inbox_bytes.saturating_sub(share)) as u64;
-        let Some(id) = peer.current else { return };
-        let Some(connection) = self.connections.get_mut(&id) else {
-            return;
-        };
-        // While a hello is under way elsewhere, what we tell here might be newer than it.
-        if !connection.speaks_sessions || self.greets_elsewhere(peer_id, id) {
-            return;
-        }
-        let (Some(peer), Some(connection)) =
-            (self.peers.get_mut(peer_id), self.connections.get_mut(&id))
-        else {
-            return;
-        };
-        let frame = Control::Ack {
-            taken: peer.session.taken(),
-            window,
-        };
-        let written = connection
-            .link
-            .write(Channel::Control, frame.to_text().as_bytes());
-        let acknowledgement = &mut peer.acknowledgement;
-        acknowledgement.last = Some(now);
-        let key = TimerKey::Acknowledgement(peer_id.clone());
-        match written {
-            Ok(true) => {
-                acknowledgement.untold_bytes = 0;
-                self.timers.set(key, None);
-            }
-            Ok(false) => {
-                let again = now + limits::ACKNOWLEDGEMENT_INTERVAL;
-                self.timers.set(key, Some(again));
-            }
-            Err(error) => return self.connection_failed(now, id, &error.to_string()),
-        }
-        self.drive(now, id);
-    }
-
     /// A frame on `mesh-control`.
     pub(super) fn control_frame(&mut self, now: Instant, id: ConnectionId, data: &[u8]) {
         let Some(connection) = self.connections.get_mut(&id) else {

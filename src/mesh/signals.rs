@@ -13,8 +13,16 @@ use super::gate::Gate;
 use super::link::{Link, Linker};
 use super::liveness::Liveness;
 use super::negotiation::{self, Situation, Verdict};
-use super::peer::HeldOffer;
+use super::peer::{HeldOffer, Peer};
 use super::receipts::Receipts;
+
+/// How long an attempt is waited for, from its beginning.
+struct Patience {
+    /// For the answer to our offer.
+    answer: Duration,
+    /// For the connection.
+    attempt: Duration,
+}
 
 impl<K: Linker> Mesh<K> {
     /// Takes a frame of the registry.
@@ -108,12 +116,10 @@ impl<K: Linker> Mesh<K> {
     ) -> ConnectionId {
         let id = ConnectionId(self.next_connection);
         self.next_connection += 1;
+        let patience = self.patience(peer_id);
         let (phase, limit) = match role {
-            Role::Offerer => (
-                Phase::Offered,
-                limits::ANSWER_TIMEOUT.min(self.attempt_timeout()),
-            ),
-            Role::Answerer => (Phase::Connecting, self.attempt_timeout()),
+            Role::Offerer => (Phase::Offered, patience.answer),
+            Role::Answerer => (Phase::Connecting, patience.attempt),
         };
         let receive_window = limits::RECEIVE_BUFFER_BYTES.max(self.settings.limits.message_bytes);
         let connection = Connection {
@@ -149,9 +155,16 @@ impl<K: Linker> Mesh<K> {
         id
     }
 
-    /// How long one attempt may take: there is time for another within the connect timeout.
-    fn attempt_timeout(&self) -> Duration {
-        limits::ATTEMPT_TIMEOUT.min(self.settings.connect_timeout / 2)
+    /// How long the next attempt may take. For the first there is time for another within the connect
+    /// timeout; each that fails earns the next one more.
+    fn patience(&self, peer_id: &PeerId) -> Patience {
+        let failures = self.peers.get(peer_id).map_or(0, Peer::failures);
+        let doubled = 1 << failures.min(limits::PATIENCE_DOUBLINGS);
+        let attempt = limits::ATTEMPT_TIMEOUT.min(self.settings.connect_timeout / 2);
+        Patience {
+            answer: limits::ANSWER_TIMEOUT.min(attempt) * doubled,
+            attempt: attempt * doubled,
+        }
     }
 
     fn offered(&mut self, now: Instant, peer_id: &PeerId, sdp: &str, extension: Extension) {
@@ -293,7 +306,7 @@ impl<K: Linker> Mesh<K> {
             return log::debug!("an answer of {peer_id} to no open offer");
         };
         self.meet_session(now, peer_id, extension);
-        let attempt_timeout = self.attempt_timeout();
+        let patience = self.patience(peer_id);
         let Some(connection) = self.connections.get_mut(&id) else {
             return;
         };
@@ -304,7 +317,7 @@ impl<K: Linker> Mesh<K> {
             return self.connection_failed(now, id, "its answer can not be used");
         }
         connection.phase = Phase::Connecting;
-        connection.deadline = Some(connection.created + attempt_timeout);
+        connection.deadline = Some(connection.created + patience.attempt);
         connection.described(sdp);
         if connection.speaks_sessions {
             connection.link.open_control();

@@ -95,6 +95,9 @@ impl<K: Linker> Mesh<K> {
             self.connection_failed(now, id, &error.to_string());
             return false;
         }
+        if wrote {
+            self.acknowledge_along(now, &peer_id);
+        }
         wrote
     }
 

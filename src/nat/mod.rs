@@ -1,3 +1,4 @@
 //! Which addresses become candidates. Sans-IO: takes what the system has, gives what to use.
 
+pub mod candidate;
 pub mod host;

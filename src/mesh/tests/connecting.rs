@@ -312,3 +312,20 @@ fn the_registry_is_asked_again_now_and_then_for_those_who_do_not_offer() {
     world.network.heal(Weather::FAIR);
     world.run_until_connected(Duration::from_secs(70));
 }
+
+#[test]
+fn sidecars_so_busy_that_each_answer_comes_late_connect_all_the_same() {
+    let names = ["a", "b", "c", "d"];
+    let mut world = World::new(14, &names);
+    world.registry.script = Box::new(|relayed| {
+        let wait = match relayed.signal {
+            Signal::Answer { .. } => milliseconds(8000),
+            _ => Duration::ZERO,
+        };
+        vec![(wait, relayed)]
+    });
+    world.start_all();
+    world.run_until_connected(Duration::from_secs(60));
+    world.broadcast(0, 100, true);
+    world.settle(SOON);
+}

@@ -1,0 +1,204 @@
+//! Telling a peer how much of what it sent our agent has taken (contract part 5, `ack`).
+//!
+//! An acknowledgement by itself costs both sides as much as a message. So one that is not urgent
+//! travels with a message to the same peer, if our agent usually answers what it takes: the same
+//! idea as TCP's delayed acknowledgements (RFC 9293 section 3.8.6.3).
+
+use std::time::Instant;
+
+use crate::limits;
+use crate::protocol::PeerId;
+use crate::protocol::control::Control;
+
+use super::link::{Channel, Link, LinkError, Linker};
+use super::{Mesh, TimerKey};
+
+/// What the peer has not been told yet, and how soon it should be.
+#[derive(Debug, Default)]
+pub(super) struct Acknowledgement {
+    /// Taken and not told, in bytes.
+    untold_bytes: usize,
+    /// When the peer was told last.
+    last_told: Option<Instant>,
+    /// When our agent took a message last.
+    last_taken: Option<Instant>,
+    /// Our agent has answered at once what it took last.
+    is_conversation: bool,
+}
+
+impl Acknowledgement {
+    /// Our agent has taken a message of `bytes`.
+    pub(super) fn taken(&mut self, now: Instant, bytes: usize) {
+        self.untold_bytes += bytes;
+        self.last_taken = Some(now);
+    }
+
+    /// When to tell the peer: at once if much is untold, or if nothing was told lately and no message
+    /// to it is to be expected; or else a moment later, together with what is taken until then.
+    fn due(&self, now: Instant, window: usize) -> Instant {
+        let last = if self.is_conversation {
+            self.last_told.max(self.last_taken)
+        } else {
+            self.last_told
+        };
+        match last {
+            Some(last) if self.untold_bytes < window / 4 => {
+                now.max(last + limits::ACKNOWLEDGEMENT_INTERVAL)
+            }
+            Some(_) | None => now,
+        }
+    }
+
+    /// A message to the peer was written. Says whether there is anything to be told along with it.
+    fn spoken(&mut self, now: Instant) -> bool {
+        self.is_conversation = self
+            .last_taken
+            .is_some_and(|taken| now <= taken + limits::ACKNOWLEDGEMENT_INTERVAL);
+        self.untold_bytes > 0
+    }
+}
+
+impl<K: Linker> Mesh<K> {
+    /// Our agent has taken messages of the peer: tells it now or soon.
+    pub(super) fn acknowledge_soon(&mut self, now: Instant, peer_id: &PeerId) {
+        let window = self.window();
+        let Some(peer) = self.peers.get(peer_id) else {
+            return;
+        };
+        let due = peer.acknowledgement.due(now, window);
+        if due <= now {
+            self.acknowledge(now, peer_id);
+        } else {
+            self.timers
+                .set(TimerKey::Acknowledgement(peer_id.clone()), Some(due));
+        }
+    }
+
+    /// No message to the peer has taken the acknowledgement along in time.
+    pub(super) fn acknowledgement_is_due(&mut self, now: Instant, peer_id: &PeerId) {
+        if let Some(peer) = self.peers.get_mut(peer_id) {
+            peer.acknowledgement.is_conversation = false;
+        }
+        self.acknowledge(now, peer_id);
+    }
+
+    /// A message was written to the peer: what it is to be told goes along.
+    pub(super) fn acknowledge_along(&mut self, now: Instant, peer_id: &PeerId) {
+        let Some(peer) = self.peers.get_mut(peer_id) else {
+            return;
+        };
+        if peer.acknowledgement.spoken(now)
+            && let Err(error) = self.write_acknowledgement(now, peer_id)
+        {
+            log::debug!("{peer_id}: no acknowledgement: {error}");
+        }
+    }
+
+    /// Tells the peer now.
+    pub(super) fn acknowledge(&mut self, now: Instant, peer_id: &PeerId) {
+        let Some(id) = self.peers.get(peer_id).and_then(|peer| peer.current) else {
+            return;
+        };
+        let written = self.write_acknowledgement(now, peer_id);
+        self.after_input(now, id, written);
+    }
+
+    /// Writes the acknowledgement to the connection in use; if that has no room now, it is tried
+    /// again soon.
+    fn write_acknowledgement(&mut self, now: Instant, peer_id: &PeerId) -> Result<(), LinkError> {
+        let share = self.window();
+        let Some(current) = self.peers.get(peer_id).and_then(|peer| peer.current) else {
+            return Ok(());
+        };
+        // While a hello is under way elsewhere, what we tell here might be newer than it.
+        if self.greets_elsewhere(peer_id, current) {
+            return Ok(());
+        }
+        let (Some(peer), Some(connection)) = (
+            self.peers.get_mut(peer_id),
+            self.connections.get_mut(&current),
+        ) else {
+            return Ok(());
+        };
+        if !connection.speaks_sessions {
+            return Ok(());
+        }
+        // What processes before this one have sent takes room too.
+        let window = share.saturating_sub(peer.inbox_bytes.saturating_sub(share)) as u64;
+        let frame = Control::Ack {
+            taken: peer.session.taken(),
+            window,
+        };
+        let has_written = connection
+            .link
+            .write(Channel::Control, frame.to_text().as_bytes())?;
+        let acknowledgement = &mut peer.acknowledgement;
+        acknowledgement.last_told = Some(now);
+        if has_written {
+            acknowledgement.untold_bytes = 0;
+        }
+        self.timers.set(
+            TimerKey::Acknowledgement(peer_id.clone()),
+            (!has_written).then(|| now + limits::ACKNOWLEDGEMENT_INTERVAL),
+        );
+        Ok(())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::time::Duration;
+
+    use super::*;
+
+    const WINDOW: usize = 1000;
+    const MOMENT: Duration = Duration::from_micros(100);
+
+    #[test]
+    fn the_first_message_after_a_while_is_acknowledged_at_once() {
+        let now = Instant::now();
+        let mut acknowledgement = Acknowledgement::default();
+        acknowledgement.taken(now, 10);
+        assert_eq!(acknowledgement.due(now, WINDOW), now);
+    }
+
+    #[test]
+    fn many_that_are_not_answered_share_one_acknowledgement() {
+        let now = Instant::now();
+        let mut acknowledgement = Acknowledgement {
+            last_told: Some(now),
+            ..Acknowledgement::default()
+        };
+        acknowledgement.taken(now + MOMENT, 10);
+        let due = now + limits::ACKNOWLEDGEMENT_INTERVAL;
+        assert_eq!(acknowledgement.due(now + MOMENT, WINDOW), due);
+        acknowledgement.taken(now + 2 * MOMENT, WINDOW / 4);
+        assert_eq!(
+            acknowledgement.due(now + 2 * MOMENT, WINDOW),
+            now + 2 * MOMENT
+        );
+    }
+
+    #[test]
+    fn what_is_usually_answered_at_once_is_acknowledged_with_the_answer() {
+        let start = Instant::now();
+        let mut acknowledgement = Acknowledgement::default();
+        acknowledgement.taken(start, 10);
+        assert!(acknowledgement.spoken(start + MOMENT));
+        let later = start + 100 * limits::ACKNOWLEDGEMENT_INTERVAL;
+        acknowledgement.taken(later, 10);
+        let due = later + limits::ACKNOWLEDGEMENT_INTERVAL;
+        assert_eq!(acknowledgement.due(later, WINDOW), due);
+    }
+
+    #[test]
+    fn what_was_answered_late_is_not_waited_for_again() {
+        let start = Instant::now();
+        let mut acknowledgement = Acknowledgement::default();
+        acknowledgement.taken(start, 10);
+        let late = start + 2 * limits::ACKNOWLEDGEMENT_INTERVAL;
+        acknowledgement.spoken(late);
+        acknowledgement.taken(late, 10);
+        assert_eq!(acknowledgement.due(late, WINDOW), late);
+    }
+}

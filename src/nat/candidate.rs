@@ -1,0 +1,27 @@
+//! What a peer is told of us: the addresses at which it may find us (RFC 8445 section 5.1.1).
+
+use std::net::SocketAddr;
+
+/// A local candidate (RFC 8445).
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum LocalCandidate {
+    /// The address of one of our own sockets.
+    Host {
+        /// That address.
+        address: SocketAddr,
+    },
+    /// What a STUN server sees as the source of one of our sockets.
+    ServerReflexive {
+        /// The outer side of the mapping.
+        address: SocketAddr,
+        /// The socket behind it.
+        base: SocketAddr,
+    },
+    /// An address that a TURN server lends us.
+    Relayed {
+        /// The address on the server.
+        address: SocketAddr,
+        /// Our address towards the server, for the priority and the foundation.
+        base: SocketAddr,
+    },
+}

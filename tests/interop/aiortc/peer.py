@@ -1,0 +1,186 @@
+"""A sidecar of another make, on aiortc (contract parts 3 and 4).
+
+    python peer.py NAME REGISTRY      (REGISTRY: host:port)
+
+Commands on standard input, events on standard output: see the README. It ends with its input.
+"""
+
+import asyncio
+import json
+import re
+import sys
+import urllib.request
+
+import websockets
+from aiortc import RTCConfiguration, RTCPeerConnection, RTCSessionDescription
+from aiortc.sdp import candidate_from_sdp
+
+SIDECAR_TAKES_BYTES = 262144
+
+
+def report(event, **details):
+    print(json.dumps({"event": event, **details}), flush=True)
+
+
+class FieldPeer:
+    """The one connection of this peer; a newer one takes its place."""
+
+    def __init__(self, signal):
+        self.signal = signal
+        self.sidecar = None
+        self.connection = None
+        self.mesh = None
+
+    async def frame(self, frame):
+        kind, sender, payload = frame["type"], frame["peer_id"], frame["payload"]
+        if kind == "peer_list":
+            for peer in payload["peers"]:
+                await self.offer(peer)
+        elif kind == "offer":
+            await self.answer(sender, payload["sdp"])
+        elif kind == "answer" and sender == self.sidecar:
+            await self.describe("answer", payload["sdp"])
+        elif kind == "ice_candidate" and sender == self.sidecar:
+            await self.candidate(payload)
+
+    async def offer(self, peer):
+        await self.connect(peer)
+        self.take(self.connection.createDataChannel("mesh"))
+        report("offering")
+        await self.connection.setLocalDescription(await self.connection.createOffer())
+        await self.announce("offer")
+
+    async def answer(self, peer, sdp):
+        report("offered")
+        await self.connect(peer)
+        self.connection.on("datachannel", self.offered)
+        await self.describe("offer", sdp)
+        await self.connection.setLocalDescription(await self.connection.createAnswer())
+        await self.announce("answer")
+
+    async def connect(self, peer):
+        if self.connection is not None:
+            await self.connection.close()
+        connection = RTCPeerConnection(RTCConfiguration(iceServers=[]))
+        connection.on(
+            "connectionstatechange",
+            lambda: report("connection", state=connection.connectionState),
+        )
+        self.sidecar, self.connection = peer, connection
+
+    async def describe(self, kind, sdp):
+        await self.connection.setRemoteDescription(RTCSessionDescription(sdp, kind))
+
+    async def announce(self, kind):
+        sdp = self.connection.localDescription.sdp
+        announced = re.search(r"^a=max-message-size:(\d+)", sdp, re.MULTILINE)
+        report("described", announces=announced and int(announced[1]))
+        await self.signal(kind, self.sidecar, {"sdp": sdp})
+
+    async def candidate(self, payload):
+        line = payload["candidate"]
+        if not line:
+            return
+        candidate = candidate_from_sdp(line.removeprefix("candidate:"))
+        candidate.sdpMid = payload["sdpMid"]
+        candidate.sdpMLineIndex = payload["sdpMLineIndex"]
+        await self.connection.addIceCandidate(candidate)
+
+    def offered(self, channel):
+        if channel.label == "mesh":
+            self.take(channel)
+        else:
+            report("other", label=channel.label, state="offered")
+
+    def take(self, mesh):
+        self.mesh = mesh
+
+        def opened():
+            report("open", stream=mesh.id, max_send=SIDECAR_TAKES_BYTES)
+
+        @mesh.on("message")
+        def received(data):
+            binary = isinstance(data, bytes)
+            report("message", text=data.decode() if binary else data, binary=binary)
+
+        mesh.on("close", lambda: report("closed"))
+        if mesh.readyState == "open":
+            opened()
+        else:
+            mesh.on("open", opened)
+
+    async def command(self, command):
+        if command["do"] == "send":
+            text = command["text"]
+            self.mesh.send(text.encode() if command["binary"] else text)
+        elif command["do"] == "open":
+            self.open_other(command["label"], command["text"])
+        elif command["do"] == "leave":
+            report("leaving")
+            await self.connection.close()
+
+    def open_other(self, label, text):
+        """Another channel, which is no business of the sidecar's, and a message on it."""
+        other = self.connection.createDataChannel(label)
+
+        @other.on("open")
+        def opened():
+            other.send(text)
+            report("other", label=label, state="open")
+
+        other.on("message", lambda _: report("other", label=label, state="message"))
+        other.on("close", lambda: report("other", label=label, state="closed"))
+
+
+def token(registry, name):
+    request = urllib.request.Request(
+        f"http://{registry}/api/token", method="POST", headers={"x-api-key": name}
+    )
+    with urllib.request.urlopen(request) as answer:
+        return json.load(answer)
+
+
+async def standard_input():
+    reader = asyncio.StreamReader(limit=1 << 21)
+    protocol = asyncio.StreamReaderProtocol(reader)
+    await asyncio.get_running_loop().connect_read_pipe(lambda: protocol, sys.stdin)
+    return reader
+
+
+async def main(name, registry):
+    identity = token(registry, name)
+    url = f"ws://{registry}/ws?token={identity['token']}"
+    async with websockets.connect(url) as socket:
+
+        async def signal(kind, target, payload):
+            frame = {"type": kind, "peer_id": identity["peer_id"], "payload": payload}
+            await socket.send(json.dumps({**frame, "target_id": target}))
+
+        peer = FieldPeer(signal)
+        # One frame or command at a time: each step of WebRTC takes a while.
+        turn = asyncio.Lock()
+
+        async def frames():
+            registered = False
+            await signal("register", None, {})
+            async for text in socket:
+                frame = json.loads(text)
+                if frame["type"] == "peer_list" and not registered:
+                    registered = True
+                    report("registered", groups=[])
+                async with turn:
+                    await peer.frame(frame)
+
+        async def commands():
+            lines = await standard_input()
+            while line := await lines.readline():
+                async with turn:
+                    await peer.command(json.loads(line))
+
+        running = [asyncio.create_task(frames()), asyncio.create_task(commands())]
+        done, _ = await asyncio.wait(running, return_when=asyncio.FIRST_COMPLETED)
+        for task in done:
+            task.result()
+
+
+asyncio.run(main(*sys.argv[1:3]))

@@ -1,0 +1,69 @@
+#!/usr/bin/env python3
+"""Our sidecar with other WebRTC stacks, each as offerer and as answerer. See the README.
+
+    run.py [STACK ...]        all stacks without a name; SIDECAR_BINARY names our program
+
+Ends with 0 when everything that was run is as it has to be.
+"""
+
+import argparse
+import os
+import pathlib
+import shutil
+import sys
+import tempfile
+
+from harness import table
+from harness.events import Failure
+from harness.scenarios import SCENARIOS
+from harness.stacks import STACKS
+
+ROLES = ["offerer", "answerer"]
+
+
+def main():
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("stacks", nargs="*", metavar="STACK", help="the stacks to run: "
+                        + ", ".join(stack.name for stack in STACKS))
+    parser.add_argument("--role", choices=ROLES, help="the peer's; without it both")
+    wanted = parser.parse_args()
+    if "SIDECAR_BINARY" not in os.environ:
+        parser.error("SIDECAR_BINARY must name the sidecar to test")
+    known = {stack.name: stack for stack in STACKS}
+    for name in wanted.stacks:
+        if name not in known:
+            parser.error(f"there is no stack {name}")
+
+    logs = pathlib.Path(tempfile.mkdtemp(prefix="interop-"))
+    rows = []
+    for name in wanted.stacks or known:
+        for role in [wanted.role] if wanted.role else ROLES:
+            rows.append(run(known[name], role, logs))
+    print("\n" + table.render(rows))
+    if any(row["failures"] for row in rows):
+        print(f"\nwhat the programs have said is in {logs}")
+        sys.exit(1)
+    shutil.rmtree(logs)
+
+
+def run(stack, role, logs):
+    """All scenarios of a stack in a role: a row of the table."""
+    row = {"stack": stack.name, "role": role, "failures": []}
+    missing = stack.missing()
+    if missing:
+        row["skipped"] = f"not installed: {', '.join(missing)}"
+        print(f"{stack.name} as {role}: skipped, {row['skipped']}", flush=True)
+        return row
+    for scenario in SCENARIOS:
+        place = f"{stack.name} as {role}: {scenario.__name__}"
+        try:
+            scenario(stack, role, logs / stack.name / role / scenario.__name__, row)
+            print(f"{place}: ok", flush=True)
+        except Failure as failure:
+            row["failures"].append(scenario.__name__)
+            print(f"{place}: FAILED: {failure}", flush=True)
+    return row
+
+
+if __name__ == "__main__":
+    main()

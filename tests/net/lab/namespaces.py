@@ -1,0 +1,100 @@
+"""Network namespaces: hosts and routers."""
+
+import contextlib
+import ctypes
+import json
+import os
+import subprocess
+
+from .isolation import run
+
+CLONE_NEWNET = 0x40000000
+
+libc = ctypes.CDLL(None, use_errno=True)
+
+
+class Namespace:
+    """A machine on the network. It has no interfaces but loopback until it is linked to others."""
+
+    def __init__(self, name):
+        self.name = name
+        run("ip", "netns", "add", name)
+        # Every interface has the one address that it is given, so that each path has one name.
+        self.sysctl("ipv6/conf/all/disable_ipv6", "1")
+        self.sysctl("ipv6/conf/default/disable_ipv6", "1")
+        self.ip("link", "set", "lo", "up")
+
+    def ip(self, *arguments):
+        """The command `ip`, in this namespace."""
+        return run("ip", "-n", self.name, *arguments)
+
+    def sysctl(self, key, value):
+        """Sets a kernel parameter of this namespace."""
+        with self.entered(), open(f"/proc/sys/net/{key}", "w", encoding="ascii") as file:
+            file.write(value)
+
+    def nft(self, rules):
+        """Loads netfilter rules."""
+        with self.entered():
+            run("nft", "-f", "-", text=rules)
+
+    def counters(self, table):
+        """The bytes counted by each named counter of a netfilter table."""
+        with self.entered():
+            listed = json.loads(run("nft", "-j", "list", "counters", "table", "ip", table))
+        counters = (item["counter"] for item in listed["nftables"] if "counter" in item)
+        return {counter["name"]: counter["bytes"] for counter in counters}
+
+    @contextlib.contextmanager
+    def entered(self):
+        """Sockets opened and processes started by this thread are in the namespace meanwhile."""
+        with open("/proc/thread-self/ns/net", "rb") as outside:
+            with open(f"/run/netns/{self.name}", "rb") as inside:
+                set_namespace(inside)
+            try:
+                yield
+            finally:
+                set_namespace(outside)
+
+    def spawn(self, command, **options):
+        """Starts a process in this namespace."""
+        with self.entered():
+            return subprocess.Popen(command, stdin=subprocess.DEVNULL, **options)
+
+    def run(self, *command):
+        """Runs a program in this namespace to its end and returns what it printed."""
+        with self.entered():
+            return run(*command)
+
+    def link(self, interface, other, port, address=None, gateway=None):
+        """Lays a cable from a new interface here to a new port of a bridge in another namespace."""
+        run(
+            "ip", "link", "add", interface, "netns", self.name,
+            "type", "veth", "peer", "name", port, "netns", other.name,
+        )
+        other.ip("link", "set", port, "master", other.bridge, "up")
+        self.ip("link", "set", interface, "up")
+        if address:
+            self.ip("address", "add", address, "dev", interface)
+        if gateway:
+            self.ip("route", "add", "default", "via", gateway)
+
+
+class Switch(Namespace):
+    """A namespace with a bridge, to which others are linked."""
+
+    def __init__(self, name, bridge, address=None):
+        super().__init__(name)
+        self.bridge = bridge
+        with contextlib.suppress(FileNotFoundError):
+            # What stays on the bridge is no business of the router's rules.
+            self.sysctl("bridge/bridge-nf-call-iptables", "0")
+        self.ip("link", "add", bridge, "type", "bridge")
+        if address:
+            self.ip("address", "add", address, "dev", bridge)
+        self.ip("link", "set", bridge, "up")
+
+
+def set_namespace(file):
+    if libc.setns(file.fileno(), CLONE_NEWNET) != 0:
+        raise OSError(ctypes.get_errno(), os.strerror(ctypes.get_errno()), file.name)

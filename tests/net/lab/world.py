@@ -1,0 +1,67 @@
+"""What the tests of one run share. Everything is built when it is first asked for."""
+
+import functools
+
+from . import names
+from .probe import EchoServers
+from .registry import Registry
+from .relay import PLAIN_PORT, SECRET, Authority, Relay
+from .sites import Builder, Internet
+
+
+class World:
+    """One internet with its servers, and sites on it."""
+
+    def __init__(self):
+        self.internet = Internet()
+        self.builder = Builder(self.internet)
+        names.publish(self.internet)
+
+    @functools.cache
+    def site(self, kind, index):
+        """One of several sites of a kind."""
+        return self.builder.build(kind)
+
+    @functools.cache
+    def echo_servers(self):
+        return EchoServers(self.internet)
+
+    @functools.cache
+    def registry(self):
+        return Registry(self.internet)
+
+    @functools.cache
+    def authority(self):
+        return Authority()
+
+    @functools.cache
+    def relay(self):
+        """The relay that gives access by a shared secret."""
+        return Relay(self.internet, names.TURN, self.authority())
+
+    @functools.cache
+    def second_relay(self):
+        """Another one that knows the same secret."""
+        return Relay(self.internet, names.SECOND_TURN, self.authority())
+
+    @functools.cache
+    def static_relay(self):
+        """The relay that knows one user and his password."""
+        return Relay(self.internet, names.STATIC_TURN, self.authority(), access="static")
+
+    def settings(self, **more):
+        """What a sidecar is given that has every help there is; `more` wins."""
+        return {
+            **self.registry().settings(),
+            "STUN_URL": f"stun:{self.relay().name}:{PLAIN_PORT}",
+            "TURN_URL": f"turn:{self.relay().name}:{PLAIN_PORT},{self.relay().url('tls443')}",
+            "TURN_SECRET": SECRET,
+            "CA_FILE": self.authority().file,
+            **more,
+        }
+
+
+@functools.cache
+def world():
+    """The world of this run."""
+    return World()
