@@ -36,6 +36,10 @@ build: ## the release binary
 test: ## every test
 	$(CARGO) test
 
+.PHONY: test-long
+test-long: ## the simulation of the core with SIMULATION_SEEDS seeds, 5,000 unless told otherwise
+	SIMULATION_SEEDS=$${SIMULATION_SEEDS:-5000} $(CARGO) test --profile fast --lib mesh::tests::walk -- --nocapture
+
 # The program that the tests in network namespaces use; without it they build one.
 SIDECAR_BINARY ?=
 NET_BINARY = $(or $(SIDECAR_BINARY),$(or $(CARGO_TARGET_DIR),target)/debug/chatixia-sidecar)

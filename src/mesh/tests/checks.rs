@@ -27,11 +27,12 @@ impl<K: Linker> World<K> {
             assert!(peer.connections.len() <= CONNECTIONS_PER_PEER, "{peer:?}");
             assert!(peer.early.len() <= limits::CANDIDATES_PER_CONNECTION);
             assert!(peer.waiting.len() <= limits::WAITING_CONNECTS);
-            let inbox = mesh.window().max(settings.queue_bytes) + 2 * settings.limits.message_bytes;
-            let gate = peer.inbox_bytes.saturating_sub(inbox);
+            // One message more, which was taken just below the limit.
+            let most = mesh.inbox_limit() + settings.limits.message_bytes;
             assert!(
-                gate == 0 || !peer.speaks_sessions,
-                "{gate} bytes too many of {}",
+                peer.inbox_bytes <= most || !peer.speaks_sessions,
+                "{} bytes of {}",
+                peer.inbox_bytes,
                 peer.id
             );
         }
