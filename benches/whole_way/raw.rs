@@ -9,6 +9,7 @@ use chatixia_sidecar::mesh::link::{
     Channel, Datagram, Link as _, LinkError, LinkOutput, Linker as _,
 };
 use chatixia_sidecar::mesh::webrtc::{WebRtc, WebRtcLink};
+use chatixia_sidecar::nat::candidate::LocalCandidate;
 
 use super::Outcome;
 use super::content::Content;
@@ -45,9 +46,11 @@ impl Pair {
         let (first_socket, first_address) = bind()?;
         let (second_socket, second_address) = bind()?;
         let maker = || WebRtc::new(MESSAGE_BYTES).map_err(describe);
-        let (mut first, offer) = maker()?.offer(now, &[first_address]).map_err(describe)?;
+        let (mut first, offer) = maker()?
+            .offer(now, &[host(first_address)])
+            .map_err(describe)?;
         let (second, answer) = maker()?
-            .answer(now, &[second_address], &offer)
+            .answer(now, &[host(second_address)], &offer)
             .map_err(describe)?;
         first.accept_answer(now, &answer).map_err(describe)?;
         let mut pair = Pair {
@@ -227,4 +230,8 @@ fn bind() -> Outcome<(UdpSocket, SocketAddr)> {
 
 fn describe(error: LinkError) -> String {
     format!("the raw limit: {error}")
+}
+
+fn host(address: SocketAddr) -> LocalCandidate {
+    LocalCandidate::Host { address }
 }

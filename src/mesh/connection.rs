@@ -6,6 +6,7 @@ use std::time::{Duration, Instant};
 use serde::Serialize;
 
 use crate::limits;
+use crate::nat::candidate::LocalCandidate;
 use crate::protocol::PeerId;
 
 use super::flight::Flight;
@@ -120,6 +121,8 @@ pub(super) struct Connection<L> {
     /// When it began to carry messages.
     pub(super) opened: Option<Instant>,
     pub(super) candidates: RemoteCandidates,
+    /// Our candidates, those that were found after the description included.
+    pub(super) local: Vec<LocalCandidate>,
     /// Addresses that the peer named itself, by kind, to tell the path.
     pub(super) named: Vec<(SocketAddr, &'static str)>,
     /// What the peer takes in one message, in bytes.
@@ -193,8 +196,23 @@ impl<L: Link> Connection<L> {
         }
     }
 
+    /// Whether it sends from this address of ours, and so may receive there.
+    pub(super) fn sends_from(&self, source: SocketAddr) -> bool {
+        self.local
+            .iter()
+            .any(|candidate| candidate.source() == source)
+    }
+
+    /// Of which kind the local end of a path is (RFC 8445): a socket of ours, or a relay.
+    pub(super) fn kind_of_local(&self, source: SocketAddr) -> &'static str {
+        let is_relayed = self.local.iter().any(|candidate| {
+            matches!(candidate, LocalCandidate::Relayed { address, .. } if *address == source)
+        });
+        if is_relayed { "relay" } else { "host" }
+    }
+
     /// Of which kind a remote address is (RFC 8445): what the peer called it, or else `prflx`.
-    pub(super) fn kind_of(&self, remote: SocketAddr) -> &'static str {
+    pub(super) fn kind_of_remote(&self, remote: SocketAddr) -> &'static str {
         self.named
             .iter()
             .find(|(address, _)| *address == remote)

@@ -7,6 +7,8 @@ use std::fmt;
 use std::net::SocketAddr;
 use std::time::{Duration, Instant};
 
+use crate::nat::candidate::LocalCandidate;
+
 /// The two data channels that we know.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Channel {
@@ -89,18 +91,18 @@ pub trait Linker {
     /// What it makes.
     type Link: Link;
 
-    /// Starts a connection from the given local addresses; gives the offer's SDP.
+    /// Starts a connection with the given local candidates; gives the offer's SDP.
     fn offer(
         &mut self,
         now: Instant,
-        addresses: &[SocketAddr],
+        candidates: &[LocalCandidate],
     ) -> Result<(Self::Link, String), LinkError>;
 
-    /// Answers an offer from the given local addresses; gives the answer's SDP.
+    /// Answers an offer with the given local candidates; gives the answer's SDP.
     fn answer(
         &mut self,
         now: Instant,
-        addresses: &[SocketAddr],
+        candidates: &[LocalCandidate],
         offer: &str,
     ) -> Result<(Self::Link, String), LinkError>;
 }
@@ -115,8 +117,12 @@ pub trait Link {
     /// Adds a candidate of the peer, after its description. An error harms nothing.
     fn add_remote_candidate(&mut self, candidate: &str) -> Result<(), LinkError>;
 
-    /// Adds a local address found later; gives the candidate line to trickle.
-    fn add_local_address(&mut self, address: SocketAddr) -> Option<String>;
+    /// Adds a local candidate found later; gives the candidate line to trickle, unless it is of no
+    /// use beside those that there are.
+    fn add_local_candidate(&mut self, candidate: LocalCandidate) -> Option<String>;
+
+    /// Nothing can be sent from this candidate any more.
+    fn remove_local_candidate(&mut self, candidate: LocalCandidate);
 
     /// Whether the datagram belongs to this connection. Of STUN this is certain: it bears the password
     /// of one of the descriptions. All else is judged by the address that it claims to come from.

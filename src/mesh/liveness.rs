@@ -41,6 +41,13 @@ impl Liveness {
         self.heard = self.heard.max(now);
     }
 
+    /// What the connection was heard on is no longer there: it is suspect until it is heard again.
+    pub(super) fn doubt(&mut self, now: Instant) {
+        if let Some(suspect) = now.checked_sub(SUSPECT_AFTER) {
+            self.heard = self.heard.min(suspect);
+        }
+    }
+
     pub(super) fn pulse(&self, now: Instant) -> Pulse {
         match now.saturating_duration_since(self.heard) {
             silence if silence < ASK_AFTER => Pulse::Alive,

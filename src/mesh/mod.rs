@@ -16,6 +16,7 @@ mod acknowledging;
 mod adoption;
 mod agent;
 mod broadcast;
+mod candidates;
 mod commands;
 mod connection;
 pub mod description;
@@ -47,6 +48,7 @@ use std::time::{Duration, Instant};
 
 use crate::config::MeshMode;
 use crate::limits;
+use crate::nat::candidate::LocalCandidate;
 use crate::protocol::PeerId;
 use crate::protocol::ipc::{self, Event, RegistryState};
 use crate::protocol::signaling::Outgoing;
@@ -102,9 +104,9 @@ pub struct Mesh<K: Linker> {
     started: Instant,
     own: Option<PeerId>,
     roster: Roster,
-    /// Sets of local addresses. Connections to one peer use different sets, so that datagrams of an
+    /// Sets of local candidates. Connections to one peer use different sets, so that datagrams of an
     /// old and a new one are told apart by their addresses.
-    lanes: Vec<Vec<SocketAddr>>,
+    lanes: Vec<Vec<LocalCandidate>>,
     peers: BTreeMap<PeerId, Peer>,
     connections: BTreeMap<ConnectionId, Connection<K::Link>>,
     next_connection: u64,
@@ -148,12 +150,6 @@ impl<K: Linker> Mesh<K> {
             totals: Totals::default(),
             shutting_down: false,
         }
-    }
-
-    /// The local addresses that further connections use, in sets; see the design's note on lanes in
-    /// `ARCHITECTURE.md`.
-    pub fn set_lanes(&mut self, lanes: Vec<Vec<SocketAddr>>) {
-        self.lanes = lanes;
     }
 
     /// Whether some message was accepted of which it is not known what became of it.

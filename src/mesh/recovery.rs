@@ -65,7 +65,7 @@ impl<K: Linker> Mesh<K> {
         self.timers.set(TimerKey::Peer(peer_id.clone()), next);
     }
 
-    fn look_at_connection(&mut self, now: Instant, id: ConnectionId) {
+    pub(super) fn look_at_connection(&mut self, now: Instant, id: ConnectionId) {
         let Some(connection) = self.connections.get_mut(&id) else {
             return;
         };

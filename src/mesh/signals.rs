@@ -55,8 +55,8 @@ impl<K: Linker> Mesh<K> {
     /// Offers a new connection to the peer.
     pub(super) fn offer(&mut self, now: Instant, peer_id: &PeerId) {
         let lane = self.free_lane(peer_id);
-        let addresses = self.lanes.get(lane).cloned().unwrap_or_default();
-        let (link, sdp) = match self.linker.offer(now, &addresses) {
+        let candidates = self.lanes.get(lane).cloned().unwrap_or_default();
+        let (link, sdp) = match self.linker.offer(now, &candidates) {
             Ok(made) => made,
             Err(error) => {
                 log::error!("can not offer a connection to {peer_id}: {error}");
@@ -72,7 +72,7 @@ impl<K: Linker> Mesh<K> {
         self.drive(now, id);
     }
 
-    fn signal(&mut self, peer_id: &PeerId, signal: Signal, attempt: Option<String>) {
+    pub(super) fn signal(&mut self, peer_id: &PeerId, signal: Signal, attempt: Option<String>) {
         let session = self
             .peers
             .get(peer_id)
@@ -88,16 +88,16 @@ impl<K: Linker> Mesh<K> {
         });
     }
 
-    /// A set of addresses that no other connection to this peer uses, or else the one that was
+    /// A set of candidates that no other connection to this peer uses, or else the one that was
     /// used the longest time ago.
     fn free_lane(&self, peer_id: &PeerId) -> usize {
         let lanes = self.lanes.len().max(1);
         let first = usize::try_from(self.next_connection).unwrap_or(0) % lanes;
         let in_turn = (0..lanes).map(|step| (first + step) % lanes);
-        // Where ports are scarce a lane may have no address at all.
-        let has_address =
+        // Where ports are scarce a lane may have no candidate at all.
+        let has_candidate =
             |lane: &usize| self.lanes.get(*lane).is_some_and(|found| !found.is_empty());
-        let mut usable = in_turn.filter(has_address);
+        let mut usable = in_turn.filter(has_candidate);
         let is_free = |lane: &usize| {
             self.connections_of(peer_id)
                 .all(|(_, connection)| connection.lane != *lane)
@@ -138,6 +138,7 @@ impl<K: Linker> Mesh<K> {
             early: Vec::new(),
             opened: None,
             candidates: RemoteCandidates::default(),
+            local: self.lanes.get(lane).cloned().unwrap_or_default(),
             named: Vec::new(),
             max_message_bytes: super::description::UNANNOUNCED_MAX_MESSAGE_BYTES,
             next_number: 1,
@@ -250,8 +251,8 @@ impl<K: Linker> Mesh<K> {
             connection.role == Role::Answerer && connection.is_attempt()
         });
         let lane = self.free_lane(peer_id);
-        let addresses = self.lanes.get(lane).cloned().unwrap_or_default();
-        let (link, answer) = match self.linker.answer(now, &addresses, sdp) {
+        let candidates = self.lanes.get(lane).cloned().unwrap_or_default();
+        let (link, answer) = match self.linker.answer(now, &candidates, sdp) {
             Ok(made) => made,
             Err(error) => {
                 log::warn!("can not answer the offer of {peer_id}: {error}");

@@ -170,11 +170,11 @@ impl<K: Linker> Mesh<K> {
                 let path = current.path?;
                 Some(PathStatistics {
                     local: End {
-                        kind: "host",
+                        kind: current.kind_of_local(path.local),
                         address: path.local,
                     },
                     remote: End {
-                        kind: current.kind_of(path.remote),
+                        kind: current.kind_of_remote(path.remote),
                         address: path.remote,
                     },
                 })

@@ -61,7 +61,7 @@ impl<K: Linker> Mesh<K> {
             // that comes from there.
             let newer = self
                 .connections_of(&connection.peer)
-                .filter(|(id, newer)| *id > known && newer.lane == connection.lane)
+                .filter(|(id, newer)| *id > known && newer.sends_from(datagram.destination))
                 .filter(|(_, newer)| newer.link.accepts(now, datagram))
                 .map(|(id, _)| id)
                 .last();
@@ -73,13 +73,9 @@ impl<K: Linker> Mesh<K> {
                 return Some(known);
             }
         }
-        let lane = self
-            .lanes
-            .iter()
-            .position(|lane| lane.contains(&datagram.destination));
         let newest_first = self.connections.iter().rev();
         let id = newest_first
-            .filter(|(_, connection)| Some(connection.lane) == lane)
+            .filter(|(_, connection)| connection.sends_from(datagram.destination))
             .find(|(_, connection)| connection.link.accepts(now, datagram))
             .map(|(id, _)| *id)?;
         // Where two connections share a pair of addresses, what does not name its own belongs to the

@@ -11,6 +11,8 @@ use str0m::crypto::from_feature_flags;
 use str0m::net::{Protocol, Receive};
 use str0m::{Candidate, Event, Input, Output, Rtc, RtcConfig, RtcError};
 
+use crate::nat::candidate::LocalCandidate;
+
 use super::description::{first_mid, rename_mid};
 use super::link::{Channel, Datagram, Link, LinkError, LinkOutput, Linker, Transmit};
 
@@ -49,7 +51,7 @@ impl WebRtc {
         Ok(WebRtc { configuration })
     }
 
-    fn build(&self, now: Instant, addresses: &[SocketAddr]) -> Result<WebRtcLink, LinkError> {
+    fn build(&self, now: Instant, candidates: &[LocalCandidate]) -> Result<WebRtcLink, LinkError> {
         let rtc = guarded(|| Ok(self.configuration.clone().build(now)))?;
         let mut link = WebRtcLink {
             rtc,
@@ -57,8 +59,8 @@ impl WebRtc {
             mesh: None,
             control: None,
         };
-        for address in addresses {
-            link.add_local_address(*address);
+        for candidate in candidates {
+            link.add_local_candidate(*candidate);
         }
         Ok(link)
     }
@@ -70,9 +72,9 @@ impl Linker for WebRtc {
     fn offer(
         &mut self,
         now: Instant,
-        addresses: &[SocketAddr],
+        candidates: &[LocalCandidate],
     ) -> Result<(WebRtcLink, String), LinkError> {
-        let mut link = self.build(now, addresses)?;
+        let mut link = self.build(now, candidates)?;
         let (offer, pending) = guarded(|| {
             let mut changes = link.rtc.sdp_api();
             changes.add_channel(Channel::Mesh.label().to_owned());
@@ -92,10 +94,10 @@ impl Linker for WebRtc {
     fn answer(
         &mut self,
         now: Instant,
-        addresses: &[SocketAddr],
+        candidates: &[LocalCandidate],
         offer: &str,
     ) -> Result<(WebRtcLink, String), LinkError> {
-        let mut link = self.build(now, addresses)?;
+        let mut link = self.build(now, candidates)?;
         let answer = guarded(|| {
             let offer =
                 SdpOffer::from_sdp_string(offer).map_err(|_| LinkError(UNREADABLE.into()))?;
@@ -205,17 +207,25 @@ impl Link for WebRtcLink {
         })
     }
 
-    fn add_local_address(&mut self, address: SocketAddr) -> Option<String> {
+    fn add_local_candidate(&mut self, candidate: LocalCandidate) -> Option<String> {
         guarded(|| {
-            let candidate = Candidate::host(address, Protocol::Udp)
-                .map_err(|error| LinkError(error.to_string()))?;
             Ok(self
                 .rtc
-                .add_local_candidate(candidate)
+                .add_local_candidate(candidate_of(candidate)?)
                 .map(Candidate::to_sdp_string))
         })
         .ok()
         .flatten()
+    }
+
+    fn remove_local_candidate(&mut self, candidate: LocalCandidate) {
+        let removed = guarded(|| {
+            let candidate = candidate_of(candidate)?;
+            Ok(self.rtc.direct_api().invalidate_candidate(&candidate))
+        });
+        if let Err(error) = removed {
+            log::debug!("a local candidate stays: {error}");
+        }
     }
 
     fn accepts(&self, now: Instant, datagram: &Datagram<'_>) -> bool {
@@ -307,6 +317,19 @@ impl Link for WebRtcLink {
             log::debug!("no goodbye: {error}");
         }
     }
+}
+
+fn candidate_of(local: LocalCandidate) -> Result<Candidate, LinkError> {
+    match local {
+        LocalCandidate::Host { address } => Candidate::host(address, Protocol::Udp),
+        LocalCandidate::ServerReflexive { address, base } => {
+            Candidate::server_reflexive(address, base, Protocol::Udp)
+        }
+        LocalCandidate::Relayed { address, base } => {
+            Candidate::relayed(address, base, Protocol::Udp)
+        }
+    }
+    .map_err(|error| LinkError(error.to_string()))
 }
 
 fn receive<'a>(now: Instant, datagram: &Datagram<'a>) -> Result<Input<'a>, LinkError> {

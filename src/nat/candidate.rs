@@ -25,3 +25,14 @@ pub enum LocalCandidate {
         base: SocketAddr,
     },
 }
+
+impl LocalCandidate {
+    /// What datagrams from this candidate have as their source, in the terms of the ICE agent: a
+    /// socket of ours, or the address on the relay (RFC 8445 section 4, "base").
+    pub fn source(&self) -> SocketAddr {
+        match *self {
+            LocalCandidate::Host { address } | LocalCandidate::Relayed { address, .. } => address,
+            LocalCandidate::ServerReflexive { base, .. } => base,
+        }
+    }
+}

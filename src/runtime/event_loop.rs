@@ -83,7 +83,7 @@ impl EventLoop {
         let registry = parts.poll.registry();
         registry.register(&mut SourceFd(&signals), SIGNALS, Interest::READABLE)?;
         parts.sockets.refresh(registry)?;
-        parts.mesh.set_lanes(parts.sockets.lanes());
+        parts.mesh.set_lanes(Instant::now(), parts.sockets.lanes());
         let linger = parts.linger;
         Ok(EventLoop {
             parts,
@@ -294,7 +294,7 @@ impl EventLoop {
         // A thread that has died can not wake us.
         self.unheard = true;
         match self.parts.sockets.refresh(self.parts.poll.registry()) {
-            Ok(true) => self.parts.mesh.set_lanes(self.parts.sockets.lanes()),
+            Ok(true) => self.parts.mesh.set_lanes(now, self.parts.sockets.lanes()),
             Ok(false) => {}
             Err(error) => log::warn!("can not list the network interfaces: {error}"),
         }

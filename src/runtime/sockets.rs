@@ -10,6 +10,7 @@ use socket2::{Domain, Protocol, Socket, Type};
 
 use crate::limits;
 use crate::mesh::link::Transmit;
+use crate::nat::candidate::LocalCandidate;
 use crate::nat::host::{self, InterfaceAddress, Rules};
 
 struct Bound {
@@ -148,12 +149,14 @@ impl Sockets {
         Err(failure)
     }
 
-    /// The addresses in use, by lane.
-    pub(super) fn lanes(&self) -> Vec<Vec<SocketAddr>> {
+    /// The host candidates, by lane.
+    pub(super) fn lanes(&self) -> Vec<Vec<LocalCandidate>> {
         let mut lanes = vec![Vec::new(); self.lane_count()];
         for bound in self.bound.values() {
             if let Some(lane) = lanes.get_mut(bound.lane) {
-                lane.push(bound.address);
+                lane.push(LocalCandidate::Host {
+                    address: bound.address,
+                });
             }
         }
         lanes

@@ -9,11 +9,13 @@ use std::time::Instant;
 use chatixia_sidecar::mesh::description::{first_mid, max_message_bytes};
 use chatixia_sidecar::mesh::link::{Link, Linker};
 use chatixia_sidecar::mesh::webrtc::WebRtc;
+use chatixia_sidecar::nat::candidate::LocalCandidate;
 
 const FINGERPRINT_256: &str = "sha-256 75:74:5A:A6:A4:E5:52:F4:A7:67:4C:01:C7:EE:91:3F:21:3D:A2:E3:53:7B:6F:30:86:F2:30:AA:65:FB:04:24";
 
-fn address() -> SocketAddr {
-    SocketAddr::from(([127, 0, 0, 1], 5000))
+fn candidate() -> LocalCandidate {
+    let address = SocketAddr::from(([127, 0, 0, 1], 5000));
+    LocalCandidate::Host { address }
 }
 
 /// Joins lines as SDP wants them.
@@ -24,7 +26,7 @@ fn sdp(lines: &[&str]) -> String {
 fn answer(offer: &str) -> String {
     let mut webrtc = WebRtc::new(262_144).unwrap();
     let (_, answer) = webrtc
-        .answer(Instant::now(), &[address()], offer)
+        .answer(Instant::now(), &[candidate()], offer)
         .unwrap_or_else(|error| panic!("{error}: {offer}"));
     answer
 }
@@ -142,7 +144,7 @@ fn a_peer_that_announces_no_size_and_an_odd_mid() {
 fn our_offer_calls_its_section_zero_and_takes_an_answer_to_that() {
     let mut webrtc = WebRtc::new(262_144).unwrap();
     let now = Instant::now();
-    let (mut offerer, offer) = webrtc.offer(now, &[address()]).unwrap();
+    let (mut offerer, offer) = webrtc.offer(now, &[candidate()]).unwrap();
     assert_eq!(first_mid(&offer), Some("0"));
     assert!(offer.contains("a=setup:actpass"));
     offerer.accept_answer(now, &answer(&offer)).unwrap();
@@ -152,7 +154,7 @@ fn our_offer_calls_its_section_zero_and_takes_an_answer_to_that() {
 fn what_is_no_description_is_refused_without_quoting_it() {
     let mut webrtc = WebRtc::new(262_144).unwrap();
     for garbage in ["", "v=0\r\n", "a=ice-pwd:secret-of-a-peer", "\u{0}\u{1}"] {
-        let refused = webrtc.answer(Instant::now(), &[address()], garbage);
+        let refused = webrtc.answer(Instant::now(), &[candidate()], garbage);
         let error = refused.map(|_| ()).expect_err(garbage);
         assert!(!error.to_string().contains("secret"), "{error}");
     }
@@ -162,8 +164,8 @@ fn what_is_no_description_is_refused_without_quoting_it() {
 fn candidates_of_no_use_are_refused_one_by_one() {
     let mut webrtc = WebRtc::new(262_144).unwrap();
     let now = Instant::now();
-    let (_, offer) = webrtc.offer(now, &[address()]).unwrap();
-    let (mut link, _) = webrtc.answer(now, &[address()], &offer).unwrap();
+    let (_, offer) = webrtc.offer(now, &[candidate()]).unwrap();
+    let (mut link, _) = webrtc.answer(now, &[candidate()], &offer).unwrap();
     for garbage in [
         "",
         "candidate:",

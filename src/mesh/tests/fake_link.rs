@@ -12,6 +12,7 @@ use super::fake_path::Paths;
 use super::fake_stream::{Delivered, Streams};
 use crate::mesh::description::candidate_address;
 use crate::mesh::link::{Channel, Datagram, Link, LinkError, LinkOutput, Linker, Transmit};
+use crate::nat::candidate::LocalCandidate;
 
 /// Bytes that fit into a link's buffers, for both channels.
 const SEND_BUFFER_BYTES: usize = 2 * 1024 * 1024;
@@ -38,18 +39,19 @@ impl FakeStack {
         }
     }
 
-    fn describe(&self, link: &FakeLink, addresses: &[SocketAddr]) -> String {
+    fn describe(&self, link: &FakeLink, candidates: &[LocalCandidate]) -> String {
         let mut sdp = format!("v=0\r\na=fake-tag:{:x}\r\n", link.own);
         if let Some(size) = self.max_message_bytes {
             sdp.push_str(&format!("a=max-message-size:{size}\r\n"));
         }
-        for address in addresses {
-            sdp.push_str(&format!("a={}\r\n", candidate(*address)));
+        for local in candidates {
+            sdp.push_str(&format!("a={}\r\n", candidate(local.source())));
         }
         sdp
     }
 
-    fn link(&mut self, now: Instant, addresses: &[SocketAddr], is_offerer: bool) -> FakeLink {
+    fn link(&mut self, now: Instant, candidates: &[LocalCandidate], is_offerer: bool) -> FakeLink {
+        let addresses: Vec<_> = candidates.iter().map(LocalCandidate::source).collect();
         let own = self.random.u64(1..);
         FakeLink {
             own,
@@ -75,23 +77,23 @@ impl Linker for FakeStack {
     fn offer(
         &mut self,
         now: Instant,
-        addresses: &[SocketAddr],
+        candidates: &[LocalCandidate],
     ) -> Result<(FakeLink, String), LinkError> {
-        let mut link = self.link(now, addresses, true);
+        let mut link = self.link(now, candidates, true);
         link.streams.open(Channel::Mesh);
-        let sdp = self.describe(&link, addresses);
+        let sdp = self.describe(&link, candidates);
         Ok((link, sdp))
     }
 
     fn answer(
         &mut self,
         now: Instant,
-        addresses: &[SocketAddr],
+        candidates: &[LocalCandidate],
         offer: &str,
     ) -> Result<(FakeLink, String), LinkError> {
-        let mut link = self.link(now, addresses, false);
+        let mut link = self.link(now, candidates, false);
         link.described(offer)?;
-        let sdp = self.describe(&link, addresses);
+        let sdp = self.describe(&link, candidates);
         Ok((link, sdp))
     }
 }
@@ -229,9 +231,13 @@ impl Link for FakeLink {
         Ok(())
     }
 
-    fn add_local_address(&mut self, address: SocketAddr) -> Option<String> {
-        self.paths.add_local(address);
-        Some(candidate(address))
+    fn add_local_candidate(&mut self, local: LocalCandidate) -> Option<String> {
+        self.paths.add_local(self.now, local.source());
+        Some(candidate(local.source()))
+    }
+
+    fn remove_local_candidate(&mut self, local: LocalCandidate) {
+        self.paths.remove_local(self.now, local.source());
     }
 
     fn accepts(&self, _: Instant, datagram: &Datagram<'_>) -> bool {

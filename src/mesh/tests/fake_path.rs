@@ -66,11 +66,11 @@ pub(super) struct Paths {
 }
 
 impl Paths {
-    pub(super) fn new(own: u64, locals: &[SocketAddr], is_offerer: bool) -> Self {
+    pub(super) fn new(own: u64, locals: Vec<SocketAddr>, is_offerer: bool) -> Self {
         Paths {
             own,
             theirs: None,
-            locals: locals.to_vec(),
+            locals,
             remotes: Vec::new(),
             working: None,
             is_offerer,
@@ -101,17 +101,29 @@ impl Paths {
         self.next_check = Some(now);
     }
 
-    pub(super) fn add_local(&mut self, address: SocketAddr) {
+    pub(super) fn add_local(&mut self, now: Instant, address: SocketAddr) {
         self.locals.push(address);
+        self.search(now);
+    }
+
+    pub(super) fn remove_local(&mut self, now: Instant, address: SocketAddr) {
+        self.locals.retain(|local| *local != address);
+        self.working.take_if(|(local, _)| *local == address);
+        self.search(now);
+    }
+
+    /// Tries all pairs, unless one works.
+    fn search(&mut self, now: Instant) {
+        if self.theirs.is_some() && self.working.is_none() {
+            self.interval = FIRST_INTERVAL;
+            self.next_check = Some(now);
+        }
     }
 
     pub(super) fn add_remote(&mut self, now: Instant, address: SocketAddr) {
         if !self.remotes.contains(&address) && self.remotes.len() < REMOTES {
             self.remotes.push(address);
-            if self.theirs.is_some() && self.working.is_none() {
-                self.interval = FIRST_INTERVAL;
-                self.next_check = Some(now);
-            }
+            self.search(now);
         }
     }
 

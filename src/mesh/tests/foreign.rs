@@ -9,6 +9,7 @@ use super::agent;
 use super::network::Place;
 use super::world::World;
 use crate::mesh::link::{Channel, Datagram, Link, LinkOutput, Linker};
+use crate::nat::candidate::LocalCandidate;
 use crate::protocol::PeerId;
 use crate::protocol::message::Message;
 use crate::protocol::signaling::{Extension, Incoming, Outgoing, Signal};
@@ -37,6 +38,11 @@ pub(super) struct Foreign<K: Linker> {
 }
 
 impl<K: Linker> Foreign<K> {
+    fn candidate(&self) -> LocalCandidate {
+        let address = self.address;
+        LocalCandidate::Host { address }
+    }
+
     pub(super) fn new(name: PeerId, address: SocketAddr, stack: K) -> Self {
         Foreign {
             name,
@@ -123,7 +129,7 @@ impl<K: Linker> World<K> {
     pub(super) fn foreign_offers(&mut self, place: Place, peer: &PeerId) {
         let now = self.now;
         let foreign = self.foreign_at(place);
-        let (link, sdp) = foreign.stack.offer(now, &[foreign.address]).unwrap();
+        let (link, sdp) = foreign.stack.offer(now, &[foreign.candidate()]).unwrap();
         foreign.add(now, peer, link, false);
         self.foreign_signal(place, peer, Signal::Offer { sdp });
     }
@@ -133,7 +139,8 @@ impl<K: Linker> World<K> {
         let foreign = self.foreign_at(place);
         match signal {
             Signal::Offer { sdp } => {
-                let Ok((link, sdp)) = foreign.stack.answer(now, &[foreign.address], &sdp) else {
+                let Ok((link, sdp)) = foreign.stack.answer(now, &[foreign.candidate()], &sdp)
+                else {
                     return;
                 };
                 foreign.add(now, sender, link, true);

@@ -5,6 +5,7 @@
 //! topic; [`walk`] puts all of it together at random.
 
 mod agent;
+mod candidates;
 mod checks;
 mod connecting;
 mod ending;

@@ -180,7 +180,7 @@ impl Walk {
             2 => {
                 let lanes = self.world.nodes[place].lanes.concat();
                 if !lanes.is_empty() {
-                    let address = lanes[self.random.usize(..lanes.len())];
+                    let address = lanes[self.random.usize(..lanes.len())].source();
                     self.world.network.kill_address(address);
                 }
             }

@@ -2,7 +2,6 @@
 //! of it follows from one seed.
 
 use std::collections::BTreeMap;
-use std::net::SocketAddr;
 use std::time::{Duration, Instant};
 
 use super::agent::Agent;
@@ -15,6 +14,7 @@ use super::trace::Trace;
 use crate::config::MeshMode;
 use crate::mesh::link::{Datagram, Linker, Transmit};
 use crate::mesh::{Mesh, Settings};
+use crate::nat::candidate::LocalCandidate;
 use crate::protocol::PeerId;
 use crate::protocol::ipc;
 
@@ -48,7 +48,7 @@ pub(super) struct Node<K: Linker> {
     /// Counts its processes.
     pub(super) incarnation: u64,
     pub(super) is_running: bool,
-    pub(super) lanes: Vec<Vec<SocketAddr>>,
+    pub(super) lanes: Vec<Vec<LocalCandidate>>,
     /// How often it was woken by a timer.
     pub(super) wakes: u64,
     /// Since when each of the others can't be reached.
@@ -176,7 +176,10 @@ impl<K: Linker> World<K> {
         self.next_port += 1;
         let port = self.next_port;
         let lanes = (0..self.lane_count)
-            .map(|lane| vec![network::address(place, lane, 1, port)])
+            .map(|lane| {
+                let address = network::address(place, lane, 1, port);
+                vec![LocalCandidate::Host { address }]
+            })
             .collect();
         let node = &mut self.nodes[place];
         node.mesh = mesh;
@@ -194,9 +197,11 @@ impl<K: Linker> World<K> {
         }
     }
 
-    pub(super) fn set_lanes(&mut self, place: Place, lanes: Vec<Vec<SocketAddr>>) {
-        self.nodes[place].mesh.set_lanes(lanes.clone());
-        self.nodes[place].lanes = lanes;
+    pub(super) fn set_lanes(&mut self, place: Place, lanes: Vec<Vec<LocalCandidate>>) {
+        let node = &mut self.nodes[place];
+        node.lanes = lanes.clone();
+        node.mesh.set_lanes(self.now, lanes);
+        self.after_input(place);
     }
 
     /// The process ends: with a goodbye, or without a word.
@@ -367,7 +372,8 @@ impl<K: Linker> World<K> {
                 let is_bound = node
                     .lanes
                     .iter()
-                    .any(|lane| lane.contains(&transmit.destination));
+                    .flatten()
+                    .any(|local| local.source() == transmit.destination);
                 if !node.is_running || !is_bound {
                     return;
                 }

@@ -1,0 +1,100 @@
+//! Local candidates that come and go while connections are made and used.
+
+use std::net::SocketAddr;
+use std::time::Duration;
+
+use super::fake_link::FakeStack;
+use super::network;
+use super::world::World;
+use crate::nat::candidate::LocalCandidate;
+
+const SOON: Duration = Duration::from_secs(2);
+
+fn address(place: usize, number: usize) -> SocketAddr {
+    network::address(place, number, 1, 9000)
+}
+
+fn host(place: usize) -> LocalCandidate {
+    let address = address(place, 0);
+    LocalCandidate::Host { address }
+}
+
+/// Behaves as a socket elsewhere, which the simulation takes for one of the sidecar's own.
+fn relayed(place: usize, number: usize) -> LocalCandidate {
+    LocalCandidate::Relayed {
+        address: address(place, number),
+        base: address(place, 0),
+    }
+}
+
+/// The same candidates in each lane, as relays are.
+fn set(world: &mut World<FakeStack>, place: usize, candidates: &[LocalCandidate]) {
+    world.set_lanes(place, vec![candidates.to_vec(); 3]);
+}
+
+fn path_of(world: &World<FakeStack>, own: usize, other: usize) -> SocketAddr {
+    let current = world.nodes[own].mesh.current_of(world.name(other));
+    current.unwrap().path.unwrap().local
+}
+
+#[test]
+fn a_candidate_found_after_the_description_is_trickled() {
+    for late in [0, 1] {
+        let mut world = World::new(1, &["a", "b"]);
+        world.start_all();
+        set(&mut world, late, &[]);
+        world.run_for(SOON);
+        assert!(!world.are_connected(0, 1), "there is no way yet");
+        set(&mut world, late, &[relayed(late, 5)]);
+        world.run_until_connected(SOON);
+        assert_eq!(path_of(&world, late, 1 - late), address(late, 5));
+    }
+}
+
+#[test]
+fn a_candidate_that_is_lost_while_it_carries_messages_is_replaced_by_another() {
+    let mut world = World::new(2, &["a", "b"]);
+    world.start_all();
+    set(&mut world, 0, &[relayed(0, 5)]);
+    world.run_until_connected(SOON);
+    for number in 6..12 {
+        world.send(0, "b", 100, true);
+        world.send(1, "a", 100, true);
+        set(&mut world, 0, &[relayed(0, number)]);
+        world.run_for(SOON);
+        assert_eq!(path_of(&world, 0, 1), address(0, number));
+    }
+    // What was under way on the last switch waits for the transport to repeat it.
+    world.settle(Duration::from_secs(10));
+    assert_eq!(world.ledger.failed(), 0);
+}
+
+#[test]
+fn without_any_candidate_left_the_session_waits_for_the_next() {
+    let mut world = World::new(3, &["a", "b"]);
+    world.start_all();
+    world.run_until_connected(SOON);
+    set(&mut world, 0, &[]);
+    world.send(0, "b", 100, true);
+    world.run_for(Duration::from_secs(20));
+    assert_eq!(world.ledger.deliveries, 0);
+    set(&mut world, 0, &[host(0)]);
+    world.settle(Duration::from_secs(10));
+    assert_eq!(world.ledger.failed(), 0);
+}
+
+#[test]
+fn connections_over_the_same_relay_on_both_sides_replace_each_other_and_lose_nothing() {
+    let mut world = World::new(4, &["a", "b"]);
+    world.start_all();
+    set(&mut world, 0, &[relayed(0, 5)]);
+    set(&mut world, 1, &[relayed(1, 5)]);
+    world.run_until_connected(SOON);
+    for round in 0..20 {
+        world.send(round % 2, ["b", "a"][round % 2], 1000, true);
+        world.replace_connection(round % 2, 1 - round % 2);
+        world.run_for(Duration::from_millis(40));
+    }
+    world.settle(SOON);
+    assert_eq!(world.ledger.failed(), 0);
+}
