@@ -1,4 +1,4 @@
-//! Commands that can not be carried out, and peers that send nonsense.
+//! Commands that cannot be carried out, and peers that send nonsense.
 
 use std::time::Duration;
 
@@ -222,7 +222,7 @@ fn what_is_no_mesh_message_is_dropped_counted_and_acknowledged() {
     assert_eq!(mesh.totals.unusable_messages, 800);
     let peer = mesh.peers.values().next().unwrap();
     assert_eq!(peer.session.taken(), 800);
-    // What the other believes to have sent can not be told any more, but our direction works.
+    // What the other believes to have sent cannot be told any more, but our direction works.
     world.send(0, "b", 100, true);
     world.run_for(SOON);
     assert_eq!(world.ledger.deliveries, 1);
