@@ -137,7 +137,7 @@ impl<K: Linker> Mesh<K> {
             .link
             .write(Channel::Control, hello.to_text().as_bytes());
         if !matches!(written, Ok(true)) {
-            self.connection_failed(now, id, "the hello can not be written");
+            self.connection_failed(now, id, "the hello cannot be written");
         }
     }
 

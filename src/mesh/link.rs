@@ -68,7 +68,7 @@ pub enum LinkOutput {
     Message(Channel, Vec<u8>),
     /// The round-trip time was measured.
     RoundTrip(Duration),
-    /// The other side ended the connection, or it can not go on.
+    /// The other side ended the connection, or it cannot go on.
     Closed,
     /// Nothing more until this time, or until the next input.
     Timeout(Instant),

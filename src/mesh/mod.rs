@@ -9,8 +9,8 @@
 //!
 //! What comes in is handled by topic: [`commands`] of the agent, [`signals`] of other sidecars,
 //! [`traffic`] from the network, time by [`recovery`]. Messages go through [`writing`] on the one side and
-//! [`intake`] on the other, and [`settling`] knows of their arrival. [`reaching`] decides whom to offer to and
-//! when to give up, [`adoption`] which of a peer's connections is used.
+//! [`intake`] on the other; [`acknowledging`] and [`settling`] tell of their arrival. [`reaching`] decides
+//! whom to offer to and when to give up, [`adoption`] which of a peer's connections is used.
 
 mod acknowledging;
 mod adoption;

@@ -132,7 +132,7 @@ impl<K: Linker> Mesh<K> {
         let why = if code == ErrorCode::UnknownPeer && self.roster.is_connected() {
             format!("the registry does not know {peer_id}, or does not show it to us")
         } else if code == ErrorCode::UnknownPeer {
-            format!("{peer_id} is not known, and the registry can not be asked")
+            format!("{peer_id} is not known, and the registry cannot be asked")
         } else if code == ErrorCode::ShuttingDown {
             ENDING.to_owned()
         } else {

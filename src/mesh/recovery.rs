@@ -181,7 +181,7 @@ impl<K: Linker> Mesh<K> {
         }
         peer.reachable = false;
         peer.give_up_at = Some(now + self.settings.recovery_timeout);
-        log::info!("{peer_id} can not be reached");
+        log::info!("{peer_id} cannot be reached");
         self.agent.push_state(Event::PeerDisconnected {
             peer_id: peer_id.clone(),
         });

@@ -148,7 +148,7 @@ impl Session {
         }
     }
 
-    /// Takes the next unwritten message out: towards others once written, or when it can not be
+    /// Takes the next unwritten message out: towards others once written, or when it cannot be
     /// written at all.
     pub(super) fn take_next(&mut self) -> Option<Outgoing> {
         let next = self.outbox.remove(self.handed)?;
@@ -182,7 +182,7 @@ impl Session {
         self.settle(news.min(self.handed))
     }
 
-    /// How many messages `taken` settles; `None` when it can not be true.
+    /// How many messages `taken` settles; `None` when it cannot be true.
     fn news(&self, taken: u64) -> Option<usize> {
         let news = usize::try_from(taken.checked_sub(self.acknowledged)?).ok()?;
         (news <= self.numbered).then_some(news)

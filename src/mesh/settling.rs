@@ -1,5 +1,5 @@
-//! What is known of a message's arrival: acknowledgements to the peer, acknowledgements of the peer or
-//! its transport, and what the agent is told became of each message.
+//! What is known of a message's arrival: acknowledgements of the peer or of its transport, and what the
+//! agent is told became of each message.
 
 use std::time::Instant;
 

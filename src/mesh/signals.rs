@@ -59,7 +59,7 @@ impl<K: Linker> Mesh<K> {
         let (link, sdp) = match self.linker.offer(now, &candidates) {
             Ok(made) => made,
             Err(error) => {
-                log::error!("can not offer a connection to {peer_id}: {error}");
+                log::error!("cannot offer a connection to {peer_id}: {error}");
                 return self.plan_replacement(now, peer_id);
             }
         };
@@ -255,7 +255,7 @@ impl<K: Linker> Mesh<K> {
         let (link, answer) = match self.linker.answer(now, &candidates, sdp) {
             Ok(made) => made,
             Err(error) => {
-                log::warn!("can not answer the offer of {peer_id}: {error}");
+                log::warn!("cannot answer the offer of {peer_id}: {error}");
                 return self.forget_if_idle(peer_id);
             }
         };
@@ -315,8 +315,8 @@ impl<K: Linker> Mesh<K> {
         connection.speaks_sessions = extension.ours;
         connection.announced_session = extension.session.clone();
         if let Err(error) = connection.link.accept_answer(now, sdp) {
-            log::warn!("the answer of {peer_id} can not be used: {error}");
-            return self.connection_failed(now, id, "its answer can not be used");
+            log::warn!("the answer of {peer_id} cannot be used: {error}");
+            return self.connection_failed(now, id, "its answer cannot be used");
         }
         connection.phase = Phase::Connecting;
         connection.deadline = Some(connection.created + patience.attempt);

@@ -111,7 +111,7 @@ impl Linker for WebRtc {
 const OUR_MID: &str = "0";
 
 /// Says nothing of the description itself: it holds credentials.
-const UNREADABLE: &str = "the session description can not be read";
+const UNREADABLE: &str = "the session description cannot be read";
 
 /// An address that no path leads to.
 const ELSEWHERE: SocketAddr = SocketAddr::new(IpAddr::V4(Ipv4Addr::UNSPECIFIED), 0);

@@ -52,7 +52,7 @@ impl Control {
         text
     }
 
-    /// Parses a frame; `None` for what we do not know or can not use. Of a frame that holds
+    /// Parses a frame; `None` for what we do not know or cannot use. Of a frame that holds
     /// several, the first usable in the order of [`Control`]'s variants.
     pub fn parse(data: &[u8]) -> Option<Self> {
         if data.len() > limits::CONTROL_FRAME_BYTES {

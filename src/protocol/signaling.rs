@@ -83,7 +83,7 @@ pub enum Incoming {
     },
 }
 
-/// Why a frame can not be used; the text names no secret.
+/// Why a frame cannot be used; the text names no secret.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct FrameError(pub String);
 

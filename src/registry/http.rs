@@ -84,7 +84,7 @@ impl RequestBuffer {
         self.bytes.is_empty() && self.head.is_none()
     }
 
-    /// Takes the next bytes. Gives the request when it is whole, or the answer to one that can not
+    /// Takes the next bytes. Gives the request when it is whole, or the answer to one that cannot
     /// be used.
     pub(super) fn push(&mut self, bytes: &[u8]) -> Result<Option<Request>, Response> {
         // Only a line's end can complete the head; the very first bytes are looked at because they
@@ -198,7 +198,7 @@ impl Response {
         let reason = reason_phrase(self.status);
         let mut text = format!("HTTP/1.1 {} {reason}\r\n", self.status);
         let mut header = |name: &str, value: &str| {
-            // Writing to a string can not fail.
+            // Writing to a string cannot fail.
             let _ = write!(text, "{name}: {value}\r\n");
         };
         header("Date", &imf_fixdate(date));

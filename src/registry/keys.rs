@@ -55,8 +55,8 @@ impl fmt::Debug for Keys {
 /// Reads a keys file: `{"keys": {key: {"peer_id": string, "role": string}}}`. Without a `role` it is
 /// `agent`; other fields are ignored.
 ///
-/// Fails when the file can not be read, has another form, holds no key, an empty one, or a peer id
-/// that can not be used. The error text names no key.
+/// Fails when the file cannot be read, has another form, holds no key, an empty one, or a peer id
+/// that cannot be used. The error text names no key.
 pub fn load_keys(path: &Path) -> Result<Keys, Error> {
     let failure = |reason: String| Error::Keys {
         path: path.to_owned(),

@@ -72,14 +72,14 @@ impl Options {
 /// Why there is no registry.
 #[derive(Debug)]
 pub enum Error {
-    /// The keys file can not be used.
+    /// The keys file cannot be used.
     Keys {
         /// The file.
         path: PathBuf,
         /// What is wrong with it; names no key.
         reason: String,
     },
-    /// It can not listen there.
+    /// It cannot listen there.
     Listen {
         /// The address that was asked for.
         address: SocketAddr,
@@ -94,13 +94,13 @@ impl fmt::Display for Error {
             Error::Keys { path, reason } => {
                 write!(
                     f,
-                    "the keys file {} can not be used: {reason}",
+                    "the keys file {} cannot be used: {reason}",
                     path.display()
                 )
             }
             Error::Listen { address, source } => write!(
                 f,
-                "the registry can not listen on {address}: {source}; choose another LISTEN or PORT"
+                "the registry cannot listen on {address}: {source}; choose another LISTEN or PORT"
             ),
         }
     }
@@ -127,7 +127,7 @@ impl StopHandle {
     pub fn stop(&self) {
         self.stopped.store(true, Ordering::SeqCst);
         if let Err(error) = self.waker.wake() {
-            log::error!("the registry can not be woken to end: {error}");
+            log::error!("the registry cannot be woken to end: {error}");
         }
     }
 

@@ -142,7 +142,7 @@ impl Server {
                 }
                 Err(error) if error.kind() == io::ErrorKind::ConnectionAborted => {}
                 Err(error) => {
-                    log::warn!("the registry can not accept a connection: {error}");
+                    log::warn!("the registry cannot accept a connection: {error}");
                     self.accept_at = Some(now + limits::ACCEPT_PAUSE);
                     return;
                 }

@@ -314,12 +314,12 @@ impl EventLoop {
 
     fn check_addresses(&mut self, now: Instant) {
         self.next_address_check = now + limits::ADDRESS_INTERVAL;
-        // A thread that has died can not wake us.
+        // A thread that has died cannot wake us.
         self.unheard = true;
         match self.parts.sockets.refresh(self.parts.poll.registry()) {
             Ok(true) => self.parts.mesh.set_lanes(now, self.parts.sockets.lanes()),
             Ok(false) => {}
-            Err(error) => log::warn!("can not list the network interfaces: {error}"),
+            Err(error) => log::warn!("cannot list the network interfaces: {error}"),
         }
     }
 

@@ -88,7 +88,7 @@ fn serve(config: Config) -> Result<(), Failure> {
         line_bytes: config.max_message_bytes + limits::LINE_OVERHEAD_BYTES,
     };
     let runtime = |what: &'static str| {
-        move |error: io::Error| Failure::Runtime(format!("can not {what}: {error}"))
+        move |error: io::Error| Failure::Runtime(format!("cannot {what}: {error}"))
     };
     // From here on a signal leaves no socket behind.
     let signals = signals::catch().map_err(runtime("catch signals"))?;

@@ -162,7 +162,10 @@ fn garbage_frames_are_skipped_on_the_same_connection() {
     ));
     let registry = ScriptedRegistry::start(Script::with_sockets(&[SocketScript::Send(garbage)]));
     let client = Client::start(&registry, api_key());
-    client.connected();
+    assert!(matches!(client.next(), Notice::Connected { .. }));
+    // Which types mean something is for the event loop to know.
+    let kind = "news".to_owned();
+    assert_eq!(client.next(), Notice::Frame(Incoming::Unknown { kind }));
     assert!(client.handle.send(offer("still here")));
     registry.wait_for(|seen| matches!(seen, Seen::Pong { socket: 0 }).then_some(()));
     assert_eq!(frame_with(&registry, "still here"), 0);

@@ -125,7 +125,7 @@ impl FakeLink {
             .lines()
             .find_map(|line| line.strip_prefix("a=fake-tag:"))
             .and_then(|tag| u64::from_str_radix(tag, 16).ok())
-            .ok_or_else(|| LinkError("the session description can not be read".into()))?;
+            .ok_or_else(|| LinkError("the session description cannot be read".into()))?;
         self.paths.describe(self.now, tag);
         for line in sdp.lines().filter_map(|line| line.strip_prefix("a=")) {
             if let Some((address, _)) = candidate_address(line) {

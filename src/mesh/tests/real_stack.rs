@@ -3,12 +3,19 @@
 
 use std::time::Duration;
 
+use super::hostile::check_missed;
 use super::network::{Place, Weather};
 use super::world::{MAX_MESSAGE_BYTES, World};
 use crate::mesh::webrtc::WebRtc;
 
 const CONNECTED: Duration = Duration::from_secs(15);
 const SETTLED: Duration = Duration::from_secs(120);
+
+/// How a STUN binding request begins, and where its transaction id does (RFC 8489).
+const BINDING_REQUEST: &[u8] = &[0, 1];
+const TRANSACTION_ID: usize = 8;
+/// The type of a DTLS record with data.
+const DTLS_DATA: u8 = 23;
 
 fn world(seed: u64, names: &[&str], others: &[&str]) -> World<WebRtc> {
     let make = |_| WebRtc::new(MAX_MESSAGE_BYTES).unwrap();
@@ -155,4 +162,27 @@ fn a_connection_is_replaced_on_the_same_addresses_with_traffic_under_way() {
         world.settle(SETTLED);
     }
     assert_eq!(world.ledger.failed(), 0);
+}
+
+#[test]
+fn checks_without_the_password_and_garbage_do_not_keep_a_peer_alive() {
+    let mut world = world(11, &["a", "b"], &[]);
+    world.start_all();
+    world.run_until_connected(CONNECTED);
+    world.stop(1, false);
+    let mut forged = Vec::new();
+    let mesh = &mut world.nodes[1].mesh;
+    while forged.is_empty() {
+        let later = mesh.next_timeout().unwrap();
+        mesh.handle_timeout(later);
+        forged.extend(std::iter::from_fn(|| mesh.poll_transmit()));
+        forged.retain(|sent| sent.bytes.starts_with(BINDING_REQUEST));
+    }
+    let mut garbage = forged[0].clone();
+    garbage.bytes[0] = DTLS_DATA;
+    forged.push(garbage);
+    for forged in &mut forged {
+        forged.bytes[TRANSACTION_ID] ^= 1;
+    }
+    check_missed(&mut world, &forged);
 }

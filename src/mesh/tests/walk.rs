@@ -14,7 +14,7 @@ use super::world::World;
 use crate::config::MeshMode;
 
 /// About 15 s without optimisation; `make test-long` runs thousands.
-const DEFAULT_SEEDS: u64 = 50;
+const DEFAULT_SEEDS: u64 = 100;
 const ACTIONS: usize = 250;
 
 /// Longest time until all is well again: a session that was given up, then the longest backoff.

@@ -1,7 +1,7 @@
 //! Gives the HTTP client our own TLS configuration and the system's resolver.
 //!
 //! ureq by itself takes certificates and a crypto provider, but no finished rustls configuration,
-//! and can not add a file of certificates to the public roots.
+//! and cannot add a file of certificates to the public roots.
 
 use std::fmt;
 use std::io::{Read, Write};

@@ -176,6 +176,9 @@ fn serve_upgrade(
         }
         _ => {}
     }
+    // Before the client can know that it is connected.
+    let (sender, commands) = mpsc::channel();
+    shared.commands.lock().unwrap().push(sender);
     write!(
         stream,
         "HTTP/1.1 101 Switching Protocols\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n\
@@ -204,8 +207,6 @@ fn serve_upgrade(
         }
         SocketScript::Refuse(_) | SocketScript::HangUpgrade => return Ok(()),
     };
-    let (sender, commands) = mpsc::channel();
-    shared.commands.lock().unwrap().push(sender);
     let mut websocket = WebSocket::from_raw_socket(stream, Role::Server, None);
     let code = serve_socket(&mut websocket, socket, &peers, first, &commands, shared);
     let _ = shared.seen.send(Seen::Closed { socket, code });
