@@ -80,6 +80,18 @@ pub const ATTEMPT_TIMEOUT: Duration = Duration::from_secs(10);
 /// first attempt would be too busy for each that follows it as soon.
 pub const PATIENCE_DOUBLINGS: u32 = 3;
 
+/// Names under `.local` that are asked for at a time.
+pub const LOCAL_NAMES: usize = 64;
+
+/// Names under `.local` among the candidates of one connection; others are skipped.
+pub const LOCAL_NAMES_PER_CONNECTION: usize = 8;
+
+/// Largest multicast DNS packet that is read whole, in bytes (RFC 6762 section 17).
+pub const MULTICAST_DNS_BYTES: usize = 9000;
+
+/// Records of a multicast DNS packet that are looked at.
+pub const MULTICAST_DNS_RECORDS: usize = 64;
+
 /// How long a peer's offer is held while our own, which stands against it, is not answered.
 pub const HELD_OFFER_TIMEOUT: Duration = Duration::from_secs(1);
 

@@ -1,6 +1,7 @@
-//! Our own candidates as they come and go: those found late are trickled (RFC 8838), those lost are
-//! taken out of use.
+//! Candidates as they come and go. Of our own those found late are trickled (RFC 8838), those lost are
+//! taken out of use. Of the peer's those with a name in place of an address wait for that.
 
+use std::net::IpAddr;
 use std::time::Instant;
 
 use crate::nat::candidate::LocalCandidate;
@@ -18,6 +19,30 @@ impl<K: Linker> Mesh<K> {
         let connections: Vec<_> = self.connections.keys().copied().collect();
         for id in connections {
             self.update_candidates(now, id);
+        }
+    }
+
+    /// The next name under `.local` whose address a peer's candidate needs. Drained after every input.
+    pub fn poll_local_name(&mut self) -> Option<String> {
+        self.local_names.pop_front()
+    }
+
+    /// A name that [`Mesh::poll_local_name`] gave has this address.
+    pub fn local_name_resolved(&mut self, now: Instant, name: &str, address: IpAddr) {
+        let connections: Vec<_> = self.connections.keys().copied().collect();
+        for id in connections {
+            let connection = self.connections.get_mut(&id);
+            if connection.is_some_and(|connection| connection.resolved(name, address)) {
+                self.drive(now, id);
+            }
+        }
+    }
+
+    /// Has the names asked for that the connection's candidates hold.
+    pub(super) fn ask_for_names(&mut self, id: ConnectionId) {
+        if let Some(connection) = self.connections.get_mut(&id) {
+            let names = connection.candidates.names_to_ask().map(str::to_owned);
+            self.local_names.extend(names);
         }
     }
 

@@ -1,6 +1,6 @@
 //! One connection to a peer: a [`Link`] and where it stands.
 
-use std::net::SocketAddr;
+use std::net::{IpAddr, SocketAddr};
 use std::time::{Duration, Instant};
 
 use serde::Serialize;
@@ -9,6 +9,7 @@ use crate::limits;
 use crate::nat::candidate::LocalCandidate;
 use crate::protocol::PeerId;
 
+use super::description;
 use super::flight::Flight;
 use super::gate::Gate;
 use super::link::Link;
@@ -54,6 +55,10 @@ pub(super) struct Handshake {
 pub(super) struct RemoteCandidates {
     waiting: Vec<String>,
     count: usize,
+    /// Those with a name under `.local` in place of an address, each with that name.
+    unresolved: Vec<(String, String)>,
+    /// How many of them have been asked for.
+    asked_names: usize,
 }
 
 impl RemoteCandidates {
@@ -61,6 +66,24 @@ impl RemoteCandidates {
     pub(super) fn admit(&mut self) -> bool {
         self.count += 1;
         self.count <= limits::CANDIDATES_PER_CONNECTION
+    }
+
+    /// Keeps a candidate whose address is a name until that is known.
+    fn wait_for_name(&mut self, name: &str, candidate: &str) {
+        if self.unresolved.len() < limits::LOCAL_NAMES_PER_CONNECTION {
+            let name = name.to_ascii_lowercase();
+            self.unresolved.push((name, candidate.to_owned()));
+        }
+    }
+
+    /// Names that nobody has asked for yet.
+    pub(super) fn names_to_ask(&mut self) -> impl Iterator<Item = &str> {
+        let asked = std::mem::replace(&mut self.asked_names, self.unresolved.len());
+        self.unresolved
+            .get(asked..)
+            .into_iter()
+            .flatten()
+            .map(|(name, _)| name.as_str())
     }
 
     /// Keeps a candidate until the description is there.
@@ -172,9 +195,12 @@ impl<L: Link> Connection<L> {
 
     /// The peer's description is there: what waited for it is used.
     pub(super) fn described(&mut self, sdp: &str) {
-        self.max_message_bytes = super::description::max_message_bytes(sdp);
+        self.max_message_bytes = description::max_message_bytes(sdp);
         for line in sdp.lines().filter_map(|line| line.strip_prefix("a=")) {
             self.name_candidate(line);
+            if let Some(name) = description::candidate_name(line) {
+                self.candidates.wait_for_name(name, line);
+            }
         }
         for candidate in self.candidates.take_waiting() {
             self.add_candidate(&candidate);
@@ -182,17 +208,39 @@ impl<L: Link> Connection<L> {
     }
 
     fn add_candidate(&mut self, candidate: &str) {
+        if let Some(name) = description::candidate_name(candidate) {
+            return self.candidates.wait_for_name(name, candidate);
+        }
         self.name_candidate(candidate);
         if let Err(error) = self.link.add_remote_candidate(candidate) {
-            // mDNS names, TCP candidates and the like: others may do.
+            // TCP candidates and the like: others may do.
             log::debug!("{}: {error}", self.peer);
         }
     }
 
+    /// The address behind a name is known: uses the candidates that hold it. Says whether there were
+    /// any.
+    pub(super) fn resolved(&mut self, name: &str, address: IpAddr) -> bool {
+        let address = address.to_string();
+        let lines: Vec<_> = self
+            .candidates
+            .unresolved
+            .iter()
+            .filter(|(unresolved, _)| unresolved == name)
+            .filter_map(|(_, line)| {
+                let (before, after) = line.split_once(description::candidate_name(line)?)?;
+                Some([before, &address, after].concat())
+            })
+            .collect();
+        for line in &lines {
+            self.add_candidate(line);
+        }
+        !lines.is_empty()
+    }
+
     fn name_candidate(&mut self, candidate: &str) {
         if self.named.len() < limits::CANDIDATES_PER_CONNECTION {
-            self.named
-                .extend(super::description::candidate_address(candidate));
+            self.named.extend(description::candidate_address(candidate));
         }
     }
 

@@ -2,6 +2,8 @@
 
 use std::net::SocketAddr;
 
+use crate::protocol::multicast_dns::is_local_name;
+
 /// What a peer that announces no `a=max-message-size` is sent at most: one byte less than the 64 KiB
 /// of RFC 8841, because one message of exactly that kills the channel of several stacks.
 pub const UNANNOUNCED_MAX_MESSAGE_BYTES: usize = 65_535;
@@ -64,6 +66,12 @@ pub fn candidate_address(line: &str) -> Option<(SocketAddr, &'static str)> {
     Some((SocketAddr::new(address, port), kind))
 }
 
+/// The name in a candidate line whose address is one under `.local` (RFC 6762), as browsers write it.
+pub fn candidate_name(line: &str) -> Option<&str> {
+    let name = line.strip_prefix("candidate:")?.split(' ').nth(4)?;
+    is_local_name(name).then_some(name)
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -103,5 +111,13 @@ mod tests {
         );
         assert_eq!(rename_mid(&renamed, "0", "a1b"), sdp);
         assert_eq!(first_mid(sdp), Some("a1b"));
+    }
+
+    #[test]
+    fn a_name_under_local_is_found_in_its_candidate() {
+        let line = "candidate:1 1 udp 2113937151 5aa0-1.local 49203 typ host";
+        assert_eq!(candidate_name(line), Some("5aa0-1.local"));
+        let line = "candidate:1 1 udp 2113937151 192.0.2.7 49203 typ host";
+        assert_eq!(candidate_name(line), None);
     }
 }

@@ -121,6 +121,8 @@ pub struct Mesh<K: Linker> {
     timers: Timers<TimerKey>,
     transmits: VecDeque<Transmit>,
     frames: VecDeque<Outgoing>,
+    /// Names under `.local` to be asked for.
+    local_names: VecDeque<String>,
     totals: Totals,
     shutting_down: bool,
 }
@@ -147,6 +149,7 @@ impl<K: Linker> Mesh<K> {
             timers: Timers::new(),
             transmits: VecDeque::new(),
             frames: VecDeque::new(),
+            local_names: VecDeque::new(),
             totals: Totals::default(),
             shutting_down: false,
         }

@@ -276,6 +276,7 @@ impl<K: Linker> Mesh<K> {
                 connection.take_candidate(&candidate);
             }
         }
+        self.ask_for_names(id);
         self.signal(peer_id, Signal::Answer { sdp: answer }, attempt);
         self.drive(now, id);
         self.arm_peer(now, peer_id);
@@ -326,6 +327,7 @@ impl<K: Linker> Mesh<K> {
         if let Some(peer) = self.peers.get_mut(peer_id) {
             peer.held = None;
         }
+        self.ask_for_names(id);
         self.drive(now, id);
         self.arm_peer(now, peer_id);
     }
@@ -355,6 +357,7 @@ impl<K: Linker> Mesh<K> {
             self.arm_peer(now, peer_id);
         }
         if let Some(id) = found {
+            self.ask_for_names(id);
             self.drive(now, id);
         }
     }

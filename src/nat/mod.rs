@@ -2,3 +2,4 @@
 
 pub mod candidate;
 pub mod host;
+pub mod local_names;

@@ -6,6 +6,7 @@ pub mod control;
 pub mod ipc;
 pub mod lines;
 pub mod message;
+pub mod multicast_dns;
 pub mod signaling;
 
 mod json;

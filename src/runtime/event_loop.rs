@@ -19,6 +19,7 @@ use crate::protocol::ipc::RegistryState;
 use crate::protocol::signaling::Outgoing;
 
 use super::agent::{Agent, Requests};
+use super::multicast::Multicast;
 use super::sockets::Sockets;
 use super::wake::LoopWaker;
 use super::{ipc, signaling};
@@ -27,8 +28,10 @@ use super::{ipc, signaling};
 pub(super) const WAKER: Token = Token(0);
 /// The pipe that signals write to.
 const SIGNALS: Token = Token(1);
+/// The socket for names under `.local`.
+const MULTICAST: Token = Token(2);
 /// The UDP sockets have this token and those above.
-pub(super) const FIRST_SOCKET: usize = 2;
+pub(super) const FIRST_SOCKET: usize = 3;
 
 /// Why the loop ended.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -64,6 +67,7 @@ pub(super) struct EventLoop {
     parts: Parts,
     agent: Agent,
     requests: Requests,
+    multicast: Multicast,
     /// Sockets that may have more to read.
     readable: BTreeSet<Token>,
     /// The other threads may have told more than was taken.
@@ -89,6 +93,7 @@ impl EventLoop {
             parts,
             agent: Agent::new(linger),
             requests: Requests::default(),
+            multicast: Multicast::new(MULTICAST),
             readable: BTreeSet::new(),
             unheard: false,
             next_address_check: Instant::now() + limits::ADDRESS_INTERVAL,
@@ -116,6 +121,7 @@ impl EventLoop {
                         self.unheard = true;
                     }
                     SIGNALS => self.read_signals(),
+                    MULTICAST => self.read_multicast(),
                     socket => {
                         if event.is_writable() {
                             self.parts
@@ -148,6 +154,7 @@ impl EventLoop {
         }
         [
             self.parts.mesh.next_timeout(),
+            self.multicast.next_timeout(),
             match self.end {
                 None => self.agent.linger_deadline(),
                 Some(_) => self.farewell_until,
@@ -176,6 +183,9 @@ impl EventLoop {
             self.parts.mesh.handle_timeout(now);
         }
         self.hand_on();
+        if self.multicast.next_timeout().is_some_and(|at| at <= now) {
+            self.multicast.handle_timeout(now);
+        }
         if now >= self.next_address_check {
             self.check_addresses(now);
         }
@@ -201,6 +211,13 @@ impl EventLoop {
             };
             self.parts.mesh.handle_datagram(now, datagram);
             self.transmit();
+        }
+    }
+
+    fn read_multicast(&mut self) {
+        let now = Instant::now();
+        for (name, address) in self.multicast.receive() {
+            self.parts.mesh.local_name_resolved(now, &name, address);
         }
     }
 
@@ -275,6 +292,12 @@ impl EventLoop {
             if !self.parts.signaling.send(frame) && !is_register {
                 log::debug!("the registry is away; a frame for it was dropped");
             }
+        }
+        while let Some(name) = self.parts.mesh.poll_local_name() {
+            let interfaces = self.parts.sockets.addresses();
+            let registry = self.parts.poll.registry();
+            self.multicast
+                .ask(Instant::now(), registry, &name, interfaces);
         }
         // At the end the agent is kept to be told what will not arrive.
         let ended = self.requests.ended().filter(|_| self.end.is_none());

@@ -7,6 +7,7 @@ mod agent;
 mod event_loop;
 pub mod ipc;
 pub mod logging;
+mod multicast;
 #[cfg(feature = "registry")]
 pub mod registry;
 pub mod signaling;

@@ -149,6 +149,11 @@ impl Sockets {
         Err(failure)
     }
 
+    /// The local addresses in use.
+    pub(super) fn addresses(&self) -> impl Iterator<Item = IpAddr> {
+        self.bound.values().map(|bound| bound.address.ip())
+    }
+
     /// The host candidates, by lane.
     pub(super) fn lanes(&self) -> Vec<Vec<LocalCandidate>> {
         let mut lanes = vec![Vec::new(); self.lane_count()];

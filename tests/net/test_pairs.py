@@ -12,30 +12,32 @@ from lab.world import world
 
 @unittest.skipUnless(binary.knows("TURN_URL"), "this sidecar does not use STUN and TURN")
 class Pairs(unittest.TestCase):
-    rows = []
+    rows = {}
 
     @classmethod
     def tearDownClass(cls):
         print("\n" + "\n".join(table(cls.rows)))
 
-    def meet(self, kind, others_kind):
-        site = world().site(kind, 0)
-        other = world().site(others_kind, 1)
-        direct = can_be_direct(site.behaviour, other.behaviour)
+    def meet(self, *kinds):
+        sites = [world().site(kind, index) for index, kind in enumerate(kinds)]
+        direct = can_be_direct(*(site.behaviour for site in sites))
         times = []
         ways = set()
-        for _ in range(targets.RUNS):
-            with Encounter(site.host, other.host, world().settings()) as encounter:
+        for run in range(targets.RUNS):
+            # The one that starts last offers: each side does in turn.
+            order = 1 if run % 2 == 0 else -1
+            first, second = (site.host for site in sites[::order])
+            with Encounter(first, second, world().settings()) as encounter:
                 times.append(encounter.seconds_to_connect())
-                ends = encounter.ends_when(lambda ends: is_relayed(ends) != direct)
+                ends = encounter.ends_when(lambda ends: is_relayed(ends) != direct)[::order]
                 traffic = Traffic.during(world().relay(), encounter.exchange)
                 self.assertEqual(is_relayed(ends), not direct, ends)
                 self.assertEqual(traffic.is_direct(), direct, f"of {EXCHANGED_BYTES} bytes: {traffic}")
                 ways.add((shown(ends), traffic.way()))
-        self.rows.append((kind, others_kind, ways, times))
+        self.rows[kinds] = ways, times
         if not direct:
             targets.check(times, targets.RELAYED)
-        elif kind == others_kind == "public":
+        elif set(kinds) == {"public"}:
             targets.check(times, targets.HOST)
         else:
             targets.check(times, targets.SERVER_REFLEXIVE)
@@ -47,17 +49,18 @@ def shown(ends):
 
 def table(rows):
     """What was found for each pair that connected by the right way, in Markdown."""
-    yield "| | | Path, as each side tells it | At the relay | Median of 5 | Messages |"
+    yield f"| | | Path, as each side tells it | At the relay | Median of {targets.RUNS} | Messages |"
     yield "|---|---|---|---|---|---|"
-    for kind, others_kind, ways, times in rows:
+    for kinds in sorted(rows, key=PAIRS.index):
+        ways, times = rows[kinds]
         told = "; ".join(sorted({ends for ends, _ in ways}))
         counted = "; ".join(sorted({way for _, way in ways}))
         median = targets.milliseconds(statistics.median(times))
-        yield f"| {kind} | {others_kind} | {told} | {counted} | {median} | all, both ways |"
+        yield f"| {kinds[0]} | {kinds[1]} | {told} | {counted} | {median} | all, both ways |"
 
 
-def test_of(kind, others_kind):
-    return lambda case: case.meet(kind, others_kind)
+def test_of(*kinds):
+    return lambda case: case.meet(*kinds)
 
 
 for pair in PAIRS:

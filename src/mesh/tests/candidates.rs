@@ -5,8 +5,10 @@ use std::time::Duration;
 
 use super::fake_link::FakeStack;
 use super::network;
+use super::registry::Relayed;
 use super::world::World;
 use crate::nat::candidate::LocalCandidate;
+use crate::protocol::signaling::Signal;
 
 const SOON: Duration = Duration::from_secs(2);
 
@@ -97,4 +99,54 @@ fn connections_over_the_same_relay_on_both_sides_replace_each_other_and_lose_not
     }
     world.settle(SOON);
     assert_eq!(world.ledger.failed(), 0);
+}
+
+#[test]
+fn a_candidate_with_a_name_is_used_once_the_name_is_resolved() {
+    const NAME: &str = "5aa0-e5d4.local";
+    for in_description in [true, false] {
+        let mut world = World::new(5, &["a", "b"]);
+        // Nobody tells an address: a tells nothing, b a name.
+        world.registry.script = Box::new(move |relayed| {
+            let (Signal::Offer { sdp } | Signal::Answer { sdp }) = &relayed.signal else {
+                return Vec::new();
+            };
+            let bare = sdp.lines().filter(|line| !line.starts_with("a=candidate:"));
+            let mut sdp: String = bare.map(|line| format!("{line}\r\n")).collect();
+            let port = address(1, 0).port();
+            let named = format!("candidate:1 1 udp 2130706431 {NAME} {port} typ host");
+            let has_name = relayed.from == 1;
+            if has_name && in_description {
+                sdp.push_str(&format!("a={named}\r\n"));
+            }
+            let description = match relayed.signal {
+                Signal::Offer { .. } => Signal::Offer { sdp },
+                _ => Signal::Answer { sdp },
+            };
+            let trickled =
+                (has_name && !in_description).then(|| Signal::Candidate { candidate: named });
+            let signals = [Some(description), trickled].into_iter().flatten();
+            signals
+                .map(|signal| {
+                    let relayed = Relayed {
+                        signal,
+                        ..relayed.clone()
+                    };
+                    (Duration::ZERO, relayed)
+                })
+                .collect()
+        });
+        world.start_all();
+        set(&mut world, 1, &[host(1)]);
+        world.run_for(SOON);
+        assert!(!world.are_connected(0, 1));
+        let names: Vec<_> = std::iter::from_fn(|| world.nodes[0].mesh.poll_local_name()).collect();
+        assert_eq!(names, [NAME]);
+        let (now, ip) = (world.now, address(1, 0).ip());
+        world.nodes[0].mesh.local_name_resolved(now, NAME, ip);
+        world.after_input(0);
+        world.run_until_connected(SOON);
+        let current = world.nodes[0].mesh.current_of(world.name(1)).unwrap();
+        assert_eq!(current.kind_of_remote(address(1, 0)), "host");
+    }
 }

@@ -86,39 +86,34 @@ EXCHANGED_BYTES = 2 * MESSAGES * len(PADDING)
 
 
 class Traffic:
-    """What a relay got while messages were exchanged, in bytes, by the way that they took."""
+    """What a relay and its clients had to say to each other while messages were exchanged, in bytes, by
+    transport."""
 
-    def __init__(self, gained):
-        self.gained = gained
+    def __init__(self, carried):
+        self.carried = carried
 
     @classmethod
     def during(cls, relay, exchange):
-        """What comes to the relay during an exchange."""
-        before = relay.received()
+        """What the relay carries during an exchange."""
+        before = relay.carried()
         exchange()
-        after = relay.received()
-        return cls({way: after[way] - before[way] for way in after})
+        after = relay.carried()
+        return cls({transport: after[transport] - before[transport] for transport in after})
 
     def is_direct(self):
-        """Whether the messages went past the relay; None if some did and some did not.
-
-        A message that goes through comes in from a client or from a peer, or from both, if the peer
-        is another client's relayed port.
-        """
-        total = sum(self.gained.values())
+        """Whether the messages went past the relay; None if some did and some did not."""
+        total = sum(self.carried.values())
         if total < EXCHANGED_BYTES / 4:
             return True
         return False if total >= EXCHANGED_BYTES else None
 
     def way(self):
-        """How clients reached the relay with what they sent: `udp3478`, `tls443` and so on; `direct` if
-        they went past it."""
+        """By which transports clients used the relay; `direct` if the messages went past it."""
         if self.is_direct():
             return "direct"
-        # Each of the two sends half of it.
-        enough = EXCHANGED_BYTES / 2
-        used = (way for way, count in self.gained.items() if way != "relayed" and count >= enough)
-        return " and ".join(used)
+        return " and ".join(
+            transport for transport, count in self.carried.items() if count > EXCHANGED_BYTES / 4
+        )
 
     def __str__(self):
-        return ", ".join(f"{way} {count}" for way, count in self.gained.items())
+        return ", ".join(f"{transport} {count}" for transport, count in self.carried.items())

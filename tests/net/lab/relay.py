@@ -17,9 +17,6 @@ PASSWORD = "the password of the static user"
 PLAIN_PORT = 3478
 TLS_PORTS = (5349, 443)
 
-RELAYED_PORTS = (50000, 50999)
-"""Where peers reach what is relayed."""
-
 START_SECONDS = 10
 
 COUNTERS = f"""
@@ -28,14 +25,19 @@ COUNTERS = f"""
         counter tcp3478 {{}}
         counter tls5349 {{}}
         counter tls443 {{}}
-        counter relayed {{}}
         chain input {{
             type filter hook input priority filter;
             udp dport {PLAIN_PORT} counter name udp3478
             tcp dport {PLAIN_PORT} counter name tcp3478
             tcp dport {TLS_PORTS[0]} counter name tls5349
             tcp dport {TLS_PORTS[1]} counter name tls443
-            udp dport {RELAYED_PORTS[0]}-{RELAYED_PORTS[1]} counter name relayed
+        }}
+        chain output {{
+            type filter hook output priority filter;
+            udp sport {PLAIN_PORT} counter name udp3478
+            tcp sport {PLAIN_PORT} counter name tcp3478
+            tcp sport {TLS_PORTS[0]} counter name tls5349
+            tcp sport {TLS_PORTS[1]} counter name tls443
         }}
     }}
 """
@@ -93,8 +95,6 @@ class Relay:
             f"listening-port={PLAIN_PORT}",
             f"tls-listening-port={TLS_PORTS[0]}",
             f"aux-server={self.address}:{TLS_PORTS[1]}",
-            f"min-port={RELAYED_PORTS[0]}",
-            f"max-port={RELAYED_PORTS[1]}",
             f"cert={certificate}",
             f"pkey={key}",
             f"userdb={state}/users.sqlite",
@@ -142,23 +142,23 @@ class Relay:
         with open(self.log, encoding="utf-8", errors="replace") as file:
             return file.read()
 
-    def received(self):
-        """Bytes that have come in so far, by the way that they took: from clients over `udp3478`,
-        `tcp3478`, `tls5349` and `tls443`, and from peers, `relayed`."""
+    def carried(self):
+        """Bytes so far between the relay and its clients, both ways, by transport: `udp3478`, `tcp3478`,
+        `tls5349` and `tls443`."""
         return self.machine.counters("traffic")
 
     def allocations(self):
         """What coturn has logged of allocations that it made."""
         return [line for line in self.log_text().splitlines() if " new, realm=" in line]
 
-    def url(self, way):
-        """The URL for one of the ways of `received`."""
+    def url(self, transport):
+        """The URL for one of the transports of `carried`."""
         return {
             "udp3478": f"turn:{self.name}:{PLAIN_PORT}?transport=udp",
             "tcp3478": f"turn:{self.name}:{PLAIN_PORT}?transport=tcp",
             "tls5349": f"turns:{self.name}:{TLS_PORTS[0]}",
             "tls443": f"turns:{self.name}:{TLS_PORTS[1]}",
-        }[way]
+        }[transport]
 
 
 def credentials(seconds):

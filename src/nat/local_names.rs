@@ -1,0 +1,144 @@
+//! Names under `.local` that peers' candidates hold, and the asking for their addresses by multicast
+//! (RFC 6762). In the background: no connection waits for it.
+
+use std::collections::BTreeMap;
+use std::net::IpAddr;
+use std::time::{Duration, Instant};
+
+use crate::limits;
+use crate::protocol::multicast_dns;
+
+/// From each question for a name to the next, and from the last to giving up.
+const WAITS: [Duration; 4] = [
+    Duration::from_millis(250),
+    Duration::from_secs(1),
+    Duration::from_secs(2),
+    Duration::from_secs(4),
+];
+
+/// Names that are being asked for.
+#[derive(Debug, Default)]
+pub struct LocalNames {
+    asked: BTreeMap<String, Asked>,
+}
+
+#[derive(Debug)]
+struct Asked {
+    /// Questions sent.
+    questions: usize,
+    /// When the next is due.
+    next: Instant,
+}
+
+impl LocalNames {
+    /// Asks for a name, for which [`multicast_dns::is_local_name`] holds. Beyond
+    /// [`limits::LOCAL_NAMES`] at a time it is left alone.
+    pub fn ask(&mut self, now: Instant, name: &str) {
+        let name = name.to_ascii_lowercase();
+        if self.asked.len() < limits::LOCAL_NAMES || self.asked.contains_key(&name) {
+            let first = Asked {
+                questions: 0,
+                next: now,
+            };
+            self.asked.entry(name).or_insert(first);
+        } else {
+            log::debug!("too many .local names are being asked for");
+        }
+    }
+
+    /// Takes a datagram that came to the multicast group. Gives what it tells of names that were asked
+    /// for, and asks for those no longer.
+    pub fn handle_datagram(&mut self, bytes: &[u8]) -> Vec<(String, IpAddr)> {
+        if self.asked.is_empty() {
+            return Vec::new();
+        }
+        let mut found = multicast_dns::addresses(bytes);
+        found.retain(|(name, _)| self.asked.contains_key(name));
+        for (name, _) in &found {
+            self.asked.remove(name);
+        }
+        found
+    }
+
+    /// The questions that are due.
+    pub fn handle_timeout(&mut self, now: Instant) -> Vec<Vec<u8>> {
+        let mut questions = Vec::new();
+        self.asked.retain(|name, asked| {
+            if asked.next > now {
+                return true;
+            }
+            let Some(wait) = WAITS.get(asked.questions) else {
+                log::debug!("nobody here knows a .local name of a peer");
+                return false;
+            };
+            asked.questions += 1;
+            asked.next = now + *wait;
+            questions.push(multicast_dns::question(name));
+            true
+        });
+        questions
+    }
+
+    /// When [`LocalNames::handle_timeout`] has something to do; `None` while no name is asked for.
+    pub fn next_timeout(&self) -> Option<Instant> {
+        self.asked.values().map(|asked| asked.next).min()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// An answer that gives `name` the address 192.0.2.7.
+    fn answer(name: &str) -> Vec<u8> {
+        let mut packet = multicast_dns::question(name);
+        let question = packet.split_off(12);
+        let name_bytes = name.len() + 2;
+        packet.splice(2..8, [0x84, 0, 0, 0, 0, 1]);
+        packet.extend(&question[..name_bytes]);
+        packet.extend([0, 1, 0x80, 1, 0, 0, 0, 120, 0, 4, 192, 0, 2, 7]);
+        packet
+    }
+
+    #[test]
+    fn a_name_is_asked_for_until_it_is_answered() {
+        let now = Instant::now();
+        let mut names = LocalNames::default();
+        assert_eq!(names.next_timeout(), None);
+        names.ask(now, "A.local");
+        names.ask(now, "b.local");
+        assert_eq!(names.next_timeout(), Some(now));
+        assert_eq!(names.handle_timeout(now).len(), 2);
+        assert_eq!(names.handle_datagram(&answer("c.local")), []);
+        let expected = [("a.local".to_owned(), IpAddr::from([192, 0, 2, 7]))];
+        assert_eq!(names.handle_datagram(&answer("a.local")), expected);
+        assert_eq!(names.handle_datagram(&answer("a.local")), []);
+        let questions = names.handle_timeout(now + WAITS[0]);
+        assert_eq!(questions, [multicast_dns::question("b.local")]);
+    }
+
+    #[test]
+    fn a_name_that_nobody_knows_is_given_up() {
+        let start = Instant::now();
+        let mut now = start;
+        let mut names = LocalNames::default();
+        names.ask(now, "a.local");
+        let mut questions = 0;
+        while let Some(next) = names.next_timeout() {
+            now = next;
+            questions += names.handle_timeout(now).len();
+        }
+        assert_eq!(questions, WAITS.len());
+        assert_eq!(now - start, WAITS.iter().sum::<Duration>());
+    }
+
+    #[test]
+    fn no_more_names_than_the_limit_are_asked_for_at_a_time() {
+        let now = Instant::now();
+        let mut names = LocalNames::default();
+        for number in 0..2 * limits::LOCAL_NAMES {
+            names.ask(now, &format!("name{number}.local"));
+        }
+        assert_eq!(names.handle_timeout(now).len(), limits::LOCAL_NAMES);
+    }
+}

@@ -1,0 +1,259 @@
+//! Multicast DNS (RFC 6762), the little of it that finds the address behind a `.local` name: browsers
+//! put such names into their candidates in place of private addresses.
+
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddrV4};
+
+use crate::limits;
+
+/// Where questions go and answers come from (RFC 6762 section 3).
+pub const GROUP: SocketAddrV4 = SocketAddrV4::new(Ipv4Addr::new(224, 0, 0, 251), 5353);
+
+const HEADER_BYTES: usize = 12;
+/// The first bit of the flags: an answer (RFC 1035 section 4.1.1).
+const IS_ANSWER: u16 = 0x8000;
+const TYPE_A: u16 = 1;
+const TYPE_AAAA: u16 = 28;
+const CLASS_INTERNET: u16 = 1;
+/// The first bit of the class, which asks for an answer to us alone (RFC 6762 section 5.4) or says
+/// that older answers are void (section 10.2).
+const TOP_BIT: u16 = 0x8000;
+/// Bytes of a label, and of a name on the wire (RFC 1035 section 2.3.4).
+const LABEL_BYTES: usize = 63;
+const NAME_BYTES: usize = 255;
+
+/// Whether a candidate's address is a name to be asked for: letters, digits and dashes, and `.local`
+/// at its end.
+pub fn is_local_name(name: &str) -> bool {
+    let is_label = |label: &str| {
+        (1..=LABEL_BYTES).contains(&label.len())
+            && label
+                .bytes()
+                .all(|byte| byte.is_ascii_alphanumeric() || byte == b'-')
+    };
+    name.len() + 2 <= NAME_BYTES
+        && name
+            .rsplit_once('.')
+            .is_some_and(|(host, last)| last.eq_ignore_ascii_case("local") && !host.is_empty())
+        && name.split('.').all(is_label)
+}
+
+/// The question for a name's addresses of both families, for which [`is_local_name`] holds.
+pub fn question(name: &str) -> Vec<u8> {
+    let mut packet = vec![0; HEADER_BYTES];
+    // The fifth byte and the sixth count the questions.
+    packet.splice(4..6, 2_u16.to_be_bytes());
+    for kind in [TYPE_A, TYPE_AAAA] {
+        for label in name.split('.') {
+            packet.push(u8::try_from(label.len()).unwrap_or(0));
+            packet.extend(label.bytes());
+        }
+        packet.push(0);
+        packet.extend(kind.to_be_bytes());
+        packet.extend((CLASS_INTERNET | TOP_BIT).to_be_bytes());
+    }
+    packet
+}
+
+/// The addresses that an answer gives, each with the name it is for in lower case. What can't be read
+/// ends the list, and a packet that is no answer gives none.
+pub fn addresses(packet: &[u8]) -> Vec<(String, IpAddr)> {
+    let mut found = Vec::new();
+    // `None` where the packet ends early; what was found until there counts.
+    let _ = collect_addresses(packet, &mut found);
+    found
+}
+
+fn collect_addresses(packet: &[u8], found: &mut Vec<(String, IpAddr)>) -> Option<()> {
+    let mut reader = Reader { packet, at: 0 };
+    let _id = reader.number()?;
+    if reader.number()? & IS_ANSWER == 0 {
+        return None;
+    }
+    let questions = usize::from(reader.number()?);
+    let mut records = 0;
+    for _ in 0..3 {
+        records += usize::from(reader.number()?);
+    }
+    for _ in 0..questions.min(limits::MULTICAST_DNS_RECORDS) {
+        reader.name()?;
+        reader.take(4)?;
+    }
+    for _ in 0..records.min(limits::MULTICAST_DNS_RECORDS) {
+        let name = reader.name()?;
+        let kind = reader.number()?;
+        let class = reader.number()? & !TOP_BIT;
+        let _time_to_live = reader.take(4)?;
+        let length = usize::from(reader.number()?);
+        let data = reader.take(length)?;
+        if class != CLASS_INTERNET {
+            continue;
+        }
+        let address = match kind {
+            TYPE_A => <[u8; 4]>::try_from(data)
+                .ok()
+                .map(|bytes| IpAddr::V4(Ipv4Addr::from(bytes))),
+            TYPE_AAAA => <[u8; 16]>::try_from(data)
+                .ok()
+                .map(|bytes| IpAddr::V6(Ipv6Addr::from(bytes))),
+            _ => None,
+        };
+        found.extend(address.map(|address| (name, address)));
+    }
+    Some(())
+}
+
+struct Reader<'a> {
+    packet: &'a [u8],
+    at: usize,
+}
+
+impl<'a> Reader<'a> {
+    fn take(&mut self, count: usize) -> Option<&'a [u8]> {
+        let taken = self.packet.get(self.at..self.at.checked_add(count)?)?;
+        self.at += count;
+        Some(taken)
+    }
+
+    fn number(&mut self) -> Option<u16> {
+        let bytes = self.take(2)?.try_into().ok()?;
+        Some(u16::from_be_bytes(bytes))
+    }
+
+    /// A name, which may go on elsewhere in the packet (RFC 1035 section 4.1.4). Each such jump has to
+    /// lead backwards, so that there is an end.
+    fn name(&mut self) -> Option<String> {
+        let mut name = String::new();
+        let mut reader = Reader {
+            packet: self.packet,
+            at: self.at,
+        };
+        let mut lowest = self.at;
+        let mut has_jumped = false;
+        loop {
+            let length = usize::from(*reader.take(1)?.first()?);
+            match length >> 6 {
+                0 if length == 0 => break,
+                0 => {
+                    let label = std::str::from_utf8(reader.take(length)?).ok()?;
+                    if !name.is_empty() {
+                        name.push('.');
+                    }
+                    name.extend(label.chars().map(|letter| letter.to_ascii_lowercase()));
+                    if name.len() > NAME_BYTES {
+                        return None;
+                    }
+                }
+                3 => {
+                    let low = usize::from(*reader.take(1)?.first()?);
+                    if !has_jumped {
+                        self.at = reader.at;
+                    }
+                    has_jumped = true;
+                    reader.at = (length & 0x3f) << 8 | low;
+                    if reader.at >= lowest {
+                        return None;
+                    }
+                    lowest = reader.at;
+                }
+                _ => return None,
+            }
+        }
+        if !has_jumped {
+            self.at = reader.at;
+        }
+        Some(name)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const NAME: &str = "5aa0e5d4-3a3c-4a2e-9a5d-4a4f2f2b5c1e.local";
+
+    fn name_bytes(name: &str) -> Vec<u8> {
+        let labels = name.split('.');
+        let mut bytes: Vec<_> = labels
+            .flat_map(|label| [&[label.len() as u8], label.as_bytes()].concat())
+            .collect();
+        bytes.push(0);
+        bytes
+    }
+
+    /// An answer of these records: name on the wire, type, class, data.
+    fn answer(records: &[(&[u8], u16, u16, &[u8])]) -> Vec<u8> {
+        let mut packet = vec![0, 0, 0x84, 0, 0, 0, 0, records.len() as u8, 0, 0, 0, 0];
+        for (name, kind, class, data) in records {
+            packet.extend_from_slice(name);
+            packet.extend(kind.to_be_bytes());
+            packet.extend(class.to_be_bytes());
+            packet.extend([0, 0, 0, 120]);
+            packet.extend((data.len() as u16).to_be_bytes());
+            packet.extend_from_slice(data);
+        }
+        packet
+    }
+
+    #[test]
+    fn a_question_asks_for_both_families() {
+        let packet = question("a-1.local");
+        let name = b"\x03a-1\x05local\0";
+        let mut expected = vec![0, 0, 0, 0, 0, 2, 0, 0, 0, 0, 0, 0];
+        expected.extend_from_slice(name);
+        expected.extend([0, 1, 0x80, 1]);
+        expected.extend_from_slice(name);
+        expected.extend([0, 28, 0x80, 1]);
+        assert_eq!(packet, expected);
+        assert_eq!(addresses(&packet), [], "a question gives no address");
+    }
+
+    #[test]
+    fn addresses_of_both_families_are_found_among_other_records() {
+        let name = name_bytes(&NAME.to_ascii_uppercase());
+        let v6 = "2001:db8::7".parse::<Ipv6Addr>().unwrap();
+        // The second and the third name point to the first.
+        let packet = answer(&[
+            (&name, TYPE_A, CLASS_INTERNET | TOP_BIT, &[192, 0, 2, 7]),
+            (&[0xc0, 12], 47, CLASS_INTERNET, &[1, 2, 3]),
+            (&[0xc0, 12], TYPE_AAAA, CLASS_INTERNET, &v6.octets()),
+            (&[0xc0, 12], TYPE_A, 3, &[192, 0, 2, 8]),
+        ]);
+        let found = addresses(&packet);
+        assert_eq!(
+            found,
+            [
+                (NAME.to_owned(), IpAddr::from([192, 0, 2, 7])),
+                (NAME.to_owned(), IpAddr::from(v6)),
+            ]
+        );
+        for end in 0..packet.len() {
+            assert!(addresses(&packet[..end]).len() <= 2);
+        }
+    }
+
+    #[test]
+    fn a_name_that_points_at_itself_ends() {
+        for pointer in [[0xc0, 12], [0xc0, 13], [0xff, 0xff]] {
+            let packet = answer(&[(&pointer, TYPE_A, CLASS_INTERNET, &[192, 0, 2, 7])]);
+            assert_eq!(addresses(&packet), []);
+        }
+    }
+
+    #[test]
+    fn only_plain_names_under_local_are_asked_for() {
+        assert!(is_local_name(NAME));
+        assert!(is_local_name("printer.LOCAL"));
+        let long = format!("{}.local", "a".repeat(64));
+        for other in [
+            "local",
+            ".local",
+            "a..local",
+            "a.example",
+            "ä.local",
+            "a b.local",
+            &long,
+        ] {
+            assert!(!is_local_name(other), "{other}");
+        }
+    }
+}
