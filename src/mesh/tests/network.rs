@@ -88,8 +88,10 @@ impl Network {
         self.dead.insert(address);
     }
 
-    /// Everything works again; connections that were swallowed stay so.
+    /// Everything works again, and nobody is to die; connections that were swallowed stay so.
     pub(super) fn heal(&mut self, weather: Weather) {
+        self.newcomers = None;
+        self.deadly_after = None;
         self.blocked.clear();
         self.dead.clear();
         self.weather = weather;
