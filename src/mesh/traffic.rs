@@ -115,17 +115,7 @@ impl<K: Linker> Mesh<K> {
     fn listen(&mut self, now: Instant, id: ConnectionId) {
         let mut is_heard = false;
         while let Some(connection) = self.connections.get_mut(&id) {
-            let output = connection.link.poll();
-            if let Ok(LinkOutput::Opened(_) | LinkOutput::Message(..)) = output
-                && !is_heard
-            {
-                is_heard = true;
-                self.heard(now, id);
-            }
-            let Some(connection) = self.connections.get_mut(&id) else {
-                return;
-            };
-            match output {
+            match connection.link.poll() {
                 Ok(LinkOutput::Transmit(transmit)) => {
                     if matches!(transmit.bytes.first(), Some(20..=63)) {
                         connection.path = Some(Path {
@@ -136,17 +126,21 @@ impl<K: Linker> Mesh<K> {
                     self.transmits.push_back(transmit);
                 }
                 Ok(LinkOutput::Opened(channel)) => {
+                    connection.liveness.heard(now);
                     match channel {
                         Channel::Mesh => connection.handshake.mesh_open = true,
                         Channel::Control => connection.handshake.control_open = true,
                     }
                     self.advance(now, id);
                 }
-                Ok(LinkOutput::Message(Channel::Mesh, data)) => {
-                    self.mesh_message(now, id, data);
-                }
-                Ok(LinkOutput::Message(Channel::Control, data)) => {
-                    self.control_frame(now, id, &data);
+                Ok(LinkOutput::Message(channel, data)) => {
+                    if !std::mem::replace(&mut is_heard, true) {
+                        self.heard(now, id);
+                    }
+                    match channel {
+                        Channel::Mesh => self.mesh_message(now, id, data),
+                        Channel::Control => self.control_frame(now, id, &data),
+                    }
                 }
                 Ok(LinkOutput::RoundTrip(round_trip)) => {
                     connection.round_trip = Some(round_trip);

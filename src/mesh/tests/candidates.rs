@@ -124,7 +124,7 @@ fn a_candidate_with_a_name_is_used_once_the_name_is_resolved() {
                 _ => Signal::Answer { sdp },
             };
             let trickled =
-                (has_name && !in_description).then(|| Signal::Candidate { candidate: named });
+                (has_name && !in_description).then_some(Signal::Candidate { candidate: named });
             let signals = [Some(description), trickled].into_iter().flatten();
             signals
                 .map(|signal| {
