@@ -33,7 +33,7 @@ build: ## the release binary
 	$(CARGO) build --release
 
 .PHONY: test
-test: ## every test
+test: ## every test that needs neither root nor other programs than Python 3
 	$(CARGO) test
 
 .PHONY: test-long

@@ -29,7 +29,7 @@ UNSHARE = ["unshare", "--mount", "--net", "--pid", "--fork", "--kill-child", "--
 
 
 def enter():
-    """Makes this the isolated process; ends the program with a word where that can't be."""
+    """Makes this the isolated process; ends the program with a word where that cannot be."""
     if INSIDE in os.environ:
         furnish()
         return

@@ -38,7 +38,7 @@ class Router(Switch):
                 }}
                 chain input {{
                     # What is dropped leaves no trace in connection tracking, so a stranger's
-                    # datagram can't take the port that a host inside is about to use.
+                    # datagram cannot take the port that a host inside is about to use.
                     type filter hook input priority filter; policy drop;
                 }}
                 chain forward {{
