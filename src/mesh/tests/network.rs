@@ -88,10 +88,14 @@ impl Network {
         self.dead.insert(address);
     }
 
-    /// Everything works again, and nobody is to die; connections that were swallowed stay so.
-    pub(super) fn heal(&mut self, weather: Weather) {
+    /// No connection is to die any more.
+    pub(super) fn spare(&mut self) {
         self.newcomers = None;
         self.deadly_after = None;
+    }
+
+    /// Everything works again; connections that were swallowed stay so.
+    pub(super) fn heal(&mut self, weather: Weather) {
         self.blocked.clear();
         self.dead.clear();
         self.weather = weather;
