@@ -72,7 +72,9 @@ class Sidecar(Program):
         }
         super().__init__([binary()], directory / "sidecar.log", environment)
         self.socket = self._connect(path)
-        self.events = Events(f"agent of {name}", self.socket.makefile("rb"))
+        self.events = Events(
+            f"agent of {name}", self.socket.makefile("rb"), directory / "agent.events"
+        )
 
     def _connect(self, path):
         deadline = time.monotonic() + STARTED_WITHIN
@@ -137,7 +139,7 @@ class Peer(Program):
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
         )
-        self.events = Events(name, self.process.stdout)
+        self.events = Events(name, self.process.stdout, directory / f"{name}.events")
         registered = self.wait("registration", "registered", within=STARTED_WITHIN)
         self.groups += registered.body["groups"]
 

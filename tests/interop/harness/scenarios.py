@@ -25,7 +25,6 @@ def talk(stack, role, directory, row):
     """Messages of every kind, and the goodbye of the peer."""
     with Pair(stack, role, directory) as pair:
         row["connect"] = pair.connect_ms
-        row["stream"] = pair.stream
         one_hundred_to_the_peer(pair)
         one_hundred_from_the_peer(pair, binary=False)
         one_hundred_from_the_peer(pair, binary=True)
@@ -110,7 +109,7 @@ def content_is_unchanged(pair):
 
 def harmless_things_harm_nothing(pair):
     before = pair.sidecar.events.now()
-    for text in messages.HARMLESS:
+    for text in pair.stack.harmless:
         for binary in (False, True):
             pair.peer.send(text, binary)
     pair.peer.send(messages.numbered(0))
@@ -164,8 +163,8 @@ def largest_from_the_peer(pair):
 
 
 def goodbye_of_the_peer(pair):
+    left_at = time.monotonic()
     pair.peer.command("leave")
-    left_at = pair.peer.wait("goodbye", "leaving").at
     noticed = pair.sidecar.wait("notice of a goodbye", "peer_disconnected", peer_id=PEER)
     return within(GOODBYE_MS, "a goodbye was noticed", (noticed.at - left_at) * 1000)
 

@@ -8,6 +8,7 @@ export class FieldPeer {
   #RTCPeerConnection;
   #signal;
   #report;
+  #iceServers;
   /** The one connection: { peer, pc, mesh, early }. A newer one takes its place. */
   #connection = null;
   #turn = Promise.resolve();
@@ -16,8 +17,9 @@ export class FieldPeer {
    * `signal(type, target, payload)` sends a frame to the registry, `report(event)` tells the test
    * what happens.
    */
-  constructor(RTCPeerConnection, signal, report) {
+  constructor(RTCPeerConnection, signal, report, iceServers = []) {
     this.#RTCPeerConnection = RTCPeerConnection;
+    this.#iceServers = iceServers;
     this.#signal = signal;
     this.#report = report;
   }
@@ -83,7 +85,7 @@ export class FieldPeer {
   /** A new connection; an older one is replaced, as peers in the field do. */
   #connect(peer) {
     this.#connection?.pc.close();
-    const pc = new this.#RTCPeerConnection({ iceServers: [] });
+    const pc = new this.#RTCPeerConnection({ iceServers: this.#iceServers });
     const connection = { peer, pc, mesh: null, early: [] };
     pc.onicecandidate = ({ candidate }) => {
       if (!candidate) return;
@@ -115,7 +117,6 @@ export class FieldPeer {
     const opened = () =>
       this.#report({
         event: "open",
-        stream: mesh.id,
         max_send: Math.min(connection.pc.sctp?.maxMessageSize ?? Infinity, SIDECAR_TAKES_BYTES),
       });
     mesh.onmessage = ({ data }) => {
@@ -136,7 +137,6 @@ export class FieldPeer {
     } else if (command.do === "open") {
       this.#openOther(pc, command);
     } else if (command.do === "leave") {
-      this.#report({ event: "leaving" });
       await pc.close();
     }
   }

@@ -1,15 +1,17 @@
 import { RTCPeerConnection } from "werift";
 import { FieldPeer } from "interop-w3c/field_peer.mjs";
 import { run } from "interop-w3c/program.mjs";
+import { startStunServer } from "./stun_server.mjs";
 
-/** The API of the W3C but for the types of binary data: werift takes and gives a Buffer. */
+/** The API of the W3C but for binary data: werift takes and gives a Buffer. */
 class PeerConnection extends RTCPeerConnection {
-  createDataChannel(label) {
-    return taking(super.createDataChannel(label));
+  constructor(configuration) {
+    super(configuration);
+    this.onDataChannel.subscribe(taking);
   }
 
-  set ondatachannel(handler) {
-    this.onDataChannel.subscribe((channel) => handler({ channel: taking(channel) }));
+  createDataChannel(label) {
+    return taking(super.createDataChannel(label));
   }
 }
 
@@ -19,4 +21,5 @@ function taking(channel) {
   return channel;
 }
 
-await run((signal, report) => new FieldPeer(PeerConnection, signal, report));
+const iceServers = [{ urls: await startStunServer() }];
+await run((signal, report) => new FieldPeer(PeerConnection, signal, report, iceServers));
