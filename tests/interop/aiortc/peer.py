@@ -44,7 +44,7 @@ class FieldPeer:
                 await self.offer(peer)
         elif kind == "offer":
             await self.answer(sender, payload["sdp"])
-        elif kind == "answer" and sender == self.sidecar:
+        elif kind == "answer" and self.connection.signalingState == "have-local-offer":
             await self.describe("answer", payload["sdp"])
         elif kind == "ice_candidate" and sender == self.sidecar:
             await self.candidate(payload)

@@ -76,6 +76,8 @@ class Sidecar(Program):
             f"agent of {name}", self.socket.makefile("rb"), directory / "agent.events"
         )
 
+        self.events.wait("connection to the registry", is_registered)
+
     def _connect(self, path):
         deadline = time.monotonic() + STARTED_WITHIN
         while not path.exists():
@@ -115,6 +117,12 @@ class Sidecar(Program):
     def leave(self):
         """Asks it to end, as an agent does."""
         self.process.send_signal(signal.SIGTERM)
+
+
+def is_registered(event):
+    """Matches what says that the registry knows the sidecar: the greeting, or news after it."""
+    known = {"ready": "registry", "registry": "state"}
+    return event["type"] in known and event["payload"][known[event["type"]]] == "connected"
 
 
 def says(kind, **payload):

@@ -17,6 +17,9 @@ GOODBYE_MS = 1000
 # 5 s without a sign of life, and a little more for the machine.
 KILLED_MS = 6000
 
+# One that gathers for 5 s before each description needs several.
+RETURN_SECONDS = 40
+
 # How long what is left of an old connection could still do harm: until it is known to be dead.
 OLD_CONNECTION_SECONDS = 7
 
@@ -53,7 +56,7 @@ def come_back(stack, role, directory, row):
         pair.peer.kill()
         pair.start_peer()
         offered = pair.peer.wait("offer of the one who is back", "offering")
-        opened = pair.peer.wait("open channel", "open")
+        opened = pair.peer.wait("open channel", "open", within=RETURN_SECONDS)
         row["back after"] = (opened.at - offered.at) * 1000
         one_hundred_to_the_peer(pair)
         one_hundred_from_the_peer(pair, binary=False)

@@ -40,15 +40,21 @@ def node(name, package, needs=(), **details):
 # ever: https://github.com/shinyoshiaki/werift-webrtc, `send` in packages/sctp/src/sctp.ts.
 WERIFT_SENDS = [text for text in messages.HARMLESS if text != messages.EMPTY]
 
-PYTHON = TOOLS / "python/bin/python"
-AIORTC = [PYTHON, HERE / "aiortc/peer.py"]
+
+def aiortc(name, version="new", **details):
+    """A stack whose program runs in Python, with the packages of a virtual environment."""
+    python = TOOLS / f"aiortc-{version}/bin/python"
+    return Stack(name, [python, HERE / "aiortc/peer.py"], [python], **details)
+
+
 PION = TOOLS / "pion-peer"
 
 STACKS = [
     node("chromium", "playwright-core", ["chromium"]),
     node("chromium-plain", "playwright-core", ["chromium"], arguments=["plain"]),
-    Stack("aiortc", AIORTC, [PYTHON]),
-    Stack("aiortc-slow", AIORTC, [PYTHON], arguments=["slow"]),
+    aiortc("aiortc"),
+    aiortc("aiortc-slow", arguments=["slow"]),
+    aiortc("aiortc-old", version="old"),
     node("werift", "werift", harmless=WERIFT_SENDS),
     node("libdatachannel", "node-datachannel"),
     Stack("pion", [PION], [PION]),

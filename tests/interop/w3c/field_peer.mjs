@@ -46,7 +46,7 @@ export class FieldPeer {
       for (const peer of payload.peers) await this.#offer(peer);
     } else if (type === "offer") {
       await this.#answer(sender, payload.sdp);
-    } else if (type === "answer" && this.#connection?.peer === sender) {
+    } else if (type === "answer" && this.#connection?.pc.signalingState === "have-local-offer") {
       await this.#describe(this.#connection, { type: "answer", sdp: payload.sdp });
     } else if (type === "ice_candidate" && this.#connection?.peer === sender) {
       await this.#candidate(this.#connection, payload);
