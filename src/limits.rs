@@ -74,8 +74,7 @@ pub const EARLY_CANDIDATE_LIFETIME: Duration = Duration::from_secs(10);
 /// unreachable STUN server for 5 s before they answer, aiortc and werift among them.
 pub const ANSWER_TIMEOUT: Duration = Duration::from_secs(7);
 
-/// How long a connection may take once both descriptions are known. `CONNECT_TIMEOUT` has room for
-/// two attempts.
+/// How long one attempt at a connection may take. `CONNECT_TIMEOUT` has room for several.
 pub const ATTEMPT_TIMEOUT: Duration = Duration::from_secs(10);
 
 /// How often the two times above are doubled as attempts fail: a machine that is too busy for the

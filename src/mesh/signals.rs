@@ -319,7 +319,7 @@ impl<K: Linker> Mesh<K> {
             return self.connection_failed(now, id, "its answer cannot be used");
         }
         connection.phase = Phase::Connecting;
-        connection.deadline = Some(now + patience.attempt);
+        connection.deadline = Some(connection.created + patience.attempt);
         connection.described(sdp);
         if connection.speaks_sessions {
             connection.link.open_control();

@@ -66,6 +66,7 @@ class FieldPeer:
 
     async def connect(self, peer):
         if self.connection is not None:
+            self.mesh = None
             await self.connection.close()
         connection = RTCPeerConnection(RTCConfiguration(self.ice_servers))
         connection.on(
@@ -109,7 +110,7 @@ class FieldPeer:
             binary = isinstance(data, bytes)
             report("message", text=data.decode() if binary else data, binary=binary)
 
-        mesh.on("close", lambda: report("closed"))
+        mesh.on("close", lambda: mesh is self.mesh and report("closed"))
         if mesh.readyState == "open":
             opened()
         else:

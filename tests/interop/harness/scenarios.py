@@ -173,9 +173,9 @@ def goodbye_of_the_peer(pair):
 
 
 def goodbye_of_the_sidecar(pair):
-    left_at = time.monotonic()
+    before, left_at = pair.peer.events.now(), time.monotonic()
     pair.sidecar.leave()
-    noticed = pair.peer.wait("notice of our goodbye", "closed")
+    noticed = pair.peer.wait("notice of our goodbye", "closed", after=before)
     if pair.sidecar.process.wait(5) != 0:
         raise Failure(f"the sidecar has ended with {pair.sidecar.process.returncode}")
     return within(GOODBYE_MS, "our goodbye was noticed", (noticed.at - left_at) * 1000)

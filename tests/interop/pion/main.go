@@ -140,9 +140,7 @@ func (p *peer) answer(sidecar, sdp string) {
 }
 
 func (p *peer) connect(sidecar string) {
-	if p.pc != nil {
-		must(p.pc.Close())
-	}
+	old := p.pc
 	pc, err := webrtc.NewPeerConnection(webrtc.Configuration{})
 	must(err)
 	pc.OnICECandidate(func(candidate *webrtc.ICECandidate) {
@@ -154,6 +152,9 @@ func (p *peer) connect(sidecar string) {
 		report(event{"event": "connection", "state": state.String()})
 	})
 	p.sidecar, p.pc, p.early = sidecar, pc, nil
+	if old != nil {
+		must(old.Close())
+	}
 }
 
 func (p *peer) describe(kind webrtc.SDPType, sdp string) {
@@ -178,7 +179,12 @@ func (p *peer) announce(kind string, local webrtc.SessionDescription) {
 func (p *peer) take(mesh *webrtc.DataChannel) {
 	p.mesh = mesh
 	mesh.OnOpen(func() { report(event{"event": "open", "max_send": mostBytes}) })
-	mesh.OnClose(func() { report(event{"event": "closed"}) })
+	pc := p.pc
+	mesh.OnClose(func() {
+		if p.pc == pc {
+			report(event{"event": "closed"})
+		}
+	})
 	mesh.OnMessage(func(message webrtc.DataChannelMessage) {
 		report(event{"event": "message", "text": string(message.Data), "binary": !message.IsString})
 	})

@@ -84,7 +84,7 @@ export class FieldPeer {
 
   /** A new connection; an older one is replaced, as peers in the field do. */
   #connect(peer) {
-    this.#connection?.pc.close();
+    const old = this.#connection;
     const pc = new this.#RTCPeerConnection({ iceServers: this.#iceServers });
     const connection = { peer, pc, mesh: null, early: [] };
     pc.onicecandidate = ({ candidate }) => {
@@ -95,6 +95,7 @@ export class FieldPeer {
     pc.onconnectionstatechange = () =>
       this.#report({ event: "connection", state: pc.connectionState });
     this.#connection = connection;
+    old?.pc.close();
     return connection;
   }
 
@@ -124,7 +125,9 @@ export class FieldPeer {
       const text = binary ? new TextDecoder().decode(data) : data;
       this.#report({ event: "message", text, binary });
     };
-    mesh.onclose = () => this.#report({ event: "closed" });
+    mesh.onclose = () => {
+      if (this.#connection === connection) this.#report({ event: "closed" });
+    };
     // A channel that was offered to us may be open before it is handed over.
     if (mesh.readyState === "open") opened();
     else mesh.onopen = opened;
