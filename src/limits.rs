@@ -67,11 +67,12 @@ pub const OFFER_BURST: u32 = 10;
 /// See [`OFFER_BURST`].
 pub const OFFER_INTERVAL: Duration = Duration::from_millis(500);
 
-/// How long a candidate is kept that came before its description.
-pub const EARLY_CANDIDATE_LIFETIME: Duration = Duration::from_secs(5);
+/// How long a candidate is kept that came before its description, which may be as late as an answer.
+pub const EARLY_CANDIDATE_LIFETIME: Duration = Duration::from_secs(10);
 
-/// How long an offer may go unanswered before it counts as lost (within its attempt).
-pub const ANSWER_TIMEOUT: Duration = Duration::from_secs(5);
+/// How long an offer may go unanswered before it counts as lost. Stacks that do not trickle ask an
+/// unreachable STUN server for 5 s before they answer, aiortc and werift among them.
+pub const ANSWER_TIMEOUT: Duration = Duration::from_secs(7);
 
 /// How long one attempt at a connection may take. `CONNECT_TIMEOUT` has room for several.
 pub const ATTEMPT_TIMEOUT: Duration = Duration::from_secs(10);
