@@ -10,6 +10,7 @@ use str0m::{Candidate, Event, Input, Output, Rtc, RtcConfig};
 
 use crate::mesh::link::{Channel, Datagram, Link, LinkOutput, Linker};
 use crate::mesh::webrtc::{WebRtc, WebRtcLink};
+use crate::nat::candidate::LocalCandidate;
 
 const OURS: &str = "192.0.2.1:5000";
 const THEIRS: &str = "192.0.2.2:5000";
@@ -31,7 +32,10 @@ impl Pair {
         let now = Instant::now();
         let (our_address, their_address) = (OURS.parse().unwrap(), THEIRS.parse().unwrap());
         let mut webrtc = WebRtc::new(262_144).unwrap();
-        let (mut ours, offer) = webrtc.offer(now, &[our_address]).unwrap();
+        let our_candidate = LocalCandidate::Host {
+            address: our_address,
+        };
+        let (mut ours, offer) = webrtc.offer(now, &[our_candidate]).unwrap();
         let mut theirs = RtcConfig::new()
             .set_sctp_max_message_size(max_message_bytes)
             .build(now);
