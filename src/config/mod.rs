@@ -61,6 +61,16 @@ pub enum MeshMode {
     Lazy,
 }
 
+/// `ICE_TRANSPORT_POLICY`: which ways to a peer are allowed.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub enum TransportPolicy {
+    /// All that work.
+    #[default]
+    All,
+    /// Over a TURN server only.
+    Relay,
+}
+
 /// `LOG_FORMAT`
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub enum LogFormat {
