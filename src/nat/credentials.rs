@@ -65,7 +65,7 @@ impl Credentials {
 }
 
 /// The password of the TURN REST API: base64(HMAC-SHA1(secret, username)).
-fn password(secret: &Secret, username: &str) -> Secret {
+pub(super) fn password(secret: &Secret, username: &str) -> Secret {
     let tag = Hmac::<Sha1>::new_from_slice(secret.reveal().as_bytes())
         .map(|mac| mac.chain_update(username).finalize().into_bytes());
     // A key of any length will do for HMAC, so there is always a tag.

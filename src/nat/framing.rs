@@ -47,7 +47,7 @@ impl Framing {
         };
         let (length, padded) = match first {
             0..=3 if length % 4 == 0 => (STUN_HEADER + length, STUN_HEADER + length),
-            0x40..=0x7F => {
+            0x40..=0x4F => {
                 let length = CHANNEL_HEADER + length;
                 (length, length.next_multiple_of(4))
             }
@@ -146,12 +146,7 @@ mod tests {
 
     #[test]
     fn what_is_not_turn_ends_the_stream() {
-        for bad in [
-            &b"HTTP/1.1 400"[..],
-            &[0x80; 4],
-            &[0x16, 3, 1, 0],
-            &[0, 1, 0, 3],
-        ] {
+        for bad in [&b"SSH-2.0"[..], &[0x80; 4], &[0x16, 3, 1, 0], &[0, 1, 0, 3]] {
             let mut framing = Framing::default();
             framing.push(bad);
             assert_eq!(framing.next(), Err(NotTurn), "{bad:?}");

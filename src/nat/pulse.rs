@@ -22,15 +22,12 @@ pub(super) struct Pulse {
     heard: Instant,
     /// The first thing said since the server was heard.
     unanswered: Option<Instant>,
-    probe: Option<Probe>,
+    /// The requests of the probe under way, or else of the last one: its answers may still come.
+    asked: Vec<(u128, Question)>,
+    /// When the probe under way goes on.
+    next: Option<Instant>,
     /// What the server is known to answer, as far as we know. Some ignore Binding requests.
     question: Question,
-}
-
-#[derive(Debug)]
-struct Probe {
-    asked: Vec<(u128, Question)>,
-    due: Instant,
 }
 
 impl Pulse {
@@ -39,7 +36,8 @@ impl Pulse {
         Pulse {
             heard: now,
             unanswered: None,
-            probe: None,
+            asked: Vec::new(),
+            next: None,
             question: Question::Binding,
         }
     }
@@ -48,7 +46,7 @@ impl Pulse {
     pub(super) fn heard(&mut self, now: Instant) {
         self.heard = now;
         self.unanswered = None;
-        self.probe = None;
+        self.next = None;
     }
 
     /// Something that may bring an answer was sent.
@@ -58,31 +56,24 @@ impl Pulse {
 
     /// Whether this transaction was one of ours; if so, it is the sign of life that was wanted.
     pub(super) fn answers(&mut self, now: Instant, id: u128) -> bool {
-        let asked = self.probe.iter().flat_map(|probe| &probe.asked);
-        let Some(question) = asked
-            .filter(|(known, _)| *known == id)
-            .map(|(_, question)| *question)
-            .next()
-        else {
+        let Some((_, question)) = self.asked.iter().find(|(known, _)| *known == id) else {
             return false;
         };
-        self.question = question;
+        self.question = *question;
         self.heard(now);
         true
     }
 
     /// Whether it has been asked in vain for long enough to look for another server.
     pub(super) fn is_weak(&self) -> bool {
-        self.probe
-            .as_ref()
-            .is_some_and(|probe| probe.asked.len() > limits::TURN_WEAK_AFTER)
+        self.next.is_some() && self.asked.len() > limits::TURN_WEAK_AFTER
     }
 
     /// When [`Pulse::beat`] is to be called.
     pub(super) fn due(&self) -> Instant {
         let idle = self.heard + limits::TURN_KEEPALIVE;
-        match (&self.probe, self.unanswered) {
-            (Some(probe), _) => probe.due,
+        match (self.next, self.unanswered) {
+            (Some(next), _) => next,
             (None, Some(since)) => idle.min(since + limits::TURN_UNANSWERED),
             (None, None) => idle,
         }
@@ -91,11 +82,10 @@ impl Pulse {
     /// Asks, or finds that the server is gone.
     pub(super) fn beat(&mut self, now: Instant, random: &mut fastrand::Rng) -> Beat {
         let question = self.question;
-        let probe = self.probe.get_or_insert_with(|| Probe {
-            asked: Vec::new(),
-            due: now,
-        });
-        let sent = probe.asked.len();
+        if self.next.is_none() {
+            self.asked.clear();
+        }
+        let sent = self.asked.len();
         if sent >= limits::TURN_PROBES {
             return Beat::Dead;
         }
@@ -106,8 +96,8 @@ impl Pulse {
             (false, Question::Refresh) => Question::Binding,
         };
         let id = random.u128(..) >> 32;
-        probe.asked.push((id, question));
-        probe.due = now + limits::STUN_FIRST_WAIT * (1 << sent);
+        self.asked.push((id, question));
+        self.next = Some(now + limits::STUN_FIRST_WAIT * (1 << sent));
         Beat::Ask(stun::request(question, id))
     }
 }

@@ -24,8 +24,8 @@ pub struct Reach {
     lanes: Vec<Vec<SocketAddr>>,
     reflexive: Reflexive,
     relays: Relays,
-    /// From where datagrams may be ours.
-    servers: BTreeSet<SocketAddr>,
+    /// Who is asked for our address.
+    asked: BTreeSet<SocketAddr>,
     random: fastrand::Rng,
     outputs: VecDeque<Output>,
 }
@@ -40,7 +40,7 @@ impl Reach {
             lanes: Vec::new(),
             reflexive: Reflexive::new(),
             relays: Relays::new(now, unix, random.u64(..)),
-            servers: BTreeSet::new(),
+            asked: BTreeSet::new(),
             random,
             outputs: VecDeque::new(),
         }
@@ -88,8 +88,7 @@ impl Reach {
         if self.reflexive.set_targets(now, targets.collect()) {
             self.outputs.push_back(Output::CandidatesChanged);
         }
-        let relays = servers.turn.iter().flat_map(|server| &server.addresses);
-        self.servers = relays.copied().chain(self.reflexive.servers()).collect();
+        self.asked = self.reflexive.servers().collect();
         self.relays.set_servers(now, servers.turn);
     }
 
@@ -129,11 +128,9 @@ impl Reach {
         source: SocketAddr,
         bytes: &[u8],
     ) -> bool {
-        if !self.servers.contains(&source) {
-            return false;
-        }
         let pair = (destination, source);
-        if stun::is_stun(bytes)
+        if self.asked.contains(&source)
+            && stun::is_stun(bytes)
             && let Some(has_changed) = self.reflexive.handle(now, pair, bytes, &mut self.random)
         {
             if has_changed {

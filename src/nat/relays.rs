@@ -187,7 +187,7 @@ impl Relays {
         let replaced = replaced.filter(|(_, lease)| lease.role == Role::Replaced);
         if let Some((id, lease)) = replaced.min_by_key(|(id, _)| **id) {
             plan.local = lease.plan.local;
-            plan.offset += limits::TURN_FAREWELL;
+            plan.offset += limits::TURN_STAGGER;
             let id = *id;
             self.retire(now, id);
         }
