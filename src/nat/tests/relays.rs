@@ -127,7 +127,8 @@ fn credentials_may_change_often_without_a_break_for_new_connections() {
         let relayed = world.candidate().unwrap();
         round_trip(&mut world, relayed, DATA);
     }
-    assert!(world.server(server).granted.len() <= limits::LANES);
+    let granted = &world.server(server).granted;
+    assert!(granted.len() <= limits::LANES, "{granted:?}");
     assert!(world.opened.is_empty(), "never over TCP");
 }
 

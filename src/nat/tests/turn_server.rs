@@ -217,7 +217,7 @@ impl TurnServer {
     }
 
     fn challenge(&mut self, now: Instant, request: &Message<'_>, code: u16) -> Vec<u8> {
-        if self.nonce.1.is_none_or(|until| until <= now) {
+        if self.nonce.0 == 0 || self.nonce.1.is_some_and(|until| until <= now) {
             self.nonce.0 += 1;
             self.nonce.1 = self.mood.nonce_life.map(|life| now + life);
         }
