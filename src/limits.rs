@@ -234,6 +234,9 @@ pub const SHUTDOWN_TIMEOUT: Duration = Duration::from_millis(1000);
 /// STUN and TURN servers that are used, of each kind and of each source.
 pub const ICE_SERVERS: usize = 8;
 
+/// Longest name or password for a TURN server, in bytes (RFC 8489 section 14.3).
+pub const TURN_LOGIN_BYTES: usize = 508;
+
 /// Addresses of one STUN or TURN server that are used.
 pub const ADDRESSES_PER_SERVER: usize = 4;
 

@@ -49,6 +49,4 @@ pub enum Output {
     CloseStream(StreamId),
     /// [`Reach::lanes`](super::reach::Reach::lanes) has changed.
     CandidatesChanged,
-    /// Nothing passes through this relayed address any more.
-    RelayLost(SocketAddr),
 }

@@ -99,15 +99,16 @@ impl Reach {
         self.relays.try_now(now);
     }
 
-    /// The candidates of each lane, the whole of them. Relayed ones are those that new connections
-    /// are to use; an older one may still carry packets.
+    /// The candidates of each lane, the whole of them. There is one relayed address, and beside it
+    /// those that it has replaced and that still carry data.
     pub fn lanes(&self) -> Vec<Vec<LocalCandidate>> {
-        let relayed = self.relays.candidate();
+        let relayed = self.relays.candidates().into_iter();
         let relayed = relayed.map(|(address, base)| LocalCandidate::Relayed { address, base });
+        let relayed: Vec<_> = relayed.collect();
         let of_lane = |lane: &Vec<SocketAddr>| {
             let own = lane.iter().filter(|_| self.policy == TransportPolicy::All);
             own.flat_map(|socket| self.of_socket(*socket))
-                .chain(relayed)
+                .chain(relayed.iter().copied())
                 .collect()
         };
         self.lanes.iter().map(of_lane).collect()

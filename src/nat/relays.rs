@@ -80,9 +80,14 @@ impl Relays {
         self.outputs.pop_front()
     }
 
-    /// The relayed address to tell peers, and our address towards its server.
-    pub(super) fn candidate(&self) -> Option<(SocketAddr, SocketAddr)> {
-        self.leases.get(&self.current?)?.address()
+    /// The relayed addresses that packets pass through, each with our address towards its server;
+    /// the best first.
+    pub(super) fn candidates(&self) -> Vec<(SocketAddr, SocketAddr)> {
+        let current = self.current.and_then(|id| self.leases.get(&id));
+        let others = self.leases.values().rev();
+        let replaced = others.filter(|lease| lease.role == Role::Replaced);
+        let all = current.into_iter().chain(replaced);
+        all.filter_map(Lease::address).collect()
     }
 
     /// Our sockets, by lane. An allocation over one that is gone is gone with it.
@@ -471,16 +476,15 @@ impl Relays {
         let Some(lease) = self.leases.get(&id) else {
             return;
         };
-        let (role, plan, relayed) = (lease.role, lease.plan.clone(), lease.relayed());
+        let (role, plan) = (lease.role, lease.plan.clone());
         self.remove(id);
         match role {
             Role::Attempt { .. } => self.attempt_failed(now, plan, failure),
             Role::Current | Role::Replaced => {
                 log::warn!("{}: {failure}", plan.name());
-                self.outputs.extend(relayed.map(Output::RelayLost));
+                self.outputs.push_back(Output::CandidatesChanged);
                 if role == Role::Current {
                     self.current = None;
-                    self.outputs.push_back(Output::CandidatesChanged);
                     self.begin_round(now);
                 }
             }
@@ -514,11 +518,11 @@ impl Relays {
 
     /// Gives an allocation back, or gives up a try.
     fn retire(&mut self, now: Instant, id: StreamId) {
-        if self.current == Some(id) {
-            self.current = None;
-            self.outputs.push_back(Output::CandidatesChanged);
-        }
+        self.current = self.current.filter(|current| *current != id);
         if let Some(lease) = self.leases.get_mut(&id) {
+            if lease.relayed().is_some() {
+                self.outputs.push_back(Output::CandidatesChanged);
+            }
             lease.leave(now);
             self.settle(now, id);
         }

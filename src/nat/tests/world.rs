@@ -44,7 +44,6 @@ pub(super) struct World {
     pub(super) at_peers: Vec<(SocketAddr, SocketAddr, Vec<u8>)>,
     /// What was relayed to us.
     pub(super) relayed: Vec<(SocketAddr, SocketAddr, Vec<u8>)>,
-    pub(super) lost_relays: Vec<SocketAddr>,
     pub(super) changes: usize,
     /// Datagrams that we have sent, by server.
     pub(super) sent: BTreeMap<SocketAddr, usize>,
@@ -66,7 +65,6 @@ impl World {
             sequence: 0,
             at_peers: Vec::new(),
             relayed: Vec::new(),
-            lost_relays: Vec::new(),
             changes: 0,
             sent: BTreeMap::new(),
         }
@@ -288,7 +286,6 @@ impl World {
                     self.closed.push(stream);
                 }
                 Output::CandidatesChanged => self.changes += 1,
-                Output::RelayLost(relayed) => self.lost_relays.push(relayed),
             }
         }
     }
@@ -309,13 +306,20 @@ impl World {
         }
     }
 
-    /// The relayed address that peers are told.
+    /// The best relayed address that peers are told.
     pub(super) fn candidate(&self) -> Option<SocketAddr> {
+        self.candidates().first().copied()
+    }
+
+    /// All relayed addresses that peers are told.
+    pub(super) fn candidates(&self) -> Vec<SocketAddr> {
         let lanes = self.reach.lanes();
-        lanes.into_iter().flatten().find_map(|found| match found {
+        let first = lanes.into_iter().next().unwrap_or_default().into_iter();
+        let relayed = first.filter_map(|found| match found {
             LocalCandidate::Relayed { address, .. } => Some(address),
             LocalCandidate::Host { .. } | LocalCandidate::ServerReflexive { .. } => None,
-        })
+        });
+        relayed.collect()
     }
 }
 
