@@ -234,6 +234,27 @@ pub const SHUTDOWN_TIMEOUT: Duration = Duration::from_millis(1000);
 /// STUN and TURN servers that are used, of each kind and of each source.
 pub const ICE_SERVERS: usize = 8;
 
+/// From one question to the registry for ICE servers to the next: least and most. In between it is
+/// put when half the time has passed until a login of the last answer expires.
+pub const ICE_SERVERS_REFRESH: (Duration, Duration) =
+    (Duration::from_secs(10), Duration::from_secs(3600));
+
+/// The same when it was not answered.
+pub const ICE_SERVERS_RETRY: Duration = Duration::from_secs(300);
+
+/// From one look-up of a server's name to the next.
+pub const RESOLVE_INTERVAL: Duration = Duration::from_secs(300);
+
+/// The same when it failed: first and longest wait.
+pub const RESOLVE_BACKOFF: (Duration, Duration) =
+    (Duration::from_secs(2), Duration::from_secs(300));
+
+/// Bytes that wait to be written to a TURN server, beyond which packets are lost.
+pub const TURN_STREAM_BYTES: usize = 256 * 1024;
+
+/// Bytes that are read from a TURN server at once.
+pub const TURN_STREAM_READ_BYTES: usize = 16 * 1024;
+
 /// Longest name or password for a TURN server, in bytes (RFC 8489 section 14.3).
 pub const TURN_LOGIN_BYTES: usize = 508;
 
