@@ -32,7 +32,7 @@ fn a_wrong_value_is_told_with_its_name() {
         ("BIND_ADDRESS", "localhost"),
         ("INTERFACES", "eth/0"),
         ("IPV6", "perhaps"),
-        ("ICE_TRANSPORT_POLICY", "relay"),
+        ("STUN_URL", "http://host"),
         ("LOG_FORMAT", "xml"),
     ] {
         let line = refused(&place, variable, value);
