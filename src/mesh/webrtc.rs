@@ -106,6 +106,8 @@ impl Linker for WebRtc {
                 SdpOffer::from_sdp_string(offer).map_err(|_| LinkError(UNREADABLE.into()))?;
             link.rtc.sdp_api().accept_offer(offer).map_err(describe)
         })?;
+        // Before it was ever told the time, the ICE agent sends no checks: it would only answer them.
+        link.handle_timeout(now)?;
         Ok((link, answer.to_sdp_string()))
     }
 }

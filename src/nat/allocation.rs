@@ -188,7 +188,7 @@ impl Allocation {
             self.carried = now;
         }
         match self.admission.check(now, to, packet) {
-            Verdict::Dropped | Verdict::Held => return,
+            Verdict::Dropped | Verdict::Held => {}
             Verdict::Go => self.relay(now, to, packet),
             Verdict::GoAndBind => {
                 self.relay(now, to, packet);
