@@ -13,7 +13,7 @@ use str0m::{Candidate, Event, Input, Output, Rtc, RtcConfig, RtcError};
 
 use crate::nat::candidate::LocalCandidate;
 
-use super::description::{first_mid, rename_mid};
+use super::description::{first_mid, rename_mid, waits_for_sctp};
 use super::link::{Channel, Datagram, Link, LinkError, LinkOutput, Linker, Transmit};
 
 /// Bytes that str0m buffers for all channels of a connection, beside the largest message. The core
@@ -190,6 +190,11 @@ impl Link for WebRtcLink {
                 .map_err(describe)?;
             let answer =
                 SdpAnswer::from_sdp_string(&sdp).map_err(|_| LinkError(UNREADABLE.into()))?;
+            if waits_for_sctp(&sdp) {
+                // str0m takes 64 KiB for the other's largest message now, which is what they announce,
+                // and numbers its channels as the DTLS client would, which they don't mind.
+                self.rtc.direct_api().start_sctp(true);
+            }
             self.rtc
                 .sdp_api()
                 .accept_answer(pending.offer, answer)

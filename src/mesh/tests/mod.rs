@@ -23,5 +23,6 @@ mod real_stack;
 mod registry;
 mod replacing;
 mod trace;
+mod waiting_answerer;
 mod walk;
 mod world;
