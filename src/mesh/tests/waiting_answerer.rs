@@ -30,7 +30,8 @@ struct Pair {
 impl Pair {
     fn new(max_message_bytes: u32, answerer_begins: bool) -> Pair {
         let now = Instant::now();
-        let (our_address, their_address) = (OURS.parse().unwrap(), THEIRS.parse().unwrap());
+        let our_address = OURS.parse().unwrap();
+        let their_address = THEIRS.parse().unwrap();
         let mut webrtc = WebRtc::new(262_144).unwrap();
         let our_candidate = LocalCandidate::Host {
             address: our_address,

@@ -28,7 +28,6 @@ class Stack:
         return [str(need) for need in self.needs if not (shutil.which(need) or os.path.exists(need))]
 
 
-
 def node(name, package, needs=(), **details):
     """A stack whose program runs in Node."""
     folder = name.split("-")[0]
