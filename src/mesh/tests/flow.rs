@@ -218,6 +218,25 @@ fn a_sender_that_is_started_anew_again_and_again_fills_no_more_than_its_share() 
     assert_eq!(world.ledger.failed(), before);
 }
 
+#[test]
+fn broadcasts_that_wait_for_many_peers_stop_requests_before_they_are_many() {
+    const COUNT: usize = 3000;
+    let mut world = World::new(52, &["a", "b", "c", "d", "e", "f", "g", "h", "i"]);
+    world.start_all();
+    world.run_until_connected(SOON);
+    let others = 1..world.nodes.len();
+    others.clone().for_each(|place| world.agent_stalls(place));
+    (0..COUNT).for_each(|_| world.broadcast(0, 100, true));
+    world.run_for(SOON);
+    let waiting = world.nodes[0].mesh.broadcasts.deliveries();
+    let most = limits::BROADCAST_DELIVERIES + others.len();
+    assert!(waiting <= most, "{waiting} deliveries wait");
+    assert!(world.nodes[0].agent.waiting_requests() > 0);
+    others.for_each(|place| world.agent_resumes(place));
+    world.settle(Duration::from_secs(60));
+    assert_eq!(world.ledger.deliveries, 8 * COUNT as u64);
+}
+
 /// A message that is mostly what surrounds it, in queues and on its way.
 const TINY: &str = r#"{"type":"send","payload":{"target_peer":"b","message":{"type":"x"}}}"#;
 
