@@ -220,7 +220,7 @@ fn a_sender_that_is_started_anew_again_and_again_fills_no_more_than_its_share() 
 
 #[test]
 fn broadcasts_that_wait_for_many_peers_stop_requests_before_they_are_many() {
-    const COUNT: usize = 3000;
+    const COUNT: usize = 2300;
     let mut world = World::new(52, &["a", "b", "c", "d", "e", "f", "g", "h", "i"]);
     world.start_all();
     world.run_until_connected(SOON);
@@ -261,7 +261,7 @@ fn expect_tiny(world: &mut World<FakeStack>, count: usize) {
 
 #[test]
 fn tiny_messages_fill_a_queue_by_what_they_cost_and_are_told_by_their_bytes() {
-    const COUNT: usize = 20_000;
+    const COUNT: usize = 12_000;
     let mut world = World::new(50, &["a", "b"]);
     world.start_all();
     send_tiny(&mut world, COUNT);
@@ -280,8 +280,9 @@ fn tiny_messages_fill_a_queue_by_what_they_cost_and_are_told_by_their_bytes() {
 
 #[test]
 fn a_window_full_of_tiny_messages_takes_bounded_memory_and_ends_nothing() {
-    const COUNT: usize = 60_000;
+    const COUNT: usize = 14_000;
     let mut world = World::new(51, &["a", "b"]);
+    world.settings.queue_bytes = MAX_MESSAGE_BYTES;
     world.start_all();
     // Only the window limits this sender, and that counts bytes on the wire.
     world.nodes[0].mesh.settings.queue_bytes = 64 * 1024 * 1024;
