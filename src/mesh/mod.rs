@@ -60,6 +60,7 @@ use link::{Linker, Transmit};
 pub use origin::Generation;
 use peer::Peer;
 use roster::Roster;
+use session::SessionNames;
 use statistics::Totals;
 use timers::Timers;
 
@@ -103,6 +104,8 @@ pub struct Mesh<K: Linker> {
     random: fastrand::Rng,
     started: Instant,
     own: Option<PeerId>,
+    /// Names our sessions.
+    session_names: SessionNames,
     roster: Roster,
     /// Sets of local candidates. Connections to one peer use different sets, so that datagrams of an
     /// old and a new one are told apart by their addresses.
@@ -110,7 +113,8 @@ pub struct Mesh<K: Linker> {
     peers: BTreeMap<PeerId, Peer>,
     connections: BTreeMap<ConnectionId, Connection<K::Link>>,
     next_connection: u64,
-    /// Local and remote address to connection. Never iterated, so its order does not matter.
+    /// Local and remote address to connection. Iterated only to drop those of one connection, so its
+    /// order does not matter.
     routes: HashMap<(SocketAddr, SocketAddr), ConnectionId>,
     agent: AgentQueue,
     broadcasts: Broadcasts,
@@ -130,13 +134,15 @@ pub struct Mesh<K: Linker> {
 impl<K: Linker> Mesh<K> {
     /// A core without peers. `seed` decides every random choice: ids and jitter.
     pub fn new(settings: Settings, linker: K, seed: u64, now: Instant) -> Self {
+        let mut random = fastrand::Rng::with_seed(seed);
         Mesh {
             settings,
             linker,
-            random: fastrand::Rng::with_seed(seed),
+            session_names: SessionNames::new(random_id(&mut random)),
+            random,
             started: now,
             own: None,
-            roster: Roster::default(),
+            roster: Roster::new(),
             lanes: Vec::new(),
             peers: BTreeMap::new(),
             connections: BTreeMap::new(),
@@ -236,7 +242,7 @@ impl<K: Linker> Mesh<K> {
 
     /// The registry can't be reached. Nothing changes for connections that exist.
     pub fn registry_disconnected(&mut self, state: RegistryState, reason: String) {
-        self.roster.disconnected();
+        self.roster.disconnected(state);
         self.arm_roster();
         self.agent.push_state(Event::Registry {
             state,
@@ -259,12 +265,8 @@ impl<K: Linker> Mesh<K> {
         }
         for peer in self.peers.values_mut() {
             peer.reachable = false;
+            peer.note_state(now);
         }
-    }
-
-    /// A random id for the wire, 128 bits in hexadecimal.
-    fn random_id(&mut self) -> String {
-        format!("{:032x}", self.random.u128(..))
     }
 
     /// Finds the peer, or makes an entry for it within `MAX_PEERS`.
@@ -273,8 +275,7 @@ impl<K: Linker> Mesh<K> {
             if self.peers.len() >= self.settings.max_peers {
                 return None;
             }
-            let session = self.random_id();
-            let peer = Peer::new(id.clone(), session, now);
+            let peer = Peer::new(id.clone(), self.session_names.current(), now);
             self.peers.insert(id.clone(), peer);
         }
         self.peers.get_mut(id)
@@ -295,6 +296,11 @@ impl<K: Linker> Mesh<K> {
         let largest = self.settings.queue_bytes.max(limits::LEAST_WINDOW_BYTES);
         2 * largest + limits::LEAST_WINDOW_BYTES + self.settings.limits.message_bytes
     }
+}
+
+/// A random id for the wire, 128 bits in hexadecimal.
+fn random_id(random: &mut fastrand::Rng) -> String {
+    format!("{:032x}", random.u128(..))
 }
 
 #[cfg(test)]

@@ -22,6 +22,8 @@ mod proposing;
 mod real_stack;
 mod registry;
 mod replacing;
+mod statistics;
 mod trace;
 mod walk;
+mod wishing;
 mod world;
