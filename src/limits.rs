@@ -174,6 +174,9 @@ pub const IPC_BATCH_BYTES: usize = 256 * 1024;
 /// Batches of events under way from the event loop to an agent's writer.
 pub const IPC_EVENT_BATCHES: usize = 2;
 
+/// Notices under way from the IPC threads to the event loop, which never waits for one of them.
+pub const IPC_NOTICES: usize = 64;
+
 /// Bytes after which an agent's writer writes what it has rendered.
 pub const IPC_WRITE_BYTES: usize = 256 * 1024;
 

@@ -113,13 +113,8 @@ impl AgentQueue {
         }
         self.generation = None;
         self.owed_answers = 0;
-        for event in unsent.into_iter().rev() {
-            // The newest marks belong to the unsent events: what was written came before them.
-            let message_of = self.in_flight.pop_back().flatten();
-            self.queue.push_front(Entry { event, message_of });
-        }
+        self.take_back(unsent);
         self.in_flight.clear();
-        self.other_events = 0;
         let mut failures = 0;
         let mut left_out = 0;
         self.queue.retain_mut(|entry| {
@@ -262,6 +257,16 @@ impl AgentQueue {
             events.push(entry.event);
         }
         events
+    }
+
+    /// The last that were taken for the writer come back from it, in order.
+    pub(super) fn take_back(&mut self, events: Vec<Event>) {
+        for event in events.into_iter().rev() {
+            // The newest marks belong to these events: what was written came before them.
+            let message_of = self.in_flight.pop_back().flatten();
+            self.other_events += usize::from(message_of.is_none());
+            self.queue.push_front(Entry { event, message_of });
+        }
     }
 
     /// The agent's socket has taken `count` further events. Gives the messages among them.

@@ -218,6 +218,11 @@ impl<K: Linker> Mesh<K> {
         events
     }
 
+    /// The agent's writer did not take what [`Mesh::take_events`] gave last.
+    pub fn take_back_events(&mut self, events: Vec<Event>) {
+        self.agent.take_back(events);
+    }
+
     /// Whether the agent has all the answers that it is owed.
     pub fn agent_is_answered(&self) -> bool {
         self.agent.owes_nothing()
