@@ -112,8 +112,7 @@ impl<K: Linker> Mesh<K> {
     }
 
     /// Fails the `connect` commands whose time is over.
-    pub(super) fn fail_overdue(&mut self, now: Instant, peer_id: &PeerId) {
-        let code = self.failure_to_reach(peer_id);
+    fn fail_overdue(&mut self, now: Instant, peer_id: &PeerId, code: ErrorCode) {
         while let Some(peer) = self.peers.get_mut(peer_id)
             && let Some(origin) = peer.next_overdue(now)
         {
@@ -122,13 +121,21 @@ impl<K: Linker> Mesh<K> {
         }
     }
 
-    pub(super) fn give_up(&mut self, now: Instant, peer_id: &PeerId) {
+    /// Gives up what is wanted of the peer and has been waited for long enough.
+    pub(super) fn check_patience(&mut self, now: Instant, peer_id: &PeerId) {
+        let Some(peer) = self.peers.get(peer_id) else {
+            return;
+        };
+        let current = peer.current;
+        let is_over = peer.give_up_at.is_some_and(|at| now >= at);
         let code = self.failure_to_reach(peer_id);
-        if let Some(current) = self.peers.get(peer_id).and_then(|peer| peer.current) {
-            self.retire(now, current);
+        if is_over {
+            if let Some(current) = current {
+                self.retire(now, current);
+            }
+            self.end_session(now, peer_id, code);
         }
-        self.end_session(now, peer_id, code);
-        self.forget_if_idle(peer_id);
+        self.fail_overdue(now, peer_id, code);
     }
 
     fn failure_to_reach(&self, peer_id: &PeerId) -> ErrorCode {

@@ -267,13 +267,7 @@ impl<K: Linker> Mesh<K> {
         if peer.held.as_ref().is_some_and(|held| now >= held.until) {
             self.answer_held_offer(now, peer_id);
         }
-        self.fail_overdue(now, peer_id);
-        let Some(peer) = self.peers.get_mut(peer_id) else {
-            return;
-        };
-        if peer.give_up_at.is_some_and(|at| now >= at) {
-            self.give_up(now, peer_id);
-        }
+        self.check_patience(now, peer_id);
         let Some(peer) = self.peers.get_mut(peer_id) else {
             return;
         };
