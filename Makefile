@@ -33,26 +33,37 @@ build: ## the release binary
 	$(CARGO) build --release
 
 .PHONY: test
-test: ## every test
+test: ## every test that needs neither root nor other programs than Python 3
 	$(CARGO) test
 
 .PHONY: test-long
 test-long: ## the simulation of the core with SIMULATION_SEEDS seeds, 5,000 unless told otherwise
 	SIMULATION_SEEDS=$${SIMULATION_SEEDS:-5000} $(CARGO) test --profile fast --lib mesh::tests::walk -- --nocapture
 
-# The program that the tests in network namespaces use; without it they build one.
+# The program that the tests with other programs use; without it they build one.
 SIDECAR_BINARY ?=
-NET_BINARY = $(or $(SIDECAR_BINARY),$(or $(CARGO_TARGET_DIR),target)/debug/chatixia-sidecar)
+BUILT_BINARY = $(or $(SIDECAR_BINARY),$(or $(CARGO_TARGET_DIR),target)/debug/chatixia-sidecar)
 
 .PHONY: test-net
 test-net: ## behind routers of every kind, in network namespaces, with coturn (ARGS='-v -k symmetric')
 	$(if $(SIDECAR_BINARY),,$(CARGO) build)
-	SIDECAR_BINARY=$(NET_BINARY) python3 -B tests/net/run.py $(ARGS)
+	SIDECAR_BINARY=$(BUILT_BINARY) python3 -B tests/net/run.py $(ARGS)
 
 .PHONY: test-net-long
 test-net-long: ## the same, what takes minutes to show
 	$(if $(SIDECAR_BINARY),,$(CARGO) build)
-	SIDECAR_BINARY=$(NET_BINARY) python3 -B tests/net/run.py -v endurance $(ARGS)
+	SIDECAR_BINARY=$(BUILT_BINARY) python3 -B tests/net/run.py -v endurance $(ARGS)
+
+# The WebRTC stacks that `test-interop` runs, and how many at once.
+INTEROP_STACKS ?= chromium chromium-plain aiortc aiortc-old werift libdatachannel pion
+INTEROP_JOBS ?= 4
+export INTEROP_TOOLS ?= $(or $(CARGO_TARGET_DIR),$(CURDIR)/target)/interop
+
+.PHONY: test-interop
+test-interop: ## with other WebRTC stacks, which it installs (INTEROP_STACKS='werift pion')
+	$(if $(SIDECAR_BINARY),,$(CARGO) build)
+	tests/interop/install $(INTEROP_STACKS)
+	SIDECAR_BINARY=$(BUILT_BINARY) tests/interop/run.py --jobs $(INTEROP_JOBS) $(INTEROP_STACKS)
 
 .PHONY: lint
 lint: ## format, clippy, documentation and shell scripts, warnings are errors
@@ -61,7 +72,7 @@ lint: ## format, clippy, documentation and shell scripts, warnings are errors
 	$(CARGO) clippy --no-default-features -- -D warnings
 	RUSTDOCFLAGS='-D warnings' $(CARGO) doc --no-deps --document-private-items
 	@if command -v shellcheck >/dev/null; then \
-	    shellcheck .ci/run $$(grep -lE '^#!.*(ba)?sh$$' scripts/*); \
+	    shellcheck .ci/run tests/interop/install $$(grep -lE '^#!.*(ba)?sh$$' scripts/*); \
 	else echo 'shellcheck is not installed: shell scripts not checked'; fi
 
 .PHONY: audit

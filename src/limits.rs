@@ -67,11 +67,12 @@ pub const OFFER_BURST: u32 = 10;
 /// See [`OFFER_BURST`].
 pub const OFFER_INTERVAL: Duration = Duration::from_millis(500);
 
-/// How long a candidate is kept that came before its description.
-pub const EARLY_CANDIDATE_LIFETIME: Duration = Duration::from_secs(5);
+/// How long a candidate is kept that came before its description, which may be as late as an answer.
+pub const EARLY_CANDIDATE_LIFETIME: Duration = Duration::from_secs(10);
 
-/// How long an offer may go unanswered before it counts as lost (within its attempt).
-pub const ANSWER_TIMEOUT: Duration = Duration::from_secs(5);
+/// How long an offer may go unanswered before it counts as lost. Stacks that do not trickle ask an
+/// unreachable STUN server for 5 s before they answer, aiortc and werift among them.
+pub const ANSWER_TIMEOUT: Duration = Duration::from_secs(7);
 
 /// How long one attempt at a connection may take. `CONNECT_TIMEOUT` has room for several.
 pub const ATTEMPT_TIMEOUT: Duration = Duration::from_secs(10);
@@ -233,3 +234,104 @@ pub const FAREWELL_TIMEOUT: Duration = Duration::from_millis(300);
 
 /// How long the end may take after that: the agent's last events, and the registry's goodbye.
 pub const SHUTDOWN_TIMEOUT: Duration = Duration::from_millis(1000);
+
+/// STUN and TURN servers that are used, of each kind and of each source.
+pub const ICE_SERVERS: usize = 8;
+
+/// From one question to the registry for ICE servers to the next: least and most. In between it is
+/// put when half the time has passed until a login of the last answer expires.
+pub const ICE_SERVERS_REFRESH: (Duration, Duration) =
+    (Duration::from_secs(10), Duration::from_secs(3600));
+
+/// The same when it was not answered.
+pub const ICE_SERVERS_RETRY: Duration = Duration::from_secs(300);
+
+/// From one look-up of a server's name to the next.
+pub const RESOLVE_INTERVAL: Duration = Duration::from_secs(300);
+
+/// The same when it failed: first and longest wait.
+pub const RESOLVE_BACKOFF: (Duration, Duration) =
+    (Duration::from_secs(2), Duration::from_secs(300));
+
+/// Bytes that wait to be written to a TURN server, beyond which packets are lost.
+pub const TURN_STREAM_BYTES: usize = 256 * 1024;
+
+/// Bytes that are read from a TURN server at once.
+pub const TURN_STREAM_READ_BYTES: usize = 16 * 1024;
+
+/// Longest name or password for a TURN server, in bytes (RFC 8489 section 14.3).
+pub const TURN_LOGIN_BYTES: usize = 508;
+
+/// Addresses of one STUN or TURN server that are used.
+pub const ADDRESSES_PER_SERVER: usize = 4;
+
+/// Times that a STUN request is sent, the first wait for its answer, which doubles each time.
+pub const STUN_TRANSMISSIONS: u32 = 5;
+/// See [`STUN_TRANSMISSIONS`].
+pub const STUN_FIRST_WAIT: Duration = Duration::from_millis(500);
+
+/// From one question to a STUN server that answers to the next: least and most. Mappings of UDP live
+/// for 30 s and more.
+pub const STUN_REFRESH: (Duration, Duration) = (Duration::from_secs(15), Duration::from_secs(25));
+
+/// The same for one that is silent: first and longest wait.
+pub const STUN_BACKOFF: (Duration, Duration) = (Duration::from_secs(60), Duration::from_secs(600));
+
+/// Outer addresses of one socket that peers are told.
+pub const MAPPINGS_PER_SOCKET: usize = 2;
+
+/// How long a TURN server may take from the first word to the allocation.
+pub const TURN_ATTEMPT_TIMEOUT: Duration = Duration::from_secs(6);
+
+/// From one try at a TURN server to the next one, beside it.
+pub const TURN_STAGGER: Duration = Duration::from_millis(300);
+
+/// How long a TURN server may be silent over UDP before it is tried over TCP.
+pub const TURN_STREAM_DELAY: Duration = Duration::from_secs(1);
+
+/// Tries at TURN servers that are planned in one round.
+pub const TURN_PLANS: usize = 64;
+
+/// From a round in which no TURN server worked to the next: first and longest wait.
+pub const TURN_BACKOFF: (Duration, Duration) = (Duration::from_secs(5), Duration::from_secs(300));
+
+/// The least such wait when a server has refused what it was asked.
+pub const TURN_REFUSED_WAIT: Duration = Duration::from_secs(120);
+
+/// Peers' IP addresses that an allocation lets in.
+pub const TURN_PERMISSIONS: usize = 512;
+
+/// Peers' addresses that an allocation has channels for; others take more bytes a packet.
+pub const TURN_CHANNELS: usize = 512;
+
+/// Packets of all peers that wait for a permission.
+pub const TURN_HELD_PACKETS: usize = 64;
+
+/// How long a peer's address that the server does not let in, or gives no channel, is left alone.
+pub const TURN_DENIED_WAIT: Duration = Duration::from_secs(60);
+
+/// Requests of an allocation that are remembered until they are answered.
+pub const TURN_REQUESTS: usize = 64;
+
+/// From the last word of a TURN server to the question whether it is there: when nothing was said to
+/// it, and when something was.
+pub const TURN_KEEPALIVE: Duration = Duration::from_secs(20);
+/// See [`TURN_KEEPALIVE`].
+pub const TURN_UNANSWERED: Duration = Duration::from_secs(2);
+
+/// Times that it is asked; and after how many another server is looked for.
+pub const TURN_PROBES: usize = 4;
+/// See [`TURN_PROBES`].
+pub const TURN_WEAK_AFTER: usize = 2;
+
+/// How long an allocation that was replaced is kept after it last carried data.
+pub const TURN_IDLE: Duration = Duration::from_secs(60);
+
+/// Allocations that were replaced and still carry data.
+pub const TURN_REPLACED: usize = 4;
+
+/// How long before its login expires an allocation is replaced.
+pub const TURN_RENEWAL: Duration = Duration::from_secs(600);
+
+/// How long an allocation is waited for to end.
+pub const TURN_FAREWELL: Duration = Duration::from_secs(2);

@@ -25,13 +25,13 @@ fn main() -> ExitCode {
 fn run(invocation: Invocation) -> ExitCode {
     match invocation {
         Invocation::Sidecar(config) => {
-            logging::start(&config.log_filter, config.log_format, &config.warnings);
+            logging::start(&config.log_filter, config.log_format);
             runtime::run(*config)
         }
         Invocation::Attach { socket } => attach::main(&socket),
         #[cfg(feature = "registry")]
         Invocation::Registry(config) => {
-            logging::start(&config.log_filter, config.log_format, &[]);
+            logging::start(&config.log_filter, config.log_format);
             runtime::registry::run(&config)
         }
         #[cfg(feature = "registry")]

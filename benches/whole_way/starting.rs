@@ -82,6 +82,10 @@ pub(crate) fn measure(
 
 fn idle_memory(contender: &Contender, results: &mut Results) -> Outcome<()> {
     let first = contender.site.spawn("idle-1")?;
+    agent::wait_for_socket(first.socket()).map_err(|failure| first.explain(failure))?;
+    thread::sleep(IDLE);
+    let metric = Metric::least("memory, idle", "MiB").target(5.0);
+    results.add(contender.column, metric, first.memory()?.resident);
     let second = contender.site.spawn("idle-2")?;
     let mut agents = [
         agent::connect(first.socket())?,
@@ -94,7 +98,7 @@ fn idle_memory(contender: &Contender, results: &mut Results) -> Outcome<()> {
     }
     thread::sleep(IDLE);
     let resident = first.memory()?.resident.max(second.memory()?.resident);
-    let metric = Metric::least("memory, idle with one peer", "MiB").target(5.0);
+    let metric = Metric::least("memory, with one peer and agent", "MiB");
     results.add(contender.column, metric, resident);
     Ok(())
 }

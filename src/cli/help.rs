@@ -2,7 +2,7 @@
 
 use std::fmt::Write as _;
 
-use crate::config::settings::{Kind, Setting, UNUSED};
+use crate::config::settings::{Kind, Setting};
 
 /// What a help text says beside its settings.
 #[derive(Debug, Clone, Copy)]
@@ -97,9 +97,7 @@ pub(super) fn text(topic: Topic, settings: &[&Setting]) -> String {
     for setting in settings {
         push_setting(&mut text, setting);
     }
-    if topic.unused {
-        push_unused(&mut text);
-    }
+    if topic.unused {}
     if !topic.tail.is_empty() {
         text.push('\n');
         text.push_str(topic.tail);
@@ -128,13 +126,5 @@ fn push_setting(text: &mut String, setting: &Setting) {
         "{}\n        {}{default}",
         line.trim_end(),
         setting.help
-    );
-}
-
-fn push_unused(text: &mut String) {
-    let _ = writeln!(
-        text,
-        "\nUnderstood in the environment, but not used by this version:\n  {}",
-        UNUSED.join(" ")
     );
 }

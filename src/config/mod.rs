@@ -8,6 +8,7 @@ use std::net::IpAddr;
 use std::path::PathBuf;
 use std::time::Duration;
 
+pub mod ice;
 pub mod settings;
 mod subcommands;
 pub mod url;
@@ -17,6 +18,7 @@ pub use subcommands::attach_socket;
 #[cfg(feature = "registry")]
 pub use subcommands::{DemoConfig, RegistryAccess, RegistryConfig};
 
+pub use ice::{IceSettings, TransportPolicy};
 use settings::{Flags, Reader};
 use url::Url;
 
@@ -120,6 +122,8 @@ pub struct Config {
     pub interfaces: InterfaceFilter,
     /// `IPV6`
     pub ipv6: bool,
+    /// STUN and TURN.
+    pub ice: IceSettings,
     /// `MESH`
     pub mesh: MeshMode,
     /// `MAX_PEERS`
@@ -140,8 +144,6 @@ pub struct Config {
     pub log_filter: String,
     /// `LOG_FORMAT`
     pub log_format: LogFormat,
-    /// What to tell once at the start: settings that are understood but without effect.
-    pub warnings: Vec<String>,
 }
 
 impl Config {
@@ -154,7 +156,6 @@ impl Config {
         environment: impl Fn(&str) -> Option<OsString>,
     ) -> Result<Config, Vec<String>> {
         let mut reader = Reader::new(flags, environment);
-        reader.read(&settings::ICE_TRANSPORT_POLICY, values::transport_policy);
         let config = Config {
             signaling_url: reader.read(&settings::SIGNALING_URL, Url::websocket),
             token_url: reader.read(&settings::TOKEN_URL, Url::http),
@@ -165,6 +166,7 @@ impl Config {
             bind_address: reader.read(&settings::BIND_ADDRESS, values::own_address),
             interfaces: reader.read(&settings::INTERFACES, values::interfaces),
             ipv6: reader.read(&settings::IPV6, values::switch),
+            ice: IceSettings::read(&mut reader),
             mesh: reader.read(&settings::MESH, values::word(&MESH_MODES)),
             max_peers: reader.read(&settings::MAX_PEERS, values::number(1..=10_000)),
             max_message_bytes: reader.read(
@@ -184,7 +186,6 @@ impl Config {
             ),
             log_filter: reader.read(&settings::RUST_LOG, |text| Ok(text.to_owned())),
             log_format: reader.read(&settings::LOG_FORMAT, values::word(&LOG_FORMATS)),
-            warnings: unused(&reader),
         };
         if config.queue_bytes < config.max_message_bytes && reader.all_right() {
             reader.error(format!(
@@ -226,18 +227,6 @@ fn credential(reader: &mut Reader<'_, impl Fn(&str) -> Option<OsString>>) -> Cre
             Credential::ApiKey(Secret::new(String::new()))
         }
     }
-}
-
-fn unused(reader: &Reader<'_, impl Fn(&str) -> Option<OsString>>) -> Vec<String> {
-    let names = reader.unused();
-    if names.is_empty() {
-        return Vec::new();
-    }
-    let names = names.join(", ");
-    vec![format!(
-        "{names}: set, but this version uses no STUN servers and no relays; peers must be \
-         reachable directly"
-    )]
 }
 
 #[cfg(test)]

@@ -98,8 +98,20 @@ table! {
         "network interfaces to use, as in eth0,wlan*; -name or !name: not this one";
     Plain IPV6 "on|off" = "on",
         "whether IPv6 addresses are used";
-    Plain ICE_TRANSPORT_POLICY "all" = "all",
-        "which ways to a peer are allowed; relay is refused, for want of relays";
+    Plain STUN_URL "LIST" = "none",
+        "servers that tell our address, as in stun:host,stun:host:port";
+    Plain TURN_URL "LIST" = "none",
+        "relays, as in turn:host:port, turn:host?transport=tcp, turns:host:443";
+    Secret TURN_SECRET "SECRET" = "",
+        "shared with the relays; logins of 24 h are made of it";
+    Plain TURN_USERNAME "NAME" = "",
+        "our name at the relays, without TURN_SECRET";
+    Secret TURN_PASSWORD "PASSWORD" = "",
+        "the password for it";
+    Plain ICE_TRANSPORT_POLICY "all|relay" = "all",
+        "which ways to a peer are allowed; relay: through TURN servers only";
+    Plain ICE_SERVERS_FROM_REGISTRY "on|off" = "on",
+        "whether servers that the registry names are used, after those named here";
     Plain RUST_LOG "FILTER" = "info",
         "log filter, as in warn or info,mesh=debug; logs go to stderr";
     Plain LOG_FORMAT "text|json" = "text",
@@ -133,17 +145,6 @@ table! {
     FlagOnly BINARY "PATH" = "",
         "what to run as registry and sidecars, such as a script that calls an emulator";
 }
-
-/// What agents of others may set, and this version does not use. Each is named in a warning when it
-/// is set to anything but `none` or `off`.
-pub const UNUSED: &[&str] = &[
-    "TURN_URL",
-    "TURN_SECRET",
-    "TURN_USERNAME",
-    "TURN_PASSWORD",
-    "STUN_URL",
-    "ICE_SERVERS_FROM_REGISTRY",
-];
 
 /// The flags that were given, each with its value. A switch has an empty one.
 #[derive(Debug, Default)]
@@ -228,15 +229,6 @@ impl<'a, E: Fn(&str) -> Option<OsString>> Reader<'a, E> {
         self.errors.is_empty()
     }
 
-    /// Those of [`UNUSED`] that are set.
-    pub(crate) fn unused(&self) -> Vec<&'static str> {
-        let is_set = |name: &&str| {
-            (self.environment)(name)
-                .is_some_and(|value| !["", "none", "off"].iter().any(|off| value == *off))
-        };
-        UNUSED.iter().copied().filter(is_set).collect()
-    }
-
     /// The result, unless there were errors; one line each.
     pub(crate) fn finish<T>(self, result: T) -> Result<T, Vec<String>> {
         if self.errors.is_empty() {
@@ -287,7 +279,6 @@ mod tests {
             .concat()
             .iter()
             .map(|setting| setting.name)
-            .chain(UNUSED.iter().copied())
             .collect();
         names.sort_unstable();
         let count = names.len();

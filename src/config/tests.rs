@@ -1,4 +1,5 @@
 use super::*;
+use crate::nat::credentials::Credentials;
 
 /// A configuration from `NAME=value` words, flags first after their `--`.
 fn config(words: &[&str]) -> Result<Config, Vec<String>> {
@@ -67,7 +68,6 @@ fn the_defaults_are_those_of_the_contract() {
     assert_eq!(config.agent_linger, Some(Duration::from_secs(30)));
     assert_eq!(config.log_filter, "info");
     assert_eq!(config.log_format, LogFormat::Text);
-    assert_eq!(config.warnings, Vec::<String>::new());
 }
 
 #[test]
@@ -84,7 +84,6 @@ fn an_empty_variable_counts_as_unset() {
     assert_eq!(config.signaling_url.to_string(), "ws://localhost:8080/ws");
     assert_eq!(config.max_peers, 256);
     assert!(matches!(config.credential, Credential::ApiKey(_)));
-    assert!(config.warnings.is_empty());
 }
 
 #[test]
@@ -173,12 +172,16 @@ fn each_bad_value_is_told_with_what_would_be_right() {
         ("MESH=half", "MESH=half: give full or lazy"),
         ("LOG_FORMAT=xml", "LOG_FORMAT=xml: give text or json"),
         (
-            "ICE_TRANSPORT_POLICY=relay",
-            "ICE_TRANSPORT_POLICY=relay: this version has no relays, so only `all` can be kept to",
+            "ICE_TRANSPORT_POLICY=public",
+            "ICE_TRANSPORT_POLICY=public: give all or relay",
         ),
         (
-            "ICE_TRANSPORT_POLICY=public",
-            "ICE_TRANSPORT_POLICY=public: give all",
+            "STUN_URL=host",
+            "STUN_URL=host: give stun:host or stun:host:port",
+        ),
+        (
+            "TURN_URL=turns:host?transport=udp",
+            "TURN_URL=turns:host?transport=udp: TURN over DTLS is not supported",
         ),
         (
             "--api-key=",
@@ -226,21 +229,58 @@ fn secrets_are_neither_in_debug_output_nor_in_errors() {
 }
 
 #[test]
-fn what_this_version_does_not_use_is_one_warning_without_values() {
-    let config = config(&[
-        "TURN_URL=turn:t:3478",
+fn without_servers_named_only_the_registrys_are_used() {
+    let ice = config(&[]).unwrap().ice;
+    assert!(ice.stun.is_empty() && ice.turn.is_empty() && ice.credentials.is_none());
+    assert_eq!(ice.policy, TransportPolicy::All);
+    assert!(ice.from_registry);
+}
+
+#[test]
+fn relays_are_named_with_what_they_know_us_by() {
+    let servers = ["TURN_URL=turn:t:3478,turns:t:443", "STUN_URL=stun:s"];
+    let ice = |more: &[&str]| config(&[&servers[..], more].concat()).unwrap().ice;
+    let shared = ice(&[
         "TURN_SECRET=opensesame",
-        "STUN_URL=none",
-        "ICE_SERVERS_FROM_REGISTRY=off",
-    ])
-    .unwrap();
+        "TURN_USERNAME=u",
+        "TURN_PASSWORD=p",
+    ]);
+    let secret = Secret::new("opensesame".to_owned());
+    assert_eq!(shared.credentials, Some(Credentials::Shared(secret)));
+    assert_eq!((shared.stun.len(), shared.turn.len()), (1, 2));
+    let given = ice(&[
+        "TURN_USERNAME=u",
+        "TURN_PASSWORD=p",
+        "ICE_TRANSPORT_POLICY=relay",
+    ]);
+    let (username, password) = ("u".to_owned(), Secret::new("p".to_owned()));
     assert_eq!(
-        config.warnings,
-        [
-            "TURN_URL, TURN_SECRET: set, but this version uses no STUN servers and no relays; peers \
-          must be reachable directly"
-        ]
+        given.credentials,
+        Some(Credentials::Given { username, password })
     );
+    assert_eq!(given.policy, TransportPolicy::Relay);
+}
+
+#[test]
+fn relays_that_cannot_work_are_refused() {
+    for words in [
+        &["TURN_URL=turn:t"][..],
+        &["TURN_URL=turn:t", "TURN_USERNAME=u"],
+    ] {
+        assert_eq!(
+            error(words),
+            "TURN_URL needs TURN_SECRET, or both of TURN_USERNAME and TURN_PASSWORD"
+        );
+    }
+    let words = [
+        "ICE_TRANSPORT_POLICY=relay",
+        "ICE_SERVERS_FROM_REGISTRY=off",
+    ];
+    assert_eq!(
+        error(&words),
+        "ICE_TRANSPORT_POLICY=relay needs a TURN server: set TURN_URL"
+    );
+    assert!(!error(&["TURN_SECRET=open\nsesame"]).contains("sesame"));
 }
 
 #[test]

@@ -69,6 +69,19 @@ impl Url {
             .map_err(|error| format!("the token does not fit into the URL: {error}"))
     }
 
+    /// The URL of another resource in the same place: `/api/token` becomes `/api/name`.
+    pub fn beside(&self, name: &str) -> Url {
+        let path = self.0.path();
+        let place = path.rfind('/').and_then(|end| path.get(..=end));
+        let uri = Uri::builder()
+            .scheme(self.0.scheme_str().unwrap_or_default())
+            .authority(self.0.authority().map_or("", |a| a.as_str()))
+            .path_and_query(format!("{}{name}", place.unwrap_or("/")))
+            .build();
+        // All of it but the name, which is ours, comes from a URL.
+        Url(uri.unwrap_or_default())
+    }
+
     /// Whether the connection is to be encrypted.
     pub fn is_secure(&self) -> bool {
         matches!(self.0.scheme_str(), Some("wss" | "https"))

@@ -6,6 +6,7 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use super::{InterfaceFilter, Secret};
+use crate::limits;
 
 /// `sun_path` of `sockaddr_un` on Linux less its terminating zero.
 const SOCKET_PATH_BYTES: usize = 107;
@@ -71,15 +72,6 @@ pub(super) fn switch(text: &str) -> Parsed<bool> {
     }
 }
 
-/// The one transport policy there is without relays.
-pub(super) fn transport_policy(text: &str) -> Parsed<()> {
-    match text.to_ascii_lowercase().as_str() {
-        "all" => Ok(()),
-        "relay" => Err("this version has no relays, so only `all` can be kept to".to_owned()),
-        _ => Err("give all".to_owned()),
-    }
-}
-
 /// A path; none when empty.
 pub(super) fn optional_path(text: &str) -> Parsed<Option<PathBuf>> {
     Ok((!text.is_empty()).then(|| PathBuf::from(text)))
@@ -111,6 +103,26 @@ pub(super) fn secret(text: &str) -> Parsed<Option<Secret>> {
         );
     }
     Ok((!text.is_empty()).then(|| Secret::new(text.to_owned())))
+}
+
+/// Something secret for a TURN server; none when empty.
+pub(super) fn turn_secret(text: &str) -> Parsed<Option<Secret>> {
+    Ok(turn_text(text)?.map(Secret::new))
+}
+
+/// Our name at a TURN server; none when empty.
+pub(super) fn turn_username(text: &str) -> Parsed<Option<String>> {
+    turn_text(text)
+}
+
+fn turn_text(text: &str) -> Parsed<Option<String>> {
+    if text.len() > limits::TURN_LOGIN_BYTES || text.contains(char::is_control) {
+        return Err(format!(
+            "give at most {} bytes without control characters (is there an end of line in it?)",
+            limits::TURN_LOGIN_BYTES
+        ));
+    }
+    Ok((!text.is_empty()).then(|| text.to_owned()))
 }
 
 /// `5000` or `5000-5100`; none when empty.

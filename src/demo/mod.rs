@@ -207,10 +207,7 @@ impl Demo<'_> {
         let mut command = Command::new(program);
         let set: Vec<&Setting> = [settings::SIDECAR, settings::REGISTRY].concat();
         let names = set.iter().map(|setting| setting.name);
-        for name in names
-            .chain(settings::UNUSED.iter().copied())
-            .chain(PROXY_VARIABLES)
-        {
+        for name in names.chain(PROXY_VARIABLES) {
             if name != settings::RUST_LOG.name {
                 command.env_remove(OsStr::new(name));
             }

@@ -21,6 +21,20 @@ pub fn max_message_bytes(sdp: &str) -> usize {
     }
 }
 
+/// Whether the sender of this answer leaves it to us to begin the SCTP association.
+///
+/// Both sides are to begin it (RFC 8841 section 9.3), but aiortc before 1.16 and werift do so only as
+/// the offerer, and str0m only as the DTLS client: when they answer, nobody would. They are known by
+/// the size that they announce, together with `a=setup` in the media section; to begin it with others
+/// is no good, since str0m does not sort out two that cross.
+pub fn waits_for_sctp(answer: &str) -> bool {
+    let Some((_, media)) = answer.split_once("\nm=") else {
+        return false;
+    };
+    let has = |attribute| media.lines().any(|line| line.trim_end() == attribute);
+    has("a=setup:active") && has("a=max-message-size:65536")
+}
+
 /// The identification tag of the first media section (RFC 5888).
 pub fn first_mid(sdp: &str) -> Option<&str> {
     sdp.lines()
@@ -83,6 +97,17 @@ mod tests {
         assert_eq!(max_message_bytes("a=max-message-size:65536\r\n"), 65_536);
         assert_eq!(max_message_bytes("a=max-message-size:0\r\n"), usize::MAX);
         assert_eq!(max_message_bytes("a=max-message-size:x\r\n"), 65_535);
+    }
+
+    #[test]
+    fn answerers_that_do_not_begin_are_told_from_others() {
+        let werift = "v=0\r\nm=application 9\r\na=setup:active\r\na=max-message-size:65536\r\n";
+        assert!(waits_for_sctp(werift));
+        let pion = "v=0\r\na=setup:active\r\nm=application 9\r\na=max-message-size:65536\r\n";
+        assert!(!waits_for_sctp(pion));
+        assert!(!waits_for_sctp(&werift.replace("active", "passive")));
+        assert!(!waits_for_sctp(&werift.replace("65536", "262144")));
+        assert!(!waits_for_sctp(""));
     }
 
     #[test]

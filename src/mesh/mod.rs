@@ -23,6 +23,7 @@ pub mod description;
 mod flight;
 mod gate;
 mod intake;
+mod late_start;
 pub mod link;
 mod liveness;
 mod negotiation;

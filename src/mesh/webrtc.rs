@@ -13,7 +13,8 @@ use str0m::{Candidate, Event, Input, Output, Rtc, RtcConfig, RtcError};
 
 use crate::nat::candidate::LocalCandidate;
 
-use super::description::{first_mid, rename_mid};
+use super::description::{first_mid, rename_mid, waits_for_sctp};
+use super::late_start::LateStart;
 use super::link::{Channel, Datagram, Link, LinkError, LinkOutput, Linker, Transmit};
 
 /// Bytes that str0m buffers for all channels of a connection, beside the largest message. The core
@@ -58,6 +59,8 @@ impl WebRtc {
             pending: None,
             mesh: None,
             control: None,
+            now,
+            late_start: None,
         };
         for candidate in candidates {
             link.add_local_candidate(*candidate);
@@ -128,6 +131,10 @@ pub struct WebRtcLink {
     pending: Option<Pending>,
     mesh: Option<ChannelId>,
     control: Option<ChannelId>,
+    /// The time of the latest input.
+    now: Instant,
+    /// Towards a peer that waits for us to begin SCTP.
+    late_start: Option<LateStart>,
 }
 
 impl WebRtcLink {
@@ -190,6 +197,12 @@ impl Link for WebRtcLink {
                 .map_err(describe)?;
             let answer =
                 SdpAnswer::from_sdp_string(&sdp).map_err(|_| LinkError(UNREADABLE.into()))?;
+            if waits_for_sctp(&sdp) {
+                self.late_start = Some(LateStart::default());
+                // str0m takes 64 KiB for the other's largest message now, which is what they announce,
+                // and numbers its channels as the DTLS client would, which they don't mind.
+                self.rtc.direct_api().start_sctp(true);
+            }
             self.rtc
                 .sdp_api()
                 .accept_answer(pending.offer, answer)
@@ -242,6 +255,7 @@ impl Link for WebRtcLink {
     }
 
     fn handle_datagram(&mut self, now: Instant, datagram: &Datagram<'_>) -> Result<(), LinkError> {
+        self.now = now;
         // What is neither STUN nor DTLS nor RTP is no reason to end a connection.
         let Ok(input) = receive(now, datagram) else {
             return Ok(());
@@ -250,19 +264,36 @@ impl Link for WebRtcLink {
     }
 
     fn handle_timeout(&mut self, now: Instant) -> Result<(), LinkError> {
+        self.now = now;
         guarded(|| self.rtc.handle_input(Input::Timeout(now)).map_err(describe))
     }
 
     fn poll(&mut self) -> Result<LinkOutput, LinkError> {
+        let now = self.now;
+        if let Some(late) = self.late_start.as_mut()
+            && let Some(transmit) = late.due(now)
+        {
+            return Ok(LinkOutput::Transmit(transmit));
+        }
         loop {
             match guarded(|| self.rtc.poll_output().map_err(describe))? {
-                Output::Timeout(at) => return Ok(LinkOutput::Timeout(at)),
+                Output::Timeout(at) => {
+                    let late = self.late_start.as_ref().and_then(LateStart::next);
+                    return Ok(LinkOutput::Timeout(late.map_or(at, |late| late.min(at))));
+                }
                 Output::Transmit(transmit) => {
-                    return Ok(LinkOutput::Transmit(Transmit {
+                    let transmit = Transmit {
                         source: transmit.source,
                         destination: transmit.destination,
                         bytes: transmit.contents.into(),
-                    }));
+                    };
+                    let passed = match &mut self.late_start {
+                        Some(late) => late.pass(now, transmit),
+                        None => Some(transmit),
+                    };
+                    if let Some(transmit) = passed {
+                        return Ok(LinkOutput::Transmit(transmit));
+                    }
                 }
                 Output::Event(event) => {
                     if let Some(output) = self.translate(event) {

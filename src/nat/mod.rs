@@ -1,5 +1,35 @@
-//! Which addresses become candidates. Sans-IO: takes what the system has, gives what to use.
+//! Which addresses become candidates, what keeps them alive, and relays. Sans-IO: takes what the
+//! system has, gives what to use.
+//!
+//! * [`reach`], [`output`]: the whole, as the runtime sees it.
+//! * [`host`], [`candidate`]: the addresses of this machine, and what a peer is told.
+//! * [`server`], [`credentials`]: what there is to be asked, and as whom.
+//! * `reflexive`, `binding`: what STUN servers see of our sockets.
+//! * `relays`, `plan`: which TURN server is used, and which one next.
+//! * `lease`, `allocation`, `admission`, `pulse`: one address on one TURN server.
+//! * [`local_names`]: names under `.local` in what peers tell.
+//! * `stun`, `framing`, `failure`: messages, streams of them, and errors in words.
 
+mod admission;
+mod allocation;
+mod binding;
 pub mod candidate;
+pub mod credentials;
+mod failure;
+#[doc(hidden)]
+pub mod framing;
 pub mod host;
+mod lease;
 pub mod local_names;
+pub mod output;
+mod plan;
+mod pulse;
+pub mod reach;
+mod reflexive;
+mod relays;
+pub mod server;
+#[doc(hidden)]
+pub mod stun;
+
+#[cfg(test)]
+mod tests;

@@ -3,6 +3,7 @@
 //! Pure: no state beyond a line buffer, no I/O, no clock, no logging. Each parser has a fuzz target.
 
 pub mod control;
+pub mod ice_servers;
 pub mod ipc;
 pub mod lines;
 pub mod message;

@@ -20,6 +20,7 @@ use crate::protocol::signaling::Outgoing;
 
 use super::agent::{Agent, Requests};
 use super::multicast::Multicast;
+use super::reach::Reaching;
 use super::sockets::Sockets;
 use super::wake::LoopWaker;
 use super::{ipc, signaling};
@@ -32,6 +33,8 @@ const SIGNALS: Token = Token(1);
 const MULTICAST: Token = Token(2);
 /// The UDP sockets have this token and those above.
 pub(super) const FIRST_SOCKET: usize = 3;
+/// Streams to TURN servers have this token and those above; no process has so many sockets.
+pub(super) const FIRST_STREAM: usize = 1 << 30;
 
 /// Why the loop ended.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -54,6 +57,7 @@ pub(super) struct Parts {
     pub(super) waker: LoopWaker,
     pub(super) mesh: Mesh<WebRtc>,
     pub(super) sockets: Sockets,
+    pub(super) reaching: Reaching,
     pub(super) signals: UnixStream,
     pub(super) signaling: signaling::Handle,
     pub(super) signaling_notices: Receiver<signaling::Notice>,
@@ -87,7 +91,9 @@ impl EventLoop {
         let registry = parts.poll.registry();
         registry.register(&mut SourceFd(&signals), SIGNALS, Interest::READABLE)?;
         parts.sockets.refresh(registry)?;
-        parts.mesh.set_lanes(Instant::now(), parts.sockets.lanes());
+        let now = Instant::now();
+        parts.reaching.set_sockets(now, parts.sockets.lanes());
+        parts.mesh.set_lanes(now, parts.reaching.lanes());
         let linger = parts.linger;
         Ok(EventLoop {
             parts,
@@ -122,6 +128,7 @@ impl EventLoop {
                     }
                     SIGNALS => self.read_signals(),
                     MULTICAST => self.read_multicast(),
+                    Token(FIRST_STREAM..) => self.parts.reaching.stream_ready(event.token()),
                     socket => {
                         if event.is_writable() {
                             self.parts
@@ -149,12 +156,14 @@ impl EventLoop {
         // The core may have got room again since requests were last read, by nothing but time.
         let has_requests = self.requests.is_waiting() || !self.parts.requests.is_empty();
         let may_read = has_requests && self.parts.mesh.wants_requests();
-        if self.unheard || may_read || !self.readable.is_empty() {
+        let has_input = !self.readable.is_empty() || self.parts.reaching.is_ready();
+        if self.unheard || may_read || has_input {
             return Some(Duration::ZERO);
         }
         [
             self.parts.mesh.next_timeout(),
             self.multicast.next_timeout(),
+            self.parts.reaching.next_timeout(),
             match self.end {
                 None => self.agent.linger_deadline(),
                 Some(_) => self.farewell_until,
@@ -179,6 +188,7 @@ impl EventLoop {
         }
         self.read_requests();
         let now = Instant::now();
+        self.parts.reaching.turn(now);
         if self.parts.mesh.next_timeout().is_some_and(|at| at <= now) {
             self.parts.mesh.handle_timeout(now);
         }
@@ -209,7 +219,9 @@ impl EventLoop {
                 source,
                 bytes: self.buffer.get(..length).unwrap_or_default(),
             };
-            self.parts.mesh.handle_datagram(now, datagram);
+            if !self.parts.reaching.handle_datagram(now, &datagram) {
+                self.parts.mesh.handle_datagram(now, datagram);
+            }
             self.transmit();
         }
     }
@@ -244,6 +256,7 @@ impl EventLoop {
             match self.parts.signaling_notices.try_recv() {
                 Ok(signaling::Notice::Connected { peer_id }) => {
                     mesh.registry_connected(now, peer_id);
+                    self.parts.reaching.registry_connected(now);
                 }
                 Ok(signaling::Notice::Frame(frame)) => mesh.handle_frame(now, frame),
                 Ok(signaling::Notice::Disconnected { reason }) => {
@@ -304,20 +317,40 @@ impl EventLoop {
         self.agent.hand_on(&mut self.parts.mesh, ended);
     }
 
+    /// Sends what there is to send, directly or over a relay, and hands the core what comes of that.
     fn transmit(&mut self) {
-        while let Some(transmit) = self.parts.mesh.poll_transmit() {
-            self.parts
-                .sockets
-                .send(self.parts.poll.registry(), transmit);
+        let now = Instant::now();
+        let Parts {
+            poll,
+            mesh,
+            sockets,
+            reaching,
+            ..
+        } = &mut self.parts;
+        let registry = poll.registry();
+        loop {
+            while let Some(transmit) = mesh.poll_transmit() {
+                if !reaching.send(now, &transmit) {
+                    sockets.send(registry, transmit);
+                }
+            }
+            if !reaching.hand_on(now, registry, sockets, mesh) {
+                return;
+            }
         }
     }
 
     fn check_addresses(&mut self, now: Instant) {
         self.next_address_check = now + limits::ADDRESS_INTERVAL;
+        self.parts.reaching.look_at_clock(now);
         // A thread that has died cannot wake us.
         self.unheard = true;
         match self.parts.sockets.refresh(self.parts.poll.registry()) {
-            Ok(true) => self.parts.mesh.set_lanes(now, self.parts.sockets.lanes()),
+            Ok(true) => {
+                let lanes = self.parts.sockets.lanes();
+                self.parts.reaching.set_sockets(now, lanes);
+                self.transmit();
+            }
             Ok(false) => {}
             Err(error) => log::warn!("cannot list the network interfaces: {error}"),
         }
@@ -353,6 +386,8 @@ impl EventLoop {
     fn shut_down(&mut self) {
         let deadline = Instant::now() + limits::SHUTDOWN_TIMEOUT;
         self.parts.mesh.shut_down(Instant::now());
+        self.transmit();
+        self.parts.reaching.shut_down(Instant::now());
         self.transmit();
         self.parts.signaling.stop();
         // Before the agent's end: who sees that may start another sidecar on the same path.

@@ -8,16 +8,21 @@ mod event_loop;
 pub mod ipc;
 pub mod logging;
 mod multicast;
+mod reach;
 #[cfg(feature = "registry")]
 pub mod registry;
+mod registry_servers;
+mod resolver;
 pub mod signaling;
 mod signals;
 mod sockets;
+mod streams;
 pub mod wake;
 
 use std::fmt;
 use std::io::{self, Write as _};
 use std::process::ExitCode;
+use std::sync::Arc;
 use std::time::Instant;
 
 use crossbeam_channel::bounded;
@@ -30,7 +35,8 @@ use crate::mesh::{self, Mesh};
 use crate::nat::host::Rules;
 use crate::protocol;
 
-use event_loop::{End, EventLoop, FIRST_SOCKET, Parts, WAKER};
+use event_loop::{End, EventLoop, FIRST_SOCKET, FIRST_STREAM, Parts, WAKER};
+use reach::Reaching;
 use sockets::Sockets;
 use wake::LoopWaker;
 
@@ -94,7 +100,16 @@ fn serve(config: Config) -> Result<(), Failure> {
     let signals = signals::catch().map_err(runtime("catch signals"))?;
     // An agent that has seen the socket asks no more for the exit code, and a sidecar that lives on
     // it must not give way to one that can't run: so settings are all checked before.
-    let signaling_settings = make_signaling_settings(&config)?;
+    let tls = signaling::tls::client_config(config.ca_file.as_deref())
+        .map_err(|error| Failure::Configuration(error.to_string()))?;
+    let signaling_settings = signaling::Settings::new(
+        config.signaling_url.clone(),
+        config.token_url.clone(),
+        config.credential.clone(),
+        Arc::clone(&tls),
+    );
+    let ice_servers =
+        signaling::IceServersClient::new(&signaling_settings).map_err(Failure::Configuration)?;
     // Then at once: an agent polls for the socket, whether the registry can be reached or not.
     let settings = ipc::Settings::new(config.ipc_socket.clone(), line_limits);
     let bound = ipc::bind(settings).map_err(Failure::Socket)?;
@@ -111,9 +126,11 @@ fn serve(config: Config) -> Result<(), Failure> {
     let signaling = signaling::start(signaling_settings, signaling_sender, waker.clone())
         .map_err(runtime("start the signaling thread"))?;
 
+    let reaching = Reaching::new(&config, tls, ice_servers, seed()?, &waker, FIRST_STREAM);
     let event_loop = EventLoop::new(Parts {
         poll,
         waker,
+        reaching,
         mesh: make_mesh(&config, line_limits)?,
         sockets: make_sockets(&config),
         signals,
@@ -134,23 +151,9 @@ fn serve(config: Config) -> Result<(), Failure> {
     }
 }
 
-fn make_signaling_settings(config: &Config) -> Result<signaling::Settings, Failure> {
-    let tls = signaling::tls::client_config(config.ca_file.as_deref())
-        .map_err(|error| Failure::Configuration(error.to_string()))?;
-    Ok(signaling::Settings::new(
-        config.signaling_url.clone(),
-        config.token_url.clone(),
-        config.credential.clone(),
-        tls,
-    ))
-}
-
 fn make_mesh(config: &Config, line_limits: protocol::ipc::Limits) -> Result<Mesh<WebRtc>, Failure> {
     let linker = WebRtc::new(config.max_message_bytes)
         .map_err(|error| Failure::Runtime(error.to_string()))?;
-    let mut seed = [0; 8];
-    getrandom::fill(&mut seed)
-        .map_err(|error| Failure::Runtime(format!("no random numbers: {error}")))?;
     let settings = mesh::Settings {
         mode: config.mesh,
         max_peers: config.max_peers,
@@ -160,8 +163,11 @@ fn make_mesh(config: &Config, line_limits: protocol::ipc::Limits) -> Result<Mesh
         recovery_timeout: config.recovery_timeout,
         send_stall: config.send_stall,
     };
-    let seed = u64::from_ne_bytes(seed);
-    Ok(Mesh::new(settings, linker, seed, Instant::now()))
+    Ok(Mesh::new(settings, linker, seed()?, Instant::now()))
+}
+
+fn seed() -> Result<u64, Failure> {
+    getrandom::u64().map_err(|error| Failure::Runtime(format!("no random numbers: {error}")))
 }
 
 fn make_sockets(config: &Config) -> Sockets {

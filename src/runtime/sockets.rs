@@ -10,7 +10,6 @@ use socket2::{Domain, Protocol, Socket, Type};
 
 use crate::limits;
 use crate::mesh::link::Transmit;
-use crate::nat::candidate::LocalCandidate;
 use crate::nat::host::{self, InterfaceAddress, Rules};
 
 struct Bound {
@@ -154,14 +153,12 @@ impl Sockets {
         self.bound.values().map(|bound| bound.address.ip())
     }
 
-    /// The host candidates, by lane.
-    pub(super) fn lanes(&self) -> Vec<Vec<LocalCandidate>> {
+    /// The addresses of the sockets, by lane.
+    pub(super) fn lanes(&self) -> Vec<Vec<SocketAddr>> {
         let mut lanes = vec![Vec::new(); self.lane_count()];
         for bound in self.bound.values() {
             if let Some(lane) = lanes.get_mut(bound.lane) {
-                lane.push(LocalCandidate::Host {
-                    address: bound.address,
-                });
+                lane.push(bound.address);
             }
         }
         lanes

@@ -3,15 +3,17 @@
 
     run.py [STACK ...]        all stacks without a name; SIDECAR_BINARY names our program
 
-Ends with 0 when everything that was run is as it has to be.
+Ends with 0 when something was run and all of it is as it has to be.
 """
 
 import argparse
+import itertools
 import os
 import pathlib
 import shutil
 import sys
 import tempfile
+from concurrent.futures import ThreadPoolExecutor
 
 from harness import table
 from harness.events import Failure
@@ -26,6 +28,9 @@ def main():
     parser.add_argument("stacks", nargs="*", metavar="STACK", help="the stacks to run: "
                         + ", ".join(stack.name for stack in STACKS))
     parser.add_argument("--role", choices=ROLES, help="the peer's; without it both")
+    parser.add_argument("--jobs", type=int, default=1, metavar="N",
+                        help="how many at once; more than one makes the times longer")
+    parser.add_argument("--keep-logs", action="store_true", help="also when nothing fails")
     wanted = parser.parse_args()
     if "SIDECAR_BINARY" not in os.environ:
         parser.error("SIDECAR_BINARY must name the sidecar to test")
@@ -35,15 +40,17 @@ def main():
             parser.error(f"there is no stack {name}")
 
     logs = pathlib.Path(tempfile.mkdtemp(prefix="interop-"))
-    rows = []
-    for name in wanted.stacks or known:
-        for role in [wanted.role] if wanted.role else ROLES:
-            rows.append(run(known[name], role, logs))
+    pairs = itertools.product(wanted.stacks or known, [wanted.role] if wanted.role else ROLES)
+    with ThreadPoolExecutor(wanted.jobs) as executor:
+        running = [executor.submit(run, known[name], role, logs) for name, role in pairs]
+        rows = [task.result() for task in running]
     print("\n" + table.render(rows))
-    if any(row["failures"] for row in rows):
+    failed = any(row["failures"] for row in rows) or all("skipped" in row for row in rows)
+    if failed or wanted.keep_logs:
         print(f"\nwhat the programs have said is in {logs}")
-        sys.exit(1)
-    shutil.rmtree(logs)
+    else:
+        shutil.rmtree(logs)
+    sys.exit(1 if failed else 0)
 
 
 def run(stack, role, logs):

@@ -92,7 +92,7 @@ fn what_is_no_socket_is_left_alone() {
 }
 
 #[test]
-fn a_path_that_can_not_be_is_an_error_that_says_so() {
+fn a_path_that_cannot_be_is_an_error_that_says_so() {
     let directory = Directory::new();
     let (error, text) = refusal(directory.path().join("no/such/s.sock"));
     assert!(matches!(error, BindError::NoDirectory(_)), "{text}");

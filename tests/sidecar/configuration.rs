@@ -32,7 +32,7 @@ fn a_wrong_value_is_told_with_its_name() {
         ("BIND_ADDRESS", "localhost"),
         ("INTERFACES", "eth/0"),
         ("IPV6", "perhaps"),
-        ("ICE_TRANSPORT_POLICY", "relay"),
+        ("STUN_URL", "http://host"),
         ("LOG_FORMAT", "xml"),
     ] {
         let line = refused(&place, variable, value);
@@ -47,7 +47,7 @@ fn a_wrong_value_is_told_with_its_name() {
 }
 
 #[test]
-fn a_file_of_certificates_that_can_not_be_used_is_told_with_its_name() {
+fn a_file_of_certificates_that_cannot_be_used_is_told_with_its_name() {
     let place = Place::new();
     let garbage = place.join("garbage.pem");
     std::fs::write(&garbage, "-----BEGIN CERTIFICATE-----\n!!\n").unwrap();
@@ -61,7 +61,7 @@ fn a_file_of_certificates_that_can_not_be_used_is_told_with_its_name() {
 }
 
 #[test]
-fn a_sidecar_that_can_not_run_leaves_the_one_on_its_socket_in_place() {
+fn a_sidecar_that_cannot_run_leaves_the_one_on_its_socket_in_place() {
     let site = Site::new();
     let idle = site.setup("alice").start();
     idle.await_socket();

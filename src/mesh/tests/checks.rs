@@ -168,7 +168,11 @@ impl<K: Linker> World<K> {
         });
         // Late acknowledgements and receipts of the transport.
         self.run_for(Duration::from_secs(8));
-        assert!(self.all_connected(), "connections do not last");
+        assert!(
+            self.all_connected(),
+            "connections do not last; {}",
+            self.report()
+        );
         self.ledger.check_settled();
         self.check_agreement();
         self.check_calm();

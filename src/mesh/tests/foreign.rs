@@ -1,7 +1,7 @@
 //! A sidecar of another make, as the contract's parts 3 and 4 describe those in the field: it makes
 //! a new connection on every offer and forgets its own, and drops everything with its registry.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, VecDeque};
 use std::net::SocketAddr;
 use std::time::{Duration, Instant};
 
@@ -35,6 +35,10 @@ pub(super) struct Foreign<K: Linker> {
     pub(super) is_stalled: bool,
     /// Ends each connection once it is open.
     pub(super) hangs_up: bool,
+    /// How long it gathers candidates before it answers.
+    pub(super) gathers_for: Duration,
+    /// Offers that it will answer: when, whose, and their text.
+    offers: VecDeque<(Instant, PeerId, String)>,
 }
 
 impl<K: Linker> Foreign<K> {
@@ -51,13 +55,17 @@ impl<K: Linker> Foreign<K> {
             connections: BTreeMap::new(),
             is_stalled: false,
             hangs_up: false,
+            gathers_for: Duration::ZERO,
+            offers: VecDeque::new(),
         }
     }
 
     pub(super) fn next_timeout(&self) -> Option<Instant> {
+        let answers = self.offers.iter().map(|(at, ..)| *at);
         self.connections
             .values()
             .map(|connection| connection.timeout.min(connection.heard + PATIENCE))
+            .chain(answers)
             .min()
     }
 
@@ -139,12 +147,9 @@ impl<K: Linker> World<K> {
         let foreign = self.foreign_at(place);
         match signal {
             Signal::Offer { sdp } => {
-                let Ok((link, sdp)) = foreign.stack.answer(now, &[foreign.candidate()], &sdp)
-                else {
-                    return;
-                };
-                foreign.add(now, sender, link, true);
-                self.foreign_signal(place, sender, Signal::Answer { sdp });
+                let at = now + foreign.gathers_for;
+                foreign.offers.push_back((at, sender.clone(), sdp));
+                self.foreign_answers(place);
             }
             Signal::Answer { sdp } => {
                 if let Some(connection) = foreign.connections.get_mut(sender)
@@ -166,6 +171,19 @@ impl<K: Linker> World<K> {
                     }
                 }
             }
+        }
+    }
+
+    /// Answers the offers that it has gathered for.
+    fn foreign_answers(&mut self, place: Place) {
+        let now = self.now;
+        let foreign = self.foreign_at(place);
+        let Some((_, sender, offer)) = foreign.offers.pop_front_if(|(at, ..)| *at <= now) else {
+            return;
+        };
+        if let Ok((link, sdp)) = foreign.stack.answer(now, &[foreign.candidate()], &offer) {
+            foreign.add(now, &sender, link, true);
+            self.foreign_signal(place, &sender, Signal::Answer { sdp });
         }
     }
 
@@ -197,6 +215,7 @@ impl<K: Linker> World<K> {
                     connection.link.handle_timeout(now).unwrap();
                 }
             }
+            self.foreign_answers(place);
             self.drive_foreign(place);
         }
     }

@@ -24,6 +24,7 @@ mod registry;
 mod replacing;
 mod statistics;
 mod trace;
+mod waiting_answerer;
 mod walk;
 mod wishing;
 mod world;

@@ -88,6 +88,12 @@ impl Network {
         self.dead.insert(address);
     }
 
+    /// No connection is to die any more.
+    pub(super) fn spare(&mut self) {
+        self.newcomers = None;
+        self.deadly_after = None;
+    }
+
     /// Everything works again; connections that were swallowed stay so.
     pub(super) fn heal(&mut self, weather: Weather) {
         self.blocked.clear();

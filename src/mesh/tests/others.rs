@@ -56,6 +56,22 @@ fn crossing_offers_leave_one_connection() {
 }
 
 #[test]
+fn one_that_asks_an_unreachable_stun_server_before_it_answers_is_waited_for() {
+    // Stacks that do not trickle give up on the server after 5 s, aiortc and werift for instance.
+    const GATHERING: Duration = Duration::from_millis(5500);
+    for mut world in pairs() {
+        world.foreign_at(1).gathers_for = GATHERING;
+        world.start(1);
+        world.run_for(MOMENT);
+        world.start(0);
+        world.run_until_connected(GATHERING + MOMENT);
+        exchange(&mut world);
+        world.settle(SOON);
+        assert_eq!(world.ledger.deliveries, 40);
+    }
+}
+
+#[test]
 fn receipts_are_the_transport_s() {
     let mut world = World::with_foreign(51, &["a"], &["b"]);
     world.network.weather = Weather::FOUL;

@@ -251,7 +251,7 @@ impl Walk {
     /// Everything works again: everybody finds everybody, and nothing is left undone.
     fn end_well(&mut self) {
         let world = &mut self.world;
-        world.network.deadly_after = None;
+        world.network.spare();
         world.network.heal(Weather::FAIR);
         world.registry.is_up = true;
         for place in 0..world.nodes.len() {

@@ -19,9 +19,8 @@ mod line;
 use filter::{Filter, shown_target};
 use line::Line;
 
-/// Sends the log to standard error from now on, panics included, and tells `warnings` first. Only
-/// the first call has an effect.
-pub fn start(filter: &str, format: LogFormat, warnings: &[String]) {
+/// Sends the log to standard error from now on, panics included. Only the first call has an effect.
+pub fn start(filter: &str, format: LogFormat) {
     let filter = Filter::parse(filter);
     let most = filter.most();
     let logger = Logger {
@@ -35,9 +34,6 @@ pub fn start(filter: &str, format: LogFormat, warnings: &[String]) {
     }
     log::set_max_level(most);
     std::panic::set_hook(Box::new(|panic| log::error!("{panic}")));
-    for warning in warnings {
-        log::warn!("{warning}");
-    }
 }
 
 struct Logger {

@@ -19,11 +19,31 @@ use ureq::unversioned::transport::{
     Transport, TransportAdapter,
 };
 
+use super::Times;
 use crate::config::url::bare_host;
 use crate::limits;
 
-/// An agent that connects directly (no proxy) over TCP, for `https` with `tls`.
-pub(super) fn agent(config: Config, tls: Arc<ClientConfig>) -> ureq::Agent {
+/// HTTP headers and body are handled in pieces of this size; an answer has a few hundred bytes.
+const BUFFER_BYTES: usize = 4 * 1024;
+
+/// An agent that connects directly over TCP, for `https` with `tls`.
+///
+/// Redirects are not followed, since they would carry the key elsewhere. Proxies named in the
+/// environment (`HTTP_PROXY`, ...) are not used: the WebSocket would not go through them either, and
+/// the registry is often on the same host or network.
+pub(super) fn agent(times: &Times, tls: Arc<ClientConfig>) -> ureq::Agent {
+    let config = Config::builder()
+        .proxy(None)
+        .max_redirects(0)
+        .max_redirects_will_error(false)
+        .http_status_as_error(false)
+        .max_idle_connections(0)
+        .input_buffer_size(BUFFER_BYTES)
+        .output_buffer_size(BUFFER_BYTES)
+        .user_agent(concat!("chatixia-sidecar/", env!("CARGO_PKG_VERSION")))
+        .timeout_connect(Some(times.connect))
+        .timeout_global(Some(times.handshake))
+        .build();
     let connector = ().chain(TcpConnector::default()).chain(TlsConnector(tls));
     ureq::Agent::with_parts(config, connector, BlockingResolver)
 }

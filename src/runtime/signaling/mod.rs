@@ -11,9 +11,10 @@
 //! * `thread`: the parts put together.
 
 mod https;
+mod ice_servers;
 mod keepalive;
 mod reconnect;
-mod stream;
+pub(super) mod stream;
 mod thread;
 pub mod tls;
 mod token;
@@ -29,6 +30,7 @@ use std::time::Duration;
 use crossbeam_channel::{Receiver, RecvTimeoutError, Sender, bounded};
 use rustls::ClientConfig;
 
+pub use self::ice_servers::IceServersClient;
 pub use self::keepalive::KeepaliveTimes;
 
 use self::reconnect::Reconnect;

@@ -9,18 +9,18 @@ use rustls::{ClientConfig, ClientConnection, StreamOwned};
 
 use super::tls;
 
-/// What the WebSocket runs on.
-pub(super) enum Stream {
-    /// `ws://`
+/// What the WebSocket, and TURN, runs on.
+pub(in crate::runtime) enum Stream {
+    /// As for `ws://`.
     Plain(TcpStream),
-    /// `wss://`
+    /// As for `wss://`.
     Tls(Box<StreamOwned<ClientConnection, TcpStream>>),
 }
 
 impl Stream {
     /// TLS over `socket`, to a server that must prove to be `host`. The handshake takes place with
     /// the first reads and writes.
-    pub(super) fn secured(
+    pub(in crate::runtime) fn secured(
         socket: TcpStream,
         host: &str,
         config: Arc<ClientConfig>,
@@ -29,6 +29,30 @@ impl Stream {
             .map_err(|_| format!("{host:?} is not a name that TLS can verify"))?;
         let client = ClientConnection::new(config, name).map_err(|error| tls::describe(&error))?;
         Ok(Stream::Tls(Box::new(StreamOwned::new(client, socket))))
+    }
+
+    /// Goes on with the handshake; `true` when nothing is left of it.
+    pub(in crate::runtime) fn is_secured(&mut self) -> io::Result<bool> {
+        let Stream::Tls(stream) = self else {
+            return Ok(true);
+        };
+        let StreamOwned { conn, sock } = &mut **stream;
+        while conn.is_handshaking() {
+            match conn.complete_io(sock) {
+                Ok(_) => {}
+                Err(error) if error.kind() == ErrorKind::WouldBlock => return Ok(false),
+                Err(error) => return Err(error),
+            }
+        }
+        Ok(true)
+    }
+
+    /// The TCP connection.
+    pub(in crate::runtime) fn socket(&self) -> &TcpStream {
+        match self {
+            Stream::Plain(socket) => socket,
+            Stream::Tls(stream) => stream.get_ref(),
+        }
     }
 }
 
@@ -63,7 +87,7 @@ impl Write for Stream {
 }
 
 /// An I/O error in plain words.
-pub(super) fn describe(error: &io::Error) -> String {
+pub(in crate::runtime) fn describe(error: &io::Error) -> String {
     let inner = error.get_ref().and_then(|e| e.downcast_ref());
     if let Some(error) = inner {
         return tls::describe(error);

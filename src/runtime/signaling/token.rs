@@ -15,9 +15,6 @@ use crate::config::{Credential, Secret};
 use crate::limits;
 use crate::protocol::PeerId;
 
-/// HTTP headers and body are handled in pieces of this size; an answer has a few hundred bytes.
-const BUFFER_BYTES: usize = 4 * 1024;
-
 /// What the registry gave us.
 #[derive(Debug)]
 pub(super) struct Grant {
@@ -43,44 +40,19 @@ struct Answer {
 }
 
 impl TokenClient {
-    /// Fails when the credential holds characters that an HTTP header can't carry.
-    ///
-    /// Redirects are not followed, since they would carry the key elsewhere. Proxies named in the
-    /// environment (`HTTP_PROXY`, ...) are not used: the WebSocket would not go through them
-    /// either, and the registry is often on the same host or network.
+    /// Fails when the credential can't be sent.
     pub(super) fn new(settings: &Settings) -> Result<Self, String> {
-        let times = settings.times;
-        let (name, secret, credential, advice) = match &settings.credential {
-            Credential::ApiKey(key) => ("x-api-key", key, "API key", "is API_KEY right?"),
-            Credential::DeviceToken(token) => (
-                "x-device-token",
-                token,
-                "device token",
-                "is DEVICE_TOKEN right, and approved?",
-            ),
+        let (credential, advice) = match &settings.credential {
+            Credential::ApiKey(_) => ("API key", "is API_KEY right?"),
+            Credential::DeviceToken(_) => ("device token", "is DEVICE_TOKEN right, and approved?"),
         };
-        let mut value = HeaderValue::from_str(secret.reveal())
-            .map_err(|_| format!("the {credential} holds characters other than printable ASCII"))?;
-        value.set_sensitive(true);
-        let config = ureq::config::Config::builder()
-            .proxy(None)
-            .max_redirects(0)
-            .max_redirects_will_error(false)
-            .http_status_as_error(false)
-            .max_idle_connections(0)
-            .input_buffer_size(BUFFER_BYTES)
-            .output_buffer_size(BUFFER_BYTES)
-            .user_agent(concat!("chatixia-sidecar/", env!("CARGO_PKG_VERSION")))
-            .timeout_connect(Some(times.connect))
-            .timeout_global(Some(times.handshake))
-            .build();
         Ok(TokenClient {
-            agent: https::agent(config, Arc::clone(&settings.tls)),
+            agent: https::agent(&settings.times, Arc::clone(&settings.tls)),
             url: settings.token_url.clone(),
-            header: (name, value),
+            header: header(&settings.credential)?,
             credential,
             advice,
-            times,
+            times: settings.times,
         })
     }
 
@@ -141,6 +113,19 @@ impl TokenClient {
             error.to_string()
         }
     }
+}
+
+/// The header that says who we are. Fails when the credential holds characters that no header can
+/// carry.
+pub(super) fn header(credential: &Credential) -> Result<(&'static str, HeaderValue), String> {
+    let (name, secret, what) = match credential {
+        Credential::ApiKey(key) => ("x-api-key", key, "API key"),
+        Credential::DeviceToken(token) => ("x-device-token", token, "device token"),
+    };
+    let mut value = HeaderValue::from_str(secret.reveal())
+        .map_err(|_| format!("the {what} holds characters other than printable ASCII"))?;
+    value.set_sensitive(true);
+    Ok((name, value))
 }
 
 /// The answer's content. The errors show nothing of it, since it may hold the token.

@@ -1,6 +1,8 @@
 """A sidecar of another make, on aiortc (contract parts 3 and 4).
 
-    python peer.py NAME REGISTRY      (REGISTRY: host:port)
+    python peer.py NAME REGISTRY [slow]      (REGISTRY: host:port)
+
+`slow` gives it a STUN server that does not answer, which it asks for 5 s before each description.
 
 Commands on standard input, events on standard output: see the README. It ends with its input.
 """
@@ -12,10 +14,13 @@ import sys
 import urllib.request
 
 import websockets
-from aiortc import RTCConfiguration, RTCPeerConnection, RTCSessionDescription
+from aiortc import RTCConfiguration, RTCIceServer, RTCPeerConnection, RTCSessionDescription
 from aiortc.sdp import candidate_from_sdp
 
 SIDECAR_TAKES_BYTES = 262144
+
+# The discard port.
+NOBODY = "stun:127.0.0.1:9"
 
 
 def report(event, **details):
@@ -25,8 +30,9 @@ def report(event, **details):
 class FieldPeer:
     """The one connection of this peer; a newer one takes its place."""
 
-    def __init__(self, signal):
+    def __init__(self, signal, ice_servers):
         self.signal = signal
+        self.ice_servers = ice_servers
         self.sidecar = None
         self.connection = None
         self.mesh = None
@@ -38,7 +44,7 @@ class FieldPeer:
                 await self.offer(peer)
         elif kind == "offer":
             await self.answer(sender, payload["sdp"])
-        elif kind == "answer" and sender == self.sidecar:
+        elif kind == "answer" and self.connection.signalingState == "have-local-offer":
             await self.describe("answer", payload["sdp"])
         elif kind == "ice_candidate" and sender == self.sidecar:
             await self.candidate(payload)
@@ -60,8 +66,9 @@ class FieldPeer:
 
     async def connect(self, peer):
         if self.connection is not None:
+            self.mesh = None
             await self.connection.close()
-        connection = RTCPeerConnection(RTCConfiguration(iceServers=[]))
+        connection = RTCPeerConnection(RTCConfiguration(self.ice_servers))
         connection.on(
             "connectionstatechange",
             lambda: report("connection", state=connection.connectionState),
@@ -96,14 +103,14 @@ class FieldPeer:
         self.mesh = mesh
 
         def opened():
-            report("open", stream=mesh.id, max_send=SIDECAR_TAKES_BYTES)
+            report("open", max_send=SIDECAR_TAKES_BYTES)
 
         @mesh.on("message")
         def received(data):
             binary = isinstance(data, bytes)
             report("message", text=data.decode() if binary else data, binary=binary)
 
-        mesh.on("close", lambda: report("closed"))
+        mesh.on("close", lambda: mesh is self.mesh and report("closed"))
         if mesh.readyState == "open":
             opened()
         else:
@@ -116,7 +123,6 @@ class FieldPeer:
         elif command["do"] == "open":
             self.open_other(command["label"], command["text"])
         elif command["do"] == "leave":
-            report("leaving")
             await self.connection.close()
 
     def open_other(self, label, text):
@@ -147,7 +153,8 @@ async def standard_input():
     return reader
 
 
-async def main(name, registry):
+async def main(name, registry, gathering="quick"):
+    ice_servers = [RTCIceServer(NOBODY)] if gathering == "slow" else []
     identity = token(registry, name)
     url = f"ws://{registry}/ws?token={identity['token']}"
     async with websockets.connect(url) as socket:
@@ -156,7 +163,7 @@ async def main(name, registry):
             frame = {"type": kind, "peer_id": identity["peer_id"], "payload": payload}
             await socket.send(json.dumps({**frame, "target_id": target}))
 
-        peer = FieldPeer(signal)
+        peer = FieldPeer(signal, ice_servers)
         # One frame or command at a time: each step of WebRTC takes a while.
         turn = asyncio.Lock()
 
@@ -183,4 +190,4 @@ async def main(name, registry):
             task.result()
 
 
-asyncio.run(main(*sys.argv[1:3]))
+asyncio.run(main(*sys.argv[1:]))

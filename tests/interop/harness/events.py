@@ -3,6 +3,7 @@
 import json
 import threading
 import time
+from datetime import datetime
 from dataclasses import dataclass
 
 
@@ -21,23 +22,25 @@ class Event:
 class Events:
     """Everything that has been said so far; a thread reads on.
 
-    Positions count events, so that one can ask for what came after another.
+    `record` is a file that gets it all, for who looks into a failure. Positions count events, so that one can ask for what came after another.
     """
 
-    def __init__(self, origin, lines):
+    def __init__(self, origin, lines, record):
         self.origin = origin
         self.heard = []
         self.ended = False
         self.news = threading.Condition()
-        threading.Thread(target=self._read, args=(lines,), daemon=True).start()
+        threading.Thread(target=self._read, args=(lines, record), daemon=True).start()
 
-    def _read(self, lines):
+    def _read(self, lines, record):
         try:
             for line in lines:
                 event = Event(len(self.heard), time.monotonic(), json.loads(line), line)
                 with self.news:
                     self.heard.append(event)
                     self.news.notify_all()
+                with open(record, "ab") as file:
+                    file.write(f"{datetime.now():%H:%M:%S.%f} ".encode() + line)
         except (OSError, ValueError) as error:
             print(f"{self.origin}: {error}")
         with self.news:

@@ -29,5 +29,7 @@ DELICATE = (
     '"unknown":{"deep":[[],{}]},"text":"\\u0000 \\ud83d\\ude00 😀 ß \\/ \\" \u2028"}'
 )
 
+EMPTY = ""
+
 # What a peer may send and what is no message of the mesh.
-HARMLESS = ["", "no JSON", "[]", '{"payload":1}', '{"type":1}', '"text"', "\x00"]
+HARMLESS = [EMPTY, "no JSON", "[]", '{"payload":1}', '{"type":1}', '"text"', "\x00"]

@@ -47,7 +47,6 @@ class Pair:
         self.connected = self.sidecar.wait("connection", "peer_connected", peer_id=PEER)
         opened = self.peer.wait("open channel", "open")
         self.their_limit = opened.body["max_send"]
-        self.stream = opened.body["stream"]
         self.announced = self.peer.wait("description", "described").body["announces"]
         offer = self.peer.wait("offer", "offering" if self.role == "offerer" else "offered")
         self.connect_ms = (self.connected.at - offer.at) * 1000

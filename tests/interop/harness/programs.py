@@ -72,7 +72,11 @@ class Sidecar(Program):
         }
         super().__init__([binary()], directory / "sidecar.log", environment)
         self.socket = self._connect(path)
-        self.events = Events(f"agent of {name}", self.socket.makefile("rb"))
+        self.events = Events(
+            f"agent of {name}", self.socket.makefile("rb"), directory / "agent.events"
+        )
+
+        self.events.wait("connection to the registry", is_registered)
 
     def _connect(self, path):
         deadline = time.monotonic() + STARTED_WITHIN
@@ -115,6 +119,12 @@ class Sidecar(Program):
         self.process.send_signal(signal.SIGTERM)
 
 
+def is_registered(event):
+    """Matches what says that the registry knows the sidecar: the greeting, or news after it."""
+    known = {"ready": "registry", "registry": "state"}
+    return event["type"] in known and event["payload"][known[event["type"]]] == "connected"
+
+
 def says(kind, **payload):
     """Matches an event for the agent by its type and by parts of its payload."""
 
@@ -137,7 +147,7 @@ class Peer(Program):
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
         )
-        self.events = Events(name, self.process.stdout)
+        self.events = Events(name, self.process.stdout, directory / f"{name}.events")
         registered = self.wait("registration", "registered", within=STARTED_WITHIN)
         self.groups += registered.body["groups"]
 

@@ -17,6 +17,9 @@ GOODBYE_MS = 1000
 # 5 s without a sign of life, and a little more for the machine.
 KILLED_MS = 6000
 
+# One that gathers for 5 s before each description needs several.
+RETURN_SECONDS = 40
+
 # How long what is left of an old connection could still do harm: until it is known to be dead.
 OLD_CONNECTION_SECONDS = 7
 
@@ -25,7 +28,6 @@ def talk(stack, role, directory, row):
     """Messages of every kind, and the goodbye of the peer."""
     with Pair(stack, role, directory) as pair:
         row["connect"] = pair.connect_ms
-        row["stream"] = pair.stream
         one_hundred_to_the_peer(pair)
         one_hundred_from_the_peer(pair, binary=False)
         one_hundred_from_the_peer(pair, binary=True)
@@ -54,7 +56,7 @@ def come_back(stack, role, directory, row):
         pair.peer.kill()
         pair.start_peer()
         offered = pair.peer.wait("offer of the one who is back", "offering")
-        opened = pair.peer.wait("open channel", "open")
+        opened = pair.peer.wait("open channel", "open", within=RETURN_SECONDS)
         row["back after"] = (opened.at - offered.at) * 1000
         one_hundred_to_the_peer(pair)
         one_hundred_from_the_peer(pair, binary=False)
@@ -110,7 +112,7 @@ def content_is_unchanged(pair):
 
 def harmless_things_harm_nothing(pair):
     before = pair.sidecar.events.now()
-    for text in messages.HARMLESS:
+    for text in pair.stack.harmless:
         for binary in (False, True):
             pair.peer.send(text, binary)
     pair.peer.send(messages.numbered(0))
@@ -164,16 +166,16 @@ def largest_from_the_peer(pair):
 
 
 def goodbye_of_the_peer(pair):
+    left_at = time.monotonic()
     pair.peer.command("leave")
-    left_at = pair.peer.wait("goodbye", "leaving").at
     noticed = pair.sidecar.wait("notice of a goodbye", "peer_disconnected", peer_id=PEER)
     return within(GOODBYE_MS, "a goodbye was noticed", (noticed.at - left_at) * 1000)
 
 
 def goodbye_of_the_sidecar(pair):
-    left_at = time.monotonic()
+    before, left_at = pair.peer.events.now(), time.monotonic()
     pair.sidecar.leave()
-    noticed = pair.peer.wait("notice of our goodbye", "closed")
+    noticed = pair.peer.wait("notice of our goodbye", "closed", after=before)
     if pair.sidecar.process.wait(5) != 0:
         raise Failure(f"the sidecar has ended with {pair.sidecar.process.returncode}")
     return within(GOODBYE_MS, "our goodbye was noticed", (noticed.at - left_at) * 1000)

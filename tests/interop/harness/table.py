@@ -4,7 +4,6 @@ COLUMNS = [
     ("stack", "stack", str),
     ("role", "its role", str),
     ("connect", "connect ms", "{:.0f}".format),
-    ("stream", "stream", str),
     ("100 in order", "100 in order", str),
     ("largest to it", "largest to it", "{:,}".format),
     ("largest from it", "from it", "{:,}".format),

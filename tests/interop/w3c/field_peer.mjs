@@ -8,6 +8,7 @@ export class FieldPeer {
   #RTCPeerConnection;
   #signal;
   #report;
+  #iceServers;
   /** The one connection: { peer, pc, mesh, early }. A newer one takes its place. */
   #connection = null;
   #turn = Promise.resolve();
@@ -16,8 +17,9 @@ export class FieldPeer {
    * `signal(type, target, payload)` sends a frame to the registry, `report(event)` tells the test
    * what happens.
    */
-  constructor(RTCPeerConnection, signal, report) {
+  constructor(RTCPeerConnection, signal, report, iceServers = []) {
     this.#RTCPeerConnection = RTCPeerConnection;
+    this.#iceServers = iceServers;
     this.#signal = signal;
     this.#report = report;
   }
@@ -44,7 +46,7 @@ export class FieldPeer {
       for (const peer of payload.peers) await this.#offer(peer);
     } else if (type === "offer") {
       await this.#answer(sender, payload.sdp);
-    } else if (type === "answer" && this.#connection?.peer === sender) {
+    } else if (type === "answer" && this.#connection?.pc.signalingState === "have-local-offer") {
       await this.#describe(this.#connection, { type: "answer", sdp: payload.sdp });
     } else if (type === "ice_candidate" && this.#connection?.peer === sender) {
       await this.#candidate(this.#connection, payload);
@@ -82,8 +84,8 @@ export class FieldPeer {
 
   /** A new connection; an older one is replaced, as peers in the field do. */
   #connect(peer) {
-    this.#connection?.pc.close();
-    const pc = new this.#RTCPeerConnection({ iceServers: [] });
+    const old = this.#connection;
+    const pc = new this.#RTCPeerConnection({ iceServers: this.#iceServers });
     const connection = { peer, pc, mesh: null, early: [] };
     pc.onicecandidate = ({ candidate }) => {
       if (!candidate) return;
@@ -93,6 +95,7 @@ export class FieldPeer {
     pc.onconnectionstatechange = () =>
       this.#report({ event: "connection", state: pc.connectionState });
     this.#connection = connection;
+    old?.pc.close();
     return connection;
   }
 
@@ -115,7 +118,6 @@ export class FieldPeer {
     const opened = () =>
       this.#report({
         event: "open",
-        stream: mesh.id,
         max_send: Math.min(connection.pc.sctp?.maxMessageSize ?? Infinity, SIDECAR_TAKES_BYTES),
       });
     mesh.onmessage = ({ data }) => {
@@ -123,7 +125,9 @@ export class FieldPeer {
       const text = binary ? new TextDecoder().decode(data) : data;
       this.#report({ event: "message", text, binary });
     };
-    mesh.onclose = () => this.#report({ event: "closed" });
+    mesh.onclose = () => {
+      if (this.#connection === connection) this.#report({ event: "closed" });
+    };
     // A channel that was offered to us may be open before it is handed over.
     if (mesh.readyState === "open") opened();
     else mesh.onopen = opened;
@@ -136,7 +140,6 @@ export class FieldPeer {
     } else if (command.do === "open") {
       this.#openOther(pc, command);
     } else if (command.do === "leave") {
-      this.#report({ event: "leaving" });
       await pc.close();
     }
   }

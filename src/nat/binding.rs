@@ -1,0 +1,150 @@
+//! One socket asking one STUN server for the outer side of its mapping (RFC 8489 section 6.2.1).
+
+use std::net::SocketAddr;
+use std::time::{Duration, Instant};
+
+use super::stun::{self, Question, Reply};
+use crate::backoff::Backoff;
+use crate::limits;
+
+/// What to do when a binding is due.
+#[derive(Debug, PartialEq, Eq)]
+pub(super) enum Step {
+    /// Send this request.
+    Ask(Vec<u8>),
+    /// The server has not answered; it will be asked again seldom.
+    GiveUp,
+}
+
+#[derive(Debug)]
+pub(super) struct Binding {
+    mapped: Option<SocketAddr>,
+    /// The transaction under way, and how often its request was sent.
+    transaction: Option<(u128, u32)>,
+    due: Instant,
+    patience: Backoff,
+}
+
+impl Binding {
+    /// A binding that is due at once.
+    pub(super) fn new(now: Instant) -> Self {
+        Binding {
+            mapped: None,
+            transaction: None,
+            due: now,
+            patience: Backoff::new(limits::STUN_BACKOFF),
+        }
+    }
+
+    /// The address that the server sees.
+    pub(super) fn mapped(&self) -> Option<SocketAddr> {
+        self.mapped
+    }
+
+    /// When [`Binding::step`] is to be called.
+    pub(super) fn due(&self) -> Instant {
+        self.due
+    }
+
+    /// Asks at once if the server is only asked seldom.
+    pub(super) fn ask_now(&mut self, now: Instant) {
+        if self.transaction.is_none() && self.mapped.is_none() {
+            self.patience.reset();
+            self.due = now;
+        }
+    }
+
+    /// Asks, asks again, or gives up.
+    pub(super) fn step(&mut self, now: Instant, random: &mut fastrand::Rng) -> Step {
+        let (id, sent) = self
+            .transaction
+            .unwrap_or_else(|| (random.u128(..) & TRANSACTION_ID, 0));
+        if sent >= limits::STUN_TRANSMISSIONS {
+            self.transaction = None;
+            self.mapped = None;
+            self.due = now + self.patience.next(random.f64());
+            return Step::GiveUp;
+        }
+        self.transaction = Some((id, sent + 1));
+        self.due = now + limits::STUN_FIRST_WAIT * (1 << sent);
+        Step::Ask(stun::request(Question::Binding, id))
+    }
+
+    /// Whether this is the answer to what was asked; if so, it is taken.
+    pub(super) fn answer(
+        &mut self,
+        now: Instant,
+        reply: &Reply,
+        random: &mut fastrand::Rng,
+    ) -> bool {
+        if self.transaction.is_none_or(|(id, _)| id != reply.id) {
+            return false;
+        }
+        self.transaction = None;
+        self.mapped = reply.mapped;
+        self.due = now
+            + match reply.mapped {
+                Some(_) => {
+                    self.patience.reset();
+                    between(limits::STUN_REFRESH, random)
+                }
+                None => self.patience.next(random.f64()),
+            };
+        true
+    }
+}
+
+/// The bits that a transaction id has.
+const TRANSACTION_ID: u128 = (1 << 96) - 1;
+
+fn between((least, most): (Duration, Duration), random: &mut fastrand::Rng) -> Duration {
+    least + most.saturating_sub(least).mul_f64(random.f64())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_unanswered_request_is_repeated_at_doubling_intervals_and_then_given_up() {
+        let start = Instant::now();
+        let mut random = fastrand::Rng::with_seed(1);
+        let mut binding = Binding::new(start);
+        let mut sent = Vec::new();
+        while let Step::Ask(request) = binding.step(binding.due(), &mut random) {
+            let id = stun::asked(&request).unwrap().id;
+            sent.push((id, binding.due().duration_since(start).as_millis()));
+        }
+        let next: Vec<_> = sent.iter().map(|(_, next)| *next).collect();
+        assert_eq!(next, [500, 1500, 3500, 7500, 15500]);
+        assert!(
+            sent.iter().all(|(id, _)| *id == sent[0].0),
+            "one transaction"
+        );
+        let rest = binding.due().duration_since(start).as_secs();
+        assert!((30..60).contains(&rest), "{rest}");
+    }
+
+    #[test]
+    fn only_the_answer_to_the_request_under_way_is_taken() {
+        let now = Instant::now();
+        let mut random = fastrand::Rng::with_seed(1);
+        let mut binding = Binding::new(now);
+        let Step::Ask(request) = binding.step(now, &mut random) else {
+            panic!("not asked");
+        };
+        let mut reply = Reply {
+            id: stun::asked(&request).unwrap().id,
+            mapped: Some("192.0.2.1:1".parse().unwrap()),
+            error: None,
+        };
+        reply.id ^= 1;
+        assert!(!binding.answer(now, &reply, &mut random));
+        reply.id ^= 1;
+        assert!(binding.answer(now, &reply, &mut random));
+        assert_eq!(binding.mapped(), reply.mapped);
+        assert!(!binding.answer(now, &reply, &mut random), "a second time");
+        let refresh = binding.due().duration_since(now).as_secs();
+        assert!((15..25).contains(&refresh), "{refresh}");
+    }
+}

@@ -1,0 +1,107 @@
+//! What a TURN server knows us by.
+
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD;
+use hmac::{Hmac, Mac as _};
+use sha1::Sha1;
+
+use crate::config::Secret;
+
+/// How long a login lives that we make of a shared secret, in seconds.
+const LIFETIME: u64 = 24 * 60 * 60;
+
+/// What we have to log in with.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Credentials {
+    /// `TURN_SECRET`: shared with the server, from which logins are made that expire.
+    Shared(Secret),
+    /// A name and a password, of the user or from the registry.
+    Given {
+        /// The name. One that begins with a time, as in `1700000000:name`, expires then.
+        username: String,
+        /// The password.
+        password: Secret,
+    },
+}
+
+/// A name and a password for one allocation.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) struct Login {
+    pub(super) username: String,
+    pub(super) password: Secret,
+    /// Unix time in seconds from which on it is of no use; `None` when that is not known.
+    pub(super) expires: Option<u64>,
+}
+
+impl Credentials {
+    /// The login to use at this Unix time, in seconds.
+    pub(super) fn login(&self, unix: u64) -> Login {
+        match self {
+            Credentials::Shared(secret) => {
+                let expires = unix.saturating_add(LIFETIME);
+                let username = format!("{expires}:mesh");
+                Login {
+                    password: password(secret, &username),
+                    username,
+                    expires: Some(expires),
+                }
+            }
+            Credentials::Given { username, password } => Login {
+                username: username.clone(),
+                password: password.clone(),
+                expires: expiry(username),
+            },
+        }
+    }
+
+    /// When a login that was given to us ends, in Unix seconds; `None` when that is not known, or
+    /// when we make new ones ourselves.
+    pub fn given_until(&self) -> Option<u64> {
+        match self {
+            Credentials::Shared(_) => None,
+            Credentials::Given { username, .. } => expiry(username),
+        }
+    }
+}
+
+/// The password of the TURN REST API: base64(HMAC-SHA1(secret, username)).
+pub(super) fn password(secret: &Secret, username: &str) -> Secret {
+    let tag = Hmac::<Sha1>::new_from_slice(secret.reveal().as_bytes())
+        .map(|mac| mac.chain_update(username).finalize().into_bytes());
+    // A key of any length will do for HMAC, so there is always a tag.
+    Secret::new(tag.map(|tag| STANDARD.encode(tag)).unwrap_or_default())
+}
+
+/// The time at the beginning of a name such as `1700000000:name`.
+fn expiry(username: &str) -> Option<u64> {
+    let time = username.split(':').next()?;
+    let is_time = time.len() == 10 && time.bytes().all(|byte| byte.is_ascii_digit());
+    is_time.then(|| time.parse().ok()).flatten()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_shared_secret_makes_logins_of_a_day() {
+        // echo -n 1700086400:mesh | openssl dgst -sha1 -hmac opensesame -binary | base64
+        let login = Credentials::Shared(Secret::new("opensesame".to_owned())).login(1_700_000_000);
+        assert_eq!(login.username, "1700086400:mesh");
+        assert_eq!(login.expires, Some(1_700_086_400));
+        assert_eq!(login.password.reveal(), "xxwlwW2c/CPjqNBo61N/C/x/pto=");
+    }
+
+    #[test]
+    fn a_name_that_begins_with_a_time_expires() {
+        let until = |username: &str| {
+            let username = username.to_owned();
+            let password = Secret::new("p".to_owned());
+            Credentials::Given { username, password }.given_until()
+        };
+        assert_eq!(until("1700000000:mesh"), Some(1_700_000_000));
+        assert_eq!(until("1700000000"), Some(1_700_000_000));
+        assert_eq!(until("user"), None);
+        assert_eq!(until("17:user"), None);
+    }
+}

@@ -1,0 +1,66 @@
+//! Why a TURN server is of no use, in words for the person who has to mend it.
+
+use std::fmt;
+
+/// Why there is no allocation, or none any more.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) enum Failure {
+    /// No answer in time.
+    Silent,
+    /// No connection; what the system or TLS says.
+    Connection(String),
+    /// The server refused, with this code and these words.
+    Refused(u16, String),
+    /// What answers is no TURN server, or speaks it in a way that we do not understand.
+    Unusable,
+    /// The server was lost while the allocation was in use.
+    Lost(&'static str),
+}
+
+/// Error codes of RFC 8656 and RFC 8489.
+pub(super) mod code {
+    /// The credentials are not right, or none were given.
+    pub(crate) const UNAUTHORIZED: u16 = 401;
+    /// The server knows nothing of an allocation, or of another one.
+    pub(crate) const ALLOCATION_MISMATCH: u16 = 437;
+    /// The nonce is too old; the request is repeated with a new one.
+    pub(crate) const STALE_NONCE: u16 = 438;
+    /// No addresses of this family.
+    pub(crate) const FAMILY_NOT_SUPPORTED: u16 = 440;
+    /// The credentials are not those of the allocation.
+    pub(crate) const WRONG_CREDENTIALS: u16 = 441;
+}
+
+impl Failure {
+    /// Whether nothing but a change at the server or in the settings will help.
+    pub(super) fn is_refusal(&self) -> bool {
+        matches!(self, Failure::Refused(..) | Failure::Unusable)
+    }
+}
+
+impl fmt::Display for Failure {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Failure::Silent => f.write_str("no answer; is the address right, and the way open?"),
+            Failure::Connection(why) => f.write_str(why),
+            Failure::Unusable => {
+                f.write_str("what answers there is not understood as a TURN server")
+            }
+            Failure::Lost(why) => f.write_str(why),
+            Failure::Refused(number, words) => {
+                let advice = match *number {
+                    code::UNAUTHORIZED | code::WRONG_CREDENTIALS => {
+                        "are TURN_SECRET, or TURN_USERNAME and TURN_PASSWORD, those of the server, \
+                         and is this machine's clock right?"
+                    }
+                    300 => "it refers to another server, which is not supported",
+                    403 => "it does not serve this client",
+                    486 => "the quota of allocations is used up",
+                    508 => "the server has no more room",
+                    _ => "the server's log may say why",
+                };
+                write!(f, "refused with {number} ({words}): {advice}")
+            }
+        }
+    }
+}

@@ -1,0 +1,251 @@
+//! A try at an allocation and the allocation that comes of it, on the way that was planned for it.
+
+use std::collections::VecDeque;
+use std::net::SocketAddr;
+use std::time::Instant;
+
+use super::allocation::{Allocation, News, Terms};
+use super::credentials::Login;
+use super::failure::Failure;
+use super::framing::{self, Framing};
+use super::output::{Output, StreamId};
+use super::plan::Plan;
+use super::server::Transport;
+use super::stun;
+use crate::limits;
+
+/// What a lease is for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Role {
+    /// It is being tried, until then.
+    Attempt { until: Instant },
+    /// New connections use it.
+    Current,
+    /// It was replaced, and serves those who use it still.
+    Replaced,
+    /// It is being given back, until then.
+    Leaving { until: Instant },
+}
+
+/// What has become of a lease.
+#[derive(Debug)]
+pub(super) enum Turn {
+    /// It has this relayed address.
+    Ready(SocketAddr),
+    /// It has none, or none any more.
+    Over(Failure),
+}
+
+#[derive(Debug)]
+enum Path {
+    /// Datagrams of this socket.
+    Datagrams(SocketAddr),
+    /// A stream, as far as it has come.
+    Stream(Framing),
+}
+
+#[derive(Debug)]
+pub(super) struct Lease {
+    pub(super) plan: Plan,
+    pub(super) role: Role,
+    pub(super) login: Login,
+    id: StreamId,
+    path: Path,
+    allocation: Option<Allocation>,
+    /// The relayed address, once there was one.
+    relayed: Option<SocketAddr>,
+    /// The server takes the login no more.
+    is_refused: bool,
+}
+
+impl Lease {
+    /// Begins a try.
+    pub(super) fn begin(
+        now: Instant,
+        id: StreamId,
+        plan: Plan,
+        login: Login,
+        outputs: &mut VecDeque<Output>,
+    ) -> Self {
+        let path = match plan.local {
+            Some(local) => Path::Datagrams(local),
+            None => Path::Stream(Framing::default()),
+        };
+        let mut lease = Lease {
+            role: Role::Attempt {
+                until: now + limits::TURN_ATTEMPT_TIMEOUT,
+            },
+            login,
+            id,
+            path,
+            allocation: None,
+            relayed: None,
+            is_refused: false,
+            plan,
+        };
+        match lease.path {
+            Path::Datagrams(local) => lease.ask(now, local),
+            Path::Stream(_) => {
+                let host = lease.plan.url.host.to_string();
+                outputs.push_back(Output::OpenStream {
+                    stream: id,
+                    server: lease.plan.server,
+                    tls: (lease.plan.transport == Transport::Tls).then_some(host),
+                });
+            }
+        }
+        lease
+    }
+
+    fn ask(&mut self, now: Instant, local: SocketAddr) {
+        let terms = Terms {
+            local,
+            server: self.plan.server,
+            ipv6: self.plan.ipv6,
+            is_lossy: !self.is_on_stream(),
+        };
+        self.allocation = Some(Allocation::ask(now, terms, &self.login));
+    }
+
+    /// Its stream is open.
+    pub(super) fn stream_opened(&mut self, now: Instant, local: SocketAddr) {
+        if self.is_on_stream() && self.allocation.is_none() {
+            self.ask(now, local);
+        }
+    }
+
+    /// Bytes have come on its stream.
+    pub(super) fn receive_bytes(&mut self, now: Instant, bytes: &[u8]) -> Result<(), Failure> {
+        let (Path::Stream(framing), Some(allocation)) = (&mut self.path, &mut self.allocation)
+        else {
+            return Ok(());
+        };
+        framing.push(bytes);
+        loop {
+            match framing.next() {
+                Ok(Some(message)) => {
+                    allocation.receive(now, message);
+                }
+                Ok(None) => return Ok(()),
+                Err(framing::NotTurn) => return Err(Failure::Unusable),
+            }
+        }
+    }
+
+    /// Whether datagrams between these two addresses belong to it.
+    pub(super) fn is_between(&self, local: SocketAddr, server: SocketAddr) -> bool {
+        self.plan.local == Some(local) && self.plan.server == server
+    }
+
+    /// Whether it is on a stream.
+    pub(super) fn is_on_stream(&self) -> bool {
+        matches!(self.path, Path::Stream(_))
+    }
+
+    pub(super) fn allocation(&mut self) -> Option<&mut Allocation> {
+        self.allocation.as_mut()
+    }
+
+    /// The relayed address, if packets pass through it, and our address towards the server.
+    pub(super) fn address(&self) -> Option<(SocketAddr, SocketAddr)> {
+        let allocation = self.allocation.as_ref()?;
+        Some((allocation.relayed()?, allocation.base()))
+    }
+
+    /// The relayed address, once there was one.
+    pub(super) fn relayed(&self) -> Option<SocketAddr> {
+        self.relayed
+    }
+
+    /// Whether something better should be looked for.
+    pub(super) fn is_wanting(&self) -> bool {
+        self.is_refused || self.allocation.as_ref().is_some_and(Allocation::is_wanting)
+    }
+
+    /// Since when nobody has used it.
+    pub(super) fn idle_since(&self) -> Option<Instant> {
+        self.allocation.as_ref().map(Allocation::carried)
+    }
+
+    /// Gives the allocation back.
+    pub(super) fn leave(&mut self, now: Instant) {
+        self.role = Role::Leaving {
+            until: now + limits::TURN_FAREWELL,
+        };
+        if let Some(allocation) = &mut self.allocation {
+            allocation.leave(now);
+        }
+    }
+
+    /// Whether it has been given back, or has had enough time for it.
+    pub(super) fn is_over(&self, now: Instant) -> bool {
+        match self.role {
+            Role::Leaving { until } => {
+                until <= now || self.allocation.as_ref().is_none_or(Allocation::is_over)
+            }
+            Role::Attempt { .. } | Role::Current | Role::Replaced => false,
+        }
+    }
+
+    /// When it wants to be called.
+    pub(super) fn next_timeout(&self) -> Option<Instant> {
+        let of_role = match self.role {
+            Role::Attempt { until } | Role::Leaving { until } => Some(until),
+            Role::Current => None,
+            Role::Replaced => self.idle_since().map(|since| since + limits::TURN_IDLE),
+        };
+        let of_allocation = self.allocation.as_ref().and_then(Allocation::next_timeout);
+        of_role.into_iter().chain(of_allocation).min()
+    }
+
+    /// Hands on what it has to send and to deliver; tells what has become of it.
+    pub(super) fn hand_out(&mut self, outputs: &mut VecDeque<Output>) -> Vec<Turn> {
+        let Some(allocation) = &mut self.allocation else {
+            return Vec::new();
+        };
+        while let Some(mut bytes) = allocation.poll_packet() {
+            outputs.push_back(match self.path {
+                Path::Datagrams(source) => Output::Transmit {
+                    source,
+                    destination: self.plan.server,
+                    bytes,
+                },
+                Path::Stream(_) => {
+                    framing::pad(&mut bytes);
+                    Output::Write {
+                        stream: self.id,
+                        may_be_lost: stun::asked(&bytes).is_none(),
+                        bytes,
+                    }
+                }
+            });
+        }
+        let mut turns = Vec::new();
+        while let Some(news) = allocation.poll_news() {
+            match (news, self.relayed) {
+                (News::Packet(source, bytes), Some(destination)) => {
+                    outputs.push_back(Output::Relayed {
+                        destination,
+                        source,
+                        bytes,
+                    });
+                }
+                (News::Packet(..), None) => {}
+                (News::Ready(relayed), _) => {
+                    self.relayed = Some(relayed);
+                    turns.push(Turn::Ready(relayed));
+                }
+                (News::LoginRefused, _) => self.is_refused = true,
+                (News::Over(failure), _) => turns.push(Turn::Over(failure)),
+            }
+        }
+        turns
+    }
+
+    /// Gives up the way that it used.
+    pub(super) fn close(self, outputs: &mut VecDeque<Output>) {
+        if self.is_on_stream() {
+            outputs.push_back(Output::CloseStream(self.id));
+        }
+    }
+}

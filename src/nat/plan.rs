@@ -1,0 +1,145 @@
+//! Which TURN servers to try, over what, and when.
+
+use std::net::SocketAddr;
+use std::time::Duration;
+
+use super::credentials::Credentials;
+use super::reflexive::can_reach;
+use super::server::{Transport, TurnServer, TurnUrl};
+use crate::limits;
+
+/// One way to one server.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) struct Plan {
+    /// From the beginning of the round to this try.
+    pub(super) offset: Duration,
+    /// Of two that work the one with the smaller number is better.
+    pub(super) rank: usize,
+    pub(super) url: TurnUrl,
+    pub(super) credentials: Credentials,
+    pub(super) transport: Transport,
+    pub(super) server: SocketAddr,
+    /// The socket to use; on a stream the system chooses.
+    pub(super) local: Option<SocketAddr>,
+    /// Ask for an IPv6 address, since the server has none of IPv4.
+    pub(super) ipv6: bool,
+}
+
+impl Plan {
+    /// What the log calls it.
+    pub(super) fn name(&self) -> String {
+        format!("{} over {}", self.url, self.transport)
+    }
+}
+
+/// The ways to try, by the time at which they are to be tried. Each server gets a short start on the
+/// next one; UDP gets a longer one on TCP, which is the worse way and for closed networks only.
+pub(super) fn plans(servers: &[TurnServer], sockets: &[SocketAddr]) -> Vec<Plan> {
+    let mut plans: Vec<Plan> = Vec::new();
+    for (server, start) in servers.iter().zip(0..) {
+        let start = limits::TURN_STAGGER * start;
+        let mut has_datagrams = false;
+        for transport in server.url.transports() {
+            let ways = match transport {
+                Transport::Udp => datagram_ways(&server.addresses, sockets),
+                Transport::Tcp | Transport::Tls => {
+                    let addresses = server.addresses.iter();
+                    addresses.map(|address| (*address, None)).collect()
+                }
+            };
+            let delay = if has_datagrams {
+                limits::TURN_STREAM_DELAY
+            } else {
+                Duration::ZERO
+            };
+            has_datagrams |= *transport == Transport::Udp && !ways.is_empty();
+            for ((address, local), number) in ways.into_iter().zip(0..) {
+                plans.push(Plan {
+                    offset: start + delay + limits::TURN_STAGGER * number,
+                    rank: plans.len(),
+                    url: server.url.clone(),
+                    credentials: server.credentials.clone(),
+                    transport: *transport,
+                    server: address,
+                    local,
+                    ipv6: false,
+                });
+            }
+        }
+    }
+    plans.truncate(limits::TURN_PLANS);
+    plans.sort_by_key(|plan| plan.offset);
+    plans
+}
+
+fn datagram_ways(
+    addresses: &[SocketAddr],
+    sockets: &[SocketAddr],
+) -> Vec<(SocketAddr, Option<SocketAddr>)> {
+    let mut ways = Vec::new();
+    for address in addresses {
+        let fits = |socket: &&SocketAddr| can_reach(socket.ip(), address.ip());
+        ways.extend(sockets.iter().filter(fits).map(|s| (*address, Some(*s))));
+    }
+    ways
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::config::Secret;
+
+    fn server(url: &str, addresses: &[&str]) -> TurnServer {
+        TurnServer {
+            url: TurnUrl::parse(url).unwrap(),
+            addresses: addresses.iter().map(|a| a.parse().unwrap()).collect(),
+            credentials: Credentials::Shared(Secret::new("s".to_owned())),
+        }
+    }
+
+    fn told(servers: &[TurnServer], sockets: &[&str]) -> Vec<String> {
+        let sockets: Vec<_> = sockets.iter().map(|s| s.parse().unwrap()).collect();
+        let tell = |plan: Plan| {
+            let (ms, server) = (plan.offset.as_millis(), plan.server);
+            format!("{ms} #{} {} {server}", plan.rank, plan.transport)
+        };
+        plans(servers, &sockets).into_iter().map(tell).collect()
+    }
+
+    #[test]
+    fn udp_is_first_and_tcp_comes_when_it_had_time_to_answer() {
+        let server = server("turn:h", &["192.0.2.1:3478", "[2001:db8::1]:3478"]);
+        assert_eq!(
+            told(&[server], &["10.0.0.1:1", "127.0.0.1:1"]),
+            [
+                "0 #0 UDP 192.0.2.1:3478",
+                "1000 #1 TCP 192.0.2.1:3478",
+                "1300 #2 TCP [2001:db8::1]:3478",
+            ]
+        );
+    }
+
+    #[test]
+    fn without_a_socket_tcp_is_not_waited_with() {
+        let server = server("turn:h", &["192.0.2.1:3478"]);
+        assert_eq!(told(&[server], &[]), ["0 #0 TCP 192.0.2.1:3478"]);
+    }
+
+    #[test]
+    fn servers_are_tried_one_shortly_after_the_other() {
+        let first = server("turn:a?transport=udp", &["192.0.2.1:1"]);
+        let second = server("turns:b", &["192.0.2.2:2"]);
+        assert_eq!(
+            told(&[first, second], &["10.0.0.1:1"]),
+            ["0 #0 UDP 192.0.2.1:1", "300 #1 TLS 192.0.2.2:2"]
+        );
+    }
+
+    #[test]
+    fn there_are_never_more_than_so_many() {
+        let many: Vec<_> = (0..300).map(|n| format!("192.0.2.{}:1", n % 250)).collect();
+        let many: Vec<_> = many.iter().map(String::as_str).collect();
+        let plans = told(&[server("turns:h", &many)], &[]);
+        assert_eq!(plans.len(), limits::TURN_PLANS);
+    }
+}

@@ -1,0 +1,208 @@
+//! How peers behind other routers reach us: [`Reach`] finds the addresses to tell them, keeps them
+//! alive, and carries packets over relays.
+//!
+//! It takes `(now, input)`, is polled for [`Output`]s after every input, and is called again at
+//! [`Reach::next_timeout`]. It resolves no names and opens no sockets. Without servers it has nothing
+//! to say and wants nothing.
+
+use std::collections::{BTreeSet, VecDeque};
+use std::net::SocketAddr;
+use std::time::Instant;
+
+use super::candidate::LocalCandidate;
+use super::output::{Output, StreamId};
+use super::reflexive::{Reflexive, Request, Target};
+use super::relays::Relays;
+use super::server::{Servers, Transport};
+use super::stun;
+use crate::config::TransportPolicy;
+
+/// Candidates beyond the addresses of our own sockets.
+#[derive(Debug)]
+pub struct Reach {
+    policy: TransportPolicy,
+    lanes: Vec<Vec<SocketAddr>>,
+    reflexive: Reflexive,
+    relays: Relays,
+    /// Who is asked for our address.
+    asked: BTreeSet<SocketAddr>,
+    random: fastrand::Rng,
+    outputs: VecDeque<Output>,
+}
+
+impl Reach {
+    /// Nothing yet. `unix` is the Unix time in seconds, `seed` decides every random choice that is
+    /// made here; the TURN crate draws transaction ids of its own.
+    pub fn new(policy: TransportPolicy, now: Instant, unix: u64, seed: u64) -> Self {
+        let mut random = fastrand::Rng::with_seed(seed);
+        Reach {
+            policy,
+            lanes: Vec::new(),
+            reflexive: Reflexive::new(),
+            relays: Relays::new(now, unix, random.u64(..)),
+            asked: BTreeSet::new(),
+            random,
+            outputs: VecDeque::new(),
+        }
+    }
+
+    /// What Unix time it is now, in seconds. To be told now and then, because clocks are set.
+    pub fn set_clock(&mut self, now: Instant, unix: u64) {
+        self.relays.set_clock(now, unix);
+    }
+
+    /// The UDP sockets there are, by lane.
+    pub fn set_sockets(&mut self, now: Instant, lanes: Vec<Vec<SocketAddr>>) {
+        if lanes == self.lanes {
+            return;
+        }
+        self.lanes.clone_from(&lanes);
+        let all = lanes.iter().flatten().copied().collect();
+        self.reflexive.set_sockets(now, all);
+        self.relays.set_sockets(now, lanes);
+        self.outputs.push_back(Output::CandidatesChanged);
+    }
+
+    /// The servers to use, resolved; to be told again whenever something of them has changed.
+    ///
+    /// TURN servers on UDP are asked for our address as well, for they are STUN servers too.
+    pub fn set_servers(&mut self, now: Instant, servers: Servers) {
+        let stun = servers.stun.iter().flat_map(|server| {
+            let name = server.url.to_string();
+            server.addresses.iter().map(move |a| (name.clone(), *a))
+        });
+        let turn = servers
+            .turn
+            .iter()
+            .filter(|server| server.url.transports().contains(&Transport::Udp))
+            .flat_map(|server| {
+                let name = server.url.to_string();
+                server.addresses.iter().map(move |a| (name.clone(), *a))
+            });
+        let targets: Vec<_> = match self.policy {
+            TransportPolicy::All => stun.chain(turn).collect(),
+            TransportPolicy::Relay => Vec::new(),
+        };
+        let targets = targets.into_iter();
+        let targets = targets.map(|(name, address)| Target { name, address });
+        if self.reflexive.set_targets(now, targets.collect()) {
+            self.outputs.push_back(Output::CandidatesChanged);
+        }
+        self.asked = self.reflexive.servers().collect();
+        self.relays.set_servers(now, servers.turn);
+    }
+
+    /// Something has changed for the better, such as the registry being reachable again: servers that
+    /// were silent are tried at once.
+    pub fn try_now(&mut self, now: Instant) {
+        self.reflexive.ask_now(now);
+        self.relays.try_now(now);
+    }
+
+    /// The candidates of each lane, the whole of them. There is one relayed address, and beside it
+    /// those that it has replaced and that still carry data.
+    pub fn lanes(&self) -> Vec<Vec<LocalCandidate>> {
+        let relayed = self.relays.candidates().into_iter();
+        let relayed = relayed.map(|(address, base)| LocalCandidate::Relayed { address, base });
+        let relayed: Vec<_> = relayed.collect();
+        let of_lane = |lane: &Vec<SocketAddr>| {
+            let own = lane.iter().filter(|_| self.policy == TransportPolicy::All);
+            own.flat_map(|socket| self.of_socket(*socket))
+                .chain(relayed.iter().copied())
+                .collect()
+        };
+        self.lanes.iter().map(of_lane).collect()
+    }
+
+    fn of_socket(&self, base: SocketAddr) -> impl Iterator<Item = LocalCandidate> {
+        let host = LocalCandidate::Host { address: base };
+        let mapped = self.reflexive.mapped(base).into_iter();
+        let mapped = mapped.map(move |address| LocalCandidate::ServerReflexive { address, base });
+        std::iter::once(host).chain(mapped)
+    }
+
+    /// Takes a datagram that came to `destination`, one of our sockets; `false` when it is a peer's.
+    pub fn handle_datagram(
+        &mut self,
+        now: Instant,
+        destination: SocketAddr,
+        source: SocketAddr,
+        bytes: &[u8],
+    ) -> bool {
+        let pair = (destination, source);
+        if self.asked.contains(&source)
+            && stun::is_stun(bytes)
+            && let Some(has_changed) = self.reflexive.handle(now, pair, bytes, &mut self.random)
+        {
+            if has_changed {
+                self.outputs.push_back(Output::CandidatesChanged);
+            }
+            return true;
+        }
+        self.relays.handle_datagram(now, pair, bytes)
+    }
+
+    /// Sends a packet to a peer from a relayed address; `false` when it is none of ours. Like any
+    /// datagram it may be lost.
+    pub fn send(
+        &mut self,
+        now: Instant,
+        relayed: SocketAddr,
+        to: SocketAddr,
+        packet: &[u8],
+    ) -> bool {
+        self.relays.send(now, relayed, to, packet)
+    }
+
+    /// A stream is open, as asked for; `local` is our end of it.
+    pub fn stream_opened(&mut self, now: Instant, stream: StreamId, local: SocketAddr) {
+        self.relays.stream_opened(now, stream, local);
+    }
+
+    /// Bytes have come on a stream.
+    pub fn stream_received(&mut self, now: Instant, stream: StreamId, bytes: &[u8]) {
+        self.relays.stream_received(now, stream, bytes);
+    }
+
+    /// A stream could not be opened, or has ended; `why` is for a person.
+    pub fn stream_closed(&mut self, now: Instant, stream: StreamId, why: String) {
+        self.relays.stream_closed(now, stream, why);
+    }
+
+    /// Time has passed.
+    pub fn handle_timeout(&mut self, now: Instant) {
+        let outputs = &mut self.outputs;
+        let send = |request: Request| {
+            outputs.push_back(Output::Transmit {
+                source: request.socket,
+                destination: request.server,
+                bytes: request.bytes,
+            });
+        };
+        if self.reflexive.handle_timeout(now, &mut self.random, send) {
+            self.outputs.push_back(Output::CandidatesChanged);
+        }
+        self.relays.handle_timeout(now);
+    }
+
+    /// When [`Reach::handle_timeout`] wants to be called, if nothing else comes first.
+    pub fn next_timeout(&self) -> Option<Instant> {
+        let reflexive = self.reflexive.next_timeout();
+        reflexive
+            .into_iter()
+            .chain(self.relays.next_timeout())
+            .min()
+    }
+
+    /// The next thing to do. Drained after every input.
+    pub fn poll(&mut self) -> Option<Output> {
+        self.outputs
+            .pop_front()
+            .or_else(|| self.relays.poll_output())
+    }
+
+    /// Gives every allocation back; what there is to send for that is polled as ever.
+    pub fn shut_down(&mut self, now: Instant) {
+        self.relays.shut_down(now);
+    }
+}

@@ -1,0 +1,211 @@
+//! Server-reflexive addresses: what STUN servers see of our sockets (RFC 8445 section 5.1.1.2).
+//!
+//! Every socket asks every server of its address family, and goes on asking so that the mappings
+//! live. A server that is silent is asked seldom, and costs nothing else.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::net::{IpAddr, SocketAddr};
+use std::time::Instant;
+
+use super::binding::{Binding, Step};
+use super::stun;
+use crate::limits;
+
+/// A server and the names of it that the log uses.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) struct Target {
+    pub(super) name: String,
+    pub(super) address: SocketAddr,
+}
+
+#[derive(Debug)]
+pub(super) struct Reflexive {
+    /// In order of preference.
+    targets: Vec<Target>,
+    sockets: Vec<SocketAddr>,
+    /// By socket and server.
+    bindings: BTreeMap<(SocketAddr, SocketAddr), Binding>,
+    /// Servers of which the log has said that they are silent.
+    silent: BTreeSet<String>,
+}
+
+/// A request to be sent from a socket to a server.
+pub(super) struct Request {
+    pub(super) socket: SocketAddr,
+    pub(super) server: SocketAddr,
+    pub(super) bytes: Vec<u8>,
+}
+
+impl Reflexive {
+    pub(super) fn new() -> Self {
+        Reflexive {
+            targets: Vec::new(),
+            sockets: Vec::new(),
+            bindings: BTreeMap::new(),
+            silent: BTreeSet::new(),
+        }
+    }
+
+    /// The sockets there are. Says whether addresses were lost with some.
+    pub(super) fn set_sockets(&mut self, now: Instant, sockets: Vec<SocketAddr>) -> bool {
+        self.sockets = sockets;
+        self.arrange(now)
+    }
+
+    /// The servers to ask, in order of preference. Says whether addresses were lost with some.
+    pub(super) fn set_targets(&mut self, now: Instant, mut targets: Vec<Target>) -> bool {
+        let mut seen = BTreeSet::new();
+        targets.retain(|target| seen.insert(target.address));
+        self.silent
+            .retain(|name| targets.iter().any(|target| target.name == *name));
+        self.targets = targets;
+        self.arrange(now)
+    }
+
+    /// Keeps the bindings that are still wanted, and begins those that are missing.
+    fn arrange(&mut self, now: Instant) -> bool {
+        let mut wanted = BTreeSet::new();
+        for socket in &self.sockets {
+            let reachable = |target: &&Target| can_reach(socket.ip(), target.address.ip());
+            for target in self.targets.iter().filter(reachable) {
+                wanted.insert((*socket, target.address));
+            }
+        }
+        let mut lost = false;
+        self.bindings.retain(|pair, binding| {
+            let stays = wanted.contains(pair);
+            lost |= !stays && binding.mapped().is_some();
+            stays
+        });
+        for pair in wanted {
+            let binding = self.bindings.entry(pair);
+            binding.or_insert_with(|| Binding::new(now));
+        }
+        lost
+    }
+
+    /// Silent servers are asked again at once: something has changed.
+    pub(super) fn ask_now(&mut self, now: Instant) {
+        for binding in self.bindings.values_mut() {
+            binding.ask_now(now);
+        }
+    }
+
+    /// Whether the datagram answers one of our requests; if so, whether an address has changed.
+    pub(super) fn handle(
+        &mut self,
+        now: Instant,
+        pair: (SocketAddr, SocketAddr),
+        bytes: &[u8],
+        random: &mut fastrand::Rng,
+    ) -> Option<bool> {
+        let binding = self.bindings.get_mut(&pair)?;
+        let reply = stun::reply(bytes)?;
+        let before = binding.mapped();
+        if !binding.answer(now, &reply, random) {
+            return None;
+        }
+        if let Some((code, reason)) = &reply.error {
+            log::debug!("STUN server {}: error {code} {reason}", pair.1);
+        } else if before.is_none() {
+            let mapped = reply.mapped.map(|mapped| mapped.to_string());
+            let mapped = mapped.as_deref().unwrap_or("nothing");
+            log::debug!("{} is seen as {mapped} by {}", pair.0, pair.1);
+            self.tell_of_voice(pair.1);
+        }
+        Some(reply.mapped != before)
+    }
+
+    /// Asks what is due. Says whether an address was lost.
+    pub(super) fn handle_timeout(
+        &mut self,
+        now: Instant,
+        random: &mut fastrand::Rng,
+        mut send: impl FnMut(Request),
+    ) -> bool {
+        let mut lost = false;
+        let mut given_up = BTreeSet::new();
+        for ((socket, server), binding) in &mut self.bindings {
+            if binding.due() > now {
+                continue;
+            }
+            let had_one = binding.mapped().is_some();
+            match binding.step(now, random) {
+                Step::Ask(bytes) => send(Request {
+                    socket: *socket,
+                    server: *server,
+                    bytes,
+                }),
+                Step::GiveUp => {
+                    lost |= had_one;
+                    given_up.insert(*server);
+                }
+            }
+        }
+        for server in given_up {
+            self.tell_of_silence(server);
+        }
+        lost
+    }
+
+    pub(super) fn next_timeout(&self) -> Option<Instant> {
+        self.bindings.values().map(Binding::due).min()
+    }
+
+    /// The addresses under which a socket is seen from outside, the most trusted server's first.
+    pub(super) fn mapped(&self, socket: SocketAddr) -> Vec<SocketAddr> {
+        let mut found = Vec::new();
+        for target in &self.targets {
+            let binding = self.bindings.get(&(socket, target.address));
+            if let Some(mapped) = binding.and_then(Binding::mapped)
+                && mapped != socket
+                && !found.contains(&mapped)
+                && found.len() < limits::MAPPINGS_PER_SOCKET
+            {
+                found.push(mapped);
+            }
+        }
+        found
+    }
+
+    /// All addresses of servers that may answer.
+    pub(super) fn servers(&self) -> impl Iterator<Item = SocketAddr> + '_ {
+        self.targets.iter().map(|target| target.address)
+    }
+
+    fn name(&self, server: SocketAddr) -> Option<&str> {
+        let target = self.targets.iter().find(|target| target.address == server);
+        target.map(|target| target.name.as_str())
+    }
+
+    /// Tells once that a server does not answer on any of its addresses, from any socket.
+    fn tell_of_silence(&mut self, server: SocketAddr) {
+        let Some(name) = self.name(server).map(str::to_owned) else {
+            return;
+        };
+        let has_answered = self.bindings.iter().any(|((_, server), binding)| {
+            binding.mapped().is_some() && self.name(*server) == Some(&name)
+        });
+        if !has_answered && !self.silent.contains(&name) {
+            log::warn!(
+                "{name} does not answer over UDP; it is asked again now and then. Is the address \
+                 right, and UDP allowed to leave this network?"
+            );
+            self.silent.insert(name);
+        }
+    }
+
+    fn tell_of_voice(&mut self, server: SocketAddr) {
+        let Some(name) = self.name(server).map(str::to_owned) else {
+            return;
+        };
+        if self.silent.remove(&name) {
+            log::info!("{name} answers again");
+        }
+    }
+}
+
+/// Whether a datagram can go from one to the other at all.
+pub(super) fn can_reach(from: IpAddr, to: IpAddr) -> bool {
+    from.is_ipv4() == to.is_ipv4() && (!from.is_loopback() || to.is_loopback())
+}

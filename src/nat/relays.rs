@@ -1,0 +1,562 @@
+//! Which TURN server is used, and which one next.
+//!
+//! One allocation at a time is told to peers, all of them and on all lanes. When there is none, or
+//! something is wrong with it, a *round* tries the servers there are, one shortly after the other;
+//! the best that works is kept. What it replaces stays for those who use it.
+
+use std::collections::{BTreeMap, VecDeque};
+use std::net::SocketAddr;
+use std::time::{Duration, Instant};
+
+use super::credentials::Credentials;
+use super::failure::{Failure, code};
+use super::lease::{Lease, Role, Turn};
+use super::output::{Output, StreamId};
+use super::plan::{Plan, plans};
+use super::server::TurnServer;
+use crate::backoff::Backoff;
+use crate::limits;
+
+/// Unix time at some instant.
+#[derive(Debug, Clone, Copy)]
+struct Clock {
+    at: Instant,
+    unix: u64,
+}
+
+/// The tries that are not made yet.
+#[derive(Debug)]
+struct Round {
+    began: Instant,
+    plans: VecDeque<Plan>,
+    was_refused: bool,
+}
+
+#[derive(Debug)]
+pub(super) struct Relays {
+    servers: Vec<TurnServer>,
+    lanes: Vec<Vec<SocketAddr>>,
+    leases: BTreeMap<StreamId, Lease>,
+    leases_begun: u64,
+    current: Option<StreamId>,
+    round: Option<Round>,
+    /// When the next round begins.
+    next_round: Option<Instant>,
+    /// No round beside an allocation that works begins before.
+    not_before: Instant,
+    patience: Backoff,
+    clock: Clock,
+    /// What the log was told of each way.
+    told: BTreeMap<String, String>,
+    outputs: VecDeque<Output>,
+    random: fastrand::Rng,
+}
+
+impl Relays {
+    pub(super) fn new(now: Instant, unix: u64, seed: u64) -> Self {
+        Relays {
+            servers: Vec::new(),
+            lanes: Vec::new(),
+            leases: BTreeMap::new(),
+            leases_begun: 0,
+            current: None,
+            round: None,
+            next_round: None,
+            not_before: now,
+            patience: Backoff::new(limits::TURN_BACKOFF),
+            clock: Clock { at: now, unix },
+            told: BTreeMap::new(),
+            outputs: VecDeque::new(),
+            random: fastrand::Rng::with_seed(seed),
+        }
+    }
+
+    /// What Unix time it is, in seconds: shared secrets make logins of it.
+    pub(super) fn set_clock(&mut self, now: Instant, unix: u64) {
+        self.clock = Clock { at: now, unix };
+    }
+
+    pub(super) fn poll_output(&mut self) -> Option<Output> {
+        self.outputs.pop_front()
+    }
+
+    /// The relayed addresses that packets pass through, each with our address towards its server;
+    /// the best first.
+    pub(super) fn candidates(&self) -> Vec<(SocketAddr, SocketAddr)> {
+        let current = self.current.and_then(|id| self.leases.get(&id));
+        let others = self.leases.values().rev();
+        let replaced = others.filter(|lease| lease.role == Role::Replaced);
+        let all = current.into_iter().chain(replaced);
+        all.filter_map(Lease::address).collect()
+    }
+
+    /// Our sockets, by lane. An allocation over one that is gone is gone with it.
+    pub(super) fn set_sockets(&mut self, now: Instant, lanes: Vec<Vec<SocketAddr>>) {
+        let had_any = self.lanes.iter().any(|lane| !lane.is_empty());
+        self.lanes = lanes;
+        let is_bound = |local| self.lanes.iter().flatten().any(|socket| *socket == local);
+        let orphans: Vec<_> = self
+            .leases
+            .iter()
+            .filter(|(_, lease)| lease.plan.local.is_some_and(|local| !is_bound(local)))
+            .map(|(id, _)| *id)
+            .collect();
+        for id in orphans {
+            self.fail(
+                now,
+                id,
+                Failure::Lost("the address it was used from is gone"),
+            );
+        }
+        if self.current.is_none() && (self.round.is_none() || !had_any) {
+            self.begin_round(now);
+        }
+    }
+
+    /// The servers to use, in order of preference, with what they know us by now.
+    pub(super) fn set_servers(&mut self, now: Instant, servers: Vec<TurnServer>) {
+        if servers == self.servers {
+            return;
+        }
+        self.servers = servers;
+        let current = self.current.and_then(|id| self.leases.get(&id));
+        let stands = current.is_some_and(|lease| {
+            let plan = &lease.plan;
+            let mut servers = self.servers.iter();
+            servers.any(|s| s.url == plan.url && s.credentials == plan.credentials)
+        });
+        if self.servers.is_empty() {
+            self.round = None;
+            self.next_round = None;
+            let all: Vec<_> = self.leases.keys().copied().collect();
+            for id in all {
+                self.retire(now, id);
+            }
+        } else if !stands {
+            self.begin_round(now);
+        }
+    }
+
+    /// Something has changed for the better: a server that was silent is tried at once.
+    pub(super) fn try_now(&mut self, now: Instant) {
+        let was_silent = !self.patience.is_fresh() && self.next_round.is_some();
+        if self.current.is_none() && self.round.is_none() && was_silent {
+            self.begin_round(now);
+        }
+    }
+
+    fn begin_round(&mut self, now: Instant) {
+        let sockets = self.lanes.first().map(Vec::as_slice).unwrap_or_default();
+        let mut plans = VecDeque::from(plans(&self.servers, sockets));
+        // Those that are being tried need not be tried again.
+        plans.retain(|plan| {
+            !self.leases.values().any(|lease| {
+                matches!(lease.role, Role::Attempt { .. })
+                    && Plan {
+                        offset: plan.offset,
+                        rank: plan.rank,
+                        ..lease.plan.clone()
+                    } == *plan
+            })
+        });
+        for plan in &mut plans {
+            self.find_socket(now, plan);
+        }
+        self.next_round = None;
+        self.not_before = now + limits::TURN_REFUSED_WAIT;
+        self.round = Some(Round {
+            began: now,
+            plans,
+            was_refused: false,
+        });
+        self.advance(now);
+    }
+
+    /// A server knows an allocation by our socket, so a further one needs another socket. With none
+    /// left the oldest allocation that was replaced gives its own.
+    fn find_socket(&mut self, now: Instant, plan: &mut Plan) {
+        let Some(local) = plan.local else {
+            return;
+        };
+        let holder = |socket: SocketAddr| {
+            let mut leases = self.leases.iter();
+            leases.find(|(_, lease)| lease.is_between(socket, plan.server))
+        };
+        let sockets = self.lanes.iter().flatten().copied();
+        let mut sockets = sockets.filter(|socket| socket.ip() == local.ip());
+        if let Some(free) = sockets.clone().find(|socket| holder(*socket).is_none()) {
+            plan.local = Some(free);
+            return;
+        }
+        let replaced = sockets.by_ref().filter_map(holder);
+        let replaced = replaced.filter(|(_, lease)| lease.role == Role::Replaced);
+        if let Some((id, lease)) = replaced.min_by_key(|(id, _)| **id) {
+            plan.local = lease.plan.local;
+            plan.offset += limits::TURN_STAGGER;
+            let id = *id;
+            self.retire(now, id);
+        }
+    }
+
+    /// Begins the tries that are due, and ends the round when there are none left.
+    fn advance(&mut self, now: Instant) {
+        while let Some(round) = &mut self.round {
+            let is_trying = self.leases.values().any(is_attempt);
+            let is_due = |plan: &mut Plan| round.began + plan.offset <= now || !is_trying;
+            if let Some(plan) = round.plans.pop_front_if(is_due) {
+                self.begin(now, plan);
+            } else if round.plans.is_empty() && !is_trying {
+                let was_refused = round.was_refused;
+                self.end_round(now, was_refused);
+            } else {
+                return;
+            }
+        }
+    }
+
+    fn end_round(&mut self, now: Instant, was_refused: bool) {
+        self.round = None;
+        if self.current.is_some() || self.servers.is_empty() {
+            return;
+        }
+        let wait = self.patience.next(self.random.f64());
+        let least = if was_refused {
+            limits::TURN_REFUSED_WAIT
+        } else {
+            Duration::ZERO
+        };
+        self.next_round = Some(now + wait.max(least));
+    }
+
+    fn begin(&mut self, now: Instant, plan: Plan) {
+        self.leases_begun += 1;
+        let id = StreamId(self.leases_begun);
+        log::debug!("trying {} ({})", plan.name(), plan.server);
+        let login = plan.credentials.login(self.unix(now));
+        let lease = Lease::begin(now, id, plan, login, &mut self.outputs);
+        self.leases.insert(id, lease);
+        self.settle(now, id);
+    }
+
+    fn unix(&self, now: Instant) -> u64 {
+        let since = now.saturating_duration_since(self.clock.at).as_secs();
+        self.clock.unix.saturating_add(since)
+    }
+
+    /// Takes a datagram; `false` when it is none of an allocation's.
+    pub(super) fn handle_datagram(
+        &mut self,
+        now: Instant,
+        (local, server): (SocketAddr, SocketAddr),
+        bytes: &[u8],
+    ) -> bool {
+        let mut takers = Vec::new();
+        for (id, lease) in &mut self.leases {
+            if lease.is_between(local, server)
+                && lease.allocation().is_some_and(|a| a.receive(now, bytes))
+            {
+                takers.push(*id);
+                break;
+            }
+        }
+        for id in &takers {
+            self.settle(now, *id);
+        }
+        !takers.is_empty()
+    }
+
+    pub(super) fn stream_opened(&mut self, now: Instant, id: StreamId, local: SocketAddr) {
+        if let Some(lease) = self.leases.get_mut(&id) {
+            lease.stream_opened(now, local);
+            self.settle(now, id);
+        }
+    }
+
+    pub(super) fn stream_received(&mut self, now: Instant, id: StreamId, bytes: &[u8]) {
+        if let Some(lease) = self.leases.get_mut(&id) {
+            let received = lease.receive_bytes(now, bytes);
+            self.settle(now, id);
+            if let Err(failure) = received {
+                self.fail(now, id, failure);
+            }
+        }
+    }
+
+    pub(super) fn stream_closed(&mut self, now: Instant, id: StreamId, why: String) {
+        self.fail(now, id, Failure::Connection(why));
+    }
+
+    /// Sends a packet to a peer; `false` when the address is none of ours.
+    pub(super) fn send(
+        &mut self,
+        now: Instant,
+        relayed: SocketAddr,
+        to: SocketAddr,
+        packet: &[u8],
+    ) -> bool {
+        let found = self
+            .leases
+            .iter_mut()
+            .find(|(_, lease)| lease.relayed() == Some(relayed));
+        let Some((id, lease)) = found else {
+            return false;
+        };
+        if let Some(allocation) = lease.allocation() {
+            allocation.send(now, to, packet);
+        }
+        let id = *id;
+        self.settle(now, id);
+        true
+    }
+
+    /// Time has passed.
+    pub(super) fn handle_timeout(&mut self, now: Instant) {
+        let due = |(id, lease): (&StreamId, &Lease)| {
+            let due = lease.next_timeout().is_some_and(|at| at <= now);
+            due.then_some(*id)
+        };
+        let due: Vec<_> = self.leases.iter().filter_map(due).collect();
+        for id in due {
+            self.wake(now, id);
+        }
+        if self.next_round.is_some_and(|at| at <= now) {
+            self.begin_round(now);
+        }
+        self.look_for_better(now);
+        self.advance(now);
+    }
+
+    fn wake(&mut self, now: Instant, id: StreamId) {
+        let Some(lease) = self.leases.get_mut(&id) else {
+            return;
+        };
+        if let Some(allocation) = lease.allocation()
+            && allocation.next_timeout().is_some_and(|at| at <= now)
+        {
+            allocation.handle_timeout(now, &mut self.random);
+            self.settle(now, id);
+        }
+        let Some(lease) = self.leases.get_mut(&id) else {
+            return;
+        };
+        match lease.role {
+            Role::Attempt { until } if until <= now => self.fail(now, id, Failure::Silent),
+            Role::Replaced
+                if lease
+                    .idle_since()
+                    .is_none_or(|since| since + limits::TURN_IDLE <= now) =>
+            {
+                self.retire(now, id);
+            }
+            Role::Attempt { .. } | Role::Current | Role::Replaced | Role::Leaving { .. } => {}
+        }
+        if self.leases.get(&id).is_some_and(|lease| lease.is_over(now)) {
+            self.remove(id);
+        }
+    }
+
+    /// Begins a round beside the allocation in use when that one is not what it should be.
+    fn look_for_better(&mut self, now: Instant) {
+        let Some(current) = self.current.and_then(|id| self.leases.get(&id)) else {
+            return;
+        };
+        if self.round.is_none()
+            && now >= self.not_before
+            && (current.is_wanting() || self.renewal().is_some_and(|at| at <= now))
+        {
+            self.begin_round(now);
+        }
+    }
+
+    /// When the login of the allocation in use is to be replaced. One that was given to us is
+    /// replaced when we are given another.
+    fn renewal(&self) -> Option<Instant> {
+        let lease = self.leases.get(&self.current?)?;
+        let expires = match lease.plan.credentials {
+            Credentials::Shared(_) => lease.login.expires?,
+            Credentials::Given { .. } => return None,
+        };
+        let left = Duration::from_secs(expires.saturating_sub(self.clock.unix));
+        Some(self.clock.at + left.saturating_sub(limits::TURN_RENEWAL))
+    }
+
+    pub(super) fn next_timeout(&self) -> Option<Instant> {
+        let next_plan = self.round.as_ref().and_then(|round| {
+            let plan = round.plans.front()?;
+            Some(round.began + plan.offset)
+        });
+        let renewal = match self.round {
+            None => self.renewal().map(|at| at.max(self.not_before)),
+            Some(_) => None,
+        };
+        let leases = self.leases.values().filter_map(Lease::next_timeout);
+        leases
+            .chain(next_plan)
+            .chain(self.next_round)
+            .chain(renewal)
+            .min()
+    }
+
+    /// Gives every allocation back.
+    pub(super) fn shut_down(&mut self, now: Instant) {
+        self.servers.clear();
+        self.round = None;
+        self.next_round = None;
+        let all: Vec<_> = self.leases.keys().copied().collect();
+        for id in all {
+            self.retire(now, id);
+        }
+    }
+
+    /// Hands on what a lease has to say.
+    fn settle(&mut self, now: Instant, id: StreamId) {
+        let Some(lease) = self.leases.get_mut(&id) else {
+            return;
+        };
+        for turn in lease.hand_out(&mut self.outputs) {
+            match turn {
+                Turn::Ready(relayed) => self.succeed(now, id, relayed),
+                Turn::Over(failure) => self.fail(now, id, failure),
+            }
+        }
+        if self.leases.get(&id).is_some_and(|lease| lease.is_over(now)) {
+            self.remove(id);
+        }
+    }
+
+    /// A try has brought an allocation.
+    fn succeed(&mut self, now: Instant, id: StreamId, relayed: SocketAddr) {
+        let Some(lease) = self.leases.get_mut(&id) else {
+            return;
+        };
+        lease.role = Role::Current;
+        let (name, rank) = (lease.plan.name(), lease.plan.rank);
+        self.told.remove(&name);
+        log::info!("{name} relays for us at {relayed}");
+        if let Some(before) = self.current.replace(id)
+            && let Some(before) = self.leases.get_mut(&before)
+        {
+            before.role = Role::Replaced;
+        }
+        self.patience.reset();
+        self.not_before = now;
+        // A better one that is on its way may still arrive; nothing else is begun.
+        if let Some(round) = &mut self.round {
+            round.plans.clear();
+        }
+        let worse = |(id, lease): (&StreamId, &Lease)| {
+            (is_attempt(lease) && lease.plan.rank > rank).then_some(*id)
+        };
+        let worse: Vec<_> = self.leases.iter().filter_map(worse).collect();
+        for id in worse {
+            self.remove(id);
+        }
+        self.bound_replaced(now);
+        self.outputs.push_back(Output::CandidatesChanged);
+        self.advance(now);
+    }
+
+    /// The oldest of too many allocations goes, used or not.
+    fn bound_replaced(&mut self, now: Instant) {
+        let is_replaced = |lease: &Lease| lease.role == Role::Replaced;
+        let replaced: Vec<_> = self
+            .leases
+            .iter()
+            .filter(|(_, lease)| is_replaced(lease))
+            .map(|(id, _)| *id)
+            .collect();
+        let surplus = replaced.len().saturating_sub(limits::TURN_REPLACED);
+        for id in replaced.into_iter().take(surplus) {
+            self.retire(now, id);
+        }
+    }
+
+    /// A try has failed, or an allocation is lost.
+    fn fail(&mut self, now: Instant, id: StreamId, failure: Failure) {
+        let Some(lease) = self.leases.get(&id) else {
+            return;
+        };
+        let (role, plan) = (lease.role, lease.plan.clone());
+        self.remove(id);
+        match role {
+            Role::Attempt { .. } => self.attempt_failed(now, plan, failure),
+            Role::Current | Role::Replaced => {
+                log::warn!("{}: {failure}", plan.name());
+                self.outputs.push_back(Output::CandidatesChanged);
+                if role == Role::Current {
+                    self.current = None;
+                    self.begin_round(now);
+                }
+            }
+            Role::Leaving { .. } => {}
+        }
+    }
+
+    fn attempt_failed(&mut self, now: Instant, plan: Plan, failure: Failure) {
+        let Some(round) = &mut self.round else {
+            return;
+        };
+        round.was_refused |= failure.is_refusal();
+        if let Some(other) = otherwise(&plan, &failure, &self.lanes) {
+            round.plans.push_front(Plan {
+                offset: now.saturating_duration_since(round.began),
+                ..other
+            });
+        } else {
+            self.tell(plan.name(), failure.to_string());
+        }
+        self.advance(now);
+    }
+
+    /// Tells once what is wrong with a way.
+    fn tell(&mut self, name: String, failure: String) {
+        if self.told.get(&name) != Some(&failure) {
+            log::warn!("{name}: {failure}");
+            self.told.insert(name, failure);
+        }
+    }
+
+    /// Gives an allocation back, or gives up a try.
+    fn retire(&mut self, now: Instant, id: StreamId) {
+        self.current = self.current.filter(|current| *current != id);
+        if let Some(lease) = self.leases.get_mut(&id) {
+            if lease.relayed().is_some() {
+                self.outputs.push_back(Output::CandidatesChanged);
+            }
+            lease.leave(now);
+            self.settle(now, id);
+        }
+    }
+
+    fn remove(&mut self, id: StreamId) {
+        if let Some(lease) = self.leases.remove(&id) {
+            lease.close(&mut self.outputs);
+        }
+    }
+}
+
+fn is_attempt(lease: &Lease) -> bool {
+    matches!(lease.role, Role::Attempt { .. })
+}
+
+/// How the same server may be asked once more, after what it said.
+fn otherwise(plan: &Plan, failure: &Failure, lanes: &[Vec<SocketAddr>]) -> Option<Plan> {
+    match failure {
+        // It has an allocation for this socket, of a process before us or of a login before this.
+        Failure::Refused(code::ALLOCATION_MISMATCH, _) => {
+            let local = plan.local?;
+            let lane = lanes.iter().position(|lane| lane.contains(&local))?;
+            let mut others = lanes.iter().skip(lane + 1).flatten();
+            let other = others.find(|socket| socket.ip() == local.ip())?;
+            Some(Plan {
+                local: Some(*other),
+                ..plan.clone()
+            })
+        }
+        Failure::Refused(code::FAMILY_NOT_SUPPORTED, _) if !plan.ipv6 => Some(Plan {
+            ipv6: true,
+            ..plan.clone()
+        }),
+        _ => None,
+    }
+}

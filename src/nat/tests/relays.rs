@@ -1,0 +1,354 @@
+use std::net::SocketAddr;
+use std::time::Duration;
+
+use super::world::{UNIX, World};
+use crate::config::{Secret, TransportPolicy};
+use crate::limits;
+
+const SECOND: Duration = Duration::from_secs(1);
+const CHECK: &[u8] = &[0, 1, 0, 0, 1, 2, 3, 4, 5];
+const DATA: &[u8] = &[23, 254, 253, 1, 2];
+const A: &str = "turn:192.0.2.1";
+const B: &str = "turn:192.0.2.2";
+
+fn world() -> (World, SocketAddr) {
+    let mut world = World::new(TransportPolicy::Relay).with_sockets();
+    let server = world.add_server("192.0.2.1:3478", "right");
+    (world, server)
+}
+
+fn peer() -> SocketAddr {
+    "203.0.113.1:4000".parse().unwrap()
+}
+
+/// A packet each way.
+fn round_trip(world: &mut World, relayed: SocketAddr, packet: &[u8]) {
+    world.at_peers.clear();
+    world.relayed.clear();
+    world.we_send(relayed, peer(), packet);
+    world.run(SECOND);
+    assert_eq!(world.at_peers, [(relayed, peer(), packet.to_vec())]);
+    world.peer_sends(peer(), relayed, packet);
+    world.run(SECOND);
+    assert_eq!(world.relayed, [(relayed, peer(), packet.to_vec())]);
+}
+
+#[test]
+fn an_allocation_is_there_in_a_few_round_trips_and_carries_packets_both_ways() {
+    let (mut world, server) = world();
+    world.use_servers(&[], &[(A, "user")]);
+    let took = world.until(SECOND, |world| world.candidate().is_some());
+    assert!(took < Duration::from_millis(150), "{took:?}");
+    let relayed = world.candidate().unwrap();
+    round_trip(&mut world, relayed, CHECK);
+    assert!(
+        world
+            .server(server)
+            .granted
+            .values()
+            .all(|g| g.channels.is_empty())
+    );
+    round_trip(&mut world, relayed, DATA);
+    round_trip(&mut world, relayed, DATA);
+    let granted = world.server(server).granted.values().next().unwrap();
+    assert_eq!(granted.channels.len(), 1);
+    assert_eq!(world.server(server).served(3), 1, "one allocation");
+}
+
+#[test]
+fn it_is_refreshed_for_hours_with_nonces_that_live_a_minute() {
+    let (mut world, server) = world();
+    world.server(server).mood.nonce_life = Some(60 * SECOND);
+    world.use_servers(&[], &[(A, "user")]);
+    world.run(SECOND);
+    let relayed = world.candidate().unwrap();
+    round_trip(&mut world, relayed, DATA);
+    for _ in 0..60 {
+        world.run(240 * SECOND);
+        round_trip(&mut world, relayed, DATA);
+    }
+    assert_eq!(world.candidates(), [relayed]);
+}
+
+#[test]
+fn a_shared_secret_works_and_is_renewed_beside_the_old_allocation() {
+    let (mut world, server) = world();
+    world.server(server).secret = Some(Secret::new("s".to_owned()));
+    world.use_servers(&[], &[(A, "secret s")]);
+    world.run(SECOND);
+    let first = world.candidate().unwrap();
+    let username = format!("{}:mesh", UNIX + 24 * 3600);
+    let granted = world.server(server).granted.values().next().unwrap();
+    assert_eq!(granted.username, username);
+    world.run(24 * 3600 * SECOND - limits::TURN_RENEWAL - 60 * SECOND);
+    assert_eq!(world.candidate(), Some(first));
+    world.run(120 * SECOND);
+    assert_ne!(world.candidate(), Some(first));
+}
+
+#[test]
+fn new_credentials_bring_a_new_allocation_while_the_old_one_serves_on() {
+    let (mut world, server) = world();
+    world.use_servers(&[], &[(A, "1700000060:one")]);
+    world.run(SECOND);
+    let first = world.candidate().unwrap();
+    round_trip(&mut world, first, DATA);
+    world.use_servers(&[], &[(A, "1700000120:two")]);
+    world.run(SECOND);
+    let second = world.candidate().unwrap();
+    assert_ne!(first, second);
+    for _ in 0..20 {
+        assert_eq!(world.candidates(), [second, first]);
+        round_trip(&mut world, first, DATA);
+        world.run(30 * SECOND);
+    }
+    round_trip(&mut world, second, DATA);
+    assert_eq!(world.server(server).granted.len(), 2);
+    // With its last user gone the old one is given back.
+    world.run(2 * limits::TURN_IDLE);
+    let left: Vec<_> = world
+        .server(server)
+        .granted
+        .values()
+        .map(|g| g.relayed)
+        .collect();
+    assert_eq!(left, [second]);
+    assert_eq!(world.candidates(), [second]);
+}
+
+#[test]
+fn credentials_may_change_often_without_a_break_for_new_connections() {
+    let (mut world, server) = world();
+    for number in 0..50 {
+        let username = format!("17000000{number:02}:user");
+        world.use_servers(&[], &[(A, &username)]);
+        world.run(3 * SECOND);
+        let relayed = world.candidate().unwrap();
+        round_trip(&mut world, relayed, DATA);
+    }
+    let granted = &world.server(server).granted;
+    assert!(granted.len() <= limits::LANES, "{granted:?}");
+    assert!(world.opened.is_empty(), "never over TCP");
+}
+
+#[test]
+fn a_wrong_password_is_refused_quickly_and_tried_again_seldom() {
+    let mut world = World::new(TransportPolicy::Relay).with_sockets();
+    let server = world.add_server("192.0.2.1:3478", "another");
+    world.use_servers(&[], &[("turn:192.0.2.1?transport=udp", "user")]);
+    world.run(3600 * SECOND);
+    assert_eq!(world.candidate(), None);
+    let sent = world.sent[&server];
+    assert!(sent < 2 * 3600 / 60, "{sent} requests in an hour");
+    assert!(sent > 10, "{sent}: tried again");
+}
+
+#[test]
+fn a_refusal_leads_to_the_next_server_at_once() {
+    for code in [403, 486, 500, 508] {
+        let (mut world, first) = world();
+        world.server(first).mood.refuses = Some(code);
+        let second = world.add_server("192.0.2.2:3478", "right");
+        world.use_servers(&[], &[(A, "user"), (B, "user")]);
+        let took = world.until(SECOND, |world| world.candidate().is_some());
+        assert!(took < Duration::from_millis(600), "{took:?}");
+        assert_eq!(world.candidate().unwrap().ip(), second.ip());
+    }
+}
+
+#[test]
+fn a_socket_that_the_server_knows_already_is_not_used_again() {
+    let (mut world, server) = world();
+    world.use_servers(&[], &[(A, "before")]);
+    world.run(SECOND);
+    let lanes = [1, 2, 3]
+        .map(|lane| vec![super::world::socket(lane)])
+        .to_vec();
+    // The process is started again on the same ports.
+    world.reach = crate::nat::reach::Reach::new(TransportPolicy::Relay, world.now, 0, 2);
+    world.reach.set_sockets(world.now, lanes);
+    world.use_servers(&[], &[(A, "after")]);
+    world.run(SECOND);
+    assert!(world.candidate().is_some());
+    assert_eq!(world.server(server).granted.len(), 2);
+}
+
+#[test]
+fn the_first_server_is_preferred_though_the_second_works_too() {
+    let (mut world, first) = world();
+    world.add_server("192.0.2.2:3478", "right");
+    world.use_servers(&[], &[(A, "user"), (B, "user")]);
+    world.run(10 * SECOND);
+    assert_eq!(world.candidate().unwrap().ip(), first.ip());
+    assert_eq!(world.sent.len(), 1);
+}
+
+#[test]
+fn udp_that_gets_no_answer_is_given_up_for_tcp_in_about_a_second() {
+    let (mut world, server) = world();
+    world.server(server).mood.drops_datagrams = true;
+    world.use_servers(&[], &[(A, "user")]);
+    let took = world.until(3 * SECOND, |world| world.candidate().is_some());
+    assert!(took < Duration::from_millis(1300), "{took:?}");
+    let relayed = world.candidate().unwrap();
+    for packet in [CHECK, DATA, DATA] {
+        round_trip(&mut world, relayed, packet);
+    }
+    assert_eq!(world.opened.len(), 1);
+    assert_eq!(world.opened[0].2, None);
+}
+
+#[test]
+fn a_turns_server_is_asked_over_tls_and_has_to_prove_its_name() {
+    let mut world = World::new(TransportPolicy::Relay).with_sockets();
+    world.add_server("192.0.2.1:443", "right");
+    world.use_servers(&[], &[("turns:192.0.2.1:443", "user")]);
+    world.run(SECOND);
+    assert!(world.candidate().is_some());
+    assert_eq!(world.opened[0].2.as_deref(), Some("192.0.2.1"));
+    assert!(world.sent.is_empty(), "nothing over UDP");
+}
+
+#[test]
+fn a_refused_connection_is_tried_again_with_growing_patience() {
+    let (mut world, server) = world();
+    world.listening.clear();
+    world.use_servers(&[], &[("turn:192.0.2.1?transport=tcp", "user")]);
+    world.run(600 * SECOND);
+    let tries = world.opened.len();
+    assert!((5..12).contains(&tries), "{tries}");
+    world.listening.insert(server);
+    world.reach.try_now(world.now);
+    world.drain();
+    world.run(SECOND);
+    assert!(world.candidate().is_some());
+}
+
+#[test]
+fn a_server_that_dies_is_noticed_by_its_silence_and_replaced() {
+    let (mut world, first) = world();
+    let second = world.add_server("192.0.2.2:3478", "right");
+    world.use_servers(&[], &[(A, "user"), (B, "user")]);
+    world.run(SECOND);
+    let relayed = world.candidate().unwrap();
+    round_trip(&mut world, relayed, DATA);
+    world.server(first).mood.is_silent = true;
+    let mut took = Duration::ZERO;
+    while world.candidate().unwrap().ip() != second.ip() {
+        world.we_send(relayed, peer(), DATA);
+        world.run(Duration::from_millis(100));
+        took += Duration::from_millis(100);
+        assert!(took < 10 * SECOND);
+    }
+    assert!(took < 5 * SECOND, "{took:?}");
+    world.run(10 * SECOND);
+    assert!(!world.candidates().contains(&relayed));
+}
+
+#[test]
+fn an_idle_server_that_dies_is_noticed_within_half_a_minute() {
+    let (mut world, server) = world();
+    world.use_servers(&[], &[("turn:192.0.2.1?transport=udp", "user")]);
+    world.run(SECOND);
+    world.server(server).mood.is_silent = true;
+    world.run(30 * SECOND);
+    assert_eq!(world.candidate(), None);
+    world.server(server).mood.is_silent = false;
+    world.server(server).restart();
+    world.run(60 * SECOND);
+    assert!(world.candidate().is_some());
+}
+
+#[test]
+fn a_server_that_ignores_bindings_is_not_taken_for_dead() {
+    let (mut world, server) = world();
+    world.server(server).mood.ignores_bindings = true;
+    world.use_servers(&[], &[(A, "user")]);
+    world.run(SECOND);
+    let relayed = world.candidate();
+    world.run(600 * SECOND);
+    assert_eq!(world.candidate(), relayed);
+}
+
+#[test]
+fn a_server_that_was_started_again_is_asked_for_a_new_allocation() {
+    let (mut world, server) = world();
+    world.use_servers(&[], &[(A, "user")]);
+    world.run(SECOND);
+    let before = world.candidate().unwrap();
+    world.server(server).restart();
+    // A peer's address that is new to it asks for a permission, and the server knows of nothing.
+    world.we_send(before, peer(), CHECK);
+    world.run(SECOND);
+    assert!(!world.candidates().contains(&before));
+    assert!(world.candidate().is_some_and(|after| after != before));
+}
+
+#[test]
+fn a_stream_that_breaks_is_replaced_at_once() {
+    let (mut world, _) = world();
+    world.use_servers(&[], &[("turn:192.0.2.1?transport=tcp", "user")]);
+    world.run(SECOND);
+    let before = world.candidate().unwrap();
+    world.break_streams();
+    assert!(!world.candidates().contains(&before));
+    world.run(SECOND);
+    assert!(world.candidate().is_some_and(|after| after != before));
+}
+
+#[test]
+fn a_peer_that_the_server_does_not_let_in_costs_nothing_but_its_packets() {
+    let (mut world, server) = world();
+    world.server(server).mood.denies = Some(peer().ip());
+    world.use_servers(&[], &[(A, "user")]);
+    world.run(SECOND);
+    let relayed = world.candidate().unwrap();
+    let before = world.sent[&server];
+    for _ in 0..100 {
+        world.we_send(relayed, peer(), CHECK);
+        world.run(Duration::from_millis(100));
+    }
+    assert!(world.at_peers.is_empty());
+    assert_eq!(world.candidate(), Some(relayed));
+    assert!(world.sent[&server] < before + 5);
+}
+
+#[test]
+fn addresses_that_are_gone_take_their_allocation_with_them() {
+    let (mut world, _) = world();
+    world.use_servers(&[], &[(A, "user")]);
+    world.run(SECOND);
+    let before = world.candidate().unwrap();
+    let lanes = vec![vec!["10.9.9.9:1".parse().unwrap()]];
+    world.reach.set_sockets(world.now, lanes);
+    world.drain();
+    assert!(!world.candidates().contains(&before));
+    world.run(SECOND);
+    assert!(world.candidate().is_some_and(|after| after != before));
+}
+
+#[test]
+fn allocations_are_given_back_at_the_end() {
+    let (mut world, server) = world();
+    world.use_servers(&[], &[(A, "user")]);
+    world.run(SECOND);
+    assert_eq!(world.server(server).granted.len(), 1);
+    world.reach.shut_down(world.now);
+    world.drain();
+    world.run(SECOND);
+    assert!(world.server(server).granted.is_empty());
+    world.run(10 * SECOND);
+    assert_eq!(world.reach.next_timeout(), None);
+}
+
+#[test]
+fn servers_that_are_taken_away_are_left() {
+    let (mut world, server) = world();
+    world.use_servers(&[], &[(A, "user")]);
+    world.run(SECOND);
+    world.use_servers(&[], &[]);
+    world.run(3 * SECOND);
+    assert_eq!(world.candidate(), None);
+    assert!(world.server(server).granted.is_empty());
+    assert_eq!(world.reach.next_timeout(), None);
+}

@@ -1,0 +1,56 @@
+//! `GET` of the ICE servers that the registry names, beside its token URL (contract part 3).
+
+use std::sync::Arc;
+
+use ureq::Agent;
+use ureq::http::{HeaderValue, StatusCode};
+
+use super::{Settings, https, token};
+use crate::config::url::Url;
+use crate::limits;
+use crate::protocol::ice_servers::{self, IceServer};
+
+/// Asks for them.
+#[derive(Debug)]
+pub struct IceServersClient {
+    agent: Agent,
+    url: Url,
+    header: (&'static str, HeaderValue),
+}
+
+impl IceServersClient {
+    /// Fails when the credential can't be sent.
+    pub fn new(settings: &Settings) -> Result<Self, String> {
+        Ok(IceServersClient {
+            agent: https::agent(&settings.times, Arc::clone(&settings.tls)),
+            url: settings.token_url.beside("config"),
+            header: token::header(&settings.credential)?,
+        })
+    }
+
+    /// Asks once; blocks for [`Times::handshake`](super::Times::handshake) at most, beside what the
+    /// resolver takes.
+    ///
+    /// # Errors
+    /// Why there are none, in a line for the log.
+    pub fn fetch(&self) -> Result<Vec<IceServer>, String> {
+        let failed = |what: &dyn std::fmt::Display| format!("{}: {what}", self.url);
+        let (name, value) = &self.header;
+        let mut response = self
+            .agent
+            .get(self.url.uri())
+            .header(*name, value)
+            .call()
+            .map_err(|error| failed(&error))?;
+        if response.status() != StatusCode::OK {
+            return Err(failed(&format!("answered {}", response.status())));
+        }
+        let body = response
+            .body_mut()
+            .with_config()
+            .limit(limits::TOKEN_RESPONSE_BYTES)
+            .read_to_vec()
+            .map_err(|error| failed(&error))?;
+        ice_servers::parse(&body).map_err(|why| failed(&why))
+    }
+}

@@ -1,0 +1,3 @@
+module interop/pion
+
+go 1.19
