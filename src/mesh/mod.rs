@@ -47,7 +47,6 @@ use std::collections::{BTreeMap, BTreeSet, HashMap, VecDeque};
 use std::net::SocketAddr;
 use std::time::{Duration, Instant};
 
-use crate::config::MeshMode;
 use crate::limits;
 use crate::nat::candidate::LocalCandidate;
 use crate::protocol::PeerId;
@@ -64,6 +63,16 @@ use roster::Roster;
 use session::SessionNames;
 use statistics::Totals;
 use timers::Timers;
+
+/// `MESH`: when connections are opened.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub enum MeshMode {
+    /// To every peer that the registry lists.
+    #[default]
+    Full,
+    /// When something is sent.
+    Lazy,
+}
 
 /// What the core has to know of the configuration.
 #[derive(Debug, Clone)]

@@ -3,14 +3,13 @@
 
 use std::time::{Duration, Instant};
 
-use crate::config::MeshMode;
 use crate::protocol::PeerId;
 use crate::protocol::ipc::ErrorCode;
 use crate::protocol::signaling::Outgoing as Frame;
 
 use super::commands::{ENDING, report};
 use super::link::Linker;
-use super::{Mesh, TimerKey};
+use super::{Mesh, MeshMode, TimerKey};
 
 impl<K: Linker> Mesh<K> {
     pub(super) fn arm_roster(&mut self) {

@@ -8,7 +8,7 @@ use super::fake_link;
 use super::network::Weather;
 use super::registry::Relayed;
 use super::world::World;
-use crate::config::MeshMode;
+use crate::mesh::MeshMode;
 use crate::mesh::connection::Role;
 use crate::mesh::description::candidate_address;
 use crate::protocol::PeerId;
