@@ -5,13 +5,14 @@ use std::net::SocketAddr;
 use std::time::{Duration, Instant};
 
 use super::turn_server::{Client, Sent, TurnServer};
-use crate::config::{Secret, TransportPolicy};
 use crate::nat::candidate::LocalCandidate;
 use crate::nat::credentials::Credentials;
 use crate::nat::framing::{self, Framing};
 use crate::nat::output::{Output, StreamId};
 use crate::nat::reach::Reach;
+use crate::nat::reach::TransportPolicy;
 use crate::nat::server::{self, Servers, StunServer, StunUrl, TurnUrl};
+use crate::secret::Secret;
 
 /// From one end of the network to the other.
 const LATENCY: Duration = Duration::from_millis(10);
@@ -173,7 +174,7 @@ impl World {
                 };
                 let now = self.now;
                 let server = self.servers.get_mut(&address);
-                let sent = server.and_then(|s| s.from_client(now, client, seen, &bytes));
+                let sent = server.and_then(|s| s.hear_client(now, client, seen, &bytes));
                 self.send(address, sent);
             }
             Delivery::ToUs(socket, source, bytes) => {
@@ -225,7 +226,7 @@ impl World {
         let all = self.servers.iter_mut();
         let sent: Vec<_> = all
             .filter_map(|(address, server)| {
-                let sent = server.from_peer(relayed, peer, packet)?;
+                let sent = server.hear_peer(relayed, peer, packet)?;
                 Some((*address, sent))
             })
             .collect();
