@@ -24,11 +24,20 @@ pub const REQUEST_ID_BYTES: usize = 1024;
 /// Characters of an outsider's text that an error or a log line quotes.
 pub const QUOTED_CHARS: usize = 64;
 
+/// What an item in a queue is taken to cost in memory beside its bytes: a message, an event or a
+/// datagram, and its place.
+pub const ITEM_COST_BYTES: usize = 128;
+
 /// Room on an IPC line for what surrounds a message: envelope, peer id, command id.
 pub const LINE_OVERHEAD_BYTES: usize = 64 * 1024;
 
-/// Largest signaling frame taken from the registry, in bytes.
+/// Largest signaling frame of another sidecar, in bytes; larger ones are skipped.
 pub const SIGNALING_FRAME_BYTES: usize = 256 * 1024;
+
+/// Largest frame taken from the registry, in bytes; one that is larger ends the connection to it.
+/// Some registries relay whatever they take themselves: as much as WebSocket servers do unless told
+/// otherwise (uvicorn: 16 MiB). With less any peer could cut us off.
+pub const REGISTRY_FRAME_BYTES: usize = 16 * 1024 * 1024;
 
 /// Longest `conn` or `session` id of another sidecar, in bytes.
 pub const WIRE_ID_BYTES: usize = 64;
@@ -36,7 +45,8 @@ pub const WIRE_ID_BYTES: usize = 64;
 /// Longest candidate line taken from a peer, in bytes.
 pub const CANDIDATE_BYTES: usize = 1024;
 
-/// Candidates kept for a connection before its description arrives, and taken for one connection.
+/// Candidates kept for a connection before its description arrives, and taken for one connection,
+/// those of its description included.
 pub const CANDIDATES_PER_CONNECTION: usize = 64;
 
 /// Largest control frame on `mesh-control`, in bytes.
@@ -119,15 +129,15 @@ pub const LIST_REFRESH: Duration = Duration::from_secs(60);
 /// Peers kept of the registry's list.
 pub const LISTED_PEERS: usize = 4096;
 
-/// Events other than messages that wait for an agent; above, no requests are read, and changes of
-/// state are told in one go when the agent reads again.
-pub const AGENT_EVENTS: usize = 4096;
+/// Events other than messages that wait for an agent, by their cost in bytes (some 4,000 answers);
+/// above, no requests are read, and changes of state are told in one go when the agent reads again.
+pub const AGENT_EVENT_BYTES: usize = 1024 * 1024;
 
 /// Failures kept for the next agent while none is connected.
 pub const ORPHANED_FAILURES: usize = 1024;
 
-/// Broadcasts that wait for their last peer; above, no requests are read.
-pub const OPEN_BROADCASTS: usize = 4096;
+/// Peers that broadcasts wait for, of all together; above, no requests are read.
+pub const BROADCAST_DELIVERIES: usize = 16 * 1024;
 
 /// `connect` commands that wait for one peer.
 pub const WAITING_CONNECTS: usize = 64;
@@ -144,6 +154,10 @@ pub const LEAST_WINDOW_BYTES: usize = 64 * 1024;
 /// How much a peer of another make may have under way to us, in bytes: the receive buffer that str0m
 /// announces, unless one message is larger.
 pub const RECEIVE_BUFFER_BYTES: usize = 1024 * 1024;
+
+/// Messages of a peer of ours that are kept until its hello gives them their numbers: more than it can
+/// send of the smallest ones (11 bytes) before it is told its window.
+pub const EARLY_MESSAGES: usize = LEAST_WINDOW_BYTES / 8;
 
 /// The least time between two acknowledgements to a peer that are not owed for their bytes.
 pub const ACKNOWLEDGEMENT_INTERVAL: Duration = Duration::from_millis(1);
@@ -304,7 +318,7 @@ pub const MAPPINGS_PER_SOCKET: usize = 2;
 pub const TURN_ATTEMPT_TIMEOUT: Duration = Duration::from_secs(6);
 
 /// From one try at a TURN server to the next one, beside it.
-pub const TURN_STAGGER: Duration = Duration::from_millis(300);
+pub const TURN_STAGGER: Duration = Duration::from_millis(150);
 
 /// How long a TURN server may be silent over UDP before it is tried over TCP.
 pub const TURN_STREAM_DELAY: Duration = Duration::from_secs(1);

@@ -83,7 +83,7 @@ table! {
     Plain MAX_MESSAGE_BYTES "N" = "262144",
         "largest message, in bytes of its JSON text";
     Plain QUEUE_BYTES "N" = "1048576",
-        "what may wait for each peer, each way; at least MAX_MESSAGE_BYTES";
+        "for each peer and way, 128 more a message; at least MAX_MESSAGE_BYTES";
     Plain CONNECT_TIMEOUT "SECONDS" = "15",
         "until the wish to reach a peer is given up";
     Plain RECOVERY_TIMEOUT "SECONDS" = "60",

@@ -124,7 +124,7 @@ impl<K: Linker> Mesh<K> {
             return Ok(());
         }
         // What processes before this one have sent takes room too.
-        let window = share.saturating_sub(peer.inbox_bytes.saturating_sub(share)) as u64;
+        let window = share.saturating_sub(peer.inbox.bytes().saturating_sub(share)) as u64;
         let frame = Control::Ack {
             taken: peer.session.taken(),
             window,

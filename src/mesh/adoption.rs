@@ -225,7 +225,7 @@ impl<K: Linker> Mesh<K> {
         connection.opened = Some(now);
         connection.deadline = None;
         connection.handshake.received = true;
-        let early = std::mem::take(&mut connection.early);
+        let early = connection.early.take();
         let (peer_id, role) = (connection.peer.clone(), connection.role);
         let speaks_sessions = connection.speaks_sessions;
         let Some(peer) = self.peers.get_mut(&peer_id) else {

@@ -10,6 +10,7 @@ use crate::limits;
 use crate::protocol::PeerId;
 use crate::protocol::ipc::{CommandId, ErrorReport, Event, Success};
 
+use super::account::Account;
 use super::origin::{Generation, Origin};
 
 /// Of whom a message was that the agent has now taken.
@@ -18,13 +19,25 @@ pub(super) struct Taken {
     pub(super) peer: PeerId,
     /// The session epoch that the message belongs to.
     pub(super) epoch: u64,
+    /// On the wire.
     pub(super) bytes: usize,
+}
+
+/// What an event tells, which decides what becomes of it when the agent leaves.
+#[derive(Debug)]
+enum Subject {
+    /// A message of a peer: waits for the next agent.
+    Message(Taken),
+    /// That a message will not arrive: the next agent is told too.
+    MessageFailure,
+    /// What concerns this agent alone.
+    Other,
 }
 
 #[derive(Debug)]
 struct Entry {
     event: Event,
-    message_of: Option<Taken>,
+    subject: Subject,
 }
 
 /// The way to the agent.
@@ -32,10 +45,11 @@ struct Entry {
 pub(super) struct AgentQueue {
     generation: Option<Generation>,
     queue: VecDeque<Entry>,
-    /// For each event that the writer has: what it means that it is written.
-    in_flight: VecDeque<Option<Taken>>,
+    /// For each event that the writer has: what it tells.
+    in_flight: VecDeque<Subject>,
     message_bytes: usize,
-    other_events: usize,
+    /// Events that are no messages and that no writer has yet.
+    others: Account,
     /// Commands with an id that are not answered yet.
     owed_answers: usize,
     /// Peers that the agent believes to be connected.
@@ -66,7 +80,7 @@ impl AgentQueue {
 
     /// Whether another request may be read.
     pub(super) fn has_room(&self) -> bool {
-        self.other_events < limits::AGENT_EVENTS
+        self.others.cost() < limits::AGENT_EVENT_BYTES
     }
 
     /// Whether every command with an id of this agent was answered, and every answer written.
@@ -89,20 +103,20 @@ impl AgentQueue {
         self.latest.clear();
         for peer_id in reachable.rev() {
             self.told.insert(peer_id.clone());
-            self.queue.push_front(Entry {
-                event: Event::PeerConnected {
-                    peer_id: peer_id.clone(),
-                    resumed: false,
-                },
-                message_of: None,
+            self.push_first(Event::PeerConnected {
+                peer_id: peer_id.clone(),
+                resumed: false,
             });
-            self.other_events += 1;
         }
+        self.push_first(greeting);
+    }
+
+    fn push_first(&mut self, event: Event) {
+        self.others.add(event.size_hint());
         self.queue.push_front(Entry {
-            event: greeting,
-            message_of: None,
+            event,
+            subject: Subject::Other,
         });
-        self.other_events += 1;
     }
 
     /// The agent has gone; `unsent` comes back from its writer. What it did not get waits for the
@@ -115,21 +129,23 @@ impl AgentQueue {
         self.owed_answers = 0;
         self.take_back(unsent);
         self.in_flight.clear();
-        let mut failures = 0;
+        let mut failures = Account::default();
         let mut left_out = 0;
         self.queue.retain_mut(|entry| {
-            if entry.message_of.is_some() || matches!(entry.event, Event::Message { .. }) {
-                return true;
-            }
-            let keep = orphan(&mut entry.event) && failures < limits::ORPHANED_FAILURES;
-            if keep {
-                failures += 1;
+            let is_kept = match entry.subject {
+                Subject::Message(_) => return true,
+                Subject::MessageFailure => failures.items() < limits::ORPHANED_FAILURES,
+                Subject::Other => false,
+            };
+            if is_kept {
+                forget_id(&mut entry.event);
+                failures.add(entry.event.size_hint());
             } else {
                 left_out += 1;
             }
-            keep
+            is_kept
         });
-        self.other_events = failures;
+        self.others = failures;
         self.left_out += left_out;
     }
 
@@ -138,7 +154,7 @@ impl AgentQueue {
         self.message_bytes += taken.bytes;
         self.queue.push_back(Entry {
             event,
-            message_of: Some(taken),
+            subject: Subject::Message(taken),
         });
     }
 
@@ -154,7 +170,7 @@ impl AgentQueue {
         if self.generation.is_none() {
             return;
         }
-        self.incomplete |= self.other_events >= limits::AGENT_EVENTS;
+        self.incomplete |= !self.has_room();
         if self.incomplete {
             return self.leave_out(event);
         }
@@ -164,7 +180,7 @@ impl AgentQueue {
         if let Event::PeerDisconnected { peer_id } = &event {
             self.told.remove(peer_id);
         }
-        self.push_other(event);
+        self.push(event, Subject::Other);
     }
 
     fn leave_out(&mut self, event: Event) {
@@ -186,44 +202,51 @@ impl AgentQueue {
         if self.generation != Some(generation) {
             self.left_out += 1;
         } else if owed {
-            self.push_answer(event);
+            self.push_answer(event, Subject::Other);
         } else {
-            self.push_other(event);
+            self.push(event, Subject::Other);
         }
     }
 
-    fn push_answer(&mut self, event: Event) {
+    fn push_answer(&mut self, event: Event, subject: Subject) {
         self.owed_answers = self.owed_answers.saturating_sub(1);
-        self.push_other(event);
+        self.push(event, subject);
     }
 
-    fn push_other(&mut self, event: Event) {
-        self.other_events += 1;
-        self.queue.push_back(Entry {
-            event,
-            message_of: None,
-        });
+    fn push(&mut self, event: Event, subject: Subject) {
+        self.others.add(event.size_hint());
+        self.queue.push_back(Entry { event, subject });
     }
 
     /// Tells of a command's success, if it had an id and its agent is still there.
     pub(super) fn succeed(&mut self, origin: &Origin, payload: Success) {
         if let Some(id) = self.answerable(origin) {
-            self.push_answer(Event::Ok { id, payload });
+            self.push_answer(Event::Ok { id, payload }, Subject::Other);
         }
     }
 
-    /// Tells of a command's failure. One without an id, or of an agent that has gone, is told as
-    /// well: no message disappears silently.
+    /// Tells of a command's failure, whether it had an id or not, if its agent is still there.
     pub(super) fn fail(&mut self, origin: &Origin, error: ErrorReport) {
-        match self.answerable(origin) {
-            Some(id) => self.push_answer(Event::Error {
-                id: Some(id),
-                error,
-            }),
-            None if self.generation.is_some() || self.other_events < limits::ORPHANED_FAILURES => {
-                self.push_other(Event::Error { id: None, error });
-            }
-            None => self.left_out += 1,
+        if let Some(id) = self.answerable(origin) {
+            let id = Some(id);
+            self.push_answer(Event::Error { id, error }, Subject::Other);
+        } else if self.is_of_agent(origin) {
+            self.push(Event::Error { id: None, error }, Subject::Other);
+        } else {
+            self.left_out += 1;
+        }
+    }
+
+    /// Tells that a message will not arrive. If the agent who sent it has gone, whoever is there or
+    /// comes next is told: no message disappears silently.
+    pub(super) fn fail_message(&mut self, origin: &Origin, error: ErrorReport) {
+        if let Some(id) = self.answerable(origin) {
+            let id = Some(id);
+            self.push_answer(Event::Error { id, error }, Subject::MessageFailure);
+        } else if self.generation.is_some() || self.others.items() < limits::ORPHANED_FAILURES {
+            self.push(Event::Error { id: None, error }, Subject::MessageFailure);
+        } else {
+            self.left_out += 1;
         }
     }
 
@@ -234,10 +257,16 @@ impl AgentQueue {
 
     fn answerable(&self, origin: &Origin) -> Option<CommandId> {
         match origin {
-            Origin::Command { generation, id } if self.generation == Some(*generation) => {
-                id.clone()
-            }
+            Origin::Command { id, .. } if self.is_of_agent(origin) => id.clone(),
             Origin::Command { .. } | Origin::Broadcast(_) => None,
+        }
+    }
+
+    /// Whether it is a command of the agent that is connected now.
+    fn is_of_agent(&self, origin: &Origin) -> bool {
+        match origin {
+            Origin::Command { generation, .. } => self.generation == Some(*generation),
+            Origin::Broadcast(_) => false,
         }
     }
 
@@ -249,11 +278,12 @@ impl AgentQueue {
             && self.generation.is_some()
             && let Some(entry) = self.queue.pop_front()
         {
-            size += entry.event.size_hint();
-            if entry.message_of.is_none() {
-                self.other_events -= 1;
+            let hint = entry.event.size_hint();
+            size += hint;
+            if !matches!(entry.subject, Subject::Message(_)) {
+                self.others.remove(hint);
             }
-            self.in_flight.push_back(entry.message_of);
+            self.in_flight.push_back(entry.subject);
             events.push(entry.event);
         }
         events
@@ -262,10 +292,12 @@ impl AgentQueue {
     /// The last that were taken for the writer come back from it, in order.
     pub(super) fn take_back(&mut self, events: Vec<Event>) {
         for event in events.into_iter().rev() {
-            // The newest marks belong to these events: what was written came before them.
-            let message_of = self.in_flight.pop_back().flatten();
-            self.other_events += usize::from(message_of.is_none());
-            self.queue.push_front(Entry { event, message_of });
+            // The newest belong to these events: what was written came before them.
+            let subject = self.in_flight.pop_back().unwrap_or(Subject::Other);
+            if !matches!(subject, Subject::Message(_)) {
+                self.others.add(event.size_hint());
+            }
+            self.queue.push_front(Entry { event, subject });
         }
     }
 
@@ -275,14 +307,20 @@ impl AgentQueue {
             return Vec::new();
         }
         let count = count.min(self.in_flight.len());
-        let taken: Vec<_> = self.in_flight.drain(..count).flatten().collect();
+        let written = self.in_flight.drain(..count);
+        let taken: Vec<_> = written
+            .filter_map(|subject| match subject {
+                Subject::Message(taken) => Some(taken),
+                Subject::MessageFailure | Subject::Other => None,
+            })
+            .collect();
         self.message_bytes -= taken.iter().map(|message| message.bytes).sum::<usize>();
         taken
     }
 
     /// Whether changes of state were left out and there is room again to tell them.
     pub(super) fn wants_summary(&self) -> bool {
-        self.incomplete && self.other_events < limits::AGENT_EVENTS / 2
+        self.incomplete && self.others.cost() < limits::AGENT_EVENT_BYTES / 2
     }
 
     /// Tells the agent in one go what was left out: how `reachable` differs from what it believes, and
@@ -304,20 +342,17 @@ impl AgentQueue {
     }
 }
 
-/// Whether an event is the failure of a message, which the next agent is told too, without the id
-/// that only the one before knew.
-fn orphan(event: &mut Event) -> bool {
-    let Event::Error { id, error } = event else {
-        return false;
-    };
-    *id = None;
-    error.request_id.is_some()
+/// Takes the id out of an error that the next agent is told: only the one before knew it.
+fn forget_id(event: &mut Event) {
+    if let Event::Error { id, .. } = event {
+        *id = None;
+    }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::protocol::ipc::RegistryState;
+    use crate::protocol::ipc::{ErrorCode, RegistryState};
 
     const AGENT: Generation = 1;
 
@@ -339,7 +374,7 @@ mod tests {
         let mut queue = AgentQueue::default();
         let greeting = connected("self");
         queue.connected(AGENT, greeting, std::iter::empty());
-        for _ in 0..limits::AGENT_EVENTS {
+        while queue.has_room() {
             queue.push_state(connected("a"));
             queue.push_state(disconnected("a"));
         }
@@ -374,5 +409,63 @@ mod tests {
         assert_eq!(registries, 1);
         told.remove(&PeerId::new("self").unwrap());
         assert_eq!(told, reachable);
+    }
+
+    fn command(generation: Generation) -> Origin {
+        let id = None;
+        Origin::Command { generation, id }
+    }
+
+    /// An error, by its text, about no message in particular.
+    fn error(text: &str) -> ErrorReport {
+        ErrorReport::new(ErrorCode::ConnectionLost, text)
+    }
+
+    fn errors(events: &[Event]) -> Vec<&str> {
+        let errors = events.iter().filter_map(|event| match event {
+            Event::Error { error, .. } => Some(error.message.as_str()),
+            _ => None,
+        });
+        errors.collect()
+    }
+
+    #[test]
+    fn only_failures_of_messages_are_told_to_the_next_agent() {
+        let mut queue = AgentQueue::default();
+        queue.connected(AGENT, connected("self"), std::iter::empty());
+        queue.fail_message(&command(AGENT), error("the writer has it"));
+        let in_writer = queue.take_events(usize::MAX).split_off(1);
+        queue.written(AGENT, 1);
+        queue.fail(&command(AGENT), error("bad line"));
+        queue.fail_message(&command(AGENT), error("waits"));
+        queue.gone(AGENT, in_writer);
+        queue.fail(&command(AGENT), error("late answer"));
+        queue.fail_message(&command(AGENT), error("late"));
+        queue.connected(AGENT + 1, connected("self"), std::iter::empty());
+        queue.fail(&command(AGENT), error("later answer"));
+        queue.fail_message(&command(AGENT), error("later"));
+        queue.fail(&command(AGENT + 1), error("own"));
+        let told = queue.take_events(usize::MAX);
+        let expected = ["the writer has it", "waits", "late", "later", "own"];
+        assert_eq!(errors(&told), expected);
+    }
+
+    #[test]
+    fn large_answers_that_nobody_reads_stop_requests_as_many_small_ones_do() {
+        let statistics = || {
+            let text = format!("\"{}\"", "x".repeat(100_000));
+            let payload = serde_json::value::RawValue::from_string(text).unwrap();
+            Event::Stats { id: None, payload }
+        };
+        let mut queue = AgentQueue::default();
+        queue.connected(AGENT, connected("self"), std::iter::empty());
+        let mut count = 0;
+        while queue.has_room() {
+            queue.inform(AGENT, false, statistics());
+            count += 1;
+        }
+        assert!(count * 100_000 <= limits::AGENT_EVENT_BYTES + 100_000);
+        queue.take_events(usize::MAX);
+        assert!(queue.has_room());
     }
 }

@@ -45,6 +45,8 @@ impl Settled {
 pub(super) struct Broadcasts {
     next: BroadcastKey,
     open: BTreeMap<BroadcastKey, Open>,
+    /// Peers of all that are open.
+    deliveries: usize,
 }
 
 impl Broadcasts {
@@ -53,6 +55,7 @@ impl Broadcasts {
     pub(super) fn open(&mut self, origin: Origin, peers: usize) -> BroadcastKey {
         let key = self.next;
         self.next += 1;
+        self.deliveries += peers;
         self.open.insert(
             key,
             Open {
@@ -65,8 +68,9 @@ impl Broadcasts {
         key
     }
 
-    pub(super) fn len(&self) -> usize {
-        self.open.len()
+    /// Peers of the broadcasts under way.
+    pub(super) fn deliveries(&self) -> usize {
+        self.deliveries
     }
 
     /// What became of it at one peer. Gives all of it when that was the last.
@@ -86,6 +90,7 @@ impl Broadcasts {
             return None;
         }
         let done = self.open.remove(&key)?;
+        self.deliveries -= done.delivered.len() + done.failed.len();
         Some(Settled {
             origin: done.origin,
             delivered: done.delivered,
@@ -115,6 +120,7 @@ mod tests {
         let mut broadcasts = Broadcasts::default();
         let key = broadcasts.open(origin, 2);
         assert_eq!(broadcasts.settle(key, &a, None), None);
+        assert_eq!(broadcasts.deliveries(), 2, "both count until the answer");
         let settled = broadcasts.settle(key, &b, lost()).unwrap();
         let answer = Success::Broadcast {
             delivered: vec![a],
@@ -122,6 +128,6 @@ mod tests {
         };
         assert_eq!(settled.into_answer(), answer);
         assert_eq!(broadcasts.settle(key, &b, lost()), None);
-        assert_eq!(broadcasts.len(), 0);
+        assert_eq!(broadcasts.deliveries(), 0);
     }
 }

@@ -23,7 +23,7 @@ impl<K: Linker> Mesh<K> {
     /// is full, or too many answers wait.
     pub fn wants_requests(&self) -> bool {
         self.agent.has_room()
-            && self.broadcasts.len() < limits::OPEN_BROADCASTS
+            && self.broadcasts.deliveries() < limits::BROADCAST_DELIVERIES
             && self.holding_back.is_empty()
     }
 
@@ -144,7 +144,7 @@ impl<K: Linker> Mesh<K> {
                 request_id: message.request_id(),
                 limit: None,
             };
-            return self.agent.fail(&origin, error);
+            return self.agent.fail_message(&origin, error);
         }
         let targets: Vec<_> = self.reachable().cloned().collect();
         if targets.is_empty() {
@@ -181,7 +181,7 @@ impl<K: Linker> Mesh<K> {
         if peer.outlet.is_stalled() {
             let text = format!(
                 "{target} has taken nothing for SEND_STALL_SECONDS and {} bytes wait for it",
-                peer.session.queued_bytes()
+                peer.session.queued().bytes()
             );
             return Err((ErrorCode::PeerStalled, text));
         }

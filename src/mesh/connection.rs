@@ -12,6 +12,7 @@ use crate::protocol::PeerId;
 use super::description;
 use super::flight::Flight;
 use super::gate::Gate;
+use super::intake::Early;
 use super::link::Link;
 use super::liveness::{Liveness, Pulse};
 use super::receipts::Receipts;
@@ -62,6 +63,11 @@ pub(super) struct RemoteCandidates {
 }
 
 impl RemoteCandidates {
+    /// How many more are taken.
+    pub(super) fn room(&self) -> usize {
+        limits::CANDIDATES_PER_CONNECTION.saturating_sub(self.count)
+    }
+
     /// Counts a candidate against the limit; `false` when it is one too many.
     pub(super) fn admit(&mut self) -> bool {
         self.count += 1;
@@ -140,7 +146,7 @@ pub(super) struct Connection<L> {
     /// The peer's hello: its session, and what it has of ours.
     pub(super) greeting: Option<(String, u64)>,
     /// Messages that came in before it.
-    pub(super) early: Vec<Vec<u8>>,
+    pub(super) early: Early,
     /// When it began to carry messages.
     pub(super) opened: Option<Instant>,
     pub(super) candidates: RemoteCandidates,
@@ -155,7 +161,6 @@ pub(super) struct Connection<L> {
     pub(super) liveness: Liveness,
     /// Of the mesh channel.
     pub(super) flight: Flight,
-    /// Of a peer of another make.
     pub(super) gate: Gate,
     /// Of a peer of another make.
     pub(super) receipts: Receipts,
@@ -196,7 +201,8 @@ impl<L: Link> Connection<L> {
     /// The peer's description is there: what waited for it is used.
     pub(super) fn described(&mut self, sdp: &str) {
         self.max_message_bytes = description::max_message_bytes(sdp);
-        for line in sdp.lines().filter_map(|line| line.strip_prefix("a=")) {
+        for line in description::candidates(sdp) {
+            self.candidates.admit();
             self.name_candidate(line);
             if let Some(name) = description::candidate_name(line) {
                 self.candidates.wait_for_name(name, line);

@@ -1,5 +1,6 @@
 //! The little that we read and write in an SDP ourselves.
 
+use std::borrow::Cow;
 use std::net::SocketAddr;
 
 use crate::protocol::multicast_dns::is_local_name;
@@ -68,6 +69,32 @@ pub fn rename_mid(sdp: &str, from: &str, to: &str) -> String {
     renamed
 }
 
+/// The candidate lines of a description, as they are trickled (RFC 8839 section 5.1).
+pub fn candidates(sdp: &str) -> impl Iterator<Item = &str> {
+    sdp.lines().filter_map(candidate_of)
+}
+
+/// The description with `most` candidates at most, the first ones.
+pub fn limit_candidates(sdp: &str, most: usize) -> Cow<'_, str> {
+    if candidates(sdp).nth(most).is_none() {
+        return Cow::Borrowed(sdp);
+    }
+    let mut left = most;
+    let mut is_kept = |line: &&str| {
+        let is_candidate = candidate_of(line).is_some();
+        let is_kept = !is_candidate || left > 0;
+        left = left.saturating_sub(usize::from(is_candidate));
+        is_kept
+    };
+    let lines = sdp.split_inclusive('\n');
+    lines.filter(|line| is_kept(line)).collect()
+}
+
+fn candidate_of(line: &str) -> Option<&str> {
+    line.strip_prefix("a=")
+        .filter(|candidate| candidate.starts_with("candidate:"))
+}
+
 /// The address of a candidate line and its kind, if it names an address (RFC 8839 section 5.1).
 pub fn candidate_address(line: &str) -> Option<(SocketAddr, &'static str)> {
     let mut words = line.strip_prefix("candidate:")?.split(' ');
@@ -124,6 +151,19 @@ mod tests {
         ] {
             assert_eq!(candidate_address(useless), None, "{useless}");
         }
+    }
+
+    #[test]
+    fn candidates_beyond_the_limit_are_left_out_and_nothing_else() {
+        let sdp = "v=0\r\na=candidate:1\r\nm=x\na=candidate:2\na=candidate:3\r\na=mid:0\r\n";
+        assert_eq!(
+            candidates(sdp).collect::<Vec<_>>(),
+            ["candidate:1", "candidate:2", "candidate:3"]
+        );
+        assert_eq!(limit_candidates(sdp, 3), sdp);
+        let two = "v=0\r\na=candidate:1\r\nm=x\na=candidate:2\na=mid:0\r\n";
+        assert_eq!(limit_candidates(sdp, 2), two);
+        assert_eq!(limit_candidates(sdp, 0), "v=0\r\nm=x\na=mid:0\r\n");
     }
 
     #[test]

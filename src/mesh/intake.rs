@@ -3,6 +3,7 @@
 
 use std::time::Instant;
 
+use crate::limits;
 use crate::protocol::PeerId;
 use crate::protocol::ipc::Event;
 use crate::protocol::message::Message;
@@ -12,6 +13,36 @@ use super::agent::Taken;
 use super::connection::ConnectionId;
 use super::link::{Link, Linker};
 use super::origin::Generation;
+
+/// Messages that came in before the `hello`, in order.
+#[derive(Debug, Default)]
+pub(super) struct Early {
+    messages: Vec<Vec<u8>>,
+    bytes: usize,
+}
+
+impl Early {
+    /// Keeps a message, unless all of them would have more than `most` bytes, or are too many.
+    fn keep(&mut self, message: Vec<u8>, most: usize) -> bool {
+        let has_room =
+            self.bytes + message.len() <= most && self.messages.len() < limits::EARLY_MESSAGES;
+        if has_room {
+            self.bytes += message.len();
+            self.messages.push(message);
+        }
+        has_room
+    }
+
+    /// All of them: their numbers are known now.
+    pub(super) fn take(&mut self) -> Vec<Vec<u8>> {
+        std::mem::take(self).messages
+    }
+
+    #[cfg(test)]
+    pub(super) fn len(&self) -> usize {
+        self.messages.len()
+    }
+}
 
 impl<K: Linker> Mesh<K> {
     /// A message on `mesh`.
@@ -34,7 +65,7 @@ impl<K: Linker> Mesh<K> {
         };
         let message = Message::from_peer(&data);
         if connection.speaks_sessions {
-            if peer.inbox_bytes > inbox_limit {
+            if peer.inbox.bytes() > inbox_limit {
                 return self.connection_failed(now, id, "it sends beyond its window");
             }
             let number = connection.next_number;
@@ -51,11 +82,13 @@ impl<K: Linker> Mesh<K> {
         self.totals.received.add(data.len());
         match message {
             Ok(message) => {
-                peer.inbox_bytes += message.size();
+                // Those of the wire: its sender knows of no others.
+                let bytes = data.len();
+                peer.inbox.add(bytes);
                 let taken = Taken {
                     peer: peer_id.clone(),
                     epoch: peer.session.epoch(),
-                    bytes: message.size(),
+                    bytes,
                 };
                 let from_peer = peer_id;
                 self.agent
@@ -74,33 +107,33 @@ impl<K: Linker> Mesh<K> {
 
     /// Keeps what comes in before the `hello` that gives it its number.
     fn keep_until_ready(&mut self, now: Instant, id: ConnectionId, data: Vec<u8>) {
-        let window = self.window();
+        let most = self.window() + self.settings.limits.message_bytes;
         let Some(connection) = self.connections.get_mut(&id) else {
             return;
         };
-        let kept: usize = connection.early.iter().map(Vec::len).sum();
-        if kept + data.len() <= window + self.settings.limits.message_bytes {
-            connection.early.push(data);
-        } else {
-            self.connection_failed(now, id, "sends beyond the window before its hello");
+        if !connection.early.keep(data, most) {
+            self.connection_failed(now, id, "it sends beyond the window before its hello");
         }
     }
 
-    /// Closes the gate of a peer of another make while the agent has more than enough of it.
+    /// Closes the gate of a peer while the agent has more than enough of it. One of ours is slowed
+    /// by its window long before, unless its messages are tiny: a window counts bytes alone.
     pub(super) fn watch_gate(&mut self, id: ConnectionId) {
+        let inbox_limit = self.inbox_limit();
         let Some(connection) = self.connections.get_mut(&id) else {
             return;
         };
-        if connection.speaks_sessions {
-            return;
-        }
         let Some(peer) = self.peers.get(&connection.peer) else {
             return;
         };
-        let capacity = self.settings.queue_bytes;
-        if peer.inbox_bytes >= capacity {
+        let capacity = if connection.speaks_sessions {
+            inbox_limit
+        } else {
+            self.settings.queue_bytes
+        };
+        if peer.inbox.cost() >= capacity {
             connection.gate.set_closed(true);
-        } else if peer.inbox_bytes <= capacity / 2 {
+        } else if peer.inbox.cost() <= capacity / 2 {
             connection.gate.set_closed(false);
         }
     }
@@ -112,7 +145,7 @@ impl<K: Linker> Mesh<K> {
             let Some(peer) = self.peers.get_mut(&taken.peer) else {
                 continue;
             };
-            peer.inbox_bytes = peer.inbox_bytes.saturating_sub(taken.bytes);
+            peer.inbox.remove(taken.bytes);
             if peer.session.take(taken.epoch) {
                 peer.acknowledgement.taken(now, taken.bytes);
             }

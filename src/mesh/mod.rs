@@ -12,6 +12,7 @@
 //! [`intake`] on the other; [`acknowledging`] and [`settling`] tell of their arrival. [`reaching`] decides
 //! whom to offer to and when to give up, [`adoption`] which of a peer's connections is used.
 
+mod account;
 mod acknowledging;
 mod adoption;
 mod agent;

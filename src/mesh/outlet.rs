@@ -22,17 +22,12 @@ impl Outlet {
         }
     }
 
-    /// The queue holds `queued_bytes` of `capacity`. Says when a watermark was crossed: high at the
+    /// What the queue holds costs `cost` of `capacity`, in bytes. Says when a watermark was crossed: high at the
     /// capacity, normal at half of it.
-    pub(super) fn fill(
-        &mut self,
-        now: Instant,
-        queued_bytes: usize,
-        capacity: usize,
-    ) -> Option<Pressure> {
+    pub(super) fn fill(&mut self, now: Instant, cost: usize, capacity: usize) -> Option<Pressure> {
         let pressure = match self.pressure {
-            Pressure::Normal if queued_bytes >= capacity => Pressure::High,
-            Pressure::High if queued_bytes <= capacity / 2 => Pressure::Normal,
+            Pressure::Normal if cost >= capacity => Pressure::High,
+            Pressure::High if cost <= capacity / 2 => Pressure::Normal,
             Pressure::Normal | Pressure::High => return None,
         };
         self.pressure = pressure;

@@ -10,6 +10,7 @@ use crate::limits;
 use crate::protocol::PeerId;
 use crate::protocol::signaling::Extension;
 
+use super::account::Account;
 use super::acknowledging::Acknowledgement;
 use super::connection::{ConnectionId, Count, Role};
 use super::origin::Origin;
@@ -130,8 +131,8 @@ pub(super) struct Peer {
     pub(super) give_up_at: Option<Instant>,
     /// `connect` commands to be answered, in the order of their deadlines.
     pub(super) waiting: VecDeque<WaitingConnect>,
-    /// Bytes of its messages that the agent has not taken.
-    pub(super) inbox_bytes: usize,
+    /// Its messages that the agent has not taken, with their bytes on the wire.
+    pub(super) inbox: Account,
     pub(super) outlet: Outlet,
     pub(super) acknowledgement: Acknowledgement,
     pub(super) held: Option<HeldOffer>,
@@ -164,7 +165,7 @@ impl Peer {
             },
             give_up_at: None,
             waiting: VecDeque::new(),
-            inbox_bytes: 0,
+            inbox: Account::default(),
             outlet: Outlet::new(now),
             acknowledgement: Acknowledgement::default(),
             held: None,

@@ -63,6 +63,7 @@ impl<K: Linker> Mesh<K> {
         self.roster.update(peers);
         self.arm_roster();
         let own = self.own.clone();
+        let mut refused = 0;
         let listed: Vec<_> = self.roster.listed().cloned().collect();
         for peer_id in listed {
             if Some(&peer_id) == own.as_ref() {
@@ -72,9 +73,8 @@ impl<K: Linker> Mesh<K> {
             if !is_known && self.settings.mode == MeshMode::Lazy {
                 continue;
             }
-            let max_peers = self.settings.max_peers;
             let Some(peer) = self.ensure_peer(now, &peer_id) else {
-                log::warn!("{peer_id} is not connected: MAX_PEERS is {max_peers}");
+                refused += 1;
                 continue;
             };
             peer.retry.awaits_list = false;
@@ -82,6 +82,12 @@ impl<K: Linker> Mesh<K> {
             if peer.retry.at.is_none() && self.wants_offer(now, &peer_id) {
                 self.offer(now, &peer_id);
             }
+        }
+        if self.roster.refuses(refused) {
+            let max_peers = self.settings.max_peers;
+            log::warn!(
+                "{refused} peers that are online are not connected: MAX_PEERS is {max_peers}"
+            );
         }
         self.resolve_unlisted(now);
     }
@@ -196,7 +202,7 @@ impl<K: Linker> Mesh<K> {
         let is_kept = !peer.connections.is_empty()
             || peer.is_waited_for()
             || peer.give_up_at.is_some()
-            || peer.inbox_bytes > 0
+            || peer.inbox.items() > 0
             || peer.held.is_some()
             || !peer.early.is_empty()
             || (peer.retry.is_planned() && self.roster.lists(peer_id));

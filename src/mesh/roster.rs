@@ -17,6 +17,8 @@ pub(super) struct Roster {
     unanswered: bool,
     /// The next `register` that is wanted.
     wanted: Option<Instant>,
+    /// How many of those listed there was no room for.
+    refused: usize,
 }
 
 impl Roster {
@@ -28,6 +30,7 @@ impl Roster {
             asked: None,
             unanswered: false,
             wanted: None,
+            refused: 0,
         }
     }
 
@@ -64,6 +67,11 @@ impl Roster {
 
     pub(super) fn listed(&self) -> impl Iterator<Item = &PeerId> {
         self.listed.iter()
+    }
+
+    /// There is no room for `count` of those listed. Says whether that is news.
+    pub(super) fn refuses(&mut self, count: usize) -> bool {
+        count != std::mem::replace(&mut self.refused, count) && count > 0
     }
 
     /// Somebody was heard of through the registry, so it is online.
@@ -108,6 +116,13 @@ impl Roster {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_lack_of_room_is_news_when_it_changes() {
+        let mut roster = Roster::new();
+        let news = [0, 5, 5, 6, 6, 0, 0, 6].map(|count| roster.refuses(count));
+        assert_eq!(news, [false, true, false, true, false, false, false, true]);
+    }
 
     #[test]
     fn questions_to_the_registry_are_bundled() {

@@ -6,10 +6,12 @@
 //! what was written is out of our hands, and only a receipt of the transport settles it.
 
 use std::collections::VecDeque;
+use std::ops::RangeInclusive;
 
 use crate::limits;
 use crate::protocol::message::Message;
 
+use super::account::Account;
 use super::origin::Origin;
 
 /// Bytes that a peer of ours may be sent before its first `ack` has told its window.
@@ -95,15 +97,16 @@ pub(super) struct Session {
     taken_by_peer: u64,
     /// Bytes beyond message `acknowledged` that the peer allows under way.
     window: u64,
-    queued_bytes: usize,
+    queued: Account,
     handed_bytes: u64,
 
     /// Messages of the peer that are in the agent's queue or beyond.
     accepted: u64,
     /// Messages of the peer that the agent has taken.
     taken: u64,
-    /// Numbers between the two whose messages no agent can be given. Bounded by the window.
-    unusable: VecDeque<u64>,
+    /// Numbers between the two whose messages no agent can be given, each run of them as one: so
+    /// there are no more of these than messages that wait for the agent.
+    unusable: VecDeque<RangeInclusive<u64>>,
 }
 
 impl Session {
@@ -120,7 +123,7 @@ impl Session {
             acknowledged: 0,
             taken_by_peer: 0,
             window: INITIAL_WINDOW_BYTES,
-            queued_bytes: 0,
+            queued: Account::default(),
             handed_bytes: 0,
             accepted: 0,
             taken: 0,
@@ -145,9 +148,9 @@ impl Session {
         self.epoch
     }
 
-    /// Bytes accepted and not settled.
-    pub(super) fn queued_bytes(&self) -> usize {
-        self.queued_bytes
+    /// What was accepted and is not settled.
+    pub(super) fn queued(&self) -> Account {
+        self.queued
     }
 
     pub(super) fn is_idle(&self) -> bool {
@@ -172,7 +175,7 @@ impl Session {
 
     /// Accepts a message for the peer.
     pub(super) fn push(&mut self, outgoing: Outgoing) {
-        self.queued_bytes += outgoing.message.size();
+        self.queued.add(outgoing.message.size());
         self.outbox.push_back(outgoing);
     }
 
@@ -199,7 +202,7 @@ impl Session {
     /// written at all.
     pub(super) fn take_next(&mut self) -> Option<Outgoing> {
         let next = self.outbox.remove(self.handed)?;
-        self.queued_bytes -= next.message.size();
+        self.queued.remove(next.message.size());
         Some(next)
     }
 
@@ -237,13 +240,14 @@ impl Session {
 
     fn settle(&mut self, count: usize) -> Vec<Outgoing> {
         let settled: Vec<_> = self.outbox.drain(..count.min(self.outbox.len())).collect();
-        let bytes: usize = settled.iter().map(|done| done.message.size()).sum();
+        for done in &settled {
+            self.queued.remove(done.message.size());
+        }
         let handed = settled
             .get(..self.handed.min(settled.len()))
             .unwrap_or_default();
         let handed_bytes: usize = handed.iter().map(|done| done.message.size()).sum();
         self.acknowledged += settled.len() as u64;
-        self.queued_bytes -= bytes;
         self.handed_bytes -= handed_bytes as u64;
         self.handed -= self.handed.min(settled.len());
         self.numbered -= self.numbered.min(settled.len());
@@ -301,10 +305,9 @@ impl Session {
     /// Takes out what was never written.
     pub(super) fn take_unwritten(&mut self) -> Vec<Outgoing> {
         let unwritten: Vec<_> = self.outbox.drain(self.numbered..).collect();
-        self.queued_bytes -= unwritten
-            .iter()
-            .map(|out| out.message.size())
-            .sum::<usize>();
+        for out in &unwritten {
+            self.queued.remove(out.message.size());
+        }
         unwritten
     }
 
@@ -323,17 +326,26 @@ impl Session {
     pub(super) fn accept_unusable(&mut self, number: u64) -> bool {
         let is_next = self.accept(number);
         if is_next {
-            self.unusable.push_back(number);
+            match self.unusable.back_mut() {
+                Some(run) if *run.end() + 1 == number => *run = *run.start()..=number,
+                Some(_) | None => self.unusable.push_back(number..=number),
+            }
             self.pass_unusable();
         }
         is_next
     }
 
     fn pass_unusable(&mut self) {
-        while self.unusable.front() == Some(&(self.taken + 1)) {
-            self.unusable.pop_front();
-            self.taken += 1;
+        let is_due = |run: &mut RangeInclusive<u64>| *run.start() == self.taken + 1;
+        if let Some(run) = self.unusable.pop_front_if(is_due) {
+            self.taken = *run.end();
         }
+    }
+
+    /// Runs of numbers that are kept because their messages are unusable.
+    #[cfg(test)]
+    pub(super) fn unusable_runs(&self) -> usize {
+        self.unusable.len()
     }
 
     /// The agent has taken one more message of the epoch `epoch`. Says whether it counts.

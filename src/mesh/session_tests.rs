@@ -53,14 +53,14 @@ fn lost(greeting: Greeting) -> Vec<String> {
 #[test]
 fn acknowledgements_settle_in_order_and_empty_the_queue() {
     let mut session = session(3);
-    let one = session.queued_bytes() / 3;
+    let one = session.queued().bytes() / 3;
     assert_eq!(write_all(&mut session), ["1", "2", "3"]);
     assert_eq!(kinds(&session.acknowledge(2, 1000)), ["1", "2"]);
-    assert_eq!(session.queued_bytes(), one);
+    assert_eq!(session.queued().bytes(), one);
     assert!(session.acknowledge(2, 1000).is_empty());
     assert_eq!(kinds(&session.acknowledge(3, 1000)), ["3"]);
     assert!(session.is_idle());
-    assert_eq!(session.queued_bytes(), 0);
+    assert_eq!(session.queued().bytes(), 0);
 }
 
 #[test]
@@ -80,7 +80,7 @@ fn an_acknowledgement_of_what_was_never_written_or_an_old_one_changes_nothing() 
 #[test]
 fn the_window_counts_what_is_under_way_beyond_the_last_acknowledgement() {
     let mut session = session(5);
-    let one = session.queued_bytes() as u64 / 5;
+    let one = session.queued().bytes() as u64 / 5;
     session.acknowledge(0, 2 * one);
     assert_eq!(write_all(&mut session), ["1", "2"]);
     session.acknowledge(1, 2 * one);
@@ -212,6 +212,21 @@ fn what_no_agent_can_be_given_counts_as_taken_in_its_turn() {
 }
 
 #[test]
+fn unusable_messages_without_end_take_no_room_behind_one_that_waits() {
+    let mut session = session(0);
+    assert!(session.accept(1));
+    for number in 2..10_000 {
+        assert!(session.accept_unusable(number));
+    }
+    assert!(session.accept(10_000) && session.accept_unusable(10_001));
+    assert_eq!((session.taken(), session.unusable_runs()), (0, 2));
+    assert!(session.take(session.epoch()));
+    assert_eq!((session.taken(), session.unusable_runs()), (9_999, 1));
+    assert!(session.take(session.epoch()));
+    assert_eq!((session.taken(), session.unusable_runs()), (10_001, 0));
+}
+
+#[test]
 fn towards_others_what_is_written_is_out_of_our_hands() {
     let mut session = Session::new("own".into());
     session.push(outgoing("1"));
@@ -222,6 +237,6 @@ fn towards_others_what_is_written_is_out_of_our_hands() {
         Some("1".into())
     );
     assert_eq!(kinds(&session.take_unwritten()), ["2"]);
-    assert_eq!(session.queued_bytes(), 0);
+    assert_eq!(session.queued().bytes(), 0);
     assert!(session.take_next().is_none());
 }

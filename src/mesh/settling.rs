@@ -107,7 +107,7 @@ impl<K: Linker> Mesh<K> {
                     },
                 );
             }
-            (Origin::Command { .. }, Err(error)) => self.agent.fail(origin, error),
+            (Origin::Command { .. }, Err(error)) => self.agent.fail_message(origin, error),
             (Origin::Broadcast(key), result) => self.settle_broadcast(peer_id, *key, result),
         }
     }
@@ -122,7 +122,7 @@ impl<K: Linker> Mesh<K> {
         if let Err(error) = &result
             && let Some(origin @ Origin::Command { id: None, .. }) = self.broadcasts.origin(key)
         {
-            self.agent.fail(origin, error.clone());
+            self.agent.fail_message(origin, error.clone());
         }
         let Some(settled) = self.broadcasts.settle(key, peer_id, result.err()) else {
             return;
@@ -131,7 +131,7 @@ impl<K: Linker> Mesh<K> {
         match &origin {
             Origin::Command { id: Some(_), .. } if !self.agent.awaits_answer(&origin) => {
                 for error in settled.into_failures() {
-                    self.agent.fail(&origin, error);
+                    self.agent.fail_message(&origin, error);
                 }
             }
             Origin::Command { .. } | Origin::Broadcast(_) => {

@@ -7,8 +7,10 @@ use crate::protocol::PeerId;
 use crate::protocol::signaling::{Extension, Incoming, Outgoing, Signal};
 
 use super::connection::{Connection, ConnectionId, Handshake, Phase, RemoteCandidates, Role};
+use super::description;
 use super::flight::Flight;
 use super::gate::Gate;
+use super::intake::Early;
 use super::link::{Link, Linker};
 use super::liveness::Liveness;
 use super::negotiation::{self, Situation, Verdict};
@@ -135,12 +137,12 @@ impl<K: Linker> Mesh<K> {
             deadline: Some(now + limit),
             handshake: Handshake::default(),
             greeting: None,
-            early: Vec::new(),
+            early: Early::default(),
             opened: None,
             candidates: RemoteCandidates::default(),
             local: self.lanes.get(lane).cloned().unwrap_or_default(),
             named: Vec::new(),
-            max_message_bytes: super::description::UNANNOUNCED_MAX_MESSAGE_BYTES,
+            max_message_bytes: description::UNANNOUNCED_MAX_MESSAGE_BYTES,
             next_number: 1,
             liveness: Liveness::new(now),
             flight: Flight::default(),
@@ -253,6 +255,7 @@ impl<K: Linker> Mesh<K> {
         });
         let lane = self.free_lane(peer_id);
         let candidates = self.lanes.get(lane).cloned().unwrap_or_default();
+        let sdp = &description::limit_candidates(sdp, limits::CANDIDATES_PER_CONNECTION);
         let (link, answer) = match self.linker.answer(now, &candidates, sdp) {
             Ok(made) => made,
             Err(error) => {
@@ -315,6 +318,7 @@ impl<K: Linker> Mesh<K> {
         };
         connection.speaks_sessions = extension.ours;
         connection.announced_session = extension.session.clone();
+        let sdp = &description::limit_candidates(sdp, connection.candidates.room());
         if let Err(error) = connection.link.accept_answer(now, sdp) {
             log::warn!("the answer of {peer_id} cannot be used: {error}");
             return self.connection_failed(now, id, "its answer cannot be used");

@@ -118,7 +118,10 @@ impl<K: Linker> Mesh<K> {
                     RegistryState::Refused => "refused",
                 },
                 peers: counts,
-                queued_bytes: peers.clone().map(|peer| peer.session.queued_bytes()).sum(),
+                queued_bytes: peers
+                    .clone()
+                    .map(|peer| peer.session.queued().bytes())
+                    .sum(),
                 inbox_bytes: self.agent.message_bytes(),
                 sent: self.totals.sent,
                 received: self.totals.received,
@@ -164,8 +167,8 @@ impl<K: Linker> Mesh<K> {
                 .map(|round_trip| round_trip.as_secs_f64() * 1000.0),
             sent: peer.sent,
             received: peer.received,
-            queued_bytes: peer.session.queued_bytes(),
-            inbox_bytes: peer.inbox_bytes,
+            queued_bytes: peer.session.queued().bytes(),
+            inbox_bytes: peer.inbox.bytes(),
             restarts: peer.restarts,
         }
     }

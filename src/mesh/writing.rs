@@ -106,10 +106,10 @@ impl<K: Linker> Mesh<K> {
         let Some(peer) = self.peers.get_mut(peer_id) else {
             return;
         };
-        let queued_bytes = peer.session.queued_bytes();
+        let queued = peer.session.queued();
         let change = peer
             .outlet
-            .fill(now, queued_bytes, self.settings.queue_bytes);
+            .fill(now, queued.cost(), self.settings.queue_bytes);
         let Some(state) = change else { return };
         match state {
             Pressure::High => self.holding_back.insert(peer_id.clone()),
@@ -119,7 +119,7 @@ impl<K: Linker> Mesh<K> {
         self.agent.push_state(Event::Pressure {
             target_peer: peer_id.clone(),
             state,
-            queued_bytes,
+            queued_bytes: queued.bytes(),
         });
     }
 }

@@ -2,6 +2,7 @@
 
 use std::borrow::Cow;
 use std::fmt;
+use std::num::NonZeroUsize;
 use std::sync::Arc;
 
 use super::json::{Reader, SyntaxError, Value};
@@ -10,8 +11,21 @@ use crate::limits;
 /// A mesh message as its JSON text: one object with a string `type`, on one line. Cheap to clone.
 ///
 /// Whoever made it, its text is untouched: key order, numbers of any size, unknown fields.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Message(Arc<str>);
+#[derive(Debug, Clone)]
+pub struct Message {
+    json: Arc<str>,
+    /// Where its `request_id` begins: never at 0, where the object does.
+    request_id: Option<NonZeroUsize>,
+}
+
+/// The text is all of it.
+impl PartialEq for Message {
+    fn eq(&self, other: &Self) -> bool {
+        self.json == other.json
+    }
+}
+
+impl Eq for Message {}
 
 /// Room for the fields that [`Message::from_peer`] adds, in bytes.
 const ADDED_BYTES: usize = 80;
@@ -56,29 +70,33 @@ impl Message {
             return draft.into_message();
         }
         let message = draft.into_message()?;
-        let members = message.0.strip_suffix('}').unwrap_or_default();
+        let members = message.json.strip_suffix('}').unwrap_or_default();
         let mut completed = String::with_capacity(message.size() + ADDED_BYTES);
         completed.push_str(members);
         // There is a `type` before them, so each begins with a comma.
         completed.extend(missing());
         completed.push('}');
-        Ok(Message(completed.into()))
+        Ok(Message {
+            json: completed.into(),
+            ..message
+        })
     }
 
     /// The JSON text.
     pub fn as_str(&self) -> &str {
-        &self.0
+        &self.json
     }
 
     /// Length of the JSON text in bytes.
     pub fn size(&self) -> usize {
-        self.0.len()
+        self.json.len()
     }
 
-    /// The `request_id`, for an error that has to name it; `None` as well when it is longer than
-    /// [`limits::REQUEST_ID_BYTES`]. Parses; not for the hot path.
+    /// The `request_id` that it came with, for an error that has to name it; `None` as well when it
+    /// is longer than [`limits::REQUEST_ID_BYTES`].
     pub fn request_id(&self) -> Option<String> {
-        Draft::parse(&self.0).ok()?.request_id()
+        let rest = self.json.get(self.request_id?.get()..)?;
+        usable_request_id(Reader::new(rest).value().ok()?)
     }
 }
 
@@ -98,8 +116,11 @@ impl<'a> Draft<'a> {
             return Ok(Draft { json, fields: None });
         }
         let mut fields = Fields::default();
+        let start = reader.at();
         let json = reader.object(|key, reader| {
-            fields.note(key, reader.value()?);
+            let value = reader.value()?;
+            let at = reader.at() - value.as_json().len() - start;
+            fields.note(key, value, at);
             Ok(())
         })?;
         Ok(Draft {
@@ -122,18 +143,20 @@ impl<'a> Draft<'a> {
 
     /// The `request_id`, as [`Message::request_id`] gives it, of what may be no message.
     pub(super) fn request_id(&self) -> Option<String> {
-        self.fields?
-            .request_id?
-            .string()
-            .filter(|id| id.len() <= limits::REQUEST_ID_BYTES)
-            .map(Cow::into_owned)
+        usable_request_id(self.fields?.request_id?.value)
     }
 
     /// The message, if it is one.
     pub(super) fn into_message(self) -> Result<Message, MessageError> {
         let fields = self.fields.ok_or(MessageError::NotAnObject)?;
         match fields.kind {
-            Some(kind) if kind.is_string() => Ok(Message(on_one_line(self.json.as_json()).into())),
+            Some(kind) if kind.is_string() => Ok(Message {
+                // As long as it was, so that all in it stays where it was.
+                json: on_one_line(self.json.as_json()).into(),
+                request_id: fields
+                    .request_id
+                    .and_then(|found| NonZeroUsize::new(found.at)),
+            }),
             _ => Err(MessageError::NoType),
         }
     }
@@ -147,21 +170,35 @@ fn on_one_line(json: &str) -> Cow<'_, str> {
     }
 }
 
+fn usable_request_id(value: Value<'_>) -> Option<String> {
+    value
+        .string()
+        .filter(|id| id.len() <= limits::REQUEST_ID_BYTES)
+        .map(Cow::into_owned)
+}
+
+/// A member's value, and where it begins in the message.
+#[derive(Clone, Copy)]
+struct Found<'a> {
+    value: Value<'a>,
+    at: usize,
+}
+
 /// The members of M that the contract names.
 #[derive(Clone, Copy, Default)]
 struct Fields<'a> {
     kind: Option<Value<'a>>,
-    request_id: Option<Value<'a>>,
+    request_id: Option<Found<'a>>,
     source_agent: bool,
     target_agent: bool,
     payload: bool,
 }
 
 impl<'a> Fields<'a> {
-    fn note(&mut self, key: &str, value: Value<'a>) {
+    fn note(&mut self, key: &str, value: Value<'a>, at: usize) {
         match key {
             "type" => self.kind = Some(value),
-            "request_id" => self.request_id = Some(value),
+            "request_id" => self.request_id = Some(Found { value, at }),
             "source_agent" => self.source_agent = true,
             "target_agent" => self.target_agent = true,
             "payload" => self.payload = true,

@@ -9,6 +9,9 @@ use crate::limits;
 /// The version of our additions that we send as `v`.
 const VERSION: u32 = 1;
 
+/// The sender of what the registry itself says (contract part 3).
+const REGISTRY: &str = "registry";
+
 /// Our additions to the payload of an offer, answer or candidate (contract part 5). Registries
 /// relay them, others ignore them.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
@@ -164,12 +167,6 @@ impl Extension {
 impl Incoming {
     /// Parses a text frame.
     pub fn parse(text: &str) -> Result<Self, FrameError> {
-        if text.len() > limits::SIGNALING_FRAME_BYTES {
-            let (size, limit) = (text.len(), limits::SIGNALING_FRAME_BYTES);
-            return Err(FrameError(format!(
-                "a frame of {size} bytes, more than {limit}"
-            )));
-        }
         let value =
             Value::parse(text).map_err(|error| FrameError(format!("a frame that {error}")))?;
         let frame =
@@ -178,6 +175,13 @@ impl Incoming {
             .kind
             .and_then(Value::string)
             .ok_or_else(|| FrameError("a frame without a `type` that is a string".into()))?;
+        // A list may be as long as what the socket takes; everything else comes from some peer.
+        if kind != "peer_list" && text.len() > limits::SIGNALING_FRAME_BYTES {
+            let (size, limit) = (text.len(), limits::SIGNALING_FRAME_BYTES);
+            return Err(FrameError(format!(
+                "a frame of {size} bytes, more than {limit}"
+            )));
+        }
         match kind.as_ref() {
             "peer_list" => frame.peer_list(),
             "offer" => frame.relay("offer", |payload| {
@@ -219,6 +223,10 @@ impl<'a> Frame<'a> {
     }
 
     fn peer_list(&self) -> Result<Incoming, FrameError> {
+        let sender = self.peer_id.and_then(Value::string);
+        if sender.as_deref() != Some(REGISTRY) {
+            return Err(FrameError("peer_list that is not the registry's".into()));
+        }
         let mut peers = Vec::new();
         let is_list = self
             .payload
@@ -226,7 +234,9 @@ impl<'a> Frame<'a> {
             .and_then(|payload| payload.peers)
             .is_some_and(|list| {
                 list.elements(|name| {
-                    peers.extend(name.string().and_then(|name| PeerId::new(&name)))
+                    if peers.len() < limits::LISTED_PEERS {
+                        peers.extend(name.string().and_then(|name| PeerId::new(&name)));
+                    }
                 })
             });
         match is_list {

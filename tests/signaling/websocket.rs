@@ -114,7 +114,7 @@ fn every_wrong_upgrade_is_told_and_survived() {
 
 #[test]
 fn every_wrong_end_of_a_websocket_is_told_and_survived() {
-    let oversize = "x".repeat(limits::SIGNALING_FRAME_BYTES + 1);
+    let oversize = "x".repeat(limits::REGISTRY_FRAME_BYTES + 1);
     let cases = [
         (SocketScript::Raw(Vec::new()), "closed without a goodbye"),
         (SocketScript::Close, "closed by the registry"),
@@ -127,7 +127,7 @@ fn every_wrong_end_of_a_websocket_is_told_and_survived() {
         (SocketScript::Raw(b"\x83\x01a".to_vec()), "invalid opcode"),
         (
             SocketScript::Send(vec![Message::text(oversize)]),
-            "262144 are allowed",
+            "16777216 are allowed",
         ),
     ];
     let scripts: Vec<_> = cases.iter().map(|(script, _)| script.clone()).collect();
@@ -156,7 +156,12 @@ fn garbage_frames_are_skipped_on_the_same_connection() {
     let text = OpCode::Data(Data::Text);
     garbage.push(Message::Frame(Frame::message(vec![0xff; 1000], text, true)));
     garbage.push(Message::Ping(Vec::new().into()));
-    garbage.push(Message::text("x".repeat(limits::SIGNALING_FRAME_BYTES)));
+    garbage.push(Message::text("x".repeat(limits::REGISTRY_FRAME_BYTES)));
+    // An offer that is too long, of a peer who may mean harm.
+    let sdp = "x".repeat(limits::SIGNALING_FRAME_BYTES);
+    garbage.push(Message::text(format!(
+        r#"{{"type":"offer","peer_id":"bob","target_id":"alice","payload":{{"sdp":"{sdp}"}}}}"#
+    )));
     garbage.push(Message::text(
         r#"{"type":"news","peer_id":"registry","payload":{}}"#,
     ));

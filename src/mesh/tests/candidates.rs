@@ -7,6 +7,7 @@ use super::fake_link::FakeStack;
 use super::network;
 use super::registry::Relayed;
 use super::world::World;
+use crate::limits;
 use crate::nat::candidate::LocalCandidate;
 use crate::protocol::signaling::Signal;
 
@@ -148,5 +149,40 @@ fn a_candidate_with_a_name_is_used_once_the_name_is_resolved() {
         world.run_until_connected(SOON);
         let current = world.nodes[0].mesh.current_of(world.name(1)).unwrap();
         assert_eq!(current.kind_of_remote(address(1, 0)), "host");
+    }
+}
+
+#[test]
+fn of_more_candidates_than_anybody_has_the_first_are_taken() {
+    let mut world = World::new(6, &["a", "b"]);
+    world.registry.script = Box::new(|mut relayed| {
+        let surplus = |n: usize| {
+            let [_, a, b, c] = n.to_be_bytes()[4..] else {
+                unreachable!()
+            };
+            format!("candidate:1 1 udp 1 127.{a}.{b}.{c} 9 typ host")
+        };
+        if let Signal::Offer { sdp } | Signal::Answer { sdp } = &mut relayed.signal {
+            let lines = (1..3000).map(|n| format!("a={}\r\n", surplus(n)));
+            sdp.extend(lines);
+        }
+        let trickled = (1..50).map(|n| Relayed {
+            signal: Signal::Candidate {
+                candidate: surplus(n),
+            },
+            ..relayed.clone()
+        });
+        let frames = trickled.clone().chain([relayed.clone()]).chain(trickled);
+        frames.map(|frame| (Duration::ZERO, frame)).collect()
+    });
+    world.start_all();
+    world.run_until_connected(SOON);
+    for (own, other) in [(0, 1), (1, 0)] {
+        let current = world.nodes[own].mesh.current_of(world.name(other));
+        let taken = current.unwrap().link.candidates;
+        assert!(
+            taken > 10 && taken <= limits::CANDIDATES_PER_CONNECTION,
+            "{taken} candidates"
+        );
     }
 }

@@ -21,20 +21,33 @@ impl<K: Linker> World<K> {
         assert!(mesh.peers.len() <= settings.max_peers);
         assert!(mesh.routes.len() <= settings.max_peers * limits::ROUTES_PER_PEER);
         for peer in mesh.peers.values() {
-            let queued = peer.session.queued_bytes();
-            let most = settings.queue_bytes + 2 * settings.limits.message_bytes;
+            let queued = peer.session.queued().cost();
+            let message = settings.limits.message_bytes + limits::ITEM_COST_BYTES;
+            let most = settings.queue_bytes + 2 * message;
             assert!(queued <= most, "{queued} bytes queued for {}", peer.id);
+            assert!(peer.session.unusable_runs() <= peer.inbox.items());
             assert!(peer.connections.len() <= CONNECTIONS_PER_PEER, "{peer:?}");
             assert!(peer.early.len() <= limits::CANDIDATES_PER_CONNECTION);
             assert!(peer.waiting.len() <= limits::WAITING_CONNECTS);
             // One message more, which was taken just below the limit.
             let most = mesh.inbox_limit() + settings.limits.message_bytes;
             assert!(
-                peer.inbox_bytes <= most || !peer.speaks_sessions,
-                "{} bytes of {}",
-                peer.inbox_bytes,
+                peer.inbox.bytes() <= most || !peer.speaks_sessions,
+                "{:?} of {}",
+                peer.inbox,
                 peer.id
             );
+            // And what its link has already taken of the network.
+            let most = most + limits::RECEIVE_BUFFER_BYTES;
+            assert!(
+                peer.inbox.cost() <= most || !peer.speaks_sessions,
+                "{:?} of {}",
+                peer.inbox,
+                peer.id
+            );
+        }
+        for connection in mesh.connections.values() {
+            assert!(connection.early.len() <= limits::EARLY_MESSAGES);
         }
         self.excuse_losses(place);
     }
@@ -132,8 +145,8 @@ impl<K: Linker> World<K> {
                     peer.current.map(|id| id.0),
                     connections.collect::<Vec<_>>(),
                     peer.session.is_idle(),
-                    peer.session.queued_bytes(),
-                    peer.inbox_bytes,
+                    peer.session.queued().bytes(),
+                    peer.inbox.bytes(),
                     peer.retry,
                 ));
             }
@@ -155,7 +168,7 @@ impl<K: Linker> World<K> {
                 node.agent.waiting_requests() == 0
                     && node.mesh.agent_is_answered()
                     && node.mesh.peers.values().all(|peer| {
-                        peer.session.is_idle() && peer.waiting.is_empty() && peer.inbox_bytes == 0
+                        peer.session.is_idle() && peer.waiting.is_empty() && peer.inbox.items() == 0
                     })
             })
     }
@@ -188,7 +201,7 @@ impl<K: Linker> World<K> {
                 assert!(peer.session.is_idle() && peer.held.is_none());
                 assert_eq!(peer.give_up_at, None);
                 let own = node.mesh.current_of(id).unwrap();
-                assert!(own.phase == Phase::Open && own.early.is_empty());
+                assert!(own.phase == Phase::Open && own.early.len() == 0);
                 let Some(other) = self.places.get(id) else {
                     continue;
                 };
@@ -204,7 +217,7 @@ impl<K: Linker> World<K> {
                 let reachable: Vec<&PeerId> = node.mesh.reachable().collect();
                 assert_eq!(told.iter().collect::<Vec<_>>(), reachable, "agent of {one}");
             }
-            assert!(node.mesh.broadcasts.len() == 0 && node.mesh.holding_back.is_empty());
+            assert!(node.mesh.broadcasts.deliveries() == 0 && node.mesh.holding_back.is_empty());
         }
     }
 

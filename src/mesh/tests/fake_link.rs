@@ -62,6 +62,7 @@ impl FakeStack {
             streams: Streams::default(),
             output: VecDeque::new(),
             has_ended: false,
+            candidates: 0,
         }
     }
 }
@@ -117,6 +118,8 @@ pub(in crate::mesh) struct FakeLink {
     streams: Streams,
     output: VecDeque<LinkOutput>,
     has_ended: bool,
+    /// How many candidates of the peer it was given.
+    pub(super) candidates: usize,
 }
 
 impl FakeLink {
@@ -129,6 +132,7 @@ impl FakeLink {
         self.paths.describe(self.now, tag);
         for line in sdp.lines().filter_map(|line| line.strip_prefix("a=")) {
             if let Some((address, _)) = candidate_address(line) {
+                self.candidates += 1;
                 self.paths.add_remote(self.now, address);
             }
         }
@@ -227,6 +231,7 @@ impl Link for FakeLink {
     fn add_remote_candidate(&mut self, candidate: &str) -> Result<(), LinkError> {
         let (address, _) = candidate_address(candidate)
             .ok_or_else(|| LinkError("a candidate of no use".into()))?;
+        self.candidates += 1;
         self.paths.add_remote(self.now, address);
         Ok(())
     }

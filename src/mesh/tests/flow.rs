@@ -2,7 +2,9 @@
 
 use std::time::Duration;
 
+use super::fake_link::FakeStack;
 use super::world::{MAX_MESSAGE_BYTES, World};
+use crate::limits;
 use crate::protocol::ipc::{ErrorCode, Event, Pressure};
 
 const MOMENT: Duration = Duration::from_millis(300);
@@ -214,4 +216,80 @@ fn a_sender_that_is_started_anew_again_and_again_fills_no_more_than_its_share() 
     world.agent_resumes(1);
     world.settle(Duration::from_secs(60));
     assert_eq!(world.ledger.failed(), before);
+}
+
+#[test]
+fn broadcasts_that_wait_for_many_peers_stop_requests_before_they_are_many() {
+    const COUNT: usize = 2300;
+    let mut world = World::new(52, &["a", "b", "c", "d", "e", "f", "g", "h", "i"]);
+    world.start_all();
+    world.run_until_connected(SOON);
+    let others = 1..world.nodes.len();
+    others.clone().for_each(|place| world.agent_stalls(place));
+    (0..COUNT).for_each(|_| world.broadcast(0, 100, true));
+    world.run_for(SOON);
+    let waiting = world.nodes[0].mesh.broadcasts.deliveries();
+    let most = limits::BROADCAST_DELIVERIES + others.len();
+    assert!(waiting <= most, "{waiting} deliveries wait");
+    assert!(world.nodes[0].agent.waiting_requests() > 0);
+    others.for_each(|place| world.agent_resumes(place));
+    world.settle(Duration::from_secs(60));
+    assert_eq!(world.ledger.deliveries, 8 * COUNT as u64);
+}
+
+/// A message that is mostly what surrounds it, in queues and on its way.
+const TINY: &str = r#"{"type":"send","payload":{"target_peer":"b","message":{"type":"x"}}}"#;
+
+/// Has `a` send tiny messages to `b`, whose agent reads nothing.
+fn send_tiny(world: &mut World<FakeStack>, count: usize) {
+    world.run_until_connected(MOMENT);
+    world.agent_stalls(1);
+    for _ in 0..count {
+        world.write_line(0, TINY);
+    }
+    world.run_for(SOON);
+}
+
+/// All of the tiny messages arrive, over the same connection.
+fn expect_tiny(world: &mut World<FakeStack>, count: usize) {
+    world.agent_resumes(1);
+    world.settle(Duration::from_secs(60));
+    let peer = world.nodes[1].mesh.peers.values().next().unwrap();
+    assert_eq!(peer.received.messages, count as u64);
+    assert_eq!(peer.restarts, 0);
+}
+
+#[test]
+fn tiny_messages_fill_a_queue_by_what_they_cost_and_are_told_by_their_bytes() {
+    const COUNT: usize = 12_000;
+    let mut world = World::new(50, &["a", "b"]);
+    world.start_all();
+    send_tiny(&mut world, COUNT);
+    assert!(!world.nodes[0].mesh.wants_requests());
+    let peer = world.nodes[0].mesh.peers.values().next().unwrap();
+    let queued = peer.session.queued();
+    assert!(queued.items() <= 1 + world.settings.queue_bytes / limits::ITEM_COST_BYTES);
+    assert!(queued.bytes() < world.settings.queue_bytes / 8);
+    let told = |event: &Event| match event {
+        Event::Pressure { queued_bytes, .. } => *queued_bytes <= queued.bytes(),
+        _ => false,
+    };
+    assert_eq!(world.count(0, told), 1);
+    expect_tiny(&mut world, COUNT);
+}
+
+#[test]
+fn a_window_full_of_tiny_messages_takes_bounded_memory_and_ends_nothing() {
+    const COUNT: usize = 14_000;
+    let mut world = World::new(51, &["a", "b"]);
+    world.settings.queue_bytes = MAX_MESSAGE_BYTES;
+    world.start_all();
+    // Only the window limits this sender, and that counts bytes on the wire.
+    world.nodes[0].mesh.settings.queue_bytes = 64 * 1024 * 1024;
+    send_tiny(&mut world, COUNT);
+    let inbox = world.nodes[1].mesh.peers.values().next().unwrap().inbox;
+    assert!(inbox.items() < COUNT / 2, "{inbox:?}");
+    let on_the_wire = r#"{"type":"x"}"#.len();
+    assert_eq!(inbox.bytes(), inbox.items() * on_the_wire);
+    expect_tiny(&mut world, COUNT);
 }

@@ -228,6 +228,52 @@ fn what_is_no_mesh_message_is_dropped_counted_and_acknowledged() {
     assert_eq!(world.ledger.deliveries, 1);
 }
 
+/// Has `b` write to the mesh channel of its connection to `a`, past its session, while it may.
+fn flood(world: &mut World<FakeStack>, messages: usize, bytes: &[u8]) {
+    for _ in 0..messages.div_ceil(100) {
+        let now = world.now;
+        let mesh = &mut world.nodes[1].mesh;
+        let Some(id) = mesh.peers.values().next().and_then(|peer| peer.current) else {
+            return;
+        };
+        let link = &mut mesh.connections.get_mut(&id).unwrap().link;
+        for _ in 0..100 {
+            assert!(link.write(Channel::Mesh, bytes).unwrap());
+        }
+        mesh.drive(now, id);
+        world.after_input(1);
+        world.run_for(Duration::from_millis(5));
+    }
+}
+
+#[test]
+fn unusable_messages_without_end_behind_one_that_waits_take_no_room() {
+    let mut world = connected(72);
+    world.agent_stalls(0);
+    world.send(1, "a", 100, true);
+    world.run_for(MOMENT);
+    flood(&mut world, 20_000, b"x");
+    let peer = world.nodes[0].mesh.peers.values().next().unwrap();
+    assert_eq!((peer.session.taken(), peer.session.unusable_runs()), (0, 1));
+    world.agent_resumes(0);
+    world.run_for(SOON);
+    let peer = world.nodes[0].mesh.peers.values().next().unwrap();
+    assert_eq!(peer.session.taken(), 20_001);
+    assert_eq!(world.ledger.deliveries, 1);
+}
+
+#[test]
+fn messages_without_end_before_the_hello_end_the_connection() {
+    let mut world = connected(73);
+    let mesh = &mut world.nodes[0].mesh;
+    let id = mesh.peers.values().next().unwrap().current.unwrap();
+    // As if it had not been said yet.
+    let connection = mesh.connections.get_mut(&id).unwrap();
+    connection.handshake.received = false;
+    flood(&mut world, 2 * limits::EARLY_MESSAGES, b"");
+    assert!(!world.nodes[0].mesh.connections.contains_key(&id));
+}
+
 /// `b` has died without a word, but `forged` comes in again and again, from its address: `a` must miss
 /// it all the same.
 pub(super) fn check_missed<K: Linker>(world: &mut World<K>, forged: &[Transmit]) {

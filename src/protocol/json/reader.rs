@@ -266,7 +266,7 @@ impl<'a> Reader<'a> {
         self.rest.first().copied()
     }
 
-    fn at(&self) -> usize {
+    pub(in crate::protocol) fn at(&self) -> usize {
         self.text.len() - self.rest.len()
     }
 

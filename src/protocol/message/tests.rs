@@ -167,6 +167,10 @@ fn the_request_id_is_found_when_it_is_a_usable_string() {
     assert_eq!(request_id(COMPLETE).as_deref(), Some("r1"));
     assert_eq!(request_id(r#"{"type":"x"}"#), None);
     assert_eq!(request_id(r#"{"type":"x","request_id":7}"#), None);
+    let among_others = "{ \"request_id\" :1,\r\n\"type\":\"x\", \"request_id\" :\n \"r\\u0032\" }";
+    assert_eq!(request_id(among_others).as_deref(), Some("r2"));
+    let incomplete = Message::from_peer(b" {\"type\":\"x\",\"request_id\":\"r3\"}").unwrap();
+    assert_eq!(incomplete.request_id().as_deref(), Some("r3"));
     let long = "r".repeat(limits::REQUEST_ID_BYTES + 1);
     let json = format!(r#"{{"type":"x","request_id":"{long}"}}"#);
     assert_eq!(request_id(&json), None);

@@ -114,7 +114,7 @@ fn a_peer_list_names_the_others_and_leaves_out_what_is_no_name() {
     let long = "x".repeat(limits::PEER_ID_BYTES + 1);
     assert_eq!(
         parse(&format!(
-            r#"{{"payload":{{"peers":["",7,null,["x"],"a\nb","\ud800","{long}","\u00e9"]}},"type":"peer_list"}}"#
+            r#"{{"payload":{{"peers":["",7,null,["x"],"a\nb","\ud800","{long}","\u00e9"]}},"type":"peer_list","peer_id":"registry"}}"#
         )),
         Incoming::PeerList {
             peers: vec![peer("é")]
@@ -129,10 +129,18 @@ fn a_peer_list_names_the_others_and_leaves_out_what_is_no_name() {
 #[test]
 fn a_peer_list_without_a_list_is_an_error() {
     for payload in ["null", "{}", "[]", r#"{"peers":null}"#, r#"{"peers":{}}"#] {
-        let text = format!(r#"{{"type":"peer_list","payload":{payload}}}"#);
+        let text = format!(r#"{{"type":"peer_list","peer_id":"registry","payload":{payload}}}"#);
         assert!(fault(&text).contains("peers"), "{text}");
     }
-    assert!(fault(r#"{"type":"peer_list"}"#).contains("peers"));
+    assert!(fault(r#"{"type":"peer_list","peer_id":"registry"}"#).contains("peers"));
+}
+
+#[test]
+fn a_peer_list_of_anybody_but_the_registry_is_an_error() {
+    for sender in ["", r#""peer_id":"mallory","#, r#""peer_id":["registry"],"#] {
+        let text = format!(r#"{{"type":"peer_list",{sender}"payload":{{"peers":["x"]}}}}"#);
+        assert!(fault(&text).contains("not the registry's"), "{text}");
+    }
 }
 
 #[test]
@@ -303,6 +311,21 @@ fn what_is_no_frame_is_an_error_that_quotes_nothing() {
 }
 
 #[test]
+fn a_list_of_many_names_is_taken_whole() {
+    let names: Vec<_> = (0..limits::LISTED_PEERS)
+        .map(|n| format!("{n:0>0$}", limits::PEER_ID_BYTES))
+        .collect();
+    let names = names.join(r#"",""#);
+    let text =
+        format!(r#"{{"type":"peer_list","peer_id":"registry","payload":{{"peers":["{names}"]}}}}"#);
+    assert!(text.len() > limits::SIGNALING_FRAME_BYTES);
+    let Incoming::PeerList { peers } = parse(&text) else {
+        panic!("no list");
+    };
+    assert_eq!(peers.len(), limits::LISTED_PEERS);
+}
+
+#[test]
 fn a_frame_has_a_limit() {
     let frame = |size: usize| {
         let head = r#"{"type":"later","x":""#;
@@ -317,7 +340,8 @@ fn deep_nesting_needs_no_stack() {
     let deep = "[".repeat(100_000) + &"]".repeat(100_000);
     let text = format!(r#"{{"type":"offer","peer_id":"a-sidecar","payload":{deep}}}"#);
     assert!(fault(&text).contains("no object"));
-    let text = format!(r#"{{"type":"peer_list","payload":{{"peers":{deep}}}}}"#);
+    let text =
+        format!(r#"{{"type":"peer_list","peer_id":"registry","payload":{{"peers":{deep}}}}}"#);
     assert_eq!(parse(&text), Incoming::PeerList { peers: vec![] });
     assert!(fault(&"{\"a\":".repeat(40_000)).contains("JSON"));
 }

@@ -75,8 +75,8 @@ impl Connection {
             .read_buffer_size(BUFFER_BYTES)
             .write_buffer_size(BUFFER_BYTES)
             .max_write_buffer_size(2 * limits::SIGNALING_FRAME_BYTES)
-            .max_message_size(Some(limits::SIGNALING_FRAME_BYTES))
-            .max_frame_size(Some(limits::SIGNALING_FRAME_BYTES));
+            .max_message_size(Some(limits::REGISTRY_FRAME_BYTES))
+            .max_frame_size(Some(limits::REGISTRY_FRAME_BYTES));
         let mut handshake = client_with_config(request, stream, Some(config));
         loop {
             let interrupted = match handshake {
