@@ -5,7 +5,7 @@ use std::ffi::OsString;
 use super::settings::{self, Reader};
 use super::{Secret, values};
 use crate::nat::credentials::Credentials;
-use crate::nat::server::{StunUrl, TurnUrl, list};
+use crate::nat::url::{StunUrl, TurnUrl, list};
 
 /// `ICE_TRANSPORT_POLICY`: which ways to a peer are allowed.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]

@@ -11,7 +11,7 @@ use super::wake::LoopWaker;
 use crate::config::Secret;
 use crate::limits;
 use crate::nat::credentials::Credentials;
-use crate::nat::server::{StunUrl, TurnUrl};
+use crate::nat::url::{StunUrl, TurnUrl};
 use crate::protocol::ice_servers::IceServer;
 
 type Answer = Result<Vec<IceServer>, String>;
