@@ -27,3 +27,4 @@ pub mod protocol;
 #[cfg(feature = "registry")]
 pub mod registry;
 pub mod runtime;
+pub mod secret;

@@ -112,8 +112,8 @@ pub const ANSWERER_PATIENCE: Duration = Duration::from_secs(3);
 /// The least time between two questions to the registry about who is online.
 pub const LIST_INTERVAL: Duration = Duration::from_millis(500);
 
-/// How long a name that the registry does not list is waited for, once the registry was asked.
-pub const LIST_TIMEOUT: Duration = Duration::from_secs(5);
+/// How long the answer to a `register` is waited for before it is sent again.
+pub const REGISTER_TIMEOUT: Duration = Duration::from_secs(5);
 
 /// From one list of who is online to the next, when all of them are to be connected: the registry
 /// tells nobody when a peer comes.
@@ -188,6 +188,9 @@ pub const IPC_BATCH_BYTES: usize = 256 * 1024;
 
 /// Batches of events under way from the event loop to an agent's writer.
 pub const IPC_EVENT_BATCHES: usize = 2;
+
+/// Notices under way from the IPC threads to the event loop, which never waits for one of them.
+pub const IPC_NOTICES: usize = 64;
 
 /// Bytes after which an agent's writer writes what it has rendered.
 pub const IPC_WRITE_BYTES: usize = 256 * 1024;

@@ -3,19 +3,11 @@
 use std::ffi::OsString;
 
 use super::settings::{self, Reader};
-use super::{Secret, values};
+use super::values;
 use crate::nat::credentials::Credentials;
+use crate::nat::reach::TransportPolicy;
 use crate::nat::server::{StunUrl, TurnUrl, list};
-
-/// `ICE_TRANSPORT_POLICY`: which ways to a peer are allowed.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
-pub enum TransportPolicy {
-    /// All that work.
-    #[default]
-    All,
-    /// Over a TURN server only.
-    Relay,
-}
+use crate::secret::Secret;
 
 static POLICIES: [(&str, TransportPolicy); 2] = [
     ("all", TransportPolicy::All),

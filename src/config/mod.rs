@@ -3,7 +3,6 @@
 //! Pure: the environment is handed in, and nothing is opened or looked up.
 
 use std::ffi::OsString;
-use std::fmt;
 use std::net::IpAddr;
 use std::path::PathBuf;
 use std::time::Duration;
@@ -18,31 +17,13 @@ pub use subcommands::attach_socket;
 #[cfg(feature = "registry")]
 pub use subcommands::{DemoConfig, RegistryAccess, RegistryConfig};
 
-pub use ice::{IceSettings, TransportPolicy};
+pub use ice::IceSettings;
 use settings::{Flags, Reader};
 use url::Url;
 
-/// A value that must never be seen: its `Debug` shows nothing of it.
-#[derive(Clone, PartialEq, Eq)]
-pub struct Secret(String);
-
-impl Secret {
-    /// Wraps a secret.
-    pub fn new(value: String) -> Self {
-        Secret(value)
-    }
-
-    /// The secret itself, for the one place that has to send it.
-    pub fn reveal(&self) -> &str {
-        &self.0
-    }
-}
-
-impl fmt::Debug for Secret {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("Secret(..)")
-    }
-}
+use crate::mesh::MeshMode;
+use crate::nat::host::InterfaceFilter;
+use crate::secret::Secret;
 
 /// What the registry knows us by.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -53,16 +34,6 @@ pub enum Credential {
     DeviceToken(Secret),
 }
 
-/// `MESH`: when connections are opened.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
-pub enum MeshMode {
-    /// To every peer that the registry lists.
-    #[default]
-    Full,
-    /// When something is sent.
-    Lazy,
-}
-
 /// `LOG_FORMAT`
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub enum LogFormat {
@@ -71,34 +42,6 @@ pub enum LogFormat {
     Text,
     /// A JSON object a line.
     Json,
-}
-
-/// `INTERFACES`: which network interfaces are used. A name may end in `*`, for any rest.
-#[derive(Debug, Clone, Default, PartialEq, Eq)]
-pub struct InterfaceFilter {
-    /// When not empty only these.
-    pub allow: Vec<String>,
-    /// Never these, allowed or not.
-    pub deny: Vec<String>,
-}
-
-impl InterfaceFilter {
-    /// Whether the interface of this name may be used.
-    pub fn permits(&self, interface: &str) -> bool {
-        (self.allow.is_empty() || self.names(interface)) && !is_listed(&self.deny, interface)
-    }
-
-    /// Whether the interface is asked for by its name.
-    pub fn names(&self, interface: &str) -> bool {
-        is_listed(&self.allow, interface)
-    }
-}
-
-fn is_listed(list: &[String], interface: &str) -> bool {
-    list.iter().any(|name| match name.strip_suffix('*') {
-        Some(stem) => interface.starts_with(stem),
-        None => interface == name,
-    })
 }
 
 /// Everything the sidecar is told at its start.

@@ -1,5 +1,6 @@
 use super::*;
 use crate::nat::credentials::Credentials;
+use crate::nat::reach::TransportPolicy;
 
 /// A configuration from `NAME=value` words, flags first after their `--`.
 fn config(words: &[&str]) -> Result<Config, Vec<String>> {

@@ -3,9 +3,9 @@
 use std::fmt;
 use std::fmt::Write as _;
 
-use tungstenite::http::Uri;
+use http::Uri;
 
-use super::Secret;
+use crate::secret::Secret;
 
 /// The URL of a server, with host and without credentials.
 ///

@@ -5,8 +5,9 @@ use std::ops::RangeInclusive;
 use std::path::PathBuf;
 use std::time::Duration;
 
-use super::{InterfaceFilter, Secret};
 use crate::limits;
+use crate::nat::host::InterfaceFilter;
+use crate::secret::Secret;
 
 /// `sun_path` of `sockaddr_un` on Linux less its terminating zero.
 const SOCKET_PATH_BYTES: usize = 107;

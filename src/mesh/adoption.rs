@@ -121,9 +121,10 @@ impl<K: Linker> Mesh<K> {
         let Some(connection) = self.connections.get_mut(&id) else {
             return;
         };
-        let Some(peer) = self.peers.get(&connection.peer) else {
+        let Some(peer) = self.peers.get_mut(&connection.peer) else {
             return;
         };
+        peer.session.told();
         let received = peer
             .session
             .received_of(connection.announced_session.as_deref());
@@ -200,13 +201,14 @@ impl<K: Linker> Mesh<K> {
         self.take_over(now, id, false);
     }
 
-    /// Numbers start over, under a new id: what was written is lost, what was not stays.
+    /// Numbers start over, under a new id if the peer may know the old one: what was written is lost,
+    /// what was not stays.
     pub(super) fn restart_session(&mut self, peer_id: &PeerId) {
-        let own = self.random_id();
         let Some(peer) = self.peers.get_mut(peer_id) else {
             return;
         };
-        let lost = peer.session.restart(Some(own));
+        let own = peer.session.is_told().then(|| self.session_names.next());
+        let lost = peer.session.restart(own);
         for outgoing in lost {
             let text =
                 format!("the session with {peer_id} ended before its agent took the message");
@@ -233,6 +235,7 @@ impl<K: Linker> Mesh<K> {
         peer.restarts += u64::from(peer.met);
         peer.current = Some(id);
         peer.reachable = true;
+        peer.note_state(now);
         peer.met = true;
         peer.speaks_sessions = speaks_sessions;
         peer.last_role = role;
@@ -277,10 +280,10 @@ impl<K: Linker> Mesh<K> {
         let Some(peer) = self.peers.get_mut(peer_id) else {
             return;
         };
-        for origin in std::mem::take(&mut peer.waiting) {
+        for waiting in std::mem::take(&mut peer.waiting) {
             let target_peer_id = peer_id.clone();
             self.agent
-                .succeed(&origin, Success::Connected { target_peer_id });
+                .succeed(&waiting.origin, Success::Connected { target_peer_id });
         }
     }
 }

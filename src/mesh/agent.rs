@@ -127,11 +127,7 @@ impl AgentQueue {
         }
         self.generation = None;
         self.owed_answers = 0;
-        for event in unsent.into_iter().rev() {
-            // The newest belong to the unsent events: what was written came before them.
-            let subject = self.in_flight.pop_back().unwrap_or(Subject::Other);
-            self.queue.push_front(Entry { event, subject });
-        }
+        self.take_back(unsent);
         self.in_flight.clear();
         let mut failures = Account::default();
         let mut left_out = 0;
@@ -291,6 +287,18 @@ impl AgentQueue {
             events.push(entry.event);
         }
         events
+    }
+
+    /// The last that were taken for the writer come back from it, in order.
+    pub(super) fn take_back(&mut self, events: Vec<Event>) {
+        for event in events.into_iter().rev() {
+            // The newest belong to these events: what was written came before them.
+            let subject = self.in_flight.pop_back().unwrap_or(Subject::Other);
+            if !matches!(subject, Subject::Message(_)) {
+                self.others.add(event.size_hint());
+            }
+            self.queue.push_front(Entry { event, subject });
+        }
     }
 
     /// The agent's socket has taken `count` further events. Gives the messages among them.

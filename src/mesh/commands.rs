@@ -12,6 +12,7 @@ use crate::protocol::message::Message;
 use super::Mesh;
 use super::link::Linker;
 use super::origin::{Generation, Origin};
+use super::peer::WaitingConnect;
 use super::session::Outgoing;
 
 /// What a command that comes too late is told.
@@ -96,11 +97,12 @@ impl<K: Linker> Mesh<K> {
         let Some(peer) = self.peers.get_mut(&target) else {
             return;
         };
+        let is_new_wish = !peer.is_waited_for();
         if peer.session.is_idle() {
             peer.outlet.moved(now);
         }
         peer.session.push(outgoing);
-        self.reach(now, &target);
+        self.reach(now, &target, is_new_wish);
     }
 
     fn connect(&mut self, now: Instant, target: PeerId, origin: Origin) {
@@ -121,8 +123,9 @@ impl<K: Linker> Mesh<K> {
             let error = report(ErrorCode::ConnectFailed, text, &target, None);
             return self.agent.fail(&origin, error);
         }
-        peer.waiting.push(origin);
-        self.reach(now, &target);
+        let until = now + self.settings.connect_timeout;
+        peer.waiting.push_back(WaitingConnect { origin, until });
+        self.reach(now, &target, true);
     }
 
     fn broadcast(
@@ -194,25 +197,21 @@ impl<K: Linker> Mesh<K> {
     }
 
     /// Something waits for the peer: hands it to the connection, or sees to it that there is one.
-    fn reach(&mut self, now: Instant, target: &PeerId) {
+    /// A new wish does not wait for the backoff of those before it.
+    fn reach(&mut self, now: Instant, target: &PeerId, is_new_wish: bool) {
         let Some(peer) = self.peers.get_mut(target) else {
             return;
         };
-        match peer.current {
-            Some(current) => {
-                self.unflushed.insert(current);
+        self.unflushed.extend(peer.current);
+        if !peer.reachable {
+            if peer.give_up_at.is_none() {
+                peer.give_up_at = Some(now + self.settings.connect_timeout);
             }
-            None => {
-                if peer.give_up_at.is_none() {
-                    // A new wish does not wait for the backoff of those before it.
-                    peer.give_up_at = Some(now + self.settings.connect_timeout);
-                    peer.retry.at = None;
-                }
-                if peer.connections.is_empty() && peer.retry.at.is_none() {
-                    self.consider_offer(now, target);
-                }
-                self.arm_peer(now, target);
+            if is_new_wish {
+                peer.retry.at = None;
+                self.consider_offer(now, target);
             }
+            self.arm_peer(now, target);
         }
         self.watch_pressure(now, target);
     }

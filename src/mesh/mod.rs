@@ -48,7 +48,6 @@ use std::collections::{BTreeMap, BTreeSet, HashMap, VecDeque};
 use std::net::SocketAddr;
 use std::time::{Duration, Instant};
 
-use crate::config::MeshMode;
 use crate::limits;
 use crate::nat::candidate::LocalCandidate;
 use crate::protocol::PeerId;
@@ -62,8 +61,19 @@ use link::{Linker, Transmit};
 pub use origin::Generation;
 use peer::Peer;
 use roster::Roster;
+use session::SessionNames;
 use statistics::Totals;
 use timers::Timers;
+
+/// `MESH`: when connections are opened.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub enum MeshMode {
+    /// To every peer that the registry lists.
+    #[default]
+    Full,
+    /// When something is sent.
+    Lazy,
+}
 
 /// What the core has to know of the configuration.
 #[derive(Debug, Clone)]
@@ -105,6 +115,8 @@ pub struct Mesh<K: Linker> {
     random: fastrand::Rng,
     started: Instant,
     own: Option<PeerId>,
+    /// Names our sessions.
+    session_names: SessionNames,
     roster: Roster,
     /// Sets of local candidates. Connections to one peer use different sets, so that datagrams of an
     /// old and a new one are told apart by their addresses.
@@ -112,7 +124,8 @@ pub struct Mesh<K: Linker> {
     peers: BTreeMap<PeerId, Peer>,
     connections: BTreeMap<ConnectionId, Connection<K::Link>>,
     next_connection: u64,
-    /// Local and remote address to connection. Never iterated, so its order does not matter.
+    /// Local and remote address to connection. Iterated only to drop those of one connection, so its
+    /// order does not matter.
     routes: HashMap<(SocketAddr, SocketAddr), ConnectionId>,
     agent: AgentQueue,
     broadcasts: Broadcasts,
@@ -132,13 +145,15 @@ pub struct Mesh<K: Linker> {
 impl<K: Linker> Mesh<K> {
     /// A core without peers. `seed` decides every random choice: ids and jitter.
     pub fn new(settings: Settings, linker: K, seed: u64, now: Instant) -> Self {
+        let mut random = fastrand::Rng::with_seed(seed);
         Mesh {
             settings,
             linker,
-            random: fastrand::Rng::with_seed(seed),
+            session_names: SessionNames::new(random_id(&mut random)),
+            random,
             started: now,
             own: None,
-            roster: Roster::default(),
+            roster: Roster::new(),
             lanes: Vec::new(),
             peers: BTreeMap::new(),
             connections: BTreeMap::new(),
@@ -214,6 +229,11 @@ impl<K: Linker> Mesh<K> {
         events
     }
 
+    /// The agent's writer did not take what [`Mesh::take_events`] gave last.
+    pub fn take_back_events(&mut self, events: Vec<Event>) {
+        self.agent.take_back(events);
+    }
+
     /// Whether the agent has all the answers that it is owed.
     pub fn agent_is_answered(&self) -> bool {
         self.agent.owes_nothing()
@@ -238,7 +258,7 @@ impl<K: Linker> Mesh<K> {
 
     /// The registry can't be reached. Nothing changes for connections that exist.
     pub fn registry_disconnected(&mut self, state: RegistryState, reason: String) {
-        self.roster.disconnected();
+        self.roster.disconnected(state);
         self.arm_roster();
         self.agent.push_state(Event::Registry {
             state,
@@ -261,12 +281,8 @@ impl<K: Linker> Mesh<K> {
         }
         for peer in self.peers.values_mut() {
             peer.reachable = false;
+            peer.note_state(now);
         }
-    }
-
-    /// A random id for the wire, 128 bits in hexadecimal.
-    fn random_id(&mut self) -> String {
-        format!("{:032x}", self.random.u128(..))
     }
 
     /// Finds the peer, or makes an entry for it within `MAX_PEERS`.
@@ -275,8 +291,7 @@ impl<K: Linker> Mesh<K> {
             if self.peers.len() >= self.settings.max_peers {
                 return None;
             }
-            let session = self.random_id();
-            let peer = Peer::new(id.clone(), session, now);
+            let peer = Peer::new(id.clone(), self.session_names.current(), now);
             self.peers.insert(id.clone(), peer);
         }
         self.peers.get_mut(id)
@@ -297,6 +312,11 @@ impl<K: Linker> Mesh<K> {
         let largest = self.settings.queue_bytes.max(limits::LEAST_WINDOW_BYTES);
         2 * largest + limits::LEAST_WINDOW_BYTES + self.settings.limits.message_bytes
     }
+}
+
+/// A random id for the wire, 128 bits in hexadecimal.
+fn random_id(random: &mut fastrand::Rng) -> String {
+    format!("{:032x}", random.u128(..))
 }
 
 #[cfg(test)]

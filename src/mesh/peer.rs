@@ -3,6 +3,8 @@
 use std::collections::VecDeque;
 use std::time::{Duration, Instant};
 
+use serde::Serialize;
+
 use crate::backoff::Backoff;
 use crate::limits;
 use crate::protocol::PeerId;
@@ -57,6 +59,14 @@ impl Retry {
     }
 }
 
+/// A `connect` command that is not answered yet.
+#[derive(Debug)]
+pub(super) struct WaitingConnect {
+    pub(super) origin: Origin,
+    /// Failed at this time, whatever else is still hoped for.
+    pub(super) until: Instant,
+}
+
 /// Lets a burst through and then a few a second.
 #[derive(Debug)]
 pub(super) struct Allowance {
@@ -87,6 +97,15 @@ impl Allowance {
     }
 }
 
+/// How a peer stands, as `stats` tells it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "lowercase")]
+pub(super) enum State {
+    Connected,
+    Connecting,
+    Disconnected,
+}
+
 /// One peer.
 #[derive(Debug)]
 pub(super) struct Peer {
@@ -99,6 +118,10 @@ pub(super) struct Peer {
     pub(super) current: Option<ConnectionId>,
     /// The agent's view: `peer_connected` was the last that it was told.
     pub(super) reachable: bool,
+    /// As of the last [`Peer::note_state`], and since when.
+    pub(super) state: State,
+    /// See `state`.
+    pub(super) since: Instant,
     /// The session has been connected before, so that it can be resumed.
     pub(super) met: bool,
     /// Who offered the last connection that carried messages; offers again when that is lost.
@@ -106,8 +129,8 @@ pub(super) struct Peer {
     pub(super) retry: Retry,
     /// When what waits for the peer is given up.
     pub(super) give_up_at: Option<Instant>,
-    /// `connect` commands to be answered.
-    pub(super) waiting: Vec<Origin>,
+    /// `connect` commands to be answered, in the order of their deadlines.
+    pub(super) waiting: VecDeque<WaitingConnect>,
     /// Its messages that the agent has not taken, with their bytes on the wire.
     pub(super) inbox: Account,
     pub(super) outlet: Outlet,
@@ -130,6 +153,8 @@ impl Peer {
             connections: Vec::new(),
             current: None,
             reachable: false,
+            state: State::Disconnected,
+            since: now,
             met: false,
             last_role: Role::Offerer,
             retry: Retry {
@@ -139,7 +164,7 @@ impl Peer {
                 awaits_list: false,
             },
             give_up_at: None,
-            waiting: Vec::new(),
+            waiting: VecDeque::new(),
             inbox: Account::default(),
             outlet: Outlet::new(now),
             acknowledgement: Acknowledgement::default(),
@@ -152,9 +177,30 @@ impl Peer {
         }
     }
 
+    /// To be called when a connection was added or is gone, or the peer became reachable or not.
+    pub(super) fn note_state(&mut self, now: Instant) {
+        let state = if self.reachable {
+            State::Connected
+        } else if self.connections.is_empty() {
+            State::Disconnected
+        } else {
+            State::Connecting
+        };
+        if state != self.state {
+            self.state = state;
+            self.since = now;
+        }
+    }
+
     /// Whether anything is being kept for the peer until it can be reached.
     pub(super) fn is_waited_for(&self) -> bool {
         !self.session.is_idle() || !self.waiting.is_empty()
+    }
+
+    /// Takes out a `connect` command whose time is over.
+    pub(super) fn next_overdue(&mut self, now: Instant) -> Option<Origin> {
+        let overdue = self.waiting.pop_front_if(|first| first.until <= now)?;
+        Some(overdue.origin)
     }
 
     /// Whether a further connection is under way.

@@ -3,14 +3,13 @@
 
 use std::time::{Duration, Instant};
 
-use crate::config::MeshMode;
 use crate::protocol::PeerId;
 use crate::protocol::ipc::ErrorCode;
 use crate::protocol::signaling::Outgoing as Frame;
 
 use super::commands::{ENDING, report};
 use super::link::Linker;
-use super::{Mesh, TimerKey};
+use super::{Mesh, MeshMode, TimerKey};
 
 impl<K: Linker> Mesh<K> {
     pub(super) fn arm_roster(&mut self) {
@@ -117,25 +116,43 @@ impl<K: Linker> Mesh<K> {
         }
     }
 
-    pub(super) fn give_up(&mut self, now: Instant, peer_id: &PeerId) {
-        let code = if self.roster.lists(peer_id) || self.peers.get(peer_id).is_some_and(|p| p.met) {
+    /// Fails the `connect` commands whose time is over.
+    fn fail_overdue(&mut self, now: Instant, peer_id: &PeerId, code: ErrorCode) {
+        while let Some(peer) = self.peers.get_mut(peer_id)
+            && let Some(origin) = peer.next_overdue(now)
+        {
+            let text = self.why_not_reached(peer_id, code);
+            self.agent.fail(&origin, report(code, text, peer_id, None));
+        }
+    }
+
+    /// Gives up what is wanted of the peer and has been waited for long enough.
+    pub(super) fn check_patience(&mut self, now: Instant, peer_id: &PeerId) {
+        let Some(peer) = self.peers.get(peer_id) else {
+            return;
+        };
+        let current = peer.current;
+        let is_over = peer.give_up_at.is_some_and(|at| now >= at);
+        let code = self.failure_to_reach(peer_id);
+        if is_over {
+            if let Some(current) = current {
+                self.retire(now, current);
+            }
+            self.end_session(now, peer_id, code);
+        }
+        self.fail_overdue(now, peer_id, code);
+    }
+
+    fn failure_to_reach(&self, peer_id: &PeerId) -> ErrorCode {
+        if self.roster.lists(peer_id) || self.peers.get(peer_id).is_some_and(|peer| peer.met) {
             ErrorCode::ConnectFailed
         } else {
             ErrorCode::UnknownPeer
-        };
-        if let Some(current) = self.peers.get(peer_id).and_then(|peer| peer.current) {
-            self.retire(now, current);
         }
-        self.abandon(now, peer_id, code);
     }
 
-    /// Nothing is kept for the peer any more: what was written is `connection_lost`, the rest and the
-    /// waiting `connect` commands get `code`.
-    pub(super) fn abandon(&mut self, now: Instant, peer_id: &PeerId, code: ErrorCode) {
-        // Their hello spoke of the session that ends here.
-        self.drop_attempts(now, peer_id, |connection| connection.handshake.sent);
-        self.restart_session(peer_id);
-        let why = if code == ErrorCode::UnknownPeer && self.roster.is_connected() {
+    fn why_not_reached(&self, peer_id: &PeerId, code: ErrorCode) -> String {
+        if code == ErrorCode::UnknownPeer && self.roster.is_connected() {
             format!("the registry does not know {peer_id}, or does not show it to us")
         } else if code == ErrorCode::UnknownPeer {
             format!("{peer_id} is not known, and the registry cannot be asked")
@@ -143,22 +160,38 @@ impl<K: Linker> Mesh<K> {
             ENDING.to_owned()
         } else {
             format!("no connection to {peer_id} within the time allowed")
-        };
+        }
+    }
+
+    /// Nothing is kept for the peer any more: what was written is `connection_lost`, the rest and the
+    /// waiting `connect` commands get `code`.
+    pub(super) fn abandon(&mut self, now: Instant, peer_id: &PeerId, code: ErrorCode) {
+        self.end_session(now, peer_id, code);
+        let why = self.why_not_reached(peer_id, code);
+        if let Some(peer) = self.peers.get_mut(peer_id) {
+            for waiting in std::mem::take(&mut peer.waiting) {
+                let error = report(code, why.clone(), peer_id, None);
+                self.agent.fail(&waiting.origin, error);
+            }
+        }
+        self.forget_if_idle(peer_id);
+    }
+
+    /// What was written is `connection_lost`, what was not gets `code`.
+    fn end_session(&mut self, now: Instant, peer_id: &PeerId, code: ErrorCode) {
+        // Their hello spoke of the session that ends here.
+        self.drop_attempts(now, peer_id, |connection| connection.handshake.sent);
+        self.restart_session(peer_id);
+        let why = self.why_not_reached(peer_id, code);
         let Some(peer) = self.peers.get_mut(peer_id) else {
             return;
         };
         peer.give_up_at = None;
         peer.met = false;
-        let waiting = std::mem::take(&mut peer.waiting);
         for outgoing in peer.session.take_unwritten() {
             self.settle_failed(peer_id, outgoing, code, why.clone());
         }
-        for origin in waiting {
-            let error = report(code, why.clone(), peer_id, None);
-            self.agent.fail(&origin, error);
-        }
         self.watch_pressure(now, peer_id);
-        self.forget_if_idle(peer_id);
     }
 
     /// Drops the entry of a peer that nothing depends on.
@@ -174,6 +207,8 @@ impl<K: Linker> Mesh<K> {
             || !peer.early.is_empty()
             || (peer.retry.is_planned() && self.roster.lists(peer_id));
         if !is_kept {
+            // What is forgotten here the peer must not remember.
+            debug_assert_eq!(peer.session.theirs(), None);
             self.peers.remove(peer_id);
             self.holding_back.remove(peer_id);
             self.timers.set(TimerKey::Peer(peer_id.clone()), None);

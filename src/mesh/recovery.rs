@@ -57,6 +57,7 @@ impl<K: Linker> Mesh<K> {
         let next = [
             peer.retry.at,
             peer.give_up_at,
+            peer.waiting.front().map(|first| first.until),
             peer.held.as_ref().map(|held| held.until),
             peer.outlet.stalls_at(self.settings.send_stall),
             peer.early_until(),
@@ -137,6 +138,7 @@ impl<K: Linker> Mesh<K> {
             return;
         }
         peer.reachable = true;
+        peer.note_state(now);
         let peer_id = peer.id.clone();
         peer.give_up_at = None;
         peer.retry.cancel();
@@ -180,6 +182,7 @@ impl<K: Linker> Mesh<K> {
             return;
         }
         peer.reachable = false;
+        peer.note_state(now);
         peer.give_up_at = Some(now + self.settings.recovery_timeout);
         log::info!("{peer_id} cannot be reached");
         self.agent.push_state(Event::PeerDisconnected {
@@ -190,7 +193,7 @@ impl<K: Linker> Mesh<K> {
 
     /// A connection has ended by itself, or an attempt has failed.
     pub(super) fn connection_failed(&mut self, now: Instant, id: ConnectionId, reason: &str) {
-        let Some(mut connection) = self.detach(id) else {
+        let Some(mut connection) = self.detach(now, id) else {
             return;
         };
         // The answer to a goodbye, or an alert.
@@ -227,7 +230,7 @@ impl<K: Linker> Mesh<K> {
     }
 
     /// Takes a connection out of all tables. Of what can't be sent again the agent is told.
-    pub(super) fn detach(&mut self, id: ConnectionId) -> Option<Connection<K::Link>> {
+    pub(super) fn detach(&mut self, now: Instant, id: ConnectionId) -> Option<Connection<K::Link>> {
         let mut connection = self.connections.remove(&id)?;
         self.routes.retain(|_, routed| *routed != id);
         self.timers.set(TimerKey::Link(id), None);
@@ -236,6 +239,7 @@ impl<K: Linker> Mesh<K> {
         let peer_id = connection.peer.clone();
         let peer = self.peers.get_mut(&peer_id)?;
         peer.connections.retain(|other| *other != id);
+        peer.note_state(now);
         if peer.current == Some(id) {
             peer.current = None;
             peer.session.suspend();
@@ -263,12 +267,7 @@ impl<K: Linker> Mesh<K> {
         if peer.held.as_ref().is_some_and(|held| now >= held.until) {
             self.answer_held_offer(now, peer_id);
         }
-        let Some(peer) = self.peers.get_mut(peer_id) else {
-            return;
-        };
-        if peer.give_up_at.is_some_and(|at| now >= at) {
-            self.give_up(now, peer_id);
-        }
+        self.check_patience(now, peer_id);
         let Some(peer) = self.peers.get_mut(peer_id) else {
             return;
         };

@@ -5,11 +5,12 @@ use std::time::Instant;
 
 use crate::limits;
 use crate::protocol::PeerId;
+use crate::protocol::ipc::RegistryState;
 
 /// The registry's last list, and when to ask again.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub(super) struct Roster {
-    connected: bool,
+    state: RegistryState,
     listed: BTreeSet<PeerId>,
     /// The last `register` that is known to be on its way.
     asked: Option<Instant>,
@@ -21,20 +22,37 @@ pub(super) struct Roster {
 }
 
 impl Roster {
+    /// Of a registry that was not reached yet.
+    pub(super) fn new() -> Self {
+        Roster {
+            state: RegistryState::Disconnected,
+            listed: BTreeSet::new(),
+            asked: None,
+            unanswered: false,
+            wanted: None,
+            refused: 0,
+        }
+    }
+
     /// The registry is there, and `register` on its way.
     pub(super) fn connected(&mut self, now: Instant) {
-        self.connected = true;
+        self.state = RegistryState::Connected;
         self.sent(now);
     }
 
-    pub(super) fn disconnected(&mut self) {
-        self.connected = false;
+    /// The registry is not there, for the reason that `state` tells.
+    pub(super) fn disconnected(&mut self, state: RegistryState) {
+        self.state = state;
         self.unanswered = false;
         self.wanted = None;
     }
 
+    pub(super) fn state(&self) -> RegistryState {
+        self.state
+    }
+
     pub(super) fn is_connected(&self) -> bool {
-        self.connected
+        self.state == RegistryState::Connected
     }
 
     pub(super) fn lists(&self, peer: &PeerId) -> bool {
@@ -65,7 +83,7 @@ impl Roster {
 
     /// A fresh list is wanted. Questions are bundled: at most one each [`limits::LIST_INTERVAL`].
     pub(super) fn want(&mut self, now: Instant) {
-        if !self.connected || self.unanswered || self.wanted.is_some() {
+        if !self.is_connected() || self.unanswered || self.wanted.is_some() {
             return;
         }
         let soonest = self
@@ -77,11 +95,11 @@ impl Roster {
     /// When to ask next: when somebody wants to know, when the last question went unanswered, and
     /// every now and then with `refresh`, because the registry does not tell who has come.
     pub(super) fn next_question(&self, refresh: bool) -> Option<Instant> {
-        if !self.connected || self.wanted.is_some() {
+        if !self.is_connected() || self.wanted.is_some() {
             return self.wanted;
         }
         let patience = match self.unanswered {
-            true => Some(limits::LIST_TIMEOUT),
+            true => Some(limits::REGISTER_TIMEOUT),
             false => refresh.then_some(limits::LIST_REFRESH),
         };
         Some(self.asked? + patience?)
@@ -101,7 +119,7 @@ mod tests {
 
     #[test]
     fn a_lack_of_room_is_news_when_it_changes() {
-        let mut roster = Roster::default();
+        let mut roster = Roster::new();
         let news = [0, 5, 5, 6, 6, 0, 0, 6].map(|count| roster.refuses(count));
         assert_eq!(news, [false, true, false, true, false, false, false, true]);
     }
@@ -109,14 +127,14 @@ mod tests {
     #[test]
     fn questions_to_the_registry_are_bundled() {
         let now = Instant::now();
-        let mut roster = Roster::default();
+        let mut roster = Roster::new();
         roster.want(now);
         assert_eq!(roster.next_question(true), None, "there is nobody to ask");
         roster.connected(now);
         roster.want(now);
         assert_eq!(
             roster.next_question(false),
-            Some(now + limits::LIST_TIMEOUT),
+            Some(now + limits::REGISTER_TIMEOUT),
             "one is on its way"
         );
         roster.update(Vec::new());

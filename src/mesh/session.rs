@@ -38,11 +38,47 @@ pub(super) enum Greeting {
     Impossible,
 }
 
+/// The ids under which our sessions are told to peers.
+///
+/// The id is that of the process, drawn once. A session that is given up goes on under another one,
+/// since numbers that were given up can't be sent any more: the id of the process with a count, which
+/// entries made later begin with too. So no peer meets an id again after it was given up.
+#[derive(Debug)]
+pub(super) struct SessionNames {
+    process: String,
+    given_up: u64,
+}
+
+impl SessionNames {
+    pub(super) fn new(process: String) -> Self {
+        SessionNames {
+            process,
+            given_up: 0,
+        }
+    }
+
+    /// Where a session without a past begins.
+    pub(super) fn current(&self) -> String {
+        match self.given_up {
+            0 => self.process.clone(),
+            count => format!("{}-{count}", self.process),
+        }
+    }
+
+    /// In place of one that is given up.
+    pub(super) fn next(&mut self) -> String {
+        self.given_up += 1;
+        self.current()
+    }
+}
+
 /// Both directions of the conversation with one peer, whatever connections carry it.
 #[derive(Debug)]
 pub(super) struct Session {
     /// Our side's id, told in `hello` and in signaling.
     own: String,
+    /// A hello has told it.
+    is_told: bool,
     /// The peer's id of its `hello`; `None` before the first, and for peers that are not ours.
     theirs: Option<String>,
     /// Changes when numbers start over, so that late reports about older messages are told apart.
@@ -78,6 +114,7 @@ impl Session {
     pub(super) fn new(own: String) -> Self {
         Session {
             own,
+            is_told: false,
             theirs: None,
             epoch: 0,
             outbox: VecDeque::new(),
@@ -96,6 +133,11 @@ impl Session {
 
     pub(super) fn own(&self) -> &str {
         &self.own
+    }
+
+    /// Whether the peer may know our side's id, and count its numbers.
+    pub(super) fn is_told(&self) -> bool {
+        self.is_told
     }
 
     pub(super) fn theirs(&self) -> Option<&str> {
@@ -118,6 +160,11 @@ impl Session {
     /// Messages of the peer's session that our agent has taken.
     pub(super) fn taken(&self) -> u64 {
         self.taken
+    }
+
+    /// Our `hello` is on its way.
+    pub(super) fn told(&mut self) {
+        self.is_told = true;
     }
 
     /// What our `hello` says to a peer that has announced `session`: 0 to one not met before.
@@ -235,10 +282,14 @@ impl Session {
 
     /// Numbers start over, in both directions. Gives the messages that were written and are not
     /// known to have arrived; those never written stay. Unless it is the peer who begins anew, our
-    /// side needs a new id, `own`, by which the peer sees that numbers start over.
+    /// side needs a new id, `own`, if the present one was told: by it the peer sees that numbers start
+    /// over.
     pub(super) fn restart(&mut self, own: Option<String>) -> Vec<Outgoing> {
         let lost = self.settle(self.numbered);
-        self.own = own.unwrap_or_else(|| std::mem::take(&mut self.own));
+        if let Some(own) = own {
+            self.own = own;
+            self.is_told = false;
+        }
         self.theirs = None;
         self.epoch += 1;
         self.acknowledged = 0;

@@ -6,7 +6,6 @@ use crate::limits;
 use crate::protocol::PeerId;
 use crate::protocol::signaling::{Extension, Incoming, Outgoing, Signal};
 
-use super::Mesh;
 use super::connection::{Connection, ConnectionId, Handshake, Phase, RemoteCandidates, Role};
 use super::description;
 use super::flight::Flight;
@@ -17,6 +16,7 @@ use super::liveness::Liveness;
 use super::negotiation::{self, Situation, Verdict};
 use super::peer::{HeldOffer, Peer};
 use super::receipts::Receipts;
+use super::{Mesh, random_id};
 
 /// How long an attempt is waited for, from its beginning.
 struct Patience {
@@ -65,7 +65,7 @@ impl<K: Linker> Mesh<K> {
                 return self.plan_replacement(now, peer_id);
             }
         };
-        let attempt = self.random_id();
+        let attempt = random_id(&mut self.random);
         let id = self.add_connection(now, peer_id, lane, Role::Offerer, link);
         if let Some(connection) = self.connections.get_mut(&id) {
             connection.attempt = Some(attempt.clone());
@@ -154,6 +154,7 @@ impl<K: Linker> Mesh<K> {
         self.connections.insert(id, connection);
         if let Some(peer) = self.peers.get_mut(peer_id) {
             peer.connections.push(id);
+            peer.note_state(now);
         }
         id
     }

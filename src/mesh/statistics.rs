@@ -7,11 +7,12 @@ use serde::Serialize;
 use serde_json::value::RawValue;
 
 use crate::protocol::PeerId;
+use crate::protocol::ipc::RegistryState;
 
 use super::Mesh;
 use super::connection::{Count, Role};
 use super::link::Linker;
-use super::peer::Peer;
+use super::peer::{Peer, State};
 
 /// Counted since the process started.
 #[derive(Debug, Default)]
@@ -34,6 +35,7 @@ struct Process<'a> {
     version: &'static str,
     uptime_seconds: f64,
     peer_id: Option<&'a PeerId>,
+    /// `connected`, `connecting` or `refused`.
     registry: &'static str,
     /// How many peers are in each state.
     peers: PeerCounts,
@@ -66,8 +68,8 @@ struct Drops {
 struct PeerStatistics<'a> {
     peer_id: &'a PeerId,
     state: State,
-    /// Seconds since the connection in use was opened.
-    since_seconds: Option<f64>,
+    /// Seconds that it has been in this state.
+    since_seconds: f64,
     role: Option<&'static str>,
     /// Whether the peer is one of ours, so that there is a session with it.
     session: bool,
@@ -93,32 +95,12 @@ struct End {
     address: SocketAddr,
 }
 
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
-#[serde(rename_all = "lowercase")]
-enum State {
-    Connected,
-    Connecting,
-    Disconnected,
-}
-
-impl State {
-    fn of(peer: &Peer) -> Self {
-        if peer.reachable {
-            State::Connected
-        } else if peer.connections.is_empty() {
-            State::Disconnected
-        } else {
-            State::Connecting
-        }
-    }
-}
-
 impl<K: Linker> Mesh<K> {
     /// The payload of `stats`.
     pub(super) fn statistics(&self, now: Instant) -> Box<RawValue> {
         let mut counts = PeerCounts::default();
         for peer in self.peers.values() {
-            match State::of(peer) {
+            match peer.state {
                 State::Connected => counts.connected += 1,
                 State::Connecting => counts.connecting += 1,
                 State::Disconnected => counts.disconnected += 1,
@@ -130,10 +112,10 @@ impl<K: Linker> Mesh<K> {
                 version: env!("CARGO_PKG_VERSION"),
                 uptime_seconds: now.saturating_duration_since(self.started).as_secs_f64(),
                 peer_id: self.own.as_ref(),
-                registry: if self.roster.is_connected() {
-                    "connected"
-                } else {
-                    "connecting"
+                registry: match self.roster.state() {
+                    RegistryState::Connected => "connected",
+                    RegistryState::Disconnected => "connecting",
+                    RegistryState::Refused => "refused",
                 },
                 peers: counts,
                 queued_bytes: peers
@@ -160,10 +142,8 @@ impl<K: Linker> Mesh<K> {
         let current = self.current_of(&peer.id);
         PeerStatistics {
             peer_id: &peer.id,
-            state: State::of(peer),
-            since_seconds: current
-                .and_then(|current| current.opened)
-                .map(|opened| now.saturating_duration_since(opened).as_secs_f64()),
+            state: peer.state,
+            since_seconds: now.saturating_duration_since(peer.since).as_secs_f64(),
             role: current.map(|current| match current.role {
                 Role::Offerer => "offerer",
                 Role::Answerer => "answerer",

@@ -160,7 +160,7 @@ impl<K: Linker> Mesh<K> {
 
     /// Ends a connection on our side: its peer is told, and it has nothing to say to us any more.
     pub(super) fn retire(&mut self, now: Instant, id: ConnectionId) {
-        let Some(mut connection) = self.detach(id) else {
+        let Some(mut connection) = self.detach(now, id) else {
             return;
         };
         connection.link.close();

@@ -5,7 +5,7 @@ use base64::engine::general_purpose::STANDARD;
 use hmac::{Hmac, Mac as _};
 use sha1::Sha1;
 
-use crate::config::Secret;
+use crate::secret::Secret;
 
 /// How long a login lives that we make of a shared secret, in seconds.
 const LIFETIME: u64 = 24 * 60 * 60;

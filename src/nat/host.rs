@@ -3,8 +3,6 @@
 
 use std::net::IpAddr;
 
-use crate::config::InterfaceFilter;
-
 /// An address of a network interface that is up.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
 pub struct InterfaceAddress {
@@ -12,6 +10,34 @@ pub struct InterfaceAddress {
     pub interface: String,
     /// Its address.
     pub address: IpAddr,
+}
+
+/// `INTERFACES`: which network interfaces are used. A name may end in `*`, for any rest.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct InterfaceFilter {
+    /// When not empty only these.
+    pub allow: Vec<String>,
+    /// Never these, allowed or not.
+    pub deny: Vec<String>,
+}
+
+impl InterfaceFilter {
+    /// Whether the interface of this name may be used.
+    pub fn permits(&self, interface: &str) -> bool {
+        (self.allow.is_empty() || self.names(interface)) && !is_listed(&self.deny, interface)
+    }
+
+    /// Whether the interface is asked for by its name.
+    pub fn names(&self, interface: &str) -> bool {
+        is_listed(&self.allow, interface)
+    }
+}
+
+fn is_listed(list: &[String], interface: &str) -> bool {
+    list.iter().any(|name| match name.strip_suffix('*') {
+        Some(stem) => interface.starts_with(stem),
+        None => interface == name,
+    })
 }
 
 /// What the user allows.

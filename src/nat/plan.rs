@@ -87,7 +87,7 @@ fn datagram_ways(
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::config::Secret;
+    use crate::secret::Secret;
 
     fn server(url: &str, addresses: &[&str]) -> TurnServer {
         TurnServer {

@@ -15,7 +15,16 @@ use super::reflexive::{Reflexive, Request, Target};
 use super::relays::Relays;
 use super::server::{Servers, Transport};
 use super::stun;
-use crate::config::TransportPolicy;
+
+/// `ICE_TRANSPORT_POLICY`: which ways to a peer are allowed.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub enum TransportPolicy {
+    /// All that work.
+    #[default]
+    All,
+    /// Over a TURN server only.
+    Relay,
+}
 
 /// Candidates beyond the addresses of our own sockets.
 #[derive(Debug)]

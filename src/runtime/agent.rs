@@ -126,9 +126,9 @@ impl Agent {
                 break;
             }
             if let Err(refused) = connected.events.try_send(events) {
-                // There was room and we are the only sender, so the writer is gone: its last notice
-                // is under way, and these belong to what is unsent.
-                log::debug!("the agent's writer is gone: {refused}");
+                // There was room and we are the only sender, so the writer is gone. Its last notice
+                // is under way, and what comes back with that goes before these.
+                mesh.take_back_events(refused.into_inner());
                 break;
             }
         }
@@ -137,22 +137,8 @@ impl Agent {
         }
     }
 
-    /// Gives the agent its last events and waits, until `deadline`, for it to have them.
-    pub(super) fn finish(
-        &mut self,
-        mesh: &mut Mesh<WebRtc>,
-        notices: &Receiver<Notice>,
-        deadline: Instant,
-    ) {
-        while self.connected.is_some() {
-            self.hand_on(mesh, None);
-            if mesh.agent_is_answered() {
-                self.connected = None;
-            }
-            let Ok(notice) = notices.recv_deadline(deadline) else {
-                return;
-            };
-            self.hear(Instant::now(), mesh, notice);
-        }
+    /// Whether an agent is there that has not all its answers.
+    pub(super) fn is_connected(&self) -> bool {
+        self.connected.is_some()
     }
 }

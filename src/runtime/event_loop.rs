@@ -392,11 +392,33 @@ impl EventLoop {
         self.parts.signaling.stop();
         // Before the agent's end: who sees that may start another sidecar on the same path.
         self.parts.ipc.shutdown();
-        // Those that waited for room in a queue are owed an answer too.
-        self.read_requests();
-        self.agent
-            .finish(&mut self.parts.mesh, &self.parts.ipc_notices, deadline);
+        self.answer_the_rest(deadline);
         let left = deadline.saturating_duration_since(Instant::now());
         self.parts.signaling.wait(left);
+    }
+
+    /// Waits, until `deadline`, for the agent to have an answer to all that it has asked. Those of its
+    /// commands that waited for room in a queue are owed one too.
+    fn answer_the_rest(&mut self, deadline: Instant) {
+        let mut events = Events::with_capacity(64);
+        loop {
+            // Cleared before its channels are drained, as in `run`.
+            self.parts.waker.clear();
+            self.unheard = false;
+            self.hear_agent_threads();
+            self.read_requests();
+            self.agent
+                .hand_on(&mut self.parts.mesh, self.requests.ended());
+            let left = deadline.saturating_duration_since(Instant::now());
+            if !self.agent.is_connected() || left.is_zero() {
+                return;
+            }
+            let wait = if self.unheard { Duration::ZERO } else { left };
+            if let Err(error) = self.parts.poll.poll(&mut events, Some(wait))
+                && error.kind() != io::ErrorKind::Interrupted
+            {
+                return log::error!("waiting for the agent: {error}");
+            }
+        }
     }
 }

@@ -25,7 +25,7 @@ use std::process::ExitCode;
 use std::sync::Arc;
 use std::time::Instant;
 
-use crossbeam_channel::{bounded, unbounded};
+use crossbeam_channel::bounded;
 use mio::Poll;
 
 use crate::config::Config;
@@ -118,7 +118,7 @@ fn serve(config: Config) -> Result<(), Failure> {
     let waker = LoopWaker::new(poll.registry(), WAKER).map_err(runtime("make an event loop"))?;
 
     let (request_sender, requests) = bounded(limits::REQUEST_BATCHES);
-    let (ipc_sender, ipc_notices) = unbounded();
+    let (ipc_sender, ipc_notices) = bounded(limits::IPC_NOTICES);
     let ipc = ipc::start(bound, request_sender, ipc_sender, waker.clone())
         .map_err(runtime("serve the IPC socket"))?;
 

@@ -8,11 +8,11 @@ use crossbeam_channel::{Receiver, Sender, unbounded};
 
 use super::signaling::IceServersClient;
 use super::wake::LoopWaker;
-use crate::config::Secret;
 use crate::limits;
 use crate::nat::credentials::Credentials;
 use crate::nat::server::{StunUrl, TurnUrl};
 use crate::protocol::ice_servers::IceServer;
+use crate::secret::Secret;
 
 type Answer = Result<Vec<IceServer>, String>;
 

@@ -1,5 +1,6 @@
 //! How it ends when it is asked to.
 
+use std::io::Write as _;
 use std::time::Duration;
 
 use rustix::process::Signal;
@@ -84,6 +85,41 @@ fn commands_that_wait_for_room_are_answered_at_the_end() {
         }
     }
     assert_eq!(answered, [1, 2, 3, 4]);
+}
+
+#[test]
+fn commands_that_nobody_has_read_yet_are_answered_at_the_end() {
+    let site = Site::new();
+    let small = site
+        .setup("alice")
+        .set("MAX_MESSAGE_BYTES", "1024")
+        .set("QUEUE_BYTES", "1024");
+    let [mut alice, bob] = Node::meet([small, site.setup("bob")]);
+    drop(bob.agent);
+    bob.sidecar.await_log("the agent has gone");
+    let message = json!({"type": "x", "payload": "x".repeat(900)});
+    let payload = json!({"target_peer": "bob", "message": message});
+    let line = |id: u64| json!({"type": "send", "id": id, "payload": payload}).to_string() + "\n";
+    // As many as the way to the event loop and the socket have room for.
+    let mut writer = alice.agent.writer();
+    writer
+        .set_write_timeout(Some(Duration::from_millis(500)))
+        .unwrap();
+    let written = (1..=10_000)
+        .take_while(|id| writer.write_all(line(*id).as_bytes()).is_ok())
+        .count() as u64;
+    assert!((100..10_000).contains(&written), "{written}");
+    alice.sidecar.signal(Signal::TERM);
+    let mut answered = Vec::new();
+    while let Some(event) = alice.agent.next_or_end() {
+        answered.extend(event.id().and_then(Value::as_u64));
+    }
+    assert!(
+        answered.iter().copied().eq(1..=written),
+        "{written}: {answered:?}"
+    );
+    let (status, _) = alice.sidecar.end_within(TIME_TO_END);
+    assert_eq!(status.code(), Some(0));
 }
 
 #[test]

@@ -3,12 +3,13 @@
 use std::path::Path;
 use std::time::Duration;
 
+use chatixia_sidecar::config::Credential;
 use chatixia_sidecar::config::url::Url;
-use chatixia_sidecar::config::{Credential, Secret};
 use chatixia_sidecar::protocol::PeerId;
 use chatixia_sidecar::protocol::signaling::{Extension, Incoming, Outgoing, Signal};
 use chatixia_sidecar::runtime::signaling::{self, Handle, Notice, Settings, Times, tls};
 use chatixia_sidecar::runtime::wake::LoopWaker;
+use chatixia_sidecar::secret::Secret;
 use crossbeam_channel::{Receiver, bounded};
 
 use crate::scripted_registry::{DEADLINE, Request, ScriptedRegistry, Seen};

@@ -1,12 +1,14 @@
 //! How sidecars get connected.
 
+use std::cell::RefCell;
+use std::rc::Rc;
 use std::time::Duration;
 
 use super::fake_link;
 use super::network::Weather;
 use super::registry::Relayed;
 use super::world::World;
-use crate::config::MeshMode;
+use crate::mesh::MeshMode;
 use crate::mesh::connection::Role;
 use crate::mesh::description::candidate_address;
 use crate::protocol::PeerId;
@@ -328,4 +330,29 @@ fn sidecars_so_busy_that_each_answer_comes_late_connect_all_the_same() {
     world.run_until_connected(Duration::from_secs(60));
     world.broadcast(0, 100, true);
     world.settle(SOON);
+}
+
+#[test]
+fn all_peers_are_told_the_same_session_and_those_that_were_forgotten_too() {
+    let told: Rc<RefCell<Vec<_>>> = Rc::default();
+    let notes = Rc::clone(&told);
+    let mut world = World::new(15, &["a", "b", "c"]);
+    world.settings.mode = MeshMode::Lazy;
+    // Nobody is let through to be answered.
+    world.registry.script = Box::new(move |relayed| {
+        notes.borrow_mut().push(relayed.extension.session);
+        Vec::new()
+    });
+    world.start_all();
+    world.run_for(MOMENT);
+    for target in ["b", "c", "b"] {
+        world.connect(0, target);
+        world.run_for(world.settings.connect_timeout + SOON);
+        world.run_until(SOON * 30, "forgotten", |world| {
+            world.nodes[0].mesh.peers.is_empty()
+        });
+    }
+    let told = told.borrow();
+    assert!(told.len() >= 3 && told[0].is_some());
+    assert!(told.iter().all(|session| *session == told[0]), "{told:?}");
 }

@@ -11,7 +11,7 @@ use std::time::{Duration, Instant};
 use super::fake_link::FakeStack;
 use super::network::{Place, Weather};
 use super::world::World;
-use crate::config::MeshMode;
+use crate::mesh::MeshMode;
 
 /// About 15 s without optimisation; `make test-long` runs thousands.
 const DEFAULT_SEEDS: u64 = 100;

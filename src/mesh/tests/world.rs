@@ -11,7 +11,7 @@ use super::ledger::Ledger;
 use super::network::{self, Network, Place, Weather};
 use super::registry::Registry;
 use super::trace::Trace;
-use crate::config::MeshMode;
+use crate::mesh::MeshMode;
 use crate::mesh::link::{Datagram, Linker, Transmit};
 use crate::mesh::{Mesh, Settings};
 use crate::nat::candidate::LocalCandidate;

@@ -1,9 +1,9 @@
 use std::time::Duration;
 
 use super::world::{World, socket};
-use crate::config::TransportPolicy;
 use crate::limits;
 use crate::nat::candidate::LocalCandidate;
+use crate::nat::reach::TransportPolicy;
 
 const SECOND: Duration = Duration::from_secs(1);
 

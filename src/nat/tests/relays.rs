@@ -2,8 +2,9 @@ use std::net::SocketAddr;
 use std::time::Duration;
 
 use super::world::{UNIX, World};
-use crate::config::{Secret, TransportPolicy};
 use crate::limits;
+use crate::nat::reach::TransportPolicy;
+use crate::secret::Secret;
 
 const SECOND: Duration = Duration::from_secs(1);
 const CHECK: &[u8] = &[0, 1, 0, 0, 1, 2, 3, 4, 5];

@@ -19,9 +19,9 @@ use turn_client_proto::types::message::{
 };
 use turn_client_proto::types::stun::prelude::{MessageWrite as _, MessageWriteExt as _};
 
-use crate::config::Secret;
 use crate::nat::credentials;
 use crate::nat::output::StreamId;
+use crate::secret::Secret;
 
 const REALM: &str = "example.org";
 

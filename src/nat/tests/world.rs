@@ -5,13 +5,14 @@ use std::net::SocketAddr;
 use std::time::{Duration, Instant};
 
 use super::turn_server::{Client, Sent, TurnServer};
-use crate::config::{Secret, TransportPolicy};
 use crate::nat::candidate::LocalCandidate;
 use crate::nat::credentials::Credentials;
 use crate::nat::framing::{self, Framing};
 use crate::nat::output::{Output, StreamId};
 use crate::nat::reach::Reach;
+use crate::nat::reach::TransportPolicy;
 use crate::nat::server::{self, Servers, StunServer, StunUrl, TurnUrl};
+use crate::secret::Secret;
 
 /// From one end of the network to the other.
 const LATENCY: Duration = Duration::from_millis(10);

@@ -1,7 +1,9 @@
 //! The connected agent: its threads and their end.
 
+use std::collections::VecDeque;
 use std::convert::Infallible;
 use std::io;
+use std::mem;
 use std::net::Shutdown;
 use std::os::unix::net::UnixStream;
 use std::sync::Arc;
@@ -13,7 +15,7 @@ use super::reader::Reader;
 use super::writer::Writer;
 use super::{Generation, LoopLink, Notice, RequestBatch, Unsent};
 use crate::limits;
-use crate::protocol::ipc::Limits;
+use crate::protocol::ipc::{Event, Limits};
 
 /// Is disconnected as soon as the thread that it stands for has ended.
 pub(super) type Ended = Receiver<Infallible>;
@@ -86,42 +88,112 @@ impl Agent {
     }
 }
 
+/// Closes an agent's socket and tells the event loop that it has gone, even when its writer panics:
+/// nobody else would, and the messages in its hands would be lost.
+struct Farewell<'a> {
+    stream: &'a UnixStream,
+    generation: Generation,
+    link: &'a LoopLink,
+    /// Taken out of `batches` and not wholly written.
+    queue: VecDeque<Event>,
+    batches: Receiver<Vec<Event>>,
+}
+
+impl Drop for Farewell<'_> {
+    fn drop(&mut self) {
+        if let Err(error) = self.stream.shutdown(Shutdown::Both)
+            && error.kind() != io::ErrorKind::NotConnected
+        {
+            log::debug!("closing the agent's socket: {error}");
+        }
+        // When the loop has ended there is nobody left to tell.
+        let _ = self.link.notify(Notice::AgentGone {
+            generation: self.generation,
+            unsent: Unsent {
+                taken: Vec::from(mem::take(&mut self.queue)).into_iter(),
+                queued: self.batches.clone(),
+            },
+        });
+    }
+}
+
 /// An agent's time, from connected to gone, on its writer thread.
 fn serve(stream: &UnixStream, reader: Reader, hung_up: &Ended, link: &LoopLink) {
     let generation = reader.generation;
     let (events, batches) = bounded(limits::IPC_EVENT_BATCHES);
-    let mut unsent = Vec::new();
-    let mut unread = None;
+    let mut farewell = Farewell {
+        stream,
+        generation,
+        link,
+        queue: VecDeque::new(),
+        batches,
+    };
     if link
         .notify(Notice::AgentConnected { generation, events })
-        .is_ok()
+        .is_err()
     {
-        match reader.spawn() {
-            Ok(()) => unsent = Writer::new(stream, generation, link).run(&batches, hung_up),
-            Err(error) => {
-                log::error!("cannot start a thread to read from the agent: {error}");
-                unread = Some(RequestBatch {
-                    generation,
-                    requests: Vec::new(),
-                    end: true,
-                });
-            }
-        }
+        return;
     }
-    if let Err(error) = stream.shutdown(Shutdown::Both)
-        && error.kind() != io::ErrorKind::NotConnected
-    {
-        log::debug!("closing the agent's socket: {error}");
+    if let Err(error) = reader.spawn() {
+        log::error!("cannot start a thread to read from the agent: {error}");
+        drop(farewell);
+        let _ = link.request(RequestBatch {
+            generation,
+            requests: Vec::new(),
+            end: true,
+        });
+        return;
     }
-    // When the loop has ended there is nobody left to tell.
-    let _ = link.notify(Notice::AgentGone {
-        generation,
-        unsent: Unsent {
-            taken: unsent.into_iter(),
-            queued: batches,
-        },
-    });
-    if let Some(end) = unread {
-        let _ = link.request(end);
+    let Farewell { queue, batches, .. } = &mut farewell;
+    Writer::new(stream, generation, link, queue).run(batches, hung_up);
+}
+
+#[cfg(test)]
+mod tests {
+    use std::io::Read as _;
+
+    use super::*;
+    use crate::protocol::PeerId;
+    use crate::runtime::wake::LoopWaker;
+
+    #[test]
+    fn an_agent_whose_writer_panics_is_gone_and_what_it_did_not_get_comes_back() {
+        let poll = mio::Poll::new().unwrap();
+        let waker = LoopWaker::new(poll.registry(), mio::Token(0)).unwrap();
+        let (requests, _requests) = bounded(1);
+        let (notices, heard) = bounded(1);
+        let link = LoopLink {
+            requests,
+            notices,
+            waker,
+        };
+        let (stream, mut agent) = UnixStream::pair().unwrap();
+        let list = |id: u64| Event::PeerList {
+            id: None,
+            peers: vec![PeerId::new(&id.to_string()).unwrap()],
+        };
+        let (events, batches) = bounded(1);
+        events.send(vec![list(2), list(3)]).unwrap();
+        let writer = thread::spawn(move || {
+            let _farewell = Farewell {
+                stream: &stream,
+                generation: 7,
+                link: &link,
+                queue: VecDeque::from([list(1)]),
+                batches,
+            };
+            panic!("a bug, as this test wants it");
+        });
+        assert!(writer.join().is_err());
+        let Ok(Notice::AgentGone { generation, unsent }) = heard.try_recv() else {
+            panic!("nobody was told")
+        };
+        assert_eq!(generation, 7);
+        let peers = unsent.map(|event| match event {
+            Event::PeerList { peers, .. } => peers[0].to_string(),
+            _ => panic!("another event"),
+        });
+        assert_eq!(peers.collect::<Vec<_>>(), ["1", "2", "3"]);
+        assert_eq!(agent.read(&mut [0]).unwrap(), 0, "the socket is closed");
     }
 }

@@ -166,7 +166,8 @@ impl LoopLink {
 /// Serves agents on a bound socket.
 ///
 /// `requests` has to be a small bounded channel: it is the backpressure on the agent. `notices` may
-/// be bounded or not; what is in it is bounded by what the event loop itself does.
+/// be bounded too: the threads wait for room in it, and the event loop never waits for them without
+/// taking what is in there.
 pub fn start(
     bound: BoundSocket,
     requests: Sender<RequestBatch>,

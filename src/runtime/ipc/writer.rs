@@ -18,7 +18,7 @@ pub(super) struct Writer<'a> {
     generation: Generation,
     link: &'a LoopLink,
     /// Not yet wholly in the socket.
-    queue: VecDeque<Event>,
+    queue: &'a mut VecDeque<Event>,
     /// The first events of the queue as lines.
     rendered: Vec<u8>,
     /// Where in `rendered` each of them ends.
@@ -26,34 +26,39 @@ pub(super) struct Writer<'a> {
 }
 
 impl<'a> Writer<'a> {
-    pub(super) fn new(stream: &'a UnixStream, generation: Generation, link: &'a LoopLink) -> Self {
+    /// A writer that leaves in `queue` what is not wholly written when it ends.
+    pub(super) fn new(
+        stream: &'a UnixStream,
+        generation: Generation,
+        link: &'a LoopLink,
+        queue: &'a mut VecDeque<Event>,
+    ) -> Self {
         Writer {
             stream,
             generation,
             link,
-            queue: VecDeque::new(),
+            queue,
             rendered: Vec::new(),
             ends: Vec::new(),
         }
     }
 
-    /// Writes until no more can come and all is written, or until the agent has hung up. Gives back
-    /// what was taken out of `batches` and is not wholly written.
-    pub(super) fn run(mut self, batches: &Receiver<Vec<Event>>, hung_up: &Ended) -> Vec<Event> {
+    /// Writes until no more can come and all is written, or until the agent has hung up.
+    pub(super) fn run(mut self, batches: &Receiver<Vec<Event>>, hung_up: &Ended) {
         loop {
             if self.queue.is_empty() {
                 select! {
                     recv(batches) -> batch => match batch {
                         Ok(batch) => self.queue.extend(batch),
-                        Err(_) => return Vec::new(),
+                        Err(_) => return,
                     },
-                    recv(hung_up) -> _ => return Vec::new(),
+                    recv(hung_up) -> _ => return,
                 }
             }
             self.render(batches);
             if let Err(error) = self.write() {
                 log::debug!("writing to agent {}: {error}", self.generation);
-                return self.queue.into();
+                return;
             }
         }
     }

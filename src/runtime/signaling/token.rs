@@ -10,10 +10,11 @@ use ureq::{Agent, Error, Timeout};
 use super::reconnect::Failure;
 use super::stream;
 use super::{Settings, Times, https};
+use crate::config::Credential;
 use crate::config::url::Url;
-use crate::config::{Credential, Secret};
 use crate::limits;
 use crate::protocol::PeerId;
+use crate::secret::Secret;
 
 /// What the registry gave us.
 #[derive(Debug)]

@@ -16,9 +16,9 @@ use tungstenite::{Error, HandshakeError, Message, Utf8Bytes, WebSocket};
 use super::Times;
 use super::stream::{self, Stream};
 use super::wakeups::Wakeups;
-use crate::config::Secret;
 use crate::config::url::Url;
 use crate::limits;
+use crate::secret::Secret;
 
 /// Pieces in which frames are read and written; most have one or two KiB.
 const BUFFER_BYTES: usize = 16 * 1024;
