@@ -298,7 +298,7 @@ pub const MAPPINGS_PER_SOCKET: usize = 2;
 pub const TURN_ATTEMPT_TIMEOUT: Duration = Duration::from_secs(6);
 
 /// From one try at a TURN server to the next one, beside it.
-pub const TURN_STAGGER: Duration = Duration::from_millis(300);
+pub const TURN_STAGGER: Duration = Duration::from_millis(150);
 
 /// How long a TURN server may be silent over UDP before it is tried over TCP.
 pub const TURN_STREAM_DELAY: Duration = Duration::from_secs(1);

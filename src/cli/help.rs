@@ -15,8 +15,6 @@ pub(super) struct Topic {
     tail: &'static str,
     /// Whether the settings are environment variables too.
     environment: bool,
-    /// Whether to name the variables without effect.
-    unused: bool,
 }
 
 pub(super) const SIDECAR: Topic = Topic {
@@ -45,7 +43,6 @@ Exit codes:
   4  the IPC socket can't be had
 ",
     environment: true,
-    unused: true,
 };
 
 pub(super) const ATTACH: Topic = Topic {
@@ -55,7 +52,6 @@ as a line of JSON; events are shown as they come. Works in a pipe as well.",
     usage: &["attach [SOCKET]"],
     tail: "",
     environment: true,
-    unused: false,
 };
 
 #[cfg(feature = "registry")]
@@ -69,7 +65,6 @@ to each other while they connect. It prints its address on standard output once 
     ],
     tail: "",
     environment: true,
-    unused: false,
 };
 
 #[cfg(feature = "registry")]
@@ -80,7 +75,6 @@ between agent and sidecar, and measures round trips.",
     usage: &["demo [--peers N] [--messages N]"],
     tail: "",
     environment: false,
-    unused: false,
 };
 
 /// The whole help text of a subcommand.
@@ -97,7 +91,6 @@ pub(super) fn text(topic: Topic, settings: &[&Setting]) -> String {
     for setting in settings {
         push_setting(&mut text, setting);
     }
-    if topic.unused {}
     if !topic.tail.is_empty() {
         text.push('\n');
         text.push_str(topic.tail);

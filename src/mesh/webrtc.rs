@@ -25,6 +25,10 @@ const SEND_BUFFER_BYTES: usize = 2 * 1024 * 1024;
 /// the 5 s after which a peer counts as gone.
 const LONGEST_STUN_WAIT: Duration = Duration::from_millis(1500);
 
+/// The first wait for the answer to a connectivity check. The first check that comes to a router from
+/// outside is often lost, and makes way for none: only what was sent from inside does.
+const FIRST_STUN_WAIT: Duration = Duration::from_millis(100);
+
 /// How often the round-trip time is read.
 const STATISTICS_INTERVAL: Duration = Duration::from_secs(3);
 
@@ -48,6 +52,7 @@ impl WebRtc {
             .set_sctp_max_message_size(u32::try_from(max_message_bytes).unwrap_or(u32::MAX))
             .set_sctp_max_buffered_amount(SEND_BUFFER_BYTES + max_message_bytes)
             .set_stats_interval(Some(STATISTICS_INTERVAL));
+        configuration.set_initial_stun_rto(FIRST_STUN_WAIT);
         configuration.set_max_stun_rto(LONGEST_STUN_WAIT);
         Ok(WebRtc { configuration })
     }
@@ -101,6 +106,9 @@ impl Linker for WebRtc {
         offer: &str,
     ) -> Result<(WebRtcLink, String), LinkError> {
         let mut link = self.build(now, candidates)?;
+        // Before it was ever told the time, the ICE agent sends no checks: it would only answer them.
+        // Told before it knows the other side, it begins a little later than the answer leaves.
+        link.handle_timeout(now)?;
         let answer = guarded(|| {
             let offer =
                 SdpOffer::from_sdp_string(offer).map_err(|_| LinkError(UNREADABLE.into()))?;

@@ -30,6 +30,9 @@ use crate::limits;
 /// Steps that the crate may take at once; it is a bug of one of us when it wants more.
 const STEPS: usize = 1024;
 
+/// The shortest lifetime that the crate takes in the answer to a refresh.
+const SHORTEST_REFRESHED: Duration = Duration::from_secs(600);
+
 /// What became of an allocation.
 #[derive(Debug, PartialEq, Eq)]
 pub(super) enum News {
@@ -80,6 +83,8 @@ pub(super) struct Allocation {
     wake: Instant,
     /// When data of a peer's last passed.
     carried: Instant,
+    /// When it should be replaced, for the crate will not keep it.
+    replace_at: Option<Instant>,
     packets: VecDeque<Vec<u8>>,
     news: VecDeque<News>,
 }
@@ -118,6 +123,7 @@ impl Allocation {
             pulse: Pulse::new(now),
             wake: now,
             carried: now,
+            replace_at: None,
             packets: VecDeque::new(),
             news: VecDeque::new(),
         };
@@ -138,6 +144,12 @@ impl Allocation {
     /// Whether the server has been asked for a sign of life in vain, or has no more room for peers.
     pub(super) fn is_wanting(&self) -> bool {
         self.state == State::Serving && (self.pulse.is_weak() || self.admission.is_full())
+    }
+
+    /// When it should be replaced: it ends soon after, because the server grants less time than the
+    /// crate takes for possible when it is refreshed.
+    pub(super) fn replace_at(&self) -> Option<Instant> {
+        self.replace_at
     }
 
     /// When data of a peer's last passed.
@@ -188,7 +200,7 @@ impl Allocation {
             self.carried = now;
         }
         match self.admission.check(now, to, packet) {
-            Verdict::Dropped | Verdict::Held => return,
+            Verdict::Dropped | Verdict::Held => {}
             Verdict::Go => self.relay(now, to, packet),
             Verdict::GoAndBind => {
                 self.relay(now, to, packet);
@@ -243,6 +255,12 @@ impl Allocation {
             .and_then(|reply| self.asked.iter().find(|asked| asked.id == reply.id));
         if let (Some(asked), Some(reply)) = (asked.copied(), reply) {
             taken = true;
+            if let Some(lifetime) = reply.lifetime
+                && asked.method == ALLOCATE
+                && lifetime < SHORTEST_REFRESHED
+            {
+                self.replace_at = Some(now + lifetime.mul_f64(0.6));
+            }
             if let Some((number, words)) = reply.error {
                 self.hear_error(asked, number, words);
             }

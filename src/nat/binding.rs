@@ -136,6 +136,7 @@ mod tests {
         let mut reply = Reply {
             id: stun::asked(&request).unwrap().id,
             mapped: Some("192.0.2.1:1".parse().unwrap()),
+            lifetime: None,
             error: None,
         };
         reply.id ^= 1;

@@ -162,6 +162,11 @@ impl Lease {
         self.is_refused || self.allocation.as_ref().is_some_and(Allocation::is_wanting)
     }
 
+    /// When it should be replaced in any case.
+    pub(super) fn replace_at(&self) -> Option<Instant> {
+        self.allocation.as_ref()?.replace_at()
+    }
+
     /// Since when nobody has used it.
     pub(super) fn idle_since(&self) -> Option<Instant> {
         self.allocation.as_ref().map(Allocation::carried)

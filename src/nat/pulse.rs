@@ -90,7 +90,7 @@ impl Pulse {
             return Beat::Dead;
         }
         // The second request asks otherwise than the first, and so on.
-        let question = match (sent % 2 == 0, question) {
+        let question = match (sent.is_multiple_of(2), question) {
             (true, question) => question,
             (false, Question::Binding) => Question::Refresh,
             (false, Question::Refresh) => Question::Binding,

@@ -368,16 +368,19 @@ impl Relays {
         }
     }
 
-    /// When the login of the allocation in use is to be replaced. One that was given to us is
-    /// replaced when we are given another.
+    /// When the allocation in use is to be replaced, because of its own lifetime or its login's. A
+    /// login that was given to us is replaced when we are given another.
     fn renewal(&self) -> Option<Instant> {
         let lease = self.leases.get(&self.current?)?;
         let expires = match lease.plan.credentials {
-            Credentials::Shared(_) => lease.login.expires?,
-            Credentials::Given { .. } => return None,
+            Credentials::Shared(_) => lease.login.expires,
+            Credentials::Given { .. } => None,
         };
-        let left = Duration::from_secs(expires.saturating_sub(self.clock.unix));
-        Some(self.clock.at + left.saturating_sub(limits::TURN_RENEWAL))
+        let of_login = expires.map(|expires| {
+            let left = Duration::from_secs(expires.saturating_sub(self.clock.unix));
+            self.clock.at + left.saturating_sub(limits::TURN_RENEWAL)
+        });
+        of_login.into_iter().chain(lease.replace_at()).min()
     }
 
     pub(super) fn next_timeout(&self) -> Option<Instant> {

@@ -2,11 +2,13 @@
 //! TURN crate's business.
 
 use std::net::SocketAddr;
+use std::time::Duration;
 
 use turn_client_proto::stun::types::attribute::{ErrorCode, MessageIntegrity, XorMappedAddress};
 use turn_client_proto::stun::types::message::{
     BINDING, Message, MessageClass, MessageHeader, MessageType, MessageWriteVec, Method,
 };
+use turn_client_proto::types::attribute::Lifetime;
 use turn_client_proto::types::message::REFRESH;
 use turn_client_proto::types::stun::prelude::{AttributeStaticType as _, MessageWrite as _};
 
@@ -56,6 +58,8 @@ pub(super) struct Reply {
     pub(super) id: u128,
     /// What the server sees as our address.
     pub(super) mapped: Option<SocketAddr>,
+    /// How long the server keeps what was asked for.
+    pub(super) lifetime: Option<Duration>,
     /// The error's code and words.
     pub(super) error: Option<(u16, String)>,
 }
@@ -72,12 +76,14 @@ pub(super) fn reply(bytes: &[u8]) -> Option<Reply> {
     let message = Message::from_bytes(bytes).ok()?;
     let id = message.transaction_id();
     let mapped = message.attribute::<XorMappedAddress>().ok();
+    let lifetime = message.attribute::<Lifetime>().ok();
     let error = message.attribute::<ErrorCode>().ok();
     Some(Reply {
         id: id.into(),
         mapped: mapped
             .filter(|_| message.has_class(MessageClass::Success))
             .map(|mapped| mapped.addr(id)),
+        lifetime: lifetime.map(|lifetime| Duration::from_secs(lifetime.seconds().into())),
         error: error
             .filter(|_| message.has_class(MessageClass::Error))
             .map(|error| (error.code(), words(error.reason()))),
@@ -132,13 +138,15 @@ mod tests {
         let mut success = Message::builder_success(&request, MessageWriteVec::new());
         let mapped = XorMappedAddress::new(address, request.transaction_id());
         success.add_attribute(&mapped).unwrap();
-        let (id, mapped, error) = (9, Some(address), None);
-        assert_eq!(reply(&success.finish()), Some(Reply { id, mapped, error }));
+        let success = reply(&success.finish()).unwrap();
+        assert_eq!((success.id, success.mapped), (9, Some(address)));
+        assert_eq!((success.lifetime, success.error), (None, None));
 
         let mut failure = Message::builder_error(&request, MessageWriteVec::new());
         let reason = ErrorCode::new(486, "go\naway").unwrap();
         failure.add_attribute(&reason).unwrap();
-        let (mapped, error) = (None, Some((486, "go\\naway".to_owned())));
-        assert_eq!(reply(&failure.finish()), Some(Reply { id, mapped, error }));
+        let failure = reply(&failure.finish()).unwrap();
+        assert_eq!((failure.id, failure.mapped), (9, None));
+        assert_eq!(failure.error, Some((486, "go\\naway".to_owned())));
     }
 }

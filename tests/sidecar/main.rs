@@ -32,6 +32,7 @@ mod network;
 mod one_agent;
 mod outages;
 mod pressure;
+mod reach;
 mod registry_faults;
 mod restarts;
 mod socket;

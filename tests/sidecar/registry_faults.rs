@@ -128,7 +128,8 @@ fn frame(kind: &str, from: &Value, payload: &Value) -> Value {
 /// Frames that no honest registry would send.
 fn nonsense() -> Vec<Message> {
     let sdp = "v=0\r\no=- 1 2 IN IP4 127.0.0.1\r\ns=-\r\nt=0 0\r\n";
-    let long = "x".repeat(100_000);
+    // More than a frame of a peer may have.
+    let long = "x".repeat(300_000);
     let mut texts = vec![
         String::new(),
         "nonsense".to_owned(),

@@ -218,6 +218,25 @@ fn a_sender_that_is_started_anew_again_and_again_fills_no_more_than_its_share() 
     assert_eq!(world.ledger.failed(), before);
 }
 
+#[test]
+fn broadcasts_that_wait_for_many_peers_stop_requests_before_they_are_many() {
+    const COUNT: usize = 2300;
+    let mut world = World::new(52, &["a", "b", "c", "d", "e", "f", "g", "h", "i"]);
+    world.start_all();
+    world.run_until_connected(SOON);
+    let others = 1..world.nodes.len();
+    others.clone().for_each(|place| world.agent_stalls(place));
+    (0..COUNT).for_each(|_| world.broadcast(0, 100, true));
+    world.run_for(SOON);
+    let waiting = world.nodes[0].mesh.broadcasts.deliveries();
+    let most = limits::BROADCAST_DELIVERIES + others.len();
+    assert!(waiting <= most, "{waiting} deliveries wait");
+    assert!(world.nodes[0].agent.waiting_requests() > 0);
+    others.for_each(|place| world.agent_resumes(place));
+    world.settle(Duration::from_secs(60));
+    assert_eq!(world.ledger.deliveries, 8 * COUNT as u64);
+}
+
 /// A message that is mostly what surrounds it, in queues and on its way.
 const TINY: &str = r#"{"type":"send","payload":{"target_peer":"b","message":{"type":"x"}}}"#;
 
@@ -242,7 +261,7 @@ fn expect_tiny(world: &mut World<FakeStack>, count: usize) {
 
 #[test]
 fn tiny_messages_fill_a_queue_by_what_they_cost_and_are_told_by_their_bytes() {
-    const COUNT: usize = 20_000;
+    const COUNT: usize = 12_000;
     let mut world = World::new(50, &["a", "b"]);
     world.start_all();
     send_tiny(&mut world, COUNT);
@@ -261,8 +280,9 @@ fn tiny_messages_fill_a_queue_by_what_they_cost_and_are_told_by_their_bytes() {
 
 #[test]
 fn a_window_full_of_tiny_messages_takes_bounded_memory_and_ends_nothing() {
-    const COUNT: usize = 60_000;
+    const COUNT: usize = 14_000;
     let mut world = World::new(51, &["a", "b"]);
+    world.settings.queue_bytes = MAX_MESSAGE_BYTES;
     world.start_all();
     // Only the window limits this sender, and that counts bytes on the wire.
     world.nodes[0].mesh.settings.queue_bytes = 64 * 1024 * 1024;

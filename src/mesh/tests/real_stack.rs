@@ -1,12 +1,14 @@
 //! The same world on the real stack: str0m with its ICE, DTLS and SCTP. Its keys are random, so only
 //! what comes of it is checked, not how.
 
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use super::hostile::check_missed;
 use super::network::{Place, Weather};
 use super::world::{MAX_MESSAGE_BYTES, World};
+use crate::mesh::link::{Link, LinkOutput, Linker};
 use crate::mesh::webrtc::WebRtc;
+use crate::nat::candidate::LocalCandidate;
 
 const CONNECTED: Duration = Duration::from_secs(15);
 const SETTLED: Duration = Duration::from_secs(120);
@@ -39,6 +41,28 @@ fn kill_addresses(world: &mut World<WebRtc>, place: Place) {
         .collect();
     for path in paths {
         world.network.kill_address(path.local);
+    }
+}
+
+/// Behind most routers nothing comes in before something has gone out.
+#[test]
+fn an_answerer_checks_paths_without_being_checked_first() {
+    let now = Instant::now();
+    let host = |port| LocalCandidate::Host {
+        address: ([10, 0, 0, 1], port).into(),
+    };
+    let mut linker = WebRtc::new(MAX_MESSAGE_BYTES).unwrap();
+    let (_, offer) = linker.offer(now, &[host(1)]).unwrap();
+    let (mut answerer, _) = linker.answer(now, &[host(2)], &offer).unwrap();
+    loop {
+        match answerer.poll().unwrap() {
+            LinkOutput::Transmit(transmit) if transmit.bytes.starts_with(BINDING_REQUEST) => return,
+            LinkOutput::Timeout(at) => {
+                assert!(at < now + Duration::from_millis(200), "no check");
+                answerer.handle_timeout(at).unwrap();
+            }
+            _ => {}
+        }
     }
 }
 

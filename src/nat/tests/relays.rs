@@ -72,6 +72,23 @@ fn it_is_refreshed_for_hours_with_nonces_that_live_a_minute() {
 }
 
 #[test]
+fn allocations_that_live_a_minute_are_replaced_before_they_end() {
+    let (mut world, server) = world();
+    world.server(server).mood.shortest = Some(60);
+    world.use_servers(&[], &[("turn:192.0.2.1?transport=udp", "user")]);
+    world.run(SECOND);
+    for _ in 0..100 {
+        let relayed = world.candidate().unwrap();
+        round_trip(&mut world, relayed, DATA);
+        world.run(5 * SECOND);
+        assert!(
+            world.candidates().contains(&relayed),
+            "it is not lost at once"
+        );
+    }
+}
+
+#[test]
 fn a_shared_secret_works_and_is_renewed_beside_the_old_allocation() {
     let (mut world, server) = world();
     world.server(server).secret = Some(Secret::new("s".to_owned()));

@@ -64,6 +64,8 @@ pub(super) struct Mood {
     pub(super) denies: Option<IpAddr>,
     /// A nonce lives so long.
     pub(super) nonce_life: Option<Duration>,
+    /// An allocation lives so long at most, in seconds.
+    pub(super) shortest: Option<u32>,
 }
 
 #[derive(Debug)]
@@ -248,13 +250,14 @@ impl TurnServer {
                 username,
                 permissions: BTreeSet::new(),
                 channels: BTreeMap::new(),
-                until: now + Duration::from_secs(1800),
+                until: now + Duration::from_secs(self.mood.shortest.unwrap_or(1800).into()),
             },
         );
         let mut answer = Message::builder_success(request, MessageWriteVec::new());
         let relayed = XorRelayedAddress::new(relayed, request.transaction_id());
         answer.add_attribute(&relayed).unwrap();
-        answer.add_attribute(&Lifetime::new(1800)).unwrap();
+        let lifetime = Lifetime::new(self.mood.shortest.unwrap_or(1800));
+        answer.add_attribute(&lifetime).unwrap();
         signed(answer, key)
     }
 
@@ -271,7 +274,8 @@ impl TurnServer {
         let mut answer = Message::builder_success(request, MessageWriteVec::new());
         let granted = self.granted.get_mut(&client).unwrap();
         if method == REFRESH {
-            let lifetime = request.attribute::<Lifetime>().unwrap();
+            let lifetime = request.attribute::<Lifetime>().unwrap().seconds();
+            let lifetime = Lifetime::new(lifetime.min(self.mood.shortest.unwrap_or(1800)));
             answer.add_attribute(&lifetime).unwrap();
             let seconds = u64::from(lifetime.seconds());
             granted.until = now + Duration::from_secs(seconds);

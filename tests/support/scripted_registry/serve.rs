@@ -53,6 +53,10 @@ fn serve_client(socket: TcpStream, shared: &Shared) -> io::Result<()> {
     let request = read_request(&mut stream, shared)?;
     if request.header("upgrade").is_some() {
         serve_upgrade(stream, request, shared)
+    } else if request.target.ends_with("/config") {
+        // It names no ICE servers, and knows nothing of such a question.
+        stream.write_all(&http_answer("404 Not Found", "", b""))?;
+        stream.flush()
     } else {
         serve_token(stream, request, shared)
     }
