@@ -242,6 +242,7 @@ fn a_lock_that_a_stranger_holds_delays_neither_start_nor_end_for_long() {
     directory.lock().unwrap();
     let began = std::time::Instant::now();
     let mut sidecar = Setup::new("alice", place.join("s")).start();
+    sidecar.await_socket();
     sidecar.signal(Signal::TERM);
     let (status, log) = sidecar.end_within(TIME_TO_END);
     assert_eq!(status.code(), Some(0), "{log}");

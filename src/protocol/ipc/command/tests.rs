@@ -297,7 +297,11 @@ fn a_message_that_is_none_is_a_bad_message_and_says_to_whom_it_was() {
     );
     let error = rejection(&line).error;
     assert_eq!(error.code, ErrorCode::BadMessage);
-    assert!(error.message.contains("deeper than 512"), "{}", error.message);
+    assert!(
+        error.message.contains("deeper than 512"),
+        "{}",
+        error.message
+    );
 }
 
 #[test]
