@@ -21,7 +21,7 @@ help: ## this list
 	@awk -F ':.*## ' '/^[a-z0-9_-]+:.*## /{printf "  make %-13s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
 
 .PHONY: demo
-demo: ## a registry, two sidecars and two agents on this machine, every line shown
+demo: ## a registry, two sidecars and two agents on this machine, every line and frame shown
 	$(CARGO) run --release -- demo $(ARGS)
 
 .PHONY: run

@@ -1,6 +1,6 @@
 //! Direct, encrypted messages between agents, over WebRTC data channels.
 //!
-//! Dependencies point one way: `main -> runtime -> mesh, nat -> protocol`.
+//! Dependencies point one way: `main -> runtime -> config -> mesh -> nat -> protocol`.
 //!
 //! * [`protocol`]: bytes to types and back, without state or I/O.
 //! * [`mesh`]: the sans-IO core: peers, sessions, connections, negotiation.
@@ -11,6 +11,7 @@
 //! * [`attach`]: a person at the terminal in the agent's place.
 //! * [`config`], [`cli`]: flags over environment over defaults.
 //! * [`limits`], [`log_limit`], [`backoff`]: bounds on what outsiders can make us hold, log and do.
+//! * [`secret`]: what is never shown.
 
 pub mod attach;
 pub mod backoff;

@@ -1,7 +1,14 @@
-//! Every bound on what an outsider can make the sidecar hold or do, in one place.
+//! The bounds on what an outsider can make the sidecar hold or do, in one place.
 //!
-//! What a user may set (`MAX_PEERS`, `MAX_MESSAGE_BYTES`, `QUEUE_BYTES`, ...) has its default in
-//! [`crate::config`]; what is here is fixed.
+//! What a user may set (`MAX_PEERS`, `MAX_MESSAGE_BYTES`, `QUEUE_BYTES`, ...) has its default and its
+//! range in [`crate::config`]; what is here is fixed. Elsewhere are only:
+//!
+//! * the development registry's, in `registry/limits.rs`, since it is another program;
+//! * how long the registry is waited for, in [`Times`](crate::runtime::signaling::Times), which tests
+//!   shorten;
+//! * figures of a protocol or a library, beside the code that follows it: what counts as silence
+//!   (`mesh/liveness.rs`), when a transport's acknowledgement is a receipt (`mesh/receipts.rs`), the
+//!   room that str0m is given (`mesh/webrtc.rs`).
 
 use std::time::Duration;
 
@@ -224,6 +231,19 @@ pub const IPC_RECONNECT_GRACE: Duration = Duration::from_millis(200);
 
 /// From one look at the socket file to the next, while no agent is connected.
 pub const IPC_FILE_CHECK: Duration = Duration::from_millis(250);
+
+/// Connections on the IPC socket that may wait to be accepted; more wait in `connect`.
+pub const IPC_BACKLOG: i32 = 64;
+
+/// How often the socket's path is looked at again when someone else changes it at the same moment.
+pub const IPC_BIND_ATTEMPTS: usize = 16;
+
+/// How long the IPC socket is left alone after accepting has failed, which it does when the process
+/// has no file descriptors left.
+pub const IPC_ACCEPT_PAUSE: Duration = Duration::from_millis(250);
+
+/// How long a sidecar that wants to take over the IPC socket may take for it.
+pub const IPC_TAKEOVER_TIME: Duration = Duration::from_secs(2);
 
 /// How long a program that has the IPC socket may take to say what it is.
 pub const IPC_PROBE_TIMEOUT: Duration = Duration::from_secs(1);

@@ -75,6 +75,10 @@ fn it_shows_lines_at_every_boundary_measures_and_leaves_nothing_behind() {
     for parts in [
         ["alice -> alice's agent", "\"type\":\"ready\""],
         ["bob -> bob's agent", "\"type\":\"peer_connected\""],
+        ["alice -> registry", "\"type\":\"register\""],
+        ["registry -> bob", "\"type\":\"peer_list\""],
+        ["-> registry", "\"type\":\"offer\""],
+        ["registry ->", "\"type\":\"answer\""],
         ["alice's agent -> alice", "\"type\":\"task_request\""],
         ["bob -> bob's agent", "\"type\":\"task_request\""],
         ["bob's agent -> bob", "\"type\":\"task_response\""],
@@ -86,6 +90,7 @@ fn it_shows_lines_at_every_boundary_measures_and_leaves_nothing_behind() {
     ] {
         assert!(shows(&stdout, &parts), "{parts:?} is not in:\n{stdout}");
     }
+    assert!(!stdout.contains("ufrag"), "descriptions are not shown");
     assert!(!stdout.contains("ping-3\""), "{stdout}");
     assert!(all_gone(&stdout), "{stdout}");
     assert!(place.is_empty());

@@ -71,7 +71,8 @@ to each other while they connect. It prints its address on standard output once 
 pub(super) const DEMO: Topic = Topic {
     purpose: "\
 Starts a registry and sidecars on this machine, plays their agents, shows each line that crosses
-between agent and sidecar, and measures round trips.",
+between agent and sidecar and each frame that crosses between sidecar and registry, and measures
+round trips.",
     usage: &["demo [--peers N] [--messages N]"],
     tail: "",
     environment: false,

@@ -129,6 +129,8 @@ table! {
         "JSON file of the keys that are let in: {\"keys\": {KEY: {\"peer_id\": ID, \"role\": ROLE}}}";
     FlagOnly OPEN "" = "",
         "let every key in; its text is the peer's id";
+    FlagOnly SHOW_FRAMES "" = "",
+        "print a line for each frame that is answered or relayed: its type, from whom and to whom";
     FlagOnly UNTIL_EOF "" = "",
         "end when standard input ends, so as not to outlive the program that started it";
 }

@@ -50,6 +50,8 @@ mod registry {
         pub access: RegistryAccess,
         /// `--until-eof`: end when standard input ends.
         pub until_eof: bool,
+        /// `--show-frames`: print who says what to whom.
+        pub show_frames: bool,
         /// `RUST_LOG`
         pub log_filter: String,
         /// `LOG_FORMAT`
@@ -85,6 +87,7 @@ mod registry {
                 address: SocketAddr::new(listen.unwrap_or(IpAddr::V4(Ipv4Addr::LOCALHOST)), port),
                 access,
                 until_eof: flags.has(&settings::UNTIL_EOF),
+                show_frames: flags.has(&settings::SHOW_FRAMES),
                 log_filter: reader.read(&settings::RUST_LOG, |text| Ok(text.to_owned())),
                 log_format: reader.read(&settings::LOG_FORMAT, values::word(&LOG_FORMATS)),
             };

@@ -1,5 +1,6 @@
 //! `chatixia-sidecar demo`: a registry and sidecars as real processes on this machine, their agents
-//! played by threads of this one, and every line between agent and sidecar shown.
+//! played by threads of this one. Every line between agent and sidecar is shown, and every frame between
+//! sidecar and registry, without the descriptions.
 
 use std::ffi::OsStr;
 use std::io::{self, Write};
@@ -15,6 +16,7 @@ use crate::config::settings::{self, Setting};
 
 mod agent;
 mod directory;
+mod frames;
 mod process;
 mod summary;
 mod transcript;
@@ -52,7 +54,7 @@ const PROXY_VARIABLES: [&str; 6] = [
 enum Event {
     /// A line of the registry's standard output.
     RegistrySays(String),
-    /// A line has crossed between an agent and its sidecar.
+    /// Something has crossed a boundary.
     Crossing(Crossing),
     /// An agent has heard that its sidecar is connected to all others.
     AllConnected,
@@ -62,7 +64,7 @@ enum Event {
     Failed(String),
 }
 
-/// A line between an agent and its sidecar.
+/// A line between an agent and its sidecar, or a frame between a sidecar and the registry.
 #[derive(Debug)]
 struct Crossing {
     at: Instant,
@@ -152,7 +154,14 @@ impl Demo<'_> {
     fn start_registry(&mut self) -> Outcome<String> {
         let mut command = self.command()?;
         command
-            .args(["registry", "--open", "--port", "0", "--until-eof"])
+            .args([
+                "registry",
+                "--open",
+                "--port",
+                "0",
+                "--until-eof",
+                "--show-frames",
+            ])
             .env("LISTEN", "127.0.0.1");
         let mut process = Process::start("registry", command)?;
         process.forward_stdout(self.sender.clone());

@@ -11,7 +11,7 @@ use std::time::{Duration, Instant};
 
 use rustix::process::{Pid, Signal, kill_process_group};
 
-use super::Event;
+use super::{Event, frames};
 
 /// Lines of a child's standard error that are kept.
 const TAIL_LINES: usize = 10;
@@ -72,12 +72,16 @@ impl Process {
         self.child.id()
     }
 
-    /// Sends each line of its standard output on.
+    /// Sends each line of its standard output on; those that show a frame as crossings.
     pub(super) fn forward_stdout(&mut self, events: Sender<Event>) {
         if let Some(output) = self.child.stdout.take() {
             thread::spawn(move || {
                 for line in lines(output) {
-                    if events.send(Event::RegistrySays(line)).is_err() {
+                    let told = match frames::crossings(Instant::now(), &line) {
+                        Some(crossings) => crossings.into_iter().map(Event::Crossing).collect(),
+                        None => vec![Event::RegistrySays(line)],
+                    };
+                    if told.into_iter().any(|event| events.send(event).is_err()) {
                         break;
                     }
                 }

@@ -36,7 +36,7 @@ impl<W: Write> Transcript<W> {
         writeln!(self.output, "{time}  {line}")
     }
 
-    /// Prints a line between agent and sidecar.
+    /// Prints what has crossed a boundary.
     pub(super) fn show(&mut self, crossing: &Crossing) -> io::Result<()> {
         let route = format!("{} -> {}", crossing.from, crossing.to);
         let line = crossing.line.trim_end();

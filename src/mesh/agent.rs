@@ -313,7 +313,7 @@ impl AgentQueue {
     /// The last that were taken for the writer come back from it, in order.
     pub(super) fn take_back(&mut self, events: Vec<Event>) {
         for event in events.into_iter().rev() {
-            // The newest belong to these events: what was written came before them.
+            // The newest marks belong to these events: what was written came before them.
             let subject = self.in_flight.pop_back().unwrap_or(Subject::Other);
             if !matches!(subject, Subject::Message(_)) {
                 self.others.add(event.size_hint());

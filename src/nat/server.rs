@@ -325,7 +325,7 @@ mod tests {
         assert_eq!(list("", StunUrl::parse), Ok(vec![]));
         assert_eq!(list("stun:a, stun:b,", StunUrl::parse).unwrap().len(), 2);
         assert!(list("stun:a,b", StunUrl::parse).is_err());
-        let many = vec!["stun:a"; limits::ICE_SERVERS + 1].join(",");
+        let many = ["stun:a"; limits::ICE_SERVERS + 1].join(",");
         assert_eq!(
             list(&many, StunUrl::parse).unwrap_err(),
             "give at most 8 servers"

@@ -23,10 +23,20 @@ pub(super) enum Reaction {
         replaced: Option<ConnectionId>,
     },
     /// The frame goes, as it came, to this connection.
-    Relay(ConnectionId),
+    Relay {
+        /// Its type.
+        kind: &'static str,
+        /// Whom it is for.
+        target: PeerId,
+        /// The connection of that peer.
+        connection: ConnectionId,
+    },
     /// Nothing, and why.
     Nothing(&'static str),
 }
+
+/// The types of the frames that peers say to each other.
+const RELAYED: [&str; 3] = ["offer", "answer", "ice_candidate"];
 
 /// The peers that have registered, and the connection of each.
 #[derive(Debug, Default)]
@@ -63,15 +73,20 @@ impl Directory {
         if envelope.peer_id != sender.as_str() {
             return Reaction::Nothing("its peer_id is not the sender's");
         }
+        if let Some(kind) = RELAYED.into_iter().find(|kind| *kind == envelope.kind) {
+            let target = envelope.target_id.and_then(|target| PeerId::new(&target));
+            let online = target.and_then(|target| self.online.get_key_value(&target));
+            return match online {
+                Some((target, connection)) => Reaction::Relay {
+                    kind,
+                    target: target.clone(),
+                    connection: *connection,
+                },
+                None => Reaction::Nothing("its target is not online"),
+            };
+        }
         match envelope.kind.as_ref() {
             "register" => self.register(connection, sender),
-            "offer" | "answer" | "ice_candidate" => envelope
-                .target_id
-                .and_then(|target| PeerId::new(&target))
-                .and_then(|target| self.online.get(&target))
-                .map_or(Reaction::Nothing("its target is not online"), |target| {
-                    Reaction::Relay(*target)
-                }),
             "heartbeat" => Reaction::Nothing("a heartbeat is not answered"),
             _ => Reaction::Nothing("its type is unknown"),
         }
@@ -178,7 +193,12 @@ mod tests {
         for kind in ["offer", "answer", "ice_candidate"] {
             let frame = format!(r#"{{"type":"{kind}","peer_id":"a","target_id":"b","payload":1}}"#);
             let reaction = directory.frame(FIRST, &peer("a"), &frame);
-            assert_eq!(reaction, Reaction::Relay(SECOND));
+            let relayed = Reaction::Relay {
+                kind,
+                target: peer("b"),
+                connection: SECOND,
+            };
+            assert_eq!(reaction, relayed);
         }
     }
 

@@ -31,6 +31,20 @@ use connection::Times;
 pub use keys::{Identity, Keys, load_keys};
 use server::{LISTENER, Server, WAKER};
 
+/// A frame that the registry has answered, sent or relayed: who says what kind of thing to whom.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Passing<'a> {
+    /// The frame's type.
+    pub kind: &'a str,
+    /// The peer that has sent it, or `registry`.
+    pub from: &'a str,
+    /// The peer that it is for, or `registry`.
+    pub to: &'a str,
+}
+
+/// Is called on the registry's thread, which waits for it.
+pub type Watch = fn(Passing<'_>);
+
 /// How a registry is to be. [`Options::new`] gives the usual values.
 #[derive(Debug, Clone)]
 pub struct Options {
@@ -51,6 +65,8 @@ pub struct Options {
     pub silence_timeout: Duration,
     /// Open connections of any kind; more are refused: 4096.
     pub max_connections: usize,
+    /// Is told of each frame: nobody.
+    pub watch: Option<Watch>,
 }
 
 impl Options {
@@ -65,6 +81,7 @@ impl Options {
             ping_interval: limits::PING_INTERVAL,
             silence_timeout: limits::SILENCE_TIMEOUT,
             max_connections: limits::CONNECTIONS,
+            watch: None,
         }
     }
 }
@@ -173,7 +190,14 @@ impl Registry {
             silence_timeout: options.silence_timeout,
         };
         Ok(Registry {
-            server: Server::new(poll, listener, api, options.max_connections, times),
+            server: Server::new(
+                poll,
+                listener,
+                api,
+                options.max_connections,
+                times,
+                options.watch,
+            ),
             address,
             stop,
         })

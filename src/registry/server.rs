@@ -13,11 +13,14 @@ use super::api::{Api, Outcome};
 use super::connection::{AfterAnswer, Connection, Next, Times};
 use super::directory::{ConnectionId, Directory, Reaction};
 use super::http::{Request, Response};
-use super::{StopHandle, limits};
+use super::{Passing, StopHandle, Watch, limits};
 
 pub(super) const LISTENER: Token = Token(0);
 pub(super) const WAKER: Token = Token(1);
 const FIRST_CONNECTION: usize = 2;
+
+/// What the registry is called in its own frames.
+const REGISTRY: &str = "registry";
 
 /// Everything that the registry's thread owns.
 pub(super) struct Server {
@@ -28,6 +31,8 @@ pub(super) struct Server {
     connections: HashMap<ConnectionId, Connection>,
     max_connections: usize,
     times: Times,
+    /// Is told of each frame that has an effect.
+    watch: Option<Watch>,
     next_id: usize,
     /// Connections that have more to do than one turn.
     unfinished: VecDeque<ConnectionId>,
@@ -45,6 +50,7 @@ impl Server {
         api: Api,
         max_connections: usize,
         times: Times,
+        watch: Option<Watch>,
     ) -> Self {
         Server {
             poll,
@@ -54,6 +60,7 @@ impl Server {
             connections: HashMap::new(),
             max_connections,
             times,
+            watch,
             next_id: FIRST_CONNECTION,
             unfinished: VecDeque::new(),
             accept_at: None,
@@ -227,14 +234,29 @@ impl Server {
                 peer_list,
                 replaced,
             } => {
+                self.show("register", peer.as_str(), REGISTRY);
+                self.show("peer_list", REGISTRY, peer.as_str());
                 self.send(id, peer_list.into());
                 if let Some(replaced) = replaced {
                     let reason = "the same peer has connected again";
                     self.say_goodbye(replaced, CloseCode::Policy, reason, now);
                 }
             }
-            Reaction::Relay(target) => self.send(target, text),
+            Reaction::Relay {
+                kind,
+                target,
+                connection,
+            } => {
+                self.show(kind, peer.as_str(), target.as_str());
+                self.send(connection, text);
+            }
             Reaction::Nothing(why) => log::trace!("a frame of {peer} has no effect: {why}"),
+        }
+    }
+
+    fn show(&self, kind: &str, from: &str, to: &str) {
+        if let Some(watch) = self.watch {
+            watch(Passing { kind, from, to });
         }
     }
 

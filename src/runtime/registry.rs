@@ -5,7 +5,7 @@ use std::process::ExitCode;
 use std::thread;
 
 use crate::config::{RegistryAccess, RegistryConfig};
-use crate::registry::{Error, Keys, Options, Registry, StopHandle, load_keys};
+use crate::registry::{Error, Keys, Options, Passing, Registry, StopHandle, Watch, load_keys};
 
 use super::signals;
 
@@ -29,7 +29,10 @@ fn serve(config: &RegistryConfig) -> Result<io::Result<()>, Error> {
         RegistryAccess::Open => Keys::Open,
         RegistryAccess::KeysFile(path) => load_keys(path)?,
     };
-    let registry = Registry::bind(Options::new(config.address, keys))?;
+    let registry = Registry::bind(Options {
+        watch: config.show_frames.then_some(show as Watch),
+        ..Options::new(config.address, keys)
+    })?;
     match signals::catch() {
         Ok(signal) => stop_at_end(signal.take(1), registry.stop_handle()),
         Err(error) => return Ok(Err(error)),
@@ -39,6 +42,13 @@ fn serve(config: &RegistryConfig) -> Result<io::Result<()>, Error> {
     }
     let _ = writeln!(io::stdout(), "listening on {}", registry.local_addr());
     Ok(registry.run())
+}
+
+/// Prints a frame without what it carries: descriptions and candidates hold passwords.
+fn show(frame: Passing<'_>) {
+    let Passing { kind, from, to } = frame;
+    let line = serde_json::json!({"type": kind, "peer_id": from, "target_id": to});
+    let _ = writeln!(io::stdout(), "{line}");
 }
 
 /// Stops the registry when there is no more to be read.

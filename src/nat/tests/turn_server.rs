@@ -107,7 +107,7 @@ impl TurnServer {
     }
 
     /// A packet of a peer comes to a relayed address.
-    pub(super) fn from_peer(
+    pub(super) fn hear_peer(
         &mut self,
         relayed: SocketAddr,
         peer: SocketAddr,
@@ -134,7 +134,7 @@ impl TurnServer {
     }
 
     /// A message of a client; `seen` is where it seems to come from.
-    pub(super) fn from_client(
+    pub(super) fn hear_client(
         &mut self,
         now: Instant,
         client: Client,

@@ -174,7 +174,7 @@ impl World {
                 };
                 let now = self.now;
                 let server = self.servers.get_mut(&address);
-                let sent = server.and_then(|s| s.from_client(now, client, seen, &bytes));
+                let sent = server.and_then(|s| s.hear_client(now, client, seen, &bytes));
                 self.send(address, sent);
             }
             Delivery::ToUs(socket, source, bytes) => {
@@ -226,7 +226,7 @@ impl World {
         let all = self.servers.iter_mut();
         let sent: Vec<_> = all
             .filter_map(|(address, server)| {
-                let sent = server.from_peer(relayed, peer, packet)?;
+                let sent = server.hear_peer(relayed, peer, packet)?;
                 Some((*address, sent))
             })
             .collect();

@@ -16,12 +16,6 @@ use super::probe::{Occupant, probe};
 use super::socket_file::{DirectoryLock, Identity, SocketFile, directory_of};
 use crate::limits;
 
-/// Connections that may wait to be accepted; more wait in `connect`.
-const BACKLOG: i32 = 64;
-
-/// How often the way is looked at again when someone else changes it at the same moment.
-const ATTEMPTS: usize = 16;
-
 /// The socket, in its place and listening: agents can connect, and wait until it is served. Its file
 /// is removed when this is dropped.
 #[derive(Debug)]
@@ -109,7 +103,7 @@ pub fn bind(settings: Settings) -> Result<BoundSocket, BindError> {
 
     let _lock = DirectoryLock::wait(directory_of(&path), limits::IPC_START_LOCK_WAIT);
     let (listener, beside) = listen_beside(&path).map_err(system)?;
-    for _ in 0..ATTEMPTS {
+    for _ in 0..limits::IPC_BIND_ATTEMPTS {
         let identity = match fs::symlink_metadata(&path) {
             Ok(metadata) if metadata.file_type().is_socket() => Identity::from(&metadata),
             Ok(_) => return Err(BindError::NotASocket(path)),
@@ -158,7 +152,10 @@ fn listen_beside(path: &Path) -> io::Result<(UnixListener, Beside)> {
         }
         match socket.bind(&SockAddr::unix(&beside)?) {
             Ok(()) => break beside,
-            Err(error) if error.kind() == io::ErrorKind::AddrInUse && attempts < ATTEMPTS => {
+            Err(error)
+                if error.kind() == io::ErrorKind::AddrInUse
+                    && attempts < limits::IPC_BIND_ATTEMPTS =>
+            {
                 attempts += 1;
             }
             Err(error) => return Err(error),
@@ -171,7 +168,7 @@ fn listen_beside(path: &Path) -> io::Result<(UnixListener, Beside)> {
     if fs::symlink_metadata(&beside.path)?.permissions().mode() & 0o777 != 0o600 {
         fs::set_permissions(&beside.path, fs::Permissions::from_mode(0o600))?;
     }
-    socket.listen(BACKLOG)?;
+    socket.listen(limits::IPC_BACKLOG)?;
     Ok((
         UnixListener::from(std::os::fd::OwnedFd::from(socket)),
         beside,

@@ -4,7 +4,7 @@ use std::io::{self, Read, Write};
 use std::os::unix::net::{UnixListener, UnixStream};
 use std::sync::Arc;
 use std::thread;
-use std::time::{Duration, Instant};
+use std::time::Instant;
 
 use crossbeam_channel::TryRecvError;
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
@@ -15,13 +15,6 @@ use super::socket_file::SocketFile;
 use super::{Generation, LoopEnded, LoopLink, Notice, Settings};
 use crate::limits;
 use crate::protocol::ipc::{ErrorCode, ErrorReport, Event};
-
-/// How long the listener is left alone after accepting has failed, which it does when the process
-/// has no file descriptors left.
-const ACCEPT_PAUSE: Duration = Duration::from_millis(250);
-
-/// How long a sidecar that wants to take over may take for it.
-const TAKEOVER_TIME: Duration = Duration::from_secs(2);
 
 /// A connection that is neither the agent nor refused yet.
 #[derive(Debug)]
@@ -158,7 +151,7 @@ impl Supervisor {
             && error != rustix::io::Errno::INTR
         {
             log::error!("waiting for the IPC socket: {error}");
-            thread::sleep(ACCEPT_PAUSE);
+            thread::sleep(limits::IPC_ACCEPT_PAUSE);
         }
     }
 
@@ -197,7 +190,7 @@ impl Supervisor {
                     );
                     if !passing {
                         log::error!("cannot accept a connection on the IPC socket: {error}");
-                        self.accept_from = Instant::now() + ACCEPT_PAUSE;
+                        self.accept_from = Instant::now() + limits::IPC_ACCEPT_PAUSE;
                     }
                     return;
                 }
@@ -255,7 +248,7 @@ impl Supervisor {
             registry_connected: false,
         };
         say(&guest.stream, &ready);
-        guest.deadline = Instant::now() + TAKEOVER_TIME;
+        guest.deadline = Instant::now() + limits::IPC_TAKEOVER_TIME;
         if self.answered.len() >= limits::IPC_GUESTS {
             self.answered.remove(0);
         }
