@@ -79,6 +79,13 @@ pub const OFFER_BACKOFF: (Duration, Duration) =
 /// How long a connection has to last for the next offer after it to be as quick as the first.
 pub const CONNECTION_TRUSTED_AFTER: Duration = Duration::from_secs(5);
 
+/// Offers under names that we have not met and the registry has not listed, of all of them together,
+/// that are looked at in a burst, and the interval at which one more is. Each costs 5 ms of key
+/// generation, and names cost nothing.
+pub const STRANGER_BURST: u32 = 128;
+/// See [`STRANGER_BURST`].
+pub const STRANGER_INTERVAL: Duration = Duration::from_millis(20);
+
 /// Offers of one peer that are looked at in a burst, and the interval at which one more is.
 pub const OFFER_BURST: u32 = 10;
 /// See [`OFFER_BURST`].
@@ -125,6 +132,10 @@ pub const REGISTER_TIMEOUT: Duration = Duration::from_secs(5);
 /// From one list of who is online to the next, when all of them are to be connected: the registry
 /// tells nobody when a peer comes.
 pub const LIST_REFRESH: Duration = Duration::from_secs(60);
+
+/// Objects and arrays within each other in a message. Agents' JSON readers have limits of their own,
+/// and fail above: Python's at about 1,000.
+pub const MESSAGE_NESTING: usize = 512;
 
 /// Peers kept of the registry's list.
 pub const LISTED_PEERS: usize = 4096;
@@ -174,6 +185,9 @@ pub const GOODBYE_OUTPUTS: usize = 256;
 
 /// Remote addresses remembered for each peer that there may be.
 pub const ROUTES_PER_PEER: usize = 32;
+
+/// Largest `CA_FILE`, in bytes: an operating system's bundle has 250 KB.
+pub const CA_FILE_BYTES: u64 = 8 * 1024 * 1024;
 
 /// Longest line that `attach` takes from the keyboard or the sidecar, in bytes.
 pub const ATTACH_LINE_BYTES: usize = 64 * 1024 * 1024;
@@ -237,8 +251,9 @@ pub const IPC_PROBE_TIMEOUT: Duration = Duration::from_secs(1);
 /// Longest first line of such a program, in bytes.
 pub const IPC_PROBE_LINE_BYTES: usize = 8 * 1024;
 
-/// How long sidecars that start on the same socket at the same moment wait for each other.
-pub const IPC_START_LOCK_WAIT: Duration = Duration::from_secs(2);
+/// How long sidecars that start on the same socket at the same moment wait for each other. Anybody
+/// who can read the directory could keep them waiting, and a signal waits along.
+pub const IPC_START_LOCK_WAIT: Duration = Duration::from_millis(500);
 
 /// Sets of UDP sockets: one for the connection in use and two for those that may replace it.
 pub const LANES: usize = 3;
@@ -265,6 +280,10 @@ pub const REQUEST_BATCHES: usize = 2;
 /// How long the end waits for what was said last: the agent's last requests are read, and peers are
 /// given time to take what was accepted for them.
 pub const FAREWELL_TIMEOUT: Duration = Duration::from_millis(300);
+
+/// How long the end waits after that for peers to acknowledge what was sent to them, when they take
+/// longer: nothing new is sent.
+pub const SETTLING_TIMEOUT: Duration = Duration::from_millis(300);
 
 /// How long the end may take after that: the agent's last events, and the registry's goodbye.
 pub const SHUTDOWN_TIMEOUT: Duration = Duration::from_millis(1000);

@@ -88,12 +88,12 @@ impl AgentQueue {
         self.owed_answers == 0 && self.queue.is_empty() && self.in_flight.is_empty()
     }
 
-    /// An agent is there: `greeting` (the `ready`) goes first, then who is connected, then what
+    /// An agent is there: `greeting` (the `ready` and what belongs to it) goes first, then who is connected, then what
     /// waited.
     pub(super) fn connected<'a>(
         &mut self,
         generation: Generation,
-        greeting: Event,
+        greeting: impl DoubleEndedIterator<Item = Event>,
         reachable: impl DoubleEndedIterator<Item = &'a PeerId>,
     ) {
         self.generation = Some(generation);
@@ -108,7 +108,7 @@ impl AgentQueue {
                 resumed: false,
             });
         }
-        self.push_first(greeting);
+        greeting.rev().for_each(|event| self.push_first(event));
     }
 
     fn push_first(&mut self, event: Event) {
@@ -156,6 +156,27 @@ impl AgentQueue {
             event,
             subject: Subject::Message(taken),
         });
+    }
+
+    /// Whether there are messages that an agent may still take.
+    pub(super) fn is_taking_messages(&self) -> bool {
+        self.generation.is_some() && self.message_bytes > 0
+    }
+
+    /// Drops the messages of such peers that no writer has yet.
+    pub(super) fn drop_messages(&mut self, is_dropped: impl Fn(&PeerId) -> bool) {
+        let mut count = 0;
+        let mut bytes = 0;
+        self.queue.retain(|entry| match &entry.subject {
+            Subject::Message(taken) if is_dropped(&taken.peer) => {
+                count += 1;
+                bytes += taken.bytes;
+                false
+            }
+            _ => true,
+        });
+        self.left_out += count;
+        self.message_bytes -= bytes;
     }
 
     /// A command came in that is owed an answer.
@@ -373,7 +394,7 @@ mod tests {
     fn changes_left_out_are_told_in_one_go_and_none_is_told_twice() {
         let mut queue = AgentQueue::default();
         let greeting = connected("self");
-        queue.connected(AGENT, greeting, std::iter::empty());
+        queue.connected(AGENT, std::iter::once(greeting), std::iter::empty());
         while queue.has_room() {
             queue.push_state(connected("a"));
             queue.push_state(disconnected("a"));

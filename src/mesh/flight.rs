@@ -21,11 +21,14 @@ pub(super) struct Flight {
     sizes: VecDeque<usize>,
     bytes: usize,
     cost: usize,
+    /// Bytes of which it is not known that the peer has them.
+    unacknowledged: usize,
 }
 
 impl Flight {
-    /// The transport says that `buffered` bytes are not acknowledged.
-    pub(super) fn acknowledged_to(&mut self, buffered: usize) {
+    /// The transport says that `buffered` bytes are not acknowledged. Says whether some were since it
+    /// said so before.
+    pub(super) fn acknowledged_to(&mut self, buffered: usize) -> bool {
         while let Some(first) = self.sizes.front()
             && (buffered == 0 || self.bytes - first >= buffered)
         {
@@ -33,12 +36,15 @@ impl Flight {
             self.cost -= cost(*first);
             self.sizes.pop_front();
         }
+        let before = std::mem::replace(&mut self.unacknowledged, buffered);
+        buffered < before
     }
 
     /// A message of `size` bytes was written.
     pub(super) fn written(&mut self, size: usize) {
         self.sizes.push_back(size);
         self.bytes += size;
+        self.unacknowledged = self.unacknowledged.saturating_add(size);
         self.cost += cost(size);
     }
 
@@ -96,6 +102,19 @@ mod tests {
     #[test]
     fn a_message_of_any_size_may_go_alone() {
         assert_eq!(full_of(1_000_000, None).1, 1);
+    }
+
+    #[test]
+    fn only_what_the_peer_has_acknowledged_is_progress() {
+        let mut flight = Flight::default();
+        assert!(!flight.acknowledged_to(0));
+        flight.written(100);
+        assert!(!flight.acknowledged_to(100));
+        assert!(flight.acknowledged_to(99), "a part is");
+        flight.written(100);
+        assert!(!flight.acknowledged_to(199));
+        assert!(flight.acknowledged_to(0));
+        assert!(!flight.acknowledged_to(0));
     }
 
     #[test]

@@ -54,7 +54,8 @@ impl<K: Linker> Mesh<K> {
             return self.keep_until_ready(now, id, data);
         }
         let peer_id = connection.peer.clone();
-        if self.greets_elsewhere(&peer_id, id) {
+        let is_refused = self.refuses_messages && connection.speaks_sessions;
+        if is_refused || self.greets_elsewhere(&peer_id, id) {
             return;
         }
         let inbox_limit = self.inbox_limit();

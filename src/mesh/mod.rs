@@ -10,17 +10,20 @@
 //! What comes in is handled by topic: [`commands`] of the agent, [`signals`] of other sidecars,
 //! [`traffic`] from the network, time by [`recovery`]. Messages go through [`writing`] on the one side and
 //! [`intake`] on the other; [`acknowledging`] and [`settling`] tell of their arrival. [`reaching`] decides
-//! whom to offer to and when to give up, [`adoption`] which of a peer's connections is used.
+//! whom to offer to and when to give up, [`adoption`] which of a peer's connections is used, [`ending`] what
+//! is said last.
 
 mod account;
 mod acknowledging;
 mod adoption;
 mod agent;
+mod allowance;
 mod broadcast;
 mod candidates;
 mod commands;
 mod connection;
 pub mod description;
+mod ending;
 mod flight;
 mod gate;
 mod intake;
@@ -55,6 +58,7 @@ use crate::protocol::ipc::{self, Event, RegistryState};
 use crate::protocol::signaling::Outgoing;
 
 use agent::AgentQueue;
+use allowance::Allowance;
 use broadcast::Broadcasts;
 use connection::{Connection, ConnectionId};
 use link::{Linker, Transmit};
@@ -118,6 +122,8 @@ pub struct Mesh<K: Linker> {
     /// Names our sessions.
     session_names: SessionNames,
     roster: Roster,
+    /// Offers under names that nothing is known of.
+    strangers: Allowance,
     /// Sets of local candidates. Connections to one peer use different sets, so that datagrams of an
     /// old and a new one are told apart by their addresses.
     lanes: Vec<Vec<LocalCandidate>>,
@@ -139,6 +145,8 @@ pub struct Mesh<K: Linker> {
     /// Names under `.local` to be asked for.
     local_names: VecDeque<String>,
     totals: Totals,
+    /// What peers of ours send now is theirs to report as lost.
+    refuses_messages: bool,
     shutting_down: bool,
 }
 
@@ -154,6 +162,7 @@ impl<K: Linker> Mesh<K> {
             started: now,
             own: None,
             roster: Roster::new(),
+            strangers: Allowance::new(limits::STRANGER_BURST, limits::STRANGER_INTERVAL, now),
             lanes: Vec::new(),
             peers: BTreeMap::new(),
             connections: BTreeMap::new(),
@@ -168,17 +177,9 @@ impl<K: Linker> Mesh<K> {
             frames: VecDeque::new(),
             local_names: VecDeque::new(),
             totals: Totals::default(),
+            refuses_messages: false,
             shutting_down: false,
         }
-    }
-
-    /// Whether some message was accepted of which it is not known what became of it.
-    pub fn has_unsettled(&self) -> bool {
-        self.peers.values().any(|peer| !peer.session.is_idle())
-            || self
-                .connections
-                .values()
-                .any(|connection| !connection.receipts.is_empty())
     }
 
     /// The next datagram to send. Drained after every input.
@@ -198,12 +199,18 @@ impl<K: Linker> Mesh<K> {
 
     /// An agent is connected.
     pub fn agent_connected(&mut self, generation: Generation) {
-        let greeting = Event::Ready {
+        let ready = Event::Ready {
             peer_id: self.own.clone(),
             max_message_bytes: self.settings.limits.message_bytes,
             max_line_bytes: self.settings.limits.line_bytes,
             registry_connected: self.roster.is_connected(),
         };
+        let trouble = self.roster.reason().map(|reason| Event::Registry {
+            state: self.roster.state(),
+            peer_id: self.own.clone(),
+            reason: Some(reason.clone()),
+        });
+        let greeting = std::iter::once(ready).chain(trouble);
         let reachable = self.peers.values().filter(|peer| peer.reachable);
         self.agent
             .connected(generation, greeting, reachable.map(|peer| &peer.id));
@@ -258,31 +265,13 @@ impl<K: Linker> Mesh<K> {
 
     /// The registry can't be reached. Nothing changes for connections that exist.
     pub fn registry_disconnected(&mut self, state: RegistryState, reason: String) {
-        self.roster.disconnected(state);
+        self.roster.disconnected(state, reason.clone());
         self.arm_roster();
         self.agent.push_state(Event::Registry {
             state,
             peer_id: self.own.clone(),
             reason: Some(reason),
         });
-    }
-
-    /// Tells every peer goodbye, and the agent what will not be delivered. To be called once; what
-    /// there is to transmit is polled as ever.
-    pub fn shut_down(&mut self, now: Instant) {
-        self.shutting_down = true;
-        let peers: Vec<_> = self.peers.keys().cloned().collect();
-        for peer in &peers {
-            self.abandon(now, peer, ipc::ErrorCode::ShuttingDown);
-        }
-        let connections: Vec<_> = self.connections.keys().copied().collect();
-        for connection in connections {
-            self.retire(now, connection);
-        }
-        for peer in self.peers.values_mut() {
-            peer.reachable = false;
-            peer.note_state(now);
-        }
     }
 
     /// Finds the peer, or makes an entry for it within `MAX_PEERS`.

@@ -36,7 +36,7 @@ impl Outlet {
         Some(pressure)
     }
 
-    /// Something in the queue arrived or could be written.
+    /// The peer has acknowledged something of the queue; what only we have written does not count.
     pub(super) fn moved(&mut self, now: Instant) {
         self.moved = now;
     }

@@ -12,6 +12,7 @@ use crate::protocol::signaling::Extension;
 
 use super::account::Account;
 use super::acknowledging::Acknowledgement;
+use super::allowance::Allowance;
 use super::connection::{ConnectionId, Count, Role};
 use super::origin::Origin;
 use super::outlet::Outlet;
@@ -65,36 +66,6 @@ pub(super) struct WaitingConnect {
     pub(super) origin: Origin,
     /// Failed at this time, whatever else is still hoped for.
     pub(super) until: Instant,
-}
-
-/// Lets a burst through and then a few a second.
-#[derive(Debug)]
-pub(super) struct Allowance {
-    left: u32,
-    since: Instant,
-}
-
-impl Allowance {
-    fn new(now: Instant) -> Self {
-        Allowance {
-            left: limits::OFFER_BURST,
-            since: now,
-        }
-    }
-
-    /// Whether one more is within the limit.
-    pub(super) fn take(&mut self, now: Instant) -> bool {
-        let gained = now.saturating_duration_since(self.since).as_millis()
-            / limits::OFFER_INTERVAL.as_millis();
-        if gained > 0 {
-            let gained = u32::try_from(gained).unwrap_or(limits::OFFER_BURST);
-            self.left = self.left.saturating_add(gained).min(limits::OFFER_BURST);
-            self.since = now;
-        }
-        let allowed = self.left > 0;
-        self.left = self.left.saturating_sub(1);
-        allowed
-    }
 }
 
 /// How a peer stands, as `stats` tells it.
@@ -170,7 +141,7 @@ impl Peer {
             acknowledgement: Acknowledgement::default(),
             held: None,
             early: VecDeque::new(),
-            offers: Allowance::new(now),
+            offers: Allowance::new(limits::OFFER_BURST, limits::OFFER_INTERVAL, now),
             sent: Count::default(),
             received: Count::default(),
             restarts: 0,

@@ -11,6 +11,8 @@ use crate::protocol::ipc::RegistryState;
 #[derive(Debug)]
 pub(super) struct Roster {
     state: RegistryState,
+    /// Why it is not connected, once that was tried.
+    reason: Option<String>,
     listed: BTreeSet<PeerId>,
     /// The last `register` that is known to be on its way.
     asked: Option<Instant>,
@@ -26,6 +28,7 @@ impl Roster {
     pub(super) fn new() -> Self {
         Roster {
             state: RegistryState::Disconnected,
+            reason: None,
             listed: BTreeSet::new(),
             asked: None,
             unanswered: false,
@@ -37,18 +40,25 @@ impl Roster {
     /// The registry is there, and `register` on its way.
     pub(super) fn connected(&mut self, now: Instant) {
         self.state = RegistryState::Connected;
+        self.reason = None;
         self.sent(now);
     }
 
-    /// The registry is not there, for the reason that `state` tells.
-    pub(super) fn disconnected(&mut self, state: RegistryState) {
+    /// The registry is not there, for this reason.
+    pub(super) fn disconnected(&mut self, state: RegistryState, reason: String) {
         self.state = state;
+        self.reason = Some(reason);
         self.unanswered = false;
         self.wanted = None;
     }
 
     pub(super) fn state(&self) -> RegistryState {
         self.state
+    }
+
+    /// Why the registry is not connected; `None` as well when that is not known yet.
+    pub(super) fn reason(&self) -> Option<&String> {
+        self.reason.as_ref()
     }
 
     pub(super) fn is_connected(&self) -> bool {

@@ -172,15 +172,20 @@ impl<K: Linker> Mesh<K> {
     }
 
     fn offered(&mut self, now: Instant, peer_id: &PeerId, sdp: &str, extension: Extension) {
-        self.roster.heard_of(peer_id);
         let Some(own) = self.own.clone() else {
             return;
         };
+        if self.is_stranger(peer_id) && !self.strangers.take(now) {
+            self.totals.ignored_offers += 1;
+            return log::warn!("ignored an offer of {peer_id}: too many from new names");
+        }
+        self.roster.heard_of(peer_id);
         let max_peers = self.settings.max_peers;
         let Some(peer) = self.ensure_peer(now, peer_id) else {
             return log::warn!("refused an offer of {peer_id}: MAX_PEERS is {max_peers}");
         };
         if !peer.offers.take(now) {
+            self.totals.ignored_offers += 1;
             return log::debug!("{peer_id} offers too often; ignored");
         }
         let own_offer_outstanding = self
@@ -211,6 +216,13 @@ impl<K: Linker> Mesh<K> {
                 self.arm_peer(now, peer_id);
             }
         }
+    }
+
+    /// Whether neither we have met the peer nor the registry has listed it.
+    fn is_stranger(&self, peer_id: &PeerId) -> bool {
+        self.peers
+            .get(peer_id)
+            .is_none_or(|peer| !peer.met && !self.roster.lists(peer_id))
     }
 
     pub(super) fn drop_attempts(

@@ -22,6 +22,7 @@ pub(super) struct Totals {
     pub(super) failed_messages: u64,
     pub(super) unusable_messages: u64,
     pub(super) stray_datagrams: u64,
+    pub(super) ignored_offers: u64,
 }
 
 #[derive(Serialize)]
@@ -61,6 +62,7 @@ struct Drops {
     failed_messages: u64,
     unusable_messages: u64,
     stray_datagrams: u64,
+    ignored_offers: u64,
     events_left_out: u64,
 }
 
@@ -129,6 +131,7 @@ impl<K: Linker> Mesh<K> {
                     failed_messages: self.totals.failed_messages,
                     unusable_messages: self.totals.unusable_messages,
                     stray_datagrams: self.totals.stray_datagrams,
+                    ignored_offers: self.totals.ignored_offers,
                     events_left_out: self.agent.left_out(),
                 },
             },

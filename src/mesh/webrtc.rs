@@ -105,15 +105,14 @@ impl Linker for WebRtc {
         candidates: &[LocalCandidate],
         offer: &str,
     ) -> Result<(WebRtcLink, String), LinkError> {
+        // Read first, because a connection costs milliseconds of key generation.
+        let offer =
+            guarded(|| SdpOffer::from_sdp_string(offer).map_err(|_| LinkError(UNREADABLE.into())))?;
         let mut link = self.build(now, candidates)?;
         // Before it was ever told the time, the ICE agent sends no checks: it would only answer them.
         // Told before it knows the other side, it begins a little later than the answer leaves.
         link.handle_timeout(now)?;
-        let answer = guarded(|| {
-            let offer =
-                SdpOffer::from_sdp_string(offer).map_err(|_| LinkError(UNREADABLE.into()))?;
-            link.rtc.sdp_api().accept_offer(offer).map_err(describe)
-        })?;
+        let answer = guarded(|| link.rtc.sdp_api().accept_offer(offer).map_err(describe))?;
         Ok((link, answer.to_sdp_string()))
     }
 }

@@ -35,7 +35,9 @@ impl<K: Linker> Mesh<K> {
             return false;
         }
         let buffered = connection.link.buffered(Channel::Mesh);
-        connection.flight.acknowledged_to(buffered);
+        if connection.flight.acknowledged_to(buffered) {
+            peer.outlet.moved(now);
+        }
         let mut wrote = false;
         let mut failure = None;
         let mut too_large = Vec::new();
@@ -79,9 +81,6 @@ impl<K: Linker> Mesh<K> {
                 let request_id = message.request_id();
                 connection.receipts.written(origin, request_id, size);
             }
-        }
-        if wrote {
-            peer.outlet.moved(now);
         }
         let limit = connection.max_message_bytes;
         for outgoing in taken {

@@ -39,16 +39,22 @@ pub enum MessageError {
     NotAnObject,
     /// An object without a `type` that is a string.
     NoType,
+    /// More objects and arrays within each other than [`limits::MESSAGE_NESTING`].
+    TooDeep,
 }
 
 /// What is wrong, for a person; follows "it" or "the message".
 impl fmt::Display for MessageError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(match self {
-            MessageError::NotJson => "is not JSON",
-            MessageError::NotAnObject => "is not an object",
-            MessageError::NoType => "has no `type` that is a string",
-        })
+        match self {
+            MessageError::NotJson => f.write_str("is not JSON"),
+            MessageError::NotAnObject => f.write_str("is not an object"),
+            MessageError::NoType => f.write_str("has no `type` that is a string"),
+            MessageError::TooDeep => {
+                let most = limits::MESSAGE_NESTING;
+                write!(f, "is nested deeper than {most} objects and arrays")
+            }
+        }
     }
 }
 
@@ -106,6 +112,8 @@ pub(super) struct Draft<'a> {
     json: Value<'a>,
     /// `None` when it is no object.
     fields: Option<Fields<'a>>,
+    /// How many objects and arrays within each other it has, itself included, if it is an object.
+    nesting: usize,
 }
 
 impl<'a> Draft<'a> {
@@ -113,12 +121,18 @@ impl<'a> Draft<'a> {
     pub(super) fn read(reader: &mut Reader<'a>) -> Result<Self, SyntaxError> {
         if !reader.is_at_object() {
             let json = reader.value()?;
-            return Ok(Draft { json, fields: None });
+            return Ok(Draft {
+                json,
+                fields: None,
+                nesting: 0,
+            });
         }
         let mut fields = Fields::default();
         let start = reader.at();
+        let mut nesting = 1;
         let json = reader.object(|key, reader| {
             let value = reader.value()?;
+            nesting = nesting.max(1 + reader.nesting());
             let at = reader.at() - value.as_json().len() - start;
             fields.note(key, value, at);
             Ok(())
@@ -126,6 +140,7 @@ impl<'a> Draft<'a> {
         Ok(Draft {
             json,
             fields: Some(fields),
+            nesting,
         })
     }
 
@@ -149,6 +164,9 @@ impl<'a> Draft<'a> {
     /// The message, if it is one.
     pub(super) fn into_message(self) -> Result<Message, MessageError> {
         let fields = self.fields.ok_or(MessageError::NotAnObject)?;
+        if self.nesting > limits::MESSAGE_NESTING {
+            return Err(MessageError::TooDeep);
+        }
         match fields.kind {
             Some(kind) if kind.is_string() => Ok(Message {
                 // As long as it was, so that all in it stays where it was.

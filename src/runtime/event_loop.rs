@@ -79,8 +79,10 @@ pub(super) struct EventLoop {
     next_address_check: Instant,
     buffer: Vec<u8>,
     end: Option<End>,
-    /// When the end comes whether all has been said or not.
+    /// When the end goes on whether all has been said or not.
     farewell_until: Option<Instant>,
+    /// Nothing new is sent, and what is under way has a last moment to be acknowledged.
+    is_settling: bool,
 }
 
 impl EventLoop {
@@ -106,6 +108,7 @@ impl EventLoop {
             buffer: vec![0; limits::DATAGRAM_BYTES],
             end: None,
             farewell_until: None,
+            is_settling: false,
         })
     }
 
@@ -364,8 +367,8 @@ impl EventLoop {
         }
     }
 
-    /// Whether it is time to end: nothing that the agent has said is left to be delivered, or there is
-    /// no more time for it. The last words of many an agent are followed at once by a signal to us.
+    /// Whether it is time to end: nothing is left that agents have said and others have not got, or there
+    /// is no more time for it. The last words of many an agent are followed at once by a signal to us.
     fn all_is_said(&mut self) -> bool {
         match &self.end {
             None => return false,
@@ -375,10 +378,23 @@ impl EventLoop {
         let now = Instant::now();
         let until = *self.farewell_until.get_or_insert_with(|| {
             self.parts.ipc.shutdown();
+            self.parts.mesh.refuse_messages();
             now + limits::FAREWELL_TIMEOUT
         });
-        let all_is_read = self.requests.ended() == self.agent.last();
-        now >= until || (all_is_read && !self.parts.mesh.has_unsettled())
+        let all_is_read = self.is_settling || self.requests.ended() == self.agent.last();
+        if all_is_read && !self.parts.mesh.has_unsettled() {
+            return true;
+        }
+        let is_over = now >= until;
+        if is_over && !self.is_settling {
+            self.is_settling = true;
+            self.farewell_until = Some(now + limits::SETTLING_TIMEOUT);
+            self.parts.mesh.stop_sending(now);
+            // So that there is another turn at once.
+            self.unheard = true;
+            return false;
+        }
+        is_over
     }
 
     /// Peers and registry are told goodbye, and the agent gets its last events; all within

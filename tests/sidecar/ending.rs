@@ -202,3 +202,49 @@ fn what_an_agent_said_last_is_said_before_the_goodbye() {
         assert_eq!(alice.sidecar.exit_code(), 0);
     }
 }
+
+#[test]
+fn what_was_sent_to_one_that_ends_is_reported_as_it_was_delivered() {
+    let site = Site::new();
+    let [mut alice, mut bob] = site.meet(["alice", "bob"]);
+    let line = |id: u64| {
+        let message = json!({"type": "x", "request_id": id.to_string()});
+        let payload = json!({"target_peer": "bob", "message": message});
+        json!({"type": "send", "id": id, "payload": payload}).to_string() + "\n"
+    };
+    // More than is delivered before the signal.
+    let lines: String = (0..20_000).map(line).collect();
+    let mut writer = alice.agent.writer();
+    let writing = std::thread::spawn(move || writer.write_all(lines.as_bytes()));
+    bob.agent.until_peer("message", "alice");
+    bob.sidecar.signal(Signal::TERM);
+    let mut delivered = 1;
+    while let Some(event) = bob.agent.next_or_end() {
+        delivered += u64::from(event.kind() == "message");
+    }
+    let mut acknowledged = 0;
+    alice.agent.until(|event| {
+        acknowledged += u64::from(event.kind() == "ok");
+        event.is("peer_disconnected", "bob")
+    });
+    assert_eq!(acknowledged, delivered);
+    let (status, _) = bob.sidecar.end_within(TIME_TO_END);
+    assert_eq!(status.code(), Some(0));
+    alice.sidecar.signal(Signal::TERM);
+    while alice.agent.next_or_end().is_some() {}
+    let _ = writing.join();
+}
+
+#[test]
+fn a_lock_that_a_stranger_holds_delays_neither_start_nor_end_for_long() {
+    let place = Place::new();
+    let directory = std::fs::File::open(place.join(".")).unwrap();
+    directory.lock().unwrap();
+    let began = std::time::Instant::now();
+    let mut sidecar = Setup::new("alice", place.join("s")).start();
+    sidecar.await_socket();
+    sidecar.signal(Signal::TERM);
+    let (status, log) = sidecar.end_within(TIME_TO_END);
+    assert_eq!(status.code(), Some(0), "{log}");
+    assert!(began.elapsed() < TIME_TO_END);
+}

@@ -59,3 +59,64 @@ fn a_goodbye_is_answered_with_one() {
     }
     assert_eq!(answers, 1);
 }
+
+#[test]
+fn what_the_agent_has_taken_is_acknowledged_before_the_goodbye() {
+    for count in 1..10 {
+        let mut world = connected(82);
+        for _ in 0..count {
+            world.send(0, "b", 100, true);
+        }
+        world.run_until(MOMENT, "all are taken", |world| {
+            world.ledger.deliveries == count
+        });
+        // Acknowledgements may still wait to be sent together.
+        world.stop(1, true);
+        world.run_for(MOMENT);
+        assert_eq!(world.ledger.failed(), 0, "of {count}");
+        world.ledger.check_settled();
+    }
+}
+
+#[test]
+fn what_comes_in_as_it_ends_is_reported_by_the_sender_and_not_delivered_as_well() {
+    let mut world = connected(83);
+    world.agent_stalls(1);
+    for _ in 0..100 {
+        world.send(0, "b", 20_000, true);
+    }
+    world.run_for(MOMENT);
+    // Some of these wait for the agent, the others come in too late.
+    world.nodes[1].mesh.refuse_messages();
+    for _ in 0..100 {
+        world.send(0, "b", 100, true);
+    }
+    world.run_for(MOMENT);
+    let now = world.now;
+    world.nodes[1].mesh.shut_down(now);
+    world.after_input(1);
+    let waiting = world.nodes[1].mesh.agent.waiting();
+    let messages = waiting.filter(|event| matches!(event, Event::Message { .. }));
+    assert_eq!(messages.count(), 0);
+}
+
+#[test]
+fn before_the_goodbye_what_was_sent_may_be_acknowledged_and_the_rest_is_refused() {
+    let mut world = connected(84);
+    world.agent_stalls(1);
+    for _ in 0..100 {
+        world.send(0, "b", 20_000, true);
+    }
+    world.run_for(MOMENT);
+    let now = world.now;
+    world.nodes[0].mesh.stop_sending(now);
+    world.after_input(0);
+    assert!(world.nodes[0].mesh.has_unsettled());
+    world.agent_resumes(1);
+    world.run_for(MOMENT);
+    assert!(!world.nodes[0].mesh.has_unsettled());
+    let refused = world.ledger.failures_of(ErrorCode::ShuttingDown);
+    assert!(refused > 0);
+    assert_eq!(world.ledger.failed(), refused);
+    assert_eq!(world.ledger.deliveries + refused, 100);
+}

@@ -322,3 +322,35 @@ fn a_frame_of_a_type_that_nobody_knows_changes_nothing() {
     world.settle(SOON);
     assert_eq!(world.ledger.deliveries, 1);
 }
+
+#[test]
+fn offers_under_ever_new_names_make_few_connections_and_others_still_connect() {
+    let mut world = connected(79);
+    let before = world.nodes[0].mesh.next_connection;
+    let offer = |world: &mut World<FakeStack>, name: &str, number: usize| {
+        let frame = Incoming::Relay {
+            sender: PeerId::new(name).unwrap(),
+            signal: Signal::Offer {
+                sdp: format!("v=0\r\na=fake-tag:{number:x}1\r\n"),
+            },
+            extension: Extension {
+                ours: true,
+                conn: Some(format!("c{number}")),
+                session: None,
+            },
+        };
+        let now = world.now;
+        world.nodes[0].mesh.settings.max_peers = usize::MAX;
+        world.nodes[0].mesh.handle_frame(now, frame);
+        while world.nodes[0].mesh.poll_frame().is_some() {}
+    };
+    for number in 0..2000 {
+        offer(&mut world, &format!("new-{number}"), number);
+    }
+    let made = world.nodes[0].mesh.next_connection - before;
+    assert_eq!(made, u64::from(limits::STRANGER_BURST));
+    assert_eq!(world.nodes[0].mesh.totals.ignored_offers, 2000 - made);
+    // Who was met before is not affected.
+    offer(&mut world, "b", 2000);
+    assert_eq!(world.nodes[0].mesh.next_connection - before, made + 1);
+}

@@ -14,6 +14,7 @@ mod fake_path;
 mod fake_stream;
 mod flow;
 mod foreign;
+mod greeting;
 mod hostile;
 mod ledger;
 mod network;

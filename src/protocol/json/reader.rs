@@ -37,6 +37,8 @@ pub(in crate::protocol) struct Reader<'a> {
     rest: &'a [u8],
     /// The closing brackets that are due in the value under way, the innermost last.
     open: Vec<u8>,
+    /// How many objects and arrays within each other the last value has.
+    nesting: usize,
 }
 
 impl<'a> Reader<'a> {
@@ -46,6 +48,7 @@ impl<'a> Reader<'a> {
             text,
             rest: text.as_bytes(),
             open: Vec::new(),
+            nesting: 0,
         }
     }
 
@@ -84,6 +87,7 @@ impl<'a> Reader<'a> {
         self.skip_space();
         let start = self.at();
         self.open.clear();
+        self.nesting = 0;
         loop {
             self.skip_space();
             let is_complete = match self.peek() {
@@ -99,6 +103,11 @@ impl<'a> Reader<'a> {
                 return Ok(self.since(start));
             }
         }
+    }
+
+    /// How many objects and arrays within each other the last [`Reader::value`] has.
+    pub(in crate::protocol) fn nesting(&self) -> usize {
+        self.nesting
     }
 
     /// Checks that nothing but white space is left.
@@ -131,6 +140,7 @@ impl<'a> Reader<'a> {
 
     /// Enters an object or array; true when it is empty, and so complete already.
     fn enter(&mut self, close: u8) -> Result<bool, SyntaxError> {
+        self.nesting = self.nesting.max(self.open.len() + 1);
         self.skip(1);
         if self.take_after_space(close) {
             return Ok(true);

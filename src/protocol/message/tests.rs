@@ -175,3 +175,21 @@ fn the_request_id_is_found_when_it_is_a_usable_string() {
     let json = format!(r#"{{"type":"x","request_id":"{long}"}}"#);
     assert_eq!(request_id(&json), None);
 }
+
+#[test]
+fn a_message_that_readers_of_agents_cannot_take_is_none() {
+    let nested = |depth: usize| {
+        let inside = depth - 1;
+        let (open, close) = ("[".repeat(inside), "]".repeat(inside));
+        format!(r#"{{"payload":{open}{close},"type":"x"}}"#)
+    };
+    let most = limits::MESSAGE_NESTING;
+    let fits = nested(most);
+    assert!(Message::from_agent(&fits).is_ok());
+    assert!(Message::from_peer(fits.as_bytes()).is_ok());
+    for deep in [nested(most + 1), nested(100_000)] {
+        let expected = Err(MessageError::TooDeep);
+        assert_eq!(Message::from_agent(&deep), expected);
+        assert_eq!(Message::from_peer(deep.as_bytes()), expected);
+    }
+}

@@ -2,14 +2,14 @@
 
 use std::collections::VecDeque;
 use std::convert::Infallible;
-use std::io;
+use std::io::{self, PipeWriter, Write as _};
 use std::mem;
 use std::net::Shutdown;
 use std::os::unix::net::UnixStream;
 use std::sync::Arc;
 use std::thread::{self, JoinHandle};
 
-use crossbeam_channel::{Receiver, Sender, bounded};
+use crossbeam_channel::{Receiver, Sender, TryRecvError, bounded};
 
 use super::reader::Reader;
 use super::writer::Writer;
@@ -25,6 +25,8 @@ pub(super) type Ended = Receiver<Infallible>;
 pub(super) struct Agent {
     stream: Arc<UnixStream>,
     hangup: Sender<Infallible>,
+    /// Tells the reader to end; `None` once it has.
+    stop: Option<PipeWriter>,
     writer: JoinHandle<()>,
 }
 
@@ -43,22 +45,26 @@ impl Agent {
         let stream = Arc::new(stream);
         let (hangup, hung_up) = bounded(0);
         let (reading, reader_ended) = bounded(0);
+        let (stopped, stop) = io::pipe()?;
         let reader = Reader {
             stream: Arc::clone(&stream),
             generation,
             limits,
             link: link.clone(),
             before: reader_before,
+            stopped,
             _reading: reading,
         };
         let of_writer = Arc::clone(&stream);
+        let end_of_reader = reader_ended.clone();
         let writer = thread::Builder::new()
             .name("ipc-write".to_owned())
-            .spawn(move || serve(&of_writer, reader, &hung_up, &link))?;
+            .spawn(move || serve(&of_writer, reader, end_of_reader, &hung_up, &link))?;
         Ok((
             Agent {
                 stream,
                 hangup,
+                stop: Some(stop),
                 writer,
             },
             reader_ended,
@@ -71,9 +77,11 @@ impl Agent {
     }
 
     /// Its reader ends when it has read what is there by now.
-    pub(super) fn stop_reading(&self) {
-        if let Err(error) = self.stream.shutdown(Shutdown::Read)
-            && error.kind() != io::ErrorKind::NotConnected
+    pub(super) fn stop_reading(&mut self) {
+        // Its socket stays as it is: an agent whose writes fail may not read any more what it is told
+        // last.
+        if let Some(mut stop) = self.stop.take()
+            && let Err(error) = stop.write_all(&[0])
         {
             log::debug!("ending the agent's requests: {error}");
         }
@@ -94,6 +102,7 @@ struct Farewell<'a> {
     stream: &'a UnixStream,
     generation: Generation,
     link: &'a LoopLink,
+    reader_ended: Ended,
     /// Taken out of `batches` and not wholly written.
     queue: VecDeque<Event>,
     batches: Receiver<Vec<Event>>,
@@ -105,6 +114,13 @@ impl Drop for Farewell<'_> {
             && error.kind() != io::ErrorKind::NotConnected
         {
             log::debug!("closing the agent's socket: {error}");
+        }
+        // Closed with bytes unread a socket is reset, which keeps some from reading what they were told
+        // last.
+        if self.reader_ended.try_recv() == Err(TryRecvError::Disconnected)
+            && let Err(error) = io::copy(&mut &*self.stream, &mut io::sink())
+        {
+            log::debug!("emptying the agent's socket: {error}");
         }
         // When the loop has ended there is nobody left to tell.
         let _ = self.link.notify(Notice::AgentGone {
@@ -118,13 +134,20 @@ impl Drop for Farewell<'_> {
 }
 
 /// An agent's time, from connected to gone, on its writer thread.
-fn serve(stream: &UnixStream, reader: Reader, hung_up: &Ended, link: &LoopLink) {
+fn serve(
+    stream: &UnixStream,
+    reader: Reader,
+    reader_ended: Ended,
+    hung_up: &Ended,
+    link: &LoopLink,
+) {
     let generation = reader.generation;
     let (events, batches) = bounded(limits::IPC_EVENT_BATCHES);
     let mut farewell = Farewell {
         stream,
         generation,
         link,
+        reader_ended,
         queue: VecDeque::new(),
         batches,
     };
@@ -172,6 +195,7 @@ mod tests {
             id: None,
             peers: vec![PeerId::new(&id.to_string()).unwrap()],
         };
+        let (_reading, reader_ended) = bounded(0);
         let (events, batches) = bounded(1);
         events.send(vec![list(2), list(3)]).unwrap();
         let writer = thread::spawn(move || {
@@ -179,6 +203,7 @@ mod tests {
                 stream: &stream,
                 generation: 7,
                 link: &link,
+                reader_ended,
                 queue: VecDeque::from([list(1)]),
                 batches,
             };

@@ -1,13 +1,15 @@
 //! An agent's lines to requests.
 
 use std::convert::Infallible;
-use std::io::{self, Read};
+use std::io::{self, PipeReader, Read};
 use std::mem;
 use std::os::unix::net::UnixStream;
 use std::sync::Arc;
 use std::thread;
 
 use crossbeam_channel::Sender;
+use rustix::event::{PollFd, PollFlags, poll};
+use rustix::io::{Errno, ioctl_fionread};
 
 use super::agent::Ended;
 use super::{Generation, LoopEnded, LoopLink, RequestBatch};
@@ -15,7 +17,8 @@ use crate::limits;
 use crate::protocol::ipc::{self, Limits};
 use crate::protocol::lines::{Line, LineBuffer};
 
-/// Reads until the agent has shut down its sending side or is gone, and all it wrote is delivered.
+/// Reads until the agent has shut down its sending side or is gone, and all it wrote is delivered; or
+/// until it is stopped, and all that the agent had written by then is.
 #[derive(Debug)]
 pub(super) struct Reader {
     pub(super) stream: Arc<UnixStream>,
@@ -24,6 +27,8 @@ pub(super) struct Reader {
     pub(super) link: LoopLink,
     /// The reader whose requests come first.
     pub(super) before: Option<Ended>,
+    /// Gets a byte when no more is to be read.
+    pub(super) stopped: PipeReader,
     /// Dropped with the reader, which tells that it has ended.
     pub(super) _reading: Sender<Infallible>,
 }
@@ -46,21 +51,50 @@ impl Reader {
             let _ = before.recv();
         }
         let mut lines = LineBuffer::new(self.limits.line_bytes);
-        loop {
+        // Once stopped: the bytes that are still to be read.
+        let mut left = None;
+        while left != Some(0) {
+            if left.is_none() && self.wait() {
+                left = Some(ioctl_fionread(&self.stream).unwrap_or(0));
+                continue;
+            }
             match (&*self.stream).read(lines.space()) {
                 Ok(0) => {
                     lines.end();
-                    return self.deliver(&mut lines, true);
+                    break;
                 }
                 Ok(count) => {
                     lines.filled(count);
+                    left = left.map(|left| left.saturating_sub(count as u64));
                     self.deliver(&mut lines, false)?;
                 }
                 Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
                 Err(error) => {
                     // Mostly a reset: the agent left without reading all we wrote.
                     log::debug!("reading from agent {}: {error}", self.generation);
-                    return self.deliver(&mut lines, true);
+                    break;
+                }
+            }
+        }
+        self.deliver(&mut lines, true)
+    }
+
+    /// Waits until there is something to read. Says whether reading is to stop.
+    fn wait(&self) -> bool {
+        let mut watched = [
+            PollFd::new(&self.stream, PollFlags::IN),
+            PollFd::new(&self.stopped, PollFlags::IN),
+        ];
+        loop {
+            match poll(&mut watched, None) {
+                Err(Errno::INTR) => {}
+                Err(error) => {
+                    log::error!("waiting for agent {}: {error}", self.generation);
+                    return true;
+                }
+                Ok(_) => {
+                    let [_, stopped] = &watched;
+                    return stopped.revents().contains(PollFlags::IN);
                 }
             }
         }

@@ -95,7 +95,7 @@ impl Supervisor {
                 self.listener = None;
                 self.guests.clear();
                 self.answered.clear();
-                match &self.agent {
+                match &mut self.agent {
                     Some(agent) => agent.stop_reading(),
                     None => return Ok(()),
                 }

@@ -1,10 +1,13 @@
 //! Events to an agent's lines.
 
 use std::collections::VecDeque;
-use std::io::{self, Write};
+use std::io;
 use std::os::unix::net::UnixStream;
 
 use crossbeam_channel::{Receiver, select};
+use rustix::event::{PollFd, PollFlags, poll};
+use rustix::io::Errno;
+use rustix::net::{SendFlags, send};
 
 use super::agent::Ended;
 use super::{Generation, LoopLink, Notice};
@@ -84,35 +87,50 @@ impl<'a> Writer<'a> {
         }
     }
 
-    /// Writes all that is rendered and tells the loop how many events that were, whole ones only.
+    /// Writes all that is rendered. Tells the loop how many events the socket has whenever it has no
+    /// room for more: at the end that decides what peers are told of their messages.
     fn write(&mut self) -> io::Result<()> {
-        let (written, result) = write_counted(self.stream, &self.rendered);
-        let events = self.ends.partition_point(|end| *end <= written);
-        self.queue.drain(..events);
-        if events > 0 {
-            self.link
-                .notify(Notice::Written {
-                    generation: self.generation,
-                    events,
-                })
-                .map_err(|_| io::Error::other("the event loop has ended"))?;
+        let mut written = 0;
+        while let Some(rest) = self.rendered.get(written..)
+            && !rest.is_empty()
+        {
+            match send(self.stream, rest, SendFlags::DONTWAIT | SendFlags::NOSIGNAL) {
+                Ok(count) => written += count,
+                Err(Errno::INTR) => {}
+                Err(Errno::AGAIN) => {
+                    self.tell(written)?;
+                    self.wait_for_room()?;
+                }
+                Err(error) => {
+                    self.tell(written)?;
+                    return Err(error.into());
+                }
+            }
         }
-        result
+        self.tell(written)
     }
-}
 
-/// Like `write_all`, but tells how far it came.
-fn write_counted(mut stream: &UnixStream, bytes: &[u8]) -> (usize, io::Result<()>) {
-    let mut written = 0;
-    while let Some(rest) = bytes.get(written..)
-        && !rest.is_empty()
-    {
-        match stream.write(rest) {
-            Ok(0) => return (written, Err(io::ErrorKind::WriteZero.into())),
-            Ok(count) => written += count,
-            Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
-            Err(error) => return (written, Err(error)),
+    /// `written` bytes of what is rendered are in the socket: tells of the whole events among them that
+    /// were not told of yet.
+    fn tell(&mut self, written: usize) -> io::Result<()> {
+        let events = self.ends.partition_point(|end| *end <= written);
+        if events == 0 {
+            return Ok(());
+        }
+        self.ends.drain(..events);
+        self.queue.drain(..events);
+        self.link
+            .notify(Notice::Written {
+                generation: self.generation,
+                events,
+            })
+            .map_err(|_| io::Error::other("the event loop has ended"))
+    }
+
+    fn wait_for_room(&self) -> io::Result<()> {
+        match poll(&mut [PollFd::new(self.stream, PollFlags::OUT)], None) {
+            Ok(_) | Err(Errno::INTR) => Ok(()),
+            Err(error) => Err(error.into()),
         }
     }
-    (written, Ok(()))
 }

@@ -44,11 +44,22 @@ fn ceiling(target: &str) -> LevelFilter {
     }
 }
 
+/// The same for a crate that the filter does not name.
+///
+/// `dimpl` and `sctp_proto` warn of what a peer sends, and call a goodbye that is common among other
+/// makes an error. What it means for us we say ourselves.
+fn unnamed_ceiling(target: &str) -> LevelFilter {
+    match target.split("::").next() {
+        Some("dimpl" | "sctp_proto") => LevelFilter::Off,
+        _ => LevelFilter::Warn,
+    }
+}
+
 /// The user's filter, in env_logger's syntax, under the ceilings above.
 ///
 /// A target is a path of modules as it stands in the log (`mesh`, `signaling`), or whole
-/// (`chatixia_sidecar::mesh`), or the name of another crate. Other crates tell no more than warnings
-/// unless they are named.
+/// (`chatixia_sidecar::mesh`), or the name of another crate. Other crates tell no more than warnings,
+/// and some nothing, unless they are named.
 #[derive(Debug)]
 pub(super) struct Filter {
     text: String,
@@ -82,7 +93,7 @@ impl Filter {
         let ceiling = if is_ours || self.names(target) {
             ceiling(target)
         } else {
-            LevelFilter::Warn
+            unnamed_ceiling(target)
         };
         metadata.level() <= ceiling && (self.rules.enabled(metadata) || self.rules.enabled(&shown))
     }
@@ -141,10 +152,21 @@ mod tests {
     #[test]
     fn without_a_filter_ours_tell_info_and_others_warn() {
         assert_eq!(level("", "chatixia_sidecar::mesh"), LevelFilter::Info);
-        assert_eq!(level("", "sctp_proto::association"), LevelFilter::Warn);
-        assert_eq!(level("debug", "dimpl"), LevelFilter::Warn);
-        assert_eq!(level("error", "dimpl"), LevelFilter::Error);
+        assert_eq!(level("", "rustls::conn"), LevelFilter::Warn);
+        assert_eq!(level("debug", "mio"), LevelFilter::Warn);
+        assert_eq!(level("error", "mio"), LevelFilter::Error);
         assert_eq!(level("dimpl=debug", "dimpl::client"), LevelFilter::Debug);
+    }
+
+    #[test]
+    fn what_peers_do_is_no_error_of_libraries_unless_they_are_asked() {
+        for target in ["sctp_proto::association", "dimpl::server"] {
+            for filter in ["", "info", "trace", "mesh=debug"] {
+                assert_eq!(level(filter, target), LevelFilter::Off, "{filter}");
+            }
+        }
+        let named = level("info,sctp_proto=debug", "sctp_proto::association");
+        assert_eq!(named, LevelFilter::Debug);
     }
 
     #[test]

@@ -1,7 +1,8 @@
 //! The one TLS configuration, for the token exchange and the WebSocket alike.
 
 use std::fmt;
-use std::io;
+use std::fs::{self, File};
+use std::io::{self, Read as _};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
@@ -9,6 +10,8 @@ use rustls::crypto::aws_lc_rs;
 use rustls::pki_types::CertificateDer;
 use rustls::pki_types::pem::{self, PemObject};
 use rustls::{CertificateError, ClientConfig, RootCertStore};
+
+use crate::limits;
 
 /// Why there is no TLS configuration.
 #[derive(Debug)]
@@ -60,16 +63,12 @@ pub fn client_config(ca_file: Option<&Path>) -> Result<Arc<ClientConfig>, Error>
 
 fn add_roots(roots: &mut RootCertStore, path: &Path) -> Result<(), Error> {
     let unusable = |why: &str| Error::Unusable(path.to_owned(), why.to_owned());
-    let certificates = CertificateDer::pem_file_iter(path)
-        .and_then(Iterator::collect::<Result<Vec<_>, _>>)
-        .map_err(|error| {
-            if let pem::Error::Io(error) = error {
-                Error::Unreadable(path.to_owned(), error)
-            } else if let pem::Error::MissingSectionEnd { .. } = error {
-                unusable("a certificate has no end line")
-            } else {
-                unusable(&error.to_string())
-            }
+    let bundle = read_bounded(path)?;
+    let certificates = CertificateDer::pem_slice_iter(&bundle)
+        .collect::<Result<Vec<_>, _>>()
+        .map_err(|error| match error {
+            pem::Error::MissingSectionEnd { .. } => unusable("a certificate has no end line"),
+            error => unusable(&error.to_string()),
         })?;
     match roots.add_parsable_certificates(certificates) {
         (0, 0) => Err(unusable("it holds no certificate")),
@@ -80,6 +79,24 @@ fn add_roots(roots: &mut RootCertStore, path: &Path) -> Result<(), Error> {
             Ok(())
         }
     }
+}
+
+/// Reads a regular file of bounded size: others may never end, or keep us from ending.
+fn read_bounded(path: &Path) -> Result<Vec<u8>, Error> {
+    let unreadable = |error| Error::Unreadable(path.to_owned(), error);
+    let unusable = |why: &str| Error::Unusable(path.to_owned(), why.to_owned());
+    if !fs::metadata(path).map_err(unreadable)?.is_file() {
+        return Err(unusable("it is no regular file"));
+    }
+    let file = File::open(path).map_err(unreadable)?;
+    let mut content = Vec::new();
+    file.take(limits::CA_FILE_BYTES + 1)
+        .read_to_end(&mut content)
+        .map_err(unreadable)?;
+    if content.len() as u64 > limits::CA_FILE_BYTES {
+        return Err(unusable("it is larger than 8 MiB"));
+    }
+    Ok(content)
 }
 
 /// A failed handshake, and what a person can do about it.
@@ -127,6 +144,15 @@ mod tests {
             error.contains("/does/not/exist.pem cannot be read"),
             "{error}"
         );
+
+        let device = Path::new("/dev/zero");
+        let error = client_config(Some(device)).unwrap_err().to_string();
+        assert!(
+            error.contains("/dev/zero: it is no regular file"),
+            "{error}"
+        );
+        let large = vec![b'\n'; 8 * 1024 * 1024 + 1];
+        assert!(error_with(&large, "large").contains("larger than 8 MiB"));
 
         assert!(error_with(b"", "empty").contains("holds no certificate"));
         assert!(error_with(b"\x00\xffnoise", "noise").contains("holds no certificate"));

@@ -291,6 +291,17 @@ fn a_message_that_is_none_is_a_bad_message_and_says_to_whom_it_was() {
     }
     let line = r#"{"type":"send","payload":{"message":{"request_id":"r1"},"target_peer":"b"}}"#;
     assert_eq!(rejection(line).error.request_id.as_deref(), Some("r1"));
+    let deep = "[".repeat(600) + &"]".repeat(600);
+    let line = format!(
+        r#"{{"type":"send","payload":{{"message":{{"type":"x","payload":{deep}}},"target_peer":"b"}}}}"#
+    );
+    let error = rejection(&line).error;
+    assert_eq!(error.code, ErrorCode::BadMessage);
+    assert!(
+        error.message.contains("deeper than 512"),
+        "{}",
+        error.message
+    );
 }
 
 #[test]
