@@ -11,7 +11,8 @@ use crate::nat::framing::{self, Framing};
 use crate::nat::output::{Output, StreamId};
 use crate::nat::reach::Reach;
 use crate::nat::reach::TransportPolicy;
-use crate::nat::server::{self, Servers, StunServer, StunUrl, TurnUrl};
+use crate::nat::server::{self, Servers, StunServer};
+use crate::nat::url::{Host, StunUrl, TurnUrl};
 use crate::secret::Secret;
 
 /// From one end of the network to the other.
@@ -329,9 +330,9 @@ pub(super) fn socket(lane: u16) -> SocketAddr {
     ([10, 0, 0, 1], 5000 + lane).into()
 }
 
-fn address(host: &server::Host, port: u16) -> SocketAddr {
+fn address(host: &Host, port: u16) -> SocketAddr {
     match host {
-        server::Host::Address(ip) => SocketAddr::new(*ip, port),
-        server::Host::Name(name) => panic!("{name} is no address"),
+        Host::Address(ip) => SocketAddr::new(*ip, port),
+        Host::Name(name) => panic!("{name} is no address"),
     }
 }
