@@ -453,7 +453,11 @@ mod tests {
     #[test]
     fn only_failures_of_messages_are_told_to_the_next_agent() {
         let mut queue = AgentQueue::default();
-        queue.connected(AGENT, connected("self"), std::iter::empty());
+        queue.connected(
+            AGENT,
+            std::iter::once(connected("self")),
+            std::iter::empty(),
+        );
         queue.fail_message(&command(AGENT), error("the writer has it"));
         let in_writer = queue.take_events(usize::MAX).split_off(1);
         queue.written(AGENT, 1);
@@ -462,7 +466,11 @@ mod tests {
         queue.gone(AGENT, in_writer);
         queue.fail(&command(AGENT), error("late answer"));
         queue.fail_message(&command(AGENT), error("late"));
-        queue.connected(AGENT + 1, connected("self"), std::iter::empty());
+        queue.connected(
+            AGENT + 1,
+            std::iter::once(connected("self")),
+            std::iter::empty(),
+        );
         queue.fail(&command(AGENT), error("later answer"));
         queue.fail_message(&command(AGENT), error("later"));
         queue.fail(&command(AGENT + 1), error("own"));
@@ -479,7 +487,11 @@ mod tests {
             Event::Stats { id: None, payload }
         };
         let mut queue = AgentQueue::default();
-        queue.connected(AGENT, connected("self"), std::iter::empty());
+        queue.connected(
+            AGENT,
+            std::iter::once(connected("self")),
+            std::iter::empty(),
+        );
         let mut count = 0;
         while queue.has_room() {
             queue.inform(AGENT, false, statistics());

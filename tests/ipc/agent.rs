@@ -1,6 +1,5 @@
 //! One agent at a time, and its lines.
 
-use std::io::{ErrorKind, Write};
 use std::net::Shutdown;
 use std::thread;
 use std::time::Duration;
