@@ -11,6 +11,7 @@ use crate::protocol::PeerId;
 use crate::protocol::control::Control;
 
 use super::link::{Channel, Link, LinkError, Linker};
+use super::peer::Peer;
 use super::{Mesh, TimerKey};
 
 /// What the peer has not been told yet, and how soon it should be.
@@ -91,6 +92,14 @@ impl<K: Linker> Mesh<K> {
             && let Err(error) = self.write_acknowledgement(now, peer_id)
         {
             log::debug!("{peer_id}: no acknowledgement: {error}");
+        }
+    }
+
+    /// Tells the peer what it has not been told yet: there is no later.
+    pub(super) fn acknowledge_last(&mut self, now: Instant, peer_id: &PeerId) {
+        let is_owed = |peer: &Peer| peer.acknowledgement.untold_bytes > 0;
+        if self.peers.get(peer_id).is_some_and(is_owed) {
+            self.acknowledge(now, peer_id);
         }
     }
 

@@ -56,7 +56,7 @@ impl<K: Linker> Mesh<K> {
         self.stop_sending(now);
         let peers: Vec<_> = self.peers.keys().cloned().collect();
         for peer_id in &peers {
-            self.acknowledge(now, peer_id);
+            self.acknowledge_last(now, peer_id);
         }
         // What the agent has not got by now, its senders are told to be lost.
         let peers_of_ours = &self.peers;

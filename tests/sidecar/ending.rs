@@ -222,11 +222,10 @@ fn what_was_sent_to_one_that_ends_is_reported_as_it_was_delivered() {
     while let Some(event) = bob.agent.next_or_end() {
         delivered += u64::from(event.kind() == "message");
     }
-    let mut acknowledged = 0;
-    alice.agent.until(|event| {
-        acknowledged += u64::from(event.kind() == "ok");
-        event.is("peer_disconnected", "bob")
-    });
+    let told = alice
+        .agent
+        .all_until(|event| event.is("peer_disconnected", "bob"));
+    let acknowledged = told.iter().filter(|event| event.kind() == "ok").count() as u64;
     assert_eq!(acknowledged, delivered);
     let (status, _) = bob.sidecar.end_within(TIME_TO_END);
     assert_eq!(status.code(), Some(0));

@@ -1,7 +1,5 @@
 //! What waits for the agent, step by step.
 
-use std::iter::{empty, once};
-
 use super::*;
 use crate::protocol::ipc::{ErrorCode, RegistryState};
 
@@ -24,7 +22,7 @@ fn disconnected(peer: &str) -> Event {
 fn changes_left_out_are_told_in_one_go_and_none_is_told_twice() {
     let mut queue = AgentQueue::default();
     let greeting = connected("self");
-    queue.connected(AGENT, once(greeting), empty());
+    queue.connected(AGENT, std::iter::once(greeting), std::iter::empty());
     while queue.has_room() {
         queue.push_state(connected("a"));
         queue.push_state(disconnected("a"));
@@ -83,7 +81,11 @@ fn errors(events: &[Event]) -> Vec<&str> {
 #[test]
 fn only_failures_of_messages_are_told_to_the_next_agent() {
     let mut queue = AgentQueue::default();
-    queue.connected(AGENT, once(connected("self")), empty());
+    queue.connected(
+        AGENT,
+        std::iter::once(connected("self")),
+        std::iter::empty(),
+    );
     queue.fail_message(&command(AGENT), error("the writer has it"));
     let in_writer = queue.take_events(usize::MAX).split_off(1);
     queue.written(AGENT, 1);
@@ -92,7 +94,11 @@ fn only_failures_of_messages_are_told_to_the_next_agent() {
     queue.gone(AGENT, in_writer);
     queue.fail(&command(AGENT), error("late answer"));
     queue.fail_message(&command(AGENT), error("late"));
-    queue.connected(AGENT + 1, once(connected("self")), empty());
+    queue.connected(
+        AGENT + 1,
+        std::iter::once(connected("self")),
+        std::iter::empty(),
+    );
     queue.fail(&command(AGENT), error("later answer"));
     queue.fail_message(&command(AGENT), error("later"));
     queue.fail(&command(AGENT + 1), error("own"));
@@ -109,7 +115,11 @@ fn large_answers_that_nobody_reads_stop_requests_as_many_small_ones_do() {
         Event::Stats { id: None, payload }
     };
     let mut queue = AgentQueue::default();
-    queue.connected(AGENT, once(connected("self")), empty());
+    queue.connected(
+        AGENT,
+        std::iter::once(connected("self")),
+        std::iter::empty(),
+    );
     let mut count = 0;
     while queue.has_room() {
         queue.inform(AGENT, false, statistics());

@@ -45,6 +45,9 @@ fn an_agent_that_comes_late_is_told_why_the_registry_is_not_there() {
 #[test]
 fn a_refusal_is_told_as_one() {
     let mut world = World::new(31, &["a"]);
+    world.stop_registry(false);
+    world.start(0);
+    world.agent_leaves(0);
     let mesh = &mut world.nodes[0].mesh;
     mesh.registry_disconnected(RegistryState::Refused, "not yet approved".into());
     world.agent_arrives(0);

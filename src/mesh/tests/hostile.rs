@@ -340,7 +340,7 @@ fn offers_under_ever_new_names_make_few_connections_and_others_still_connect() {
             },
         };
         let now = world.now;
-        world.nodes[0].mesh.settings.max_peers = usize::MAX;
+        world.nodes[0].mesh.settings.max_peers = 10_000;
         world.nodes[0].mesh.handle_frame(now, frame);
         while world.nodes[0].mesh.poll_frame().is_some() {}
     };

@@ -138,10 +138,8 @@ fn the_type_must_be_a_string() {
 }
 
 #[test]
-fn deep_nesting_is_carried_and_needs_no_stack() {
+fn deep_nesting_needs_no_stack() {
     let deep = "[".repeat(100_000) + &"]".repeat(100_000);
-    let json = COMPLETE.replace(r#"{"n":1}"#, &deep);
-    assert_eq!(from_peer(&json), json);
     assert_eq!(
         Message::from_peer(deep.as_bytes()),
         Err(MessageError::NotAnObject)
