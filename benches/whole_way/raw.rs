@@ -213,7 +213,7 @@ impl End {
                     self.timeout = at;
                     return Ok(());
                 }
-                LinkOutput::Opened(_) | LinkOutput::Message(..) | LinkOutput::RoundTrip(_) => {}
+                LinkOutput::Opened(_) | LinkOutput::Message(..) | LinkOutput::Pair { .. } => {}
             }
         }
     }

@@ -1,4 +1,4 @@
-//! The wire types, taken in as source: they need two small crates, while the sidecar as a
+//! The wire types, taken in as source: they need few small crates, while the sidecar as a
 //! dependency would build its cryptography once more, with a sanitizer, for every run.
 
 #![forbid(unsafe_code)]
@@ -7,6 +7,45 @@
 pub mod limits;
 #[path = "../../src/protocol/mod.rs"]
 pub mod protocol;
+
+#[path = "../../src/nat/framing.rs"]
+mod framing;
+#[path = "../../src/nat/stun.rs"]
+mod stun;
+#[path = "../../src/nat/url.rs"]
+pub mod url;
+
+/// The messages of a stream that comes in pieces of this size, as far as it is one of TURN.
+pub fn messages(stream: &[u8], piece: usize) -> Vec<Vec<u8>> {
+    let mut framing = framing::Framing::default();
+    let mut messages = Vec::new();
+    for bytes in stream.chunks(piece.max(1)) {
+        framing.push(bytes);
+        loop {
+            match framing.next() {
+                Ok(Some(message)) => messages.push(message.to_vec()),
+                Ok(None) => break,
+                Err(framing::NotTurn) => return messages,
+            }
+        }
+    }
+    messages
+}
+
+/// The messages as a stream carries them.
+pub fn stream(messages: Vec<Vec<u8>>) -> Vec<u8> {
+    let mut stream = Vec::new();
+    for mut message in messages {
+        framing::pad(&mut message);
+        stream.extend(message);
+    }
+    stream
+}
+
+/// Whether the bytes are taken for a request, and for an answer.
+pub fn stun_message(bytes: &[u8]) -> (bool, bool) {
+    (stun::asked(bytes).is_some(), stun::reply(bytes).is_some())
+}
 
 /// Whether another reader takes bytes for one JSON text.
 pub fn is_json(data: &[u8]) -> bool {

@@ -6,7 +6,7 @@ use super::settings::{self, Reader};
 use super::values;
 use crate::nat::credentials::Credentials;
 use crate::nat::reach::TransportPolicy;
-use crate::nat::server::{StunUrl, TurnUrl, list};
+use crate::nat::url::{StunUrl, TurnUrl, list};
 use crate::secret::Secret;
 
 static POLICIES: [(&str, TransportPolicy); 2] = [

@@ -66,8 +66,15 @@ pub enum LinkOutput {
     Opened(Channel),
     /// A message came in.
     Message(Channel, Vec<u8>),
-    /// The round-trip time was measured.
-    RoundTrip(Duration),
+    /// The pair of addresses in use was looked at.
+    Pair {
+        /// Our end: a socket's address, or a relayed one.
+        local: SocketAddr,
+        /// The peer's end.
+        remote: SocketAddr,
+        /// From there and back, if that was measured.
+        round_trip: Option<Duration>,
+    },
     /// The other side ended the connection, or it cannot go on.
     Closed,
     /// Nothing more until this time, or until the next input.

@@ -142,8 +142,14 @@ impl<K: Linker> Mesh<K> {
                         Channel::Control => self.control_frame(now, id, &data),
                     }
                 }
-                Ok(LinkOutput::RoundTrip(round_trip)) => {
-                    connection.round_trip = Some(round_trip);
+                Ok(LinkOutput::Pair {
+                    local,
+                    remote,
+                    round_trip,
+                }) => {
+                    // An idle connection sends no records that would tell.
+                    connection.path = Some(Path { local, remote });
+                    connection.round_trip = round_trip.or(connection.round_trip);
                 }
                 Ok(LinkOutput::Closed) => {
                     return self.connection_failed(now, id, "ended by the peer");

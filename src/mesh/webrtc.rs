@@ -182,10 +182,14 @@ impl WebRtcLink {
             }
             Event::ChannelClose(id) => self.channel_of(id).map(|_| LinkOutput::Closed),
             Event::Closed => Some(LinkOutput::Closed),
-            Event::PeerStats(stats) => stats
-                .selected_candidate_pair
-                .and_then(|pair| pair.current_round_trip_time)
-                .map(LinkOutput::RoundTrip),
+            Event::PeerStats(stats) => {
+                let pair = stats.selected_candidate_pair?;
+                Some(LinkOutput::Pair {
+                    local: pair.local.addr,
+                    remote: pair.remote.addr,
+                    round_trip: pair.current_round_trip_time,
+                })
+            }
             _ => None,
         }
     }

@@ -75,30 +75,6 @@ pub(super) fn pad(message: &mut Vec<u8>) {
     message.resize(message.len().next_multiple_of(4), 0);
 }
 
-/// What the fuzzer calls: the messages of a stream that comes in pieces.
-///
-/// # Panics
-/// When the pieces make a difference.
-#[doc(hidden)]
-pub fn fuzz_framing(bytes: &[u8], piece: usize) {
-    let split = |piece: usize| {
-        let mut framing = Framing::default();
-        let mut messages = Vec::new();
-        for bytes in bytes.chunks(piece.max(1)) {
-            framing.push(bytes);
-            loop {
-                match framing.next() {
-                    Ok(Some(message)) => messages.push(message.to_vec()),
-                    Ok(None) => break,
-                    Err(NotTurn) => return messages,
-                }
-            }
-        }
-        messages
-    };
-    assert_eq!(split(piece), split(bytes.len()));
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -140,7 +116,6 @@ mod tests {
                 }
             }
             assert_eq!(found, messages, "pieces of {piece}");
-            fuzz_framing(&stream, piece);
         }
     }
 

@@ -10,8 +10,8 @@ use super::failure::Failure;
 use super::framing::{self, Framing};
 use super::output::{Output, StreamId};
 use super::plan::Plan;
-use super::server::Transport;
 use super::stun;
+use super::url::Transport;
 use crate::limits;
 
 /// What a lease is for.

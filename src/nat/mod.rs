@@ -3,7 +3,7 @@
 //!
 //! * [`reach`], [`output`]: the whole, as the runtime sees it.
 //! * [`host`], [`candidate`]: the addresses of this machine, and what a peer is told.
-//! * [`server`], [`credentials`]: what there is to be asked, and as whom.
+//! * [`url`], [`server`], [`credentials`]: what there is to be asked, and as whom.
 //! * `reflexive`, `binding`: what STUN servers see of our sockets.
 //! * `relays`, `plan`: which TURN server is used, and which one next.
 //! * `lease`, `allocation`, `admission`, `pulse`: one address on one TURN server.
@@ -16,8 +16,7 @@ mod binding;
 pub mod candidate;
 pub mod credentials;
 mod failure;
-#[doc(hidden)]
-pub mod framing;
+mod framing;
 pub mod host;
 mod lease;
 pub mod local_names;
@@ -28,8 +27,8 @@ pub mod reach;
 mod reflexive;
 mod relays;
 pub mod server;
-#[doc(hidden)]
-pub mod stun;
+mod stun;
+pub mod url;
 
 #[cfg(test)]
 mod tests;

@@ -5,7 +5,8 @@ use std::time::Duration;
 
 use super::credentials::Credentials;
 use super::reflexive::can_reach;
-use super::server::{Transport, TurnServer, TurnUrl};
+use super::server::TurnServer;
+use super::url::{Transport, TurnUrl};
 use crate::limits;
 
 /// One way to one server.

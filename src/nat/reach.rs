@@ -13,8 +13,9 @@ use super::candidate::LocalCandidate;
 use super::output::{Output, StreamId};
 use super::reflexive::{Reflexive, Request, Target};
 use super::relays::Relays;
-use super::server::{Servers, Transport};
+use super::server::Servers;
 use super::stun;
+use super::url::Transport;
 
 /// `ICE_TRANSPORT_POLICY`: which ways to a peer are allowed.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]

@@ -101,13 +101,6 @@ pub(super) fn is_stun(bytes: &[u8]) -> bool {
     bytes.first().is_some_and(|first| *first < 4)
 }
 
-/// What the fuzzer calls.
-#[doc(hidden)]
-pub fn fuzz_reply(bytes: &[u8]) {
-    let _ = reply(bytes);
-    let _ = asked(bytes);
-}
-
 #[cfg(test)]
 mod tests {
     use turn_client_proto::types::stun::prelude::MessageWriteExt as _;

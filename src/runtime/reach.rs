@@ -22,7 +22,8 @@ use crate::nat::candidate::LocalCandidate;
 use crate::nat::credentials::Credentials;
 use crate::nat::output::Output;
 use crate::nat::reach::Reach;
-use crate::nat::server::{Host, Servers, StunServer, StunUrl, TurnServer, TurnUrl};
+use crate::nat::server::{Servers, StunServer, TurnServer};
+use crate::nat::url::{Host, StunUrl, TurnUrl};
 
 /// The part of the event loop that looks after STUN and TURN.
 pub(super) struct Reaching {

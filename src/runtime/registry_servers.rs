@@ -10,7 +10,7 @@ use super::signaling::IceServersClient;
 use super::wake::LoopWaker;
 use crate::limits;
 use crate::nat::credentials::Credentials;
-use crate::nat::server::{StunUrl, TurnUrl};
+use crate::nat::url::{StunUrl, TurnUrl};
 use crate::protocol::ice_servers::IceServer;
 use crate::secret::Secret;
 

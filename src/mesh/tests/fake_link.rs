@@ -262,7 +262,13 @@ impl Link for FakeLink {
         } else {
             let (answer, round_trip) = self.paths.handle(now, datagram);
             self.output.extend(answer.map(LinkOutput::Transmit));
-            self.output.extend(round_trip.map(LinkOutput::RoundTrip));
+            if let (Some((local, remote)), Some(_)) = (self.paths.selected(), round_trip) {
+                self.output.push_back(LinkOutput::Pair {
+                    local,
+                    remote,
+                    round_trip,
+                });
+            }
         }
         Ok(())
     }

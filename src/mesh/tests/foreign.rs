@@ -246,7 +246,7 @@ impl<K: Linker> World<K> {
                     LinkOutput::Closed => {
                         self.foreign_at(place).connections.remove(&peer);
                     }
-                    LinkOutput::RoundTrip(_) => {}
+                    LinkOutput::Pair { .. } => {}
                 }
             }
         }

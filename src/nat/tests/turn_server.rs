@@ -107,7 +107,7 @@ impl TurnServer {
     }
 
     /// A packet of a peer comes to a relayed address.
-    pub(super) fn hear_peer(
+    pub(super) fn peer_packet(
         &mut self,
         relayed: SocketAddr,
         peer: SocketAddr,
@@ -134,7 +134,7 @@ impl TurnServer {
     }
 
     /// A message of a client; `seen` is where it seems to come from.
-    pub(super) fn hear_client(
+    pub(super) fn client_message(
         &mut self,
         now: Instant,
         client: Client,

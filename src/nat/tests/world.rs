@@ -9,9 +9,9 @@ use crate::nat::candidate::LocalCandidate;
 use crate::nat::credentials::Credentials;
 use crate::nat::framing::{self, Framing};
 use crate::nat::output::{Output, StreamId};
-use crate::nat::reach::Reach;
-use crate::nat::reach::TransportPolicy;
-use crate::nat::server::{self, Servers, StunServer, StunUrl, TurnUrl};
+use crate::nat::reach::{Reach, TransportPolicy};
+use crate::nat::server::{self, Servers, StunServer};
+use crate::nat::url::{Host, StunUrl, TurnUrl};
 use crate::secret::Secret;
 
 /// From one end of the network to the other.
@@ -174,7 +174,7 @@ impl World {
                 };
                 let now = self.now;
                 let server = self.servers.get_mut(&address);
-                let sent = server.and_then(|s| s.hear_client(now, client, seen, &bytes));
+                let sent = server.and_then(|s| s.client_message(now, client, seen, &bytes));
                 self.send(address, sent);
             }
             Delivery::ToUs(socket, source, bytes) => {
@@ -226,7 +226,7 @@ impl World {
         let all = self.servers.iter_mut();
         let sent: Vec<_> = all
             .filter_map(|(address, server)| {
-                let sent = server.hear_peer(relayed, peer, packet)?;
+                let sent = server.peer_packet(relayed, peer, packet)?;
                 Some((*address, sent))
             })
             .collect();
@@ -329,9 +329,9 @@ pub(super) fn socket(lane: u16) -> SocketAddr {
     ([10, 0, 0, 1], 5000 + lane).into()
 }
 
-fn address(host: &server::Host, port: u16) -> SocketAddr {
+fn address(host: &Host, port: u16) -> SocketAddr {
     match host {
-        server::Host::Address(ip) => SocketAddr::new(*ip, port),
-        server::Host::Name(name) => panic!("{name} is no address"),
+        Host::Address(ip) => SocketAddr::new(*ip, port),
+        Host::Name(name) => panic!("{name} is no address"),
     }
 }
