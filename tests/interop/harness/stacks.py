@@ -47,6 +47,7 @@ def aiortc(name, version="new", **details):
 
 
 PION = TOOLS / "pion-peer"
+WEBRTC_RS = TOOLS / "webrtc-rs/target/debug/webrtc-rs-peer"
 
 STACKS = [
     node("chromium", "playwright-core", ["chromium"]),
@@ -57,4 +58,5 @@ STACKS = [
     node("werift", "werift", harmless=WERIFT_SENDS),
     node("libdatachannel", "node-datachannel"),
     Stack("pion", [PION], [PION]),
+    Stack("webrtc-rs", [WEBRTC_RS], [WEBRTC_RS]),
 ]
