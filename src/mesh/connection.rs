@@ -159,6 +159,8 @@ pub(super) struct Connection<L> {
     /// The number of the next mesh message to come in.
     pub(super) next_number: u64,
     pub(super) liveness: Liveness,
+    /// Whether the peer, of another make, may have given it up in a silence, though it is heard of again.
+    pub(super) may_be_left: bool,
     /// Of the mesh channel.
     pub(super) flight: Flight,
     pub(super) gate: Gate,

@@ -131,6 +131,7 @@ impl<K: Linker> Mesh<K> {
             return;
         };
         connection.liveness.heard(now);
+        let may_be_left = connection.may_be_left;
         let Some(peer) = self.peers.get_mut(&connection.peer) else {
             return;
         };
@@ -141,13 +142,16 @@ impl<K: Linker> Mesh<K> {
         peer.note_state(now);
         let peer_id = peer.id.clone();
         peer.give_up_at = None;
-        peer.retry.cancel();
+        if !may_be_left {
+            peer.retry.cancel();
+        }
         log::info!("{peer_id} is heard of again");
         self.agent.push_state(Event::PeerConnected {
             peer_id: peer_id.clone(),
             resumed: true,
         });
         self.answer_waiting(&peer_id);
+        self.plan_replacement(now, &peer_id);
         self.arm(now, id);
         self.arm_peer(now, &peer_id);
     }
@@ -183,6 +187,11 @@ impl<K: Linker> Mesh<K> {
         }
         peer.reachable = false;
         peer.note_state(now);
+        let current = peer.current.and_then(|id| self.connections.get_mut(&id));
+        if let Some(current) = current {
+            // The sidecar in the field does after 5 s, and never takes such a connection up again.
+            current.may_be_left = !current.speaks_sessions;
+        }
         peer.give_up_at = Some(now + self.settings.recovery_timeout);
         log::info!("{peer_id} cannot be reached");
         self.agent.push_state(Event::PeerDisconnected {
@@ -279,9 +288,9 @@ impl<K: Linker> Mesh<K> {
         self.forget_if_idle(peer_id);
     }
 
-    /// Whether there is no connection to the peer that is known to work.
+    /// Whether there is no connection to the peer that is known to work, both ways.
     pub(super) fn is_in_doubt(&self, now: Instant, peer_id: &PeerId) -> bool {
         self.current_of(peer_id)
-            .is_none_or(|current| !current.is_well(now))
+            .is_none_or(|current| current.may_be_left || !current.is_well(now))
     }
 }

@@ -145,6 +145,7 @@ impl<K: Linker> Mesh<K> {
             max_message_bytes: description::UNANNOUNCED_MAX_MESSAGE_BYTES,
             next_number: 1,
             liveness: Liveness::new(now),
+            may_be_left: false,
             flight: Flight::default(),
             gate: Gate::new(receive_window),
             receipts: Receipts::default(),
@@ -321,7 +322,7 @@ impl<K: Linker> Mesh<K> {
                 && (extension.conn.is_none() || connection.attempt == extension.conn)
         });
         let Some((id, _)) = outstanding.last() else {
-            return log::debug!("an answer of {peer_id} to no open offer");
+            return self.answered_again(now, peer_id);
         };
         self.meet_session(now, peer_id, extension);
         let patience = self.patience(peer_id);
@@ -347,6 +348,31 @@ impl<K: Linker> Mesh<K> {
         self.ask_for_names(id);
         self.drive(now, id);
         self.arm_peer(now, peer_id);
+    }
+
+    /// An answer to no open offer. A peer that was away, asleep for instance, answers every offer that has
+    /// waited for it, and one of another make does not say which: what we took for the answer to the
+    /// latest was that to an earlier one, and comes to nothing. It has left the older connections,
+    /// so it is offered another at once.
+    fn answered_again(&mut self, now: Instant, peer_id: &PeerId) {
+        let is_mistaken = |connection: &Connection<K::Link>| {
+            connection.role == Role::Offerer
+                && connection.phase == Phase::Connecting
+                && !connection.speaks_sessions
+        };
+        let mistaken = self
+            .connections_of(peer_id)
+            .find(|(_, connection)| is_mistaken(connection))
+            .map(|(id, _)| id);
+        let may_offer = |peer: &mut Peer| peer.offers.take(now);
+        match mistaken {
+            Some(id) if self.peers.get_mut(peer_id).is_some_and(may_offer) => {
+                log::debug!("{peer_id} has answered an earlier offer; offered another");
+                self.retire(now, id);
+                self.offer(now, peer_id);
+            }
+            Some(_) | None => log::debug!("an answer of {peer_id} to no open offer"),
+        }
     }
 
     fn candidate(

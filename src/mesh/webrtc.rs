@@ -21,13 +21,19 @@ use super::link::{Channel, Datagram, Link, LinkError, LinkOutput, Linker, Transm
 /// keeps the mesh channel below; what is left is the headroom of control frames.
 const SEND_BUFFER_BYTES: usize = 2 * 1024 * 1024;
 
+/// Checks without an answer until a path is given up, about 10 s after the first: time for a peer
+/// that is slow to begin its own.
+const STUN_ATTEMPTS: usize = 11;
+
 /// The longest wait between two connectivity checks of a working path. Two lost ones must fit into
 /// the 5 s after which a peer counts as gone.
 const LONGEST_STUN_WAIT: Duration = Duration::from_millis(1500);
 
 /// The first wait for the answer to a connectivity check. The first check that comes to a router from
-/// outside is often lost, and makes way for none: only what was sent from inside does.
-const FIRST_STUN_WAIT: Duration = Duration::from_millis(100);
+/// outside is often lost, and makes way for none: only what was sent from inside does. And pion and
+/// webrtc-rs nominate a path when a check comes along it after their own was answered; else they look at
+/// their paths every 200 ms only.
+const FIRST_STUN_WAIT: Duration = Duration::from_millis(50);
 
 /// How often the round-trip time is read.
 const STATISTICS_INTERVAL: Duration = Duration::from_secs(3);
@@ -54,6 +60,7 @@ impl WebRtc {
             .set_stats_interval(Some(STATISTICS_INTERVAL));
         configuration.set_initial_stun_rto(FIRST_STUN_WAIT);
         configuration.set_max_stun_rto(LONGEST_STUN_WAIT);
+        configuration.set_max_stun_retransmits(STUN_ATTEMPTS);
         Ok(WebRtc { configuration })
     }
 

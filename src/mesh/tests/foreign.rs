@@ -60,6 +60,14 @@ impl<K: Linker> Foreign<K> {
         }
     }
 
+    /// Was away, and answers all that has waited for it.
+    pub(super) fn returns(&mut self, now: Instant) {
+        self.gathers_for = Duration::ZERO;
+        for (at, ..) in &mut self.offers {
+            *at = now;
+        }
+    }
+
     pub(super) fn next_timeout(&self) -> Option<Instant> {
         let answers = self.offers.iter().map(|(at, ..)| *at);
         self.connections

@@ -18,6 +18,7 @@ mod greeting;
 mod hostile;
 mod ledger;
 mod network;
+mod nominating;
 mod others;
 mod proposing;
 mod real_stack;

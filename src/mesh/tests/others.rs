@@ -72,6 +72,28 @@ fn one_that_asks_an_unreachable_stun_server_before_it_answers_is_waited_for() {
 }
 
 #[test]
+fn one_that_was_away_and_answers_every_offer_since_is_connected_at_once() {
+    const AWAY: Duration = Duration::from_secs(3600);
+    for offers in 2..5 {
+        let mut world = World::with_foreign(57, &["a"], &["b"]);
+        world.foreign_at(1).gathers_for = AWAY;
+        world.start(1);
+        world.run_for(MOMENT);
+        world.start(0);
+        world.run_until(AWAY, "offered", |world| {
+            world.nodes[0].mesh.next_connection == offers
+        });
+        world.run_for(MOMENT);
+        let now = world.now;
+        world.foreign_at(1).returns(now);
+        world.run_until_connected(MOMENT);
+        exchange(&mut world);
+        world.settle(SOON);
+        assert_eq!(world.ledger.deliveries, 40, "after {offers} offers");
+    }
+}
+
+#[test]
 fn receipts_are_the_transport_s() {
     let mut world = World::with_foreign(51, &["a"], &["b"]);
     world.network.weather = Weather::FOUL;
@@ -175,6 +197,29 @@ fn a_silent_connection_is_offered_anew_and_a_working_one_is_left_alone() {
     exchange(&mut world);
     world.settle(SOON);
     assert_eq!(world.ledger.failed(), 0);
+}
+
+#[test]
+fn one_that_may_have_given_up_a_connection_in_a_silence_is_offered_another() {
+    for mut world in pairs() {
+        world.start_all();
+        world.run_until_connected(SOON);
+        let made = world.nodes[0].mesh.next_connection;
+        world.registry.is_up = false;
+        world.disconnect_from_registry(0);
+        world.network.partition(0, 1);
+        world.run_for(Duration::from_secs(8));
+        world.network.heal(Weather::FAIR);
+        world.run_for(SOON);
+        assert!(world.are_connected(0, 1), "heard of again");
+        assert_eq!(world.nodes[0].mesh.next_connection, made);
+        world.registry.is_up = true;
+        world.run_for(Duration::from_secs(10));
+        assert_eq!(world.nodes[0].mesh.next_connection, made + 1);
+        exchange(&mut world);
+        world.settle(SOON);
+        assert_eq!(world.ledger.failed(), 0);
+    }
 }
 
 #[test]
