@@ -33,7 +33,7 @@ const LONGEST_STUN_WAIT: Duration = Duration::from_millis(1500);
 /// outside is often lost, and makes way for none: only what was sent from inside does. And pion and
 /// webrtc-rs nominate a path when a check comes along it after their own was answered; else they look at
 /// their paths every 200 ms only.
-const FIRST_STUN_WAIT: Duration = Duration::from_millis(50);
+const FIRST_STUN_WAIT: Duration = Duration::from_millis(100);
 
 /// How often the round-trip time is read.
 const STATISTICS_INTERVAL: Duration = Duration::from_secs(3);

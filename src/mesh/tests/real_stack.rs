@@ -86,6 +86,25 @@ fn connects_and_delivers_in_any_weather() {
 }
 
 #[test]
+fn connects_over_long_ways() {
+    for (seed, latency) in [40, 100, 150, 300].into_iter().enumerate() {
+        let mut world = world(seed as u64, &["a", "b"], &[]);
+        world.network.weather.latency = Duration::from_millis(latency);
+        world.network.weather.jitter = Duration::from_millis(latency / 5);
+        world.start_all();
+        let took = world.run_until_connected(CONNECTED);
+        // The registry is near: three round trips of ICE and DTLS each, and two of SCTP.
+        let round_trip = Duration::from_millis(2 * latency + 2 * latency / 5);
+        assert!(
+            took < 8 * round_trip + Duration::from_secs(1),
+            "{latency} ms: {took:?}"
+        );
+        exchange(&mut world, 4);
+        world.settle(SETTLED);
+    }
+}
+
+#[test]
 fn connections_that_are_lost_are_replaced_with_messages_under_way() {
     for seed in 0..4 {
         let mut world = world(seed, &["a", "b"], &[]);
