@@ -7,7 +7,7 @@ use rustix::process::Signal;
 use serde_json::{Value, json};
 
 use crate::scripted_registry::{Script, ScriptedRegistry, SocketScript, TokenReply};
-use crate::support::{Node, Place, Setup, Site};
+use crate::support::{Node, Place, Setup, Sidecar, Site};
 
 /// A signal ends it, whatever it is doing, within this time.
 const TIME_TO_END: Duration = Duration::from_secs(2);
@@ -59,21 +59,30 @@ fn what_could_not_be_delivered_is_told_at_the_end() {
     assert!(alice.agent.next_or_end().is_none());
 }
 
-#[test]
-fn commands_that_wait_for_room_are_answered_at_the_end() {
-    let site = Site::new();
+/// Alice, whose queue has room for one long message, and Bob, who has no agent to take any.
+fn stuck_pair(site: &Site) -> (Node, Sidecar) {
     let small = site
         .setup("alice")
         .set("MAX_MESSAGE_BYTES", "1024")
         .set("QUEUE_BYTES", "1024");
-    let [mut alice, bob] = Node::meet([small, site.setup("bob")]);
+    let [alice, bob] = Node::meet([small, site.setup("bob")]);
     drop(bob.agent);
     bob.sidecar.await_log("the agent has gone");
+    (alice, bob.sidecar)
+}
+
+/// The line that sends Bob a long message.
+fn long_message(id: u64) -> String {
     let message = json!({"type": "x", "payload": "x".repeat(900)});
     let payload = json!({"target_peer": "bob", "message": message});
-    let lines: String = (1..=4)
-        .map(|id| json!({"type": "send", "id": id, "payload": payload}).to_string() + "\n")
-        .collect();
+    json!({"type": "send", "id": id, "payload": payload}).to_string() + "\n"
+}
+
+#[test]
+fn commands_that_wait_for_room_are_answered_at_the_end() {
+    let site = Site::new();
+    let (mut alice, _bob) = stuck_pair(&site);
+    let lines: String = (1..=4).map(long_message).collect();
     // In one piece, so that all of it has been read when the queue is full after the second.
     alice.agent.write(lines);
     alice.agent.until_peer("pressure", "bob");
@@ -90,23 +99,14 @@ fn commands_that_wait_for_room_are_answered_at_the_end() {
 #[test]
 fn commands_that_nobody_has_read_yet_are_answered_at_the_end() {
     let site = Site::new();
-    let small = site
-        .setup("alice")
-        .set("MAX_MESSAGE_BYTES", "1024")
-        .set("QUEUE_BYTES", "1024");
-    let [mut alice, bob] = Node::meet([small, site.setup("bob")]);
-    drop(bob.agent);
-    bob.sidecar.await_log("the agent has gone");
-    let message = json!({"type": "x", "payload": "x".repeat(900)});
-    let payload = json!({"target_peer": "bob", "message": message});
-    let line = |id: u64| json!({"type": "send", "id": id, "payload": payload}).to_string() + "\n";
+    let (mut alice, _bob) = stuck_pair(&site);
     // As many as the way to the event loop and the socket have room for.
     let mut writer = alice.agent.writer();
     writer
         .set_write_timeout(Some(Duration::from_millis(500)))
         .unwrap();
     let written = (1..=10_000)
-        .take_while(|id| writer.write_all(line(*id).as_bytes()).is_ok())
+        .take_while(|id| writer.write_all(long_message(*id).as_bytes()).is_ok())
         .count() as u64;
     assert!((100..10_000).contains(&written), "{written}");
     alice.sidecar.signal(Signal::TERM);

@@ -24,9 +24,7 @@ fn milliseconds(count: u64) -> Duration {
 
 #[test]
 fn two_connect_exchange_messages_and_get_receipts() {
-    let mut world = World::new(1, &["a", "b"]);
-    world.start_all();
-    world.run_until_connected(MOMENT);
+    let mut world = World::connected(1);
     for _ in 0..100 {
         world.send(0, "b", 100, true);
         world.send(1, "a", 5000, true);
@@ -215,9 +213,7 @@ fn when_one_of_two_crossing_offers_is_lost_the_other_is_answered() {
 
 #[test]
 fn crossing_hellos_leave_one_connection() {
-    let mut world = World::new(9, &["a", "b"]);
-    world.start_all();
-    world.run_until_connected(MOMENT);
+    let mut world = World::connected(9);
     for _ in 0..20 {
         for (own, other) in [(0, 1), (1, 0)] {
             // Each side's offer is answered before the other side's arrives.
@@ -274,9 +270,7 @@ fn twenty_that_start_at_once_before_their_registry_all_find_each_other() {
 #[test]
 fn a_peer_that_vanishes_and_returns_at_once_is_connected_at_once() {
     for is_polite in [true, false] {
-        let mut world = World::new(12, &["a", "b"]);
-        world.start_all();
-        world.run_until_connected(MOMENT);
+        let mut world = World::connected(12);
         world.run_for(SOON);
         world.restart(1, is_polite);
         world.send(0, "b", 100, true);

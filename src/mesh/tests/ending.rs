@@ -2,23 +2,15 @@
 
 use std::time::Duration;
 
-use super::fake_link::FakeStack;
 use super::world::World;
 use crate::mesh::link::Datagram;
 use crate::protocol::ipc::{ErrorCode, Event};
 
 const MOMENT: Duration = Duration::from_millis(300);
 
-fn connected(seed: u64) -> World<FakeStack> {
-    let mut world = World::new(seed, &["a", "b"]);
-    world.start_all();
-    world.run_until_connected(MOMENT);
-    world
-}
-
 #[test]
 fn after_the_goodbye_nobody_is_connected_and_what_is_asked_is_refused() {
-    let mut world = connected(80);
+    let mut world = World::connected(80);
     let now = world.now;
     world.nodes[0].mesh.shut_down(now);
     world.after_input(0);
@@ -41,7 +33,7 @@ fn after_the_goodbye_nobody_is_connected_and_what_is_asked_is_refused() {
 
 #[test]
 fn a_goodbye_is_answered_with_one() {
-    let mut world = connected(81);
+    let mut world = World::connected(81);
     let now = world.now;
     world.nodes[1].mesh.shut_down(now);
     let mut answers = 0;
@@ -63,7 +55,7 @@ fn a_goodbye_is_answered_with_one() {
 #[test]
 fn what_the_agent_has_taken_is_acknowledged_before_the_goodbye() {
     for count in 1..10 {
-        let mut world = connected(82);
+        let mut world = World::connected(82);
         for _ in 0..count {
             world.send(0, "b", 100, true);
         }
@@ -80,7 +72,7 @@ fn what_the_agent_has_taken_is_acknowledged_before_the_goodbye() {
 
 #[test]
 fn what_comes_in_as_it_ends_is_reported_by_the_sender_and_not_delivered_as_well() {
-    let mut world = connected(83);
+    let mut world = World::connected(83);
     world.agent_stalls(1);
     for _ in 0..100 {
         world.send(0, "b", 20_000, true);
@@ -102,7 +94,7 @@ fn what_comes_in_as_it_ends_is_reported_by_the_sender_and_not_delivered_as_well(
 
 #[test]
 fn before_the_goodbye_what_was_sent_may_be_acknowledged_and_the_rest_is_refused() {
-    let mut world = connected(84);
+    let mut world = World::connected(84);
     world.agent_stalls(1);
     for _ in 0..100 {
         world.send(0, "b", 20_000, true);

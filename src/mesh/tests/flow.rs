@@ -22,9 +22,7 @@ fn is_pressure(event: &Event) -> bool {
 
 #[test]
 fn an_agent_that_stops_reading_slows_the_sending_agent_and_loses_nothing() {
-    let mut world = World::new(40, &["a", "b"]);
-    world.start_all();
-    world.run_until_connected(MOMENT);
+    let mut world = World::connected(40);
     world.agent_stalls(1);
     for _ in 0..400 {
         world.send(0, "b", 20_000, true);
@@ -105,9 +103,7 @@ fn many_senders_to_one_stalled_agent_take_bounded_memory() {
 
 #[test]
 fn what_an_agent_left_unread_goes_to_the_next() {
-    let mut world = World::new(44, &["a", "b"]);
-    world.start_all();
-    world.run_until_connected(MOMENT);
+    let mut world = World::connected(44);
     world.agent_stalls(1);
     for _ in 0..50 {
         world.send(0, "b", 5_000, true);
@@ -125,9 +121,7 @@ fn what_an_agent_left_unread_goes_to_the_next() {
 
 #[test]
 fn failures_that_an_agent_has_not_read_are_told_to_the_next() {
-    let mut world = World::new(45, &["a", "b"]);
-    world.start_all();
-    world.run_until_connected(MOMENT);
+    let mut world = World::connected(45);
     world.stop(1, false);
     world.send(0, "b", 100, true);
     world.broadcast(0, 100, true);
@@ -174,9 +168,7 @@ fn only_with_the_registry_gone_is_a_sent_message_kept_for_the_connect_timeout() 
 
 #[test]
 fn a_peer_that_has_gone_is_forgotten_once_its_messages_are_taken() {
-    let mut world = World::new(48, &["a", "b"]);
-    world.start_all();
-    world.run_until_connected(MOMENT);
+    let mut world = World::connected(48);
     world.agent_stalls(1);
     for _ in 0..100 {
         world.send(0, "b", 1000, false);
@@ -192,9 +184,7 @@ fn a_peer_that_has_gone_is_forgotten_once_its_messages_are_taken() {
 
 #[test]
 fn a_sender_that_is_started_anew_again_and_again_fills_no_more_than_its_share() {
-    let mut world = World::new(49, &["a", "b"]);
-    world.start_all();
-    world.run_until_connected(MOMENT);
+    let mut world = World::connected(49);
     world.agent_stalls(1);
     for round in 0..40 {
         for _ in 0..100 {

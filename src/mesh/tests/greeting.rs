@@ -29,9 +29,7 @@ fn greeting(world: &mut World<FakeStack>) -> Vec<&'static str> {
 
 #[test]
 fn an_agent_that_comes_late_is_told_why_the_registry_is_not_there() {
-    let mut world = World::new(30, &["a", "b"]);
-    world.start_all();
-    world.run_until_connected(MOMENT);
+    let mut world = World::connected(30);
     assert_eq!(greeting(&mut world), ["ready", "peer_connected"]);
     world.stop_registry(false);
     let with_reason = ["ready", "registry", "peer_connected"];

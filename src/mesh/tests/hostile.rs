@@ -13,16 +13,9 @@ use crate::protocol::signaling::{Extension, Incoming, Signal};
 const MOMENT: Duration = Duration::from_millis(300);
 const SOON: Duration = Duration::from_secs(2);
 
-fn connected(seed: u64) -> World<FakeStack> {
-    let mut world = World::new(seed, &["a", "b"]);
-    world.start_all();
-    world.run_until_connected(MOMENT);
-    world
-}
-
 #[test]
 fn a_peer_that_nobody_knows_is_unknown() {
-    let mut world = connected(60);
+    let mut world = World::connected(60);
     world.send(0, "nobody", 100, true);
     world.send(0, "a", 100, false);
     world.run_for(SOON);
@@ -53,7 +46,7 @@ fn beyond_max_peers_others_are_refused_and_room_is_made_when_one_goes() {
 
 #[test]
 fn a_message_larger_than_the_peer_takes_is_refused() {
-    let mut world = connected(62);
+    let mut world = World::connected(62);
     world.send(0, "b", MAX_MESSAGE_BYTES + 1, true);
     world.send(0, "b", MAX_MESSAGE_BYTES, true);
     world.run_for(SOON);
@@ -75,7 +68,7 @@ fn a_message_larger_than_the_peer_takes_is_refused() {
 
 #[test]
 fn bad_lines_are_answered_and_survived() {
-    let mut world = connected(64);
+    let mut world = World::connected(64);
     for line in [
         "",
         "{",
@@ -94,7 +87,7 @@ fn bad_lines_are_answered_and_survived() {
 
 #[test]
 fn nonsense_through_the_registry_harms_nothing() {
-    let mut world = connected(65);
+    let mut world = World::connected(65);
     let texts = ["", "v=0\r\n", "a=fake-tag:xyz\r\n", "candidate:", "\u{0}"];
     for (number, text) in texts.iter().cycle().take(3000).enumerate() {
         let (sdp, candidate) = (text.to_string(), text.to_string());
@@ -130,21 +123,26 @@ fn nonsense_through_the_registry_harms_nothing() {
     assert_eq!(world.ledger.failed(), 0);
 }
 
+/// A new offer of one of ours, on the fake stack.
+fn offer(name: &str, number: usize) -> Incoming {
+    Incoming::Relay {
+        sender: PeerId::new(name).unwrap(),
+        signal: Signal::Offer {
+            sdp: format!("v=0\r\na=fake-tag:{number:x}1\r\n"),
+        },
+        extension: Extension {
+            ours: true,
+            conn: Some(format!("c{number}")),
+            session: None,
+        },
+    }
+}
+
 #[test]
 fn offers_without_end_make_no_connections_without_end() {
-    let mut world = connected(66);
+    let mut world = World::connected(66);
     for number in 0..500 {
-        let frame = Incoming::Relay {
-            sender: PeerId::new("b").unwrap(),
-            signal: Signal::Offer {
-                sdp: format!("v=0\r\na=fake-tag:{number:x}1\r\n"),
-            },
-            extension: Extension {
-                ours: true,
-                conn: Some(format!("c{number}")),
-                session: None,
-            },
-        };
+        let frame = offer("b", number);
         let now = world.now;
         world.nodes[0].mesh.handle_frame(now, frame);
         world.after_input(0);
@@ -169,7 +167,7 @@ fn write(world: &mut World<FakeStack>, channel: Channel, bytes: &[u8]) {
 
 #[test]
 fn nonsense_on_the_control_channel_is_ignored() {
-    let mut world = connected(67);
+    let mut world = World::connected(67);
     for frame in [
         "",
         "{}",
@@ -192,7 +190,7 @@ fn nonsense_on_the_control_channel_is_ignored() {
 
 #[test]
 fn a_window_of_nothing_stops_and_starts_again() {
-    let mut world = connected(68);
+    let mut world = World::connected(68);
     write(&mut world, Channel::Control, br#"{"ack":0,"window":0}"#);
     world.send(0, "b", 100, true);
     world.run_for(MOMENT);
@@ -204,7 +202,7 @@ fn a_window_of_nothing_stops_and_starts_again() {
 
 #[test]
 fn what_is_no_mesh_message_is_dropped_counted_and_acknowledged() {
-    let mut world = connected(69);
+    let mut world = World::connected(69);
     for _ in 0..200 {
         for unusable in [&b""[..], b"\xff\xfe", b"[]", b"{\"no\":\"type\"}"] {
             // As a message of its session: what is written is numbered.
@@ -248,7 +246,7 @@ fn flood(world: &mut World<FakeStack>, messages: usize, bytes: &[u8]) {
 
 #[test]
 fn unusable_messages_without_end_behind_one_that_waits_take_no_room() {
-    let mut world = connected(72);
+    let mut world = World::connected(72);
     world.agent_stalls(0);
     world.send(1, "a", 100, true);
     world.run_for(MOMENT);
@@ -264,7 +262,7 @@ fn unusable_messages_without_end_behind_one_that_waits_take_no_room() {
 
 #[test]
 fn messages_without_end_before_the_hello_end_the_connection() {
-    let mut world = connected(73);
+    let mut world = World::connected(73);
     let mesh = &mut world.nodes[0].mesh;
     let id = mesh.peers.values().next().unwrap().current.unwrap();
     // As if it had not been said yet.
@@ -298,7 +296,7 @@ pub(super) fn check_missed<K: Linker>(world: &mut World<K>, forged: &[Transmit])
 
 #[test]
 fn what_anybody_could_send_from_a_peers_address_does_not_keep_it_alive() {
-    let mut world = connected(70);
+    let mut world = World::connected(70);
     let path = world.nodes[0].mesh.current_of(world.name(1)).unwrap().path;
     let path = path.unwrap();
     world.stop(1, false);
@@ -312,7 +310,7 @@ fn what_anybody_could_send_from_a_peers_address_does_not_keep_it_alive() {
 
 #[test]
 fn a_frame_of_a_type_that_nobody_knows_changes_nothing() {
-    let mut world = connected(71);
+    let mut world = World::connected(71);
     let now = world.now;
     let kind = "news".to_owned();
     let frame = Incoming::Unknown { kind };
@@ -325,32 +323,22 @@ fn a_frame_of_a_type_that_nobody_knows_changes_nothing() {
 
 #[test]
 fn offers_under_ever_new_names_make_few_connections_and_others_still_connect() {
-    let mut world = connected(79);
+    let mut world = World::connected(79);
     let before = world.nodes[0].mesh.next_connection;
-    let offer = |world: &mut World<FakeStack>, name: &str, number: usize| {
-        let frame = Incoming::Relay {
-            sender: PeerId::new(name).unwrap(),
-            signal: Signal::Offer {
-                sdp: format!("v=0\r\na=fake-tag:{number:x}1\r\n"),
-            },
-            extension: Extension {
-                ours: true,
-                conn: Some(format!("c{number}")),
-                session: None,
-            },
-        };
+    world.nodes[0].mesh.settings.max_peers = 10_000;
+    let hear = |world: &mut World<FakeStack>, name: &str, number: usize| {
         let now = world.now;
-        world.nodes[0].mesh.settings.max_peers = 10_000;
+        let frame = offer(name, number);
         world.nodes[0].mesh.handle_frame(now, frame);
         while world.nodes[0].mesh.poll_frame().is_some() {}
     };
     for number in 0..2000 {
-        offer(&mut world, &format!("new-{number}"), number);
+        hear(&mut world, &format!("new-{number}"), number);
     }
     let made = world.nodes[0].mesh.next_connection - before;
     assert_eq!(made, u64::from(limits::STRANGER_BURST));
     assert_eq!(world.nodes[0].mesh.totals.ignored_offers, 2000 - made);
     // Who was met before is not affected.
-    offer(&mut world, "b", 2000);
+    hear(&mut world, "b", 2000);
     assert_eq!(world.nodes[0].mesh.next_connection - before, made + 1);
 }

@@ -22,13 +22,6 @@ fn proposed(mut world: World<FakeStack>) -> World<FakeStack> {
     world
 }
 
-fn connected(seed: u64) -> World<FakeStack> {
-    let mut world = World::new(seed, &["a", "b"]);
-    world.start_all();
-    world.run_until_connected(MOMENT);
-    world
-}
-
 fn answers(world: &World<FakeStack>, place: usize) -> usize {
     world.count(place, |event| matches!(event, Event::Ok { .. }))
 }
@@ -47,7 +40,7 @@ fn settle_unnoticed(world: &mut World<FakeStack>) {
 
 #[test]
 fn no_acknowledgement_overtakes_the_hello_that_tells_less() {
-    let mut world = connected(90);
+    let mut world = World::connected(90);
     world.agent_stalls(1);
     for _ in 0..9 {
         world.send(0, "b", 500, true);
@@ -66,7 +59,7 @@ fn no_acknowledgement_overtakes_the_hello_that_tells_less() {
 
 #[test]
 fn messages_on_the_old_connection_are_left_to_be_repeated_on_the_new_one() {
-    let mut world = proposed(connected(91));
+    let mut world = proposed(World::connected(91));
     world.send(0, "b", 500, true);
     world.run_for(MOMENT);
     assert_eq!(world.ledger.deliveries, 0);
@@ -76,7 +69,7 @@ fn messages_on_the_old_connection_are_left_to_be_repeated_on_the_new_one() {
 
 #[test]
 fn acknowledgements_on_the_old_connection_are_left_to_the_hello_of_the_new_one() {
-    let mut world = connected(92);
+    let mut world = World::connected(92);
     world.agent_stalls(0);
     world.send(1, "a", 500, true);
     world.run_for(MOMENT);

@@ -46,9 +46,7 @@ fn a_connection_that_dies_at_any_datagram_while_connecting_is_replaced() {
 #[test]
 fn a_connection_that_dies_at_any_datagram_of_a_stream_is_replaced_and_nothing_is_lost() {
     for fatal in 0..120 {
-        let mut world = World::new(21, &["a", "b"]);
-        world.start_all();
-        world.run_until_connected(MOMENT);
+        let mut world = World::connected(21);
         world.network.deadly_after = Some(fatal);
         for _ in 0..10 {
             exchange(&mut world);
@@ -77,9 +75,7 @@ fn replacements_that_die_as_well_cost_nothing_but_time() {
 
 #[test]
 fn a_goodbye_is_told_at_once() {
-    let mut world = World::new(30, &["a", "b"]);
-    world.start_all();
-    world.run_until_connected(MOMENT);
+    let mut world = World::connected(30);
     world.stop(1, true);
     world.run_for(Duration::from_millis(5));
     assert_eq!(world.count(0, is_lost), 1);
@@ -95,9 +91,7 @@ fn a_goodbye_is_told_at_once() {
 
 #[test]
 fn a_process_that_dies_without_a_word_is_missed_after_five_seconds() {
-    let mut world = World::new(31, &["a", "b"]);
-    world.start_all();
-    world.run_until_connected(MOMENT);
+    let mut world = World::connected(31);
     world.stop(1, false);
     let took = world.run_until(Duration::from_secs(10), "told", |world| {
         world.count(0, is_lost) == 1
@@ -110,9 +104,7 @@ fn a_process_that_dies_without_a_word_is_missed_after_five_seconds() {
 
 /// Partitions a running pair for a while; gives how often it was told to be lost.
 fn partition(time: Duration) -> (World<super::fake_link::FakeStack>, usize) {
-    let mut world = World::new(32, &["a", "b"]);
-    world.start_all();
-    world.run_until_connected(MOMENT);
+    let mut world = World::connected(32);
     world.run_for(SOON);
     world.network.partition(0, 1);
     let end = world.now + time;
@@ -157,9 +149,7 @@ fn after_a_silence_longer_than_recovery_is_given_what_waited_is_reported() {
 #[test]
 fn one_way_silence_heals_like_silence() {
     for (from, to) in [(0, 1), (1, 0)] {
-        let mut world = World::new(33, &["a", "b"]);
-        world.start_all();
-        world.run_until_connected(MOMENT);
+        let mut world = World::connected(33);
         exchange(&mut world);
         world.network.block(from, to);
         exchange(&mut world);
@@ -173,9 +163,7 @@ fn one_way_silence_heals_like_silence() {
 
 #[test]
 fn a_lane_whose_address_dies_is_left_for_another() {
-    let mut world = World::new(34, &["a", "b"]);
-    world.start_all();
-    world.run_until_connected(MOMENT);
+    let mut world = World::connected(34);
     exchange(&mut world);
     let path = world.nodes[0].mesh.current_of(world.name(1)).unwrap().path;
     world.network.kill_address(path.unwrap().local);
@@ -189,9 +177,7 @@ fn a_lane_whose_address_dies_is_left_for_another() {
 
 #[test]
 fn replacing_a_connection_that_works_is_not_told() {
-    let mut world = World::new(35, &["a", "b"]);
-    world.start_all();
-    world.run_until_connected(MOMENT);
+    let mut world = World::connected(35);
     for offerer in [0, 1, 0, 1] {
         world.replace_connection(offerer, 1 - offerer);
         exchange(&mut world);
@@ -203,9 +189,7 @@ fn replacing_a_connection_that_works_is_not_told() {
 
 #[test]
 fn a_connect_while_the_peer_is_silent_is_answered_when_it_is_heard_again() {
-    let mut world = World::new(36, &["a", "b"]);
-    world.start_all();
-    world.run_until_connected(MOMENT);
+    let mut world = World::connected(36);
     // Without the registry the only way back is the old connection.
     world.stop_registry(false);
     world.network.partition(0, 1);
@@ -218,9 +202,7 @@ fn a_connect_while_the_peer_is_silent_is_answered_when_it_is_heard_again() {
 #[test]
 fn a_session_given_up_between_description_and_hello_starts_over() {
     for place in [0, 1] {
-        let mut world = World::new(37, &["a", "b"]);
-        world.start_all();
-        world.run_until_connected(MOMENT);
+        let mut world = World::connected(37);
         exchange(&mut world);
         world.settle(SOON);
         world.replace_connection(0, 1);
@@ -266,9 +248,7 @@ fn a_replacement_that_dies_at_any_datagram_beside_a_working_connection_loses_not
 #[test]
 fn what_the_agent_takes_between_hello_and_replay_is_not_counted_twice() {
     for seed in 200..240 {
-        let mut world = World::new(seed, &["a", "b"]);
-        world.start_all();
-        world.run_until_connected(MOMENT);
+        let mut world = World::connected(seed);
         world.agent_stalls(1);
         for _ in 0..9 {
             world.send(0, "b", 500, true);

@@ -32,9 +32,7 @@ fn state(world: &mut World<super::fake_link::FakeStack>) -> (String, f64) {
 
 #[test]
 fn each_state_is_told_with_the_time_since_it_began() {
-    let mut world = World::new(110, &["a", "b"]);
-    world.start_all();
-    world.run_until_connected(MOMENT);
+    let mut world = World::connected(110);
     world.run_for(SOON);
     let (connected, since) = state(&mut world);
     assert_eq!(connected, "connected");

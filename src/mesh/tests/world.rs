@@ -99,7 +99,15 @@ impl World<FakeStack> {
         Self::with_foreign(seed, names, &[])
     }
 
-    /// The same, with sidecars of another make beside.
+    /// `a` and `b`, connected.
+    pub(super) fn connected(seed: u64) -> Self {
+        let mut world = World::new(seed, &["a", "b"]);
+        world.start_all();
+        world.run_until_connected(Duration::from_millis(300));
+        world
+    }
+
+    /// The same as [`World::new`], with sidecars of another make beside.
     pub(super) fn with_foreign(seed: u64, names: &[&str], others: &[&str]) -> Self {
         let make = |seed| FakeStack::new(seed, Some(MAX_MESSAGE_BYTES));
         World::of(seed, names, others, Box::new(make))
