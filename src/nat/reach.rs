@@ -77,24 +77,20 @@ impl Reach {
     ///
     /// TURN servers on UDP are asked for our address as well, for they are STUN servers too.
     pub fn set_servers(&mut self, now: Instant, servers: Servers) {
-        let stun = servers.stun.iter().flat_map(|server| {
-            let name = server.url.to_string();
-            server.addresses.iter().map(move |a| (name.clone(), *a))
-        });
-        let turn = servers
-            .turn
-            .iter()
-            .filter(|server| server.url.transports().contains(&Transport::Udp))
-            .flat_map(|server| {
-                let name = server.url.to_string();
-                server.addresses.iter().map(move |a| (name.clone(), *a))
+        let stun = servers.stun.iter();
+        let stun = stun.map(|server| (server.url.to_string(), &server.addresses));
+        let turn = servers.turn.iter();
+        let turn = turn.filter(|server| server.url.transports().contains(&Transport::Udp));
+        let turn = turn.map(|server| (server.url.to_string(), &server.addresses));
+        let targets = stun
+            .chain(turn)
+            .filter(|_| self.policy == TransportPolicy::All)
+            .flat_map(|(name, addresses)| {
+                addresses.iter().map(move |address| Target {
+                    name: name.clone(),
+                    address: *address,
+                })
             });
-        let targets: Vec<_> = match self.policy {
-            TransportPolicy::All => stun.chain(turn).collect(),
-            TransportPolicy::Relay => Vec::new(),
-        };
-        let targets = targets.into_iter();
-        let targets = targets.map(|(name, address)| Target { name, address });
         if self.reflexive.set_targets(now, targets.collect()) {
             self.outputs.push_back(Output::CandidatesChanged);
         }

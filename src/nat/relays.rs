@@ -9,27 +9,22 @@ use std::net::SocketAddr;
 use std::time::{Duration, Instant};
 
 use super::credentials::Credentials;
-use super::failure::{Failure, code};
+use super::failure::Failure;
 use super::lease::{Lease, Role, Turn};
 use super::output::{Output, StreamId};
-use super::plan::{Plan, plans};
 use super::server::TurnServer;
 use crate::backoff::Backoff;
 use crate::limits;
+
+mod rounds;
+
+use rounds::Round;
 
 /// Unix time at some instant.
 #[derive(Debug, Clone, Copy)]
 struct Clock {
     at: Instant,
     unix: u64,
-}
-
-/// The tries that are not made yet.
-#[derive(Debug)]
-struct Round {
-    began: Instant,
-    plans: VecDeque<Plan>,
-    was_refused: bool,
 }
 
 #[derive(Debug)]
@@ -95,13 +90,8 @@ impl Relays {
         let had_any = self.lanes.iter().any(|lane| !lane.is_empty());
         self.lanes = lanes;
         let is_bound = |local| self.lanes.iter().flatten().any(|socket| *socket == local);
-        let orphans: Vec<_> = self
-            .leases
-            .iter()
-            .filter(|(_, lease)| lease.plan.local.is_some_and(|local| !is_bound(local)))
-            .map(|(id, _)| *id)
-            .collect();
-        for id in orphans {
+        let is_orphan = |lease: &Lease| lease.plan.local.is_some_and(|local| !is_bound(local));
+        for id in self.leases_where(is_orphan) {
             self.fail(
                 now,
                 id,
@@ -126,12 +116,7 @@ impl Relays {
             servers.any(|s| s.url == plan.url && s.credentials == plan.credentials)
         });
         if self.servers.is_empty() {
-            self.round = None;
-            self.next_round = None;
-            let all: Vec<_> = self.leases.keys().copied().collect();
-            for id in all {
-                self.retire(now, id);
-            }
+            self.give_all_back(now);
         } else if !stands {
             self.begin_round(now);
         }
@@ -143,99 +128,6 @@ impl Relays {
         if self.current.is_none() && self.round.is_none() && was_silent {
             self.begin_round(now);
         }
-    }
-
-    fn begin_round(&mut self, now: Instant) {
-        let sockets = self.lanes.first().map(Vec::as_slice).unwrap_or_default();
-        let mut plans = VecDeque::from(plans(&self.servers, sockets));
-        // Those that are being tried need not be tried again.
-        plans.retain(|plan| {
-            !self.leases.values().any(|lease| {
-                matches!(lease.role, Role::Attempt { .. })
-                    && Plan {
-                        offset: plan.offset,
-                        rank: plan.rank,
-                        ..lease.plan.clone()
-                    } == *plan
-            })
-        });
-        for plan in &mut plans {
-            self.find_socket(now, plan);
-        }
-        self.next_round = None;
-        self.not_before = now + limits::TURN_REFUSED_WAIT;
-        self.round = Some(Round {
-            began: now,
-            plans,
-            was_refused: false,
-        });
-        self.advance(now);
-    }
-
-    /// A server knows an allocation by our socket, so a further one needs another socket. With none
-    /// left the oldest allocation that was replaced gives its own.
-    fn find_socket(&mut self, now: Instant, plan: &mut Plan) {
-        let Some(local) = plan.local else {
-            return;
-        };
-        let holder = |socket: SocketAddr| {
-            let mut leases = self.leases.iter();
-            leases.find(|(_, lease)| lease.is_between(socket, plan.server))
-        };
-        let sockets = self.lanes.iter().flatten().copied();
-        let mut sockets = sockets.filter(|socket| socket.ip() == local.ip());
-        if let Some(free) = sockets.clone().find(|socket| holder(*socket).is_none()) {
-            plan.local = Some(free);
-            return;
-        }
-        let replaced = sockets.by_ref().filter_map(holder);
-        let replaced = replaced.filter(|(_, lease)| lease.role == Role::Replaced);
-        if let Some((id, lease)) = replaced.min_by_key(|(id, _)| **id) {
-            plan.local = lease.plan.local;
-            plan.offset += limits::TURN_STAGGER;
-            let id = *id;
-            self.retire(now, id);
-        }
-    }
-
-    /// Begins the tries that are due, and ends the round when there are none left.
-    fn advance(&mut self, now: Instant) {
-        while let Some(round) = &mut self.round {
-            let is_trying = self.leases.values().any(is_attempt);
-            let is_due = |plan: &mut Plan| round.began + plan.offset <= now || !is_trying;
-            if let Some(plan) = round.plans.pop_front_if(is_due) {
-                self.begin(now, plan);
-            } else if round.plans.is_empty() && !is_trying {
-                let was_refused = round.was_refused;
-                self.end_round(now, was_refused);
-            } else {
-                return;
-            }
-        }
-    }
-
-    fn end_round(&mut self, now: Instant, was_refused: bool) {
-        self.round = None;
-        if self.current.is_some() || self.servers.is_empty() {
-            return;
-        }
-        let wait = self.patience.next(self.random.f64());
-        let least = if was_refused {
-            limits::TURN_REFUSED_WAIT
-        } else {
-            Duration::ZERO
-        };
-        self.next_round = Some(now + wait.max(least));
-    }
-
-    fn begin(&mut self, now: Instant, plan: Plan) {
-        self.leases_begun += 1;
-        let id = StreamId(self.leases_begun);
-        log::debug!("trying {} ({})", plan.name(), plan.server);
-        let login = plan.credentials.login(self.unix(now));
-        let lease = Lease::begin(now, id, plan, login, &mut self.outputs);
-        self.leases.insert(id, lease);
-        self.settle(now, id);
     }
 
     fn unix(&self, now: Instant) -> u64 {
@@ -250,19 +142,15 @@ impl Relays {
         (local, server): (SocketAddr, SocketAddr),
         bytes: &[u8],
     ) -> bool {
-        let mut takers = Vec::new();
-        for (id, lease) in &mut self.leases {
-            if lease.is_between(local, server)
-                && lease.allocation().is_some_and(|a| a.receive(now, bytes))
-            {
-                takers.push(*id);
-                break;
-            }
+        let taker = self.leases.iter_mut().find_map(|(id, lease)| {
+            let is_taken = lease.is_between(local, server)
+                && lease.allocation().is_some_and(|a| a.receive(now, bytes));
+            is_taken.then_some(*id)
+        });
+        if let Some(id) = taker {
+            self.settle(now, id);
         }
-        for id in &takers {
-            self.settle(now, *id);
-        }
-        !takers.is_empty()
+        taker.is_some()
     }
 
     pub(super) fn stream_opened(&mut self, now: Instant, id: StreamId, local: SocketAddr) {
@@ -311,12 +199,8 @@ impl Relays {
 
     /// Time has passed.
     pub(super) fn handle_timeout(&mut self, now: Instant) {
-        let due = |(id, lease): (&StreamId, &Lease)| {
-            let due = lease.next_timeout().is_some_and(|at| at <= now);
-            due.then_some(*id)
-        };
-        let due: Vec<_> = self.leases.iter().filter_map(due).collect();
-        for id in due {
+        let is_due = |lease: &Lease| lease.next_timeout().is_some_and(|at| at <= now);
+        for id in self.leases_where(is_due) {
             self.wake(now, id);
         }
         if self.next_round.is_some_and(|at| at <= now) {
@@ -355,19 +239,6 @@ impl Relays {
         }
     }
 
-    /// Begins a round beside the allocation in use when that one is not what it should be.
-    fn look_for_better(&mut self, now: Instant) {
-        let Some(current) = self.current.and_then(|id| self.leases.get(&id)) else {
-            return;
-        };
-        if self.round.is_none()
-            && now >= self.not_before
-            && (current.is_wanting() || self.renewal().is_some_and(|at| at <= now))
-        {
-            self.begin_round(now);
-        }
-    }
-
     /// When the allocation in use is to be replaced, because of its own lifetime or its login's. A
     /// login that was given to us is replaced when we are given another.
     fn renewal(&self) -> Option<Instant> {
@@ -384,17 +255,14 @@ impl Relays {
     }
 
     pub(super) fn next_timeout(&self) -> Option<Instant> {
-        let next_plan = self.round.as_ref().and_then(|round| {
-            let plan = round.plans.front()?;
-            Some(round.began + plan.offset)
-        });
+        let next_try = self.round.as_ref().and_then(Round::next_try);
         let renewal = match self.round {
             None => self.renewal().map(|at| at.max(self.not_before)),
             Some(_) => None,
         };
         let leases = self.leases.values().filter_map(Lease::next_timeout);
         leases
-            .chain(next_plan)
+            .chain(next_try)
             .chain(self.next_round)
             .chain(renewal)
             .min()
@@ -403,12 +271,21 @@ impl Relays {
     /// Gives every allocation back.
     pub(super) fn shut_down(&mut self, now: Instant) {
         self.servers.clear();
+        self.give_all_back(now);
+    }
+
+    fn give_all_back(&mut self, now: Instant) {
         self.round = None;
         self.next_round = None;
-        let all: Vec<_> = self.leases.keys().copied().collect();
-        for id in all {
+        for id in self.leases_where(|_| true) {
             self.retire(now, id);
         }
+    }
+
+    /// The oldest first.
+    fn leases_where(&self, is_meant: impl Fn(&Lease) -> bool) -> Vec<StreamId> {
+        let meant = self.leases.iter().filter(|(_, lease)| is_meant(lease));
+        meant.map(|(id, _)| *id).collect()
     }
 
     /// Hands on what a lease has to say.
@@ -447,11 +324,7 @@ impl Relays {
         if let Some(round) = &mut self.round {
             round.plans.clear();
         }
-        let worse = |(id, lease): (&StreamId, &Lease)| {
-            (is_attempt(lease) && lease.plan.rank > rank).then_some(*id)
-        };
-        let worse: Vec<_> = self.leases.iter().filter_map(worse).collect();
-        for id in worse {
+        for id in self.leases_where(|lease| is_attempt(lease) && lease.plan.rank > rank) {
             self.remove(id);
         }
         self.bound_replaced(now);
@@ -461,13 +334,7 @@ impl Relays {
 
     /// The oldest of too many allocations goes, used or not.
     fn bound_replaced(&mut self, now: Instant) {
-        let is_replaced = |lease: &Lease| lease.role == Role::Replaced;
-        let replaced: Vec<_> = self
-            .leases
-            .iter()
-            .filter(|(_, lease)| is_replaced(lease))
-            .map(|(id, _)| *id)
-            .collect();
+        let replaced = self.leases_where(|lease| lease.role == Role::Replaced);
         let surplus = replaced.len().saturating_sub(limits::TURN_REPLACED);
         for id in replaced.into_iter().take(surplus) {
             self.retire(now, id);
@@ -493,22 +360,6 @@ impl Relays {
             }
             Role::Leaving { .. } => {}
         }
-    }
-
-    fn attempt_failed(&mut self, now: Instant, plan: Plan, failure: Failure) {
-        let Some(round) = &mut self.round else {
-            return;
-        };
-        round.was_refused |= failure.is_refusal();
-        if let Some(other) = otherwise(&plan, &failure, &self.lanes) {
-            round.plans.push_front(Plan {
-                offset: now.saturating_duration_since(round.began),
-                ..other
-            });
-        } else {
-            self.tell(plan.name(), failure.to_string());
-        }
-        self.advance(now);
     }
 
     /// Tells once what is wrong with a way.
@@ -540,26 +391,4 @@ impl Relays {
 
 fn is_attempt(lease: &Lease) -> bool {
     matches!(lease.role, Role::Attempt { .. })
-}
-
-/// How the same server may be asked once more, after what it said.
-fn otherwise(plan: &Plan, failure: &Failure, lanes: &[Vec<SocketAddr>]) -> Option<Plan> {
-    match failure {
-        // It has an allocation for this socket, of a process before us or of a login before this.
-        Failure::Refused(code::ALLOCATION_MISMATCH, _) => {
-            let local = plan.local?;
-            let lane = lanes.iter().position(|lane| lane.contains(&local))?;
-            let mut others = lanes.iter().skip(lane + 1).flatten();
-            let other = others.find(|socket| socket.ip() == local.ip())?;
-            Some(Plan {
-                local: Some(*other),
-                ..plan.clone()
-            })
-        }
-        Failure::Refused(code::FAMILY_NOT_SUPPORTED, _) if !plan.ipv6 => Some(Plan {
-            ipv6: true,
-            ..plan.clone()
-        }),
-        _ => None,
-    }
 }
