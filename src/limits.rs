@@ -58,8 +58,8 @@ pub const SIGNALING_QUEUE_FRAMES: usize = 1024;
 /// Warnings a second about unusable signaling frames; the others are counted.
 pub const BAD_FRAME_WARNINGS: u32 = 3;
 
-/// Largest answer of the token endpoint, in bytes.
-pub const TOKEN_RESPONSE_BYTES: u64 = 64 * 1024;
+/// Largest answer of the registry over HTTP, in bytes.
+pub const REGISTRY_RESPONSE_BYTES: u64 = 64 * 1024;
 
 /// Addresses that are tried of the registry's host, the most that ureq keeps.
 pub const HOST_ADDRESSES: usize = 16;

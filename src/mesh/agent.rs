@@ -88,8 +88,8 @@ impl AgentQueue {
         self.owed_answers == 0 && self.queue.is_empty() && self.in_flight.is_empty()
     }
 
-    /// An agent is there: `greeting` (the `ready` and what belongs to it) goes first, then who is connected, then what
-    /// waited.
+    /// An agent is there: `greeting` (the `ready` and what belongs to it) goes first, then who is
+    /// connected, then what waited.
     pub(super) fn connected<'a>(
         &mut self,
         generation: Generation,

@@ -163,6 +163,7 @@ pub(super) struct Connection<L> {
     pub(super) may_be_left: bool,
     /// Of the mesh channel.
     pub(super) flight: Flight,
+    /// Holds the peer's records while our agent has more than enough of it.
     pub(super) gate: Gate,
     /// Of a peer of another make.
     pub(super) receipts: Receipts,

@@ -68,15 +68,12 @@ impl<K: Linker> Mesh<K> {
         self.watch_pressure(now, peer_id);
     }
 
-    /// Towards other makes the transport's acknowledgement is the receipt.
-    pub(super) fn settle_by_transport(&mut self, now: Instant, id: ConnectionId) {
+    /// Towards other makes the transport's acknowledgement is the receipt: it says that `buffered` bytes
+    /// of the mesh channel are not acknowledged.
+    pub(super) fn settle_by_transport(&mut self, now: Instant, id: ConnectionId, buffered: usize) {
         let Some(connection) = self.connections.get_mut(&id) else {
             return;
         };
-        if connection.speaks_sessions {
-            return;
-        }
-        let buffered = connection.link.buffered(Channel::Mesh);
         let settled = connection.receipts.settle(buffered);
         let peer_id = connection.peer.clone();
         if !settled.is_empty()

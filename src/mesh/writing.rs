@@ -22,7 +22,10 @@ impl<K: Linker> Mesh<K> {
             return false;
         }
         let peer_id = connection.peer.clone();
-        self.settle_by_transport(now, id);
+        let buffered = connection.link.buffered(Channel::Mesh);
+        if !connection.speaks_sessions {
+            self.settle_by_transport(now, id, buffered);
+        }
         let (Some(connection), Some(peer)) =
             (self.connections.get_mut(&id), self.peers.get_mut(&peer_id))
         else {
@@ -34,7 +37,6 @@ impl<K: Linker> Mesh<K> {
         if peer.current != Some(id) || is_replaced {
             return false;
         }
-        let buffered = connection.link.buffered(Channel::Mesh);
         if connection.flight.acknowledged_to(buffered) {
             peer.outlet.moved(now);
         }

@@ -25,6 +25,8 @@ use super::sockets::Sockets;
 use super::wake::LoopWaker;
 use super::{ipc, signaling};
 
+mod ending;
+
 /// The waker of the other threads.
 pub(super) const WAKER: Token = Token(0);
 /// The pipe that signals write to.
@@ -104,7 +106,7 @@ impl EventLoop {
             multicast: Multicast::new(MULTICAST),
             readable: BTreeSet::new(),
             unheard: false,
-            next_address_check: Instant::now() + limits::ADDRESS_INTERVAL,
+            next_address_check: now + limits::ADDRESS_INTERVAL,
             buffer: vec![0; limits::DATAGRAM_BYTES],
             end: None,
             farewell_until: None,
@@ -195,7 +197,7 @@ impl EventLoop {
         if self.parts.mesh.next_timeout().is_some_and(|at| at <= now) {
             self.parts.mesh.handle_timeout(now);
         }
-        self.hand_on();
+        self.hand_on(now);
         if self.multicast.next_timeout().is_some_and(|at| at <= now) {
             self.multicast.handle_timeout(now);
         }
@@ -225,7 +227,7 @@ impl EventLoop {
             if !self.parts.reaching.handle_datagram(now, &datagram) {
                 self.parts.mesh.handle_datagram(now, datagram);
             }
-            self.transmit();
+            self.transmit(now);
         }
     }
 
@@ -301,8 +303,8 @@ impl EventLoop {
     }
 
     /// Hands on what the core has to say.
-    fn hand_on(&mut self) {
-        self.transmit();
+    fn hand_on(&mut self, now: Instant) {
+        self.transmit(now);
         while let Some(frame) = self.parts.mesh.poll_frame() {
             let is_register = frame == Outgoing::Register;
             if !self.parts.signaling.send(frame) && !is_register {
@@ -312,8 +314,7 @@ impl EventLoop {
         while let Some(name) = self.parts.mesh.poll_local_name() {
             let interfaces = self.parts.sockets.addresses();
             let registry = self.parts.poll.registry();
-            self.multicast
-                .ask(Instant::now(), registry, &name, interfaces);
+            self.multicast.ask(now, registry, &name, interfaces);
         }
         // At the end the agent is kept to be told what will not arrive.
         let ended = self.requests.ended().filter(|_| self.end.is_none());
@@ -321,8 +322,7 @@ impl EventLoop {
     }
 
     /// Sends what there is to send, directly or over a relay, and hands the core what comes of that.
-    fn transmit(&mut self) {
-        let now = Instant::now();
+    fn transmit(&mut self, now: Instant) {
         let Parts {
             poll,
             mesh,
@@ -352,7 +352,7 @@ impl EventLoop {
             Ok(true) => {
                 let lanes = self.parts.sockets.lanes();
                 self.parts.reaching.set_sockets(now, lanes);
-                self.transmit();
+                self.transmit(now);
             }
             Ok(false) => {}
             Err(error) => log::warn!("cannot list the network interfaces: {error}"),
@@ -364,77 +364,6 @@ impl EventLoop {
         if matches!(self.parts.signals.read(&mut signals), Ok(1..)) {
             log::info!("ending, as a signal asks");
             self.end.get_or_insert(End::Signal);
-        }
-    }
-
-    /// Whether it is time to end: nothing is left that agents have said and others have not got, or there
-    /// is no more time for it. The last words of many an agent are followed at once by a signal to us.
-    fn all_is_said(&mut self) -> bool {
-        match &self.end {
-            None => return false,
-            Some(End::KeyRefused(_) | End::ThreadLost(_)) => return true,
-            Some(End::Signal | End::AgentGone | End::Replaced) => {}
-        }
-        let now = Instant::now();
-        let until = *self.farewell_until.get_or_insert_with(|| {
-            self.parts.ipc.shutdown();
-            self.parts.mesh.refuse_messages();
-            now + limits::FAREWELL_TIMEOUT
-        });
-        let all_is_read = self.is_settling || self.requests.ended() == self.agent.last();
-        if all_is_read && !self.parts.mesh.has_unsettled() {
-            return true;
-        }
-        let is_over = now >= until;
-        if is_over && !self.is_settling {
-            self.is_settling = true;
-            self.farewell_until = Some(now + limits::SETTLING_TIMEOUT);
-            self.parts.mesh.stop_sending(now);
-            // So that there is another turn at once.
-            self.unheard = true;
-            return false;
-        }
-        is_over
-    }
-
-    /// Peers and registry are told goodbye, and the agent gets its last events; all within
-    /// [`limits::SHUTDOWN_TIMEOUT`].
-    fn shut_down(&mut self) {
-        let deadline = Instant::now() + limits::SHUTDOWN_TIMEOUT;
-        self.parts.mesh.shut_down(Instant::now());
-        self.transmit();
-        self.parts.reaching.shut_down(Instant::now());
-        self.transmit();
-        self.parts.signaling.stop();
-        // Before the agent's end: who sees that may start another sidecar on the same path.
-        self.parts.ipc.shutdown();
-        self.answer_the_rest(deadline);
-        let left = deadline.saturating_duration_since(Instant::now());
-        self.parts.signaling.wait(left);
-    }
-
-    /// Waits, until `deadline`, for the agent to have an answer to all that it has asked. Those of its
-    /// commands that waited for room in a queue are owed one too.
-    fn answer_the_rest(&mut self, deadline: Instant) {
-        let mut events = Events::with_capacity(64);
-        loop {
-            // Cleared before its channels are drained, as in `run`.
-            self.parts.waker.clear();
-            self.unheard = false;
-            self.hear_agent_threads();
-            self.read_requests();
-            self.agent
-                .hand_on(&mut self.parts.mesh, self.requests.ended());
-            let left = deadline.saturating_duration_since(Instant::now());
-            if !self.agent.is_connected() || left.is_zero() {
-                return;
-            }
-            let wait = if self.unheard { Duration::ZERO } else { left };
-            if let Err(error) = self.parts.poll.poll(&mut events, Some(wait))
-                && error.kind() != io::ErrorKind::Interrupted
-            {
-                return log::error!("waiting for the agent: {error}");
-            }
         }
     }
 }

@@ -61,7 +61,7 @@ fn an_api_key_refused_later_on_is_not_fatal() {
 
 #[test]
 fn every_wrong_answer_to_the_token_exchange_is_told_and_survived() {
-    let huge = usize::try_from(limits::TOKEN_RESPONSE_BYTES).unwrap() + 1;
+    let huge = usize::try_from(limits::REGISTRY_RESPONSE_BYTES).unwrap() + 1;
     let redirect = TokenReply::Redirect(307, "http://127.0.0.1:1/elsewhere".to_owned());
     let body = |text: &str| TokenReply::Body(text.as_bytes().to_vec());
     let cases = [

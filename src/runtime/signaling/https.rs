@@ -10,14 +10,14 @@ use std::sync::Arc;
 
 use rustls::pki_types::ServerName;
 use rustls::{ClientConfig, ClientConnection, StreamOwned};
-use ureq::Error;
 use ureq::config::Config;
-use ureq::http::Uri;
+use ureq::http::{Response, Uri};
 use ureq::unversioned::resolver::{DefaultResolver, ResolvedSocketAddrs, Resolver};
 use ureq::unversioned::transport::{
     Buffers, ConnectionDetails, Connector, Either, LazyBuffers, NextTimeout, TcpConnector,
     Transport, TransportAdapter,
 };
+use ureq::{Body, Error};
 
 use super::Times;
 use crate::config::url::bare_host;
@@ -46,6 +46,12 @@ pub(super) fn agent(times: &Times, tls: Arc<ClientConfig>) -> ureq::Agent {
         .build();
     let connector = ().chain(TcpConnector::default()).chain(TlsConnector(tls));
     ureq::Agent::with_parts(config, connector, BlockingResolver)
+}
+
+/// The body of an answer, at most [`limits::REGISTRY_RESPONSE_BYTES`].
+pub(super) fn body(response: &mut Response<Body>) -> Result<Vec<u8>, Error> {
+    let limited = response.body_mut().with_config();
+    limited.limit(limits::REGISTRY_RESPONSE_BYTES).read_to_vec()
 }
 
 /// Asks the system's resolver on the calling thread. ureq's own starts a thread for each question

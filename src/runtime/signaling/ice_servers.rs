@@ -7,7 +7,6 @@ use ureq::http::{HeaderValue, StatusCode};
 
 use super::{Settings, https, token};
 use crate::config::url::Url;
-use crate::limits;
 use crate::protocol::ice_servers::{self, IceServer};
 
 /// Asks for them.
@@ -45,12 +44,7 @@ impl IceServersClient {
         if response.status() != StatusCode::OK {
             return Err(failed(&format!("answered {}", response.status())));
         }
-        let body = response
-            .body_mut()
-            .with_config()
-            .limit(limits::TOKEN_RESPONSE_BYTES)
-            .read_to_vec()
-            .map_err(|error| failed(&error))?;
+        let body = https::body(&mut response).map_err(|error| failed(&error))?;
         ice_servers::parse(&body).map_err(|why| failed(&why))
     }
 }

@@ -91,12 +91,8 @@ impl TokenClient {
         if status != StatusCode::OK {
             return Err(unreachable(&format!("answered {status}")));
         }
-        let body = response
-            .body_mut()
-            .with_config()
-            .limit(limits::TOKEN_RESPONSE_BYTES)
-            .read_to_vec()
-            .map_err(|error| unreachable(&self.describe(&error)))?;
+        let body =
+            https::body(&mut response).map_err(|error| unreachable(&self.describe(&error)))?;
         parse(&body).map_err(|what| unreachable(&what))
     }
 

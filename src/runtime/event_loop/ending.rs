@@ -1,0 +1,83 @@
+//! The end of the loop: when it comes, and what is said last.
+
+use std::io;
+use std::time::{Duration, Instant};
+
+use mio::Events;
+
+use super::{End, EventLoop};
+use crate::limits;
+
+impl EventLoop {
+    /// Whether it is time to end: nothing is left that agents have said and others have not got, or there
+    /// is no more time for it. The last words of many an agent are followed at once by a signal to us.
+    pub(super) fn all_is_said(&mut self) -> bool {
+        match &self.end {
+            None => return false,
+            Some(End::KeyRefused(_) | End::ThreadLost(_)) => return true,
+            Some(End::Signal | End::AgentGone | End::Replaced) => {}
+        }
+        let now = Instant::now();
+        let until = *self.farewell_until.get_or_insert_with(|| {
+            self.parts.ipc.shutdown();
+            self.parts.mesh.refuse_messages();
+            now + limits::FAREWELL_TIMEOUT
+        });
+        let all_is_read = self.is_settling || self.requests.ended() == self.agent.last();
+        if all_is_read && !self.parts.mesh.has_unsettled() {
+            return true;
+        }
+        let is_over = now >= until;
+        if is_over && !self.is_settling {
+            self.is_settling = true;
+            self.farewell_until = Some(now + limits::SETTLING_TIMEOUT);
+            self.parts.mesh.stop_sending(now);
+            // So that there is another turn at once.
+            self.unheard = true;
+            return false;
+        }
+        is_over
+    }
+
+    /// Peers and registry are told goodbye, and the agent gets its last events; all within
+    /// [`limits::SHUTDOWN_TIMEOUT`].
+    pub(super) fn shut_down(&mut self) {
+        let now = Instant::now();
+        let deadline = now + limits::SHUTDOWN_TIMEOUT;
+        self.parts.mesh.shut_down(now);
+        self.transmit(now);
+        self.parts.reaching.shut_down(now);
+        self.transmit(now);
+        self.parts.signaling.stop();
+        // Before the agent's end: who sees that may start another sidecar on the same path.
+        self.parts.ipc.shutdown();
+        self.answer_the_rest(deadline);
+        let left = deadline.saturating_duration_since(Instant::now());
+        self.parts.signaling.wait(left);
+    }
+
+    /// Waits, until `deadline`, for the agent to have an answer to all that it has asked. Those of its
+    /// commands that waited for room in a queue are owed one too.
+    fn answer_the_rest(&mut self, deadline: Instant) {
+        let mut events = Events::with_capacity(64);
+        loop {
+            // Cleared before its channels are drained, as in `run`.
+            self.parts.waker.clear();
+            self.unheard = false;
+            self.hear_agent_threads();
+            self.read_requests();
+            self.agent
+                .hand_on(&mut self.parts.mesh, self.requests.ended());
+            let left = deadline.saturating_duration_since(Instant::now());
+            if !self.agent.is_connected() || left.is_zero() {
+                return;
+            }
+            let wait = if self.unheard { Duration::ZERO } else { left };
+            if let Err(error) = self.parts.poll.poll(&mut events, Some(wait))
+                && error.kind() != io::ErrorKind::Interrupted
+            {
+                return log::error!("waiting for the agent: {error}");
+            }
+        }
+    }
+}
