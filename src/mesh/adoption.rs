@@ -222,6 +222,9 @@ impl<K: Linker> Mesh<K> {
             return;
         };
         connection.phase = Phase::Open;
+        if connection.speaks_sessions {
+            connection.liveness.expect_answers(now);
+        }
         connection.opened = Some(now);
         connection.deadline = None;
         connection.handshake.received = true;

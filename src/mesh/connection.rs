@@ -13,7 +13,7 @@ use super::description;
 use super::flight::Flight;
 use super::gate::Gate;
 use super::intake::Early;
-use super::link::Link;
+use super::link::{Datagram, Link};
 use super::liveness::{Liveness, Pulse};
 use super::receipts::Receipts;
 
@@ -258,6 +258,23 @@ impl<L: Link> Connection<L> {
         self.local
             .iter()
             .any(|candidate| candidate.source() == source)
+    }
+
+    /// What is sent goes by this path from now on. A new one has its time to prove itself.
+    pub(super) fn goes_by(&mut self, now: Instant, path: Path) {
+        if self.path.replace(path) != Some(path) {
+            self.liveness.answered(now);
+        }
+    }
+
+    /// Whether the datagram came by the path on which we send.
+    pub(super) fn uses(&self, datagram: &Datagram<'_>) -> bool {
+        self.path.is_some_and(|path| {
+            // The local end may be told as what a router made of it.
+            let is_told_otherwise = !self.sends_from(path.local);
+            path.remote == datagram.source
+                && (path.local == datagram.destination || is_told_otherwise)
+        })
     }
 
     /// Of which kind the local end of a path is (RFC 8445): a socket of ours, or a relay.

@@ -1,5 +1,6 @@
 //! Whether the other side of a connection still lives, judged by what comes in of it: checks that bear
-//! its password, and messages. What anybody could have sent does not count.
+//! its password, and messages. What anybody could have sent does not count. And, between two of ours,
+//! whether what we send arrives: a peer may be heard on one path while that which we use is dead.
 
 use std::time::{Duration, Instant};
 
@@ -25,15 +26,25 @@ pub(super) enum Pulse {
     Silent,
 }
 
-/// When a connection was last heard of.
+/// When a connection was last heard of, and when last something that we had sent was known to have arrived.
 #[derive(Debug, Clone)]
 pub(super) struct Liveness {
     heard: Instant,
+    /// `None` where nobody asks for it: some peers of another make check paths that they do not answer on.
+    answered: Option<Instant>,
 }
 
 impl Liveness {
     pub(super) fn new(now: Instant) -> Self {
-        Liveness { heard: now }
+        Liveness {
+            heard: now,
+            answered: None,
+        }
+    }
+
+    /// From now on what we send has to be known to arrive, too.
+    pub(super) fn expect_answers(&mut self, now: Instant) {
+        self.answered = Some(now);
     }
 
     /// A sign of life came in.
@@ -41,28 +52,47 @@ impl Liveness {
         self.heard = self.heard.max(now);
     }
 
-    /// What the connection was heard on is no longer there: it is suspect until it is heard again.
+    /// What we send arrives, by the path in use; or there is another path now, whose turn it is.
+    pub(super) fn answered(&mut self, now: Instant) {
+        self.answered = self.answered.map(|answered| answered.max(now));
+    }
+
+    /// The path in use is no longer there: the connection is suspect until it is heard and answered again.
     pub(super) fn doubt(&mut self, now: Instant) {
         if let Some(suspect) = now.checked_sub(SUSPECT_AFTER) {
             self.heard = self.heard.min(suspect);
+            self.answered = self.answered.map(|answered| answered.min(suspect));
         }
     }
 
+    /// A peer that is heard is never silent, however long it has not answered.
     pub(super) fn pulse(&self, now: Instant) -> Pulse {
-        match now.saturating_duration_since(self.heard) {
-            silence if silence < ASK_AFTER => Pulse::Alive,
-            silence if silence < SUSPECT_AFTER => Pulse::Quiet,
-            silence if silence < SILENT_AFTER => Pulse::Suspect,
-            _ => Pulse::Silent,
-        }
+        let by_answers = self
+            .answered
+            .map_or(Pulse::Alive, |at| pulse_since(at, now));
+        pulse_since(self.heard, now).max(by_answers.min(Pulse::Suspect))
     }
 
-    /// When the pulse changes next if nothing is heard; a silent connection has no next.
+    /// When the pulse changes next if nothing comes in; a silent connection has no next.
     pub(super) fn next_change(&self, now: Instant) -> Option<Instant> {
-        [ASK_AFTER, SUSPECT_AFTER, SILENT_AFTER]
+        let of_silence =
+            [ASK_AFTER, SUSPECT_AFTER, SILENT_AFTER].map(|after| Some(self.heard + after));
+        let of_answers = [ASK_AFTER, SUSPECT_AFTER].map(|after| Some(self.answered? + after));
+        of_silence
             .into_iter()
-            .map(|after| self.heard + after)
-            .find(|change| *change > now)
+            .chain(of_answers)
+            .flatten()
+            .filter(|change| *change > now)
+            .min()
+    }
+}
+
+fn pulse_since(last: Instant, now: Instant) -> Pulse {
+    match now.saturating_duration_since(last) {
+        silence if silence < ASK_AFTER => Pulse::Alive,
+        silence if silence < SUSPECT_AFTER => Pulse::Quiet,
+        silence if silence < SILENT_AFTER => Pulse::Suspect,
+        _ => Pulse::Silent,
     }
 }
 
@@ -87,5 +117,21 @@ mod tests {
         assert_eq!(now, start + SILENT_AFTER);
         liveness.heard(now);
         assert_eq!(liveness.pulse(now), Pulse::Alive);
+    }
+
+    #[test]
+    fn a_peer_that_is_heard_but_does_not_answer_is_suspect_and_no_more() {
+        let start = Instant::now();
+        let mut liveness = Liveness::new(start);
+        liveness.expect_answers(start);
+        let mut indifferent = Liveness::new(start);
+        let later = start + 2 * SILENT_AFTER;
+        liveness.heard(later);
+        indifferent.heard(later);
+        assert_eq!(liveness.pulse(later), Pulse::Suspect);
+        assert_eq!(indifferent.pulse(later), Pulse::Alive);
+        liveness.answered(later);
+        assert_eq!(liveness.pulse(later), Pulse::Alive);
+        assert_eq!(liveness.next_change(later), Some(later + ASK_AFTER));
     }
 }

@@ -40,7 +40,8 @@ impl<K: Linker> Mesh<K> {
                     log::debug!("{}: no pong: {error}", connection.peer);
                 }
             }
-            Some(Control::Ack { .. } | Control::Pong { .. }) | None => {}
+            Some(Control::Pong { .. }) => connection.liveness.answered(now),
+            Some(Control::Ack { .. }) | None => {}
         }
     }
 

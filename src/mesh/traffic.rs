@@ -23,6 +23,9 @@ impl<K: Linker> Mesh<K> {
         let Some(connection) = self.connections.get_mut(&id) else {
             return;
         };
+        if is_stun_response(&datagram) && connection.uses(&datagram) {
+            connection.liveness.answered(now);
+        }
         if !connection.gate.holds(&datagram) {
             match connection.link.handle_datagram(now, &datagram) {
                 Ok(()) => {
@@ -118,10 +121,8 @@ impl<K: Linker> Mesh<K> {
             match connection.link.poll() {
                 Ok(LinkOutput::Transmit(transmit)) => {
                     if matches!(transmit.bytes.first(), Some(20..=63)) {
-                        connection.path = Some(Path {
-                            local: transmit.source,
-                            remote: transmit.destination,
-                        });
+                        let (local, remote) = (transmit.source, transmit.destination);
+                        connection.goes_by(now, Path { local, remote });
                     }
                     self.transmits.push_back(transmit);
                 }
@@ -148,7 +149,7 @@ impl<K: Linker> Mesh<K> {
                     round_trip,
                 }) => {
                     // An idle connection sends no records that would tell.
-                    connection.path = Some(Path { local, remote });
+                    connection.goes_by(now, Path { local, remote });
                     connection.round_trip = round_trip.or(connection.round_trip);
                 }
                 Ok(LinkOutput::Closed) => {
@@ -189,4 +190,9 @@ impl<K: Linker> Mesh<K> {
 /// RFC 7983: STUN begins with 0 to 3.
 fn is_stun(datagram: &Datagram<'_>) -> bool {
     matches!(datagram.bytes.first(), Some(0..=3))
+}
+
+/// RFC 8489 section 5: the class of a response sets the lowest bit of the first byte.
+fn is_stun_response(datagram: &Datagram<'_>) -> bool {
+    matches!(datagram.bytes.first(), Some(1 | 3))
 }

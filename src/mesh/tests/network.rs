@@ -52,6 +52,7 @@ pub(super) struct Network {
     pub(super) weather: Weather,
     blocked: BTreeSet<(Place, Place)>,
     dead: BTreeSet<SocketAddr>,
+    dead_pairs: BTreeSet<(SocketAddr, SocketAddr)>,
     /// Connections that the network has swallowed, by the tags of the fake stack.
     dead_tags: BTreeSet<u64>,
     seen_tags: BTreeSet<u64>,
@@ -67,6 +68,7 @@ impl Network {
             weather,
             blocked: BTreeSet::new(),
             dead: BTreeSet::new(),
+            dead_pairs: BTreeSet::new(),
             dead_tags: BTreeSet::new(),
             seen_tags: BTreeSet::new(),
             newcomers: None,
@@ -88,6 +90,11 @@ impl Network {
         self.dead.insert(address);
     }
 
+    /// Nothing passes between these two addresses any more.
+    pub(super) fn kill_pair(&mut self, one: SocketAddr, other: SocketAddr) {
+        self.dead_pairs.extend([(one, other), (other, one)]);
+    }
+
     /// No connection is to die any more.
     pub(super) fn spare(&mut self) {
         self.newcomers = None;
@@ -98,6 +105,7 @@ impl Network {
     pub(super) fn heal(&mut self, weather: Weather) {
         self.blocked.clear();
         self.dead.clear();
+        self.dead_pairs.clear();
         self.weather = weather;
     }
 
@@ -149,6 +157,9 @@ impl Network {
         let is_cut = self.blocked.contains(&(from, to))
             || self.dead.contains(&datagram.source)
             || self.dead.contains(&datagram.destination)
+            || self
+                .dead_pairs
+                .contains(&(datagram.source, datagram.destination))
             || tag.is_some_and(|tag| self.dead_tags.contains(&tag));
         let weather = self.weather;
         if is_cut || random.u32(..100) < weather.lost {

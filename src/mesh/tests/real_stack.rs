@@ -4,7 +4,7 @@
 use std::time::{Duration, Instant};
 
 use super::hostile::check_missed;
-use super::network::{Place, Weather};
+use super::network::{self, Place, Weather};
 use super::world::{MAX_MESSAGE_BYTES, World};
 use crate::mesh::link::{Link, LinkOutput, Linker};
 use crate::mesh::webrtc::WebRtc;
@@ -128,6 +128,36 @@ fn connections_that_are_lost_are_replaced_with_messages_under_way() {
         world.settle(SETTLED);
         assert_eq!(world.ledger.failed(), 0, "seed {seed}");
     }
+}
+
+/// The ICE agent would wait for ten seconds before it turns to another path, while checks on all the
+/// others say that the peer is well.
+#[test]
+fn messages_do_not_wait_for_a_dead_path_while_others_live() {
+    let mut world = world(12, &["a", "b"], &[]);
+    world.start_all();
+    for place in 0..2 {
+        let lanes = (0..world.lane_count)
+            .map(|lane| {
+                [1, 2]
+                    .map(|index| LocalCandidate::Host {
+                        address: network::address(place, lane, index, 5000),
+                    })
+                    .to_vec()
+            })
+            .collect();
+        world.set_lanes(place, lanes);
+    }
+    world.run_until_connected(CONNECTED);
+    world.run_for(Duration::from_secs(5));
+    let b = world.name(1).clone();
+    let path = world.nodes[0].mesh.current_of(&b).unwrap().path.unwrap();
+    world.network.kill_pair(path.local, path.remote);
+    exchange(&mut world, 1);
+    world.run_until(Duration::from_secs(5), "delivered", |world| {
+        world.ledger.deliveries == 4
+    });
+    assert_eq!(world.ledger.failed(), 0);
 }
 
 #[test]
