@@ -148,8 +148,11 @@ impl<K: Linker> Mesh<K> {
                     remote,
                     round_trip,
                 }) => {
-                    // An idle connection sends no records that would tell.
-                    connection.goes_by(now, Path { local, remote });
+                    // An idle connection sends no records that would tell. But they tell our end as it
+                    // is, and ICE may tell it as a router's peer sees it.
+                    if connection.path.is_none_or(|path| path.remote != remote) {
+                        connection.goes_by(now, Path { local, remote });
+                    }
                     connection.round_trip = round_trip.or(connection.round_trip);
                 }
                 Ok(LinkOutput::Closed) => {
