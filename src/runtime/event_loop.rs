@@ -22,6 +22,7 @@ use super::agent::{Agent, Requests};
 use super::multicast::Multicast;
 use super::reach::Reaching;
 use super::sockets::Sockets;
+use super::waiting::Waiting;
 use super::wake::LoopWaker;
 use super::{ipc, signaling};
 
@@ -117,12 +118,10 @@ impl EventLoop {
     /// Runs until something ends it, and then says goodbye to everybody.
     pub(super) fn run(mut self) -> io::Result<End> {
         let mut events = Events::with_capacity(64);
+        let mut waiting = Waiting::default();
         loop {
             let timeout = self.timeout(Instant::now());
-            match self.parts.poll.poll(&mut events, timeout) {
-                Err(error) if error.kind() != io::ErrorKind::Interrupted => return Err(error),
-                Ok(()) | Err(_) => {}
-            }
+            waiting.wait(&mut self.parts.poll, &mut events, timeout)?;
             for event in &events {
                 match event.token() {
                     // Cleared before its channels are drained, so that what comes in meanwhile wakes

@@ -17,6 +17,7 @@ pub mod signaling;
 mod signals;
 mod sockets;
 mod streams;
+mod waiting;
 pub mod wake;
 
 use std::fmt;
