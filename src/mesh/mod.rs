@@ -33,6 +33,7 @@ mod liveness;
 mod negotiation;
 mod origin;
 mod outlet;
+mod pacing;
 mod peer;
 mod reaching;
 mod receipts;

@@ -16,6 +16,7 @@ use crate::nat::candidate::LocalCandidate;
 use super::description::{first_mid, rename_mid, waits_for_sctp};
 use super::late_start::LateStart;
 use super::link::{Channel, Datagram, Link, LinkError, LinkOutput, Linker, Transmit};
+use super::pacing::Pacing;
 
 /// Bytes that str0m buffers for all channels of a connection, beside the largest message. The core
 /// keeps the mesh channel below; what is left is the headroom of control frames.
@@ -73,6 +74,7 @@ impl WebRtc {
             control: None,
             now,
             late_start: None,
+            pacing: Pacing::new(now),
         };
         for candidate in candidates {
             link.add_local_candidate(*candidate);
@@ -120,6 +122,7 @@ impl Linker for WebRtc {
         // Told before it knows the other side, it begins a little later than the answer leaves.
         link.handle_timeout(now)?;
         let answer = guarded(|| link.rtc.sdp_api().accept_offer(offer).map_err(describe))?;
+        link.pacing.candidates_changed(now);
         Ok((link, answer.to_sdp_string()))
     }
 }
@@ -149,6 +152,7 @@ pub struct WebRtcLink {
     now: Instant,
     /// Towards a peer that waits for us to begin SCTP.
     late_start: Option<LateStart>,
+    pacing: Pacing,
 }
 
 impl WebRtcLink {
@@ -176,6 +180,7 @@ impl WebRtcLink {
             return None;
         }
         *slot = Some(id);
+        self.pacing.is_connected();
         Some(channel)
     }
 
@@ -209,6 +214,8 @@ impl Link for WebRtcLink {
             .take()
             .ok_or_else(|| LinkError("an answer without an open offer".into()))?;
         let sdp = rename_mid(sdp, OUR_MID, &pending.mid);
+        self.now = now;
+        self.pacing.candidates_changed(now);
         guarded(|| {
             self.rtc
                 .handle_input(Input::Timeout(now))
@@ -234,6 +241,7 @@ impl Link for WebRtcLink {
             let candidate = Candidate::from_sdp_string(line)
                 .map_err(|_| LinkError("a candidate of no use".into()))?;
             self.rtc.add_remote_candidate(candidate);
+            self.pacing.candidates_changed(self.now);
             Ok(())
         })
     }
@@ -283,6 +291,7 @@ impl Link for WebRtcLink {
 
     fn handle_timeout(&mut self, now: Instant) -> Result<(), LinkError> {
         self.now = now;
+        self.pacing.checked(now);
         guarded(|| self.rtc.handle_input(Input::Timeout(now)).map_err(describe))
     }
 
@@ -297,7 +306,8 @@ impl Link for WebRtcLink {
             match guarded(|| self.rtc.poll_output().map_err(describe))? {
                 Output::Timeout(at) => {
                     let late = self.late_start.as_ref().and_then(LateStart::next);
-                    return Ok(LinkOutput::Timeout(late.map_or(at, |late| late.min(at))));
+                    let ours = [late, self.pacing.next()].into_iter().flatten();
+                    return Ok(LinkOutput::Timeout(ours.fold(at, Instant::min)));
                 }
                 Output::Transmit(transmit) => {
                     let transmit = Transmit {
