@@ -19,6 +19,13 @@ class Neighbours(unittest.TestCase):
         host = world().site("port restricted", 0).host
         self.connect(host, host)
 
+    def test_two_hosts_between_which_only_ipv6_passes_connect_by_it(self):
+        hosts = [world().builder.public().host for _ in range(2)]
+        for number, host in enumerate(hosts):
+            host.give_ipv6("eth0", f"2001:db8::{number + 1}/64")
+            host.nft("table ip old { chain input { type filter hook input priority filter; meta l4proto udp drop; }; }")
+        self.connect(*hosts)
+
     def connect(self, one, other):
         times = []
         for _ in range(targets.RUNS):

@@ -33,6 +33,13 @@ class Namespace:
         with self.entered(), open(f"/proc/sys/net/{key}", "w", encoding="ascii") as file:
             file.write(value)
 
+    def give_ipv6(self, interface, address):
+        """Gives an interface an IPv6 address, and its link-local one, at once: nobody else is asked whether
+        he has it."""
+        self.sysctl(f"ipv6/conf/{interface}/accept_dad", "0")
+        self.sysctl(f"ipv6/conf/{interface}/disable_ipv6", "0")
+        self.ip("-6", "address", "add", address, "dev", interface, "nodad")
+
     def nft(self, rules):
         """Loads netfilter rules."""
         with self.entered():
