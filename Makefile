@@ -65,6 +65,11 @@ test-interop: ## with other WebRTC stacks, which it installs (INTEROP_STACKS='we
 	tests/interop/install $(INTEROP_STACKS)
 	SIDECAR_BINARY=$(BUILT_BINARY) tests/interop/run.py --jobs $(INTEROP_JOBS) $(INTEROP_STACKS)
 
+.PHONY: test-docs
+test-docs: ## the commands in README and docs/, each run and its output compared
+	$(if $(SIDECAR_BINARY),,$(CARGO) build)
+	SIDECAR_BINARY=$(BUILT_BINARY) python3 -B tests/docs/run.py $(ARGS)
+
 .PHONY: lint
 lint: ## format, clippy, documentation and shell scripts, warnings are errors
 	$(CARGO) fmt --check
