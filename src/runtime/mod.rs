@@ -8,15 +8,15 @@ mod event_loop;
 pub mod ipc;
 pub mod logging;
 mod multicast;
-mod reach;
+pub(crate) mod reach;
 #[cfg(feature = "registry")]
 pub mod registry;
-mod registry_servers;
-mod resolver;
+pub(crate) mod registry_servers;
+pub(crate) mod resolver;
 pub mod signaling;
 mod signals;
-mod sockets;
-mod streams;
+pub(crate) mod sockets;
+pub(crate) mod streams;
 mod waiting;
 pub mod wake;
 
