@@ -4,7 +4,7 @@ use std::time::UNIX_EPOCH;
 
 use serde_json::json;
 
-use super::report::{Check, Finding};
+use super::report::{Check, Finding, milliseconds};
 use crate::config::Config;
 use crate::http_date;
 use crate::limits;
@@ -27,7 +27,7 @@ pub(super) fn report(config: &Config, visit: Option<Result<Visit, String>>) -> V
     };
     let mut findings = vec![match &visit.token {
         Ok((peer_id, time)) => {
-            let ms = time.as_millis();
+            let ms = milliseconds(*time);
             Finding::ok(
                 Check::Registry,
                 format!("key accepted, we are {peer_id} ({ms} ms)"),
@@ -58,7 +58,7 @@ fn websocket(config: &Config, visit: &Visit) -> Option<Finding> {
         )
         .about(&config.signaling_url),
         (Some(Ok((peers, time))), Ok(_)) => {
-            let ms = time.as_millis();
+            let ms = milliseconds(*time);
             let text = format!("registered, {peers} others online ({ms} ms)");
             Finding::ok(Check::Registry, text)
                 .about(&config.signaling_url)

@@ -1,6 +1,7 @@
 //! What was found, for people and for programs.
 
 use std::fmt::{self, Write as _};
+use std::time::Duration;
 
 use serde::Serialize;
 use serde_json::Value;
@@ -141,6 +142,11 @@ pub(super) fn listed(items: impl IntoIterator<Item = String>) -> String {
         more => shown.push(format!("and {more} more")),
     }
     shown.join(", ")
+}
+
+/// Milliseconds to a tenth.
+pub(super) fn milliseconds(duration: Duration) -> f64 {
+    (duration.as_secs_f64() * 10_000.0).round() / 10.0
 }
 
 #[cfg(test)]

@@ -117,8 +117,8 @@ fn found_in_time(
     ipv6: bool,
 ) -> Result<Vec<IpAddr>, String> {
     match answer {
-        None => Err("its name was not found in time: the DNS does not answer".to_owned()),
-        Some(Err(error)) => Err(format!("its name cannot be found: {error}")),
+        None => Err("its name was not found in time; does the DNS answer?".to_owned()),
+        Some(Err(error)) => Err(format!("its name cannot be found ({error}); is it right?")),
         Some(Ok(addresses)) if addresses.is_empty() && !ipv6 => {
             Err("it has no address of IPv4, and IPV6=off".to_owned())
         }
@@ -155,11 +155,11 @@ mod tests {
         assert!(
             found_in_time(None, true)
                 .unwrap_err()
-                .contains("does not answer")
+                .contains("does the DNS answer")
         );
         let unknown = io::Error::other("no such name");
         let why = found_in_time(Some(Err(unknown)), true).unwrap_err();
-        assert_eq!(why, "its name cannot be found: no such name");
+        assert_eq!(why, "its name cannot be found (no such name); is it right?");
         let why = found_in_time(Some(Ok(Vec::new())), false).unwrap_err();
         assert!(why.contains("IPV6=off"), "{why}");
     }

@@ -8,7 +8,7 @@ use mio::net::UdpSocket;
 use mio::{Events, Interest, Poll, Token};
 use serde_json::json;
 
-use super::report::{Check, Finding, listed};
+use super::report::{Check, Finding, listed, milliseconds};
 use super::servers::Place;
 use crate::limits;
 use crate::nat::output::Output;
@@ -172,9 +172,4 @@ pub(super) fn report(url: &StunUrl, place: &Place, surveys: &[Survey]) -> Findin
 fn describe((local, seen): &(IpAddr, Sighting)) -> String {
     let ms = milliseconds(seen.round_trip);
     format!("{local} is seen as {} ({ms} ms)", seen.mapped)
-}
-
-/// Milliseconds to a tenth.
-pub(super) fn milliseconds(duration: Duration) -> f64 {
-    (duration.as_secs_f64() * 10_000.0).round() / 10.0
 }

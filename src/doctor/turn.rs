@@ -11,8 +11,8 @@ use rustls::ClientConfig;
 use serde_json::json;
 
 use super::background::Background;
-use super::report::{Check, Finding};
-use super::stun::{bind, milliseconds, receive, wait_for};
+use super::report::{Check, Finding, milliseconds};
+use super::stun::{bind, receive, wait_for};
 use crate::config::Config;
 use crate::limits;
 use crate::nat::credentials::Credentials;
@@ -270,7 +270,11 @@ fn advice(failure: &Failure, transport: Transport) -> Option<&'static str> {
         (Failure::Silent, Transport::Tcp | Transport::Tls) => {
             Some("is the address right, and this port allowed to leave this network?")
         }
+        // What is said of TLS has its own advice sometimes.
         (Failure::Connection(why), Transport::Tls) if why.starts_with("TLS") => {
+            if why.contains("; ") {
+                return None;
+            }
             Some("its certificate must be valid, for the host in the URL, and of a known authority")
         }
         (Failure::Connection(_), _) => Some("does the server run, and listen there?"),
