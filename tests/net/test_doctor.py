@@ -85,14 +85,13 @@ class Doctor(unittest.TestCase):
             self.assertIn(word, text)
 
     def test_with_everything_right(self):
-        second = world().second_relay().name
-        stun = f"stun:{world().relay().name}:{PLAIN_PORT},stun:{second}:{PLAIN_PORT}"
+        stun = f"stun:{world().relay().name}:{PLAIN_PORT},stun:{world().stun_server().address}"
         report = self.report("port restricted", "with everything right", STUN_URL=stun)
         self.assertEqual({finding["verdict"] for finding in report.findings}, {"ok"}, report.text)
         outside = world().site("port restricted", 0).public_address
         for finding in report.of("stun"):
             self.assertTrue(finding["details"][0]["mapped"].startswith(f"{outside}:"))
-        self.only(report.of("nat"), "ok", "mapping is endpoint-independent")
+        self.only(report.of("nat"), "ok", "mapping is endpoint-independent", "filtering is address- and port")
         turn = report.of("turn")
         self.assertEqual([finding["subject"].split()[-1] for finding in turn], ["UDP", "TCP", "TLS"])
         for finding in turn:
