@@ -30,6 +30,8 @@ pub(super) fn check(config: &Config) -> (Finding, bool) {
         Err(error @ BindError::AgentConnected(_)) => {
             Finding::warn(Check::Socket, error.to_string())
         }
+        Err(error @ BindError::System(..)) => Finding::fail(Check::Socket, error.to_string())
+            .advice("set IPC_SOCKET to a path in a directory that this user may write to"),
         Err(error) => Finding::fail(Check::Socket, error.to_string()),
     };
     (finding, is_live)

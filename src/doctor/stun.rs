@@ -2,7 +2,7 @@
 
 use std::io::{self, ErrorKind};
 use std::net::{IpAddr, SocketAddr};
-use std::time::{Duration, Instant};
+use std::time::Instant;
 
 use mio::net::UdpSocket;
 use mio::{Events, Interest, Poll, Token};
@@ -15,6 +15,7 @@ use crate::nat::output::Output;
 use crate::nat::survey::{Sighting, Survey};
 use crate::nat::url::StunUrl;
 use crate::runtime::sockets::{bind_in_range, is_passing};
+use crate::runtime::waiting::poll_once;
 
 /// A survey and its sockets, each with its address.
 struct Surveyed {
@@ -53,15 +54,7 @@ pub(super) fn survey(
                 .collect());
         };
         let wait = due.min(deadline).saturating_duration_since(Instant::now());
-        wait_for(&mut poll, &mut events, wait)?;
-    }
-}
-
-/// Waits for something to happen; a signal counts.
-pub(super) fn wait_for(poll: &mut Poll, events: &mut Events, time: Duration) -> io::Result<()> {
-    match poll.poll(events, Some(time)) {
-        Err(error) if error.kind() != ErrorKind::Interrupted => Err(error),
-        Ok(()) | Err(_) => Ok(()),
+        poll_once(&mut poll, &mut events, Some(wait))?;
     }
 }
 

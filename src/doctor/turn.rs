@@ -12,11 +12,11 @@ use serde_json::json;
 
 use super::background::Background;
 use super::report::{Check, Finding, milliseconds};
-use super::stun::{bind, receive, wait_for};
+use super::stun::{bind, receive};
 use crate::config::Config;
 use crate::limits;
 use crate::nat::credentials::Credentials;
-use crate::nat::failure::Failure;
+use crate::nat::failure::{Failure, code};
 use crate::nat::output::Output;
 use crate::nat::plan::{Plan, plans};
 use crate::nat::server::TurnServer;
@@ -24,6 +24,7 @@ use crate::nat::trial::{Outcome, Trial};
 use crate::nat::url::{Transport, TurnUrl};
 use crate::runtime::reach::unix;
 use crate::runtime::streams::{News, Streams};
+use crate::runtime::waiting::poll_once;
 
 const SOCKET: Token = Token(0);
 const FIRST_STREAM: usize = 1;
@@ -32,6 +33,8 @@ const FIRST_STREAM: usize = 1;
 pub(super) struct Trials {
     url: TurnUrl,
     transport: Transport,
+    /// The login is the registry's.
+    is_named: bool,
     ways: Vec<Background<io::Result<Outcome>>>,
 }
 
@@ -62,6 +65,7 @@ pub(super) fn begin(
         trials.push(Trials {
             url: url.clone(),
             transport: *transport,
+            is_named: !config.ice.turn.contains(url),
             ways,
         });
     }
@@ -100,20 +104,17 @@ fn try_way(
     let mut events = Events::with_capacity(16);
     loop {
         way.carry_out(&mut trial);
-        if let Some(outcome) = trial.outcome() {
+        let now = Instant::now();
+        if let Some(outcome) = trial.outcome().filter(|_| trial.is_over(now)) {
             return Ok(outcome.clone());
         }
-        let now = Instant::now();
         let due = trial.next_timeout().unwrap_or(now);
         let wait = match way.streams.is_ready() {
             true => now,
             false => due,
         };
-        wait_for(
-            &mut way.poll,
-            &mut events,
-            wait.saturating_duration_since(now),
-        )?;
+        let wait = wait.saturating_duration_since(now);
+        poll_once(&mut way.poll, &mut events, Some(wait))?;
         for event in &events {
             if event.token() != SOCKET {
                 way.streams.ready(event.token());
@@ -190,7 +191,7 @@ impl Trials {
         });
         let subject = format!("{} over {}", self.url, self.transport);
         let finding = match outcomes.min_by_key(rank) {
-            Some(outcome) => describe(&outcome, self.transport),
+            Some(outcome) => describe(&outcome, self.transport, self.is_named),
             None => Finding::fail(Check::Turn, "no address of this machine can reach it")
                 .advice("it is of IPv6 or of IPv4 only; see which addresses are used"),
         };
@@ -214,7 +215,7 @@ fn rank(outcome: &Outcome) -> u8 {
     }
 }
 
-fn describe(outcome: &Outcome, transport: Transport) -> Finding {
+fn describe(outcome: &Outcome, transport: Transport, is_named: bool) -> Finding {
     match outcome {
         Outcome::Relays {
             relayed,
@@ -253,7 +254,7 @@ fn describe(outcome: &Outcome, transport: Transport) -> Finding {
         }
         Outcome::Fails(failure) => {
             let finding = Finding::fail(Check::Turn, failure.to_string());
-            match advice(failure, transport) {
+            match advice(failure, transport, is_named) {
                 Some(advice) => finding.advice(advice),
                 None => finding,
             }
@@ -261,8 +262,11 @@ fn describe(outcome: &Outcome, transport: Transport) -> Finding {
     }
 }
 
-fn advice(failure: &Failure, transport: Transport) -> Option<&'static str> {
+fn advice(failure: &Failure, transport: Transport, is_named: bool) -> Option<&'static str> {
     match (failure, transport) {
+        (Failure::Refused(code::UNAUTHORIZED | code::WRONG_CREDENTIALS, _), _) if is_named => {
+            Some("the login is the one that the registry names: it must be set right there")
+        }
         (Failure::Silent, Transport::Udp) => Some(
             "is the address right, and UDP allowed to leave this network? relays over TCP or TLS \
              may work where UDP is blocked",
@@ -288,7 +292,7 @@ mod tests {
     use super::*;
 
     fn line(outcome: &Outcome, transport: Transport) -> String {
-        describe(outcome, transport).to_string()
+        describe(outcome, transport, false).to_string()
     }
 
     fn failed(failure: Failure, transport: Transport) -> String {
@@ -312,6 +316,13 @@ mod tests {
             Transport::Tcp,
         );
         assert!(refused.contains("does the server run"));
+    }
+
+    #[test]
+    fn a_login_of_the_registry_s_is_not_sought_in_our_settings() {
+        let refused = Outcome::Fails(Failure::Refused(401, String::new()));
+        let line = describe(&refused, Transport::Udp, true).to_string();
+        assert!(line.contains("that the registry names") && !line.contains("TURN_SECRET"));
     }
 
     #[test]

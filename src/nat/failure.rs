@@ -18,17 +18,17 @@ pub enum Failure {
 }
 
 /// Error codes of RFC 8656 and RFC 8489.
-pub(super) mod code {
+pub mod code {
     /// The credentials are not right, or none were given.
-    pub(crate) const UNAUTHORIZED: u16 = 401;
+    pub const UNAUTHORIZED: u16 = 401;
     /// The server knows nothing of an allocation, or of another one.
-    pub(crate) const ALLOCATION_MISMATCH: u16 = 437;
+    pub const ALLOCATION_MISMATCH: u16 = 437;
     /// The nonce is too old; the request is repeated with a new one.
-    pub(crate) const STALE_NONCE: u16 = 438;
+    pub const STALE_NONCE: u16 = 438;
     /// No addresses of this family.
-    pub(crate) const FAMILY_NOT_SUPPORTED: u16 = 440;
+    pub const FAMILY_NOT_SUPPORTED: u16 = 440;
     /// The credentials are not those of the allocation.
-    pub(crate) const WRONG_CREDENTIALS: u16 = 441;
+    pub const WRONG_CREDENTIALS: u16 = 441;
 }
 
 impl Failure {

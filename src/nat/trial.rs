@@ -46,7 +46,8 @@ enum Stage {
         allocated_in: Duration,
         sent: Vec<Instant>,
     },
-    Done(Outcome),
+    /// The address is being given back, until then.
+    Done { outcome: Outcome, until: Instant },
 }
 
 /// One way to one server, tried. It has one stream at a time, if any.
@@ -123,16 +124,16 @@ impl Trial {
         }
     }
 
-    /// When [`Trial::handle_timeout`] wants to be called; `None` when there is an outcome.
+    /// When [`Trial::handle_timeout`] wants to be called.
     pub fn next_timeout(&mut self) -> Option<Instant> {
-        let deadline = self.deadline()?;
         let allocation = self.lease.allocation();
         let allocation = allocation.and_then(|allocation| allocation.next_timeout());
         let packet = self.next_packet();
-        allocation.into_iter().chain(packet).chain([deadline]).min()
+        let deadline = self.deadline();
+        allocation.into_iter().chain(packet).chain(deadline).min()
     }
 
-    /// The next thing to do. Drained after every input, and once more when there is an outcome.
+    /// The next thing to do. Drained after every input.
     pub fn poll(&mut self) -> Option<Output> {
         self.outputs.pop_front()
     }
@@ -140,8 +141,16 @@ impl Trial {
     /// What became of it.
     pub fn outcome(&self) -> Option<&Outcome> {
         match &self.stage {
-            Stage::Done(outcome) => Some(outcome),
+            Stage::Done { outcome, .. } => Some(outcome),
             Stage::Asking | Stage::Relaying { .. } => None,
+        }
+    }
+
+    /// Whether there is an outcome, and nothing is left to do.
+    pub fn is_over(&self, now: Instant) -> bool {
+        match self.stage {
+            Stage::Done { until, .. } => until <= now || self.lease.is_over(now),
+            Stage::Asking | Stage::Relaying { .. } => false,
         }
     }
 
@@ -150,7 +159,7 @@ impl Trial {
         match self.stage {
             Stage::Asking => self.fail(now, Failure::Silent),
             Stage::Relaying { relayed, .. } => self.keep(now, relayed, false),
-            Stage::Done(_) => {}
+            Stage::Done { .. } => {}
         }
     }
 
@@ -159,7 +168,7 @@ impl Trial {
         match &self.stage {
             Stage::Asking => Some(self.began + limits::DOCTOR_SERVER_TIME),
             Stage::Relaying { sent, .. } => sent.first().map(|first| *first + patience),
-            Stage::Done(_) => None,
+            Stage::Done { until, .. } => Some(*until),
         }
     }
 
@@ -167,7 +176,7 @@ impl Trial {
         let (_, interval) = limits::DOCTOR_RELAY_TIME;
         match &self.stage {
             Stage::Relaying { sent, .. } => sent.last().map(|last| *last + interval),
-            Stage::Asking | Stage::Done(_) => None,
+            Stage::Asking | Stage::Done { .. } => None,
         }
     }
 
@@ -271,7 +280,10 @@ impl Trial {
         if self.outcome().is_some() {
             return;
         }
-        self.stage = Stage::Done(outcome);
+        self.stage = Stage::Done {
+            outcome,
+            until: now + limits::DOCTOR_FAREWELL,
+        };
         self.lease.leave(now);
         self.settle(now);
     }

@@ -17,7 +17,7 @@ pub mod signaling;
 mod signals;
 pub(crate) mod sockets;
 pub(crate) mod streams;
-mod waiting;
+pub(crate) mod waiting;
 pub mod wake;
 
 use std::fmt;

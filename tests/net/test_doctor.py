@@ -67,6 +67,11 @@ def mapping_of(kind, behaviour):
     return "endpoint-independent" if is_independent else "endpoint-dependent"
 
 
+def returned():
+    """What the relay has logged of addresses that were given back."""
+    return [line for line in world().relay().log_text().splitlines() if "lifetime=0" in line]
+
+
 class Doctor(unittest.TestCase):
     def report(self, kind, show=None, **settings):
         """Of a site. With `show` it is printed under this name."""
@@ -86,6 +91,7 @@ class Doctor(unittest.TestCase):
 
     def test_with_everything_right(self):
         stun = f"stun:{world().relay().name}:{PLAIN_PORT},stun:{world().stun_server().address}"
+        allocated, given_back = len(world().relay().allocations()), len(returned())
         report = self.report("port restricted", "with everything right", STUN_URL=stun)
         self.assertEqual({finding["verdict"] for finding in report.findings}, {"ok"}, report.text)
         outside = world().site("port restricted", 0).public_address
@@ -96,6 +102,8 @@ class Doctor(unittest.TestCase):
         self.assertEqual([finding["subject"].split()[-1] for finding in turn], ["UDP", "TCP", "TLS"])
         for finding in turn:
             self.assertIn("a packet to itself came back", finding["message"])
+        self.assertEqual(len(world().relay().allocations()) - allocated, 2 * len(turn))
+        self.assertEqual(len(returned()) - given_back, 2 * len(turn), "addresses are given back")
 
     def test_with_a_wrong_turn_password(self):
         world().static_relay()

@@ -1,6 +1,7 @@
 //! `chatixia-sidecar doctor`: what it prints, its exit code, and what it leaves alone.
 
 use std::ffi::OsStr;
+use std::net::UdpSocket;
 use std::os::unix::net::UnixListener;
 use std::process::{Command, Output};
 use std::time::{Duration, Instant};
@@ -276,6 +277,17 @@ fn no_address_to_use_is_a_failure() {
         .report();
     assert_eq!(code, 1);
     assert!(line(&lines, "fail  interfaces").contains("look at INTERFACES"));
+}
+
+#[test]
+fn a_udp_port_that_another_has_is_a_failure() {
+    let taken = UdpSocket::bind("127.0.0.1:0").unwrap();
+    let port = taken.local_addr().unwrap().port().to_string();
+    let doctor = Doctor::new().set("UDP_PORT", port);
+    let (lines, code) = doctor.set("BIND_ADDRESS", "127.0.0.1").report();
+    assert_eq!(code, 1);
+    let line = line(&lines, "fail  interfaces  no UDP socket on 127.0.0.1");
+    assert!(line.contains("give UDP_PORT a port"), "{line}");
 }
 
 #[test]
