@@ -1,4 +1,4 @@
-//! Days to dates, for the log and the registry's HTTP.
+//! Days to dates and back, for the log and HTTP.
 
 /// Year, month and day from days since 1970-01-01: the algorithm `civil_from_days` of Howard
 /// Hinnant's "chrono-Compatible Low-Level Date Algorithms", for dates not before 1970.
@@ -21,4 +21,18 @@ pub(crate) fn civil_date(days_since_epoch: u64) -> (u64, u64, u64) {
     };
     let year = year_of_era + era * 400 + u64::from(month <= 2);
     (year, month, day)
+}
+
+/// Days from 1970-01-01 to a date, by the algorithm `days_from_civil` of the same; `None` for what is no
+/// date, and for dates before 1970.
+pub(crate) fn days_since_epoch(year: u64, month: u64, day: u64) -> Option<u64> {
+    if year < 1970 || !(1..=12).contains(&month) || !(1..=31).contains(&day) {
+        return None;
+    }
+    let year = if month <= 2 { year - 1 } else { year };
+    let (era, year_of_era) = (year / 400, year % 400);
+    let month_from_march = (month + 9) % 12;
+    let day_of_year = (153 * month_from_march + 2) / 5 + day - 1;
+    let day_of_era = year_of_era * 365 + year_of_era / 4 - year_of_era / 100 + day_of_year;
+    (era * 146_097 + day_of_era).checked_sub(719_468)
 }

@@ -8,6 +8,7 @@
 //! * [`runtime`]: sockets, threads, signals and files around the core.
 //! * [`registry`]: the small registry for development and tests.
 //! * [`demo`]: the whole of it on one machine, with every line shown.
+//! * [`doctor`]: checks what there is to reach with the settings given.
 //! * [`attach`]: a person at the terminal in the agent's place.
 //! * [`config`], [`cli`]: flags over environment over defaults.
 //! * [`limits`], [`log_limit`], [`backoff`]: bounds on what outsiders can make us hold, log and do.
@@ -20,6 +21,8 @@ pub mod cli;
 pub mod config;
 #[cfg(feature = "registry")]
 pub mod demo;
+pub mod doctor;
+mod http_date;
 pub mod limits;
 pub mod log_limit;
 pub mod mesh;

@@ -386,5 +386,35 @@ pub const TURN_REPLACED: usize = 4;
 /// How long before its login expires an allocation is replaced.
 pub const TURN_RENEWAL: Duration = Duration::from_secs(600);
 
+/// When `doctor` says what it has found, at the latest.
+pub const DOCTOR_TIME: Duration = Duration::from_secs(10);
+
+/// Of that: how long the registry may take to be connected to, and then for each answer.
+pub const DOCTOR_REGISTRY_TIME: (Duration, Duration) =
+    (Duration::from_millis(2500), Duration::from_millis(3500));
+
+/// Of that: by when the names of servers must be found, those that the registry names included.
+pub const DOCTOR_NAMES_TIME: Duration = Duration::from_millis(4500);
+
+/// Of that: how long the STUN servers may take together, and a TURN server for an allocation.
+pub const DOCTOR_SERVER_TIME: Duration = Duration::from_millis(3500);
+
+/// After that: how long a packet that it is to relay to itself is waited for, and from one such packet to
+/// the next.
+pub const DOCTOR_RELAY_TIME: (Duration, Duration) =
+    (Duration::from_millis(1500), Duration::from_millis(250));
+
+/// After that: how long it may take to take its address back.
+pub const DOCTOR_FAREWELL: Duration = Duration::from_millis(300);
+
+/// By how much the machine's clock may differ from the registry's without a warning.
+pub const DOCTOR_CLOCK_DIFFERENCE: Duration = Duration::from_secs(5);
+
+/// Times that a STUN server is asked to answer from elsewhere, which most routers keep out.
+pub const DOCTOR_ELSEWHERE_TRANSMISSIONS: u32 = 2;
+
+/// Addresses that `doctor` names in one line.
+pub const DOCTOR_LISTED: usize = 16;
+
 /// How long an allocation is waited for to end.
 pub const TURN_FAREWELL: Duration = Duration::from_secs(2);

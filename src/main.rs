@@ -7,6 +7,7 @@ use chatixia_sidecar::attach;
 use chatixia_sidecar::cli::{self, Invocation};
 #[cfg(feature = "registry")]
 use chatixia_sidecar::demo;
+use chatixia_sidecar::doctor;
 use chatixia_sidecar::runtime::{self, logging};
 
 fn main() -> ExitCode {
@@ -27,6 +28,10 @@ fn run(invocation: Invocation) -> ExitCode {
         Invocation::Sidecar(config) => {
             logging::start(&config.log_filter, config.log_format);
             runtime::run(*config)
+        }
+        Invocation::Doctor { config, json } => {
+            logging::start(&config.log_filter, config.log_format);
+            doctor::run(&config, json)
         }
         Invocation::Attach { socket } => attach::main(&socket),
         #[cfg(feature = "registry")]

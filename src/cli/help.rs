@@ -23,6 +23,7 @@ Carries messages between an agent, which speaks JSON lines over a Unix socket, a
 sidecars, over encrypted WebRTC data channels. A registry introduces the peers.",
     usage: &[
         "[SETTING...]              be the sidecar",
+        "doctor [SETTING...]       check what can be reached with these settings",
         "attach [SOCKET]           talk to a sidecar from the terminal",
         #[cfg(feature = "registry")]
         "registry [SETTING...]     a small registry for development",
@@ -41,6 +42,21 @@ Exit codes:
   2  wrong configuration or usage
   3  the registry refused the API key
   4  the IPC socket can't be had
+",
+    environment: true,
+};
+
+pub(super) const DOCTOR: Topic = Topic {
+    purpose: "\
+Checks, with the settings that a sidecar would be given, what it would find: its socket, network
+interfaces, the registry, STUN and TURN servers, and what the network does with UDP. Prints a line
+for each (ok, warn or fail, and what to do) within 10 seconds.",
+    usage: &["doctor [--json] [SETTING...]"],
+    tail: "\
+Exit codes:
+  0  nothing failed
+  1  something failed
+  2  wrong configuration or usage
 ",
     environment: true,
 };

@@ -19,6 +19,13 @@ use nearest::nearest;
 pub enum Invocation {
     /// Be the sidecar.
     Sidecar(Box<Config>),
+    /// Check what there is to reach with the sidecar's settings.
+    Doctor {
+        /// Those settings.
+        config: Box<Config>,
+        /// Report in JSON.
+        json: bool,
+    },
     /// Put a person in the agent's place.
     Attach {
         /// The sidecar's socket.
@@ -38,6 +45,7 @@ pub enum Invocation {
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Subcommand {
     Sidecar,
+    Doctor,
     Attach,
     #[cfg(feature = "registry")]
     Registry,
@@ -47,6 +55,7 @@ enum Subcommand {
 
 impl Subcommand {
     const NAMED: &[(&str, Subcommand)] = &[
+        ("doctor", Subcommand::Doctor),
         ("attach", Subcommand::Attach),
         #[cfg(feature = "registry")]
         ("registry", Subcommand::Registry),
@@ -62,6 +71,7 @@ impl Subcommand {
     fn settings(self) -> Vec<&'static Setting> {
         match self {
             Subcommand::Sidecar => settings::SIDECAR.to_vec(),
+            Subcommand::Doctor => [settings::DOCTOR, settings::SIDECAR].concat(),
             Subcommand::Attach => vec![&settings::IPC_SOCKET],
             #[cfg(feature = "registry")]
             Subcommand::Registry => {
@@ -76,6 +86,7 @@ impl Subcommand {
     fn topic(self) -> Topic {
         match self {
             Subcommand::Sidecar => help::SIDECAR,
+            Subcommand::Doctor => help::DOCTOR,
             Subcommand::Attach => help::ATTACH,
             #[cfg(feature = "registry")]
             Subcommand::Registry => help::REGISTRY,
@@ -126,6 +137,10 @@ pub fn parse(
         Subcommand::Sidecar => {
             Config::from(&flags, environment).map(|config| Invocation::Sidecar(Box::new(config)))
         }
+        Subcommand::Doctor => Config::from(&flags, environment).map(|config| Invocation::Doctor {
+            config: Box::new(config),
+            json: flags.has(&settings::JSON),
+        }),
         Subcommand::Attach => {
             config::attach_socket(&flags, environment).map(|socket| Invocation::Attach { socket })
         }

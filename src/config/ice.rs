@@ -48,6 +48,22 @@ impl IceSettings {
         ice
     }
 
+    /// All servers there are to use: the user's, and those that the registry names and the user does not.
+    pub fn joined(
+        &self,
+        stun: &[StunUrl],
+        turn: &[(TurnUrl, Credentials)],
+    ) -> (Vec<StunUrl>, Vec<(TurnUrl, Credentials)>) {
+        let stun = stun.iter().filter(|url| !self.stun.contains(url));
+        let turn = turn.iter().filter(|(url, _)| !self.turn.contains(url));
+        let own = self.credentials.iter();
+        let own = own.flat_map(|login| self.turn.iter().map(|url| (url.clone(), login.clone())));
+        (
+            self.stun.iter().chain(stun).cloned().collect(),
+            own.chain(turn.cloned()).collect(),
+        )
+    }
+
     fn check(&self, reader: &mut Reader<'_, impl Fn(&str) -> Option<OsString>>) {
         if !self.turn.is_empty() && self.credentials.is_none() {
             reader.error(

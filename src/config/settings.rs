@@ -119,6 +119,13 @@ table! {
 }
 
 table! {
+    /// The settings of `doctor` beside the sidecar's.
+    DOCTOR:
+    FlagOnly JSON "" = "",
+        "print a JSON object a line";
+}
+
+table! {
     /// The settings of `registry` beside those of the log.
     REGISTRY:
     Plain PORT "PORT" = "8080",
@@ -277,7 +284,7 @@ mod tests {
 
     #[test]
     fn no_name_occurs_twice() {
-        let mut names: Vec<_> = [SIDECAR, REGISTRY, DEMO]
+        let mut names: Vec<_> = [SIDECAR, DOCTOR, REGISTRY, DEMO]
             .concat()
             .iter()
             .map(|setting| setting.name)

@@ -122,6 +122,14 @@ impl Admission {
         self.full
     }
 
+    /// Whether a peer was denied a permission not long ago.
+    pub(super) fn denies(&self, now: Instant, peer: IpAddr) -> bool {
+        let standing = self.permissions.get(&peer);
+        standing.is_some_and(|standing| {
+            matches!(standing, Standing::Denied { .. }) && !standing.is_over(now)
+        })
+    }
+
     fn take_held(&mut self, peer: IpAddr) -> Vec<(SocketAddr, Vec<u8>)> {
         let (taken, kept) = std::mem::take(&mut self.held)
             .into_iter()

@@ -9,7 +9,7 @@
 //! [`Framing`](super::framing::Framing).
 
 use std::collections::VecDeque;
-use std::net::SocketAddr;
+use std::net::{IpAddr, SocketAddr};
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::time::{Duration, Instant};
 
@@ -144,6 +144,11 @@ impl Allocation {
     /// Whether the server has been asked for a sign of life in vain, or has no more room for peers.
     pub(super) fn is_wanting(&self) -> bool {
         self.state == State::Serving && (self.pulse.is_weak() || self.admission.is_full())
+    }
+
+    /// Whether the server does not let this peer in.
+    pub(super) fn denies(&self, now: Instant, peer: IpAddr) -> bool {
+        self.admission.denies(now, peer)
     }
 
     /// When it should be replaced: it ends soon after, because the server grants less time than the

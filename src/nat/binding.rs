@@ -3,7 +3,8 @@
 use std::net::SocketAddr;
 use std::time::{Duration, Instant};
 
-use super::stun::{self, Question, Reply};
+use super::stun::Reply;
+use super::transaction::Transaction;
 use crate::backoff::Backoff;
 use crate::limits;
 
@@ -19,8 +20,8 @@ pub(super) enum Step {
 #[derive(Debug)]
 pub(super) struct Binding {
     mapped: Option<SocketAddr>,
-    /// The transaction under way, and how often its request was sent.
-    transaction: Option<(u128, u32)>,
+    /// What is asked at the moment.
+    transaction: Option<Transaction>,
     due: Instant,
     patience: Backoff,
 }
@@ -56,18 +57,17 @@ impl Binding {
 
     /// Asks, asks again, or gives up.
     pub(super) fn step(&mut self, now: Instant, random: &mut fastrand::Rng) -> Step {
-        let (id, sent) = self
+        let transaction = self
             .transaction
-            .unwrap_or_else(|| (random.u128(..) & TRANSACTION_ID, 0));
-        if sent >= limits::STUN_TRANSMISSIONS {
-            self.transaction = None;
-            self.mapped = None;
-            self.due = now + self.patience.next(random.f64());
-            return Step::GiveUp;
+            .get_or_insert_with(|| Transaction::new(None, random));
+        if let Some((request, wait)) = transaction.send(limits::STUN_TRANSMISSIONS) {
+            self.due = now + wait;
+            return Step::Ask(request);
         }
-        self.transaction = Some((id, sent + 1));
-        self.due = now + limits::STUN_FIRST_WAIT * (1 << sent);
-        Step::Ask(stun::request(Question::Binding, id))
+        self.transaction = None;
+        self.mapped = None;
+        self.due = now + self.patience.next(random.f64());
+        Step::GiveUp
     }
 
     /// Whether this is the answer to what was asked; if so, it is taken.
@@ -77,7 +77,8 @@ impl Binding {
         reply: &Reply,
         random: &mut fastrand::Rng,
     ) -> bool {
-        if self.transaction.is_none_or(|(id, _)| id != reply.id) {
+        let transaction = self.transaction.as_ref();
+        if !transaction.is_some_and(|transaction| transaction.is_answered_by(reply)) {
             return false;
         }
         self.transaction = None;
@@ -94,9 +95,6 @@ impl Binding {
     }
 }
 
-/// The bits that a transaction id has.
-const TRANSACTION_ID: u128 = (1 << 96) - 1;
-
 fn between((least, most): (Duration, Duration), random: &mut fastrand::Rng) -> Duration {
     least + most.saturating_sub(least).mul_f64(random.f64())
 }
@@ -104,6 +102,7 @@ fn between((least, most): (Duration, Duration), random: &mut fastrand::Rng) -> D
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::nat::stun;
 
     #[test]
     fn an_unanswered_request_is_repeated_at_doubling_intervals_and_then_given_up() {
@@ -136,6 +135,7 @@ mod tests {
         let mut reply = Reply {
             id: stun::asked(&request).unwrap().id,
             mapped: Some("192.0.2.1:1".parse().unwrap()),
+            other: None,
             lifetime: None,
             error: None,
         };

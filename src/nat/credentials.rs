@@ -8,7 +8,7 @@ use sha1::Sha1;
 use crate::secret::Secret;
 
 /// How long a login lives that we make of a shared secret, in seconds.
-const LIFETIME: u64 = 24 * 60 * 60;
+pub const LIFETIME: u64 = 24 * 60 * 60;
 
 /// What we have to log in with.
 #[derive(Debug, Clone, PartialEq, Eq)]

@@ -4,7 +4,7 @@ use std::fmt;
 
 /// Why there is no allocation, or none any more.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub(super) enum Failure {
+pub enum Failure {
     /// No answer in time.
     Silent,
     /// No connection; what the system or TLS says.
@@ -18,17 +18,17 @@ pub(super) enum Failure {
 }
 
 /// Error codes of RFC 8656 and RFC 8489.
-pub(super) mod code {
+pub mod code {
     /// The credentials are not right, or none were given.
-    pub(crate) const UNAUTHORIZED: u16 = 401;
+    pub const UNAUTHORIZED: u16 = 401;
     /// The server knows nothing of an allocation, or of another one.
-    pub(crate) const ALLOCATION_MISMATCH: u16 = 437;
+    pub const ALLOCATION_MISMATCH: u16 = 437;
     /// The nonce is too old; the request is repeated with a new one.
-    pub(crate) const STALE_NONCE: u16 = 438;
+    pub const STALE_NONCE: u16 = 438;
     /// No addresses of this family.
-    pub(crate) const FAMILY_NOT_SUPPORTED: u16 = 440;
+    pub const FAMILY_NOT_SUPPORTED: u16 = 440;
     /// The credentials are not those of the allocation.
-    pub(crate) const WRONG_CREDENTIALS: u16 = 441;
+    pub const WRONG_CREDENTIALS: u16 = 441;
 }
 
 impl Failure {
@@ -38,29 +38,46 @@ impl Failure {
     }
 }
 
+impl Failure {
+    /// What has happened and what may be wrong, in a line for the log.
+    pub(super) fn with_advice(&self) -> String {
+        match self.advice() {
+            Some(advice) => format!("{self}; {advice}"),
+            None => self.to_string(),
+        }
+    }
+
+    /// What may be wrong, or what to look at; `None` when the failure says it all.
+    pub fn advice(&self) -> Option<&'static str> {
+        match self {
+            Failure::Silent => Some("is the address right, and the way open?"),
+            Failure::Connection(_) | Failure::Unusable | Failure::Lost(_) => None,
+            Failure::Refused(number, _) => Some(match *number {
+                code::UNAUTHORIZED | code::WRONG_CREDENTIALS => {
+                    "are TURN_SECRET, or TURN_USERNAME and TURN_PASSWORD, those of the server, and \
+                     is this machine's clock right?"
+                }
+                300 => "it refers to another server, which is not supported",
+                403 => "it does not serve this client",
+                486 => "the quota of allocations is used up",
+                508 => "the server has no more room",
+                _ => "the server's log may say why",
+            }),
+        }
+    }
+}
+
+/// What has happened, without advice.
 impl fmt::Display for Failure {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            Failure::Silent => f.write_str("no answer; is the address right, and the way open?"),
+            Failure::Silent => f.write_str("no answer"),
             Failure::Connection(why) => f.write_str(why),
             Failure::Unusable => {
                 f.write_str("what answers there is not understood as a TURN server")
             }
             Failure::Lost(why) => f.write_str(why),
-            Failure::Refused(number, words) => {
-                let advice = match *number {
-                    code::UNAUTHORIZED | code::WRONG_CREDENTIALS => {
-                        "are TURN_SECRET, or TURN_USERNAME and TURN_PASSWORD, those of the server, \
-                         and is this machine's clock right?"
-                    }
-                    300 => "it refers to another server, which is not supported",
-                    403 => "it does not serve this client",
-                    486 => "the quota of allocations is used up",
-                    508 => "the server has no more room",
-                    _ => "the server's log may say why",
-                };
-                write!(f, "refused with {number} ({words}): {advice}")
-            }
+            Failure::Refused(number, words) => write!(f, "refused with {number} ({words})"),
         }
     }
 }

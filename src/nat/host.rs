@@ -1,6 +1,7 @@
 //! Host candidates: the addresses of this machine that are worth telling a peer (RFC 8445 section
 //! 5.1.1.1).
 
+use std::fmt;
 use std::net::IpAddr;
 
 /// An address of a network interface that is up.
@@ -55,31 +56,80 @@ pub struct Rules {
 /// reach nobody but the guests of this one. Used only when `INTERFACES` names them.
 const VIRTUAL_BRIDGES: [&str; 6] = ["docker", "br-", "veth", "virbr", "lxcbr", "cni"];
 
+/// Why an address is not used.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Unused {
+    /// `IPV6` is off.
+    Ipv6,
+    /// `BIND_ADDRESS` is another one.
+    NotBindAddress,
+    /// It is link-local, or no address of a host at all.
+    LinkLocal,
+    /// `INTERFACES` leaves its interface out.
+    Interface,
+    /// It is that of a bridge for guests of this machine.
+    Bridge,
+    /// It is loopback, and there are others.
+    Loopback,
+}
+
+impl fmt::Display for Unused {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Unused::Ipv6 => "IPV6=off",
+            Unused::NotBindAddress => "not BIND_ADDRESS",
+            Unused::LinkLocal => "link-local",
+            Unused::Interface => "left out by INTERFACES",
+            Unused::Bridge => "a bridge for containers, not named by INTERFACES",
+            Unused::Loopback => "loopback",
+        })
+    }
+}
+
 /// The addresses to use, sorted. Loopback is among them only when `INTERFACES` or `BIND_ADDRESS`
 /// asks for it, or when there is nothing else.
 pub fn addresses(found: &[InterfaceAddress], rules: &Rules) -> Vec<IpAddr> {
-    let mut permitted: Vec<_> = found
-        .iter()
-        .filter(|found| rules.ipv6 || found.address.is_ipv4())
-        .filter(|found| rules.bind_address.is_none_or(|only| found.address == only))
-        .filter(|found| is_usable(found.address) && permits(rules, &found.interface))
-        .collect();
-    let asked_for = |found: &InterfaceAddress| {
-        rules.bind_address.is_some() || rules.interfaces.names(&found.interface)
-    };
-    let beyond_loopback = permitted.iter().any(|found| !found.address.is_loopback());
-    permitted.retain(|found| !found.address.is_loopback() || !beyond_loopback || asked_for(found));
-    let mut addresses: Vec<_> = permitted.iter().map(|found| found.address).collect();
+    let used = judge(found, rules).filter(|(_, unused)| unused.is_none());
+    let mut addresses: Vec<_> = used.map(|(found, _)| found.address).collect();
     addresses.sort();
     addresses.dedup();
     addresses
 }
 
-fn permits(rules: &Rules, interface: &str) -> bool {
-    let is_bridge = VIRTUAL_BRIDGES
-        .iter()
-        .any(|bridge| interface.starts_with(bridge));
-    rules.interfaces.permits(interface) && (!is_bridge || rules.interfaces.names(interface))
+/// Each address that was found, and why it is not used; `None` where it is.
+pub fn judge<'a>(
+    found: &'a [InterfaceAddress],
+    rules: &Rules,
+) -> impl Iterator<Item = (&'a InterfaceAddress, Option<Unused>)> {
+    let is_beyond = |found: &InterfaceAddress| {
+        !found.address.is_loopback() && unpermitted(found, rules).is_none()
+    };
+    let beyond_loopback = found.iter().any(is_beyond);
+    found.iter().map(move |found| {
+        let asked_for = rules.bind_address.is_some() || rules.interfaces.names(&found.interface);
+        let is_needless = found.address.is_loopback() && beyond_loopback && !asked_for;
+        let unused = unpermitted(found, rules).or(is_needless.then_some(Unused::Loopback));
+        (found, unused)
+    })
+}
+
+/// Why an address may not be used, whatever others there are.
+fn unpermitted(found: &InterfaceAddress, rules: &Rules) -> Option<Unused> {
+    let is_named = rules.interfaces.names(&found.interface);
+    let is_bridge = |interface: &str| VIRTUAL_BRIDGES.iter().any(|b| interface.starts_with(b));
+    if !rules.ipv6 && found.address.is_ipv6() {
+        Some(Unused::Ipv6)
+    } else if rules.bind_address.is_some_and(|only| found.address != only) {
+        Some(Unused::NotBindAddress)
+    } else if !is_usable(found.address) {
+        Some(Unused::LinkLocal)
+    } else if !rules.interfaces.permits(&found.interface) {
+        Some(Unused::Interface)
+    } else if is_bridge(&found.interface) && !is_named {
+        Some(Unused::Bridge)
+    } else {
+        None
+    }
 }
 
 /// Link-local addresses mean nothing without their link.
@@ -128,6 +178,28 @@ mod tests {
     #[test]
     fn a_machine_with_a_network_leaves_loopback_link_local_and_bridges_out() {
         assert_eq!(chosen(&MACHINE, &rules()), ["192.0.2.7", "2001:db8::7"]);
+    }
+
+    #[test]
+    fn it_is_said_why_an_address_is_not_used() {
+        let mut rules = rules();
+        rules.interfaces.deny = vec!["wlan*".into()];
+        rules.ipv6 = false;
+        let mut machine = found(&MACHINE);
+        machine.extend(found(&[("wlan0", "192.0.2.8")]));
+        let why: Vec<_> = judge(&machine, &rules).map(|(_, unused)| unused).collect();
+        assert_eq!(
+            why,
+            [
+                Some(Unused::Loopback),
+                Some(Unused::Ipv6),
+                None,
+                Some(Unused::Ipv6),
+                Some(Unused::Ipv6),
+                Some(Unused::Bridge),
+                Some(Unused::Interface),
+            ]
+        );
     }
 
     #[test]

@@ -5,29 +5,34 @@
 //! * [`host`], [`candidate`]: the addresses of this machine, and what a peer is told.
 //! * [`url`], [`server`], [`credentials`]: what there is to be asked, and as whom.
 //! * `reflexive`, `binding`: what STUN servers see of our sockets.
-//! * `relays`, `plan`: which TURN server is used, and which one next.
+//! * `relays`, [`plan`]: which TURN server is used, and which one next.
 //! * `lease`, `allocation`, `admission`, `pulse`: one address on one TURN server.
 //! * [`local_names`]: names under `.local` in what peers tell.
-//! * `stun`, `framing`, `failure`: messages, streams of them, and errors in words.
+//! * `stun`, `transaction`, `framing`, [`failure`]: messages, streams of them, and errors in words.
+//! * [`survey`], [`trial`]: what `doctor` finds out: what the network does with UDP, and whether a TURN
+//!   server relays.
 
 mod admission;
 mod allocation;
 mod binding;
 pub mod candidate;
 pub mod credentials;
-mod failure;
+pub mod failure;
 mod framing;
 pub mod host;
 mod lease;
 pub mod local_names;
 pub mod output;
-mod plan;
+pub mod plan;
 mod pulse;
 pub mod reach;
 mod reflexive;
 mod relays;
 pub mod server;
 mod stun;
+pub mod survey;
+mod transaction;
+pub mod trial;
 pub mod url;
 
 #[cfg(test)]

@@ -11,31 +11,34 @@ use crate::limits;
 
 /// One way to one server.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub(super) struct Plan {
+pub struct Plan {
     /// From the beginning of the round to this try.
     pub(super) offset: Duration,
     /// Of two that work the one with the smaller number is better.
     pub(super) rank: usize,
-    pub(super) url: TurnUrl,
+    /// The URL of the server.
+    pub url: TurnUrl,
     pub(super) credentials: Credentials,
-    pub(super) transport: Transport,
-    pub(super) server: SocketAddr,
+    /// Over what it is spoken to.
+    pub transport: Transport,
+    /// Its address.
+    pub server: SocketAddr,
     /// The socket to use; on a stream the system chooses.
-    pub(super) local: Option<SocketAddr>,
+    pub local: Option<SocketAddr>,
     /// Ask for an IPv6 address, since the server has none of IPv4.
     pub(super) ipv6: bool,
 }
 
 impl Plan {
     /// What the log calls it.
-    pub(super) fn name(&self) -> String {
+    pub fn name(&self) -> String {
         format!("{} over {}", self.url, self.transport)
     }
 }
 
 /// The ways to try, by the time at which they are to be tried. Each server gets a short start on the
 /// next one; UDP gets a longer one on TCP, which is the worse way and for closed networks only.
-pub(super) fn plans(servers: &[TurnServer], sockets: &[SocketAddr]) -> Vec<Plan> {
+pub fn plans(servers: &[TurnServer], sockets: &[SocketAddr]) -> Vec<Plan> {
     let mut plans: Vec<Plan> = Vec::new();
     for (server, start) in servers.iter().zip(0..) {
         let start = limits::TURN_STAGGER * start;

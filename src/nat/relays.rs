@@ -351,7 +351,7 @@ impl Relays {
         match role {
             Role::Attempt { .. } => self.attempt_failed(now, plan, failure),
             Role::Current | Role::Replaced => {
-                log::warn!("{}: {failure}", plan.name());
+                log::warn!("{}: {}", plan.name(), failure.with_advice());
                 self.outputs.push_back(Output::CandidatesChanged);
                 if role == Role::Current {
                     self.current = None;

@@ -4,8 +4,8 @@
 use std::fmt::{self, Write as _};
 use std::time::SystemTime;
 
-use super::http_date::imf_fixdate;
 use super::limits::{REQUEST_BODY_BYTES, REQUEST_HEAD_BYTES, REQUEST_HEADERS};
+use crate::http_date::imf_fixdate;
 
 /// A request. Its body has been read, but no resource takes one, so it is not kept. It has no
 /// `Debug`, since it holds keys and tokens.

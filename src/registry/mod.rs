@@ -8,7 +8,6 @@ mod api;
 mod connection;
 mod directory;
 mod http;
-mod http_date;
 mod keys;
 mod limits;
 mod server;

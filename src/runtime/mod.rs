@@ -8,16 +8,16 @@ mod event_loop;
 pub mod ipc;
 pub mod logging;
 mod multicast;
-mod reach;
+pub(crate) mod reach;
 #[cfg(feature = "registry")]
 pub mod registry;
-mod registry_servers;
-mod resolver;
+pub(crate) mod registry_servers;
+pub(crate) mod resolver;
 pub mod signaling;
 mod signals;
-mod sockets;
-mod streams;
-mod waiting;
+pub(crate) mod sockets;
+pub(crate) mod streams;
+pub(crate) mod waiting;
 pub mod wake;
 
 use std::fmt;

@@ -206,29 +206,12 @@ impl Reaching {
         self.reach.shut_down(now);
     }
 
-    /// All servers by their URLs: the user's, and those of the registry that the user does not name.
+    /// All servers by their URLs.
     fn named(&self) -> (Vec<StunUrl>, Vec<(TurnUrl, Credentials)>) {
-        let mut stun = self.settings.stun.clone();
-        let own = self.settings.credentials.iter();
-        let mut turn: Vec<_> = own
-            .flat_map(|own| {
-                self.settings
-                    .turn
-                    .iter()
-                    .map(|url| (url.clone(), own.clone()))
-            })
-            .collect();
-        if let Some(named) = &self.registry_servers {
-            let of_stun = named
-                .stun
-                .iter()
-                .filter(|url| !self.settings.stun.contains(url));
-            stun.extend(of_stun.cloned());
-            let of_turn = named.turn.iter();
-            let of_turn = of_turn.filter(|(url, _)| !self.settings.turn.contains(url));
-            turn.extend(of_turn.cloned());
+        match &self.registry_servers {
+            Some(named) => self.settings.joined(&named.stun, &named.turn),
+            None => self.settings.joined(&[], &[]),
         }
-        (stun, turn)
     }
 
     fn name_servers(&mut self, now: Instant) {
@@ -277,7 +260,7 @@ impl Reaching {
 }
 
 /// Unix time in seconds.
-fn unix() -> u64 {
+pub(crate) fn unix() -> u64 {
     let since = SystemTime::now().duration_since(UNIX_EPOCH);
     since.map(|since| since.as_secs()).unwrap_or(0)
 }

@@ -118,7 +118,7 @@ fn wait(until: Option<u64>, unix: u64) -> Duration {
 }
 
 /// What of it can be used; the rest is left alone.
-fn usable(servers: Vec<IceServer>) -> (Vec<StunUrl>, Vec<(TurnUrl, Credentials)>) {
+pub(crate) fn usable(servers: Vec<IceServer>) -> (Vec<StunUrl>, Vec<(TurnUrl, Credentials)>) {
     let (mut stun, mut turn) = (Vec::new(), Vec::new());
     for server in servers {
         let login = login(server.username, server.credential);

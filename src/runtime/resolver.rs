@@ -26,6 +26,15 @@ struct Name {
     patience: Backoff,
 }
 
+/// The addresses of a name that are of use, on the calling thread and as long as the system takes.
+pub(crate) fn look_up(name: &str, ipv6: bool) -> io::Result<Vec<IpAddr>> {
+    let found = (name, 0).to_socket_addrs()?.map(|found| found.ip());
+    let mut addresses: Vec<_> = found.filter(|a| ipv6 || a.is_ipv4()).collect();
+    addresses.dedup();
+    addresses.truncate(limits::ADDRESSES_PER_SERVER);
+    Ok(addresses)
+}
+
 /// Names and what is known of them.
 pub(super) struct Resolver {
     names: BTreeMap<String, Name>,
@@ -83,10 +92,9 @@ impl Resolver {
                 continue;
             }
             let (name, sender) = (name.clone(), self.answers.0.clone());
-            let waker = self.waker.clone();
+            let (waker, ipv6) = (self.waker.clone(), self.ipv6);
             let work = move || {
-                let found = (name.as_str(), 0).to_socket_addrs();
-                let addresses = found.map(|found| found.map(|found| found.ip()).collect());
+                let addresses = look_up(&name, ipv6);
                 // The receiver is gone when the process is about to end.
                 if sender.send(Answer { name, addresses }).is_ok() {
                     waker.wake();
@@ -113,10 +121,7 @@ impl Resolver {
             entry.is_asked = false;
             let name = &answer.name;
             match answer.addresses {
-                Ok(mut addresses) => {
-                    addresses.retain(|address| self.ipv6 || address.is_ipv4());
-                    addresses.dedup();
-                    addresses.truncate(limits::ADDRESSES_PER_SERVER);
+                Ok(addresses) => {
                     log::debug!("{name} is at {addresses:?}");
                     entry.patience.reset();
                     entry.next = now + limits::RESOLVE_INTERVAL;

@@ -49,15 +49,7 @@ impl Sockets {
     /// Looks which addresses the machine has, binds the new ones and closes those that are gone.
     /// Says whether anything has changed.
     pub(super) fn refresh(&mut self, registry: &Registry) -> io::Result<bool> {
-        let interfaces: Vec<_> = if_addrs::get_if_addrs()?
-            .into_iter()
-            .filter(|found| found.is_oper_up() || found.is_loopback())
-            .map(|found| InterfaceAddress {
-                address: found.ip(),
-                interface: found.name,
-            })
-            .collect();
-        let wanted = host::addresses(&interfaces, &self.rules);
+        let wanted = host::addresses(&interface_addresses()?, &self.rules);
         self.tell_if_none(&wanted);
         let mut changed = self.close_gone(registry, &wanted);
         let lanes = self.lane_count();
@@ -117,7 +109,7 @@ impl Sockets {
     }
 
     fn bind(&mut self, registry: &Registry, address: IpAddr, lane: usize) -> io::Result<()> {
-        let mut socket = UdpSocket::from_std(self.bind_in_range(address)?.into());
+        let mut socket = UdpSocket::from_std(bind_in_range(address, self.ports)?.into());
         let token = Token(self.next_token);
         registry.register(&mut socket, token, Interest::READABLE)?;
         self.next_token += 1;
@@ -134,18 +126,6 @@ impl Sockets {
             },
         );
         Ok(())
-    }
-
-    fn bind_in_range(&self, address: IpAddr) -> io::Result<Socket> {
-        let (first, last) = self.ports.unwrap_or((0, 0));
-        let mut failure = io::Error::from(io::ErrorKind::AddrInUse);
-        for port in first..=last {
-            match bind_one(SocketAddr::new(address, port)) {
-                Ok(socket) => return Ok(socket),
-                Err(error) => failure = error,
-            }
-        }
-        Err(failure)
     }
 
     /// The local addresses in use.
@@ -253,6 +233,30 @@ impl Bound {
     }
 }
 
+/// The addresses of interfaces that are up.
+pub(crate) fn interface_addresses() -> io::Result<Vec<InterfaceAddress>> {
+    let found = if_addrs::get_if_addrs()?.into_iter();
+    let up = found.filter(|found| found.is_oper_up() || found.is_loopback());
+    let addresses = up.map(|found| InterfaceAddress {
+        address: found.ip(),
+        interface: found.name,
+    });
+    Ok(addresses.collect())
+}
+
+/// A socket on the first port of a range, inclusive, that is free; without a range on any port.
+pub(crate) fn bind_in_range(address: IpAddr, ports: Option<(u16, u16)>) -> io::Result<Socket> {
+    let (first, last) = ports.unwrap_or((0, 0));
+    let mut failure = io::Error::from(io::ErrorKind::AddrInUse);
+    for port in first..=last {
+        match bind_one(SocketAddr::new(address, port)) {
+            Ok(socket) => return Ok(socket),
+            Err(error) => failure = error,
+        }
+    }
+    Err(failure)
+}
+
 fn pairs(addresses: &[IpAddr], lanes: usize) -> impl Iterator<Item = (IpAddr, usize)> {
     let lanes_of = move |address: &IpAddr| {
         let address = *address;
@@ -261,7 +265,8 @@ fn pairs(addresses: &[IpAddr], lanes: usize) -> impl Iterator<Item = (IpAddr, us
     addresses.iter().flat_map(lanes_of)
 }
 
-fn is_passing(error: &io::Error) -> bool {
+/// Whether an error of receiving says nothing about what comes next.
+pub(crate) fn is_passing(error: &io::Error) -> bool {
     matches!(
         error.kind(),
         io::ErrorKind::Interrupted

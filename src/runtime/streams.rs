@@ -16,7 +16,7 @@ use crate::nat::output::StreamId;
 
 /// What has happened on a stream.
 #[derive(Debug)]
-pub(super) enum News {
+pub(crate) enum News {
     /// It is open; our end has this address.
     Opened(SocketAddr),
     /// Bytes have come.
@@ -36,7 +36,7 @@ struct Connection {
 }
 
 /// All streams. Whether the time to open one is over is the sans-IO part's to decide.
-pub(super) struct Streams {
+pub(crate) struct Streams {
     tls: Arc<ClientConfig>,
     bind_address: Option<IpAddr>,
     connections: BTreeMap<Token, Connection>,
@@ -48,7 +48,7 @@ pub(super) struct Streams {
 
 impl Streams {
     /// No streams yet. Their tokens are `first_token` and above.
-    pub(super) fn new(
+    pub(crate) fn new(
         tls: Arc<ClientConfig>,
         bind_address: Option<IpAddr>,
         first_token: usize,
@@ -64,7 +64,7 @@ impl Streams {
     }
 
     /// Begins a stream, over TLS to the host that is given. What becomes of it is told as news.
-    pub(super) fn open(
+    pub(crate) fn open(
         &mut self,
         registry: &Registry,
         id: StreamId,
@@ -127,19 +127,19 @@ impl Streams {
     }
 
     /// The poll has something of the stream with this token.
-    pub(super) fn ready(&mut self, token: Token) {
+    pub(crate) fn ready(&mut self, token: Token) {
         if let Some(connection) = self.connections.get_mut(&token) {
             connection.is_ready = true;
         }
     }
 
     /// Whether there is something to do without waiting.
-    pub(super) fn is_ready(&self) -> bool {
+    pub(crate) fn is_ready(&self) -> bool {
         !self.refused.is_empty() || self.connections.values().any(|c| c.is_ready)
     }
 
     /// Takes what has come, some of each stream in turn.
-    pub(super) fn take(&mut self) -> Vec<(StreamId, News)> {
+    pub(crate) fn take(&mut self) -> Vec<(StreamId, News)> {
         let mut news = Vec::new();
         for (id, why) in self.refused.drain(..) {
             news.push((id, News::Closed(why)));
@@ -165,7 +165,7 @@ impl Streams {
 
     /// Writes to a stream that is open, or keeps what the system has no room for. A packet that may be
     /// lost is lost when too much is kept.
-    pub(super) fn write(&mut self, id: StreamId, bytes: &[u8], may_be_lost: bool) {
+    pub(crate) fn write(&mut self, id: StreamId, bytes: &[u8], may_be_lost: bool) {
         let found = self.connections.values_mut().find(|c| c.id == id);
         let Some(connection) = found else {
             return;
@@ -181,7 +181,7 @@ impl Streams {
     }
 
     /// Sends what was written since.
-    pub(super) fn flush(&mut self) {
+    pub(crate) fn flush(&mut self) {
         for connection in self.connections.values_mut() {
             if connection.is_open && !connection.unsent.is_empty() && connection.send().is_err() {
                 // The error is told when it is read.
@@ -191,7 +191,7 @@ impl Streams {
     }
 
     /// Closes a stream; nothing more is told of it.
-    pub(super) fn close(&mut self, id: StreamId) {
+    pub(crate) fn close(&mut self, id: StreamId) {
         self.connections.retain(|_, connection| connection.id != id);
         self.refused.retain(|(refused, _)| *refused != id);
     }

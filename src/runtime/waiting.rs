@@ -65,8 +65,12 @@ impl Waiting {
     }
 }
 
-/// An interruption is a wait that has ended with nothing.
-fn poll_once(poll: &mut Poll, events: &mut Events, timeout: Option<Duration>) -> io::Result<()> {
+/// Waits once. An interruption is a wait that has ended with nothing.
+pub(crate) fn poll_once(
+    poll: &mut Poll,
+    events: &mut Events,
+    timeout: Option<Duration>,
+) -> io::Result<()> {
     match poll.poll(events, timeout) {
         Err(error) if error.kind() != io::ErrorKind::Interrupted => Err(error),
         Ok(()) | Err(_) => Ok(()),

@@ -23,6 +23,7 @@ mod bad_lines;
 mod comebacks;
 mod configuration;
 mod content;
+mod doctor;
 mod ending;
 mod greeting;
 mod introductions;

@@ -144,7 +144,7 @@ impl Relays {
                 ..other
             });
         } else {
-            self.tell(plan.name(), failure.to_string());
+            self.tell(plan.name(), failure.with_advice());
         }
         self.advance(now);
     }

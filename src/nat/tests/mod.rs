@@ -2,5 +2,7 @@
 
 mod reflexive;
 mod relays;
+mod survey;
+mod trial;
 mod turn_server;
 mod world;

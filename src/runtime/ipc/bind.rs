@@ -88,19 +88,8 @@ impl std::error::Error for BindError {}
 /// is never without a socket, and never names one that does not listen or that others may use.
 pub fn bind(settings: Settings) -> Result<BoundSocket, BindError> {
     let path = settings.socket.clone();
-    if path.file_name().is_none() || SocketAddr::from_pathname(&path).is_err() {
-        return Err(BindError::BadPath(path));
-    }
+    check_path(&path)?;
     let system = |error| BindError::System(path.clone(), error);
-    match fs::metadata(directory_of(&path)) {
-        Ok(metadata) if metadata.is_dir() => {}
-        Ok(_) => return Err(BindError::NoDirectory(path)),
-        Err(error) if error.kind() == io::ErrorKind::NotFound => {
-            return Err(BindError::NoDirectory(path));
-        }
-        Err(error) => return Err(system(error)),
-    }
-
     let _lock = DirectoryLock::wait(directory_of(&path), limits::IPC_START_LOCK_WAIT);
     let (listener, beside) = listen_beside(&path).map_err(system)?;
     for _ in 0..limits::IPC_BIND_ATTEMPTS {
@@ -134,6 +123,51 @@ pub fn bind(settings: Settings) -> Result<BoundSocket, BindError> {
         path,
         "it replaces the socket again and again",
     ))
+}
+
+/// What is at the socket's path.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Standing {
+    /// Nothing.
+    Free,
+    /// A socket that nobody listens on. It will be replaced.
+    Stale,
+    /// That of a sidecar without an agent. It will give way.
+    Idle,
+}
+
+/// Looks whether the socket could be had, and leaves everything as it is: what [`bind()`] would find.
+pub fn look(settings: &Settings) -> Result<Standing, BindError> {
+    let path = &settings.socket;
+    check_path(path)?;
+    let system = |error| BindError::System(path.clone(), error);
+    listen_beside(path).map_err(system)?;
+    match fs::symlink_metadata(path) {
+        Ok(metadata) if metadata.file_type().is_socket() => {}
+        Ok(_) => return Err(BindError::NotASocket(path.clone())),
+        Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(Standing::Free),
+        Err(error) => return Err(system(error)),
+    }
+    match probe(path, settings.probe_timeout).map_err(system)? {
+        Occupant::Stale => Ok(Standing::Stale),
+        Occupant::IdleSidecar(_) => Ok(Standing::Idle),
+        Occupant::BusySidecar => Err(BindError::AgentConnected(path.clone())),
+        Occupant::Foreign(what) => Err(BindError::OtherProgram(path.clone(), what)),
+    }
+}
+
+fn check_path(path: &Path) -> Result<(), BindError> {
+    if path.file_name().is_none() || SocketAddr::from_pathname(path).is_err() {
+        return Err(BindError::BadPath(path.to_owned()));
+    }
+    match fs::metadata(directory_of(path)) {
+        Ok(metadata) if metadata.is_dir() => Ok(()),
+        Ok(_) => Err(BindError::NoDirectory(path.to_owned())),
+        Err(error) if error.kind() == io::ErrorKind::NotFound => {
+            Err(BindError::NoDirectory(path.to_owned()))
+        }
+        Err(error) => Err(BindError::System(path.to_owned(), error)),
+    }
 }
 
 /// A listening socket under a name of its own in the directory of `path`.

@@ -30,7 +30,7 @@ use crate::limits;
 use crate::protocol::ipc::{Event, Limits, Rejection, Request};
 use crate::runtime::wake::LoopWaker;
 
-pub use bind::{BindError, BoundSocket, bind};
+pub use bind::{BindError, BoundSocket, Standing, bind, look};
 
 use socket_file::SocketFile;
 use supervisor::Supervisor;

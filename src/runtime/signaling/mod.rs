@@ -8,7 +8,7 @@
 //! * `token`, `https`: the token exchange.
 //! * `websocket`, `stream`, `wakeups`: the WebSocket on a non-blocking socket, and how to wait.
 //! * `reconnect`, `keepalive`: decisions, without clock or I/O.
-//! * `thread`: the parts put together.
+//! * `thread`: the parts put together. `visit`: the same once, for `doctor`.
 
 mod https;
 mod ice_servers;
@@ -18,6 +18,7 @@ pub(super) mod stream;
 mod thread;
 pub mod tls;
 mod token;
+mod visit;
 mod wakeups;
 mod websocket;
 
@@ -32,6 +33,7 @@ use rustls::ClientConfig;
 
 pub use self::ice_servers::IceServersClient;
 pub use self::keepalive::KeepaliveTimes;
+pub use self::visit::{Refusal, Visit, visit};
 
 use self::reconnect::Reconnect;
 use self::thread::{NOT_CONNECTED, Thread};

@@ -4,8 +4,8 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use serde::Deserialize;
-use ureq::http::{HeaderValue, StatusCode};
-use ureq::{Agent, Error, Timeout};
+use ureq::http::{HeaderValue, Response, StatusCode};
+use ureq::{Agent, Body, Error, Timeout};
 
 use super::reconnect::Failure;
 use super::stream;
@@ -59,15 +59,24 @@ impl TokenClient {
 
     /// One exchange; blocks for [`Times::handshake`] at most, beside what the resolver takes.
     pub(super) fn exchange(&self) -> Result<Grant, Failure> {
-        let unreachable =
-            |what: &str| Failure::Unreachable(format!("token exchange at {}: {what}", self.url));
+        self.take(self.ask()?)
+    }
+
+    /// The registry's answer, whatever it says.
+    pub(super) fn ask(&self) -> Result<Response<Body>, Failure> {
         let (name, value) = &self.header;
-        let mut response = self
-            .agent
-            .post(self.url.uri())
-            .header(*name, value)
-            .send_empty()
-            .map_err(|error| unreachable(&self.describe(&error)))?;
+        let asked = self.agent.post(self.url.uri()).header(*name, value);
+        let answer = asked.send_empty();
+        answer.map_err(|error| self.unreachable(&self.describe(&error)))
+    }
+
+    fn unreachable(&self, what: &str) -> Failure {
+        Failure::Unreachable(format!("token exchange at {}: {what}", self.url))
+    }
+
+    /// What such an answer comes to.
+    pub(super) fn take(&self, mut response: Response<Body>) -> Result<Grant, Failure> {
+        let unreachable = |what: &str| self.unreachable(what);
         let status = response.status();
         let credential = self.credential;
         if status == StatusCode::UNAUTHORIZED {

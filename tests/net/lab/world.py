@@ -7,6 +7,7 @@ from .probe import EchoServers
 from .registry import Registry
 from .relay import PLAIN_PORT, SECRET, Authority, Relay
 from .sites import Builder, Internet
+from .stun import StunServer
 
 
 class World:
@@ -25,6 +26,11 @@ class World:
     @functools.cache
     def echo_servers(self):
         return EchoServers(self.internet)
+
+    @functools.cache
+    def stun_server(self):
+        """The one that tells how a router filters."""
+        return StunServer(self.internet)
 
     @functools.cache
     def registry(self):

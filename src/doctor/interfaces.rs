@@ -1,0 +1,103 @@
+//! Which of the machine's addresses are used.
+
+use std::net::IpAddr;
+
+use serde_json::json;
+
+use super::report::{Check, Finding, listed};
+use crate::nat::host::{self, InterfaceAddress, Rules, Unused};
+use crate::runtime::sockets;
+
+/// The addresses in use and those that are not, and whether there are UDP sockets to be had. A sidecar
+/// that is running may have the ports of a narrow `UDP_PORT`.
+pub(super) fn check(
+    rules: &Rules,
+    ports: Option<(u16, u16)>,
+    has_sidecar: bool,
+) -> (Vec<Finding>, Vec<IpAddr>) {
+    let found = match sockets::interface_addresses() {
+        Ok(found) => found,
+        Err(error) => {
+            let why = format!("the machine's addresses cannot be listed: {error}");
+            return (vec![Finding::fail(Check::Interfaces, why)], Vec::new());
+        }
+    };
+    let judged: Vec<_> = host::judge(&found, rules).collect();
+    let mut findings = report(&judged);
+    let used = host::addresses(&found, rules);
+    for address in &used {
+        if let Err(error) = sockets::bind_in_range(*address, ports) {
+            let what = format!("no UDP socket on {address}: {error}");
+            findings.push(match ports {
+                Some((first, last)) if has_sidecar => Finding::warn(Check::Interfaces, what)
+                    .advice(format!(
+                        "the sidecar that runs has UDP_PORT {first}-{last}; what follows was \
+                         checked from other ports"
+                    )),
+                Some(_) => Finding::fail(Check::Interfaces, what)
+                    .advice("give UDP_PORT a port, or better three, that nobody else uses"),
+                None => Finding::fail(Check::Interfaces, what),
+            });
+        }
+    }
+    (findings, used)
+}
+
+fn report(judged: &[(&InterfaceAddress, Option<Unused>)]) -> Vec<Finding> {
+    let named = |found: &InterfaceAddress| format!("{} {}", found.interface, found.address);
+    let used = judged.iter().filter(|(_, unused)| unused.is_none());
+    let used: Vec<_> = used.map(|(found, _)| named(found)).collect();
+    let ignored = judged.iter().filter_map(|(found, unused)| {
+        let why = (*unused)?;
+        Some(format!("{} ({why})", named(found)))
+    });
+    let ignored: Vec<_> = ignored.collect();
+    let mut findings = vec![if used.is_empty() {
+        Finding::fail(Check::Interfaces, "no address may be used")
+            .advice("is the network up? look at INTERFACES, BIND_ADDRESS and IPV6")
+    } else {
+        Finding::ok(
+            Check::Interfaces,
+            format!("used: {}", listed(used.iter().cloned())),
+        )
+        .details(json!({"used": used}))
+    }];
+    if !ignored.is_empty() {
+        let text = format!("not used: {}", listed(ignored.iter().cloned()));
+        findings.push(Finding::ok(Check::Interfaces, text).details(json!({"unused": ignored})));
+    }
+    findings
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_is_used_and_what_is_not_is_said_with_the_reason() {
+        let address = |interface: &str, address: &str| InterfaceAddress {
+            interface: interface.to_owned(),
+            address: address.parse().unwrap(),
+        };
+        let (eth0, docker0) = (
+            address("eth0", "192.0.2.7"),
+            address("docker0", "172.17.0.1"),
+        );
+        let findings = report(&[(&eth0, None), (&docker0, Some(Unused::Bridge))]);
+        let lines: Vec<_> = findings.iter().map(ToString::to_string).collect();
+        assert_eq!(
+            lines,
+            [
+                "ok    interfaces  used: eth0 192.0.2.7",
+                "ok    interfaces  not used: docker0 172.17.0.1 (a bridge for containers, not named \
+                 by INTERFACES)",
+            ]
+        );
+        let none = report(&[(&docker0, Some(Unused::Bridge))]);
+        assert!(
+            none[0]
+                .to_string()
+                .starts_with("fail  interfaces  no address")
+        );
+    }
+}

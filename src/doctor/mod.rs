@@ -1,0 +1,169 @@
+//! `chatixia-sidecar doctor`: what a sidecar with these settings would find, a line for each thing.
+//!
+//! Nothing is left behind: no socket file, no allocation, no place taken from a sidecar that runs. The
+//! checks run at the same time, and all ends within [`limits::DOCTOR_TIME`] whatever hangs.
+//!
+//! * `socket`, `interfaces`, `registry`, `servers`, `stun`, `nat`, `turn`: the checks.
+//! * `report`, `background`: what was found, and waiting for it.
+//!
+//! What speaks STUN and TURN is [`nat`](crate::nat)'s.
+
+mod background;
+mod interfaces;
+mod nat;
+mod registry;
+mod report;
+mod servers;
+mod socket;
+mod stun;
+mod turn;
+
+use std::io::{self, Write as _};
+use std::net::SocketAddr;
+use std::process::ExitCode;
+use std::sync::Arc;
+use std::time::Instant;
+
+use rustls::ClientConfig;
+
+use crate::config::Config;
+use crate::limits;
+use crate::nat::host::Rules;
+use crate::nat::reach::TransportPolicy;
+use crate::nat::url::{Transport, TurnUrl};
+use crate::runtime::signaling::{self, IceServersClient, Times};
+
+use background::Background;
+use nat::Relays;
+use report::{Check, Finding};
+use servers::Servers;
+
+/// Checks everything and prints what was found on standard output, for people or in JSON.
+///
+/// Gives 0 when nothing failed, 1 when something did, 2 when a setting is of no use.
+pub fn run(config: &Config, json: bool) -> ExitCode {
+    let began = Instant::now();
+    let complain = |what: &dyn std::fmt::Display, code: u8| {
+        let _ = writeln!(io::stderr(), "chatixia-sidecar: {what}");
+        ExitCode::from(code)
+    };
+    let tls = match signaling::tls::client_config(config.ca_file.as_deref()) {
+        Ok(tls) => tls,
+        Err(error) => return complain(&error, 2),
+    };
+    let settings = registry_settings(config, &tls);
+    let client = match IceServersClient::new(&settings) {
+        Ok(client) => client,
+        Err(error) => return complain(&error, 2),
+    };
+    let findings = match examine(config, &tls, settings, client, began) {
+        Ok(findings) => findings,
+        Err(error) => return complain(&error, 1),
+    };
+    let report = report::text(&findings, json);
+    match io::stdout().write_all(report.as_bytes()) {
+        Ok(()) if !report::has_failure(&findings) => ExitCode::SUCCESS,
+        Ok(()) | Err(_) => ExitCode::FAILURE,
+    }
+}
+
+/// The registry is waited for less long than by a sidecar, which has time.
+fn registry_settings(config: &Config, tls: &Arc<ClientConfig>) -> signaling::Settings {
+    let (connect, handshake) = limits::DOCTOR_REGISTRY_TIME;
+    signaling::Settings::new(
+        config.signaling_url.clone(),
+        config.token_url.clone(),
+        config.credential.clone(),
+        Arc::clone(tls),
+    )
+    .with_times(Times {
+        connect,
+        handshake,
+        ..Times::default()
+    })
+}
+
+/// All findings, in the order of the report.
+fn examine(
+    config: &Config,
+    tls: &Arc<ClientConfig>,
+    settings: signaling::Settings,
+    client: IceServersClient,
+    began: Instant,
+) -> io::Result<Vec<Finding>> {
+    let deadline = began + limits::DOCTOR_TIME;
+    let fetch = config.ice.from_registry;
+    let fetch = fetch.then(|| Background::start(move || client.fetch()));
+    let fetch = fetch.transpose()?;
+
+    let (socket, has_sidecar) = socket::check(config);
+    let visit = Background::start(move || signaling::visit(&settings, !has_sidecar))?;
+    let rules = Rules {
+        interfaces: config.interfaces.clone(),
+        ipv6: config.ipv6,
+        bind_address: config.bind_address,
+    };
+    let (interfaces, locals) = interfaces::check(&rules, config.udp_ports, has_sidecar);
+
+    let names_until = began + limits::DOCTOR_NAMES_TIME;
+    let found = servers::find(config, fetch.as_ref(), names_until)?;
+    let asked = if config.ice.policy == TransportPolicy::All {
+        stun_addresses(&found)
+    } else {
+        Vec::new()
+    };
+    let (of_survey, ports) = (locals.clone(), config.udp_ports);
+    let survey = Background::start(move || stun::survey(&of_survey, ports, &asked))?;
+    let mut trials = Vec::new();
+    for (url, credentials, place) in &found.turn {
+        trials.push(match place {
+            Ok(addresses) => Ok(turn::begin(
+                config,
+                tls,
+                &locals,
+                (url, credentials, addresses),
+            )?),
+            Err(why) => Err(turn::unknown(url, why)),
+        });
+    }
+
+    let mut findings = vec![socket];
+    findings.extend(interfaces);
+    let surveys = survey.wait(deadline).transpose()?.unwrap_or_default();
+    let relayed: Vec<_> = trials
+        .iter()
+        .flat_map(|trials| match trials {
+            Ok(trials) => trials.iter().map(|t| t.report(deadline)).collect(),
+            Err(finding) => vec![finding.clone()],
+        })
+        .collect();
+    findings.extend(registry::report(config, visit.wait(deadline)));
+    findings.extend(found.finding.clone());
+    if config.ice.policy == TransportPolicy::All {
+        let reports = found.stun.iter();
+        findings.extend(reports.map(|(url, place)| stun::report(url, place, &surveys)));
+        findings.extend(nat::report(&surveys, relays(&found)));
+    } else {
+        let text = "STUN servers are not asked, since ICE_TRANSPORT_POLICY=relay";
+        findings.push(Finding::ok(Check::Stun, text));
+    }
+    findings.extend(relayed);
+    Ok(findings)
+}
+
+/// The servers that tell our address: STUN servers, and TURN servers over UDP, as for a sidecar.
+fn stun_addresses(found: &Servers) -> Vec<SocketAddr> {
+    let stun = found.stun.iter().map(|(_, place)| place);
+    let turn = found.turn.iter();
+    let turn = turn.filter(|(url, ..)| url.transports().contains(&Transport::Udp));
+    let places = stun.chain(turn.map(|(_, _, place)| place));
+    places.flatten().flatten().copied().collect()
+}
+
+fn relays(found: &Servers) -> Relays {
+    let is_stream = |url: &TurnUrl| url.transports().iter().any(|t| *t != Transport::Udp);
+    Relays {
+        any: !found.turn.is_empty(),
+        over_streams: found.turn.iter().any(|(url, ..)| is_stream(url)),
+    }
+}

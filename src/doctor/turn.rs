@@ -1,0 +1,352 @@
+//! Whether TURN servers relay, each over each transport: trials over real sockets and streams.
+
+use std::io;
+use std::net::{IpAddr, SocketAddr};
+use std::sync::Arc;
+use std::time::Instant;
+
+use mio::net::UdpSocket;
+use mio::{Events, Interest, Poll, Token};
+use rustls::ClientConfig;
+use serde_json::json;
+
+use super::background::Background;
+use super::report::{Check, Finding, milliseconds};
+use super::stun::{bind, receive};
+use crate::config::Config;
+use crate::limits;
+use crate::nat::credentials::Credentials;
+use crate::nat::failure::{Failure, code};
+use crate::nat::output::Output;
+use crate::nat::plan::{Plan, plans};
+use crate::nat::server::TurnServer;
+use crate::nat::trial::{Outcome, Trial};
+use crate::nat::url::{Transport, TurnUrl};
+use crate::runtime::reach::unix;
+use crate::runtime::streams::{News, Streams};
+use crate::runtime::waiting::poll_once;
+
+const SOCKET: Token = Token(0);
+const FIRST_STREAM: usize = 1;
+
+/// The trials of one server over one transport, one for each way there.
+pub(super) struct Trials {
+    url: TurnUrl,
+    transport: Transport,
+    /// The login is the registry's.
+    is_named: bool,
+    ways: Vec<Background<io::Result<Outcome>>>,
+}
+
+/// Begins the trials of a server that is at these addresses.
+///
+/// # Errors
+/// The system gives no thread.
+pub(super) fn begin(
+    config: &Config,
+    tls: &Arc<ClientConfig>,
+    locals: &[IpAddr],
+    (url, credentials, addresses): (&TurnUrl, &Credentials, &[SocketAddr]),
+) -> io::Result<Vec<Trials>> {
+    let server = TurnServer {
+        url: url.clone(),
+        addresses: addresses.to_vec(),
+        credentials: credentials.clone(),
+    };
+    let sockets: Vec<_> = locals.iter().map(|ip| SocketAddr::new(*ip, 0)).collect();
+    let mut plans = plans(&[server], &sockets);
+    let mut trials = Vec::new();
+    for transport in url.transports() {
+        let mut ways = Vec::new();
+        for plan in plans.extract_if(.., |plan| plan.transport == *transport) {
+            let (ports, only, tls) = (config.udp_ports, config.bind_address, Arc::clone(tls));
+            ways.push(Background::start(move || try_way(plan, ports, only, tls))?);
+        }
+        trials.push(Trials {
+            url: url.clone(),
+            transport: *transport,
+            is_named: !config.ice.turn.contains(url),
+            ways,
+        });
+    }
+    Ok(trials)
+}
+
+/// The socket or stream of one trial.
+struct Way {
+    poll: Poll,
+    socket: Option<UdpSocket>,
+    streams: Streams,
+    server: SocketAddr,
+}
+
+/// Tries one way, on the calling thread.
+fn try_way(
+    mut plan: Plan,
+    ports: Option<(u16, u16)>,
+    bind_address: Option<IpAddr>,
+    tls: Arc<ClientConfig>,
+) -> io::Result<Outcome> {
+    let mut way = Way {
+        poll: Poll::new()?,
+        socket: None,
+        streams: Streams::new(tls, bind_address, FIRST_STREAM),
+        server: plan.server,
+    };
+    if let Some(local) = plan.local {
+        let mut socket = bind(local.ip(), ports)?;
+        let registry = way.poll.registry();
+        registry.register(&mut socket, SOCKET, Interest::READABLE)?;
+        plan.local = Some(socket.local_addr()?);
+        way.socket = Some(socket);
+    }
+    let mut trial = Trial::begin(Instant::now(), unix(), plan, fastrand::u64(..));
+    let mut events = Events::with_capacity(16);
+    loop {
+        way.carry_out(&mut trial);
+        let now = Instant::now();
+        if let Some(outcome) = trial.outcome().filter(|_| trial.is_over(now)) {
+            return Ok(outcome.clone());
+        }
+        let due = trial.next_timeout().unwrap_or(now);
+        let wait = match way.streams.is_ready() {
+            true => now,
+            false => due,
+        };
+        let wait = wait.saturating_duration_since(now);
+        poll_once(&mut way.poll, &mut events, Some(wait))?;
+        for event in &events {
+            if event.token() != SOCKET {
+                way.streams.ready(event.token());
+            }
+        }
+        way.take_in(&mut trial);
+        if due <= Instant::now() {
+            trial.handle_timeout(Instant::now());
+        }
+    }
+}
+
+impl Way {
+    fn carry_out(&mut self, trial: &mut Trial) {
+        while let Some(output) = trial.poll() {
+            match output {
+                Output::Transmit {
+                    destination, bytes, ..
+                } => {
+                    if let Some(socket) = &self.socket
+                        && let Err(error) = socket.send_to(&bytes, destination)
+                    {
+                        log::debug!("to {destination}: {error}");
+                    }
+                }
+                Output::OpenStream {
+                    stream,
+                    server,
+                    tls,
+                } => {
+                    let registry = self.poll.registry();
+                    self.streams.open(registry, stream, server, tls.as_deref());
+                }
+                Output::Write {
+                    stream,
+                    bytes,
+                    may_be_lost,
+                } => self.streams.write(stream, &bytes, may_be_lost),
+                Output::CloseStream(stream) => self.streams.close(stream),
+                Output::Relayed { .. } | Output::CandidatesChanged => {}
+            }
+        }
+        self.streams.flush();
+    }
+
+    fn take_in(&mut self, trial: &mut Trial) {
+        let mut buffer = vec![0; limits::DATAGRAM_BYTES];
+        if let Some(socket) = &self.socket {
+            while let Some((length, source)) = receive(socket, &mut buffer) {
+                if source == self.server {
+                    let bytes = buffer.get(..length).unwrap_or_default();
+                    trial.handle_datagram(Instant::now(), bytes);
+                }
+            }
+        }
+        for (_, news) in self.streams.take() {
+            let now = Instant::now();
+            match news {
+                News::Opened(local) => trial.stream_opened(now, local),
+                News::Received(bytes) => trial.stream_received(now, &bytes),
+                News::Closed(why) => trial.stream_closed(now, why),
+            }
+        }
+    }
+}
+
+impl Trials {
+    /// What became of them: of several ways the best counts.
+    pub(super) fn report(&self, deadline: Instant) -> Finding {
+        let outcomes = self.ways.iter().map(|way| match way.wait(deadline) {
+            Some(Ok(outcome)) => outcome,
+            Some(Err(error)) => Outcome::Fails(Failure::Connection(error.to_string())),
+            None => Outcome::Fails(Failure::Silent),
+        });
+        let subject = format!("{} over {}", self.url, self.transport);
+        let finding = match outcomes.min_by_key(rank) {
+            Some(outcome) => describe(&outcome, self.transport, self.is_named),
+            None => Finding::fail(Check::Turn, "no address of this machine can reach it")
+                .advice("it is of IPv6 or of IPv4 only; see which addresses are used"),
+        };
+        finding.about(subject)
+    }
+}
+
+/// The finding on a server whose address is not known.
+pub(super) fn unknown(url: &TurnUrl, why: &str) -> Finding {
+    Finding::fail(Check::Turn, why).about(url)
+}
+
+/// The better the smaller; of failures the one that says most.
+fn rank(outcome: &Outcome) -> u8 {
+    match outcome {
+        Outcome::Relays { .. } => 0,
+        Outcome::Keeps { .. } => 1,
+        Outcome::Fails(Failure::Refused(..)) => 2,
+        Outcome::Fails(Failure::Connection(_) | Failure::Unusable | Failure::Lost(_)) => 3,
+        Outcome::Fails(Failure::Silent) => 4,
+    }
+}
+
+fn describe(outcome: &Outcome, transport: Transport, is_named: bool) -> Finding {
+    match outcome {
+        Outcome::Relays {
+            relayed,
+            allocated_in,
+            returned_in,
+        } => {
+            let allocated = milliseconds(*allocated_in);
+            let returned = milliseconds(*returned_in);
+            let text = format!(
+                "lends {relayed} ({allocated} ms) and relays, a packet to itself came back \
+                 ({returned} ms)"
+            );
+            Finding::ok(Check::Turn, text).details(json!({
+                "relayed": relayed.to_string(),
+                "allocated_ms": allocated,
+                "returned_ms": returned,
+            }))
+        }
+        Outcome::Keeps { relayed, is_denied } => {
+            let (what, advice) = if *is_denied {
+                (
+                    "lets nobody send to its own address, so it is not known whether it relays",
+                    "two peers that both use it cannot meet; coturn has allowed-peer-ip and \
+                     allow-loopback-peers",
+                )
+            } else {
+                (
+                    "relayed no packet to itself, so it is not known whether it relays",
+                    "are its relay ports open (coturn: UDP 49152-65535), and does its router turn \
+                     packets back to it?",
+                )
+            };
+            Finding::warn(Check::Turn, format!("lends {relayed}, but {what}"))
+                .advice(advice)
+                .details(json!({"relayed": relayed.to_string()}))
+        }
+        Outcome::Fails(failure) => {
+            let finding = Finding::fail(Check::Turn, failure.to_string());
+            match advice(failure, transport, is_named) {
+                Some(advice) => finding.advice(advice),
+                None => finding,
+            }
+        }
+    }
+}
+
+fn advice(failure: &Failure, transport: Transport, is_named: bool) -> Option<&'static str> {
+    match (failure, transport) {
+        (Failure::Refused(code::UNAUTHORIZED | code::WRONG_CREDENTIALS, _), _) if is_named => {
+            Some("the login is the one that the registry names: it must be set right there")
+        }
+        (Failure::Silent, Transport::Udp) => Some(
+            "is the address right, and UDP allowed to leave this network? relays over TCP or TLS \
+             may work where UDP is blocked",
+        ),
+        (Failure::Silent, Transport::Tcp | Transport::Tls) => {
+            Some("is the address right, and this port allowed to leave this network?")
+        }
+        // What is said of TLS has its own advice sometimes.
+        (Failure::Connection(why), Transport::Tls) if why.starts_with("TLS") => {
+            if why.contains("; ") {
+                return None;
+            }
+            Some("its certificate must be valid, for the host in the URL, and of a known authority")
+        }
+        (Failure::Connection(_), _) => Some("does the server run, and listen there?"),
+        (Failure::Unusable, _) => Some("is it the right port?"),
+        (Failure::Lost(_) | Failure::Refused(..), _) => failure.advice(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn line(outcome: &Outcome, transport: Transport) -> String {
+        describe(outcome, transport, false).to_string()
+    }
+
+    fn failed(failure: Failure, transport: Transport) -> String {
+        line(&Outcome::Fails(failure), transport)
+    }
+
+    #[test]
+    fn each_failure_says_what_to_do() {
+        let refused = failed(
+            Failure::Refused(401, "Unauthorized".to_owned()),
+            Transport::Udp,
+        );
+        assert!(refused.contains("refused with 401 (Unauthorized); are TURN_SECRET"));
+        let blocked = failed(Failure::Silent, Transport::Udp);
+        assert!(blocked.contains("UDP allowed to leave") && blocked.contains("TCP or TLS"));
+        let certificate = "TLS: invalid peer certificate: Expired".to_owned();
+        let certificate = failed(Failure::Connection(certificate), Transport::Tls);
+        assert!(certificate.contains("its certificate must be valid"));
+        let refused = failed(
+            Failure::Connection("connection refused".to_owned()),
+            Transport::Tcp,
+        );
+        assert!(refused.contains("does the server run"));
+    }
+
+    #[test]
+    fn a_login_of_the_registry_s_is_not_sought_in_our_settings() {
+        let refused = Outcome::Fails(Failure::Refused(401, String::new()));
+        let line = describe(&refused, Transport::Udp, true).to_string();
+        assert!(line.contains("that the registry names") && !line.contains("TURN_SECRET"));
+    }
+
+    #[test]
+    fn a_server_that_relays_nothing_to_itself_is_a_warning_that_says_so() {
+        let relayed = "192.0.2.1:50000".parse().unwrap();
+        for is_denied in [true, false] {
+            let line = line(&Outcome::Keeps { relayed, is_denied }, Transport::Udp);
+            assert!(line.starts_with("warn") && line.contains("not known whether it relays"));
+        }
+    }
+
+    #[test]
+    fn of_several_ways_the_best_counts_and_else_what_says_most() {
+        let silent = Outcome::Fails(Failure::Silent);
+        let refused = Outcome::Fails(Failure::Refused(401, String::new()));
+        let keeps = Outcome::Keeps {
+            relayed: "192.0.2.1:50000".parse().unwrap(),
+            is_denied: false,
+        };
+        let best = [silent.clone(), keeps.clone(), refused.clone()];
+        assert_eq!(best.into_iter().min_by_key(rank), Some(keeps));
+        assert_eq!(
+            [silent, refused.clone()].into_iter().min_by_key(rank),
+            Some(refused)
+        );
+    }
+}

@@ -1,0 +1,104 @@
+//! One visit to the registry, to see whether it takes us in: the ways of the signaling thread, once.
+
+use std::time::{Duration, Instant, SystemTime};
+
+use super::Settings;
+use super::reconnect::Failure;
+use super::token::{Grant, TokenClient};
+use super::wakeups::Wakeups;
+use super::websocket::{Connection, Received};
+use crate::protocol::PeerId;
+use crate::protocol::signaling::{Incoming, Outgoing};
+
+/// What became of a visit.
+#[derive(Debug)]
+pub struct Visit {
+    /// The name that the registry knows us by, and how long it took to say so.
+    pub token: Result<(PeerId, Duration), Refusal>,
+    /// The `Date` of its answer, whatever that was, and when it came.
+    pub date: Option<(String, SystemTime)>,
+    /// How many others the registry says are online, and how long it took from the first word to that;
+    /// an error is for a person. `None` when that was not asked.
+    pub register: Option<Result<(usize, Duration), String>>,
+}
+
+/// Why there is no token, for a person.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Refusal {
+    /// The registry could not be asked, or gave no proper answer.
+    Unreachable(String),
+    /// It refused the API key or device token.
+    Refused(String),
+}
+
+/// Gets a token, and if we are to be seen, opens the WebSocket and registers. Blocks for twice
+/// [`Times::handshake`](super::Times::handshake) at most, beside what the resolver takes.
+///
+/// To be seen means to take the place of another connection under our name.
+///
+/// # Errors
+/// The credential can't be sent.
+pub fn visit(settings: &Settings, is_to_be_seen: bool) -> Result<Visit, String> {
+    let tokens = TokenClient::new(settings)?;
+    let began = Instant::now();
+    let mut date = None;
+    let answer = tokens.ask().and_then(|answer| {
+        let told = answer.headers().get("date");
+        let told = told.and_then(|date| date.to_str().ok());
+        date = told.map(|date| (date.to_owned(), SystemTime::now()));
+        tokens.take(answer)
+    });
+    let elapsed = began.elapsed();
+    let register = answer.as_ref().ok().filter(|_| is_to_be_seen);
+    let register = register.map(|grant| register_once(settings, grant));
+    let token = match answer {
+        Ok(grant) => Ok((grant.peer_id, elapsed)),
+        Err(Failure::Unreachable(why)) => Err(Refusal::Unreachable(why)),
+        Err(Failure::Refused(why)) => Err(Refusal::Refused(why)),
+    };
+    Ok(Visit {
+        token,
+        date,
+        register,
+    })
+}
+
+fn register_once(settings: &Settings, grant: &Grant) -> Result<(usize, Duration), String> {
+    let url = &settings.signaling_url;
+    let failed = |what: String| format!("WebSocket at {url}: {what}");
+    let began = Instant::now();
+    let (mut wakeups, _waker, _stop) = Wakeups::new().map_err(|error| failed(error.to_string()))?;
+    let times = &settings.times;
+    let opened = Connection::open(url, &grant.token, &settings.tls, times, &mut wakeups);
+    // Nobody asks it to stop.
+    let Some(mut connection) = opened.map_err(failed)? else {
+        return Err(failed("not opened".to_owned()));
+    };
+    let deadline = began + times.handshake;
+    let peers = await_list(&mut connection, &grant.peer_id, &mut wakeups, deadline);
+    let elapsed = began.elapsed();
+    connection.close(&mut wakeups, Instant::now() + times.close);
+    peers.map(|peers| (peers, elapsed)).map_err(failed)
+}
+
+/// Registers and waits for the answer.
+fn await_list(
+    connection: &mut Connection,
+    own: &PeerId,
+    wakeups: &mut Wakeups,
+    deadline: Instant,
+) -> Result<usize, String> {
+    connection.send(Outgoing::Register.to_text(own))?;
+    while Instant::now() < deadline {
+        match connection.receive()? {
+            Some(Received::Text(text)) => {
+                if let Ok(Incoming::PeerList { peers }) = Incoming::parse(&text) {
+                    return Ok(peers.len());
+                }
+            }
+            Some(Received::Unusable(_) | Received::SignOfLife) => {}
+            None => wakeups.wait(deadline),
+        }
+    }
+    Err("open, but \"register\" was not answered".to_owned())
+}
