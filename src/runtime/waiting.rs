@@ -48,7 +48,7 @@ impl Waiting {
         }
         let left = timeout.map(|timeout| timeout.saturating_sub(started.elapsed()));
         poll_once(poll, events, left)?;
-        self.waited(started.elapsed());
+        self.waited(started.elapsed(), !events.is_empty());
         Ok(())
     }
 
@@ -56,8 +56,9 @@ impl Waiting {
         self.short_waits >= QUICK_SUCCESSION
     }
 
-    fn waited(&mut self, time: Duration) {
-        self.short_waits = if time < WAKE_TIME {
+    /// A wait has ended because something came in, or because its time was over.
+    fn waited(&mut self, time: Duration, something_came: bool) {
+        self.short_waits = if something_came && time < WAKE_TIME {
             self.short_waits.saturating_add(1)
         } else {
             0
@@ -87,13 +88,22 @@ mod tests {
         let (short, long) = (WAKE_TIME / 2, WAKE_TIME);
         for _ in 0..QUICK_SUCCESSION {
             assert!(!waiting.expects_something());
-            waiting.waited(short);
+            waiting.waited(short, true);
         }
         assert!(waiting.expects_something());
-        waiting.waited(long);
+        waiting.waited(long, true);
         assert!(!waiting.expects_something());
-        waiting.waited(short);
+        waiting.waited(short, true);
         assert!(!waiting.expects_something());
+    }
+
+    #[test]
+    fn timers_that_follow_each_other_closely_are_nothing_that_comes_in() {
+        let mut waiting = Waiting::default();
+        for _ in 0..2 * QUICK_SUCCESSION {
+            waiting.waited(WAKE_TIME / 2, false);
+            assert!(!waiting.expects_something());
+        }
     }
 
     #[test]
