@@ -13,6 +13,7 @@ pub(crate) mod reach;
 pub mod registry;
 pub(crate) mod registry_servers;
 pub(crate) mod resolver;
+mod service_manager;
 pub mod signaling;
 mod signals;
 pub(crate) mod sockets;
@@ -38,6 +39,7 @@ use crate::protocol;
 
 use event_loop::{End, EventLoop, FIRST_SOCKET, FIRST_STREAM, Parts, WAKER};
 use reach::Reaching;
+use service_manager::ServiceManager;
 use sockets::Sockets;
 use wake::LoopWaker;
 
@@ -141,6 +143,7 @@ fn serve(config: Config) -> Result<(), Failure> {
         ipc_notices,
         requests,
         linger: config.agent_linger,
+        service_manager: ServiceManager::new(config.service_manager, Instant::now()),
     })
     .map_err(runtime("watch the network"))?;
     match event_loop.run().map_err(runtime("wait for events"))? {

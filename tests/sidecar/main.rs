@@ -36,5 +36,6 @@ mod pressure;
 mod reach;
 mod registry_faults;
 mod restarts;
+mod service_manager;
 mod socket;
 mod surroundings;
