@@ -14,9 +14,9 @@ mod subcommands;
 pub mod url;
 mod values;
 
-pub use subcommands::attach_socket;
 #[cfg(feature = "registry")]
 pub use subcommands::{DemoConfig, RegistryAccess, RegistryConfig};
+pub use subcommands::{HealthConfig, attach_socket};
 
 pub use ice::IceSettings;
 use service_manager::ServiceManager;

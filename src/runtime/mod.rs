@@ -5,6 +5,7 @@
 
 mod agent;
 mod event_loop;
+pub mod health;
 pub mod ipc;
 pub mod logging;
 mod multicast;

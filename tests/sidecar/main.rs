@@ -26,6 +26,7 @@ mod content;
 mod doctor;
 mod ending;
 mod greeting;
+mod health;
 mod introductions;
 mod lines;
 mod mesh;
