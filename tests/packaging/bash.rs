@@ -12,10 +12,10 @@ pub(crate) fn write(manuals: &[Manual]) -> String {
     let mut script = format!(
         "# {ORIGIN}\n
 _chatixia_sidecar() {{
-    local word=${{COMP_WORDS[COMP_CWORD]}} before=${{COMP_WORDS[COMP_CWORD - 1]}} words= files=
+    local word=${{COMP_WORDS[COMP_CWORD]}} before=${{COMP_WORDS[COMP_CWORD - 1]}} words='' files=''
     # The equals sign of --flag=value is a word of its own.
     if [[ $word == = ]]; then
-        word=
+        word=''
     elif [[ $before == = ]]; then
         before=${{COMP_WORDS[COMP_CWORD - 2]}}
     fi
@@ -41,7 +41,7 @@ _chatixia_sidecar() {{
         script,
         "            esac
             if ((COMP_CWORD == 1)); then
-                words=\"{names} $words\" files=
+                words=\"{names} $words\" files=''
             elif [[ ${{COMP_WORDS[1]}} == help ]]; then
                 words='{names}'
             fi

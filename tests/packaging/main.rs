@@ -16,5 +16,6 @@ mod documents;
 mod fish;
 mod manual_page;
 mod systemd;
+#[path = "../support/tools.rs"]
 mod tools;
 mod zsh;

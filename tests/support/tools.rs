@@ -13,12 +13,7 @@ pub(crate) fn run(program: &str, arguments: &[&str], input: &str) -> Option<Outp
         .spawn();
     let mut child = match spawned {
         Err(error) if error.kind() == ErrorKind::NotFound => {
-            assert!(
-                std::env::var_os("REQUIRE_TOOLS").is_none(),
-                "{program} is not installed, and REQUIRE_TOOLS is set"
-            );
-            // Past the test harness, which shows what passing tests print to nobody.
-            let _ = writeln!(std::io::stderr(), "skipped: {program} is not installed");
+            skip(program);
             return None;
         }
         child => child.unwrap(),
@@ -43,4 +38,24 @@ pub(crate) fn assert_accepted(program: &str, arguments: &[&str], document: &str)
             "{program}: {said}"
         );
     }
+}
+
+/// Whether there is such a program; one that is missing is told.
+pub(crate) fn is_installed(program: &str) -> bool {
+    let directories = std::env::var_os("PATH").unwrap_or_default();
+    let found = std::env::split_paths(&directories).any(|place| place.join(program).is_file());
+    if !found {
+        skip(program);
+    }
+    found
+}
+
+/// Tells that a program is missing.
+fn skip(program: &str) {
+    assert!(
+        std::env::var_os("REQUIRE_TOOLS").is_none(),
+        "{program} is not installed, and REQUIRE_TOOLS is set"
+    );
+    // Past the test harness, which shows what passing tests print to nobody.
+    let _ = writeln!(std::io::stderr(), "skipped: {program} is not installed");
 }
