@@ -1,10 +1,10 @@
 # Made from the program's table of settings by `make packaging`; do not edit.
 
 _chatixia_sidecar() {
-    local word=${COMP_WORDS[COMP_CWORD]} before=${COMP_WORDS[COMP_CWORD - 1]} words= files=
+    local word=${COMP_WORDS[COMP_CWORD]} before=${COMP_WORDS[COMP_CWORD - 1]} words='' files=''
     # The equals sign of --flag=value is a word of its own.
     if [[ $word == = ]]; then
-        word=
+        word=''
     elif [[ $before == = ]]; then
         before=${COMP_WORDS[COMP_CWORD - 2]}
     fi
@@ -49,7 +49,7 @@ _chatixia_sidecar() {
                 *) words='--signaling-url --token-url --api-key --device-token --ca-file --ipc-socket --agent-linger --mesh --max-peers --max-message-bytes --queue-bytes --connect-timeout --recovery-timeout --send-stall-seconds --udp-port --bind-address --interfaces --ipv6 --stun-url --turn-url --turn-secret --turn-username --turn-password --ice-transport-policy --ice-servers-from-registry --rust-log --log-format --help --version' ;;
             esac
             if ((COMP_CWORD == 1)); then
-                words="attach health registry demo help $words" files=
+                words="attach health registry demo help $words" files=''
             elif [[ ${COMP_WORDS[1]} == help ]]; then
                 words='attach health registry demo help'
             fi

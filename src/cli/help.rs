@@ -56,12 +56,12 @@ Checks, with the settings that a sidecar would be given, what it would find: its
 interfaces, the registry, STUN and TURN servers, and what the network does with UDP. Prints a line
 for each (ok, warn or fail, and what to do) within 10 seconds.",
     usage: &["doctor [--json] [SETTING...]"],
-    tail: "\
-Exit codes:
-  0  nothing failed
-  1  something failed
-  2  wrong configuration or usage
-",
+    tail: "",
+    exit_codes: &[
+        (0, "nothing failed"),
+        (1, "something failed"),
+        (2, "wrong configuration or usage"),
+    ],
     environment: true,
 };
 
