@@ -8,7 +8,10 @@ use chatixia_sidecar::config::settings::Setting;
 
 use crate::{bash, fish, manual_page, zsh};
 
-const DOCUMENTS: [(&str, fn(&[Manual]) -> String); 4] = [
+type Writer = fn(&[Manual]) -> String;
+
+/// Each by its place in `packaging/`.
+const DOCUMENTS: [(&str, Writer); 4] = [
     ("chatixia-sidecar.1", manual_page::write),
     ("completions/chatixia-sidecar.bash", bash::write),
     ("completions/_chatixia-sidecar", zsh::write),

@@ -17,5 +17,6 @@ mod fish;
 mod manual_page;
 mod systemd;
 #[path = "../support/tools.rs"]
+#[allow(dead_code)]
 mod tools;
 mod zsh;

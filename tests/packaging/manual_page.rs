@@ -35,7 +35,7 @@ pub(crate) fn write(manuals: &[Manual]) -> String {
         .for_each(|setting| push_setting(&mut page, setting));
     let _ = writeln!(page, ".PP\n{}", escaped(sidecar.topic.tail.trim_end()));
     for manual in &manuals[1..] {
-        push_subcommand(&mut page, manual);
+        push_subcommand(&mut page, manual, sidecar);
     }
     page += ".SH EXIT STATUS\n";
     for (code, meaning) in sidecar.topic.exit_codes {
@@ -52,17 +52,22 @@ pub(crate) fn write(manuals: &[Manual]) -> String {
     page + ".fi\n.RE\n"
 }
 
-fn push_subcommand(page: &mut String, manual: &Manual) {
+fn push_subcommand(page: &mut String, manual: &Manual, sidecar: &Manual) {
     let name = manual.subcommand.unwrap();
     let _ = writeln!(page, ".SH {}", name.to_ascii_uppercase());
     for usage in manual.topic.usage {
         let _ = writeln!(page, "\\fBchatixia\\-sidecar\\fR {}\n.br", escaped(usage));
     }
     let _ = writeln!(page, ".PP\n{}", escaped(manual.topic.purpose));
-    manual
-        .settings
-        .iter()
-        .for_each(|setting| push_setting(page, setting));
+    let is_shared = |setting: &&Setting| manual.settings.contains(setting);
+    let takes_all = sidecar.settings.iter().all(is_shared);
+    if takes_all {
+        page.push_str("It takes the settings of the sidecar, above, and:\n");
+    }
+    let is_own = |setting: &&&Setting| !takes_all || !sidecar.settings.contains(setting);
+    for setting in manual.settings.iter().filter(is_own) {
+        push_setting(page, setting);
+    }
     if !manual.topic.tail.is_empty() {
         let _ = writeln!(page, ".PP\n{}", escaped(manual.topic.tail.trim_end()));
     }
