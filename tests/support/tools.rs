@@ -1,7 +1,9 @@
 //! Programs that judge what we made.
 
+use std::collections::BTreeSet;
 use std::io::{ErrorKind, Write as _};
 use std::process::{Command, Output, Stdio};
+use std::sync::Mutex;
 
 /// Runs a program with this text on its standard input. `None` if it is not installed.
 pub(crate) fn run(program: &str, arguments: &[&str], input: &str) -> Option<Output> {
@@ -50,12 +52,16 @@ pub(crate) fn is_installed(program: &str) -> bool {
     found
 }
 
-/// Tells that a program is missing.
+/// Tells once that a program is missing.
 fn skip(program: &str) {
     assert!(
         std::env::var_os("REQUIRE_TOOLS").is_none(),
         "{program} is not installed, and REQUIRE_TOOLS is set"
     );
-    // Past the test harness, which shows what passing tests print to nobody.
-    let _ = writeln!(std::io::stderr(), "skipped: {program} is not installed");
+    static TOLD: Mutex<BTreeSet<String>> = Mutex::new(BTreeSet::new());
+    if TOLD.lock().unwrap().insert(program.to_owned()) {
+        // Past the test harness, which shows what passing tests print to nobody.
+        let line = format!("skipped: {program} is not installed\n");
+        let _ = std::io::stderr().write_all(line.as_bytes());
+    }
 }
