@@ -70,6 +70,24 @@ test-docs: ## the commands in README and docs/, each run and its output compared
 	$(if $(SIDECAR_BINARY),,$(CARGO) build)
 	SIDECAR_BINARY=$(BUILT_BINARY) python3 -B tests/docs/run.py $(ARGS)
 
+.PHONY: test-examples
+test-examples: ## the agents in examples/ with each other; one without its interpreter is named and skipped
+	$(CARGO) test --test examples
+
+.PHONY: packaging
+packaging: ## manual page and completions in packaging/, from the table of settings
+	UPDATE=1 $(CARGO) test --test packaging documents
+
+# Where the tools that judge the container files are installed.
+CONTAINER_TOOLS = $(or $(CARGO_TARGET_DIR),$(CURDIR)/target)/container-tools
+
+.PHONY: test-container
+test-container: ## Dockerfile and compose.yaml, linted and played without a container engine
+	$(if $(SIDECAR_BINARY),,$(CARGO) build)
+	test -x $(CONTAINER_TOOLS)/bin/python || python3 -m venv $(CONTAINER_TOOLS)
+	$(CONTAINER_TOOLS)/bin/pip install --quiet --disable-pip-version-check -r tests/container/requirements.txt
+	cd tests/container && SIDECAR_BINARY=$(abspath $(BUILT_BINARY)) $(CONTAINER_TOOLS)/bin/python -B -m unittest $(ARGS)
+
 .PHONY: lint
 lint: ## format, clippy, documentation and shell scripts, warnings are errors
 	$(CARGO) fmt --check
@@ -77,7 +95,7 @@ lint: ## format, clippy, documentation and shell scripts, warnings are errors
 	$(CARGO) clippy --no-default-features -- -D warnings
 	RUSTDOCFLAGS='-D warnings' $(CARGO) doc --no-deps --document-private-items
 	@if command -v shellcheck >/dev/null; then \
-	    shellcheck .ci/run tests/interop/install $$(grep -lE '^#!.*(ba)?sh$$' scripts/*); \
+	    shellcheck .ci/run tests/interop/install tests/container/stand-ins/* examples/shell/* packaging/completions/*.bash $$(grep -lE '^#!.*(ba)?sh$$' scripts/*); \
 	else echo 'shellcheck is not installed: shell scripts not checked'; fi
 
 .PHONY: audit

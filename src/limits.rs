@@ -416,5 +416,16 @@ pub const DOCTOR_ELSEWHERE_TRANSMISSIONS: u32 = 2;
 /// Addresses that `doctor` names in one line.
 pub const DOCTOR_LISTED: usize = 16;
 
+/// How long `health` waits for each step of a registry's answer, and how much of it it reads.
+pub const HEALTH_TIMEOUT: Duration = Duration::from_secs(3);
+/// See [`HEALTH_TIMEOUT`].
+pub const HEALTH_ANSWER_BYTES: u64 = 4 * 1024;
+
+/// How long the service manager may keep the event loop waiting for room in its socket.
+pub const NOTIFY_TIMEOUT: Duration = Duration::from_millis(100);
+
+/// The least time from one sign of life for the service manager to the next.
+pub const WATCHDOG_INTERVAL: Duration = Duration::from_millis(10);
+
 /// How long an allocation is waited for to end.
 pub const TURN_FAREWELL: Duration = Duration::from_secs(2);

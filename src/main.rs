@@ -8,7 +8,7 @@ use chatixia_sidecar::cli::{self, Invocation};
 #[cfg(feature = "registry")]
 use chatixia_sidecar::demo;
 use chatixia_sidecar::doctor;
-use chatixia_sidecar::runtime::{self, logging};
+use chatixia_sidecar::runtime::{self, health, logging};
 
 fn main() -> ExitCode {
     let arguments: Vec<_> = std::env::args_os().skip(1).collect();
@@ -34,6 +34,7 @@ fn run(invocation: Invocation) -> ExitCode {
             doctor::run(&config, json)
         }
         Invocation::Attach { socket } => attach::main(&socket),
+        Invocation::Health(config) => health::run(&config),
         #[cfg(feature = "registry")]
         Invocation::Registry(config) => {
             logging::start(&config.log_filter, config.log_format);

@@ -1,4 +1,4 @@
-//! `--help` and `--version`.
+//! `--help` and `--version`, and what they say of each subcommand.
 
 use std::fmt::Write as _;
 
@@ -6,15 +6,18 @@ use crate::config::settings::{Kind, Setting};
 
 /// What a help text says beside its settings.
 #[derive(Debug, Clone, Copy)]
-pub(super) struct Topic {
+pub struct Topic {
     /// What it is for.
-    purpose: &'static str,
-    /// How it is called, a line each, without the program's name.
-    usage: &'static [&'static str],
+    pub purpose: &'static str,
+    /// How it is called, a line each, without the program's name; two spaces or more divide it from
+    /// what it does.
+    pub usage: &'static [&'static str],
     /// What follows the settings.
-    tail: &'static str,
+    pub tail: &'static str,
+    /// What each exit code says, where there is more to it than success and failure.
+    pub exit_codes: &'static [(u8, &'static str)],
     /// Whether the settings are environment variables too.
-    environment: bool,
+    pub environment: bool,
 }
 
 pub(super) const SIDECAR: Topic = Topic {
@@ -25,6 +28,7 @@ sidecars, over encrypted WebRTC data channels. A registry introduces the peers."
         "[SETTING...]              be the sidecar",
         "doctor [SETTING...]       check what can be reached with these settings",
         "attach [SOCKET]           talk to a sidecar from the terminal",
+        "health [SOCKET]           say whether a sidecar serves its socket",
         #[cfg(feature = "registry")]
         "registry [SETTING...]     a small registry for development",
         #[cfg(feature = "registry")]
@@ -35,14 +39,14 @@ sidecars, over encrypted WebRTC data channels. A registry introduces the peers."
     tail: "\
 Give keys and tokens in the environment rather than as flags: flags can be read by every user of
 the machine.
-
-Exit codes:
-  0  ended as asked
-  1  failed while running
-  2  wrong configuration or usage
-  3  the registry refused the API key
-  4  the IPC socket can't be had
 ",
+    exit_codes: &[
+        (0, "ended as asked"),
+        (1, "failed while running"),
+        (2, "wrong configuration or usage"),
+        (3, "the registry refused the API key"),
+        (4, "the IPC socket can't be had"),
+    ],
     environment: true,
 };
 
@@ -52,12 +56,12 @@ Checks, with the settings that a sidecar would be given, what it would find: its
 interfaces, the registry, STUN and TURN servers, and what the network does with UDP. Prints a line
 for each (ok, warn or fail, and what to do) within 10 seconds.",
     usage: &["doctor [--json] [SETTING...]"],
-    tail: "\
-Exit codes:
-  0  nothing failed
-  1  something failed
-  2  wrong configuration or usage
-",
+    tail: "",
+    exit_codes: &[
+        (0, "nothing failed"),
+        (1, "something failed"),
+        (2, "wrong configuration or usage"),
+    ],
     environment: true,
 };
 
@@ -67,6 +71,21 @@ Takes the agent's place at a sidecar's socket. Type `@peer text` to send a messa
 as a line of JSON; events are shown as they come. Works in a pipe as well.",
     usage: &["attach [SOCKET]"],
     tail: "",
+    exit_codes: &[],
+    environment: true,
+};
+
+pub(super) const HEALTH: Topic = Topic {
+    purpose: "\
+Asks whether a sidecar serves its socket, without taking its agent's place: for health checks. Ends
+with 0 if so and with 1 if not.",
+    usage: &[
+        "health [SOCKET]",
+        #[cfg(feature = "registry")]
+        "health --of-registry [SETTING...]",
+    ],
+    tail: "",
+    exit_codes: &[],
     environment: true,
 };
 
@@ -80,6 +99,7 @@ to each other while they connect. It prints its address on standard output once 
         "registry --api-keys-file FILE [SETTING...]",
     ],
     tail: "",
+    exit_codes: &[],
     environment: true,
 };
 
@@ -91,6 +111,7 @@ between agent and sidecar and each frame that crosses between sidecar and regist
 round trips.",
     usage: &["demo [--peers N] [--messages N]"],
     tail: "",
+    exit_codes: &[],
     environment: false,
 };
 
@@ -111,6 +132,12 @@ pub(super) fn text(topic: Topic, settings: &[&Setting]) -> String {
     if !topic.tail.is_empty() {
         text.push('\n');
         text.push_str(topic.tail);
+    }
+    if !topic.exit_codes.is_empty() {
+        text.push_str("\nExit codes:\n");
+        for (code, meaning) in topic.exit_codes {
+            let _ = writeln!(text, "  {code}  {meaning}");
+        }
     }
     text
 }

@@ -31,6 +31,8 @@ pub enum Invocation {
         /// The sidecar's socket.
         socket: PathBuf,
     },
+    /// Say whether a sidecar, or a registry, is well.
+    Health(config::HealthConfig),
     /// Be a registry.
     #[cfg(feature = "registry")]
     Registry(config::RegistryConfig),
@@ -41,12 +43,32 @@ pub enum Invocation {
     Print(String),
 }
 
+/// All that there is to say of one way to use the program: what `--help`, the man page and the shells'
+/// completions are made of.
+#[derive(Debug)]
+pub struct Manual {
+    /// The first argument; none for the sidecar itself.
+    pub subcommand: Option<&'static str>,
+    /// What it is for, and the like.
+    pub topic: Topic,
+    /// The flags that it takes, each with its variable.
+    pub settings: Vec<&'static Setting>,
+}
+
+/// Every use of the program, the sidecar itself first.
+pub fn manuals() -> Vec<Manual> {
+    let named = Subcommand::NAMED.iter().map(|(_, subcommand)| *subcommand);
+    let all = std::iter::once(Subcommand::Sidecar).chain(named);
+    all.map(Subcommand::manual).collect()
+}
+
 /// What is done, as far as the first argument says it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Subcommand {
     Sidecar,
     Doctor,
     Attach,
+    Health,
     #[cfg(feature = "registry")]
     Registry,
     #[cfg(feature = "registry")]
@@ -57,6 +79,7 @@ impl Subcommand {
     const NAMED: &[(&str, Subcommand)] = &[
         ("doctor", Subcommand::Doctor),
         ("attach", Subcommand::Attach),
+        ("health", Subcommand::Health),
         #[cfg(feature = "registry")]
         ("registry", Subcommand::Registry),
         #[cfg(feature = "registry")]
@@ -73,6 +96,13 @@ impl Subcommand {
             Subcommand::Sidecar => settings::SIDECAR.to_vec(),
             Subcommand::Doctor => [settings::DOCTOR, settings::SIDECAR].concat(),
             Subcommand::Attach => vec![&settings::IPC_SOCKET],
+            #[cfg(not(feature = "registry"))]
+            Subcommand::Health => vec![&settings::IPC_SOCKET],
+            #[cfg(feature = "registry")]
+            Subcommand::Health => {
+                let of_registry = [&settings::LISTEN, &settings::PORT];
+                [&[&settings::IPC_SOCKET], settings::HEALTH, &of_registry].concat()
+            }
             #[cfg(feature = "registry")]
             Subcommand::Registry => {
                 let log = [&settings::RUST_LOG, &settings::LOG_FORMAT];
@@ -88,10 +118,21 @@ impl Subcommand {
             Subcommand::Sidecar => help::SIDECAR,
             Subcommand::Doctor => help::DOCTOR,
             Subcommand::Attach => help::ATTACH,
+            Subcommand::Health => help::HEALTH,
             #[cfg(feature = "registry")]
             Subcommand::Registry => help::REGISTRY,
             #[cfg(feature = "registry")]
             Subcommand::Demo => help::DEMO,
+        }
+    }
+
+    fn manual(self) -> Manual {
+        let mut names = Self::NAMED.iter();
+        let named = names.find(|(_, subcommand)| *subcommand == self);
+        Manual {
+            subcommand: named.map(|(name, _)| *name),
+            topic: self.topic(),
+            settings: self.settings(),
         }
     }
 
@@ -144,6 +185,9 @@ pub fn parse(
         Subcommand::Attach => {
             config::attach_socket(&flags, environment).map(|socket| Invocation::Attach { socket })
         }
+        Subcommand::Health => {
+            config::HealthConfig::from(&flags, environment).map(Invocation::Health)
+        }
         #[cfg(feature = "registry")]
         Subcommand::Registry => {
             config::RegistryConfig::from(&flags, environment).map(Invocation::Registry)
@@ -183,7 +227,7 @@ fn read_flags(arguments: Vec<OsString>, subcommand: Subcommand) -> Result<Asked,
             Ok(Some(Arg::Short(letter))) => Err(format!("unknown flag -{letter}; see --help")),
             Ok(Some(Arg::Value(_))) if std::mem::take(&mut after_unknown) => continue,
             Ok(Some(Arg::Value(value))) => match (subcommand, value.into_string()) {
-                (Subcommand::Attach, Ok(value)) => {
+                (Subcommand::Attach | Subcommand::Health, Ok(value)) => {
                     flags.set(&settings::IPC_SOCKET, value);
                     continue;
                 }

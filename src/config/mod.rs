@@ -8,16 +8,18 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 pub mod ice;
+pub mod service_manager;
 pub mod settings;
 mod subcommands;
 pub mod url;
 mod values;
 
-pub use subcommands::attach_socket;
 #[cfg(feature = "registry")]
 pub use subcommands::{DemoConfig, RegistryAccess, RegistryConfig};
+pub use subcommands::{HealthConfig, attach_socket};
 
 pub use ice::IceSettings;
+use service_manager::ServiceManager;
 use settings::{Flags, Reader};
 use url::Url;
 
@@ -87,6 +89,8 @@ pub struct Config {
     pub log_filter: String,
     /// `LOG_FORMAT`
     pub log_format: LogFormat,
+    /// Who started us as a service, if anybody did.
+    pub service_manager: Option<ServiceManager>,
 }
 
 impl Config {
@@ -98,7 +102,7 @@ impl Config {
         flags: &Flags,
         environment: impl Fn(&str) -> Option<OsString>,
     ) -> Result<Config, Vec<String>> {
-        let mut reader = Reader::new(flags, environment);
+        let mut reader = Reader::new(flags, &environment);
         let config = Config {
             signaling_url: reader.read(&settings::SIGNALING_URL, Url::websocket),
             token_url: reader.read(&settings::TOKEN_URL, Url::http),
@@ -129,6 +133,7 @@ impl Config {
             ),
             log_filter: reader.read(&settings::RUST_LOG, |text| Ok(text.to_owned())),
             log_format: reader.read(&settings::LOG_FORMAT, values::word(&LOG_FORMATS)),
+            service_manager: ServiceManager::from(&environment),
         };
         if config.queue_bytes < config.max_message_bytes && reader.all_right() {
             reader.error(format!(

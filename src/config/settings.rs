@@ -155,6 +155,14 @@ table! {
         "what to run as registry and sidecars, such as a script that calls an emulator";
 }
 
+#[cfg(feature = "registry")]
+table! {
+    /// The settings of `health` that are its own.
+    HEALTH:
+    FlagOnly OF_REGISTRY "" = "",
+        "ask the registry on LISTEN and PORT, not the sidecar";
+}
+
 /// The flags that were given, each with its value. A switch has an empty one.
 #[derive(Debug, Default)]
 pub struct Flags(HashMap<&'static str, String>);

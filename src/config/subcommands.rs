@@ -19,6 +19,35 @@ pub fn attach_socket(
     reader.finish(socket)
 }
 
+/// Who is asked by `health`.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum HealthConfig {
+    /// The sidecar on this socket.
+    Sidecar(PathBuf),
+    /// The registry that listens on this address.
+    #[cfg(feature = "registry")]
+    Registry(std::net::SocketAddr),
+}
+
+impl HealthConfig {
+    /// The settings of `health`: `flags` over `environment` over defaults.
+    ///
+    /// # Errors
+    /// A line for each setting that can't be used.
+    pub fn from(
+        flags: &Flags,
+        environment: impl Fn(&str) -> Option<OsString>,
+    ) -> Result<HealthConfig, Vec<String>> {
+        #[cfg(feature = "registry")]
+        if flags.has(&settings::OF_REGISTRY) {
+            let mut reader = Reader::new(flags, environment);
+            let address = registry::listen_address(&mut reader);
+            return reader.finish(HealthConfig::Registry(address));
+        }
+        attach_socket(flags, environment).map(HealthConfig::Sidecar)
+    }
+}
+
 #[cfg(feature = "registry")]
 pub use registry::{DemoConfig, RegistryAccess, RegistryConfig};
 
@@ -68,8 +97,7 @@ mod registry {
             environment: impl Fn(&str) -> Option<OsString>,
         ) -> Result<RegistryConfig, Vec<String>> {
             let mut reader = Reader::new(flags, environment);
-            let listen = reader.read(&settings::LISTEN, values::address);
-            let port = reader.read(&settings::PORT, values::port);
+            let address = listen_address(&mut reader);
             let keys_file = reader.read(&settings::API_KEYS_FILE, values::optional_path);
             let access = match (flags.has(&settings::OPEN), keys_file) {
                 (true, _) => RegistryAccess::Open,
@@ -84,7 +112,7 @@ mod registry {
                 }
             };
             let config = RegistryConfig {
-                address: SocketAddr::new(listen.unwrap_or(IpAddr::V4(Ipv4Addr::LOCALHOST)), port),
+                address,
                 access,
                 until_eof: flags.has(&settings::UNTIL_EOF),
                 show_frames: flags.has(&settings::SHOW_FRAMES),
@@ -93,6 +121,15 @@ mod registry {
             };
             reader.finish(config)
         }
+    }
+
+    /// `LISTEN` and `PORT`
+    pub(super) fn listen_address(
+        reader: &mut Reader<'_, impl Fn(&str) -> Option<OsString>>,
+    ) -> SocketAddr {
+        let listen = reader.read(&settings::LISTEN, values::address);
+        let port = reader.read(&settings::PORT, values::port);
+        SocketAddr::new(listen.unwrap_or(IpAddr::V4(Ipv4Addr::LOCALHOST)), port)
     }
 
     /// Everything that `demo` is told at its start.

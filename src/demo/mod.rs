@@ -12,6 +12,7 @@ use std::sync::mpsc::{self, Receiver, RecvTimeoutError, Sender};
 use std::time::{Duration, Instant};
 
 use crate::config::DemoConfig;
+use crate::config::service_manager::NOTIFY_SOCKET;
 use crate::config::settings::{self, Setting};
 
 mod agent;
@@ -216,7 +217,7 @@ impl Demo<'_> {
         let mut command = Command::new(program);
         let set: Vec<&Setting> = [settings::SIDECAR, settings::REGISTRY].concat();
         let names = set.iter().map(|setting| setting.name);
-        for name in names.chain(PROXY_VARIABLES) {
+        for name in names.chain(PROXY_VARIABLES).chain([NOTIFY_SOCKET]) {
             if name != settings::RUST_LOG.name {
                 command.env_remove(OsStr::new(name));
             }

@@ -21,6 +21,7 @@ use crate::protocol::signaling::Outgoing;
 use super::agent::{Agent, Requests};
 use super::multicast::Multicast;
 use super::reach::Reaching;
+use super::service_manager::ServiceManager;
 use super::sockets::Sockets;
 use super::waiting::Waiting;
 use super::wake::LoopWaker;
@@ -68,6 +69,7 @@ pub(super) struct Parts {
     pub(super) ipc_notices: Receiver<ipc::Notice>,
     pub(super) requests: Receiver<ipc::RequestBatch>,
     pub(super) linger: Option<Duration>,
+    pub(super) service_manager: ServiceManager,
 }
 
 pub(super) struct EventLoop {
@@ -119,6 +121,7 @@ impl EventLoop {
     pub(super) fn run(mut self) -> io::Result<End> {
         let mut events = Events::with_capacity(64);
         let mut waiting = Waiting::default();
+        self.parts.service_manager.ready();
         loop {
             let timeout = self.timeout(Instant::now());
             waiting.wait(&mut self.parts.poll, &mut events, timeout)?;
@@ -146,6 +149,9 @@ impl EventLoop {
                 }
             }
             self.turn();
+            if self.end.is_some() {
+                self.parts.service_manager.stopping();
+            }
             if self.all_is_said()
                 && let Some(end) = self.end.take()
             {
@@ -168,6 +174,7 @@ impl EventLoop {
             self.parts.mesh.next_timeout(),
             self.multicast.next_timeout(),
             self.parts.reaching.next_timeout(),
+            self.parts.service_manager.next_timeout(),
             match self.end {
                 None => self.agent.linger_deadline(),
                 Some(_) => self.farewell_until,
@@ -203,6 +210,7 @@ impl EventLoop {
         if now >= self.next_address_check {
             self.check_addresses(now);
         }
+        self.parts.service_manager.handle_timeout(now);
         let lingered = self.agent.linger_deadline().is_some_and(|at| at <= now);
         if lingered && self.end.is_none() {
             log::info!("no agent came back within AGENT_LINGER");

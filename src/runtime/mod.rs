@@ -5,6 +5,7 @@
 
 mod agent;
 mod event_loop;
+pub mod health;
 pub mod ipc;
 pub mod logging;
 mod multicast;
@@ -13,6 +14,7 @@ pub(crate) mod reach;
 pub mod registry;
 pub(crate) mod registry_servers;
 pub(crate) mod resolver;
+mod service_manager;
 pub mod signaling;
 mod signals;
 pub(crate) mod sockets;
@@ -38,6 +40,7 @@ use crate::protocol;
 
 use event_loop::{End, EventLoop, FIRST_SOCKET, FIRST_STREAM, Parts, WAKER};
 use reach::Reaching;
+use service_manager::ServiceManager;
 use sockets::Sockets;
 use wake::LoopWaker;
 
@@ -141,6 +144,7 @@ fn serve(config: Config) -> Result<(), Failure> {
         ipc_notices,
         requests,
         linger: config.agent_linger,
+        service_manager: ServiceManager::new(config.service_manager, Instant::now()),
     })
     .map_err(runtime("watch the network"))?;
     match event_loop.run().map_err(runtime("wait for events"))? {

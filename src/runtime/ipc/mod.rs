@@ -31,6 +31,7 @@ use crate::protocol::ipc::{Event, Limits, Rejection, Request};
 use crate::runtime::wake::LoopWaker;
 
 pub use bind::{BindError, BoundSocket, Standing, bind, look};
+pub use probe::{Served, is_served};
 
 use socket_file::SocketFile;
 use supervisor::Supervisor;

@@ -29,6 +29,29 @@ pub(super) enum Occupant {
     Foreign(&'static str),
 }
 
+/// By whom a socket is served.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Served {
+    /// A sidecar that waits for its agent.
+    WithoutAgent,
+    /// A sidecar whose agent is connected.
+    WithAgent,
+}
+
+/// Asks whether a sidecar serves the socket at `path`, without taking an agent's place.
+///
+/// # Errors
+/// What is there instead, or why nothing can be reached.
+pub fn is_served(path: &Path) -> Result<Served, String> {
+    match probe(path, limits::IPC_PROBE_TIMEOUT) {
+        Ok(Occupant::IdleSidecar(_)) => Ok(Served::WithoutAgent),
+        Ok(Occupant::BusySidecar) => Ok(Served::WithAgent),
+        Ok(Occupant::Stale) => Err("nobody listens on it".to_owned()),
+        Ok(Occupant::Foreign(what)) => Err(what.to_owned()),
+        Err(error) => Err(error.to_string()),
+    }
+}
+
 /// Connects to `path` and judges who is there. Errors are those of connecting.
 pub(super) fn probe(path: &Path, patience: Duration) -> io::Result<Occupant> {
     let deadline = Instant::now() + patience;

@@ -1,0 +1,69 @@
+# Made from the program's table of settings by `make packaging`; do not edit.
+
+_chatixia_sidecar() {
+    local word=${COMP_WORDS[COMP_CWORD]} before=${COMP_WORDS[COMP_CWORD - 1]} words='' files=''
+    # The equals sign of --flag=value is a word of its own.
+    if [[ $word == = ]]; then
+        word=''
+    elif [[ $before == = ]]; then
+        before=${COMP_WORDS[COMP_CWORD - 2]}
+    fi
+    case $before in
+        --mesh) words='full lazy' ;;
+        --ipv6) words='on off' ;;
+        --ice-transport-policy) words='all relay' ;;
+        --ice-servers-from-registry) words='on off' ;;
+        --log-format) words='text json' ;;
+        --ca-file | --ipc-socket | --api-keys-file | --binary) files=yes ;;
+        --signaling-url | \
+        --token-url | \
+        --api-key | \
+        --device-token | \
+        --agent-linger | \
+        --max-peers | \
+        --max-message-bytes | \
+        --queue-bytes | \
+        --connect-timeout | \
+        --recovery-timeout | \
+        --send-stall-seconds | \
+        --udp-port | \
+        --bind-address | \
+        --interfaces | \
+        --stun-url | \
+        --turn-url | \
+        --turn-secret | \
+        --turn-username | \
+        --turn-password | \
+        --rust-log | \
+        --listen | \
+        --port | \
+        --peers | \
+        --messages | \
+        --timeout) ;;
+        *)
+            case ${COMP_WORDS[1]} in
+                doctor) words='--json --signaling-url --token-url --api-key --device-token --ca-file --ipc-socket --agent-linger --mesh --max-peers --max-message-bytes --queue-bytes --connect-timeout --recovery-timeout --send-stall-seconds --udp-port --bind-address --interfaces --ipv6 --stun-url --turn-url --turn-secret --turn-username --turn-password --ice-transport-policy --ice-servers-from-registry --rust-log --log-format --help --version' ;;
+                attach) words='--ipc-socket --help --version' files=yes ;;
+                health) words='--ipc-socket --of-registry --listen --port --help --version' files=yes ;;
+                registry) words='--port --listen --api-keys-file --open --show-frames --until-eof --rust-log --log-format --help --version' ;;
+                demo) words='--peers --messages --timeout --binary --help --version' ;;
+                *) words='--signaling-url --token-url --api-key --device-token --ca-file --ipc-socket --agent-linger --mesh --max-peers --max-message-bytes --queue-bytes --connect-timeout --recovery-timeout --send-stall-seconds --udp-port --bind-address --interfaces --ipv6 --stun-url --turn-url --turn-secret --turn-username --turn-password --ice-transport-policy --ice-servers-from-registry --rust-log --log-format --help --version' ;;
+            esac
+            if ((COMP_CWORD == 1)); then
+                words="doctor attach health registry demo help $words" files=''
+            elif [[ ${COMP_WORDS[1]} == help ]]; then
+                words='doctor attach health registry demo help'
+            fi
+            ;;
+    esac
+    COMPREPLY=()
+    if [[ -n $words ]]; then
+        mapfile -t COMPREPLY < <(compgen -W "$words" -- "$word")
+    fi
+    if [[ -n $files && $word != -* ]]; then
+        compopt -o filenames 2>/dev/null
+        mapfile -t COMPREPLY < <(compgen -f -- "$word")
+    fi
+}
+
+complete -F _chatixia_sidecar chatixia-sidecar

@@ -1,0 +1,78 @@
+//! The `health` subcommand: asks a sidecar or a registry whether it is well.
+
+use std::io::{self, Write as _};
+use std::path::Path;
+use std::process::ExitCode;
+
+use super::ipc::{self, Served};
+use crate::config::HealthConfig;
+
+/// Prints a line and gives 0 if it is well, 1 if not.
+pub fn run(config: &HealthConfig) -> ExitCode {
+    let answer = match config {
+        HealthConfig::Sidecar(socket) => sidecar(socket),
+        #[cfg(feature = "registry")]
+        HealthConfig::Registry(address) => registry::ask(*address),
+    };
+    match answer {
+        Ok(line) => {
+            let _ = writeln!(io::stdout(), "{line}");
+            ExitCode::SUCCESS
+        }
+        Err(problem) => {
+            let _ = writeln!(io::stderr(), "chatixia-sidecar: {problem}");
+            ExitCode::FAILURE
+        }
+    }
+}
+
+fn sidecar(socket: &Path) -> Result<String, String> {
+    match ipc::is_served(socket) {
+        Ok(Served::WithAgent) => Ok(format!("a sidecar serves its agent on {socket:?}")),
+        Ok(Served::WithoutAgent) => Ok(format!("a sidecar waits for its agent on {socket:?}")),
+        Err(problem) => Err(format!("no sidecar on {socket:?}: {problem}")),
+    }
+}
+
+#[cfg(feature = "registry")]
+mod registry {
+    use std::io::{self, BufRead as _, BufReader, Read as _, Write as _};
+    use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr, TcpStream};
+
+    use crate::limits;
+
+    /// `GET /health`. The status line is enough.
+    pub(super) fn ask(address: SocketAddr) -> Result<String, String> {
+        let address = reachable(address);
+        let failed =
+            |problem: &dyn std::fmt::Display| format!("no registry on {address}: {problem}");
+        let status = status_line(address).map_err(|error| failed(&error))?;
+        if status.starts_with("HTTP/1.1 200 ") {
+            Ok(format!("the registry on {address} answers"))
+        } else {
+            Err(failed(&format_args!("it answered {status:?}")))
+        }
+    }
+
+    fn status_line(address: SocketAddr) -> io::Result<String> {
+        let mut stream = TcpStream::connect_timeout(&address, limits::HEALTH_TIMEOUT)?;
+        stream.set_read_timeout(Some(limits::HEALTH_TIMEOUT))?;
+        stream.set_write_timeout(Some(limits::HEALTH_TIMEOUT))?;
+        let request =
+            format!("GET /health HTTP/1.1\r\nhost: {address}\r\nconnection: close\r\n\r\n");
+        stream.write_all(request.as_bytes())?;
+        let mut line = String::new();
+        BufReader::new(stream.take(limits::HEALTH_ANSWER_BYTES)).read_line(&mut line)?;
+        Ok(line.trim_end().to_owned())
+    }
+
+    /// Where one who listens on any address can be reached on this machine.
+    fn reachable(address: SocketAddr) -> SocketAddr {
+        let ip = match address.ip() {
+            IpAddr::V4(Ipv4Addr::UNSPECIFIED) => IpAddr::V4(Ipv4Addr::LOCALHOST),
+            IpAddr::V6(Ipv6Addr::UNSPECIFIED) => IpAddr::V6(Ipv6Addr::LOCALHOST),
+            ip => ip,
+        };
+        SocketAddr::new(ip, address.port())
+    }
+}

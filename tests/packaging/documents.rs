@@ -1,0 +1,92 @@
+//! The documents that are made from the table of settings, the one that `--help` is printed from, and kept
+//! under version control so that packagers need not run the program.
+
+use std::path::Path;
+
+use chatixia_sidecar::cli::{Manual, manuals};
+use chatixia_sidecar::config::settings::Setting;
+
+use crate::{bash, fish, manual_page, zsh};
+
+type Writer = fn(&[Manual]) -> String;
+
+/// Each by its place in `packaging/`.
+const DOCUMENTS: [(&str, Writer); 4] = [
+    ("chatixia-sidecar.1", manual_page::write),
+    ("completions/chatixia-sidecar.bash", bash::write),
+    ("completions/_chatixia-sidecar", zsh::write),
+    ("completions/chatixia-sidecar.fish", fish::write),
+];
+
+/// Writes those that are not up to date if `UPDATE` is set (`make packaging`), and fails otherwise.
+#[test]
+fn the_documents_say_what_the_help_says() {
+    let packaging = Path::new(env!("CARGO_MANIFEST_DIR")).join("packaging");
+    let manuals = manuals();
+    for (name, write) in DOCUMENTS {
+        let path = packaging.join(name);
+        let wanted = write(&manuals);
+        if std::fs::read_to_string(&path).is_ok_and(|found| found == wanted) {
+            continue;
+        }
+        assert!(
+            std::env::var_os("UPDATE").is_some(),
+            "packaging/{name} is not what the settings and --help say: run `make packaging`"
+        );
+        std::fs::write(&path, wanted).unwrap();
+    }
+}
+
+/// What a value can be, as far as a shell can help with it.
+pub(crate) enum Values {
+    /// There is none: it is a switch.
+    None,
+    /// One of these words.
+    Words(Vec<&'static str>),
+    /// A path.
+    Path,
+    /// Anything.
+    Any,
+}
+
+impl Values {
+    pub(crate) fn of(setting: &Setting) -> Self {
+        let is_word = |word: &&str| word.bytes().all(|byte| byte.is_ascii_lowercase());
+        match setting.syntax {
+            "" => Values::None,
+            "PATH" | "FILE" => Values::Path,
+            syntax if syntax.split('|').all(|word| is_word(&word)) => {
+                Values::Words(syntax.split('|').collect())
+            }
+            _ => Values::Any,
+        }
+    }
+}
+
+/// What is said of a subcommand in a line, from the usage of the program as a whole.
+pub(crate) fn about(manuals: &[Manual], subcommand: &str) -> &'static str {
+    let mut rows = manuals[0].topic.usage.iter();
+    let row = rows.find(|row| row.split(' ').next() == Some(subcommand));
+    let (_, about) = row.unwrap().split_once("  ").unwrap();
+    about.trim_start()
+}
+
+/// The subcommands, `help` included, each with what is said of it.
+pub(crate) fn subcommands(manuals: &[Manual]) -> Vec<(&'static str, &'static str)> {
+    let named = manuals.iter().filter_map(|manual| manual.subcommand);
+    let all = named.chain(["help"]);
+    all.map(|name| (name, about(manuals, name))).collect()
+}
+
+/// Whether it takes the path of a socket without a flag.
+pub(crate) fn takes_socket(manual: &Manual) -> bool {
+    manual
+        .topic
+        .usage
+        .iter()
+        .any(|usage| usage.ends_with("[SOCKET]"))
+}
+
+/// The first line of each document, after what marks a comment.
+pub(crate) const ORIGIN: &str =
+    "Made from the program's table of settings by `make packaging`; do not edit.";

@@ -1,0 +1,22 @@
+//! What is packed beside the program, in `packaging/` and for containers: that it is up to date, and that
+//! the tools that it is made for accept it.
+//!
+//! A tool that is not installed is told on standard error and skipped, unless `REQUIRE_TOOLS` is set.
+
+#![cfg(feature = "registry")]
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::indexing_slicing,
+    clippy::print_stderr
+)]
+
+mod bash;
+mod documents;
+mod fish;
+mod manual_page;
+mod systemd;
+#[path = "../support/tools.rs"]
+#[allow(dead_code)]
+mod tools;
+mod zsh;
