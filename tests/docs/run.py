@@ -6,6 +6,8 @@ Each ```sh and ```python block is run by itself, in an empty directory of its ow
 ```text block that follows directly shows what is printed: its lines have to come in this order, among
 others; `...` in a line stands for anything.
 
+Links from one file to another have to lead somewhere.
+
 A block that cannot run here says so in a comment before it: <!-- not run: REASON -->
 """
 
@@ -26,6 +28,7 @@ FENCED = re.compile(
     r"(?:\n*```text\n(?P<printed>.*?)^```\n)?",
     re.MULTILINE | re.DOTALL,
 )
+LINK = re.compile(r"\]\((?!https?://|#)([^)#\s]+)(?:#[^)]*)?\)")
 RUNNERS = {"sh": ["bash", "-euo", "pipefail", "-c"], "python": [sys.executable, "-c"]}
 
 CARGO = """#!/bin/sh
@@ -53,6 +56,10 @@ def main():
         print("no network of its own to be had: the documents' ports must be free on this machine")
     counts = {"run": 0, "failed": 0, "not run": 0}
     for file in files:
+        for link in LINK.findall(file.read_text(encoding="utf-8")):
+            if not (file.parent / link).exists():
+                counts["failed"] += 1
+                print(f"{os.path.relpath(file, ROOT)}: a link to {link}, which is not there")
         for block in FENCED.finditer(file.read_text(encoding="utf-8")):
             line = file.read_text(encoding="utf-8")[: block.start("code")].count("\n")
             place = f"{os.path.relpath(file, ROOT)}:{line}"

@@ -22,6 +22,9 @@ from harness.stacks import STACKS
 
 ROLES = ["offerer", "answerer"]
 
+REQUIRED = ("chromium", "aiortc", "werift") if os.environ.get("REQUIRE_TOOLS") else ()
+"""Stacks that fail when they cannot be run; others are skipped."""
+
 
 def main():
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
@@ -59,6 +62,8 @@ def run(stack, role, logs):
     missing = stack.missing()
     if missing:
         row["skipped"] = f"not installed: {', '.join(missing)}"
+        if stack.name in REQUIRED:
+            row["failures"].append("not installed")
         print(f"{stack.name} as {role}: skipped, {row['skipped']}", flush=True)
         return row
     for scenario in SCENARIOS:

@@ -54,7 +54,7 @@ def which(program):
 
 def skip(reason):
     print(f"SKIPPED: {reason}")
-    sys.exit(0)
+    sys.exit(1 if os.environ.get("REQUIRE_TOOLS") else 0)
 
 
 def furnish():
