@@ -63,18 +63,24 @@ fn a_command_that_comes_with_the_connection_is_answered_however_busy_the_sidecar
     let is_over = AtomicBool::new(false);
     std::thread::scope(|threads| {
         // Long turns over many datagrams, which agents arrive in the middle of.
-        threads.spawn(|| {
+        let sending = threads.spawn(|| {
             let message = json!({"type": "ping", "payload": "x".repeat(200_000)});
             while !is_over.load(Ordering::Relaxed) {
                 bob.agent.send("alice", &message);
             }
         });
-        let _over = Over(&is_over);
+        let over = Over(&is_over);
         for id in 0..40 {
             let mut agent = Agent::connect(&sidecar.socket);
             agent.command(id, "list_peers", &json!({}));
             assert_eq!(agent.next().kind(), "ready");
             agent.until(|event| event.id() == Some(&id.into()));
+        }
+        drop(over);
+        let mut agent = Agent::connect(&sidecar.socket);
+        while !sending.is_finished() {
+            // Takes what waits, so that the last message can leave.
+            agent.ask("list_peers", &json!({}));
         }
     });
 }
