@@ -9,7 +9,7 @@ from typing import Any, Dict, Optional, Protocol
 
 from .errors import ChatixiaError, CommandFailed, NotRunning, StartFailed
 from .lines import LineConnection, decode, encode
-from .process import SidecarProcess
+from .process import SidecarProcess, is_exiting
 from .settings import Settings, SocketPlace
 
 log = logging.getLogger("chatixia_client")
@@ -188,6 +188,8 @@ class Link:
         while True:
             began = loop.time()
             await self._lost.wait()
+            if is_exiting():
+                return
             reason = await self._take_leave()
             log.warning("the sidecar is lost: %s", reason)
             self._listener.on_down(reason)

@@ -35,7 +35,7 @@ class SidecarProcess:
 
     def __init__(self, binary: str, environment: Mapping[str, str]) -> None:
         """Spawns it; to be called where an event loop runs. Raises `StartFailed` if the system refuses."""
-        if _at_exit.is_set():
+        if is_exiting():
             raise NotRunning("the interpreter is about to exit: no sidecar is spawned any more")
         try:
             self._process = subprocess.Popen(
@@ -122,6 +122,11 @@ class SidecarProcess:
 
 _running: Set[SidecarProcess] = set()
 _at_exit = threading.Event()
+
+
+def is_exiting() -> bool:
+    """Whether the interpreter is about to exit, which ends all sidecars."""
+    return _at_exit.is_set()
 
 
 @atexit.register

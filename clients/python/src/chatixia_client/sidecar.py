@@ -41,7 +41,8 @@ _Result = TypeVar("_Result")
 class Sidecar:
     """Spawns a sidecar and talks through it: `async with Sidecar(...) as sidecar`.
 
-    It belongs to the event loop that runs when it is started. What it can't do raises a `ChatixiaError`.
+    Register handlers before that: what comes before its handler goes to `messages()`. It belongs to the
+    event loop that runs when it is started. What it can't do raises a `ChatixiaError`.
 
     **When the sidecar crashes** it is begun anew, after a pause that grows from 0.1 s to 5 s. Handlers,
     iterators and what was set stay. What is awaited at that moment (`request`, `deliver`, ...) fails with
@@ -245,6 +246,11 @@ class Sidecar:
         those who send to us are slowed down.
         """
         return self._core.inbox
+
+    async def serve(self) -> None:
+        """Lets the handlers work until `stop`, or until it is cancelled. Other messages are dropped."""
+        async for message in self.messages():
+            log.info("nobody handles a %s of %s", message.type, message.from_peer)
 
     def events(self) -> AsyncIterator[Event]:
         """The events from now on. Ends with `stop`. Each iterator gets all of them."""

@@ -1,0 +1,228 @@
+"""What this client adds to a message's way, and how many messages it carries.
+
+    SIDECAR_BINARY=... python3 benchmarks/message_way.py [--rounds N] [--messages N]
+
+Two sidecars and a registry on this machine; the agents of both are processes of their own.
+
+Way: one agent asks, the other echoes, with bare blocking sockets. Then the asker uses this client, in turn
+with the bare one. The difference of the medians is what sending and receiving one message costs more.
+
+Throughput: both use this client; counted from the first message that arrives to the last.
+"""
+
+from __future__ import annotations
+
+import argparse
+import asyncio
+import json
+import os
+import socket
+import statistics
+import subprocess
+import sys
+import tempfile
+import time
+from pathlib import Path
+from typing import Any, Dict, Iterator, List
+
+SOURCE = Path(__file__).resolve().parent.parent / "src"
+sys.path.insert(0, str(SOURCE))
+
+from chatixia_client import Message, Sidecar, find_binary  # noqa: E402
+
+PAYLOAD = "x" * 20
+"""A whole message has about 150 bytes with it."""
+
+
+class BareAgent:
+    """What a socket costs without a client."""
+
+    def __init__(self, path: str) -> None:
+        self._socket = socket.socket(socket.AF_UNIX)
+        self._socket.connect(path)
+        self._lines = self._socket.makefile("rb", buffering=1 << 16)
+
+    def events(self) -> Iterator[Dict[str, Any]]:
+        for line in self._lines:
+            yield json.loads(line)
+
+    def messages(self) -> Iterator[Dict[str, Any]]:
+        for event in self.events():
+            if event["type"] == "message":
+                yield event["payload"]
+
+    def send(self, peer: str, message: Dict[str, Any]) -> None:
+        command = {"type": "send", "payload": {"target_peer": peer, "message": message}}
+        self._socket.sendall(json.dumps(command).encode() + b"\n")
+
+    def close(self) -> None:
+        self._lines.close()
+        self._socket.close()
+
+
+def echo(path: str) -> None:
+    agent = BareAgent(path)
+    for payload in agent.messages():
+        agent.send(payload["from_peer"], {**payload["message"], "type": "pong"})
+
+
+def bare_round_trips(path: str, count: int) -> List[float]:
+    agent = BareAgent(path)
+    messages = agent.messages()
+    times = []
+    for number in range(count):
+        began = time.perf_counter()
+        agent.send("bob-sidecar", {"type": "ping", "request_id": str(number), "payload": PAYLOAD})
+        next(messages)
+        times.append(time.perf_counter() - began)
+    agent.close()
+    return times
+
+
+async def client_round_trips(path: str, count: int) -> List[float]:
+    times = []
+    async with Sidecar(socket=path, spawn=False) as sidecar:
+        messages = sidecar.messages()
+        for number in range(count):
+            began = time.perf_counter()
+            await sidecar.send("bob-sidecar", "ping", PAYLOAD, request_id=str(number))
+            await messages.__anext__()
+            times.append(time.perf_counter() - began)
+    return times
+
+
+async def client_requests(path: str, count: int) -> List[float]:
+    times = []
+    async with Sidecar(socket=path, spawn=False) as sidecar:
+        for _ in range(count):
+            began = time.perf_counter()
+            await sidecar.request("bob-sidecar", "ping", PAYLOAD)
+            times.append(time.perf_counter() - began)
+    return times
+
+
+async def receive(path: str, count: int) -> None:
+    received, began = 0, 0.0
+    done = asyncio.Event()
+
+    def take(message: Message) -> None:
+        nonlocal received, began
+        received += 1
+        if received == 1:
+            began = time.perf_counter()
+        elif received == count:
+            done.set()
+
+    sidecar = Sidecar(socket=path, spawn=False)
+    sidecar.on_message("*", take)
+    async with sidecar:
+        print("ready", flush=True)
+        await done.wait()
+        print((count - 1) / (time.perf_counter() - began), flush=True)
+
+
+async def send(path: str, count: int) -> None:
+    async with Sidecar(socket=path, spawn=False) as sidecar:
+        for _ in range(count - 1):
+            await sidecar.send("bob-sidecar", "agent_status", PAYLOAD)
+        await sidecar.deliver("bob-sidecar", "agent_status", PAYLOAD)
+
+
+def helper(*arguments: str) -> "subprocess.Popen[str]":
+    command = [sys.executable, __file__, *arguments]
+    return subprocess.Popen(command, stdout=subprocess.PIPE, text=True)
+
+
+def spawn_sidecar(name: str, path: str, registry: str) -> "subprocess.Popen[bytes]":
+    environment = {
+        **os.environ,
+        "IPC_SOCKET": path,
+        "API_KEY": f"{name}-sidecar",
+        "SIGNALING_URL": f"ws://{registry}/ws",
+        "TOKEN_URL": f"http://{registry}/api/token",
+        "INTERFACES": "lo",
+        "AGENT_LINGER": "inf",
+        "RUST_LOG": "warn",
+    }
+    return subprocess.Popen([find_binary()], env=environment)
+
+
+async def until_connected(path: str) -> None:
+    while not os.path.exists(path):
+        await asyncio.sleep(0.01)
+    async with Sidecar(socket=path, spawn=False) as sidecar:
+        await sidecar.wait_for_peer("bob-sidecar")
+
+
+def measure_way(alice: str, bob: str, rounds: int) -> None:
+    echoing = helper("--echo", bob)
+    bare: List[float] = []
+    client: List[float] = []
+    requests: List[float] = []
+    for _ in range(5):
+        bare += bare_round_trips(alice, rounds // 5)
+        client += asyncio.run(client_round_trips(alice, rounds // 5))
+        requests += asyncio.run(client_requests(alice, rounds // 5))
+    echoing.kill()
+    echoing.wait()
+
+    def microseconds(times: List[float]) -> float:
+        return statistics.median(times) * 1e6
+
+    print(f"round trip, bare sockets      {microseconds(bare):7.0f} us (median of {len(bare)})")
+    print(f"round trip, send and messages {microseconds(client):7.0f} us")
+    print(f"round trip, request           {microseconds(requests):7.0f} us")
+    print(f"added by the client           {microseconds(client) - microseconds(bare):7.0f} us")
+    print(f"added by request              {microseconds(requests) - microseconds(bare):7.0f} us")
+
+
+def measure_throughput(alice: str, bob: str, count: int) -> None:
+    receiving = helper("--receive", bob, "--messages", str(count))
+    assert receiving.stdout is not None
+    receiving.stdout.readline()
+    asyncio.run(send(alice, count))
+    rate = float(receiving.stdout.readline())
+    receiving.wait()
+    print(f"one way, {count} messages     {rate:7.0f} /s")
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0] if __doc__ else None)
+    parser.add_argument("--rounds", type=int, default=5000)
+    parser.add_argument("--messages", type=int, default=200_000)
+    parser.add_argument("--echo", metavar="SOCKET", help=argparse.SUPPRESS)
+    parser.add_argument("--receive", metavar="SOCKET", help=argparse.SUPPRESS)
+    arguments = parser.parse_args()
+    if arguments.echo:
+        return echo(arguments.echo)
+    if arguments.receive:
+        return asyncio.run(receive(arguments.receive, arguments.messages))
+
+    listen = ["--listen", "127.0.0.1", "--port", "0"]
+    registry = subprocess.Popen(
+        [find_binary(), "registry", "--open", *listen],
+        stdout=subprocess.PIPE,
+        stderr=subprocess.DEVNULL,
+        text=True,
+    )
+    assert registry.stdout is not None
+    address = next(w for w in registry.stdout.readline().split() if w.startswith("127.0.0.1:"))
+    with tempfile.TemporaryDirectory() as directory:
+        alice, bob = (os.path.join(directory, name) for name in ("alice", "bob"))
+        processes = [
+            spawn_sidecar("alice", alice, address),
+            spawn_sidecar("bob", bob, address),
+            registry,
+        ]
+        try:
+            asyncio.run(until_connected(alice))
+            measure_way(alice, bob, arguments.rounds)
+            measure_throughput(alice, bob, arguments.messages)
+        finally:
+            for process in processes:
+                process.terminate()
+                process.wait()
+
+
+if __name__ == "__main__":
+    main()
