@@ -5,7 +5,8 @@
 Two sidecars and a registry on this machine; the agents of both are processes of their own.
 
 Way: one agent asks, the other echoes, with bare blocking sockets. Then the asker uses this client, in turn
-with the bare one. The difference of the medians is what sending and receiving one message costs more.
+with the bare one. The difference of the medians is what sending and receiving one message costs more. On a
+machine that has other things to do the time of the processor tells more, which is shown beside.
 
 Throughput: both use this client; counted from the first message that arrives to the last.
 """
@@ -66,39 +67,61 @@ def echo(path: str) -> None:
         agent.send(payload["from_peer"], {**payload["message"], "type": "pong"})
 
 
-def bare_round_trips(path: str, count: int) -> List[float]:
+class Times:
+    """Round trips: what each took, and what the asker's processor did for all."""
+
+    def __init__(self) -> None:
+        self._passed: List[float] = []
+        self._processor = 0.0
+
+    def add(self, passed: List[float], processor: float) -> None:
+        self._passed += passed
+        self._processor += processor
+
+    @property
+    def median(self) -> float:
+        """In microseconds."""
+        return statistics.median(self._passed) * 1e6
+
+    @property
+    def processor(self) -> float:
+        """In microseconds for a round trip."""
+        return self._processor / len(self._passed) * 1e6
+
+
+def bare_round_trips(path: str, count: int, times: Times) -> None:
     agent = BareAgent(path)
     messages = agent.messages()
-    times = []
+    passed, busy = [], time.process_time()
     for number in range(count):
         began = time.perf_counter()
         agent.send("bob-sidecar", {"type": "ping", "request_id": str(number), "payload": PAYLOAD})
         next(messages)
-        times.append(time.perf_counter() - began)
+        passed.append(time.perf_counter() - began)
+    times.add(passed, time.process_time() - busy)
     agent.close()
-    return times
 
 
-async def client_round_trips(path: str, count: int) -> List[float]:
-    times = []
+async def client_round_trips(path: str, count: int, times: Times) -> None:
     async with Sidecar(socket=path, spawn=False) as sidecar:
         messages = sidecar.messages()
+        passed, busy = [], time.process_time()
         for number in range(count):
             began = time.perf_counter()
             await sidecar.send("bob-sidecar", "ping", PAYLOAD, request_id=str(number))
             await messages.__anext__()
-            times.append(time.perf_counter() - began)
-    return times
+            passed.append(time.perf_counter() - began)
+        times.add(passed, time.process_time() - busy)
 
 
-async def client_requests(path: str, count: int) -> List[float]:
-    times = []
+async def client_requests(path: str, count: int, times: Times) -> None:
     async with Sidecar(socket=path, spawn=False) as sidecar:
+        passed, busy = [], time.process_time()
         for _ in range(count):
             began = time.perf_counter()
             await sidecar.request("bob-sidecar", "ping", PAYLOAD)
-            times.append(time.perf_counter() - began)
-    return times
+            passed.append(time.perf_counter() - began)
+        times.add(passed, time.process_time() - busy)
 
 
 async def receive(path: str, count: int) -> None:
@@ -156,24 +179,20 @@ async def until_connected(path: str) -> None:
 
 def measure_way(alice: str, bob: str, rounds: int) -> None:
     echoing = helper("--echo", bob)
-    bare: List[float] = []
-    client: List[float] = []
-    requests: List[float] = []
-    for _ in range(5):
-        bare += bare_round_trips(alice, rounds // 5)
-        client += asyncio.run(client_round_trips(alice, rounds // 5))
-        requests += asyncio.run(client_requests(alice, rounds // 5))
+    bare, client, requests = Times(), Times(), Times()
+    for _ in range(10):
+        bare_round_trips(alice, rounds // 10, bare)
+        asyncio.run(client_round_trips(alice, rounds // 10, client))
+        asyncio.run(client_requests(alice, rounds // 10, requests))
     echoing.kill()
     echoing.wait()
-
-    def microseconds(times: List[float]) -> float:
-        return statistics.median(times) * 1e6
-
-    print(f"round trip, bare sockets      {microseconds(bare):7.0f} us (median of {len(bare)})")
-    print(f"round trip, send and messages {microseconds(client):7.0f} us")
-    print(f"round trip, request           {microseconds(requests):7.0f} us")
-    print(f"added by the client           {microseconds(client) - microseconds(bare):7.0f} us")
-    print(f"added by request              {microseconds(requests) - microseconds(bare):7.0f} us")
+    print("us, median of each round trip   round trip   added   processor   added")
+    rows = [("bare sockets", bare), ("send, messages", client), ("request", requests)]
+    for name, times in rows:
+        added = times.median - bare.median, times.processor - bare.processor
+        print(
+            f"{name:31} {times.median:10.0f} {added[0]:7.0f} {times.processor:11.0f} {added[1]:7.0f}"
+        )
 
 
 def measure_throughput(alice: str, bob: str, count: int) -> None:
@@ -209,7 +228,7 @@ def main() -> None:
     address = next(w for w in registry.stdout.readline().split() if w.startswith("127.0.0.1:"))
     with tempfile.TemporaryDirectory() as directory:
         alice, bob = (os.path.join(directory, name) for name in ("alice", "bob"))
-        processes = [
+        processes: List["subprocess.Popen[Any]"] = [
             spawn_sidecar("alice", alice, address),
             spawn_sidecar("bob", bob, address),
             registry,

@@ -16,7 +16,9 @@ class Command(NamedTuple):
     """A command whose answer is awaited."""
 
     answer_type: str
-    future: "asyncio.Future[Payload]"
+    future: "asyncio.Future[Any]"
+    """Of the answer's payload; or, if `is_told_failure_only`, of something else, which depends on it."""
+    is_told_failure_only: bool
 
 
 class Request(NamedTuple):
@@ -44,8 +46,14 @@ class Answers:
         """An `id` for a command, and its answer's payload; or `CommandFailed`, or `SidecarLost`."""
         command_id = next(self._ids)
         future: "asyncio.Future[Payload]" = asyncio.get_running_loop().create_future()
-        self._commands[command_id] = Command(answer_type, future)
+        self._commands[command_id] = Command(answer_type, future, False)
         return command_id, future
+
+    def expect_for(self, future: "asyncio.Future[Any]") -> int:
+        """An `id` for a command that `future` depends on: it fails if the command does."""
+        command_id = next(self._ids)
+        self._commands[command_id] = Command("ok", future, True)
+        return command_id
 
     def expect_response(
         self, request_id: str, peer: str, on_chunk: Optional[Callable[[Message], None]]
@@ -74,7 +82,7 @@ class Answers:
         if not command.future.done():
             if kind == "error":
                 command.future.set_exception(CommandFailed(payload))
-            else:
+            elif not command.is_told_failure_only:
                 command.future.set_result(payload)
         return True
 

@@ -7,7 +7,7 @@ import weakref
 from typing import Any, Callable, Dict, Optional, Set
 
 from .answers import Answers
-from .errors import ChatixiaError, CommandFailed, NotRunning, SidecarLost, Unsupported
+from .errors import ChatixiaError, CommandFailed, NotRunning, RequestTimeout, SidecarLost, Unsupported
 from .flow import Flow
 from .handlers import Handlers, Respond
 from .inbox import EventStream, Inbox
@@ -76,14 +76,21 @@ class Core:
 
     async def write(self, command: Dict[str, Any]) -> None:
         """Hands over a command, and waits while the sidecar takes no more."""
+        line = self._line(command)
+        await self._running().write(line)
+
+    def _running(self) -> Link:
         if self._link is None:
             raise NotRunning("start the client first: `async with Sidecar() as sidecar`")
+        return self._link
+
+    def _line(self, command: Dict[str, Any]) -> bytes:
         line = encode(command)
         limit = None if self._ready is None else self._ready.get("max_line_bytes")
         if limit is not None and len(line) > limit:
             text = f"the {command['type']} is a line of {len(line)} bytes, and {limit} are taken"
             raise CommandFailed({"code": "line_too_long", "message": text, "limit": limit})
-        await self._link.write(line)
+        return line
 
     async def command(self, kind: str, answer_type: str, payload: Dict[str, Any]) -> Dict[str, Any]:
         """Has a command done, and gives the payload of its answer."""
@@ -98,19 +105,30 @@ class Core:
             self._answers.forget(command_id)
 
     async def ask(
-        self, peer: str, message: Dict[str, Any], on_chunk: Optional[Callable[[Message], None]]
+        self,
+        peer: str,
+        message: Dict[str, Any],
+        on_chunk: Optional[Callable[[Message], None]],
+        timeout: float,
     ) -> Message:
-        """Sends a request, and gives its response."""
+        """Sends a request, and gives its response. Raises `RequestTimeout` after so many seconds."""
+        link = self._running()
         request_id = message["request_id"]
         response = self._answers.expect_response(request_id, peer, on_chunk)
-        command_id, sent = self._answers.expect("ok")
-        sent.add_done_callback(lambda done: _pass_failure_on(done, response))
+        command_id = self._answers.expect_for(response)
         self._flow.adjust()
+        late = RequestTimeout(f"{peer} has not responded to a {message['type']} within {timeout:g} s")
+        timer = asyncio.get_running_loop().call_later(timeout, _fail, response, late)
         try:
             payload = {"target_peer": peer, "message": message}
-            await self.write({"type": "send", "id": command_id, "payload": payload})
+            line = self._line({"type": "send", "id": command_id, "payload": payload})
+            if not link.try_write(line):
+                await asyncio.wait_for(link.write(line), timeout)
             return await response
+        except asyncio.TimeoutError as error:
+            raise late from error
         finally:
+            timer.cancel()
             self._answers.forget(command_id)
             self._answers.forget_response(request_id)
 
@@ -207,9 +225,6 @@ class Core:
             self._link.resume_reading()
 
 
-def _pass_failure_on(
-    sent: "asyncio.Future[Dict[str, Any]]", response: "asyncio.Future[Message]"
-) -> None:
-    failure = None if sent.cancelled() else sent.exception()
-    if failure is not None and not response.done():
-        response.set_exception(failure)
+def _fail(future: "asyncio.Future[Message]", failure: BaseException) -> None:
+    if not future.done():
+        future.set_exception(failure)

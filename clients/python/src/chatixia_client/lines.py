@@ -7,7 +7,7 @@ import json
 from typing import Any, Callable, List, Mapping, Optional, Union
 
 WRITE_BATCH_BYTES = 64 * 1024
-"""Lines written in one turn of the event loop leave in one piece, or in pieces of about so much."""
+"""Lines that wait for the end of a turn of the event loop do not wait for more than so much."""
 
 _encoder = json.JSONEncoder(ensure_ascii=False, allow_nan=False, separators=(",", ":"))
 _decoder = json.JSONDecoder()
@@ -41,19 +41,32 @@ class LineConnection(asyncio.Protocol):
         self._line_parts: List[bytes] = []
         self._unsent: List[bytes] = []
         self._unsent_bytes = 0
+        self._has_written = False
         self._owes_a_turn = False
         self._writable = asyncio.Event()
         self._writable.set()
 
     def write(self, line: bytes) -> None:
-        """Sends a line soon. Follow it with `drain`."""
+        """Sends a line: the first since something was read at once, those that follow it together after
+        the turn of the event loop. Follow it with `drain`.
+        """
+        if not self._has_written:
+            self._has_written = True
+            if self._transport is not None:
+                self._transport.write(line)
+            return
         if not self._unsent:
-            self._loop.call_soon(self.flush)
+            self._loop.call_soon(self._end_turn)
         self._unsent.append(line)
         self._unsent_bytes += len(line)
         if self._unsent_bytes >= WRITE_BATCH_BYTES:
             self.flush()
             self._owes_a_turn = True
+
+    @property
+    def is_writable(self) -> bool:
+        """Whether the sidecar takes more."""
+        return self._writable.is_set()
 
     async def drain(self) -> None:
         """Waits until the sidecar takes more, and lets others have their turn now and then."""
@@ -62,6 +75,10 @@ class LineConnection(asyncio.Protocol):
         elif self._owes_a_turn:
             self._owes_a_turn = False
             await asyncio.sleep(0)
+
+    def _end_turn(self) -> None:
+        self._has_written = False
+        self.flush()
 
     def flush(self) -> None:
         """Hands over what was written to the system."""
@@ -92,6 +109,7 @@ class LineConnection(asyncio.Protocol):
         self._transport = transport
 
     def data_received(self, data: Union[bytes, bytearray, memoryview]) -> None:
+        self._has_written = False
         first, *others = bytes(data).split(b"\n")
         self._line_parts.append(first)
         if not others:

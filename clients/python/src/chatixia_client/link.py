@@ -100,6 +100,14 @@ class Link:
         connection.write(line)
         await connection.drain()
 
+    def try_write(self, line: bytes) -> bool:
+        """Hands a line to the sidecar if it takes one now. Whether it did."""
+        connection = self._connection
+        if not self.is_up or connection is None or not connection.is_writable:
+            return False
+        connection.write(line)
+        return True
+
     def pause_reading(self) -> None:
         if self._connection is not None:
             self._connection.pause_reading()

@@ -8,6 +8,7 @@ becomes a result that is the whole message as JSON, which the asker knows by the
 from __future__ import annotations
 
 import json
+import math
 from typing import Any, Dict, NamedTuple
 
 from .message import Message
@@ -32,7 +33,8 @@ def to_task(message: Dict[str, Any], target_agent: str, ttl: float) -> Dict[str,
         "target_agent_id": target_agent,
         "source_agent_id": message.get("source_agent", ""),
         "payload": payload,
-        "ttl": max(1, round(ttl)),
+        # Whole seconds, as registries in the field take them, and over only after the asker has left.
+        "ttl": math.ceil(ttl) + 1,
     }
 
 

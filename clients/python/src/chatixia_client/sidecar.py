@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import itertools
 import logging
 import uuid
 from types import TracebackType
@@ -81,6 +82,7 @@ class Sidecar:
         self._agent = agent
         self._core = Core(self._settings, self.respond)
         self._workers: List[Worker] = []
+        self._request_ids = map(f"{uuid.uuid4().hex}-{{}}".format, itertools.count(1))
 
     # Beginning and end.
 
@@ -197,12 +199,11 @@ class Sidecar:
         Raises `CommandFailed` when the peer can't be reached, `RequestTimeout` after `timeout` seconds in
         all, `SidecarLost`, and `TaskQueueError`.
         """
-        message = self._message(kind, payload, request_id or uuid.uuid4().hex, agent_of(peer))
+        message = self._message(kind, payload, request_id or next(self._request_ids), agent_of(peer))
         if fallback is None:
-            work = self._core.ask(peer, message, on_chunk)
-        else:
-            asker = Asker(self._task_queue(fallback), agent_of(peer), message, timeout)
-            work = self._ask_peer_or_queue(peer, message, on_chunk, asker, direct_timeout)
+            return await self._core.ask(peer, message, on_chunk, timeout)
+        asker = Asker(self._task_queue(fallback), agent_of(peer), message, timeout)
+        work = self._ask_peer_or_queue(peer, message, on_chunk, asker, direct_timeout, timeout)
         return await _within(timeout, work, f"{peer} has not responded to a {message['type']}")
 
     async def respond(self, to: Message, payload: Any = None, *, kind: str = "") -> None:
@@ -298,17 +299,21 @@ class Sidecar:
         on_chunk: Optional[Callable[[Message], None]],
         asker: Asker,
         direct_timeout: float,
+        timeout: float,
     ) -> Message:
         try:
             if peer not in self._core.peers:
                 await self.connect(peer, timeout=direct_timeout)
-            return await self._core.ask(peer, message, on_chunk)
+        except (CommandFailed, RequestTimeout) as error:
+            return await self._ask_queue(asker, peer, error)
+        try:
+            return await self._core.ask(peer, message, on_chunk, timeout)
         except CommandFailed as error:
             if error.code not in NEVER_SENT:
                 raise
-            reason: ChatixiaError = error
-        except RequestTimeout as error:
-            reason = error
+            return await self._ask_queue(asker, peer, error)
+
+    async def _ask_queue(self, asker: Asker, peer: str, reason: ChatixiaError) -> Message:
         log.info("%s can't be reached (%s): its task goes through the registry", peer, reason)
         return await asker.ask()
 
