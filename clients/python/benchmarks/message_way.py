@@ -2,13 +2,12 @@
 
     SIDECAR_BINARY=... python3 benchmarks/message_way.py [--rounds N] [--messages N]
 
-Two sidecars and a registry on this machine; the agents of both are processes of their own.
+Way: in the sidecar's place a process echoes each message. The asker uses bare blocking sockets, asyncio
+alone, and this client, in turn. The difference of the medians is what it costs to send one message and
+receive one, which is one message's way.
 
-Way: one agent asks, the other echoes, with bare blocking sockets. Then the asker uses this client, in turn
-with the bare one. The difference of the medians is what sending and receiving one message costs more. On a
-machine that has other things to do the time of the processor tells more, which is shown beside.
-
-Throughput: both use this client; counted from the first message that arrives to the last.
+Throughput: two agents with this client and a sidecar each, one way, counted from the first message that
+arrives to the last.
 """
 
 from __future__ import annotations
@@ -62,9 +61,22 @@ class BareAgent:
 
 
 def echo(path: str) -> None:
-    agent = BareAgent(path)
-    for payload in agent.messages():
-        agent.send(payload["from_peer"], {**payload["message"], "type": "pong"})
+    """Stands in for a sidecar whose peer answers at once."""
+    listener = socket.socket(socket.AF_UNIX)
+    listener.bind(path)
+    listener.listen()
+    print("listening", flush=True)
+    while True:
+        agent, _ = listener.accept()
+        with agent, agent.makefile("rb", buffering=1 << 16) as lines:
+            for line in lines:
+                command = json.loads(line)
+                if command["type"] == "list_peers":
+                    agent.sendall(b'{"type":"peer_list","id":0,"payload":{"peers":[]}}\n')
+                else:
+                    payload = {"from_peer": "bob-sidecar", "message": command["payload"]["message"]}
+                    event = {"type": "message", "payload": payload}
+                    agent.sendall(json.dumps(event).encode() + b"\n")
 
 
 class Times:
@@ -100,6 +112,33 @@ def bare_round_trips(path: str, count: int, times: Times) -> None:
         passed.append(time.perf_counter() - began)
     times.add(passed, time.process_time() - busy)
     agent.close()
+
+
+class Echoed(asyncio.Protocol):
+    """What asyncio costs without a client."""
+
+    def __init__(self) -> None:
+        self.message: "asyncio.Future[Any]" = asyncio.get_running_loop().create_future()
+
+    def data_received(self, data: bytes) -> None:
+        for line in data.splitlines():
+            self.message.set_result(json.loads(line))
+
+
+async def asyncio_round_trips(path: str, count: int, times: Times) -> None:
+    loop = asyncio.get_running_loop()
+    transport, echoed = await loop.create_unix_connection(Echoed, path)
+    passed, busy = [], time.process_time()
+    for number in range(count):
+        began = time.perf_counter()
+        echoed.message = loop.create_future()
+        message = {"type": "ping", "request_id": str(number), "payload": PAYLOAD}
+        command = {"type": "send", "payload": {"target_peer": "bob-sidecar", "message": message}}
+        transport.write(json.dumps(command).encode() + b"\n")
+        await echoed.message
+        passed.append(time.perf_counter() - began)
+    times.add(passed, time.process_time() - busy)
+    transport.close()
 
 
 async def client_round_trips(path: str, count: int, times: Times) -> None:
@@ -177,21 +216,30 @@ async def until_connected(path: str) -> None:
         await sidecar.wait_for_peer("bob-sidecar")
 
 
-def measure_way(alice: str, bob: str, rounds: int) -> None:
-    echoing = helper("--echo", bob)
-    bare, client, requests = Times(), Times(), Times()
+def measure_way(path: str, rounds: int) -> None:
+    echoing = helper("--echo", path)
+    assert echoing.stdout is not None
+    echoing.stdout.readline()
+    bare, plain, client, requests = Times(), Times(), Times(), Times()
     for _ in range(10):
-        bare_round_trips(alice, rounds // 10, bare)
-        asyncio.run(client_round_trips(alice, rounds // 10, client))
-        asyncio.run(client_requests(alice, rounds // 10, requests))
+        count = rounds // 10
+        bare_round_trips(path, count, bare)
+        asyncio.run(asyncio_round_trips(path, count, plain))
+        asyncio.run(client_round_trips(path, count, client))
+        asyncio.run(client_requests(path, count, requests))
     echoing.kill()
     echoing.wait()
-    print("us, median of each round trip   round trip   added   processor   added")
-    rows = [("bare sockets", bare), ("send, messages", client), ("request", requests)]
+    print("us (medians)                     round trip   added   processor   added")
+    rows = [
+        ("bare blocking sockets", bare),
+        ("asyncio alone", plain),
+        ("this client: send, messages", client),
+        ("this client: request", requests),
+    ]
     for name, times in rows:
         added = times.median - bare.median, times.processor - bare.processor
         print(
-            f"{name:31} {times.median:10.0f} {added[0]:7.0f} {times.processor:11.0f} {added[1]:7.0f}"
+            f"{name:31} {times.median:10.0f} {added[0]:9.0f} {times.processor:9.0f} {added[1]:9.0f}"
         )
 
 
@@ -235,7 +283,7 @@ def main() -> None:
         ]
         try:
             asyncio.run(until_connected(alice))
-            measure_way(alice, bob, arguments.rounds)
+            measure_way(os.path.join(directory, "echo"), arguments.rounds)
             measure_throughput(alice, bob, arguments.messages)
         finally:
             for process in processes:
