@@ -60,6 +60,10 @@ class SidecarProcess:
         return self._process.pid
 
     @property
+    def is_ours(self) -> bool:
+        return self._owner == os.getpid()
+
+    @property
     def exit_code(self) -> Optional[int]:
         """None while it runs; negative: the signal that ended it."""
         return self._process.poll()
@@ -77,8 +81,9 @@ class SidecarProcess:
         return f"{state}; its log:\n{written}"
 
     def terminate(self) -> None:
-        """Asks it to end."""
-        self._process.terminate()
+        """Asks it to end, unless this is a forked child: the sidecar is its parent's."""
+        if self.is_ours:
+            self._process.terminate()
 
     async def stop(self) -> None:
         """Ends it: SIGTERM, and SIGKILL after `STOP_SECONDS`, or at once if this is cancelled."""
@@ -131,9 +136,9 @@ def is_exiting() -> bool:
 
 @atexit.register
 def _end_all() -> None:
-    """No sidecar outlives the interpreter that spawned it. A forked child leaves its parent's alone."""
+    """No sidecar outlives the interpreter that spawned it."""
     _at_exit.set()
-    ours = [process for process in list(_running) if process._owner == os.getpid()]
+    ours = [process for process in list(_running) if process.is_ours]
     for process in ours:
         process.terminate()
     deadline = time.monotonic() + STOP_SECONDS
