@@ -73,7 +73,7 @@ test-python: ## the Python client with the real binary, and its types (MYPY=...)
 	$(if $(SIDECAR_BINARY),,$(CARGO) build)
 	cd clients/python && SIDECAR_BINARY=$(abspath $(BUILT_BINARY)) python3 -B -m unittest discover $(ARGS)
 	@if [[ -n "$(MYPY)" ]]; then cd clients/python && $(MYPY) --cache-dir=/dev/null; \
-	else echo 'mypy is not installed: the types of clients/python are not checked'; fi
+	else echo 'mypy is not installed: the types of clients/python are not checked'; [[ -z "$$REQUIRE_TOOLS" ]]; fi
 
 .PHONY: bench-python
 bench-python: ## what the Python client adds to a message's way, and how many messages it carries
