@@ -83,7 +83,7 @@ class Stopping(ClientTest):
 
     def pid_after(self, then: str, run: str) -> int:
         """The sidecar of an agent that has ended in some way."""
-        environment = {**os.environ, **SETTINGS, "PYTHONPATH": str(SOURCE), "AGENT_LINGER": "inf"}
+        environment = {**os.environ, **SETTINGS, "PYTHONPATH": str(SOURCE), "TMPDIR": str(self.directory)}
         ended = subprocess.run(
             [sys.executable, "-c", PROGRAM.format(then=then, run=run)],
             env=environment,
@@ -104,6 +104,7 @@ class Stopping(ClientTest):
         for name, (then, run) in ways.items():
             with self.subTest(name):
                 self.assertFalse(is_alive(self.pid_after(then, run)))
+                self.assertEqual(os.listdir(self.directory), [])
 
     async def test_a_forked_child_leaves_its_parents_sidecar_alone(self) -> None:
         then = """pid = os.fork()

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import shutil
 import tempfile
+import weakref
 from dataclasses import dataclass, field
 from typing import Dict, Mapping, Optional, Union
 from urllib.parse import urlsplit, urlunsplit
@@ -72,9 +73,14 @@ class SocketPlace:
     """Where the socket is: at the path that was set, or in a private directory of our own."""
 
     def __init__(self, configured: Optional[Path]) -> None:
-        self._directory = None if configured else tempfile.mkdtemp(prefix="chatixia-")
-        directory = self._directory or ""
-        self.path = os.fspath(configured) if configured else os.path.join(directory, "sidecar.sock")
+        self._remove: Optional["weakref.finalize[..., SocketPlace]"] = None
+        if configured is None:
+            directory = tempfile.mkdtemp(prefix="chatixia-")
+            self.path = os.path.join(directory, "sidecar.sock")
+            # At the interpreter's exit at the latest.
+            self._remove = weakref.finalize(self, _remove, directory, os.getpid())
+        else:
+            self.path = os.fspath(configured)
         if len(os.fsencode(self.path)) > SOCKET_PATH_BYTES:
             self.remove()
             raise ChatixiaError(
@@ -91,5 +97,11 @@ class SocketPlace:
 
     def remove(self) -> None:
         """Removes the directory, if it is ours."""
-        if self._directory is not None:
-            shutil.rmtree(self._directory, ignore_errors=True)
+        if self._remove is not None:
+            self._remove()
+
+
+def _remove(directory: str, owner: int) -> None:
+    """Removes a directory, unless this is a forked child of its owner."""
+    if os.getpid() == owner:
+        shutil.rmtree(directory, ignore_errors=True)
