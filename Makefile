@@ -65,6 +65,22 @@ test-interop: ## with other WebRTC stacks, which it installs (INTEROP_STACKS='we
 	tests/interop/install $(INTEROP_STACKS)
 	SIDECAR_BINARY=$(BUILT_BINARY) tests/interop/run.py --jobs $(INTEROP_JOBS) $(INTEROP_STACKS)
 
+# Checks the types in clients/python; CI installs one.
+MYPY ?= $(shell command -v mypy)
+
+.PHONY: test-python
+test-python: ## the Python client with the real binary, and its types (MYPY=...)
+	$(if $(SIDECAR_BINARY),,$(CARGO) build)
+	cd clients/python && SIDECAR_BINARY=$(abspath $(BUILT_BINARY)) python3 -B -m unittest discover $(ARGS)
+	@if [[ -n "$(MYPY)" ]]; then cd clients/python && $(MYPY) --cache-dir=/dev/null; \
+	else echo 'mypy is not installed: the types of clients/python are not checked'; [[ -z "$$REQUIRE_TOOLS" ]]; fi
+
+.PHONY: bench-python
+bench-python: ## what the Python client adds to a message's way, and how many messages it carries
+	$(if $(SIDECAR_BINARY),,$(CARGO) build --release)
+	SIDECAR_BINARY=$(abspath $(or $(SIDECAR_BINARY),$(or $(CARGO_TARGET_DIR),target)/release/chatixia-sidecar)) \
+	    python3 -B clients/python/benchmarks/message_way.py $(ARGS)
+
 .PHONY: test-docs
 test-docs: ## the commands in README and docs/, each run and its output compared
 	$(if $(SIDECAR_BINARY),,$(CARGO) build)

@@ -6,6 +6,7 @@ use serde_json::json;
 use tungstenite::handshake::derive_accept_key;
 
 use super::http::{Request, Response};
+use super::hub::Hub;
 use super::keys::Keys;
 use super::limits;
 use super::tokens::{TOKEN_BYTES, Tokens};
@@ -23,6 +24,7 @@ pub(super) enum Outcome {
 pub(super) struct Api {
     keys: Keys,
     tokens: Tokens,
+    hub: Hub,
     /// The whole body of `/api/config`.
     config: String,
     started: Instant,
@@ -39,6 +41,7 @@ impl Api {
         Api {
             keys,
             tokens: Tokens::new(token_lifetime, limits::TOKENS),
+            hub: Hub::default(),
             config: json!({ "iceServers": ice_servers }).to_string(),
             started: now,
         }
@@ -52,18 +55,16 @@ impl Api {
             (["api", "token"], "POST") => self.token(request, now),
             (["api", "config"], "GET") => Response::ok(self.config.clone()),
             (["health"], "GET") => self.health(online, now),
-            (["api", "token"], _) => only("POST"),
-            (["ws"] | ["api", "config"] | ["health"], _) => only("GET"),
-            _ => Response::error(404, "there is nothing at this path"),
+            (["api", "hub", rest @ ..], _) => self.hub.answer(rest, request, &self.keys, now),
+            (["api", "token"], _) => Response::only("POST"),
+            (["ws"] | ["api", "config"] | ["health"], _) => Response::only("GET"),
+            _ => Response::nothing_here(),
         };
         Outcome::Answer(response)
     }
 
     fn token(&mut self, request: &Request, now: Instant) -> Response {
-        let key = request
-            .header("x-device-token")
-            .or_else(|| request.header("x-api-key"));
-        let Some(key) = key else {
+        let Some(key) = request.key() else {
             return Response::error(401, "send a key as x-api-key or x-device-token");
         };
         let Some(identity) = self.keys.identity(key) else {
@@ -120,10 +121,6 @@ impl Api {
         let accept_key = derive_accept_key(key.as_bytes());
         Outcome::WebSocket(Response::switching_to_websocket(accept_key), peer)
     }
-}
-
-fn only(method: &str) -> Response {
-    Response::error(405, &format!("use {method}")).with("Allow", method)
 }
 
 #[cfg(test)]

@@ -7,8 +7,7 @@ use std::time::SystemTime;
 use super::limits::{REQUEST_BODY_BYTES, REQUEST_HEAD_BYTES, REQUEST_HEADERS};
 use crate::http_date::imf_fixdate;
 
-/// A request. Its body has been read, but no resource takes one, so it is not kept. It has no
-/// `Debug`, since it holds keys and tokens.
+/// A request. It has no `Debug`, since it holds keys and tokens.
 pub(super) struct Request {
     /// As it was sent: `GET`, `POST`.
     pub(super) method: String,
@@ -16,6 +15,8 @@ pub(super) struct Request {
     pub(super) path: String,
     query: String,
     headers: Vec<(String, Vec<u8>)>,
+    /// Its body, as it came.
+    pub(super) body: Vec<u8>,
     /// What came after the request on the same connection.
     pub(super) rest: Vec<u8>,
 }
@@ -24,6 +25,12 @@ impl Request {
     /// The first value of a header that is text and not empty.
     pub(super) fn header(&self, name: &str) -> Option<&str> {
         self.values(name).find(|value| !value.is_empty())
+    }
+
+    /// The key by which the sender is known: that of a paired device, or an API key.
+    pub(super) fn key(&self) -> Option<&str> {
+        self.header("x-device-token")
+            .or_else(|| self.header("x-api-key"))
     }
 
     /// Whether a header that is a comma list holds `token`, in any case.
@@ -102,6 +109,7 @@ impl RequestBuffer {
         let whole = |(_, length): &mut (Request, usize)| self.bytes.len() >= *length;
         Ok(self.head.take_if(whole).map(|(mut request, length)| {
             request.rest = self.bytes.split_off(length);
+            request.body = std::mem::take(&mut self.bytes);
             request
         }))
     }
@@ -132,6 +140,7 @@ impl RequestBuffer {
                 .iter()
                 .map(|header| (header.name.to_owned(), header.value.to_owned()))
                 .collect(),
+            body: Vec::new(),
             rest: Vec::new(),
         };
         let body_length = request.body_length()?;
@@ -172,6 +181,16 @@ impl Response {
             headers: Vec::new(),
             body: Some(serde_json::json!({ "error": text }).to_string()),
         }
+    }
+
+    /// 405: the resource takes only these methods.
+    pub(super) fn only(methods: &'static str) -> Self {
+        Self::error(405, &format!("use {methods}")).with("Allow", methods)
+    }
+
+    /// 404.
+    pub(super) fn nothing_here() -> Self {
+        Self::error(404, "there is nothing at this path")
     }
 
     /// 101: what follows on the connection is WebSocket (RFC 6455, 4.2.2).
@@ -230,9 +249,11 @@ fn reason_phrase(status: u16) -> &'static str {
         200 => "OK",
         400 => "Bad Request",
         401 => "Unauthorized",
+        403 => "Forbidden",
         404 => "Not Found",
         405 => "Method Not Allowed",
         408 => "Request Timeout",
+        409 => "Conflict",
         411 => "Length Required",
         413 => "Content Too Large",
         426 => "Upgrade Required",
@@ -273,6 +294,7 @@ mod tests {
         assert_eq!(request.parameter("token"), Some("xyz"));
         assert_eq!(request.parameter("oken"), None);
         assert_eq!(request.header("x-api-key"), Some("k1"));
+        assert_eq!(request.body, b"{}");
         assert_eq!(request.rest, b"after");
     }
 

@@ -28,6 +28,27 @@ pub(super) const REQUEST_BODY_BYTES: usize = 64 * 1024;
 /// Valid tokens at a time; beyond it the token endpoint answers 503 until some expire.
 pub(super) const TOKENS: usize = 64 * 1024;
 
+/// Tasks held, ended ones included; beyond it a new one is answered with 503.
+pub(super) const TASKS: usize = 1024;
+
+/// What all tasks may hold together, in bytes; beyond it new ones and results are answered with 503.
+pub(super) const TASKS_BYTES: usize = 16 * 1024 * 1024;
+
+/// What a task is taken to cost in memory beside its texts, in bytes.
+pub(super) const TASK_COST_BYTES: usize = 256;
+
+/// Tasks handed over by one heartbeat; the others wait for the next.
+pub(super) const TASKS_PER_HEARTBEAT: usize = 16;
+
+/// How long a task may take, if it does not say so itself.
+pub(super) const TASK_TTL: Duration = Duration::from_secs(300);
+
+/// How long a task may take at most.
+pub(super) const LONGEST_TASK_TTL: Duration = Duration::from_secs(24 * 60 * 60);
+
+/// How long an ended task can be read.
+pub(super) const ENDED_TASK_KEPT: Duration = Duration::from_secs(60);
+
 /// Open connections of any kind; beyond it new ones are answered with 503 and closed.
 pub(super) const CONNECTIONS: usize = 4096;
 

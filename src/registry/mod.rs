@@ -1,16 +1,20 @@
-//! The registry for development and tests (contract part 3): it gives out tokens and introduces
-//! peers to each other. One thread and one event loop hold all its sockets.
+//! The registry for development and tests (contract part 3): it gives out tokens, introduces peers to
+//! each other, and keeps the tasks of agents that can't reach each other. One thread and one event
+//! loop hold all its sockets.
 //!
-//! `directory` decides who gets which frame and `api` what each request gets, both without I/O.
-//! `connection` and `websocket` carry bytes for them, `server` owns it all.
+//! `directory` decides who gets which frame, `api` what each request gets, and `hub` what those for
+//! the task queue (`tasks`) get, all without I/O. `connection` and `websocket` carry bytes for them,
+//! `server` owns it all.
 
 mod api;
 mod connection;
 mod directory;
 mod http;
+mod hub;
 mod keys;
 mod limits;
 mod server;
+mod tasks;
 mod tokens;
 mod websocket;
 

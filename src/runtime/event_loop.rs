@@ -294,11 +294,12 @@ impl EventLoop {
 
     fn read_requests(&mut self) {
         let now = Instant::now();
-        let mesh = &mut self.parts.mesh;
         let mut budget = limits::TURN * limits::TURN;
-        while mesh.wants_requests()
+        while self.parts.mesh.wants_requests()
             && let Some(request) = self.requests.next(&self.parts.requests)
         {
+            self.hear_arrival(request.generation);
+            let mesh = &mut self.parts.mesh;
             mesh.handle_request(now, request.generation, request.line);
             budget -= 1;
             if budget == 0 {
@@ -306,7 +307,15 @@ impl EventLoop {
                 break;
             }
         }
-        mesh.flush(now);
+        self.parts.mesh.flush(now);
+    }
+
+    /// Hears that this agent has connected. It was said before the agent's first request could come, but
+    /// on another channel, and that may have been looked into for the last time before both came.
+    fn hear_arrival(&mut self, generation: ipc::Generation) {
+        while self.agent.last() < Some(generation) && !self.parts.ipc_notices.is_empty() {
+            self.hear_agent_threads();
+        }
     }
 
     /// Hands on what the core has to say.

@@ -7,3 +7,4 @@ mod hostile_clients;
 mod http;
 mod introductions;
 mod support;
+mod tasks;

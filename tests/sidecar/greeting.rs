@@ -1,6 +1,7 @@
 //! The socket and the first line on it.
 
 use std::os::unix::fs::PermissionsExt;
+use std::sync::atomic::{AtomicBool, Ordering};
 
 use serde_json::json;
 
@@ -51,6 +52,46 @@ fn a_later_agent_is_greeted_with_the_name_and_the_peers_of_now() {
         ["bob", "carol"]
             .map(|peer| format!(r#"{{"type":"peer_connected","payload":{{"peer_id":"{peer}"}}}}"#))
     );
+}
+
+#[test]
+fn a_command_that_comes_with_the_connection_is_answered_however_busy_the_sidecar_is() {
+    let site = Site::new();
+    let [alice, mut bob] = site.meet(["alice", "bob"]);
+    let Node { agent, sidecar } = alice;
+    drop(agent);
+    let is_over = AtomicBool::new(false);
+    std::thread::scope(|threads| {
+        // Long turns over many datagrams, which agents arrive in the middle of.
+        let sending = threads.spawn(|| {
+            let message = json!({"type": "ping", "payload": "x".repeat(200_000)});
+            while !is_over.load(Ordering::Relaxed) {
+                bob.agent.send("alice", &message);
+            }
+        });
+        let over = Over(&is_over);
+        for id in 0..40 {
+            let mut agent = Agent::connect(&sidecar.socket);
+            agent.command(id, "list_peers", &json!({}));
+            assert_eq!(agent.next().kind(), "ready");
+            agent.until(|event| event.id() == Some(&id.into()));
+        }
+        drop(over);
+        let mut agent = Agent::connect(&sidecar.socket);
+        while !sending.is_finished() {
+            // Takes what waits, so that the last message can leave.
+            agent.ask("list_peers", &json!({}));
+        }
+    });
+}
+
+/// Says that it is over, even if the test has failed.
+struct Over<'a>(&'a AtomicBool);
+
+impl Drop for Over<'_> {
+    fn drop(&mut self) {
+        self.0.store(true, Ordering::Relaxed);
+    }
 }
 
 #[test]

@@ -1,0 +1,209 @@
+"""The same for programs without asyncio: an event loop on a thread of its own."""
+
+from __future__ import annotations
+
+import asyncio
+import threading
+from concurrent.futures import CancelledError, ThreadPoolExecutor
+from types import TracebackType
+from typing import (
+    Any,
+    Callable,
+    Coroutine,
+    Dict,
+    FrozenSet,
+    Iterator,
+    List,
+    Optional,
+    Type,
+    TypeVar,
+)
+
+from .errors import NotRunning
+from .message import Event, Kind, Message, Receipt
+from .sidecar import Sidecar
+
+HANDLERS_AT_ONCE = 8
+
+_Result = TypeVar("_Result")
+
+
+class BlockingSidecar:
+    """Spawns a sidecar and talks through it: `with BlockingSidecar(...) as sidecar`.
+
+    Takes the arguments of `Sidecar`, whose methods of the same names say more. May be used by several
+    threads. Handlers are plain functions, up to 8 at once on threads of their own, and may use it too.
+    """
+
+    def __init__(self, **arguments: Any) -> None:
+        self._arguments = arguments
+        self._loop: Optional[asyncio.AbstractEventLoop] = None
+        self._thread: Optional[threading.Thread] = None
+        self._handlers = ThreadPoolExecutor(HANDLERS_AT_ONCE, "chatixia-handler")
+        self._sidecar = Sidecar(**arguments)
+
+    def start(self) -> "BlockingSidecar":
+        """Begins the sidecar and waits until it is ready."""
+        self._loop = asyncio.new_event_loop()
+        self._thread = threading.Thread(target=self._run, name="chatixia-client", daemon=True)
+        self._thread.start()
+        try:
+            self._call(self._sidecar.start())
+        except BaseException:
+            self._end_loop()
+            raise
+        return self
+
+    def stop(self) -> None:
+        """Ends the sidecar. May be called again."""
+        if self._loop is not None:
+            try:
+                self._call(self._sidecar.stop())
+            finally:
+                self._end_loop()
+        self._handlers.shutdown(wait=False)
+
+    def __enter__(self) -> "BlockingSidecar":
+        return self.start()
+
+    def __exit__(
+        self,
+        kind: Optional[Type[BaseException]],
+        error: Optional[BaseException],
+        traceback: Optional[TracebackType],
+    ) -> None:
+        self.stop()
+
+    @property
+    def peers(self) -> FrozenSet[str]:
+        """The peers that are connected now."""
+        return self._sidecar.peers
+
+    @property
+    def peer_id(self) -> Optional[str]:
+        """The name of our sidecar."""
+        return self._sidecar.peer_id
+
+    @property
+    def connected(self) -> bool:
+        """Whether the sidecar is there."""
+        return self._sidecar.connected
+
+    def send(self, peer: str, kind: Kind, payload: Any = None) -> None:
+        """Hands a message to the sidecar."""
+        self._call(self._sidecar.send(peer, kind, payload))
+
+    def deliver(self, peer: str, kind: Kind, payload: Any = None) -> Receipt:
+        """Sends a message and waits until the peer's agent has it."""
+        return self._call(self._sidecar.deliver(peer, kind, payload))
+
+    def broadcast(self, kind: Kind, payload: Any = None) -> None:
+        """Hands the sidecar a message for every peer that is connected."""
+        self._call(self._sidecar.broadcast(kind, payload))
+
+    def request(
+        self,
+        peer: str,
+        kind: Kind,
+        payload: Any = None,
+        *,
+        timeout: float = 30.0,
+        fallback: Optional[str] = None,
+    ) -> Message:
+        """Sends a message and waits for the response."""
+        request = self._sidecar.request(peer, kind, payload, timeout=timeout, fallback=fallback)
+        return self._call(request)
+
+    def respond(self, to: Message, payload: Any = None) -> None:
+        """Sends the response to a request that was received."""
+        self._call(self._sidecar.respond(to, payload))
+
+    def connect(self, peer: str, *, timeout: float = 20.0) -> None:
+        """Opens a connection to a peer."""
+        self._call(self._sidecar.connect(peer, timeout=timeout))
+
+    def wait_for_peer(self, peer: str, *, timeout: float = 20.0) -> None:
+        """Waits until a peer is connected."""
+        self._call(self._sidecar.wait_for_peer(peer, timeout=timeout))
+
+    def list_peers(self) -> List[str]:
+        """The peers that are connected, as the sidecar tells it now."""
+        return self._call(self._sidecar.list_peers())
+
+    def stats(self) -> Dict[str, Any]:
+        """The sidecar's numbers."""
+        return self._call(self._sidecar.stats())
+
+    def receive(self, timeout: Optional[float] = None) -> Optional[Message]:
+        """The next message that no handler takes; None when none comes within `timeout` seconds, or ever."""
+        return self._call(_next(self._sidecar, timeout))
+
+    def messages(self) -> Iterator[Message]:
+        """The messages that no handler takes, until `stop`."""
+        return iter(self.receive, None)
+
+    def on_message(self, kind: str, handler: Callable[[Message], None]) -> None:
+        """Has messages of a type (`*`: any) handled."""
+        self._sidecar.on_message(kind, self._on_thread(handler))
+
+    def on_event(self, kind: str, handler: Callable[[Event], None]) -> None:
+        """Has events of a type (`*`: any) handled."""
+        self._sidecar.on_event(kind, self._on_thread(handler))
+
+    def on_request(self, kind: str, handler: Callable[[Message], Any]) -> None:
+        """Has messages of a type responded to with the payload that the function gives."""
+        self._sidecar.on_request(kind)(self._on_thread(handler))
+
+    def serve_queue(self, registry: str, *, interval: float = 5.0) -> None:
+        """Has tasks of a registry's task queue done by the handler of `task_request`."""
+        self._call(_serve_queue(self._sidecar, registry, interval))
+
+    def _on_thread(self, handler: Callable[[Any], _Result]) -> Callable[[Any], "asyncio.Future[_Result]"]:
+        return lambda item: asyncio.get_running_loop().run_in_executor(self._handlers, handler, item)
+
+    def _call(self, work: Coroutine[Any, Any, _Result]) -> _Result:
+        if self._loop is None:
+            work.close()
+            raise NotRunning("start the client first: `with BlockingSidecar() as sidecar`")
+        future = asyncio.run_coroutine_threadsafe(work, self._loop)
+        try:
+            return future.result()
+        except CancelledError:
+            raise NotRunning("the client was stopped") from None
+        except BaseException:
+            # An interrupt: whoever waited is gone.
+            future.cancel()
+            raise
+
+    def _run(self) -> None:
+        assert self._loop is not None
+        asyncio.set_event_loop(self._loop)
+        self._loop.run_forever()
+
+    def _end_loop(self) -> None:
+        loop, self._loop = self._loop, None
+        if loop is not None and self._thread is not None:
+            asyncio.run_coroutine_threadsafe(_cancel_others(), loop).result()
+            loop.call_soon_threadsafe(loop.stop)
+            self._thread.join()
+            loop.close()
+
+
+async def _next(sidecar: Sidecar, timeout: Optional[float]) -> Optional[Message]:
+    try:
+        return await asyncio.wait_for(sidecar.messages().__anext__(), timeout)
+    except (asyncio.TimeoutError, StopAsyncIteration):
+        return None
+
+
+async def _cancel_others() -> None:
+    others = asyncio.all_tasks() - {asyncio.current_task()}
+    for task in others:
+        task.cancel()
+    if others:
+        await asyncio.wait(others)
+    await asyncio.get_running_loop().shutdown_default_executor()
+
+
+async def _serve_queue(sidecar: Sidecar, registry: str, interval: float) -> None:
+    sidecar.serve_queue(registry, interval=interval)

@@ -1,0 +1,230 @@
+"""What a sidecar's lines mean for those who wait, handle and iterate."""
+
+from __future__ import annotations
+
+import asyncio
+import weakref
+from typing import Any, Callable, Dict, Optional, Set
+
+from .answers import Answers
+from .errors import ChatixiaError, CommandFailed, NotRunning, RequestTimeout, SidecarLost, Unsupported
+from .flow import Flow
+from .handlers import Handlers, Respond
+from .inbox import EventStream, Inbox
+from .lines import encode
+from .link import Link
+from .message import Event, Message
+from .settings import Settings
+
+_ANSWERS = frozenset({"ok", "error", "peer_list", "stats"})
+
+
+class Core:
+    """The state of a client. Its link tells it what comes."""
+
+    def __init__(self, settings: Settings, respond: Respond) -> None:
+        self._settings = settings
+        self._link: Optional[Link] = None
+        self._ready: Optional[Dict[str, Any]] = None
+        self._was_started = False
+        self._was_up = False
+        self._answers = Answers()
+        self._flow = Flow(lambda: bool(self._answers), self._pause_reading, self._resume_reading)
+        self._streams: "weakref.WeakSet[EventStream]" = weakref.WeakSet()
+        self._awaiting_peers: Set["asyncio.Future[None]"] = set()
+        self.handlers = Handlers(self._flow, respond)
+        self.inbox = Inbox(self._flow)
+        self.peers: Set[str] = set()
+        self.peer_id: Optional[str] = None
+
+    async def start(self) -> None:
+        if self._was_started:
+            raise ChatixiaError("a client is started once; make a new one")
+        self._was_started = True
+        self._link = Link(self._settings, self)
+        try:
+            await self._link.open()
+        except BaseException:
+            self._link = None
+            raise
+
+    async def stop(self) -> None:
+        link, self._link = self._link, None
+        if link is not None:
+            await self.handlers.stop()
+            await link.close()
+
+    @property
+    def is_up(self) -> bool:
+        return self._link is not None and self._link.is_up
+
+    @property
+    def is_older(self) -> bool:
+        """Whether the sidecar answers no commands but `list_peers`."""
+        return self._was_up and self._ready is None
+
+    @property
+    def pid(self) -> Optional[int]:
+        return None if self._link is None else self._link.pid
+
+    def new_stream(self) -> EventStream:
+        stream = EventStream()
+        self._streams.add(stream)
+        return stream
+
+    # To the sidecar.
+
+    async def write(self, command: Dict[str, Any]) -> None:
+        """Hands over a command, and waits while the sidecar takes no more."""
+        line = self._line(command)
+        await self._running().write(line)
+
+    def _running(self) -> Link:
+        if self._link is None:
+            raise NotRunning("start the client first: `async with Sidecar() as sidecar`")
+        return self._link
+
+    def _line(self, command: Dict[str, Any]) -> bytes:
+        line = encode(command)
+        limit = None if self._ready is None else self._ready.get("max_line_bytes")
+        if limit is not None and len(line) > limit:
+            text = f"the {command['type']} is a line of {len(line)} bytes, and {limit} are taken"
+            raise CommandFailed({"code": "line_too_long", "message": text, "limit": limit})
+        return line
+
+    async def command(self, kind: str, answer_type: str, payload: Dict[str, Any]) -> Dict[str, Any]:
+        """Has a command done, and gives the payload of its answer."""
+        if self.is_older and kind != "list_peers":
+            raise Unsupported(f"the sidecar is an older one, which does not answer to {kind}")
+        command_id, answer = self._answers.expect(answer_type)
+        self._flow.adjust()
+        try:
+            await self.write({"type": kind, "id": command_id, "payload": payload})
+            return await answer
+        finally:
+            self._answers.forget(command_id)
+
+    async def ask(
+        self,
+        peer: str,
+        message: Dict[str, Any],
+        on_chunk: Optional[Callable[[Message], None]],
+        timeout: float,
+    ) -> Message:
+        """Sends a request, and gives its response. Raises `RequestTimeout` after so many seconds."""
+        link = self._running()
+        request_id = message["request_id"]
+        response = self._answers.expect_response(request_id, peer, on_chunk)
+        command_id = self._answers.expect_for(response)
+        self._flow.adjust()
+        late = RequestTimeout(f"{peer} has not responded to a {message['type']} within {timeout:g} s")
+        timer = asyncio.get_running_loop().call_later(timeout, _fail, response, late)
+        try:
+            payload = {"target_peer": peer, "message": message}
+            line = self._line({"type": "send", "id": command_id, "payload": payload})
+            if not link.try_write(line):
+                await asyncio.wait_for(link.write(line), timeout)
+            return await response
+        except asyncio.TimeoutError as error:
+            raise late from error
+        finally:
+            timer.cancel()
+            self._answers.forget(command_id)
+            self._answers.forget_response(request_id)
+
+    async def until_connected(self, peer: str) -> None:
+        """Waits until a peer is connected."""
+        while peer not in self.peers:
+            change: "asyncio.Future[None]" = asyncio.get_running_loop().create_future()
+            self._awaiting_peers.add(change)
+            try:
+                await change
+            finally:
+                self._awaiting_peers.discard(change)
+
+    # From the sidecar: see `link.Listener`.
+
+    def on_event(self, event: Dict[str, Any], size: int) -> None:
+        kind = event.get("type")
+        payload = event.get("payload")
+        if not isinstance(payload, dict):
+            payload = {}
+        if kind == "message":
+            raw = payload.get("message")
+            if isinstance(raw, dict):
+                self._take(Message(payload.get("from_peer", ""), raw), size)
+        elif isinstance(kind, str):
+            self._note(kind, payload)
+            is_answer = kind in _ANSWERS and self._answers.take(kind, event.get("id"), payload)
+            if not is_answer or kind == "peer_list":
+                self._tell(Event(kind, payload))
+
+    def on_up(self, ready: Optional[Dict[str, Any]]) -> None:
+        self._ready = ready
+        self._flow.reconnected()
+        if self._was_up:
+            self._tell(Event("sidecar", {"state": "restored", "reason": ""}))
+        self._was_up = True
+
+    def on_down(self, reason: str) -> None:
+        lost = SidecarLost(f"the sidecar is lost, and what was under way may have arrived: {reason}")
+        self._answers.fail_all(lost)
+        self._tell(Event("sidecar", {"state": "lost", "reason": reason}))
+        for peer in sorted(self.peers):
+            self.peers.discard(peer)
+            self._tell(Event("peer_disconnected", {"peer_id": peer}))
+
+    def on_end(self, reason: Optional[ChatixiaError]) -> None:
+        if reason is not None:
+            self._tell(Event("sidecar", {"state": "given_up", "reason": str(reason)}))
+        self.peers.clear()
+        end = reason or NotRunning("the client was stopped")
+        self._answers.fail_all(end)
+        for change in self._awaiting_peers:
+            if not change.done():
+                change.set_exception(end)
+        self.inbox.end(reason)
+        for stream in list(self._streams):
+            stream.end(reason)
+
+    def _take(self, message: Message, size: int) -> None:
+        if self._answers.take_response(message):
+            return
+        if not self.handlers.handle_message(message, size):
+            self.inbox.put(message, size)
+
+    def _note(self, kind: str, payload: Dict[str, Any]) -> None:
+        """Keeps up with who is connected, and who we are."""
+        if kind == "peer_connected":
+            self.peers.add(str(payload.get("peer_id")))
+            self._peers_changed()
+        elif kind == "peer_disconnected":
+            self.peers.discard(str(payload.get("peer_id")))
+        elif kind == "peer_list":
+            self.peers = set(payload.get("peers", ()))
+            self._peers_changed()
+        elif kind in ("ready", "registry") and payload.get("peer_id"):
+            self.peer_id = str(payload["peer_id"])
+
+    def _peers_changed(self) -> None:
+        for change in self._awaiting_peers:
+            if not change.done():
+                change.set_result(None)
+
+    def _tell(self, event: Event) -> None:
+        self.handlers.handle_event(event)
+        for stream in list(self._streams):
+            stream.put(event)
+
+    def _pause_reading(self) -> None:
+        if self._link is not None:
+            self._link.pause_reading()
+
+    def _resume_reading(self) -> None:
+        if self._link is not None:
+            self._link.resume_reading()
+
+
+def _fail(future: "asyncio.Future[Message]", failure: BaseException) -> None:
+    if not future.done():
+        future.set_exception(failure)

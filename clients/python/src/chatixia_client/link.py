@@ -1,0 +1,266 @@
+"""The way to the sidecar: spawned, connected, and begun anew when it is lost."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import random
+from typing import Any, Dict, Optional, Protocol
+
+from .errors import ChatixiaError, CommandFailed, NotRunning, StartFailed
+from .lines import LineConnection, decode, encode
+from .process import SidecarProcess, is_exiting
+from .settings import Settings, SocketPlace
+
+log = logging.getLogger("chatixia_client")
+
+CONNECT_POLL_SECONDS = 0.02
+
+FIRST_PAUSE_SECONDS = 0.1
+LONGEST_PAUSE_SECONDS = 5.0
+"""Before a lost sidecar is begun anew: doubled each time, with jitter, as long as it does not stay up."""
+
+STAYED_UP_SECONDS = 10.0
+
+FINAL_EXIT_CODES = frozenset({2, 3, 4})
+"""Wrong settings, a refused key, a socket that can't be had: the same again would end the same way."""
+
+GREETING = encode({"type": "list_peers", "id": 0})
+"""Sidecars of any age answer it, so its answer shows that they are ready; ours say `ready` before."""
+
+
+class Listener(Protocol):
+    """Who is told what comes."""
+
+    def on_event(self, event: Dict[str, Any], size: int) -> None:
+        """A line that is a JSON object; `size` in bytes."""
+
+    def on_up(self, ready: Optional[Dict[str, Any]]) -> None:
+        """The sidecar is connected. `ready` is None if it is an older one, which does not say it."""
+
+    def on_down(self, reason: str) -> None:
+        """It is lost, and will be begun anew."""
+
+    def on_end(self, reason: Optional[ChatixiaError]) -> None:
+        """It will not be begun again: it was stopped (None), or given up."""
+
+
+class Link:
+    """One agent's way to its sidecar."""
+
+    def __init__(self, settings: Settings, listener: Listener) -> None:
+        self._settings = settings
+        self._listener = listener
+        self._place = SocketPlace(settings.socket)
+        self._process: Optional[SidecarProcess] = None
+        self._connection: Optional[LineConnection] = None
+        self._keeper: Optional["asyncio.Task[None]"] = None
+        self._lost = asyncio.Event()
+        self._up = asyncio.Event()
+        self._end: Optional[ChatixiaError] = None
+        self._ready: Optional[Dict[str, Any]] = None
+        self._greeted: "asyncio.Future[None]" = asyncio.get_running_loop().create_future()
+
+    @property
+    def pid(self) -> Optional[int]:
+        return None if self._process is None else self._process.pid
+
+    @property
+    def is_up(self) -> bool:
+        return self._up.is_set() and self._end is None
+
+    async def open(self) -> None:
+        """Begins it. Raises `BinaryNotFound`, `StartFailed`, or `CommandFailed` (`busy`)."""
+        try:
+            await self._begin()
+        except BaseException:
+            self._place.remove()
+            raise
+        self._keeper = asyncio.get_running_loop().create_task(self._keep())
+
+    async def close(self) -> None:
+        """Ends it for good: what was written leaves first, then the sidecar is told to end."""
+        self._give_up(NotRunning("the client was stopped"))
+        try:
+            if self._keeper is not None:
+                self._keeper.cancel()
+                await asyncio.wait({self._keeper})
+            await self._clear_away()
+        finally:
+            self._place.remove()
+            self._listener.on_end(None)
+
+    async def write(self, line: bytes) -> None:
+        """Hands a line to the sidecar; waits while it takes none, or is being begun anew."""
+        while not self._up.is_set():
+            await self._up.wait()
+        if self._end is not None:
+            raise self._end
+        connection = self._current_connection()
+        connection.write(line)
+        await connection.drain()
+
+    def try_write(self, line: bytes) -> bool:
+        """Hands a line to the sidecar if it takes one now. Whether it did."""
+        connection = self._connection
+        if not self.is_up or connection is None or not connection.is_writable:
+            return False
+        connection.write(line)
+        return True
+
+    def pause_reading(self) -> None:
+        if self._connection is not None:
+            self._connection.pause_reading()
+
+    def resume_reading(self) -> None:
+        if self._connection is not None:
+            self._connection.resume_reading()
+
+    async def _begin(self) -> None:
+        """One attempt; leaves nothing behind if it fails."""
+        try:
+            if self._settings.spawn:
+                binary = self._settings.find_binary()
+                self._place.clear()
+                environment = self._settings.sidecar_environment(self._place.path)
+                self._process = SidecarProcess(binary, environment)
+            await asyncio.wait_for(self._connect(), self._settings.start_timeout)
+        except asyncio.TimeoutError:
+            text = (
+                f"no sidecar answers at {self._place.path} within {self._settings.start_timeout:g} s"
+            )
+            if self._process is not None:
+                text += f": {self._process.last_words()}"
+            await self._clear_away()
+            raise StartFailed(text) from None
+        except BaseException:
+            await self._clear_away()
+            raise
+        if self._connection is None:
+            await self._clear_away()
+            raise StartFailed(f"the sidecar at {self._place.path} closed the connection")
+        self._up.set()
+        self._listener.on_up(self._ready)
+
+    async def _connect(self) -> None:
+        loop = asyncio.get_running_loop()
+        self._lost.clear()
+        self._ready = None
+        self._greeted = loop.create_future()
+        while True:
+            if self._process is not None and self._process.exit_code is not None:
+                raise await self._ended_at_start(self._process)
+            connection = self._connection = LineConnection(self._on_line, self._on_lost)
+            try:
+                await loop.create_unix_connection(self._current_connection, self._place.path)
+                break
+            except (FileNotFoundError, ConnectionRefusedError):
+                await asyncio.sleep(CONNECT_POLL_SECONDS)
+        connection.write(GREETING)
+        try:
+            await self._greeted
+        except ConnectionError:
+            if self._process is not None:
+                await self._process.exited.wait()
+                raise await self._ended_at_start(self._process) from None
+            raise StartFailed(f"the sidecar at {self._place.path} closed the connection") from None
+
+    def _current_connection(self) -> LineConnection:
+        assert self._connection is not None
+        return self._connection
+
+    async def _ended_at_start(self, process: SidecarProcess) -> StartFailed:
+        await process.exited.wait()
+        return StartFailed(f"the sidecar did not start: {process.last_words()}", process.exit_code)
+
+    async def _clear_away(self) -> None:
+        connection, self._connection = self._connection, None
+        if connection is not None:
+            connection.close()
+        process, self._process = self._process, None
+        if process is not None:
+            await process.stop()
+
+    async def _keep(self) -> None:
+        try:
+            await self._begin_anew_when_lost()
+        except asyncio.CancelledError:
+            if self._end is None and self._process is not None:
+                # The event loop ends, and nobody has stopped the client.
+                self._process.terminate()
+            raise
+
+    async def _begin_anew_when_lost(self) -> None:
+        loop = asyncio.get_running_loop()
+        pause = FIRST_PAUSE_SECONDS
+        while True:
+            began = loop.time()
+            await self._lost.wait()
+            if is_exiting():
+                return
+            reason = await self._take_leave()
+            log.warning("the sidecar is lost: %s", reason)
+            self._listener.on_down(reason)
+            if loop.time() - began >= STAYED_UP_SECONDS:
+                pause = FIRST_PAUSE_SECONDS
+            while not self._up.is_set():
+                await asyncio.sleep(pause * random.uniform(0.5, 1.0))
+                pause = min(2 * pause, LONGEST_PAUSE_SECONDS)
+                try:
+                    await self._begin()
+                except (ChatixiaError, OSError) as error:
+                    if isinstance(error, StartFailed) and error.exit_code in FINAL_EXIT_CODES:
+                        self._give_up(error)
+                        self._listener.on_end(error)
+                        return
+                    log.warning("the sidecar can't be begun anew: %s", error)
+            log.warning("the sidecar is back")
+
+    async def _take_leave(self) -> str:
+        """What became of a sidecar whose connection has ended; ends its process if it has not."""
+        process = self._process
+        if process is None:
+            return "its connection was closed"
+        await self._clear_away()
+        return process.last_words()
+
+    def _give_up(self, reason: ChatixiaError) -> None:
+        self._end = reason
+        self._up.set()
+
+    def _on_line(self, line: bytes) -> None:
+        try:
+            event = decode(line)
+        except (ValueError, RecursionError) as error:
+            log.warning("a line of the sidecar can't be read: %s: %r", error, line[:100])
+            return
+        if not isinstance(event, dict):
+            log.warning("a line of the sidecar is no JSON object: %r", line[:100])
+            return
+        if not self._greeted.done():
+            self._greet(event)
+        self._listener.on_event(event, len(line))
+
+    def _greet(self, event: Dict[str, Any]) -> None:
+        kind, payload = event.get("type"), event.get("payload")
+        if kind == "ready" and isinstance(payload, dict):
+            self._ready = payload
+        elif kind == "peer_list":
+            # What it lists is taken in before anybody goes on.
+            asyncio.get_running_loop().call_soon(self._mark_greeted)
+        elif kind == "error" and isinstance(payload, dict) and payload.get("code") == "busy":
+            self._greeted.set_exception(CommandFailed(payload))
+
+    def _mark_greeted(self) -> None:
+        if not self._greeted.done():
+            self._greeted.set_result(None)
+
+    def _on_lost(self, connection: LineConnection) -> None:
+        if connection is not self._connection:
+            return  # We have closed it ourselves.
+        self._connection = None
+        self._lost.set()
+        if self._end is None:
+            self._up.clear()
+        if not self._greeted.done():
+            self._greeted.set_exception(ConnectionError("closed"))

@@ -1,0 +1,42 @@
+"""Asking through the registry's task queue when the peer can't be reached."""
+
+from __future__ import annotations
+
+import asyncio
+from typing import Any, Dict
+
+from .message import Message
+from .queue_form import REQUEST, to_response, to_task
+from .task_queue import TaskQueue
+
+FIRST_POLL_SECONDS = 0.2
+LONGEST_POLL_SECONDS = 3.0
+"""Between two looks at the task: each time longer, up to what agents in the field do."""
+
+
+class Asker:
+    """One request, as a task."""
+
+    def __init__(
+        self, queue: TaskQueue, target_agent: str, message: Dict[str, Any], timeout: float
+    ) -> None:
+        """Raises `ValueError` for a message that can't be a task. `timeout`: until nobody waits any more."""
+        if message.get("type") != REQUEST:
+            text = f"only a {REQUEST} can go through the task queue, and this is a {message.get('type')}"
+            raise ValueError(text)
+        self._queue = queue
+        self._target_agent = target_agent
+        self._message = message
+        self._deadline = asyncio.get_running_loop().time() + timeout
+
+    async def ask(self) -> Message:
+        """Has the task done, and gives the response. The caller's timeout ends it."""
+        left = self._deadline - asyncio.get_running_loop().time()
+        task_id = await self._queue.submit(to_task(self._message, self._target_agent, left))
+        pause = FIRST_POLL_SECONDS
+        while True:
+            await asyncio.sleep(pause)
+            pause = min(1.5 * pause, LONGEST_POLL_SECONDS)
+            task = await self._queue.look_up(task_id)
+            if task.get("state") in ("completed", "failed"):
+                return to_response({**task, "id": task_id}, self._message, self._target_agent)

@@ -1,0 +1,94 @@
+"""Doing tasks that come through the registry's task queue."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from typing import Any, Callable, Dict, Optional, Sequence, Set
+
+from .errors import TaskQueueError
+from .handlers import RequestHandler, run_request
+from .queue_form import REQUEST, to_ending, to_request
+from .task_queue import TaskQueue
+
+log = logging.getLogger("chatixia_client")
+
+TASKS_AT_ONCE = 64
+"""With so many under way no more are taken."""
+
+REPORTS = 3
+"""How often the end of a task is reported before that is given up."""
+
+
+class Worker:
+    """Asks one queue for tasks, again and again, and has them done side by side."""
+
+    def __init__(
+        self,
+        queue: TaskQueue,
+        handler: Callable[[str], Optional[RequestHandler]],
+        agent: Callable[[], str],
+        skills: Sequence[str],
+        interval: float,
+    ) -> None:
+        self._queue = queue
+        self._handler = handler
+        self._agent = agent
+        self._skills = list(skills)
+        self._interval = interval
+        self._heart: Optional["asyncio.Task[None]"] = None
+        self._tasks: Set["asyncio.Task[None]"] = set()
+
+    def start(self) -> None:
+        self._heart = asyncio.get_running_loop().create_task(self._beat())
+
+    async def stop(self) -> None:
+        """Leaves off; tasks under way are cancelled, and expire."""
+        running = {*self._tasks, *([self._heart] if self._heart else [])} - {asyncio.current_task()}
+        for task in running:
+            task.cancel()
+        if running:
+            await asyncio.wait(running)
+
+    async def _beat(self) -> None:
+        was_reached = True
+        while True:
+            try:
+                await self._take()
+                was_reached = True
+            except TaskQueueError as error:
+                # Once for each time that it is out of reach.
+                log.log(logging.WARNING if was_reached else logging.DEBUG, "no tasks: %s", error)
+                was_reached = False
+            await asyncio.sleep(self._interval)
+
+    async def _take(self) -> None:
+        """Takes all that waits, as far as there is somebody to do it."""
+        agent = self._agent()
+        while agent and self._handler(REQUEST) is not None and len(self._tasks) < TASKS_AT_ONCE:
+            tasks = await self._queue.take(agent, self._skills)
+            for task in tasks:
+                work = asyncio.get_running_loop().create_task(self._do(task, agent))
+                self._tasks.add(work)
+                work.add_done_callback(self._tasks.discard)
+            if not tasks:
+                return
+
+    async def _do(self, task: Dict[str, Any], agent: str) -> None:
+        task_id = str(task.get("id", ""))
+        handler = self._handler(REQUEST)
+        if handler is None:
+            return
+        payload = await run_request(handler, to_request(task, agent))
+        try:
+            ending = to_ending(task_id, payload)
+        except (TypeError, ValueError) as error:
+            ending = to_ending(task_id, {"error": f"the result is no JSON: {error}"})
+        for attempt in range(1, REPORTS + 1):
+            try:
+                return await self._queue.end(task_id, *ending)
+            except TaskQueueError as error:
+                log.warning("the end of task %s can't be reported: %s", task_id, error)
+                if error.status is not None and error.status < 500:
+                    return
+                await asyncio.sleep(attempt)

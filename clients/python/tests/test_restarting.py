@@ -1,0 +1,81 @@
+"""What becomes of an agent whose sidecar crashes."""
+
+import asyncio
+import os
+import signal
+from typing import Any
+
+from .support import ClientTest, soon, until_event
+from chatixia_client import Message, Sidecar, SidecarLost, StartFailed, find_binary
+
+
+def crash(sidecar: Sidecar) -> None:
+    assert sidecar.pid is not None
+    os.kill(sidecar.pid, signal.SIGKILL)
+
+
+class Restarting(ClientTest):
+    async def test_a_crashed_sidecar_comes_back_with_handlers_iterators_and_peers(self) -> None:
+        alice, bob = await self.pair()
+
+        @bob.on_request("ping")
+        def answer(message: Message) -> Any:
+            return "still there"
+
+        inbox, events = bob.messages(), bob.events()
+        before = bob.pid
+        crash(bob)
+        lost = await until_event(events, "sidecar", state="lost")
+        self.assertIn("SIGKILL", lost.payload["reason"])
+        await until_event(events, "peer_disconnected", peer_id="alice-sidecar")
+        await until_event(events, "sidecar", state="restored")
+        self.assertNotEqual(bob.pid, before)
+        await bob.wait_for_peer("alice-sidecar")
+
+        response = await soon(alice.request("bob-sidecar", "ping"))
+        self.assertEqual(response.payload, "still there")
+        await alice.send("bob-sidecar", "agent_status")
+        self.assertEqual((await soon(inbox.__anext__())).type, "agent_status")
+
+    async def test_what_is_awaited_fails_and_what_is_sent_meanwhile_waits(self) -> None:
+        alice, bob = await self.pair()
+        asking = asyncio.ensure_future(alice.request("bob-sidecar", "ping"))
+        await soon(bob.messages().__anext__())
+        crash(alice)
+        with self.assertRaisesRegex(SidecarLost, "SIGKILL"):
+            await soon(asking)
+        self.assertFalse(alice.connected)
+        await soon(alice.deliver("bob-sidecar", "agent_status", "after"))
+        self.assertEqual((await soon(bob.messages().__anext__())).payload, "after")
+
+    async def test_a_sidecar_that_crashes_again_and_again_is_begun_ever_more_slowly(self) -> None:
+        alice = await self.start("alice")
+        loop, times = asyncio.get_running_loop(), []
+        events = alice.events()
+        for _ in range(4):
+            began = loop.time()
+            crash(alice)
+            await until_event(events, "sidecar", state="restored")
+            times.append(loop.time() - began)
+        # 0.1, 0.2, 0.4, 0.8 s, of which jitter takes up to a half.
+        self.assertGreaterEqual(times[3], 0.4)
+        self.assertLess(times[0], times[3])
+
+    async def test_a_sidecar_that_cannot_come_back_is_given_up(self) -> None:
+        mark = self.directory / "started"
+        text = (
+            f"import os, sys, pathlib\nmark = pathlib.Path({str(mark)!r})\n"
+            "if mark.exists():\n    print('bad', file=sys.stderr)\n    sys.exit(2)\n"
+            f"mark.touch()\nos.execv({find_binary()!r}, ['chatixia-sidecar'])\n"
+        )
+        alice = await self.start("alice", binary=self.program(text))
+        events = alice.events()
+        waiting = asyncio.ensure_future(alice.messages().__anext__())
+        crash(alice)
+        event = await until_event(events, "sidecar", state="given_up")
+        self.assertIn("bad", event.payload["reason"])
+        with self.assertRaises(StartFailed) as caught:
+            await soon(alice.send("bob-sidecar", "ping"))
+        self.assertEqual(caught.exception.exit_code, 2)
+        with self.assertRaises(StartFailed):
+            await soon(waiting)

@@ -1,0 +1,124 @@
+"""No sidecar outlives its agent."""
+
+import asyncio
+import os
+import subprocess
+import sys
+from unittest import mock
+
+from .support import PATIENCE, SETTINGS, SOURCE, ClientTest, is_alive, soon
+from .test_starting import OLDER_SIDECAR
+from chatixia_client import process
+
+DEAF = "import signal, sys\nsignal.signal(signal.SIGTERM, signal.SIG_IGN)\n"
+
+PROGRAM = '''
+import asyncio, os, sys
+from chatixia_client import BlockingSidecar, Sidecar
+
+async def main():
+    sidecar = await Sidecar().start()
+    print(sidecar.pid, flush=True)
+    {then}
+
+{run}
+'''
+
+
+class Stopping(ClientTest):
+    async def test_stop_ends_the_process_and_leaves_nothing_behind(self) -> None:
+        socket = self.directory / "s"
+        alice = await self.start("alice", socket=socket)
+        pid = alice.pid
+        assert pid is not None
+        await soon(alice.stop())
+        self.assertFalse(is_alive(pid))
+        self.assertFalse(socket.exists())
+        self.assertFalse(alice.connected)
+        self.assertEqual([message async for message in alice.messages()], [])
+        await soon(alice.stop())
+
+    async def test_a_sidecar_that_ignores_sigterm_is_killed(self) -> None:
+        alice = await self.start("alice", binary=self.program(DEAF + OLDER_SIDECAR + "\nsignal.pause()"))
+        pid = alice.pid
+        assert pid is not None
+        with mock.patch.object(process, "STOP_SECONDS", 0.2):
+            with self.assertLogs("chatixia_client.sidecar", "WARNING"):
+                await soon(alice.stop())
+        self.assertFalse(is_alive(pid))
+
+    async def test_a_cancelled_agent_stops_its_sidecar(self) -> None:
+        started: "asyncio.Future[int]" = asyncio.get_running_loop().create_future()
+
+        async def agent() -> None:
+            async with self.new_sidecar("alice") as sidecar:
+                started.set_result(sidecar.pid or 0)
+                async for _ in sidecar.messages():
+                    pass
+
+        running = asyncio.ensure_future(agent())
+        pid = await soon(started)
+        running.cancel()
+        with self.assertRaises(asyncio.CancelledError):
+            await soon(running)
+        self.assertFalse(is_alive(pid))
+
+    async def test_a_cancelled_start_leaves_no_process(self) -> None:
+        sleeper = self.program(
+            f"import os, time\nopen({str(self.directory / 'pid')!r}, 'w').write(str(os.getpid()))\n"
+            "time.sleep(60)"
+        )
+        alice = self.new_sidecar("alice", binary=sleeper, start_timeout=60)
+        starting = asyncio.ensure_future(alice.start())
+        while not (text := self.pid_text()):
+            await asyncio.sleep(0.01)
+        starting.cancel()
+        with self.assertRaises(asyncio.CancelledError):
+            await soon(starting)
+        self.assertFalse(is_alive(int(text)))
+
+    def pid_text(self) -> str:
+        path = self.directory / "pid"
+        return path.read_text() if path.exists() else ""
+
+    def pid_after(self, then: str, run: str) -> int:
+        """The sidecar of an agent that has ended in some way."""
+        environment = {**os.environ, **SETTINGS, "PYTHONPATH": str(SOURCE), "TMPDIR": str(self.directory)}
+        ended = subprocess.run(
+            [sys.executable, "-c", PROGRAM.format(then=then, run=run)],
+            env=environment,
+            capture_output=True,
+            text=True,
+            timeout=PATIENCE,
+        )
+        return int(ended.stdout)
+
+    async def test_the_interpreter_exits_without_a_stop(self) -> None:
+        ways = {
+            "the loop ends": ("pass", "asyncio.run(main())"),
+            "an error": ("1 // 0", "asyncio.run(main())"),
+            "sys.exit": ("sys.exit(3)", "asyncio.run(main())"),
+            "the loop is left as it is": ("pass", "asyncio.new_event_loop().run_until_complete(main())"),
+            "blocking": ("", "print(BlockingSidecar().start()._sidecar.pid, flush=True)"),
+        }
+        for name, (then, run) in ways.items():
+            with self.subTest(name):
+                self.assertFalse(is_alive(self.pid_after(then, run)))
+                self.assertEqual(os.listdir(self.directory), [])
+
+    async def test_a_forked_child_leaves_its_parents_sidecar_alone(self) -> None:
+        then = """pid = os.fork()
+    if pid == 0: sys.exit()
+    os.waitpid(pid, 0)
+    await sidecar.list_peers()
+    print(sidecar.pid)"""
+        environment = {**os.environ, **SETTINGS, "PYTHONPATH": str(SOURCE)}
+        ended = subprocess.run(
+            [sys.executable, "-W", "ignore", "-c", PROGRAM.format(then=then, run="asyncio.run(main())")],
+            env=environment,
+            capture_output=True,
+            text=True,
+            timeout=PATIENCE,
+        )
+        before, after = ended.stdout.split()
+        self.assertEqual(before, after, ended.stderr)
