@@ -58,7 +58,8 @@ class FieldAgents(ClientTest):
         self.assertEqual(data["payload"]["message"]["payload"], {"message": "hello"})
         await alice.broadcast(MeshMessage("agent_status", source_agent="alice"))
         self.assertEqual((await soon(received.get()))["payload"]["message"]["source_agent"], "alice")
-        self.assertEqual({data["type"] for data in everything}, {"message"})
+        # Beside them perhaps that alice is connected, which may come before or after this handler.
+        self.assertIn("message", {data["type"] for data in everything})
 
         message = MeshMessage("task_request", source_agent="alice", payload={"skill": "x"})
         response = await soon(alice.request("bob-sidecar", message, timeout=10.0))
