@@ -45,9 +45,13 @@ pub const WIRE_ID_BYTES: usize = 64;
 /// Longest candidate line taken from a peer, in bytes.
 pub const CANDIDATE_BYTES: usize = 1024;
 
-/// Candidates kept for a connection before its description arrives, and taken for one connection,
-/// those of its description included.
+/// Candidates kept for a connection before its description arrives, and taken for one connection in a
+/// burst, those of its description included.
 pub const CANDIDATES_PER_CONNECTION: usize = 64;
+
+/// The interval at which one more is taken: a connection may last for many networks. No shorter, since
+/// str0m never forgets one, some 200 bytes.
+pub const CANDIDATE_INTERVAL: Duration = Duration::from_secs(10);
 
 /// Largest control frame on `mesh-control`, in bytes.
 pub const CONTROL_FRAME_BYTES: usize = 4 * 1024;
@@ -108,7 +112,7 @@ pub const PATIENCE_DOUBLINGS: u32 = 3;
 /// Names under `.local` that are asked for at a time.
 pub const LOCAL_NAMES: usize = 64;
 
-/// Names under `.local` among the candidates of one connection; others are skipped.
+/// Candidates of one connection that hold a name under `.local`; the latest count.
 pub const LOCAL_NAMES_PER_CONNECTION: usize = 8;
 
 /// Largest multicast DNS packet that is read whole, in bytes (RFC 6762 section 17).
