@@ -310,6 +310,14 @@ pub const RESOLVE_INTERVAL: Duration = Duration::from_secs(300);
 pub const RESOLVE_BACKOFF: (Duration, Duration) =
     (Duration::from_secs(2), Duration::from_secs(300));
 
+/// How long a look-up is waited for. The system gives up by itself, mostly after 5 s for each name server.
+pub const RESOLVE_TIMEOUT: Duration = Duration::from_secs(15);
+
+/// Look-ups that have not ended, of all names and of one: nothing can end them.
+pub const RESOLVE_RUNNING: usize = 4 * ICE_SERVERS;
+/// See [`RESOLVE_RUNNING`].
+pub const RESOLVE_RUNNING_OF_NAME: usize = 2;
+
 /// Bytes that wait to be written to a TURN server, beyond which packets are lost.
 pub const TURN_STREAM_BYTES: usize = 256 * 1024;
 
