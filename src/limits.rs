@@ -45,9 +45,13 @@ pub const WIRE_ID_BYTES: usize = 64;
 /// Longest candidate line taken from a peer, in bytes.
 pub const CANDIDATE_BYTES: usize = 1024;
 
-/// Candidates kept for a connection before its description arrives, and taken for one connection,
-/// those of its description included.
+/// Candidates kept for a connection before its description arrives, and taken for one connection in a
+/// burst, those of its description included.
 pub const CANDIDATES_PER_CONNECTION: usize = 64;
+
+/// The interval at which one more is taken: a connection may last for many networks. No shorter, since
+/// str0m never forgets one, some 200 bytes.
+pub const CANDIDATE_INTERVAL: Duration = Duration::from_secs(10);
 
 /// Largest control frame on `mesh-control`, in bytes.
 pub const CONTROL_FRAME_BYTES: usize = 4 * 1024;
@@ -108,7 +112,7 @@ pub const PATIENCE_DOUBLINGS: u32 = 3;
 /// Names under `.local` that are asked for at a time.
 pub const LOCAL_NAMES: usize = 64;
 
-/// Names under `.local` among the candidates of one connection; others are skipped.
+/// Candidates of one connection that hold a name under `.local`; the latest count.
 pub const LOCAL_NAMES_PER_CONNECTION: usize = 8;
 
 /// Largest multicast DNS packet that is read whole, in bytes (RFC 6762 section 17).
@@ -305,6 +309,14 @@ pub const RESOLVE_INTERVAL: Duration = Duration::from_secs(300);
 /// The same when it failed: first and longest wait.
 pub const RESOLVE_BACKOFF: (Duration, Duration) =
     (Duration::from_secs(2), Duration::from_secs(300));
+
+/// How long a look-up is waited for. The system gives up by itself, mostly after 5 s for each name server.
+pub const RESOLVE_TIMEOUT: Duration = Duration::from_secs(15);
+
+/// Look-ups that have not ended, of all names and of one: nothing can end them.
+pub const RESOLVE_RUNNING: usize = 4 * ICE_SERVERS;
+/// See [`RESOLVE_RUNNING`].
+pub const RESOLVE_RUNNING_OF_NAME: usize = 2;
 
 /// Bytes that wait to be written to a TURN server, beyond which packets are lost.
 pub const TURN_STREAM_BYTES: usize = 256 * 1024;

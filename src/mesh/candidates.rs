@@ -32,15 +32,18 @@ impl<K: Linker> Mesh<K> {
         let connections: Vec<_> = self.connections.keys().copied().collect();
         for id in connections {
             let connection = self.connections.get_mut(&id);
-            if connection.is_some_and(|connection| connection.resolved(name, address)) {
+            if connection.is_some_and(|connection| connection.resolved(now, name, address)) {
+                self.took_candidates(id);
                 self.drive(now, id);
             }
         }
     }
 
-    /// Has the names asked for that the connection's candidates hold.
-    pub(super) fn ask_for_names(&mut self, id: ConnectionId) {
+    /// Candidates of the peer were taken: has the names asked for that they hold, and counts those that
+    /// were too many.
+    pub(super) fn took_candidates(&mut self, id: ConnectionId) {
         if let Some(connection) = self.connections.get_mut(&id) {
+            self.totals.ignored_candidates += connection.candidates.take_ignored();
             let names = connection.candidates.names_to_ask().map(str::to_owned);
             self.local_names.extend(names);
         }

@@ -5,7 +5,6 @@ use std::time::{Duration, Instant};
 
 use serde::Serialize;
 
-use crate::limits;
 use crate::nat::candidate::LocalCandidate;
 use crate::protocol::PeerId;
 
@@ -16,6 +15,7 @@ use super::intake::Early;
 use super::link::{Datagram, Link};
 use super::liveness::{Liveness, Pulse};
 use super::receipts::Receipts;
+use super::remote_candidates::RemoteCandidates;
 
 /// Identifies a connection within this process. Everything is keyed by it, never by the peer's name
 /// alone: a peer may come back while its old connection is not known to be dead.
@@ -49,58 +49,6 @@ pub(super) struct Handshake {
     pub(super) sent: bool,
     /// The peer has said hello, and it was acted upon.
     pub(super) received: bool,
-}
-
-/// A peer's candidates, which may arrive before its description.
-#[derive(Debug, Default)]
-pub(super) struct RemoteCandidates {
-    waiting: Vec<String>,
-    count: usize,
-    /// Those with a name under `.local` in place of an address, each with that name.
-    unresolved: Vec<(String, String)>,
-    /// How many of them have been asked for.
-    asked_names: usize,
-}
-
-impl RemoteCandidates {
-    /// How many more are taken.
-    pub(super) fn room(&self) -> usize {
-        limits::CANDIDATES_PER_CONNECTION.saturating_sub(self.count)
-    }
-
-    /// Counts a candidate against the limit; `false` when it is one too many.
-    pub(super) fn admit(&mut self) -> bool {
-        self.count += 1;
-        self.count <= limits::CANDIDATES_PER_CONNECTION
-    }
-
-    /// Keeps a candidate whose address is a name until that is known.
-    fn wait_for_name(&mut self, name: &str, candidate: &str) {
-        if self.unresolved.len() < limits::LOCAL_NAMES_PER_CONNECTION {
-            let name = name.to_ascii_lowercase();
-            self.unresolved.push((name, candidate.to_owned()));
-        }
-    }
-
-    /// Names that nobody has asked for yet.
-    pub(super) fn names_to_ask(&mut self) -> impl Iterator<Item = &str> {
-        let asked = std::mem::replace(&mut self.asked_names, self.unresolved.len());
-        self.unresolved
-            .get(asked..)
-            .into_iter()
-            .flatten()
-            .map(|(name, _)| name.as_str())
-    }
-
-    /// Keeps a candidate until the description is there.
-    pub(super) fn wait(&mut self, candidate: String) {
-        self.waiting.push(candidate);
-    }
-
-    /// What has waited for the description.
-    pub(super) fn take_waiting(&mut self) -> Vec<String> {
-        std::mem::take(&mut self.waiting)
-    }
 }
 
 /// Messages and bytes of one direction.
@@ -152,8 +100,6 @@ pub(super) struct Connection<L> {
     pub(super) candidates: RemoteCandidates,
     /// Our candidates, those that were found after the description included.
     pub(super) local: Vec<LocalCandidate>,
-    /// Addresses that the peer named itself, by kind, to tell the path.
-    pub(super) named: Vec<(SocketAddr, &'static str)>,
     /// What the peer takes in one message, in bytes.
     pub(super) max_message_bytes: usize,
     /// The number of the next mesh message to come in.
@@ -189,9 +135,9 @@ impl<L: Link> Connection<L> {
     }
 
     /// Adds a candidate of the peer, or keeps it until the peer's description is there.
-    pub(super) fn take_candidate(&mut self, candidate: &str) {
+    pub(super) fn take_candidate(&mut self, now: Instant, candidate: &str) {
         // Empty says that no more follow, which changes nothing here.
-        if candidate.is_empty() || !self.candidates.admit() {
+        if candidate.is_empty() || !self.candidates.admit(now) {
             return;
         }
         if self.phase == Phase::Offered {
@@ -205,8 +151,7 @@ impl<L: Link> Connection<L> {
     pub(super) fn described(&mut self, sdp: &str) {
         self.max_message_bytes = description::max_message_bytes(sdp);
         for line in description::candidates(sdp) {
-            self.candidates.admit();
-            self.name_candidate(line);
+            self.note_kind(line);
             if let Some(name) = description::candidate_name(line) {
                 self.candidates.wait_for_name(name, line);
             }
@@ -220,7 +165,7 @@ impl<L: Link> Connection<L> {
         if let Some(name) = description::candidate_name(candidate) {
             return self.candidates.wait_for_name(name, candidate);
         }
-        self.name_candidate(candidate);
+        self.note_kind(candidate);
         if let Err(error) = self.link.add_remote_candidate(candidate) {
             // TCP candidates and the like: others may do.
             log::debug!("{}: {error}", self.peer);
@@ -229,28 +174,19 @@ impl<L: Link> Connection<L> {
 
     /// The address behind a name is known: uses the candidates that hold it. Says whether there were
     /// any.
-    pub(super) fn resolved(&mut self, name: &str, address: IpAddr) -> bool {
-        let address = address.to_string();
-        let lines: Vec<_> = self
-            .candidates
-            .unresolved
-            .iter()
-            .filter(|(unresolved, _)| unresolved == name)
-            .filter_map(|(_, line)| {
-                let (before, after) = line.split_once(description::candidate_name(line)?)?;
-                Some([before, &address, after].concat())
-            })
-            .collect();
+    pub(super) fn resolved(&mut self, now: Instant, name: &str, address: IpAddr) -> bool {
+        let lines = self.candidates.with_address(name, address);
         for line in &lines {
-            self.add_candidate(line);
+            if self.candidates.admit(now) {
+                self.add_candidate(line);
+            }
         }
         !lines.is_empty()
     }
 
-    fn name_candidate(&mut self, candidate: &str) {
-        if self.named.len() < limits::CANDIDATES_PER_CONNECTION {
-            self.named.extend(description::candidate_address(candidate));
-        }
+    fn note_kind(&mut self, candidate: &str) {
+        let in_use = self.path.map(|path| path.remote);
+        self.candidates.note_kind(candidate, in_use);
     }
 
     /// Whether it sends from this address of ours, and so may receive there.
@@ -287,9 +223,6 @@ impl<L: Link> Connection<L> {
 
     /// Of which kind a remote address is (RFC 8445): what the peer called it, or else `prflx`.
     pub(super) fn kind_of_remote(&self, remote: SocketAddr) -> &'static str {
-        self.named
-            .iter()
-            .find(|(address, _)| *address == remote)
-            .map_or("prflx", |(_, kind)| kind)
+        self.candidates.kind(remote).unwrap_or("prflx")
     }
 }

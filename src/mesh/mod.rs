@@ -38,6 +38,7 @@ mod peer;
 mod reaching;
 mod receipts;
 mod recovery;
+mod remote_candidates;
 mod roster;
 mod session;
 mod settling;

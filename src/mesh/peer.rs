@@ -179,16 +179,24 @@ impl Peer {
         self.connections.len() > usize::from(self.current.is_some())
     }
 
-    /// Keeps a candidate that came before its description, bounded in number and time.
-    pub(super) fn keep_early(&mut self, now: Instant, attempt: Option<String>, candidate: String) {
+    /// Keeps a candidate that came before its description, bounded in time and in number; `false` when
+    /// it is one too many.
+    pub(super) fn keep_early(
+        &mut self,
+        now: Instant,
+        attempt: Option<String>,
+        candidate: String,
+    ) -> bool {
         self.forget_stale(now);
-        if self.early.len() < limits::CANDIDATES_PER_CONNECTION {
+        let has_room = self.early.len() < limits::CANDIDATES_PER_CONNECTION;
+        if has_room {
             self.early.push_back(EarlyCandidate {
                 attempt,
                 candidate,
                 since: now,
             });
         }
+        has_room
     }
 
     /// The early candidates that belong to an attempt. One that names no attempt is used for every

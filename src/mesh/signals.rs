@@ -6,7 +6,7 @@ use crate::limits;
 use crate::protocol::PeerId;
 use crate::protocol::signaling::{Extension, Incoming, Outgoing, Signal};
 
-use super::connection::{Connection, ConnectionId, Handshake, Phase, RemoteCandidates, Role};
+use super::connection::{Connection, ConnectionId, Handshake, Phase, Role};
 use super::description;
 use super::flight::Flight;
 use super::gate::Gate;
@@ -16,6 +16,7 @@ use super::liveness::Liveness;
 use super::negotiation::{self, Situation, Verdict};
 use super::peer::{HeldOffer, Peer};
 use super::receipts::Receipts;
+use super::remote_candidates::RemoteCandidates;
 use super::{Mesh, random_id};
 
 /// How long an attempt is waited for, from its beginning.
@@ -139,9 +140,8 @@ impl<K: Linker> Mesh<K> {
             greeting: None,
             early: Early::default(),
             opened: None,
-            candidates: RemoteCandidates::default(),
+            candidates: RemoteCandidates::new(now),
             local: self.lanes.get(lane).cloned().unwrap_or_default(),
-            named: Vec::new(),
             max_message_bytes: description::UNANNOUNCED_MAX_MESSAGE_BYTES,
             next_number: 1,
             liveness: Liveness::new(now),
@@ -268,7 +268,8 @@ impl<K: Linker> Mesh<K> {
         });
         let lane = self.free_lane(peer_id);
         let candidates = self.lanes.get(lane).cloned().unwrap_or_default();
-        let sdp = &description::limit_candidates(sdp, limits::CANDIDATES_PER_CONNECTION);
+        let mut remote = RemoteCandidates::new(now);
+        let sdp = &remote.limit(now, sdp);
         let (link, answer) = match self.linker.answer(now, &candidates, sdp) {
             Ok(made) => made,
             Err(error) => {
@@ -288,12 +289,13 @@ impl<K: Linker> Mesh<K> {
             connection.attempt = attempt.clone();
             connection.speaks_sessions = extension.ours;
             connection.announced_session = extension.session;
+            connection.candidates = remote;
             connection.described(sdp);
             for candidate in early {
-                connection.take_candidate(&candidate);
+                connection.take_candidate(now, &candidate);
             }
         }
-        self.ask_for_names(id);
+        self.took_candidates(id);
         self.signal(peer_id, Signal::Answer { sdp: answer }, attempt);
         self.drive(now, id);
         self.arm_peer(now, peer_id);
@@ -331,7 +333,7 @@ impl<K: Linker> Mesh<K> {
         };
         connection.speaks_sessions = extension.ours;
         connection.announced_session = extension.session.clone();
-        let sdp = &description::limit_candidates(sdp, connection.candidates.room());
+        let sdp = &connection.candidates.limit(now, sdp);
         if let Err(error) = connection.link.accept_answer(now, sdp) {
             log::warn!("the answer of {peer_id} cannot be used: {error}");
             return self.connection_failed(now, id, "its answer cannot be used");
@@ -345,7 +347,7 @@ impl<K: Linker> Mesh<K> {
         if let Some(peer) = self.peers.get_mut(peer_id) {
             peer.held = None;
         }
-        self.ask_for_names(id);
+        self.took_candidates(id);
         self.drive(now, id);
         self.arm_peer(now, peer_id);
     }
@@ -390,17 +392,18 @@ impl<K: Linker> Mesh<K> {
             });
         let found = belongs.map(|(id, _)| id).last();
         if let Some(connection) = found.and_then(|id| self.connections.get_mut(&id)) {
-            connection.take_candidate(&candidate);
+            connection.take_candidate(now, &candidate);
         }
         // One that names no attempt may still be meant for the offer that follows it.
         if (found.is_none() || attempt.is_none())
             && let Some(peer) = self.ensure_peer(now, peer_id)
         {
-            peer.keep_early(now, attempt, candidate);
+            let is_kept = peer.keep_early(now, attempt, candidate);
+            self.totals.ignored_candidates += u64::from(!is_kept && found.is_none());
             self.arm_peer(now, peer_id);
         }
         if let Some(id) = found {
-            self.ask_for_names(id);
+            self.took_candidates(id);
             self.drive(now, id);
         }
     }

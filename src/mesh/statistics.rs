@@ -23,6 +23,7 @@ pub(super) struct Totals {
     pub(super) unusable_messages: u64,
     pub(super) stray_datagrams: u64,
     pub(super) ignored_offers: u64,
+    pub(super) ignored_candidates: u64,
 }
 
 #[derive(Serialize)]
@@ -63,6 +64,7 @@ struct Drops {
     unusable_messages: u64,
     stray_datagrams: u64,
     ignored_offers: u64,
+    ignored_candidates: u64,
     events_left_out: u64,
 }
 
@@ -132,6 +134,7 @@ impl<K: Linker> Mesh<K> {
                     unusable_messages: self.totals.unusable_messages,
                     stray_datagrams: self.totals.stray_datagrams,
                     ignored_offers: self.totals.ignored_offers,
+                    ignored_candidates: self.totals.ignored_candidates,
                     events_left_out: self.agent.left_out(),
                 },
             },

@@ -52,9 +52,10 @@ pub struct Rules {
     pub bind_address: Option<IpAddr>,
 }
 
-/// Bridges of container and virtual machine hosts: their addresses are the same on many machines and
-/// reach nobody but the guests of this one. Used only when `INTERFACES` names them.
-const VIRTUAL_BRIDGES: [&str; 6] = ["docker", "br-", "veth", "virbr", "lxcbr", "cni"];
+/// How the names of bridges for containers and virtual machines begin: their addresses are the same on
+/// many machines and reach nobody but the guests of this one. Used only when `INTERFACES` names them, or
+/// `BIND_ADDRESS` their address. Those of networks made with Docker are beside: [`is_virtual_bridge`].
+const VIRTUAL_BRIDGES: [&str; 7] = ["docker", "podman", "veth", "virbr", "lxcbr", "lxdbr", "cni"];
 
 /// Why an address is not used.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -115,8 +116,7 @@ pub fn judge<'a>(
 
 /// Why an address may not be used, whatever others there are.
 fn unpermitted(found: &InterfaceAddress, rules: &Rules) -> Option<Unused> {
-    let is_named = rules.interfaces.names(&found.interface);
-    let is_bridge = |interface: &str| VIRTUAL_BRIDGES.iter().any(|b| interface.starts_with(b));
+    let is_named = rules.interfaces.names(&found.interface) || rules.bind_address.is_some();
     if !rules.ipv6 && found.address.is_ipv6() {
         Some(Unused::Ipv6)
     } else if rules.bind_address.is_some_and(|only| found.address != only) {
@@ -125,11 +125,19 @@ fn unpermitted(found: &InterfaceAddress, rules: &Rules) -> Option<Unused> {
         Some(Unused::LinkLocal)
     } else if !rules.interfaces.permits(&found.interface) {
         Some(Unused::Interface)
-    } else if is_bridge(&found.interface) && !is_named {
+    } else if is_virtual_bridge(&found.interface) && !is_named {
         Some(Unused::Bridge)
     } else {
         None
     }
+}
+
+/// Docker names its bridges `br-` and 12 hexadecimal digits. A mere `br-` would be a router's `br-lan` too.
+fn is_virtual_bridge(interface: &str) -> bool {
+    let is_id = |id: &str| id.len() == 12 && id.bytes().all(|byte| byte.is_ascii_hexdigit());
+    let mut known = VIRTUAL_BRIDGES.iter();
+    interface.strip_prefix("br-").is_some_and(is_id)
+        || known.any(|stem| interface.starts_with(stem))
 }
 
 /// Link-local addresses mean nothing without their link.
@@ -215,6 +223,33 @@ mod tests {
         only.interfaces.allow = vec!["lo".into(), "docker0".into()];
         only.ipv6 = false;
         assert_eq!(chosen(&MACHINE, &only), ["127.0.0.1", "172.17.0.1"]);
+    }
+
+    #[test]
+    fn a_bridge_of_a_router_or_of_a_person_is_a_network_like_any_other() {
+        for bridge in [
+            "br-lan",
+            "br-0123456789a",
+            "br-0123456789xy",
+            "br0",
+            "bridge0",
+        ] {
+            let machine = [("lo", "127.0.0.1"), (bridge, "192.168.1.1")];
+            assert_eq!(chosen(&machine, &rules()), ["192.168.1.1"], "{bridge}");
+        }
+        for guests in ["br-0123456789ab", "docker0", "podman1", "lxdbr0", "virbr0"] {
+            let machine = [("lo", "127.0.0.1"), (guests, "172.18.0.1")];
+            assert_eq!(chosen(&machine, &rules()), ["127.0.0.1"], "{guests}");
+        }
+    }
+
+    #[test]
+    fn a_bind_address_may_be_that_of_a_bridge() {
+        let mut only = rules();
+        only.bind_address = Some("172.17.0.1".parse().unwrap());
+        assert_eq!(chosen(&MACHINE, &only), ["172.17.0.1"]);
+        only.interfaces.deny = vec!["docker0".into()];
+        assert_eq!(chosen(&MACHINE, &only), [""; 0]);
     }
 
     #[test]

@@ -1,7 +1,7 @@
 //! Names under `.local` that peers' candidates hold, and the asking for their addresses by multicast
 //! (RFC 6762). In the background: no connection waits for it.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::net::IpAddr;
 use std::time::{Duration, Instant};
 
@@ -47,13 +47,16 @@ impl LocalNames {
     }
 
     /// Takes a datagram that came to the multicast group. Gives what it tells of names that were asked
-    /// for, and asks for those no longer.
+    /// for, of each an address of either family, and asks for those no longer.
     pub fn handle_datagram(&mut self, bytes: &[u8]) -> Vec<(String, IpAddr)> {
         if self.asked.is_empty() {
             return Vec::new();
         }
         let mut found = multicast_dns::addresses(bytes);
-        found.retain(|(name, _)| self.asked.contains_key(name));
+        let mut seen = BTreeSet::new();
+        found.retain(|(name, address)| {
+            self.asked.contains_key(name) && seen.insert((name.clone(), address.is_ipv4()))
+        });
         for (name, _) in &found {
             self.asked.remove(name);
         }
@@ -89,15 +92,21 @@ impl LocalNames {
 mod tests {
     use super::*;
 
-    /// An answer that gives `name` the address 192.0.2.7.
-    fn answer(name: &str) -> Vec<u8> {
+    /// An answer that gives `name` as many addresses, the first of them 192.0.2.7.
+    fn answer_of(name: &str, addresses: u8) -> Vec<u8> {
         let mut packet = multicast_dns::question(name);
         let question = packet.split_off(12);
         let name_bytes = name.len() + 2;
-        packet.splice(2..8, [0x84, 0, 0, 0, 0, 1]);
-        packet.extend(&question[..name_bytes]);
-        packet.extend([0, 1, 0x80, 1, 0, 0, 0, 120, 0, 4, 192, 0, 2, 7]);
+        packet.splice(2..8, [0x84, 0, 0, 0, 0, addresses]);
+        for number in 0..addresses {
+            packet.extend(&question[..name_bytes]);
+            packet.extend([0, 1, 0x80, 1, 0, 0, 0, 120, 0, 4, 192, 0, 2, 7 + number]);
+        }
         packet
+    }
+
+    fn answer(name: &str) -> Vec<u8> {
+        answer_of(name, 1)
     }
 
     #[test]
@@ -115,6 +124,15 @@ mod tests {
         assert_eq!(names.handle_datagram(&answer("a.local")), []);
         let questions = names.handle_timeout(now + WAITS[0]);
         assert_eq!(questions, [multicast_dns::question("b.local")]);
+    }
+
+    #[test]
+    fn of_many_addresses_of_a_name_one_is_taken() {
+        let now = Instant::now();
+        let mut names = LocalNames::default();
+        names.ask(now, "a.local");
+        let expected = [("a.local".to_owned(), IpAddr::from([192, 0, 2, 7]))];
+        assert_eq!(names.handle_datagram(&answer_of("a.local", 60)), expected);
     }
 
     #[test]

@@ -16,6 +16,7 @@ use crate::mesh::Mesh;
 use crate::mesh::link::Datagram;
 use crate::mesh::webrtc::WebRtc;
 use crate::protocol::ipc::RegistryState;
+use crate::protocol::multicast_dns;
 use crate::protocol::signaling::Outgoing;
 
 use super::agent::{Agent, Requests};
@@ -106,7 +107,7 @@ impl EventLoop {
             parts,
             agent: Agent::new(linger),
             requests: Requests::default(),
-            multicast: Multicast::new(MULTICAST),
+            multicast: Multicast::new(MULTICAST, multicast_dns::GROUP),
             readable: BTreeSet::new(),
             unheard: false,
             next_address_check: now + limits::ADDRESS_INTERVAL,
@@ -134,7 +135,7 @@ impl EventLoop {
                         self.unheard = true;
                     }
                     SIGNALS => self.read_signals(),
-                    MULTICAST => self.read_multicast(),
+                    MULTICAST => self.multicast.ready(),
                     Token(FIRST_STREAM..) => self.parts.reaching.stream_ready(event.token()),
                     socket => {
                         if event.is_writable() {
@@ -166,7 +167,9 @@ impl EventLoop {
         // The core may have got room again since requests were last read, by nothing but time.
         let has_requests = self.requests.is_waiting() || !self.parts.requests.is_empty();
         let may_read = has_requests && self.parts.mesh.wants_requests();
-        let has_input = !self.readable.is_empty() || self.parts.reaching.is_ready();
+        let has_input = !self.readable.is_empty()
+            || self.multicast.is_ready()
+            || self.parts.reaching.is_ready();
         if self.unheard || may_read || has_input {
             return Some(Duration::ZERO);
         }
@@ -192,6 +195,9 @@ impl EventLoop {
         let readable: Vec<_> = self.readable.iter().copied().collect();
         for socket in readable {
             self.read_socket(socket);
+        }
+        if self.multicast.is_ready() {
+            self.read_multicast();
         }
         if std::mem::take(&mut self.unheard) {
             self.hear_agent_threads();

@@ -1,6 +1,6 @@
 //! Local candidates that come and go while connections are made and used.
 
-use std::net::SocketAddr;
+use std::net::{IpAddr, SocketAddr};
 use std::time::Duration;
 
 use super::fake_link::FakeStack;
@@ -9,7 +9,7 @@ use super::registry::Relayed;
 use super::world::World;
 use crate::limits;
 use crate::nat::candidate::LocalCandidate;
-use crate::protocol::signaling::Signal;
+use crate::protocol::signaling::{Extension, Incoming, Signal};
 
 const SOON: Duration = Duration::from_secs(2);
 
@@ -178,6 +178,8 @@ fn of_more_candidates_than_anybody_has_the_first_are_taken() {
     world.start_all();
     world.run_until_connected(SOON);
     for (own, other) in [(0, 1), (1, 0)] {
+        let ignored = world.nodes[own].mesh.totals.ignored_candidates;
+        assert!(ignored >= 2900, "{ignored} ignored");
         let current = world.nodes[own].mesh.current_of(world.name(other));
         let taken = current.unwrap().link.candidates;
         assert!(
@@ -185,4 +187,62 @@ fn of_more_candidates_than_anybody_has_the_first_are_taken() {
             "{taken} candidates"
         );
     }
+}
+
+#[test]
+fn of_candidates_that_come_and_go_for_hours_each_is_taken() {
+    let mut world = World::connected(7);
+    let own = world.nodes[0].lanes.clone();
+    for number in 1..=200 {
+        let with_relay = |lane: &Vec<_>| [lane.as_slice(), &[relayed(0, number)]].concat();
+        let lanes = own.iter().map(with_relay).collect();
+        world.set_lanes(0, lanes);
+        world.run_for(Duration::from_secs(60));
+    }
+    let current = world.nodes[1].mesh.current_of(world.name(0)).unwrap();
+    assert!(current.link.candidates > 200, "{}", current.link.candidates);
+    assert_eq!(current.kind_of_remote(address(0, 200)), "host");
+    // That of the path is not forgotten over the others.
+    assert_eq!(current.kind_of_remote(current.path.unwrap().remote), "host");
+}
+
+#[test]
+fn the_addresses_of_a_name_count_as_candidates() {
+    let mut world = World::connected(8);
+    let name = world.name(1).clone();
+    let now = world.now;
+    for number in 0..limits::LOCAL_NAMES_PER_CONNECTION {
+        let candidate = format!("candidate:{number} 1 udp 1 a.local {} typ host", 9 + number);
+        let frame = Incoming::Relay {
+            sender: name.clone(),
+            signal: Signal::Candidate { candidate },
+            extension: Extension {
+                ours: true,
+                conn: world.nodes[0]
+                    .mesh
+                    .current_of(&name)
+                    .unwrap()
+                    .attempt
+                    .clone(),
+                session: None,
+            },
+        };
+        world.nodes[0].mesh.handle_frame(now, frame);
+    }
+    for number in 0..64 {
+        let address = IpAddr::from([127, 0, 1, number]);
+        world.nodes[0]
+            .mesh
+            .local_name_resolved(now, "a.local", address);
+    }
+    let taken = world.nodes[0]
+        .mesh
+        .current_of(&name)
+        .unwrap()
+        .link
+        .candidates;
+    assert!(
+        taken > 8 && taken <= limits::CANDIDATES_PER_CONNECTION,
+        "{taken} candidates"
+    );
 }
