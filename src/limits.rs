@@ -296,8 +296,12 @@ pub const ICE_SERVERS: usize = 8;
 pub const ICE_SERVERS_REFRESH: (Duration, Duration) =
     (Duration::from_secs(10), Duration::from_secs(3600));
 
-/// The same when it was not answered.
+/// The same when it was not answered, ever; after an answer the longest such wait, and the least of the
+/// above the first.
 pub const ICE_SERVERS_RETRY: Duration = Duration::from_secs(300);
+
+/// By how much the clock must be off from the time that has passed, for it to have been set.
+pub const CLOCK_STEP: Duration = Duration::from_secs(5);
 
 /// From one look-up of a server's name to the next.
 pub const RESOLVE_INTERVAL: Duration = Duration::from_secs(300);

@@ -36,6 +36,14 @@ impl Failure {
     pub(super) fn is_refusal(&self) -> bool {
         matches!(self, Failure::Refused(..) | Failure::Unusable)
     }
+
+    /// Whether it is the login that the server does not take.
+    pub(super) fn is_of_login(&self) -> bool {
+        matches!(
+            self,
+            Failure::Refused(code::UNAUTHORIZED | code::WRONG_CREDENTIALS, _)
+        )
+    }
 }
 
 impl Failure {

@@ -34,6 +34,8 @@ pub(super) enum Turn {
     Ready(SocketAddr),
     /// It has none, or none any more.
     Over(Failure),
+    /// The server takes its login no more. It serves on for a while.
+    LoginRefused,
 }
 
 #[derive(Debug)]
@@ -240,7 +242,11 @@ impl Lease {
                     self.relayed = Some(relayed);
                     turns.push(Turn::Ready(relayed));
                 }
-                (News::LoginRefused, _) => self.is_refused = true,
+                (News::LoginRefused, _) => {
+                    if !std::mem::replace(&mut self.is_refused, true) {
+                        turns.push(Turn::LoginRefused);
+                    }
+                }
                 (News::Over(failure), _) => turns.push(Turn::Over(failure)),
             }
         }

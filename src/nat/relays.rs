@@ -297,6 +297,7 @@ impl Relays {
             match turn {
                 Turn::Ready(relayed) => self.succeed(now, id, relayed),
                 Turn::Over(failure) => self.fail(now, id, failure),
+                Turn::LoginRefused => self.login_refused(id),
             }
         }
         if self.leases.get(&id).is_some_and(|lease| lease.is_over(now)) {
@@ -347,6 +348,9 @@ impl Relays {
             return;
         };
         let (role, plan) = (lease.role, lease.plan.clone());
+        if failure.is_of_login() {
+            self.login_refused(id);
+        }
         self.remove(id);
         match role {
             Role::Attempt { .. } => self.attempt_failed(now, plan, failure),
@@ -359,6 +363,16 @@ impl Relays {
                 }
             }
             Role::Leaving { .. } => {}
+        }
+    }
+
+    /// What was given to us to log in with is of no use any more; what we make ourselves is made anew.
+    fn login_refused(&mut self, id: StreamId) {
+        if let Some(lease) = self.leases.get(&id)
+            && let Credentials::Given { .. } = lease.plan.credentials
+        {
+            let url = lease.plan.url.clone();
+            self.outputs.push_back(Output::LoginRefused(url));
         }
     }
 

@@ -11,6 +11,7 @@ mod multicast;
 pub(crate) mod reach;
 #[cfg(feature = "registry")]
 pub mod registry;
+mod registry_schedule;
 pub(crate) mod registry_servers;
 pub(crate) mod resolver;
 pub mod signaling;

@@ -162,6 +162,38 @@ fn a_wrong_password_is_refused_quickly_and_tried_again_seldom() {
 }
 
 #[test]
+fn a_login_that_is_taken_no_more_is_reported_and_its_successor_is_used_at_once() {
+    let (mut world, server) = world();
+    world.use_servers(&[], &[("turn:192.0.2.1?transport=udp", "first")]);
+    world.run(SECOND);
+    let before = world.candidate().unwrap();
+    assert!(world.refused.is_empty());
+    world.server(server).mood.bars = Some("first".to_owned());
+    world.we_send(before, peer(), CHECK);
+    world.run(SECOND);
+    assert_eq!(
+        world.refused[0].to_string(),
+        "turn:192.0.2.1:3478?transport=udp"
+    );
+    assert_eq!(world.candidate(), Some(before), "it lives on for a while");
+    world.use_servers(&[], &[("turn:192.0.2.1?transport=udp", "second")]);
+    world.run(SECOND);
+    assert_ne!(world.candidate(), Some(before));
+}
+
+#[test]
+fn a_login_that_is_not_taken_is_reported_with_each_round() {
+    let (mut world, server) = world();
+    world.server(server).mood.bars = Some("user".to_owned());
+    world.use_servers(&[], &[(A, "user")]);
+    world.run(SECOND);
+    assert!(!world.refused.is_empty());
+    let reports = world.refused.len();
+    world.run(limits::TURN_REFUSED_WAIT + 10 * SECOND);
+    assert!(world.refused.len() > reports);
+}
+
+#[test]
 fn a_refusal_leads_to_the_next_server_at_once() {
     for code in [403, 486, 500, 508] {
         let (mut world, first) = world();

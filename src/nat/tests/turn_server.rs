@@ -62,6 +62,8 @@ pub(super) struct Mood {
     pub(super) refuses: Option<u16>,
     /// It lets this peer not in.
     pub(super) denies: Option<IpAddr>,
+    /// It takes this user no more.
+    pub(super) bars: Option<String>,
     /// A nonce lives so long.
     pub(super) nonce_life: Option<Duration>,
     /// An allocation lives so long at most, in seconds.
@@ -187,6 +189,9 @@ impl TurnServer {
             return self.challenge(now, request, 401);
         };
         let username = username.username().to_owned();
+        if self.mood.bars.as_ref() == Some(&username) {
+            return self.challenge(now, request, 401);
+        }
         let password = match &self.secret {
             Some(secret) => credentials::password(secret, &username).reveal().to_owned(),
             None => self.password.clone(),

@@ -46,6 +46,8 @@ pub(super) struct World {
     /// What was relayed to us.
     pub(super) relayed: Vec<(SocketAddr, SocketAddr, Vec<u8>)>,
     pub(super) changes: usize,
+    /// Servers that have refused a login that was given to us.
+    pub(super) refused: Vec<TurnUrl>,
     /// Datagrams that we have sent, by server.
     pub(super) sent: BTreeMap<SocketAddr, usize>,
 }
@@ -67,6 +69,7 @@ impl World {
             at_peers: Vec::new(),
             relayed: Vec::new(),
             changes: 0,
+            refused: Vec::new(),
             sent: BTreeMap::new(),
         }
     }
@@ -287,6 +290,7 @@ impl World {
                     self.closed.push(stream);
                 }
                 Output::CandidatesChanged => self.changes += 1,
+                Output::LoginRefused(url) => self.refused.push(url),
             }
         }
     }
