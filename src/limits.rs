@@ -387,7 +387,8 @@ pub const TURN_IDLE: Duration = Duration::from_secs(60);
 /// Allocations that were replaced and still carry data.
 pub const TURN_REPLACED: usize = 4;
 
-/// How long before its login expires an allocation is replaced.
+/// How long before its login expires an allocation is replaced; half the time that it has left when that
+/// is less.
 pub const TURN_RENEWAL: Duration = Duration::from_secs(600);
 
 /// When `doctor` says what it has found, at the latest.

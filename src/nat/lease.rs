@@ -159,6 +159,11 @@ impl Lease {
         self.relayed
     }
 
+    /// Whether the server takes its login no more.
+    pub(super) fn is_refused(&self) -> bool {
+        self.is_refused
+    }
+
     /// Whether something better should be looked for.
     pub(super) fn is_wanting(&self) -> bool {
         self.is_refused || self.allocation.as_ref().is_some_and(Allocation::is_wanting)

@@ -34,6 +34,16 @@ impl Plan {
     pub fn name(&self) -> String {
         format!("{} over {}", self.url, self.transport)
     }
+
+    /// Whether it leads over the same address of ours to the same server and says the same there.
+    pub(super) fn is_same_way(&self, other: &Plan) -> bool {
+        let local = |plan: &Plan| plan.local.map(|local| local.ip());
+        self.url == other.url
+            && self.credentials == other.credentials
+            && self.transport == other.transport
+            && self.server == other.server
+            && local(self) == local(other)
+    }
 }
 
 /// The ways to try, by the time at which they are to be tried. Each server gets a short start on the

@@ -111,9 +111,8 @@ impl Relays {
         self.servers = servers;
         let current = self.current.and_then(|id| self.leases.get(&id));
         let stands = current.is_some_and(|lease| {
-            let plan = &lease.plan;
-            let mut servers = self.servers.iter();
-            servers.any(|s| s.url == plan.url && s.credentials == plan.credentials)
+            let is_named = self.servers.iter().any(|s| s.url == lease.plan.url);
+            is_named && !lease.is_refused() && self.renewal().is_none_or(|at| at > now)
         });
         if self.servers.is_empty() {
             self.give_all_back(now);
@@ -239,19 +238,27 @@ impl Relays {
         }
     }
 
-    /// When the allocation in use is to be replaced, because of its own lifetime or its login's. A
-    /// login that was given to us is replaced when we are given another.
+    /// When the allocation in use is to be replaced, because of its own lifetime or its login's. As long
+    /// as a login lasts another one changes nothing.
     fn renewal(&self) -> Option<Instant> {
         let lease = self.leases.get(&self.current?)?;
-        let expires = match lease.plan.credentials {
-            Credentials::Shared(_) => lease.login.expires,
-            Credentials::Given { .. } => None,
-        };
-        let of_login = expires.map(|expires| {
-            let left = Duration::from_secs(expires.saturating_sub(self.clock.unix));
-            self.clock.at + left.saturating_sub(limits::TURN_RENEWAL)
+        let of_login = self.has_successor(lease).then(|| {
+            // One of which nothing is known may end at any time.
+            let renew_at = lease.login.renew_at.unwrap_or(0);
+            self.clock.at + Duration::from_secs(renew_at.saturating_sub(self.clock.unix))
         });
         of_login.into_iter().chain(lease.replace_at()).min()
+    }
+
+    /// Whether there is another login for the same server.
+    fn has_successor(&self, lease: &Lease) -> bool {
+        match &lease.plan.credentials {
+            Credentials::Shared(_) => true,
+            given @ Credentials::Given { .. } => {
+                let mut same = self.servers.iter().filter(|s| s.url == lease.plan.url);
+                same.any(|server| server.credentials != *given)
+            }
+        }
     }
 
     pub(super) fn next_timeout(&self) -> Option<Instant> {

@@ -105,13 +105,46 @@ fn a_shared_secret_works_and_is_renewed_beside_the_old_allocation() {
 }
 
 #[test]
-fn new_credentials_bring_a_new_allocation_while_the_old_one_serves_on() {
+fn a_new_login_changes_nothing_while_the_one_in_use_lasts() {
+    let (mut world, server) = world();
+    let day = 24 * 3600;
+    let mut first = None;
+    for hour in 0..23 {
+        let username = format!("{}:user", UNIX + hour * 3600 + day);
+        world.use_servers(&[], &[(A, &username)]);
+        world.run(3600 * SECOND);
+        first = first.or(world.candidate());
+        assert_eq!(world.candidates(), Vec::from_iter(first));
+    }
+    assert_eq!(world.server(server).served(3), 1, "one allocation");
+    // Ten minutes before the first login ends the last one is used, beside the allocation there is.
+    world.run(3600 * SECOND - limits::TURN_RENEWAL - 60 * SECOND);
+    assert_eq!(world.candidate(), first);
+    world.run(61 * SECOND);
+    assert_ne!(world.candidate(), first);
+    assert_eq!(world.server(server).served(3), 2);
+}
+
+#[test]
+fn a_login_that_is_about_to_end_is_used_until_there_is_another() {
     let (mut world, server) = world();
     world.use_servers(&[], &[(A, "1700000060:one")]);
+    world.run(50 * SECOND);
+    let first = world.candidate();
+    assert_eq!(world.server(server).served(3), 1);
+    world.use_servers(&[], &[(A, "1700000120:two")]);
+    world.run(SECOND);
+    assert_ne!(world.candidate(), first);
+}
+
+#[test]
+fn new_credentials_bring_a_new_allocation_while_the_old_one_serves_on() {
+    let (mut world, server) = world();
+    world.use_servers(&[], &[(A, "one")]);
     world.run(SECOND);
     let first = world.candidate().unwrap();
     round_trip(&mut world, first, DATA);
-    world.use_servers(&[], &[(A, "1700000120:two")]);
+    world.use_servers(&[], &[(A, "two")]);
     world.run(SECOND);
     let second = world.candidate().unwrap();
     assert_ne!(first, second);
@@ -138,15 +171,30 @@ fn new_credentials_bring_a_new_allocation_while_the_old_one_serves_on() {
 fn credentials_may_change_often_without_a_break_for_new_connections() {
     let (mut world, server) = world();
     for number in 0..50 {
-        let username = format!("17000000{number:02}:user");
-        world.use_servers(&[], &[(A, &username)]);
+        let username = format!("user {number}");
+        world.use_servers(&[], &[("turn:192.0.2.1?transport=udp", &username)]);
         world.run(3 * SECOND);
         let relayed = world.candidate().unwrap();
         round_trip(&mut world, relayed, DATA);
     }
     let granted = &world.server(server).granted;
     assert!(granted.len() <= limits::LANES, "{granted:?}");
-    assert!(world.opened.is_empty(), "never over TCP");
+}
+
+#[test]
+fn an_allocation_in_use_keeps_its_socket_while_there_is_another_way() {
+    let (mut world, _) = world();
+    let mut used = Vec::new();
+    for number in 0..4 {
+        world.use_servers(&[], &[(A, &format!("user {number}"))]);
+        world.run(SECOND);
+        used.push(world.candidate().unwrap());
+        for relayed in &used {
+            round_trip(&mut world, *relayed, DATA);
+        }
+    }
+    assert_eq!(world.candidates().len(), 4);
+    assert_eq!(world.opened.len(), 1, "the fourth is over TCP");
 }
 
 #[test]
