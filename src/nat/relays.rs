@@ -333,7 +333,7 @@ impl Relays {
             round.plans.clear();
         }
         for id in self.leases_where(|lease| is_attempt(lease) && lease.plan.rank > rank) {
-            self.remove(id);
+            self.retire(now, id);
         }
         self.bound_replaced(now);
         self.outputs.push_back(Output::CandidatesChanged);
@@ -358,7 +358,12 @@ impl Relays {
         if failure.is_of_login() {
             self.login_refused(id);
         }
-        self.remove(id);
+        if failure == Failure::Silent {
+            // It may have lent an address without our having heard of it.
+            self.retire(now, id);
+        } else {
+            self.remove(id);
+        }
         match role {
             Role::Attempt { .. } => self.attempt_failed(now, plan, failure),
             Role::Current | Role::Replaced => {

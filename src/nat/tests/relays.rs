@@ -282,6 +282,34 @@ fn the_first_server_is_preferred_though_the_second_works_too() {
 }
 
 #[test]
+fn a_try_that_loses_gives_back_what_it_is_lent_all_the_same() {
+    let (mut world, first) = world();
+    let second = world.add_server("192.0.2.2:3478", "right");
+    // So far away that the second is asked before the first has answered.
+    world.latency = Duration::from_millis(100);
+    world.use_servers(&[], &[(A, "user"), (B, "user")]);
+    world.run(3 * SECOND);
+    assert_eq!(world.candidate().unwrap().ip(), first.ip());
+    assert_eq!(world.server(second).served(3), 1, "it has lent an address");
+    assert!(world.server(second).granted.is_empty());
+    assert_eq!(world.candidates().len(), 1);
+}
+
+#[test]
+fn a_try_that_is_given_up_gives_back_what_comes_late() {
+    let (mut world, server) = world();
+    world.use_servers(&[], &[("turn:192.0.2.1?transport=udp", "user")]);
+    world.run(Duration::from_millis(25));
+    world.server(server).mood.is_mute = true;
+    world.run(limits::TURN_ATTEMPT_TIMEOUT);
+    assert_eq!(world.candidate(), None);
+    assert_eq!(world.server(server).granted.len(), 1);
+    world.server(server).mood.is_mute = false;
+    world.run(limits::TURN_FAREWELL);
+    assert!(world.server(server).granted.is_empty());
+}
+
+#[test]
 fn udp_that_gets_no_answer_is_given_up_for_tcp_in_about_a_second() {
     let (mut world, server) = world();
     world.server(server).mood.drops_datagrams = true;

@@ -14,8 +14,6 @@ use crate::nat::server::{self, Servers, StunServer};
 use crate::nat::url::{Host, StunUrl, TurnUrl};
 use crate::secret::Secret;
 
-/// From one end of the network to the other.
-const LATENCY: Duration = Duration::from_millis(10);
 /// Unix time at the beginning.
 pub(super) const UNIX: u64 = 1_700_000_000;
 
@@ -30,6 +28,8 @@ enum Delivery {
 
 pub(super) struct World {
     pub(super) now: Instant,
+    /// From one end of the network to the other.
+    pub(super) latency: Duration,
     pub(super) reach: Reach,
     pub(super) servers: BTreeMap<SocketAddr, TurnServer>,
     /// Servers that take connections over TCP.
@@ -57,6 +57,7 @@ impl World {
         let start = Instant::now();
         World {
             now: start,
+            latency: Duration::from_millis(10),
             reach: Reach::new(policy, start, UNIX, 1),
             servers: BTreeMap::new(),
             listening: BTreeSet::new(),
@@ -127,7 +128,7 @@ impl World {
 
     fn deliver(&mut self, delivery: Delivery) {
         self.sequence += 1;
-        let at = (self.now + LATENCY, self.sequence);
+        let at = (self.now + self.latency, self.sequence);
         self.in_flight.insert(at, delivery);
     }
 
