@@ -346,8 +346,9 @@ pub const TURN_STAGGER: Duration = Duration::from_millis(150);
 /// How long a TURN server may be silent over UDP before it is tried over TCP.
 pub const TURN_STREAM_DELAY: Duration = Duration::from_secs(1);
 
-/// Tries at TURN servers that are planned in one round.
-pub const TURN_PLANS: usize = 64;
+/// Ways over UDP to one TURN server, its addresses times ours, that are tried in one round. Over TCP
+/// and TLS there are as many as it has addresses.
+pub const TURN_DATAGRAM_WAYS: usize = 8;
 
 /// From a round in which no TURN server worked to the next: first and longest wait.
 pub const TURN_BACKOFF: (Duration, Duration) = (Duration::from_secs(5), Duration::from_secs(300));
