@@ -8,6 +8,7 @@ use std::collections::{BTreeMap, VecDeque};
 use std::net::SocketAddr;
 use std::time::{Duration, Instant};
 
+use super::complaints::Complaints;
 use super::credentials::Credentials;
 use super::failure::Failure;
 use super::lease::{Lease, Role, Turn};
@@ -41,8 +42,7 @@ pub(super) struct Relays {
     not_before: Instant,
     patience: Backoff,
     clock: Clock,
-    /// What the log was told of each way.
-    told: BTreeMap<String, String>,
+    complaints: Complaints,
     outputs: VecDeque<Output>,
     random: fastrand::Rng,
 }
@@ -60,7 +60,7 @@ impl Relays {
             not_before: now,
             patience: Backoff::new(limits::TURN_BACKOFF),
             clock: Clock { at: now, unix },
-            told: BTreeMap::new(),
+            complaints: Complaints::default(),
             outputs: VecDeque::new(),
             random: fastrand::Rng::with_seed(seed),
         }
@@ -319,7 +319,7 @@ impl Relays {
         };
         lease.role = Role::Current;
         let (name, rank) = (lease.plan.name(), lease.plan.rank);
-        self.told.remove(&name);
+        self.complaints.settle(&name);
         log::info!("{name} relays for us at {relayed}");
         if let Some(before) = self.current.replace(id)
             && let Some(before) = self.leases.get_mut(&before)
@@ -366,13 +366,16 @@ impl Relays {
         }
         match role {
             Role::Attempt { .. } => self.attempt_failed(now, plan, failure),
-            Role::Current | Role::Replaced => {
+            Role::Current => {
                 log::warn!("{}: {}", plan.name(), failure.with_advice());
                 self.outputs.push_back(Output::CandidatesChanged);
-                if role == Role::Current {
-                    self.current = None;
-                    self.begin_round(now);
-                }
+                self.current = None;
+                self.begin_round(now);
+            }
+            // It was to end some time, for its login or its lifetime.
+            Role::Replaced => {
+                log::debug!("{}: {failure}", plan.name());
+                self.outputs.push_back(Output::CandidatesChanged);
             }
             Role::Leaving { .. } => {}
         }
@@ -385,14 +388,6 @@ impl Relays {
         {
             let url = lease.plan.url.clone();
             self.outputs.push_back(Output::LoginRefused(url));
-        }
-    }
-
-    /// Tells once what is wrong with a way.
-    fn tell(&mut self, name: String, failure: String) {
-        if self.told.get(&name) != Some(&failure) {
-            log::warn!("{name}: {failure}");
-            self.told.insert(name, failure);
         }
     }
 

@@ -30,6 +30,7 @@ impl Relays {
     pub(super) fn begin_round(&mut self, now: Instant) {
         let sockets = self.lanes.first().map(Vec::as_slice).unwrap_or_default();
         let mut plans = plans(&self.servers, sockets);
+        self.complaints.keep(&plans);
         let is_tried = |plan: &Plan| {
             let mut tries = self.leases.values().filter(|lease| is_attempt(lease));
             tries.any(|lease| lease.plan.is_same_way(plan))
@@ -158,7 +159,10 @@ impl Relays {
                 ..other
             });
         } else {
-            self.tell(plan.name(), failure.with_advice());
+            let (name, failure) = (plan.name(), failure.with_advice());
+            if self.complaints.is_new(&plan, &failure) {
+                log::warn!("{name}: {failure}");
+            }
         }
         self.advance(now);
     }
