@@ -67,6 +67,10 @@ impl Failure {
                 }
                 300 => "it refers to another server, which is not supported",
                 403 => "it does not serve this client",
+                code::ALLOCATION_MISMATCH => {
+                    "it still has an allocation for this UDP port, of a process before this one, and \
+                     forgets it within ten minutes; more ports in UDP_PORT help"
+                }
                 486 => "the quota of allocations is used up",
                 508 => "the server has no more room",
                 _ => "the server's log may say why",

@@ -173,6 +173,12 @@ fn seed() -> Result<u64, Failure> {
 }
 
 fn make_sockets(config: &Config) -> Sockets {
+    if config.udp_ports.is_some_and(|(first, last)| first == last) {
+        log::warn!(
+            "UDP_PORT is one port: a connection that is replaced may stall for a moment, and a relay is \
+             renewed over TCP or not at all; a range of three ports prevents both"
+        );
+    }
     let rules = Rules {
         interfaces: config.interfaces.clone(),
         ipv6: config.ipv6,

@@ -198,6 +198,68 @@ fn an_allocation_in_use_keeps_its_socket_while_there_is_another_way() {
 }
 
 #[test]
+fn with_one_socket_a_new_login_takes_a_stream_without_a_break() {
+    let mut world = World::new(TransportPolicy::Relay).with_lanes(1);
+    let server = world.add_server("192.0.2.1:3478", "right");
+    world.use_servers(&[], &[(A, "one")]);
+    world.run(SECOND);
+    let first = world.candidate().unwrap();
+    round_trip(&mut world, first, DATA);
+    let sent = world.sent[&server];
+    world.use_servers(&[], &[(A, "two")]);
+    world.run(SECOND);
+    assert_eq!(world.opened.len(), 1, "over TCP");
+    assert_eq!(
+        world.sent[&server], sent,
+        "nothing is asked over UDP in vain"
+    );
+    let second = world.candidate().unwrap();
+    assert_eq!(world.candidates(), [second, first]);
+    round_trip(&mut world, first, DATA);
+    round_trip(&mut world, second, DATA);
+    // With the first one gone its socket is free for the next login.
+    world.run(2 * limits::TURN_IDLE);
+    world.use_servers(&[], &[(A, "three")]);
+    world.run(SECOND);
+    assert_eq!(world.opened.len(), 1);
+    assert_ne!(world.candidate(), Some(second));
+}
+
+#[test]
+fn with_one_socket_and_no_stream_the_allocation_in_use_is_kept() {
+    let mut world = World::new(TransportPolicy::Relay).with_lanes(1);
+    let server = world.add_server("192.0.2.1:3478", "right");
+    let url = "turn:192.0.2.1?transport=udp";
+    world.use_servers(&[], &[(url, "one")]);
+    world.run(SECOND);
+    let first = world.candidate().unwrap();
+    world.use_servers(&[], &[(url, "two")]);
+    world.run(600 * SECOND);
+    assert_eq!(world.candidates(), [first]);
+    // When it is lost, the new login is used.
+    world.server(server).restart();
+    world.we_send(first, peer(), CHECK);
+    world.run(SECOND);
+    let granted = world.server(server).granted.values().next().unwrap();
+    assert_eq!(granted.username, "two");
+}
+
+#[test]
+fn with_one_socket_that_the_server_knows_already_a_stream_is_taken_at_once() {
+    let mut world = World::new(TransportPolicy::Relay).with_lanes(1);
+    world.add_server("192.0.2.1:3478", "right");
+    world.use_servers(&[], &[(A, "before")]);
+    world.run(SECOND);
+    // The process was killed, and is started again on the same port.
+    world.reach = crate::nat::reach::Reach::new(TransportPolicy::Relay, world.now, UNIX, 2);
+    let mut world = world.with_lanes(1);
+    world.use_servers(&[], &[(A, "after")]);
+    let took = world.until(SECOND, |world| world.candidate().is_some());
+    assert!(took < Duration::from_millis(200), "{took:?}");
+    assert_eq!(world.opened.len(), 1);
+}
+
+#[test]
 fn a_wrong_password_is_refused_quickly_and_tried_again_seldom() {
     let mut world = World::new(TransportPolicy::Relay).with_sockets();
     let server = world.add_server("192.0.2.1:3478", "another");

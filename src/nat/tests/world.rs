@@ -76,8 +76,13 @@ impl World {
     }
 
     /// Three sockets of one address, as the runtime has them.
-    pub(super) fn with_sockets(mut self) -> Self {
-        let lanes = [1, 2, 3].map(|lane| vec![socket(lane)]).to_vec();
+    pub(super) fn with_sockets(self) -> Self {
+        self.with_lanes(3)
+    }
+
+    /// One socket on each of so many lanes.
+    pub(super) fn with_lanes(mut self, count: u16) -> Self {
+        let lanes = (1..=count).map(|lane| vec![socket(lane)]).collect();
         self.reach.set_sockets(self.now, lanes);
         self.drain();
         self
