@@ -300,8 +300,12 @@ pub const ICE_SERVERS: usize = 8;
 pub const ICE_SERVERS_REFRESH: (Duration, Duration) =
     (Duration::from_secs(10), Duration::from_secs(3600));
 
-/// The same when it was not answered.
+/// The same when it was not answered, ever; after an answer the longest such wait, and the least of the
+/// above the first.
 pub const ICE_SERVERS_RETRY: Duration = Duration::from_secs(300);
+
+/// By how much the clock must be off from the time that has passed, for it to have been set.
+pub const CLOCK_STEP: Duration = Duration::from_secs(5);
 
 /// From one look-up of a server's name to the next.
 pub const RESOLVE_INTERVAL: Duration = Duration::from_secs(300);
@@ -354,8 +358,9 @@ pub const TURN_STAGGER: Duration = Duration::from_millis(150);
 /// How long a TURN server may be silent over UDP before it is tried over TCP.
 pub const TURN_STREAM_DELAY: Duration = Duration::from_secs(1);
 
-/// Tries at TURN servers that are planned in one round.
-pub const TURN_PLANS: usize = 64;
+/// Ways over UDP to one TURN server, its addresses times ours, that are tried in one round. Over TCP
+/// and TLS there are as many as it has addresses.
+pub const TURN_DATAGRAM_WAYS: usize = 8;
 
 /// From a round in which no TURN server worked to the next: first and longest wait.
 pub const TURN_BACKOFF: (Duration, Duration) = (Duration::from_secs(5), Duration::from_secs(300));
@@ -395,7 +400,8 @@ pub const TURN_IDLE: Duration = Duration::from_secs(60);
 /// Allocations that were replaced and still carry data.
 pub const TURN_REPLACED: usize = 4;
 
-/// How long before its login expires an allocation is replaced.
+/// How long before its login expires an allocation is replaced; half the time that it has left when that
+/// is less.
 pub const TURN_RENEWAL: Duration = Duration::from_secs(600);
 
 /// When `doctor` says what it has found, at the latest.

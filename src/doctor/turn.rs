@@ -154,7 +154,7 @@ impl Way {
                     may_be_lost,
                 } => self.streams.write(stream, &bytes, may_be_lost),
                 Output::CloseStream(stream) => self.streams.close(stream),
-                Output::Relayed { .. } | Output::CandidatesChanged => {}
+                Output::Relayed { .. } | Output::CandidatesChanged | Output::LoginRefused(_) => {}
             }
         }
         self.streams.flush();

@@ -49,6 +49,8 @@ pub(super) enum News {
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum State {
     Asking,
+    /// Asked for and not wanted any more: what comes of it is given back at once.
+    Unwanted,
     Serving,
     Leaving,
     Over,
@@ -175,7 +177,7 @@ impl Allocation {
     /// When [`Allocation::handle_timeout`] wants to be called.
     pub(super) fn next_timeout(&self) -> Option<Instant> {
         match self.state {
-            State::Asking | State::Leaving => Some(self.wake),
+            State::Asking | State::Unwanted | State::Leaving => Some(self.wake),
             State::Serving => Some(self.wake.min(self.pulse.due())),
             State::Over => None,
         }
@@ -282,8 +284,8 @@ impl Allocation {
         match (self.state, number) {
             // The challenge to prove who we are, and to do it again: the crate does.
             (_, code::STALE_NONCE) => {}
-            (State::Asking, code::UNAUTHORIZED) if !asked.signed => {}
-            (State::Asking, _) if asked.method == ALLOCATE => {
+            (State::Asking | State::Unwanted, code::UNAUTHORIZED) if !asked.signed => {}
+            (State::Asking | State::Unwanted, _) if asked.method == ALLOCATE => {
                 self.end(Failure::Refused(number, words));
             }
             (State::Serving, code::ALLOCATION_MISMATCH) => {
@@ -292,22 +294,32 @@ impl Allocation {
             (State::Serving, code::UNAUTHORIZED | code::WRONG_CREDENTIALS) => {
                 self.news.push_back(News::LoginRefused);
             }
-            (State::Asking | State::Serving | State::Leaving | State::Over, _) => {}
+            (
+                State::Asking | State::Unwanted | State::Serving | State::Leaving | State::Over,
+                _,
+            ) => {}
         }
     }
 
-    /// Gives the address back. It is over when the server has confirmed that.
+    /// Gives the address back, also one that is only asked for: the server may lend it all the same, and
+    /// would keep it for ten minutes. It is over when the server has confirmed that, or refused.
     pub(super) fn leave(&mut self, now: Instant) {
-        if self.state != State::Serving {
-            self.state = State::Over;
-            return;
+        match self.state {
+            State::Asking => self.state = State::Unwanted,
+            State::Serving => {
+                self.delete(now);
+                self.drive(now);
+            }
+            State::Unwanted | State::Leaving | State::Over => {}
         }
+    }
+
+    fn delete(&mut self, now: Instant) {
         self.state = State::Leaving;
         let at = self.time(now);
         if !matches!(self.guarded(|client| client.delete(at)), Some(Ok(()))) {
             self.state = State::Over;
         }
-        self.drive(now);
     }
 
     /// Whether there is nothing more to come of it.
@@ -316,12 +328,10 @@ impl Allocation {
     }
 
     fn end(&mut self, failure: Failure) {
-        if self.state != State::Over {
-            if self.state != State::Leaving {
-                self.news.push_back(News::Over(failure));
-            }
-            self.state = State::Over;
+        if matches!(self.state, State::Asking | State::Serving) {
+            self.news.push_back(News::Over(failure));
         }
+        self.state = State::Over;
     }
 
     fn relay(&mut self, now: Instant, to: SocketAddr, packet: &[u8]) {
@@ -373,7 +383,7 @@ impl Allocation {
         match self.state {
             State::Asking => self.end(Failure::Unusable),
             State::Serving => self.end(Failure::Lost("the allocation has ended")),
-            State::Leaving | State::Over => self.state = State::Over,
+            State::Unwanted | State::Leaving | State::Over => self.state = State::Over,
         }
     }
 
@@ -395,6 +405,7 @@ impl Allocation {
                 self.relayed = Some(*relayed);
                 self.news.push_back(News::Ready(*relayed));
             }
+            TurnEvent::AllocationCreated(..) if self.state == State::Unwanted => self.delete(now),
             TurnEvent::AllocationCreateFailed(_) if self.state == State::Asking => {
                 // The answer itself, looked at after this, may say more.
             }

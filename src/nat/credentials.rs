@@ -5,6 +5,7 @@ use base64::engine::general_purpose::STANDARD;
 use hmac::{Hmac, Mac as _};
 use sha1::Sha1;
 
+use crate::limits;
 use crate::secret::Secret;
 
 /// How long a login lives that we make of a shared secret, in seconds.
@@ -29,8 +30,9 @@ pub enum Credentials {
 pub(super) struct Login {
     pub(super) username: String,
     pub(super) password: Secret,
-    /// Unix time in seconds from which on it is of no use; `None` when that is not known.
-    pub(super) expires: Option<u64>,
+    /// Unix time in seconds from which on another should be used: some time before it expires. `None`
+    /// when that is not known.
+    pub(super) renew_at: Option<u64>,
 }
 
 impl Credentials {
@@ -43,13 +45,13 @@ impl Credentials {
                 Login {
                     password: password(secret, &username),
                     username,
-                    expires: Some(expires),
+                    renew_at: Some(renew_at(expires, unix)),
                 }
             }
             Credentials::Given { username, password } => Login {
                 username: username.clone(),
                 password: password.clone(),
-                expires: expiry(username),
+                renew_at: expiry(username).map(|expires| renew_at(expires, unix)),
             },
         }
     }
@@ -72,6 +74,13 @@ pub(super) fn password(secret: &Secret, username: &str) -> Secret {
     Secret::new(tag.map(|tag| STANDARD.encode(tag)).unwrap_or_default())
 }
 
+/// When a login is to be replaced that is used from `unix` on: with half of its time left, or with
+/// [`limits::TURN_RENEWAL`] if that is less.
+fn renew_at(expires: u64, unix: u64) -> u64 {
+    let left = expires.saturating_sub(unix);
+    expires - limits::TURN_RENEWAL.as_secs().min(left / 2)
+}
+
 /// The time at the beginning of a name such as `1700000000:name`.
 fn expiry(username: &str) -> Option<u64> {
     let time = username.split(':').next()?;
@@ -88,8 +97,15 @@ mod tests {
         // echo -n 1700086400:mesh | openssl dgst -sha1 -hmac opensesame -binary | base64
         let login = Credentials::Shared(Secret::new("opensesame".to_owned())).login(1_700_000_000);
         assert_eq!(login.username, "1700086400:mesh");
-        assert_eq!(login.expires, Some(1_700_086_400));
+        assert_eq!(login.renew_at, Some(1_700_085_800));
         assert_eq!(login.password.reveal(), "xxwlwW2c/CPjqNBo61N/C/x/pto=");
+    }
+
+    #[test]
+    fn a_login_is_replaced_some_time_before_it_expires() {
+        assert_eq!(renew_at(1_700_003_600, 1_700_000_000), 1_700_003_000);
+        assert_eq!(renew_at(1_700_000_060, 1_700_000_000), 1_700_000_030);
+        assert_eq!(renew_at(1_700_000_060, 1_700_000_100), 1_700_000_060);
     }
 
     #[test]

@@ -36,6 +36,14 @@ impl Failure {
     pub(super) fn is_refusal(&self) -> bool {
         matches!(self, Failure::Refused(..) | Failure::Unusable)
     }
+
+    /// Whether it is the login that the server does not take.
+    pub(super) fn is_of_login(&self) -> bool {
+        matches!(
+            self,
+            Failure::Refused(code::UNAUTHORIZED | code::WRONG_CREDENTIALS, _)
+        )
+    }
 }
 
 impl Failure {
@@ -59,6 +67,10 @@ impl Failure {
                 }
                 300 => "it refers to another server, which is not supported",
                 403 => "it does not serve this client",
+                code::ALLOCATION_MISMATCH => {
+                    "it still has an allocation for this UDP port, of a process before this one, and \
+                     forgets it within ten minutes; more ports in UDP_PORT help"
+                }
                 486 => "the quota of allocations is used up",
                 508 => "the server has no more room",
                 _ => "the server's log may say why",

@@ -34,6 +34,8 @@ pub(super) enum Turn {
     Ready(SocketAddr),
     /// It has none, or none any more.
     Over(Failure),
+    /// The server takes its login no more. It serves on for a while.
+    LoginRefused,
 }
 
 #[derive(Debug)]
@@ -157,6 +159,11 @@ impl Lease {
         self.relayed
     }
 
+    /// Whether the server takes its login no more.
+    pub(super) fn is_refused(&self) -> bool {
+        self.is_refused
+    }
+
     /// Whether something better should be looked for.
     pub(super) fn is_wanting(&self) -> bool {
         self.is_refused || self.allocation.as_ref().is_some_and(Allocation::is_wanting)
@@ -240,7 +247,11 @@ impl Lease {
                     self.relayed = Some(relayed);
                     turns.push(Turn::Ready(relayed));
                 }
-                (News::LoginRefused, _) => self.is_refused = true,
+                (News::LoginRefused, _) => {
+                    if !std::mem::replace(&mut self.is_refused, true) {
+                        turns.push(Turn::LoginRefused);
+                    }
+                }
                 (News::Over(failure), _) => turns.push(Turn::Over(failure)),
             }
         }

@@ -5,7 +5,8 @@
 //! * [`host`], [`candidate`]: the addresses of this machine, and what a peer is told.
 //! * [`url`], [`server`], [`credentials`]: what there is to be asked, and as whom.
 //! * `reflexive`, `binding`: what STUN servers see of our sockets.
-//! * `relays`, [`plan`]: which TURN server is used, and which one next.
+//! * `relays`, [`plan`], `complaints`: which TURN server is used, which one next, and what is told of those
+//!   that are of no use.
 //! * `lease`, `allocation`, `admission`, `pulse`: one address on one TURN server.
 //! * [`local_names`]: names under `.local` in what peers tell.
 //! * `stun`, `transaction`, `framing`, [`failure`]: messages, streams of them, and errors in words.
@@ -16,6 +17,7 @@ mod admission;
 mod allocation;
 mod binding;
 pub mod candidate;
+mod complaints;
 pub mod credentials;
 pub mod failure;
 mod framing;

@@ -2,6 +2,8 @@
 
 use std::net::SocketAddr;
 
+use super::url::TurnUrl;
+
 /// A stream to a TURN server.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct StreamId(pub(super) u64);
@@ -49,4 +51,7 @@ pub enum Output {
     CloseStream(StreamId),
     /// [`Reach::lanes`](super::reach::Reach::lanes) has changed.
     CandidatesChanged,
+    /// This server does not take the name and password that were given to us for it, or takes them no
+    /// more. Whoever gave them may have others.
+    LoginRefused(TurnUrl),
 }

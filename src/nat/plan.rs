@@ -34,10 +34,21 @@ impl Plan {
     pub fn name(&self) -> String {
         format!("{} over {}", self.url, self.transport)
     }
+
+    /// Whether it leads over the same address of ours to the same server and says the same there.
+    pub(super) fn is_same_way(&self, other: &Plan) -> bool {
+        let local = |plan: &Plan| plan.local.map(|local| local.ip());
+        self.url == other.url
+            && self.credentials == other.credentials
+            && self.transport == other.transport
+            && self.server == other.server
+            && local(self) == local(other)
+    }
 }
 
 /// The ways to try, by the time at which they are to be tried. Each server gets a short start on the
-/// next one; UDP gets a longer one on TCP, which is the worse way and for closed networks only.
+/// next one; UDP gets a longer one on TCP, which is the worse way and for closed networks only. The ways
+/// to each server are bounded, those over UDP and those on streams apart, so that none takes another's.
 pub fn plans(servers: &[TurnServer], sockets: &[SocketAddr]) -> Vec<Plan> {
     let mut plans: Vec<Plan> = Vec::new();
     for (server, start) in servers.iter().zip(0..) {
@@ -47,7 +58,7 @@ pub fn plans(servers: &[TurnServer], sockets: &[SocketAddr]) -> Vec<Plan> {
             let ways = match transport {
                 Transport::Udp => datagram_ways(&server.addresses, sockets),
                 Transport::Tcp | Transport::Tls => {
-                    let addresses = server.addresses.iter();
+                    let addresses = server.addresses.iter().take(limits::ADDRESSES_PER_SERVER);
                     addresses.map(|address| (*address, None)).collect()
                 }
             };
@@ -71,11 +82,11 @@ pub fn plans(servers: &[TurnServer], sockets: &[SocketAddr]) -> Vec<Plan> {
             }
         }
     }
-    plans.truncate(limits::TURN_PLANS);
     plans.sort_by_key(|plan| plan.offset);
     plans
 }
 
+/// The first socket of each address of the server, then the second of each, and so on.
 fn datagram_ways(
     addresses: &[SocketAddr],
     sockets: &[SocketAddr],
@@ -83,9 +94,13 @@ fn datagram_ways(
     let mut ways = Vec::new();
     for address in addresses {
         let fits = |socket: &&SocketAddr| can_reach(socket.ip(), address.ip());
-        ways.extend(sockets.iter().filter(fits).map(|s| (*address, Some(*s))));
+        let fitting = sockets.iter().filter(fits).zip(0..);
+        ways.extend(fitting.map(|(socket, turn)| (turn, *address, Some(*socket))));
     }
-    ways
+    ways.sort_by_key(|(turn, ..)| *turn);
+    ways.truncate(limits::TURN_DATAGRAM_WAYS);
+    let untold = |(_turn, address, socket)| (address, socket);
+    ways.into_iter().map(untold).collect()
 }
 
 #[cfg(test)]
@@ -140,10 +155,39 @@ mod tests {
     }
 
     #[test]
+    fn each_address_of_a_server_has_its_turn() {
+        let server = server("turn:h?transport=udp", &["192.0.2.1:1", "[2001:db8::1]:1"]);
+        assert_eq!(
+            told(&[server], &["10.0.0.1:1", "10.0.0.2:1", "[2001:db8::2]:1"]),
+            [
+                "0 #0 UDP 192.0.2.1:1",
+                "150 #1 UDP [2001:db8::1]:1",
+                "300 #2 UDP 192.0.2.1:1",
+            ]
+        );
+    }
+
+    #[test]
+    fn the_ways_to_one_server_take_none_from_another() {
+        let sockets: Vec<_> = (1..=6).map(|n| format!("10.0.0.{n}:1")).collect();
+        let sockets: Vec<_> = sockets.iter().map(String::as_str).collect();
+        let mut servers: Vec<_> = (0..7)
+            .map(|n| server(&format!("turn:h{n}"), &["192.0.2.1:1", "192.0.2.2:1"]))
+            .collect();
+        servers.push(server("turns:last:443", &["192.0.2.3:443"]));
+        let plans = told(&servers, &sockets);
+        assert!(plans.iter().any(|plan| plan.ends_with("TLS 192.0.2.3:443")));
+        let streams = plans.iter().filter(|plan| plan.contains("TCP")).count();
+        assert_eq!(streams, 7 * 2);
+        assert_eq!(plans.len(), 7 * (limits::TURN_DATAGRAM_WAYS + 2) + 1);
+    }
+
+    #[test]
     fn there_are_never_more_than_so_many() {
-        let many: Vec<_> = (0..300).map(|n| format!("192.0.2.{}:1", n % 250)).collect();
+        let many: Vec<_> = (0..250).map(|n| format!("192.0.2.{n}:1")).collect();
         let many: Vec<_> = many.iter().map(String::as_str).collect();
-        let plans = told(&[server("turns:h", &many)], &[]);
-        assert_eq!(plans.len(), limits::TURN_PLANS);
+        let plans = told(&[server("turn:h", &many)], &["10.0.0.1:1"]);
+        let streams = limits::ADDRESSES_PER_SERVER;
+        assert_eq!(plans.len(), limits::TURN_DATAGRAM_WAYS + streams);
     }
 }

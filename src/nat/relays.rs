@@ -8,6 +8,7 @@ use std::collections::{BTreeMap, VecDeque};
 use std::net::SocketAddr;
 use std::time::{Duration, Instant};
 
+use super::complaints::Complaints;
 use super::credentials::Credentials;
 use super::failure::Failure;
 use super::lease::{Lease, Role, Turn};
@@ -41,8 +42,7 @@ pub(super) struct Relays {
     not_before: Instant,
     patience: Backoff,
     clock: Clock,
-    /// What the log was told of each way.
-    told: BTreeMap<String, String>,
+    complaints: Complaints,
     outputs: VecDeque<Output>,
     random: fastrand::Rng,
 }
@@ -60,7 +60,7 @@ impl Relays {
             not_before: now,
             patience: Backoff::new(limits::TURN_BACKOFF),
             clock: Clock { at: now, unix },
-            told: BTreeMap::new(),
+            complaints: Complaints::default(),
             outputs: VecDeque::new(),
             random: fastrand::Rng::with_seed(seed),
         }
@@ -111,9 +111,8 @@ impl Relays {
         self.servers = servers;
         let current = self.current.and_then(|id| self.leases.get(&id));
         let stands = current.is_some_and(|lease| {
-            let plan = &lease.plan;
-            let mut servers = self.servers.iter();
-            servers.any(|s| s.url == plan.url && s.credentials == plan.credentials)
+            let is_named = self.servers.iter().any(|s| s.url == lease.plan.url);
+            is_named && !lease.is_refused() && self.renewal().is_none_or(|at| at > now)
         });
         if self.servers.is_empty() {
             self.give_all_back(now);
@@ -239,19 +238,27 @@ impl Relays {
         }
     }
 
-    /// When the allocation in use is to be replaced, because of its own lifetime or its login's. A
-    /// login that was given to us is replaced when we are given another.
+    /// When the allocation in use is to be replaced, because of its own lifetime or its login's. As long
+    /// as a login lasts another one changes nothing.
     fn renewal(&self) -> Option<Instant> {
         let lease = self.leases.get(&self.current?)?;
-        let expires = match lease.plan.credentials {
-            Credentials::Shared(_) => lease.login.expires,
-            Credentials::Given { .. } => None,
-        };
-        let of_login = expires.map(|expires| {
-            let left = Duration::from_secs(expires.saturating_sub(self.clock.unix));
-            self.clock.at + left.saturating_sub(limits::TURN_RENEWAL)
+        let of_login = self.has_successor(lease).then(|| {
+            // One of which nothing is known may end at any time.
+            let renew_at = lease.login.renew_at.unwrap_or(0);
+            self.clock.at + Duration::from_secs(renew_at.saturating_sub(self.clock.unix))
         });
         of_login.into_iter().chain(lease.replace_at()).min()
+    }
+
+    /// Whether there is another login for the same server.
+    fn has_successor(&self, lease: &Lease) -> bool {
+        match &lease.plan.credentials {
+            Credentials::Shared(_) => true,
+            given @ Credentials::Given { .. } => {
+                let mut same = self.servers.iter().filter(|s| s.url == lease.plan.url);
+                same.any(|server| server.credentials != *given)
+            }
+        }
     }
 
     pub(super) fn next_timeout(&self) -> Option<Instant> {
@@ -297,6 +304,7 @@ impl Relays {
             match turn {
                 Turn::Ready(relayed) => self.succeed(now, id, relayed),
                 Turn::Over(failure) => self.fail(now, id, failure),
+                Turn::LoginRefused => self.login_refused(id),
             }
         }
         if self.leases.get(&id).is_some_and(|lease| lease.is_over(now)) {
@@ -311,7 +319,7 @@ impl Relays {
         };
         lease.role = Role::Current;
         let (name, rank) = (lease.plan.name(), lease.plan.rank);
-        self.told.remove(&name);
+        self.complaints.settle(&name);
         log::info!("{name} relays for us at {relayed}");
         if let Some(before) = self.current.replace(id)
             && let Some(before) = self.leases.get_mut(&before)
@@ -325,7 +333,7 @@ impl Relays {
             round.plans.clear();
         }
         for id in self.leases_where(|lease| is_attempt(lease) && lease.plan.rank > rank) {
-            self.remove(id);
+            self.retire(now, id);
         }
         self.bound_replaced(now);
         self.outputs.push_back(Output::CandidatesChanged);
@@ -347,26 +355,39 @@ impl Relays {
             return;
         };
         let (role, plan) = (lease.role, lease.plan.clone());
-        self.remove(id);
+        if failure.is_of_login() {
+            self.login_refused(id);
+        }
+        if failure == Failure::Silent {
+            // It may have lent an address without our having heard of it.
+            self.retire(now, id);
+        } else {
+            self.remove(id);
+        }
         match role {
             Role::Attempt { .. } => self.attempt_failed(now, plan, failure),
-            Role::Current | Role::Replaced => {
+            Role::Current => {
                 log::warn!("{}: {}", plan.name(), failure.with_advice());
                 self.outputs.push_back(Output::CandidatesChanged);
-                if role == Role::Current {
-                    self.current = None;
-                    self.begin_round(now);
-                }
+                self.current = None;
+                self.begin_round(now);
+            }
+            // It was to end some time, for its login or its lifetime.
+            Role::Replaced => {
+                log::debug!("{}: {failure}", plan.name());
+                self.outputs.push_back(Output::CandidatesChanged);
             }
             Role::Leaving { .. } => {}
         }
     }
 
-    /// Tells once what is wrong with a way.
-    fn tell(&mut self, name: String, failure: String) {
-        if self.told.get(&name) != Some(&failure) {
-            log::warn!("{name}: {failure}");
-            self.told.insert(name, failure);
+    /// What was given to us to log in with is of no use any more; what we make ourselves is made anew.
+    fn login_refused(&mut self, id: StreamId) {
+        if let Some(lease) = self.leases.get(&id)
+            && let Credentials::Given { .. } = lease.plan.credentials
+        {
+            let url = lease.plan.url.clone();
+            self.outputs.push_back(Output::LoginRefused(url));
         }
     }
 

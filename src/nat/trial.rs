@@ -198,6 +198,7 @@ impl Trial {
                     self.ask_for_ipv6(now);
                 }
                 Turn::Over(failure) => self.fail(now, failure),
+                Turn::LoginRefused => {}
             }
         }
         self.take_returned(now);

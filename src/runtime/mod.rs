@@ -12,6 +12,7 @@ mod multicast;
 pub(crate) mod reach;
 #[cfg(feature = "registry")]
 pub mod registry;
+mod registry_schedule;
 pub(crate) mod registry_servers;
 pub(crate) mod resolver;
 mod service_manager;
@@ -176,6 +177,12 @@ fn seed() -> Result<u64, Failure> {
 }
 
 fn make_sockets(config: &Config) -> Sockets {
+    if config.udp_ports.is_some_and(|(first, last)| first == last) {
+        log::warn!(
+            "UDP_PORT is one port: a connection that is replaced may stall for a moment, and a relay is \
+             renewed over TCP or not at all; a range of three ports prevents both"
+        );
+    }
     let rules = Rules {
         interfaces: config.interfaces.clone(),
         ipv6: config.ipv6,

@@ -96,7 +96,11 @@ impl Reaching {
 
     /// The clock may have been set.
     pub(super) fn look_at_clock(&mut self, now: Instant) {
-        self.reach.set_clock(now, unix());
+        let unix = unix();
+        self.reach.set_clock(now, unix);
+        if let Some(servers) = &mut self.registry_servers {
+            servers.look_at_clock(now, unix);
+        }
     }
 
     /// Does what there is to do.
@@ -192,6 +196,11 @@ impl Reaching {
                 } => self.streams.write(stream, &bytes, may_be_lost),
                 Output::CloseStream(stream) => self.streams.close(stream),
                 Output::CandidatesChanged => has_changed = true,
+                Output::LoginRefused(url) => {
+                    if let Some(servers) = &mut self.registry_servers {
+                        servers.login_refused(now, &url);
+                    }
+                }
             }
         }
         self.streams.flush();

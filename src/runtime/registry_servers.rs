@@ -2,10 +2,11 @@
 //! waits for it.
 
 use std::sync::Arc;
-use std::time::{Duration, Instant};
+use std::time::Instant;
 
 use crossbeam_channel::{Receiver, Sender, unbounded};
 
+use super::registry_schedule::Schedule;
 use super::signaling::IceServersClient;
 use super::wake::LoopWaker;
 use crate::limits;
@@ -22,9 +23,7 @@ pub(super) struct RegistryServers {
     pub(super) stun: Vec<StunUrl>,
     pub(super) turn: Vec<(TurnUrl, Credentials)>,
     is_asked: bool,
-    /// The last question was answered.
-    is_answered: bool,
-    next: Instant,
+    schedule: Schedule,
     /// Holds one answer at most.
     answers: (Sender<Answer>, Receiver<Answer>),
     waker: LoopWaker,
@@ -38,8 +37,7 @@ impl RegistryServers {
             stun: Vec::new(),
             turn: Vec::new(),
             is_asked: false,
-            is_answered: false,
-            next: now,
+            schedule: Schedule::new(now),
             answers: unbounded(),
             waker,
         }
@@ -47,14 +45,24 @@ impl RegistryServers {
 
     /// The registry can be reached: what it has not answered yet is asked for again.
     pub(super) fn registry_connected(&mut self, now: Instant) {
-        if !self.is_answered {
-            self.next = now;
+        self.schedule.registry_connected(now);
+    }
+
+    /// A TURN server takes our login no more: if it is one of the registry's, another is asked for.
+    pub(super) fn login_refused(&mut self, now: Instant, url: &TurnUrl) {
+        if self.turn.iter().any(|(known, _)| known == url) {
+            self.schedule.login_refused(now);
         }
+    }
+
+    /// It is this Unix time, in seconds; the clock may have been set.
+    pub(super) fn look_at_clock(&mut self, now: Instant, unix: u64) {
+        self.schedule.look_at_clock(now, unix);
     }
 
     /// Asks if it is time.
     pub(super) fn handle_timeout(&mut self, now: Instant) {
-        if self.is_asked || self.next > now {
+        if self.is_asked || self.schedule.next() > now {
             return;
         }
         let (client, sender) = (Arc::clone(&self.client), self.answers.0.clone());
@@ -66,11 +74,12 @@ impl RegistryServers {
             }
         };
         let thread = std::thread::Builder::new().name("ice-servers".to_owned());
+        self.schedule.asked(now);
         match thread.spawn(work) {
             Ok(_) => self.is_asked = true,
             Err(error) => {
                 log::warn!("no thread to ask the registry for ICE servers: {error}");
-                self.next = now + limits::ICE_SERVERS_RETRY;
+                self.schedule.failed(now, fastrand::f64());
             }
         }
     }
@@ -82,19 +91,23 @@ impl RegistryServers {
             return false;
         };
         self.is_asked = false;
-        self.is_answered = answer.is_ok();
         let servers = match answer {
             Ok(servers) => servers,
             Err(why) => {
-                // Registries without such an answer are many.
-                log::debug!("no ICE servers of the registry: {why}");
-                self.next = now + limits::ICE_SERVERS_RETRY;
+                if self.schedule.failed(now, fastrand::f64()) {
+                    log::warn!(
+                        "the registry is asked again for ICE servers; those it named are used as long \
+                         as their logins last: {why}"
+                    );
+                } else {
+                    log::debug!("no ICE servers of the registry: {why}");
+                }
                 return false;
             }
         };
         let (stun, turn) = usable(servers);
         let until = turn.iter().filter_map(|(_, login)| login.given_until());
-        self.next = now + wait(until.min(), unix);
+        self.schedule.answered(now, unix, until.min());
         let has_changed = (&self.stun, &self.turn) != (&stun, &turn);
         if has_changed {
             let (stun, turn) = (stun.len(), turn.len());
@@ -106,15 +119,8 @@ impl RegistryServers {
     }
 
     pub(super) fn next_timeout(&self) -> Option<Instant> {
-        (!self.is_asked).then_some(self.next)
+        (!self.is_asked).then(|| self.schedule.next())
     }
-}
-
-/// Until the question is put again: well before a login expires.
-fn wait(until: Option<u64>, unix: u64) -> Duration {
-    let (least, most) = limits::ICE_SERVERS_REFRESH;
-    let half = until.map(|until| Duration::from_secs(until.saturating_sub(unix) / 2));
-    half.unwrap_or(most).clamp(least, most)
 }
 
 /// What of it can be used; the rest is left alone.
@@ -167,14 +173,5 @@ mod tests {
         assert_eq!(stun.len(), 1);
         assert_eq!(turn.len(), 1);
         assert_eq!(turn[0].0.to_string(), "turn:b:3478");
-    }
-
-    #[test]
-    fn the_question_is_put_again_well_before_a_login_expires() {
-        let (least, most) = limits::ICE_SERVERS_REFRESH;
-        assert_eq!(wait(Some(1060), 1000), Duration::from_secs(30));
-        assert_eq!(wait(Some(900), 1000), least);
-        assert_eq!(wait(None, 1000), most);
-        assert_eq!(wait(Some(u64::MAX), 1000), most);
     }
 }

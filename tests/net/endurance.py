@@ -41,6 +41,8 @@ class Endurance(unittest.TestCase):
             for sidecar in (encounter.one, encounter.other):
                 restarts = sidecar.ask("stats")["payload"]["peers"][0]["restarts"]
                 print(f"\n{sidecar.peer_id}: {restarts} restarts; credentials given: {access.given}")
+                warnings = [line for line in sidecar.log_lines() if " WARN " in line]
+                self.assertEqual(warnings, [])
 
     def test_a_connection_that_is_idle_outlives_the_memory_of_its_routers(self):
         sites = [world().builder.home("forgetful", None, routers.PORT_RESTRICTED) for _ in range(2)]

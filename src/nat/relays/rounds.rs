@@ -1,7 +1,7 @@
 //! Rounds: the servers there are tried, one shortly after the other, until one relays for us.
 
 use std::collections::VecDeque;
-use std::net::SocketAddr;
+use std::net::{IpAddr, SocketAddr};
 use std::time::{Duration, Instant};
 
 use super::{Relays, is_attempt};
@@ -29,55 +29,69 @@ impl Round {
 impl Relays {
     pub(super) fn begin_round(&mut self, now: Instant) {
         let sockets = self.lanes.first().map(Vec::as_slice).unwrap_or_default();
-        let mut plans = VecDeque::from(plans(&self.servers, sockets));
-        // Those that are being tried need not be tried again.
-        plans.retain(|plan| {
-            !self.leases.values().any(|lease| {
-                is_attempt(lease)
-                    && Plan {
-                        offset: plan.offset,
-                        rank: plan.rank,
-                        ..lease.plan.clone()
-                    } == *plan
-            })
-        });
-        for plan in &mut plans {
-            self.find_socket(now, plan);
+        let mut plans = plans(&self.servers, sockets);
+        self.complaints.keep(&plans);
+        let is_tried = |plan: &Plan| {
+            let mut tries = self.leases.values().filter(|lease| is_attempt(lease));
+            tries.any(|lease| lease.plan.is_same_way(plan))
+        };
+        plans.retain(|plan| !is_tried(plan));
+        let (mut ready, mut crowded) = (VecDeque::new(), Vec::new());
+        for mut plan in plans {
+            if self.find_socket(&mut plan) {
+                ready.push_back(plan);
+            } else {
+                crowded.push(plan);
+            }
+        }
+        if ready.is_empty() && !self.leases.values().any(is_attempt) {
+            let mut crowded = crowded.into_iter();
+            ready.extend(crowded.find_map(|plan| self.make_room(now, plan)));
         }
         self.next_round = None;
         self.not_before = now + limits::TURN_REFUSED_WAIT;
         self.round = Some(Round {
             began: now,
-            plans,
+            plans: ready,
             was_refused: false,
         });
         self.advance(now);
     }
 
-    /// A server knows an allocation by our socket, so a further one needs another socket. With none
-    /// left the oldest allocation that was replaced gives its own.
-    fn find_socket(&mut self, now: Instant, plan: &mut Plan) {
-        let Some(local) = plan.local else {
-            return;
-        };
-        let holder = |socket: SocketAddr| {
-            let mut leases = self.leases.iter();
-            leases.find(|(_, lease)| lease.is_between(socket, plan.server))
-        };
+    /// A server knows an allocation by our socket, so a further one needs another socket. Says whether
+    /// there is one; streams need none.
+    fn find_socket(&self, plan: &mut Plan) -> bool {
+        if let Some(local) = plan.local {
+            plan.local = self.free_sockets(local.ip(), plan.server).next();
+            return plan.local.is_some();
+        }
+        true
+    }
+
+    /// Our sockets of one address that hold nothing at this server and ask it for nothing; the first
+    /// lane's first.
+    fn free_sockets(&self, ip: IpAddr, server: SocketAddr) -> impl Iterator<Item = SocketAddr> {
         let sockets = self.lanes.iter().flatten().copied();
-        let mut sockets = sockets.filter(|socket| socket.ip() == local.ip());
-        if let Some(free) = sockets.clone().find(|socket| holder(*socket).is_none()) {
-            plan.local = Some(free);
-            return;
-        }
-        let replaced = sockets.by_ref().filter_map(holder);
-        let replaced = replaced.filter(|(_, lease)| lease.role == Role::Replaced);
-        if let Some((id, lease)) = replaced.min_by_key(|(id, _)| **id) {
-            plan.local = lease.plan.local;
-            plan.offset += limits::TURN_STAGGER;
-            let id = *id;
-            self.retire(now, id);
-        }
+        sockets.filter(move |socket| {
+            let is_held = |lease: &Lease| lease.is_between(*socket, server);
+            socket.ip() == ip && !self.leases.values().any(is_held)
+        })
+    }
+
+    /// When there is no other way, the oldest allocation that was replaced gives its socket, used or
+    /// not.
+    fn make_room(&mut self, now: Instant, plan: Plan) -> Option<Plan> {
+        let ip = plan.local?.ip();
+        let (id, local) = self.leases.iter().find_map(|(id, lease)| {
+            let local = lease.plan.local.filter(|local| local.ip() == ip)?;
+            let is_meant = lease.role == Role::Replaced && lease.plan.server == plan.server;
+            is_meant.then_some((*id, local))
+        })?;
+        self.retire(now, id);
+        Some(Plan {
+            local: Some(local),
+            ..plan
+        })
     }
 
     /// Begins the tries that are due, and ends the round when there are none left.
@@ -134,40 +148,44 @@ impl Relays {
     }
 
     pub(super) fn attempt_failed(&mut self, now: Instant, plan: Plan, failure: Failure) {
+        let otherwise = self.otherwise(&plan, &failure);
         let Some(round) = &mut self.round else {
             return;
         };
         round.was_refused |= failure.is_refusal();
-        if let Some(other) = otherwise(&plan, &failure, &self.lanes) {
+        if let Some(other) = otherwise {
             round.plans.push_front(Plan {
                 offset: now.saturating_duration_since(round.began),
                 ..other
             });
         } else {
-            self.tell(plan.name(), failure.with_advice());
+            let (name, failure) = (plan.name(), failure.with_advice());
+            if self.complaints.is_new(&plan, &failure) {
+                log::warn!("{name}: {failure}");
+            }
         }
         self.advance(now);
     }
-}
 
-/// How the same server may be asked once more, after what it said.
-fn otherwise(plan: &Plan, failure: &Failure, lanes: &[Vec<SocketAddr>]) -> Option<Plan> {
-    match failure {
-        // It has an allocation for this socket, of a process before us or of a login before this.
-        Failure::Refused(code::ALLOCATION_MISMATCH, _) => {
-            let local = plan.local?;
-            let lane = lanes.iter().position(|lane| lane.contains(&local))?;
-            let mut others = lanes.iter().skip(lane + 1).flatten();
-            let other = others.find(|socket| socket.ip() == local.ip())?;
-            Some(Plan {
-                local: Some(*other),
+    /// How the same server may be asked once more, after what it said.
+    fn otherwise(&self, plan: &Plan, failure: &Failure) -> Option<Plan> {
+        match failure {
+            // It has an allocation for this socket, of a process before us.
+            Failure::Refused(code::ALLOCATION_MISMATCH, _) => {
+                let local = plan.local?;
+                let lane_of = |socket| self.lanes.iter().position(|lane| lane.contains(&socket));
+                let mut others = self.free_sockets(local.ip(), plan.server);
+                let other = others.find(|other| lane_of(*other) > lane_of(local))?;
+                Some(Plan {
+                    local: Some(other),
+                    ..plan.clone()
+                })
+            }
+            Failure::Refused(code::FAMILY_NOT_SUPPORTED, _) if !plan.ipv6 => Some(Plan {
+                ipv6: true,
                 ..plan.clone()
-            })
+            }),
+            _ => None,
         }
-        Failure::Refused(code::FAMILY_NOT_SUPPORTED, _) if !plan.ipv6 => Some(Plan {
-            ipv6: true,
-            ..plan.clone()
-        }),
-        _ => None,
     }
 }

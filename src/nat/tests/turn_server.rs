@@ -47,6 +47,8 @@ pub(super) struct Granted {
     pub(super) permissions: BTreeSet<IpAddr>,
     pub(super) channels: BTreeMap<u16, SocketAddr>,
     pub(super) until: Instant,
+    /// The transaction that asked for it.
+    transaction: u128,
 }
 
 /// How the server differs from a good one.
@@ -54,6 +56,8 @@ pub(super) struct Granted {
 pub(super) struct Mood {
     /// It says nothing at all.
     pub(super) is_silent: bool,
+    /// It does as asked, but what it says is lost.
+    pub(super) is_mute: bool,
     /// It takes nothing over UDP.
     pub(super) drops_datagrams: bool,
     /// It ignores Binding requests, as some do.
@@ -62,6 +66,8 @@ pub(super) struct Mood {
     pub(super) refuses: Option<u16>,
     /// It lets this peer not in.
     pub(super) denies: Option<IpAddr>,
+    /// It takes this user no more.
+    pub(super) bars: Option<String>,
     /// A nonce lives so long.
     pub(super) nonce_life: Option<Duration>,
     /// An allocation lives so long at most, in seconds.
@@ -159,7 +165,7 @@ impl TurnServer {
             }
             (MessageClass::Request, _) => {
                 let answer = self.answer(now, client, &message);
-                Some(Sent::ToClient(client, answer))
+                (!self.mood.is_mute).then_some(Sent::ToClient(client, answer))
             }
             (MessageClass::Indication, SEND) => {
                 let granted = self.granted.get(&client)?;
@@ -187,6 +193,9 @@ impl TurnServer {
             return self.challenge(now, request, 401);
         };
         let username = username.username().to_owned();
+        if self.mood.bars.as_ref() == Some(&username) {
+            return self.challenge(now, request, 401);
+        }
         let password = match &self.secret {
             Some(secret) => credentials::password(secret, &username).reveal().to_owned(),
             None => self.password.clone(),
@@ -205,6 +214,18 @@ impl TurnServer {
         match request.method() {
             _ if self.mood.refuses.is_some() => {
                 refusal(request, &key, self.mood.refuses.unwrap_or(500))
+            }
+            // Asked again, because the answer was lost (RFC 8656 section 7.2).
+            ALLOCATE
+                if has_one
+                    && self.granted[&client].transaction == request.transaction_id().into() =>
+            {
+                lent(
+                    self.granted[&client].relayed,
+                    self.lifetime(),
+                    request,
+                    &key,
+                )
             }
             ALLOCATE if has_one => refusal(request, &key, 437),
             ALLOCATE => self.allocate(now, client, username, request, &key),
@@ -250,15 +271,16 @@ impl TurnServer {
                 username,
                 permissions: BTreeSet::new(),
                 channels: BTreeMap::new(),
-                until: now + Duration::from_secs(self.mood.shortest.unwrap_or(1800).into()),
+                until: now + Duration::from_secs(self.lifetime().into()),
+                transaction: request.transaction_id().into(),
             },
         );
-        let mut answer = Message::builder_success(request, MessageWriteVec::new());
-        let relayed = XorRelayedAddress::new(relayed, request.transaction_id());
-        answer.add_attribute(&relayed).unwrap();
-        let lifetime = Lifetime::new(self.mood.shortest.unwrap_or(1800));
-        answer.add_attribute(&lifetime).unwrap();
-        signed(answer, key)
+        lent(relayed, self.lifetime(), request, key)
+    }
+
+    /// How long an allocation lives at most, in seconds.
+    fn lifetime(&self) -> u32 {
+        self.mood.shortest.unwrap_or(1800)
     }
 
     /// A request about an allocation that there is.
@@ -272,10 +294,11 @@ impl TurnServer {
         let method = request.method();
         *self.served.entry(method.value()).or_default() += 1;
         let mut answer = Message::builder_success(request, MessageWriteVec::new());
+        let most = self.lifetime();
         let granted = self.granted.get_mut(&client).unwrap();
         if method == REFRESH {
             let lifetime = request.attribute::<Lifetime>().unwrap().seconds();
-            let lifetime = Lifetime::new(lifetime.min(self.mood.shortest.unwrap_or(1800)));
+            let lifetime = Lifetime::new(lifetime.min(most));
             answer.add_attribute(&lifetime).unwrap();
             let seconds = u64::from(lifetime.seconds());
             granted.until = now + Duration::from_secs(seconds);
@@ -312,6 +335,14 @@ fn signed(mut answer: MessageWriteVec, key: &IntegrityKey) -> Vec<u8> {
         .add_message_integrity_with_key(key, IntegrityAlgorithm::Sha1)
         .unwrap();
     answer.finish()
+}
+
+fn lent(relayed: SocketAddr, lifetime: u32, request: &Message<'_>, key: &IntegrityKey) -> Vec<u8> {
+    let mut answer = Message::builder_success(request, MessageWriteVec::new());
+    let relayed = XorRelayedAddress::new(relayed, request.transaction_id());
+    answer.add_attribute(&relayed).unwrap();
+    answer.add_attribute(&Lifetime::new(lifetime)).unwrap();
+    signed(answer, key)
 }
 
 fn refusal(request: &Message<'_>, key: &IntegrityKey, code: u16) -> Vec<u8> {

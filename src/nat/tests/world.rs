@@ -14,8 +14,6 @@ use crate::nat::server::{self, Servers, StunServer};
 use crate::nat::url::{Host, StunUrl, TurnUrl};
 use crate::secret::Secret;
 
-/// From one end of the network to the other.
-const LATENCY: Duration = Duration::from_millis(10);
 /// Unix time at the beginning.
 pub(super) const UNIX: u64 = 1_700_000_000;
 
@@ -30,6 +28,8 @@ enum Delivery {
 
 pub(super) struct World {
     pub(super) now: Instant,
+    /// From one end of the network to the other.
+    pub(super) latency: Duration,
     pub(super) reach: Reach,
     pub(super) servers: BTreeMap<SocketAddr, TurnServer>,
     /// Servers that take connections over TCP.
@@ -46,6 +46,8 @@ pub(super) struct World {
     /// What was relayed to us.
     pub(super) relayed: Vec<(SocketAddr, SocketAddr, Vec<u8>)>,
     pub(super) changes: usize,
+    /// Servers that have refused a login that was given to us.
+    pub(super) refused: Vec<TurnUrl>,
     /// Datagrams that we have sent, by server.
     pub(super) sent: BTreeMap<SocketAddr, usize>,
 }
@@ -55,6 +57,7 @@ impl World {
         let start = Instant::now();
         World {
             now: start,
+            latency: Duration::from_millis(10),
             reach: Reach::new(policy, start, UNIX, 1),
             servers: BTreeMap::new(),
             listening: BTreeSet::new(),
@@ -67,13 +70,19 @@ impl World {
             at_peers: Vec::new(),
             relayed: Vec::new(),
             changes: 0,
+            refused: Vec::new(),
             sent: BTreeMap::new(),
         }
     }
 
     /// Three sockets of one address, as the runtime has them.
-    pub(super) fn with_sockets(mut self) -> Self {
-        let lanes = [1, 2, 3].map(|lane| vec![socket(lane)]).to_vec();
+    pub(super) fn with_sockets(self) -> Self {
+        self.with_lanes(3)
+    }
+
+    /// One socket on each of so many lanes.
+    pub(super) fn with_lanes(mut self, count: u16) -> Self {
+        let lanes = (1..=count).map(|lane| vec![socket(lane)]).collect();
         self.reach.set_sockets(self.now, lanes);
         self.drain();
         self
@@ -124,7 +133,7 @@ impl World {
 
     fn deliver(&mut self, delivery: Delivery) {
         self.sequence += 1;
-        let at = (self.now + LATENCY, self.sequence);
+        let at = (self.now + self.latency, self.sequence);
         self.in_flight.insert(at, delivery);
     }
 
@@ -287,6 +296,7 @@ impl World {
                     self.closed.push(stream);
                 }
                 Output::CandidatesChanged => self.changes += 1,
+                Output::LoginRefused(url) => self.refused.push(url),
             }
         }
     }
