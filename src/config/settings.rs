@@ -263,9 +263,14 @@ fn shown(value: &str) -> String {
     if value.is_empty() {
         return "\"\"".to_owned();
     }
-    if let (Some((scheme, _)), Some((_, host))) = (value.split_once("://"), value.rsplit_once('@'))
-    {
-        return shown(&format!("{scheme}://***{host}"));
+    // Those of TURN and STUN have no slashes.
+    let scheme_end = value
+        .find("://")
+        .map(|at| at + 3)
+        .or(value.find(':').map(|at| at + 1));
+    if let (Some(end), Some((_, host))) = (scheme_end, value.rsplit_once('@')) {
+        let scheme = value.get(..end).unwrap_or_default();
+        return shown(&format!("{scheme}***{host}"));
     }
     if let (true, Some((public, _))) = (value.contains("://"), value.split_once(['?', '#'])) {
         return shown(public) + "?***";
@@ -307,6 +312,8 @@ mod tests {
     fn a_repeated_value_is_one_short_line() {
         assert_eq!(shown("a\nb"), "a\\nb");
         assert_eq!(shown("ws://user:pa@ss@host/"), "ws://***host/");
+        assert_eq!(shown("turn:user:pass@host:1"), "turn:***host:1");
+        assert_eq!(shown("turn:a:b@host,turns:c:d@other"), "turn:***other");
         assert_eq!(shown("ws://h /ws?key=s3cret"), "ws://h /ws?***");
         assert_eq!(shown("ws://a@h/?key=s3cret"), "ws://***h/?***");
         assert_eq!(shown(&"x".repeat(101)).chars().count(), 101);

@@ -26,14 +26,23 @@ impl Allowance {
     pub(super) fn take(&mut self, now: Instant) -> bool {
         let gained =
             now.saturating_duration_since(self.since).as_nanos() / self.interval.as_nanos().max(1);
-        if gained > 0 {
-            let gained = u32::try_from(gained).unwrap_or(self.burst);
-            self.left = self.left.saturating_add(gained).min(self.burst);
+        if let Ok(gained @ 1..) = u32::try_from(gained)
+            && self.left.saturating_add(gained) <= self.burst
+        {
+            self.left += gained;
+            self.since += self.interval * gained;
+        } else if gained > 0 {
+            self.left = self.burst;
             self.since = now;
         }
         let allowed = self.left > 0;
         self.left = self.left.saturating_sub(1);
         allowed
+    }
+
+    /// When there is one more, after one was refused.
+    pub(super) fn next(&self) -> Instant {
+        self.since + self.interval
     }
 }
 
@@ -52,5 +61,16 @@ mod tests {
         assert_eq!(passed(&mut allowance, start + interval / 2), 0);
         assert_eq!(passed(&mut allowance, start + interval), 1);
         assert_eq!(passed(&mut allowance, start + 100 * interval), 3);
+    }
+
+    #[test]
+    fn what_is_asked_for_between_two_intervals_costs_no_time() {
+        let start = Instant::now();
+        let interval = Duration::from_millis(10);
+        let mut allowance = Allowance::new(1, interval, start);
+        assert!(allowance.take(start));
+        let passed = (1..=200).filter(|step| allowance.take(start + *step * interval * 9 / 10));
+        assert_eq!(passed.count(), 180);
+        assert_eq!(allowance.next(), start + 181 * interval);
     }
 }

@@ -18,13 +18,15 @@ use super::origin::Origin;
 use super::outlet::Outlet;
 use super::session::Session;
 
-/// An offer that waits for our own to be answered or not.
+/// An offer that waits for our own to be answered or not, or until its sender may offer again.
 #[derive(Debug)]
 pub(super) struct HeldOffer {
     pub(super) sdp: String,
     pub(super) extension: Extension,
-    /// Answered at this time, if ours is still open then.
+    /// Looked at again at this time.
     pub(super) until: Instant,
+    /// It came too soon after others, and has not been looked at yet.
+    pub(super) is_early: bool,
 }
 
 /// A candidate that came before any description it could belong to.

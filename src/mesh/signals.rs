@@ -186,8 +186,16 @@ impl<K: Linker> Mesh<K> {
             return log::warn!("refused an offer of {peer_id}: MAX_PEERS is {max_peers}");
         };
         if !peer.offers.take(now) {
-            self.totals.ignored_offers += 1;
-            return log::debug!("{peer_id} offers too often; ignored");
+            log::debug!("{peer_id} offers too often; its latest offer waits");
+            let until = peer.offers.next();
+            let replaced = peer.held.replace(HeldOffer {
+                sdp: sdp.to_owned(),
+                extension,
+                until,
+                is_early: true,
+            });
+            self.totals.ignored_offers += u64::from(replaced.is_some());
+            return self.arm_peer(now, peer_id);
         }
         let own_offer_outstanding = self
             .connections_of(peer_id)
@@ -212,6 +220,7 @@ impl<K: Linker> Mesh<K> {
                         sdp: sdp.to_owned(),
                         extension,
                         until: now + limits::HELD_OFFER_TIMEOUT,
+                        is_early: false,
                     });
                 }
                 self.arm_peer(now, peer_id);
@@ -242,14 +251,16 @@ impl<K: Linker> Mesh<K> {
         }
     }
 
-    /// The own offer, which stood against this one, was not answered in time.
+    /// The own offer, which stood against this one, was not answered in time; or the peer may offer again.
     pub(super) fn answer_held_offer(&mut self, now: Instant, peer_id: &PeerId) {
         let held = self
             .peers
             .get_mut(peer_id)
             .and_then(|peer| peer.held.take());
-        if let Some(HeldOffer { sdp, extension, .. }) = held {
-            self.accept_offer(now, peer_id, &sdp, extension);
+        match held {
+            Some(held) if held.is_early => self.offered(now, peer_id, &held.sdp, held.extension),
+            Some(held) => self.accept_offer(now, peer_id, &held.sdp, held.extension),
+            None => {}
         }
     }
 

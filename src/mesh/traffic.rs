@@ -9,6 +9,11 @@ use super::link::{Channel, Datagram, Link, LinkError, LinkOutput, Linker};
 use super::{Mesh, TimerKey};
 
 impl<K: Linker> Mesh<K> {
+    /// Datagrams so far that belonged to no connection.
+    pub fn stray_datagrams(&self) -> u64 {
+        self.totals.stray_datagrams
+    }
+
     /// Takes a datagram. One that belongs to no connection is dropped and counted.
     pub fn handle_datagram(&mut self, now: Instant, datagram: Datagram<'_>) {
         let Some(id) = self.route(now, &datagram) else {

@@ -149,7 +149,11 @@ impl EventLoop {
                     }
                 }
             }
+            let strays = self.parts.mesh.stray_datagrams();
             self.turn();
+            if self.parts.mesh.stray_datagrams() != strays {
+                waiting.disturbed();
+            }
             if self.end.is_some() {
                 self.parts.service_manager.stopping();
             }

@@ -52,6 +52,11 @@ impl Waiting {
         Ok(())
     }
 
+    /// What came was of no use, at least in part: nobody who only sends garbage keeps the loop awake.
+    pub(super) fn disturbed(&mut self) {
+        self.short_waits = 0;
+    }
+
     fn expects_something(&self) -> bool {
         self.short_waits >= QUICK_SUCCESSION
     }
@@ -94,6 +99,11 @@ mod tests {
         waiting.waited(long, true);
         assert!(!waiting.expects_something());
         waiting.waited(short, true);
+        assert!(!waiting.expects_something());
+        for _ in 0..QUICK_SUCCESSION {
+            waiting.waited(short, true);
+        }
+        waiting.disturbed();
         assert!(!waiting.expects_something());
     }
 

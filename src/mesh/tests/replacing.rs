@@ -4,6 +4,7 @@ use std::time::Duration;
 
 use super::network::Weather;
 use super::world::World;
+use crate::limits;
 use crate::mesh::connection::Phase;
 use crate::protocol::ipc::Event;
 
@@ -264,5 +265,14 @@ fn what_the_agent_takes_between_hello_and_replay_is_not_counted_twice() {
         world.send(0, "b", 5000, true);
         world.settle(HEALED);
         assert_eq!(world.ledger.deliveries, 10, "seed {seed}");
+    }
+}
+
+#[test]
+fn a_process_that_is_started_anew_again_and_again_is_connected_soon_each_time() {
+    let mut world = World::connected(31);
+    for round in 0..40 {
+        world.restart(1, round % 2 == 0);
+        world.run_until_connected(limits::OFFER_INTERVAL + Duration::from_millis(300));
     }
 }
