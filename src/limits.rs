@@ -339,6 +339,10 @@ pub const STUN_TRANSMISSIONS: u32 = 5;
 /// See [`STUN_TRANSMISSIONS`].
 pub const STUN_FIRST_WAIT: Duration = Duration::from_millis(500);
 
+/// From one first question to a STUN server to the next, of all sockets together, where it is not the
+/// server that a socket asks first: the least that RFC 8445 section 14.2 allows.
+pub const STUN_PACE: Duration = Duration::from_millis(5);
+
 /// From one question to a STUN server that answers to the next: least and most. Mappings of UDP live
 /// for 30 s and more.
 pub const STUN_REFRESH: (Duration, Duration) = (Duration::from_secs(15), Duration::from_secs(25));
@@ -346,7 +350,8 @@ pub const STUN_REFRESH: (Duration, Duration) = (Duration::from_secs(15), Duratio
 /// The same for one that is silent: first and longest wait.
 pub const STUN_BACKOFF: (Duration, Duration) = (Duration::from_secs(60), Duration::from_secs(600));
 
-/// Outer addresses of one socket that peers are told.
+/// Outer addresses of one socket that peers are told, and STUN servers that it goes on asking when they
+/// answer.
 pub const MAPPINGS_PER_SOCKET: usize = 2;
 
 /// How long a TURN server may take from the first word to the allocation.

@@ -76,7 +76,8 @@ pub(super) struct Path {
 #[derive(Debug)]
 pub(super) struct Connection<L> {
     pub(super) peer: PeerId,
-    /// Which set of local addresses it uses; two connections to one peer never share one.
+    /// Which set of local addresses it uses. Two connections to one peer are on different lanes if there
+    /// are several, but relayed addresses are in all of them.
     pub(super) lane: usize,
     pub(super) role: Role,
     /// The id of the attempt on the wire; `None` when another make offered.

@@ -27,12 +27,12 @@ pub(super) struct Binding {
 }
 
 impl Binding {
-    /// A binding that is due at once.
-    pub(super) fn new(now: Instant) -> Self {
+    /// A binding that asks for the first time then.
+    pub(super) fn new(due: Instant) -> Self {
         Binding {
             mapped: None,
             transaction: None,
-            due: now,
+            due,
             patience: Backoff::new(limits::STUN_BACKOFF),
         }
     }
@@ -47,12 +47,20 @@ impl Binding {
         self.due
     }
 
-    /// Asks at once if the server is only asked seldom.
-    pub(super) fn ask_now(&mut self, now: Instant) {
-        if self.transaction.is_none() && self.mapped.is_none() {
-            self.patience.reset();
-            self.due = now;
-        }
+    /// Whether there is no address, and none is asked for at the moment.
+    pub(super) fn is_idle(&self) -> bool {
+        self.transaction.is_none() && self.mapped.is_none()
+    }
+
+    /// Asks then, though the server may have been silent.
+    pub(super) fn ask_at(&mut self, due: Instant) {
+        self.patience.reset();
+        self.due = due;
+    }
+
+    /// Waits as if the server were silent: others have told enough.
+    pub(super) fn rest(&mut self, now: Instant, random: &mut fastrand::Rng) {
+        self.due = now + self.patience.next(random.f64());
     }
 
     /// Asks, asks again, or gives up.

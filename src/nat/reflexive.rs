@@ -1,10 +1,11 @@
 //! Server-reflexive addresses: what STUN servers see of our sockets (RFC 8445 section 5.1.1.2).
 //!
-//! Every socket asks every server of its address family, and goes on asking so that the mappings
-//! live. A server that is silent is asked seldom, and costs nothing else.
+//! Every socket asks servers of its address family, in order of preference, and goes on asking so that
+//! the mappings live. The first server of each is asked at once, the others one shortly after the other,
+//! and none when enough have answered. A server that is silent is asked seldom, and costs nothing else.
 
 use std::collections::{BTreeMap, BTreeSet};
-use std::net::{IpAddr, SocketAddr};
+use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 use std::time::Instant;
 
 use super::binding::{Binding, Step};
@@ -27,6 +28,8 @@ pub(super) struct Reflexive {
     bindings: BTreeMap<(SocketAddr, SocketAddr), Binding>,
     /// Servers of which the log has said that they are silent.
     silent: BTreeSet<String>,
+    /// The last moment that was given to a request that need not be sent at once.
+    paced: Option<Instant>,
 }
 
 /// A request to be sent from a socket to a server.
@@ -43,6 +46,7 @@ impl Reflexive {
             sockets: Vec::new(),
             bindings: BTreeMap::new(),
             silent: BTreeSet::new(),
+            paced: None,
         }
     }
 
@@ -64,31 +68,77 @@ impl Reflexive {
 
     /// Keeps the bindings that are still wanted, and begins those that are missing.
     fn arrange(&mut self, now: Instant) -> bool {
-        let mut wanted = BTreeSet::new();
-        for socket in &self.sockets {
-            let reachable = |target: &&Target| can_reach(socket.ip(), target.address.ip());
-            for target in self.targets.iter().filter(reachable) {
-                wanted.insert((*socket, target.address));
-            }
-        }
+        let order = self.order();
+        let wanted: BTreeSet<_> = order.iter().map(|(_, pair)| *pair).collect();
         let mut lost = false;
         self.bindings.retain(|pair, binding| {
             let stays = wanted.contains(pair);
             lost |= !stays && binding.mapped().is_some();
             stays
         });
-        for pair in wanted {
-            let binding = self.bindings.entry(pair);
-            binding.or_insert_with(|| Binding::new(now));
+        for (rank, pair) in order {
+            if !self.bindings.contains_key(&pair) {
+                let due = self.slot(now, rank);
+                self.bindings.insert(pair, Binding::new(due));
+            }
         }
         lost
     }
 
-    /// Silent servers are asked again at once: something has changed.
-    pub(super) fn ask_now(&mut self, now: Instant) {
-        for binding in self.bindings.values_mut() {
-            binding.ask_now(now);
+    /// Every socket with every server that it can reach, and how many it prefers to that one: the first
+    /// of each socket first, then the second of each, and so on.
+    fn order(&self) -> Vec<(usize, (SocketAddr, SocketAddr))> {
+        let mut order = Vec::new();
+        for socket in &self.sockets {
+            let reachable = |target: &&Target| can_reach(socket.ip(), target.address.ip());
+            let targets = self.targets.iter().filter(reachable);
+            let pairs = targets.map(|target| (*socket, target.address));
+            order.extend(pairs.enumerate());
         }
+        order.sort_by_key(|(rank, _)| *rank);
+        order
+    }
+
+    /// When a socket may ask the server of this rank. The first costs no time, and all at once would be
+    /// a burst that a router may drop (RFC 8445 section 14).
+    fn slot(&mut self, now: Instant, rank: usize) -> Instant {
+        if rank == 0 {
+            return now;
+        }
+        let slot = self.paced.unwrap_or(now).max(now) + limits::STUN_PACE;
+        self.paced = Some(slot);
+        slot
+    }
+
+    /// Servers that are silent, or were not asked, are asked now: something has changed.
+    pub(super) fn ask_now(&mut self, now: Instant) {
+        self.ask_idle(now, |_| true);
+    }
+
+    fn ask_idle(&mut self, now: Instant, is_meant: impl Fn(SocketAddr) -> bool) {
+        for (rank, pair) in self.order() {
+            let soonest = self.paced.unwrap_or(now).max(now);
+            let binding = self.bindings.get(&pair);
+            let waits = binding.is_some_and(|binding| binding.is_idle() && binding.due() > soonest);
+            if waits && is_meant(pair.0) {
+                let due = self.slot(now, rank);
+                if let Some(binding) = self.bindings.get_mut(&pair) {
+                    binding.ask_at(due);
+                }
+            }
+        }
+    }
+
+    /// Whether enough servers have answered the socket, so that no others need be asked.
+    fn has_enough(&self, socket: SocketAddr) -> bool {
+        let from = (
+            socket,
+            SocketAddr::new(IpAddr::V4(Ipv4Addr::UNSPECIFIED), 0),
+        );
+        let of_socket = self.bindings.range(from..);
+        let of_socket = of_socket.take_while(|((of, _), _)| *of == socket);
+        let outer = of_socket.filter(|(_, binding)| binding.mapped().is_some_and(|m| m != socket));
+        outer.count() >= limits::MAPPINGS_PER_SOCKET
     }
 
     /// Whether the datagram answers one of our requests; if so, whether an address has changed.
@@ -123,29 +173,41 @@ impl Reflexive {
         random: &mut fastrand::Rng,
         mut send: impl FnMut(Request),
     ) -> bool {
-        let mut lost = false;
+        let mut lost = BTreeSet::new();
         let mut given_up = BTreeSet::new();
-        for ((socket, server), binding) in &mut self.bindings {
-            if binding.due() > now {
+        let due = self.bindings.iter().filter(|(_, b)| b.due() <= now);
+        let due: Vec<_> = due.map(|(pair, _)| *pair).collect();
+        for (socket, server) in due {
+            let has_enough = self.has_enough(socket);
+            let Some(binding) = self.bindings.get_mut(&(socket, server)) else {
+                continue;
+            };
+            if has_enough && binding.is_idle() {
+                binding.rest(now, random);
                 continue;
             }
             let had_one = binding.mapped().is_some();
             match binding.step(now, random) {
                 Step::Ask(bytes) => send(Request {
-                    socket: *socket,
-                    server: *server,
+                    socket,
+                    server,
                     bytes,
                 }),
                 Step::GiveUp => {
-                    lost |= had_one;
-                    given_up.insert(*server);
+                    if had_one {
+                        lost.insert(socket);
+                    }
+                    given_up.insert(server);
                 }
             }
         }
         for server in given_up {
             self.tell_of_silence(server);
         }
-        lost
+        if !lost.is_empty() {
+            self.ask_idle(now, |socket| lost.contains(&socket));
+        }
+        !lost.is_empty()
     }
 
     pub(super) fn next_timeout(&self) -> Option<Instant> {

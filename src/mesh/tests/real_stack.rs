@@ -212,21 +212,17 @@ fn an_agent_that_stops_reading_slows_the_sender_and_loses_nothing() {
     assert_eq!((world.ledger.deliveries, world.ledger.failed()), (200, 0));
 }
 
-#[test]
-fn a_connection_is_replaced_on_the_same_addresses_with_traffic_under_way() {
-    let mut world = world(10, &["a", "b"], &[]);
-    world.lane_count = 1;
-    world.start_all();
-    world.run_until_connected(CONNECTED);
+/// Connections between the first two are replaced again and again, with messages under way.
+fn replace_with_traffic(world: &mut World<WebRtc>) {
     for offerer in [0, 1, 0, 1] {
         world.run_for(Duration::from_millis(10));
-        exchange(&mut world, 2);
+        exchange(world, 2);
         let other = world.name(1 - offerer).clone();
         let current = |world: &World<WebRtc>| world.nodes[offerer].mesh.peers[&other].current;
-        let before = current(&world);
+        let before = current(world);
         world.replace_connection(offerer, 1 - offerer);
         for _ in 0..10 {
-            exchange(&mut world, 2);
+            exchange(world, 2);
             world.run_for(Duration::from_micros(500));
         }
         world.run_until(Duration::from_secs(2), "replaced", |world| {
@@ -235,6 +231,62 @@ fn a_connection_is_replaced_on_the_same_addresses_with_traffic_under_way() {
         world.settle(SETTLED);
     }
     assert_eq!(world.ledger.failed(), 0);
+}
+
+#[test]
+fn a_connection_is_replaced_on_the_same_addresses_with_traffic_under_way() {
+    let mut world = world(10, &["a", "b"], &[]);
+    world.lane_count = 1;
+    world.start_all();
+    world.run_until_connected(CONNECTED);
+    replace_with_traffic(&mut world);
+}
+
+/// `ICE_TRANSPORT_POLICY=relay`: each side has one relayed address, on all its lanes.
+fn with_relays_only(seed: u64) -> World<WebRtc> {
+    let mut world = world(seed, &["a", "b"], &[]);
+    world.start_all();
+    for place in [0, 1] {
+        let relayed = LocalCandidate::Relayed {
+            address: network::address(place, 0, 9, 50_000),
+            base: network::address(place, 0, 1, 4000),
+        };
+        world.set_lanes(place, vec![vec![relayed]; 3]);
+    }
+    world.run_until_connected(CONNECTED);
+    check_relayed(&world);
+    world
+}
+
+fn check_relayed(world: &World<WebRtc>) {
+    for place in [0, 1] {
+        let mesh = &world.nodes[place].mesh;
+        let path = mesh.current_of(world.name(1 - place)).unwrap().path;
+        assert_eq!(path.unwrap().local, network::address(place, 0, 9, 50_000));
+    }
+}
+
+#[test]
+fn a_connection_is_replaced_over_the_relay_that_all_lanes_share() {
+    let mut world = with_relays_only(20);
+    replace_with_traffic(&mut world);
+    check_relayed(&world);
+}
+
+#[test]
+fn a_connection_that_is_lost_is_replaced_over_the_same_relay() {
+    for seed in 21..24 {
+        let mut world = with_relays_only(seed);
+        for _ in 0..2 {
+            exchange(&mut world, 4);
+            world.network.partition(0, 1);
+            world.run_for(Duration::from_secs(8));
+            world.network.heal(Weather::FAIR);
+            world.settle(SETTLED);
+        }
+        assert_eq!(world.ledger.failed(), 0);
+        assert_eq!(world.ledger.deliveries, 2 * 2 * 4 * 2);
+    }
 }
 
 #[test]

@@ -88,6 +88,70 @@ fn a_silent_server_costs_nothing_and_is_asked_seldom() {
     assert!(world.sent[&silent] > sent + 30);
 }
 
+/// A world of many servers and sockets, each socket behind a router.
+fn crowd() -> (World, Vec<std::net::SocketAddr>) {
+    let mut world = World::new(TransportPolicy::All).with_lanes(12);
+    for lane in 1..=12 {
+        let outer = format!("198.51.100.1:{}", 7000 + lane);
+        world.mappings.insert(socket(lane), outer.parse().unwrap());
+    }
+    let add = |number| world.add_server(&format!("192.0.2.{number}:3478"), "");
+    let servers = (1..=16).map(add).collect();
+    (world, servers)
+}
+
+fn use_crowd(world: &mut World) {
+    let urls: Vec<_> = (1..=16)
+        .map(|number| format!("stun:192.0.2.{number}"))
+        .collect();
+    let urls: Vec<_> = urls.iter().map(String::as_str).collect();
+    world.use_servers(&urls, &[]);
+}
+
+#[test]
+fn many_servers_are_asked_one_shortly_after_the_other_and_no_more_than_needed() {
+    let (mut world, servers) = crowd();
+    use_crowd(&mut world);
+    world.run(Duration::ZERO);
+    assert_eq!(world.sent, [(servers[0], 12)].into(), "the first at once");
+    world.run(Duration::from_millis(25));
+    assert!((0..12).all(|lane| mapped(&world, lane).len() == 1));
+    world.run(600 * SECOND);
+    let asked = |number: usize| world.sent.get(&servers[number]).copied().unwrap_or(0);
+    assert!(asked(0) > 200 && asked(1) > 200);
+    assert!((2..16).all(|number| asked(number) < 12));
+}
+
+#[test]
+fn silent_servers_are_asked_again_without_a_burst() {
+    let (mut world, servers) = crowd();
+    for server in &servers {
+        world.server(*server).mood.is_silent = true;
+    }
+    use_crowd(&mut world);
+    world.run(30 * SECOND);
+    let count = |world: &World| world.sent.values().sum::<usize>();
+    let before = count(&world);
+    world.reach.try_now(world.now);
+    world.run(Duration::from_millis(1));
+    assert!(count(&world) - before <= 12);
+    world.run(SECOND);
+    assert!(count(&world) - before >= 12 * 16);
+}
+
+#[test]
+fn servers_that_were_not_needed_are_asked_when_another_falls_silent() {
+    let (mut world, servers) = crowd();
+    use_crowd(&mut world);
+    world.run(SECOND);
+    for server in &servers[..2] {
+        world.server(*server).mood.is_silent = true;
+    }
+    world.run(limits::STUN_REFRESH.1 + 20 * SECOND);
+    assert!((0..12).all(|lane| mapped(&world, lane).len() == 1));
+    assert!(world.sent[&servers[2]] >= 12);
+}
+
 #[test]
 fn an_outer_address_is_withdrawn_when_its_server_falls_silent() {
     let mut world = World::new(TransportPolicy::All).with_sockets();
