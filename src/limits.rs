@@ -370,6 +370,13 @@ pub const TURN_DATAGRAM_WAYS: usize = 8;
 /// From a round in which no TURN server worked to the next: first and longest wait.
 pub const TURN_BACKOFF: (Duration, Duration) = (Duration::from_secs(5), Duration::from_secs(300));
 
+/// An allocation that is lost sooner than this after it was made makes the next rounds wait as if no server
+/// had worked.
+pub const TURN_TRUSTED_AFTER: Duration = Duration::from_secs(60);
+
+/// From an allocation to a round beside it, at least.
+pub const TURN_REST: Duration = Duration::from_secs(5);
+
 /// The least such wait when a server has refused what it was asked.
 pub const TURN_REFUSED_WAIT: Duration = Duration::from_secs(120);
 

@@ -210,7 +210,9 @@ fn rank(outcome: &Outcome) -> u8 {
         Outcome::Relays { .. } => 0,
         Outcome::Keeps { .. } => 1,
         Outcome::Fails(Failure::Refused(..)) => 2,
-        Outcome::Fails(Failure::Connection(_) | Failure::Unusable | Failure::Lost(_)) => 3,
+        Outcome::Fails(
+            Failure::Connection(_) | Failure::Unusable | Failure::Misplaced(_) | Failure::Lost(_),
+        ) => 3,
         Outcome::Fails(Failure::Silent) => 4,
     }
 }
@@ -283,6 +285,7 @@ fn advice(failure: &Failure, transport: Transport, is_named: bool) -> Option<&'s
         }
         (Failure::Connection(_), _) => Some("does the server run, and listen there?"),
         (Failure::Unusable, _) => Some("is it the right port?"),
+        (Failure::Misplaced(_), _) => failure.advice(),
         (Failure::Lost(_) | Failure::Refused(..), _) => failure.advice(),
     }
 }

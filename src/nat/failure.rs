@@ -1,6 +1,7 @@
 //! Why a TURN server is of no use, in words for the person who has to mend it.
 
 use std::fmt;
+use std::net::SocketAddr;
 
 /// Why there is no allocation, or none any more.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -13,6 +14,8 @@ pub enum Failure {
     Refused(u16, String),
     /// What answers is no TURN server, or speaks it in a way that we do not understand.
     Unusable,
+    /// The server claims to relay for us at this address, which cannot be one of its own.
+    Misplaced(SocketAddr),
     /// The server was lost while the allocation was in use.
     Lost(&'static str),
 }
@@ -34,7 +37,10 @@ pub mod code {
 impl Failure {
     /// Whether nothing but a change at the server or in the settings will help.
     pub(super) fn is_refusal(&self) -> bool {
-        matches!(self, Failure::Refused(..) | Failure::Unusable)
+        matches!(
+            self,
+            Failure::Refused(..) | Failure::Unusable | Failure::Misplaced(_)
+        )
     }
 
     /// Whether it is the login that the server does not take.
@@ -60,6 +66,7 @@ impl Failure {
         match self {
             Failure::Silent => Some("is the address right, and the way open?"),
             Failure::Connection(_) | Failure::Unusable | Failure::Lost(_) => None,
+            Failure::Misplaced(_) => Some("is its configuration right?"),
             Failure::Refused(number, _) => Some(match *number {
                 code::UNAUTHORIZED | code::WRONG_CREDENTIALS => {
                     "are TURN_SECRET, or TURN_USERNAME and TURN_PASSWORD, those of the server, and \
@@ -87,6 +94,9 @@ impl fmt::Display for Failure {
             Failure::Connection(why) => f.write_str(why),
             Failure::Unusable => {
                 f.write_str("what answers there is not understood as a TURN server")
+            }
+            Failure::Misplaced(address) => {
+                write!(f, "lends {address}, which is no address of a relay")
             }
             Failure::Lost(why) => f.write_str(why),
             Failure::Refused(number, words) => write!(f, "refused with {number} ({words})"),

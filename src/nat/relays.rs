@@ -13,6 +13,7 @@ use super::credentials::Credentials;
 use super::failure::Failure;
 use super::lease::{Lease, Role, Turn};
 use super::output::{Output, StreamId};
+use super::plan::Plan;
 use super::server::TurnServer;
 use crate::backoff::Backoff;
 use crate::limits;
@@ -35,6 +36,7 @@ pub(super) struct Relays {
     leases: BTreeMap<StreamId, Lease>,
     leases_begun: u64,
     current: Option<StreamId>,
+    current_since: Instant,
     round: Option<Round>,
     /// When the next round begins.
     next_round: Option<Instant>,
@@ -55,6 +57,7 @@ impl Relays {
             leases: BTreeMap::new(),
             leases_begun: 0,
             current: None,
+            current_since: now,
             round: None,
             next_round: None,
             not_before: now,
@@ -302,7 +305,10 @@ impl Relays {
         };
         for turn in lease.hand_out(&mut self.outputs) {
             match turn {
-                Turn::Ready(relayed) => self.succeed(now, id, relayed),
+                Turn::Ready(relayed) if self.is_of_a_relay(id, relayed) => {
+                    self.succeed(now, id, relayed);
+                }
+                Turn::Ready(relayed) => self.fail(now, id, Failure::Misplaced(relayed)),
                 Turn::Over(failure) => self.fail(now, id, failure),
                 Turn::LoginRefused => self.login_refused(id),
             }
@@ -312,6 +318,16 @@ impl Relays {
         }
     }
 
+    /// Whether an address may be one of the relay's. What is sent from a relayed address goes to its server,
+    /// so a server that names a socket of ours would have all that is sent from there.
+    fn is_of_a_relay(&self, id: StreamId, relayed: SocketAddr) -> bool {
+        let ip = relayed.ip();
+        let is_ours = self.lanes.iter().flatten().any(|socket| *socket == relayed);
+        let mut others = self.leases.iter().filter(|(other, _)| **other != id);
+        let is_lent = others.any(|(_, lease)| lease.relayed() == Some(relayed));
+        !ip.is_unspecified() && !ip.is_multicast() && relayed.port() != 0 && !is_ours && !is_lent
+    }
+
     /// A try has brought an allocation.
     fn succeed(&mut self, now: Instant, id: StreamId, relayed: SocketAddr) {
         let Some(lease) = self.leases.get_mut(&id) else {
@@ -319,15 +335,14 @@ impl Relays {
         };
         lease.role = Role::Current;
         let (name, rank) = (lease.plan.name(), lease.plan.rank);
-        self.complaints.settle(&name);
         log::info!("{name} relays for us at {relayed}");
         if let Some(before) = self.current.replace(id)
             && let Some(before) = self.leases.get_mut(&before)
         {
             before.role = Role::Replaced;
         }
-        self.patience.reset();
-        self.not_before = now;
+        self.current_since = now;
+        self.not_before = now + limits::TURN_REST;
         // A better one that is on its way may still arrive; nothing else is begun.
         if let Some(round) = &mut self.round {
             round.plans.clear();
@@ -367,10 +382,9 @@ impl Relays {
         match role {
             Role::Attempt { .. } => self.attempt_failed(now, plan, failure),
             Role::Current => {
-                log::warn!("{}: {}", plan.name(), failure.with_advice());
                 self.outputs.push_back(Output::CandidatesChanged);
                 self.current = None;
-                self.begin_round(now);
+                self.current_lost(now, &plan, &failure);
             }
             // It was to end some time, for its login or its lifetime.
             Role::Replaced => {
@@ -378,6 +392,27 @@ impl Relays {
                 self.outputs.push_back(Output::CandidatesChanged);
             }
             Role::Leaving { .. } => {}
+        }
+    }
+
+    /// Another is looked for at once. But one that does not last is no success: if that happens again, it
+    /// takes ever longer, and nothing more is said of it.
+    fn current_lost(&mut self, now: Instant, plan: &Plan, failure: &Failure) {
+        let lasted = now.saturating_duration_since(self.current_since);
+        if lasted >= limits::TURN_TRUSTED_AFTER {
+            self.patience.reset();
+            self.complaints.settle(&plan.name());
+        }
+        let failure = failure.with_advice();
+        if self.complaints.is_new(plan, &failure) {
+            log::warn!("{}: {failure}", plan.name());
+        }
+        let is_first = self.patience.is_fresh();
+        let wait = self.patience.next(self.random.f64());
+        if is_first {
+            self.begin_round(now);
+        } else if self.round.is_none() {
+            self.next_round = Some(now + wait);
         }
     }
 

@@ -1,7 +1,7 @@
 use std::net::SocketAddr;
 use std::time::Duration;
 
-use super::world::{UNIX, World};
+use super::world::{UNIX, World, socket};
 use crate::limits;
 use crate::nat::reach::TransportPolicy;
 use crate::secret::Secret;
@@ -539,4 +539,71 @@ fn servers_that_are_taken_away_are_left() {
     assert_eq!(world.candidate(), None);
     assert!(world.server(server).granted.is_empty());
     assert_eq!(world.reach.next_timeout(), None);
+}
+
+#[test]
+fn an_address_that_cannot_be_a_relays_is_not_used() {
+    let own = socket(2);
+    let wrong = ["0.0.0.0:5", "224.0.0.1:5", "198.51.100.9:0"].map(|a| a.parse().unwrap());
+    for lent in [own].into_iter().chain(wrong) {
+        let (mut world, server) = world();
+        world.server(server).mood.lends = Some(lent);
+        world.use_servers(&[], &[(A, "user")]);
+        world.run(20 * SECOND);
+        assert_eq!(world.candidates(), []);
+        let now = world.now;
+        assert!(
+            !world.reach.send(now, own, peer(), DATA),
+            "what is sent from a socket of ours does not go to the server"
+        );
+    }
+}
+
+#[test]
+fn two_allocations_have_two_addresses() {
+    let (mut world, first) = world();
+    let second = world.add_server("192.0.2.2:3478", "right");
+    let lent = Some("198.51.100.9:7".parse().unwrap());
+    world.server(first).mood.lends = lent;
+    world.server(second).mood.lends = lent;
+    world.use_servers(&[], &[(A, "user")]);
+    world.run(SECOND);
+    world.use_servers(&[], &[(B, "user")]);
+    world.run(20 * SECOND);
+    assert_eq!(world.candidates(), Vec::from_iter(lent));
+}
+
+#[test]
+fn a_server_whose_allocations_do_not_last_is_asked_ever_more_rarely() {
+    let (mut world, server) = world();
+    for seconds in [0, 1] {
+        world.server(server).mood.shortest = Some(seconds);
+        world.use_servers(&[], &[(A, "user")]);
+        let before = world.server(server).served(3);
+        world.run(60 * SECOND);
+        let asked = world.server(server).served(3) - before;
+        assert!((1..20).contains(&asked), "{asked} times in a minute");
+    }
+}
+
+#[test]
+fn an_allocation_that_is_lost_early_is_replaced_at_once_and_later_with_patience() {
+    let (mut world, server) = world();
+    world.use_servers(&[], &[("turn:192.0.2.1?transport=tcp", "user")]);
+    let mut waits = Vec::new();
+    for _ in 0..4 {
+        world.until(60 * SECOND, |world| world.candidate().is_some());
+        world.run(SECOND);
+        world.server(server).restart();
+        world.break_streams();
+        waits.push(world.until(60 * SECOND, |world| world.candidate().is_some()));
+    }
+    assert!(waits[0] < SECOND, "{waits:?}");
+    assert!(waits[1] > 2 * SECOND && waits[3] > 5 * SECOND, "{waits:?}");
+    // It has lasted: all is forgiven.
+    world.run(2 * limits::TURN_TRUSTED_AFTER);
+    world.server(server).restart();
+    world.break_streams();
+    let wait = world.until(60 * SECOND, |world| world.candidate().is_some());
+    assert!(wait < SECOND, "{wait:?}");
 }

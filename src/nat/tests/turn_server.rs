@@ -70,6 +70,8 @@ pub(super) struct Mood {
     pub(super) bars: Option<String>,
     /// A nonce lives so long.
     pub(super) nonce_life: Option<Duration>,
+    /// It lends this address.
+    pub(super) lends: Option<SocketAddr>,
     /// An allocation lives so long at most, in seconds.
     pub(super) shortest: Option<u32>,
 }
@@ -263,7 +265,8 @@ impl TurnServer {
     ) -> Vec<u8> {
         *self.served.entry(ALLOCATE.value()).or_default() += 1;
         self.next_port += 1;
-        let relayed = SocketAddr::new(self.relay, self.next_port);
+        let own = SocketAddr::new(self.relay, self.next_port);
+        let relayed = self.mood.lends.unwrap_or(own);
         self.granted.insert(
             client,
             Granted {
