@@ -18,7 +18,7 @@ export CROSS_CONFIG := $(CURDIR)/cross.toml
 
 .PHONY: help
 help: ## this list
-	@awk -F ':.*## ' '/^[a-z0-9_-]+:.*## /{printf "  make %-13s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+	@awk -F ':.*## ' '/^[a-z0-9_-]+:.*## /{printf "  make %-18s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
 
 .PHONY: demo
 demo: ## a registry, two sidecars and two agents on this machine, every line and frame shown
@@ -127,18 +127,45 @@ bench: ## the benchmark: a table for people, JSON for machines
 fuzz-smoke: ## each fuzz target for FUZZ_SECONDS, with the nightly toolchain
 	scripts/fuzz-smoke
 
+# The same commit gives the same archive: it bears the commit's time.
+release = scripts/cross-build $(1) && \
+    scripts/package $(1) $(or $(CARGO_TARGET_DIR),target)/$(1)/dist/chatixia-sidecar
+
+.PHONY: dist
+dist: dist-x86_64 dist-aarch64 dist-armv7 dist-arm ## the release folder, dist/: static binaries for Linux, packed, and their checksums
+
 .PHONY: dist-x86_64
-dist-x86_64: ## dist/: static binary for x86_64 Linux
-	scripts/cross-build x86_64-unknown-linux-gnu
+dist-x86_64: ## dist/ for x86_64 alone
+	$(call release,x86_64-unknown-linux-musl)
 
 .PHONY: dist-aarch64
-dist-aarch64: ## dist/: static binary for 64-bit ARM Linux
-	scripts/cross-build aarch64-unknown-linux-musl
+dist-aarch64: ## dist/ for 64-bit ARM alone
+	$(call release,aarch64-unknown-linux-musl)
 
 .PHONY: dist-armv7
-dist-armv7: ## dist/: static binary for 32-bit ARM Linux
-	scripts/cross-build armv7-unknown-linux-musleabihf
+dist-armv7: ## dist/ for 32-bit ARM alone, from ARMv7 on (Raspberry Pi 2 and later)
+	$(call release,armv7-unknown-linux-musleabihf)
+
+.PHONY: dist-arm
+dist-arm: ## dist/ for 32-bit ARM alone, from ARMv6 on (Raspberry Pi Zero and 1)
+	$(call release,arm-unknown-linux-musleabihf)
+
+# Reads and checks bills of materials.
+CYCLONEDX = .cache/cyclonedx-11.12.0
+
+$(CYCLONEDX):
+	python3 -m venv $@
+	$@/bin/pip install --quiet --disable-pip-version-check 'cyclonedx-python-lib[json-validation]==11.12.0' \
+	    || { rm -rf $@; exit 1; }
+
+.PHONY: test-package
+test-package: | $(CYCLONEDX) ## what goes into an archive of dist/, and its bill of materials; builds nothing
+	$(CYCLONEDX)/bin/python -B scripts/test-package
 
 .PHONY: test-arm
-test-arm: dist-aarch64 dist-armv7 ## both ARM binaries run the demo under qemu
+test-arm: dist-aarch64 dist-armv7 dist-arm ## the three ARM binaries run the demo under qemu
 	scripts/test-arm
+
+.PHONY: test-reproducible
+test-reproducible: ## two builds of dist-x86_64 in different folders give the same bytes
+	scripts/test-reproducible x86_64-unknown-linux-musl
