@@ -1,5 +1,6 @@
 //! [`Reach`](super::reach::Reach) in simulated time, before scripted servers.
 
+mod logins;
 mod reflexive;
 mod relays;
 mod survey;

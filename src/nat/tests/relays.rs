@@ -1,29 +1,28 @@
 use std::net::SocketAddr;
 use std::time::Duration;
 
-use super::world::{UNIX, World, socket};
+use super::world::{World, socket};
 use crate::limits;
 use crate::nat::reach::TransportPolicy;
-use crate::secret::Secret;
 
-const SECOND: Duration = Duration::from_secs(1);
-const CHECK: &[u8] = &[0, 1, 0, 0, 1, 2, 3, 4, 5];
-const DATA: &[u8] = &[23, 254, 253, 1, 2];
-const A: &str = "turn:192.0.2.1";
+pub(super) const SECOND: Duration = Duration::from_secs(1);
+pub(super) const CHECK: &[u8] = &[0, 1, 0, 0, 1, 2, 3, 4, 5];
+pub(super) const DATA: &[u8] = &[23, 254, 253, 1, 2];
+pub(super) const A: &str = "turn:192.0.2.1";
 const B: &str = "turn:192.0.2.2";
 
-fn world() -> (World, SocketAddr) {
+pub(super) fn world() -> (World, SocketAddr) {
     let mut world = World::new(TransportPolicy::Relay).with_sockets();
     let server = world.add_server("192.0.2.1:3478", "right");
     (world, server)
 }
 
-fn peer() -> SocketAddr {
+pub(super) fn peer() -> SocketAddr {
     "203.0.113.1:4000".parse().unwrap()
 }
 
 /// A packet each way.
-fn round_trip(world: &mut World, relayed: SocketAddr, packet: &[u8]) {
+pub(super) fn round_trip(world: &mut World, relayed: SocketAddr, packet: &[u8]) {
     world.at_peers.clear();
     world.relayed.clear();
     world.we_send(relayed, peer(), packet);
@@ -86,221 +85,6 @@ fn allocations_that_live_a_minute_are_replaced_before_they_end() {
             "it is not lost at once"
         );
     }
-}
-
-#[test]
-fn a_shared_secret_works_and_is_renewed_beside_the_old_allocation() {
-    let (mut world, server) = world();
-    world.server(server).secret = Some(Secret::new("s".to_owned()));
-    world.use_servers(&[], &[(A, "secret s")]);
-    world.run(SECOND);
-    let first = world.candidate().unwrap();
-    let username = format!("{}:mesh", UNIX + 24 * 3600);
-    let granted = world.server(server).granted.values().next().unwrap();
-    assert_eq!(granted.username, username);
-    world.run(24 * 3600 * SECOND - limits::TURN_RENEWAL - 60 * SECOND);
-    assert_eq!(world.candidate(), Some(first));
-    world.run(120 * SECOND);
-    assert_ne!(world.candidate(), Some(first));
-}
-
-#[test]
-fn a_new_login_changes_nothing_while_the_one_in_use_lasts() {
-    let (mut world, server) = world();
-    let day = 24 * 3600;
-    let mut first = None;
-    for hour in 0..23 {
-        let username = format!("{}:user", UNIX + hour * 3600 + day);
-        world.use_servers(&[], &[(A, &username)]);
-        world.run(3600 * SECOND);
-        first = first.or(world.candidate());
-        assert_eq!(world.candidates(), Vec::from_iter(first));
-    }
-    assert_eq!(world.server(server).served(3), 1, "one allocation");
-    // Ten minutes before the first login ends the last one is used, beside the allocation there is.
-    world.run(3600 * SECOND - limits::TURN_RENEWAL - 60 * SECOND);
-    assert_eq!(world.candidate(), first);
-    world.run(61 * SECOND);
-    assert_ne!(world.candidate(), first);
-    assert_eq!(world.server(server).served(3), 2);
-}
-
-#[test]
-fn a_login_that_is_about_to_end_is_used_until_there_is_another() {
-    let (mut world, server) = world();
-    world.use_servers(&[], &[(A, "1700000060:one")]);
-    world.run(50 * SECOND);
-    let first = world.candidate();
-    assert_eq!(world.server(server).served(3), 1);
-    world.use_servers(&[], &[(A, "1700000120:two")]);
-    world.run(SECOND);
-    assert_ne!(world.candidate(), first);
-}
-
-#[test]
-fn new_credentials_bring_a_new_allocation_while_the_old_one_serves_on() {
-    let (mut world, server) = world();
-    world.use_servers(&[], &[(A, "one")]);
-    world.run(SECOND);
-    let first = world.candidate().unwrap();
-    round_trip(&mut world, first, DATA);
-    world.use_servers(&[], &[(A, "two")]);
-    world.run(SECOND);
-    let second = world.candidate().unwrap();
-    assert_ne!(first, second);
-    for _ in 0..20 {
-        assert_eq!(world.candidates(), [second, first]);
-        round_trip(&mut world, first, DATA);
-        world.run(30 * SECOND);
-    }
-    round_trip(&mut world, second, DATA);
-    assert_eq!(world.server(server).granted.len(), 2);
-    // With its last user gone the old one is given back.
-    world.run(2 * limits::TURN_IDLE);
-    let left: Vec<_> = world
-        .server(server)
-        .granted
-        .values()
-        .map(|g| g.relayed)
-        .collect();
-    assert_eq!(left, [second]);
-    assert_eq!(world.candidates(), [second]);
-}
-
-#[test]
-fn credentials_may_change_often_without_a_break_for_new_connections() {
-    let (mut world, server) = world();
-    for number in 0..50 {
-        let username = format!("user {number}");
-        world.use_servers(&[], &[("turn:192.0.2.1?transport=udp", &username)]);
-        world.run(3 * SECOND);
-        let relayed = world.candidate().unwrap();
-        round_trip(&mut world, relayed, DATA);
-    }
-    let granted = &world.server(server).granted;
-    assert!(granted.len() <= limits::LANES, "{granted:?}");
-}
-
-#[test]
-fn an_allocation_in_use_keeps_its_socket_while_there_is_another_way() {
-    let (mut world, _) = world();
-    let mut used = Vec::new();
-    for number in 0..4 {
-        world.use_servers(&[], &[(A, &format!("user {number}"))]);
-        world.run(SECOND);
-        used.push(world.candidate().unwrap());
-        for relayed in &used {
-            round_trip(&mut world, *relayed, DATA);
-        }
-    }
-    assert_eq!(world.candidates().len(), 4);
-    assert_eq!(world.opened.len(), 1, "the fourth is over TCP");
-}
-
-#[test]
-fn with_one_socket_a_new_login_takes_a_stream_without_a_break() {
-    let mut world = World::new(TransportPolicy::Relay).with_lanes(1);
-    let server = world.add_server("192.0.2.1:3478", "right");
-    world.use_servers(&[], &[(A, "one")]);
-    world.run(SECOND);
-    let first = world.candidate().unwrap();
-    round_trip(&mut world, first, DATA);
-    let sent = world.sent[&server];
-    world.use_servers(&[], &[(A, "two")]);
-    world.run(SECOND);
-    assert_eq!(world.opened.len(), 1, "over TCP");
-    assert_eq!(
-        world.sent[&server], sent,
-        "nothing is asked over UDP in vain"
-    );
-    let second = world.candidate().unwrap();
-    assert_eq!(world.candidates(), [second, first]);
-    round_trip(&mut world, first, DATA);
-    round_trip(&mut world, second, DATA);
-    // With the first one gone its socket is free for the next login.
-    world.run(2 * limits::TURN_IDLE);
-    world.use_servers(&[], &[(A, "three")]);
-    world.run(SECOND);
-    assert_eq!(world.opened.len(), 1);
-    assert_ne!(world.candidate(), Some(second));
-}
-
-#[test]
-fn with_one_socket_and_no_stream_the_allocation_in_use_is_kept() {
-    let mut world = World::new(TransportPolicy::Relay).with_lanes(1);
-    let server = world.add_server("192.0.2.1:3478", "right");
-    let url = "turn:192.0.2.1?transport=udp";
-    world.use_servers(&[], &[(url, "one")]);
-    world.run(SECOND);
-    let first = world.candidate().unwrap();
-    world.use_servers(&[], &[(url, "two")]);
-    world.run(600 * SECOND);
-    assert_eq!(world.candidates(), [first]);
-    // When it is lost, the new login is used.
-    world.server(server).restart();
-    world.we_send(first, peer(), CHECK);
-    world.run(SECOND);
-    let granted = world.server(server).granted.values().next().unwrap();
-    assert_eq!(granted.username, "two");
-}
-
-#[test]
-fn with_one_socket_that_the_server_knows_already_a_stream_is_taken_at_once() {
-    let mut world = World::new(TransportPolicy::Relay).with_lanes(1);
-    world.add_server("192.0.2.1:3478", "right");
-    world.use_servers(&[], &[(A, "before")]);
-    world.run(SECOND);
-    // The process was killed, and is started again on the same port.
-    world.reach = crate::nat::reach::Reach::new(TransportPolicy::Relay, world.now, UNIX, 2);
-    let mut world = world.with_lanes(1);
-    world.use_servers(&[], &[(A, "after")]);
-    let took = world.until(SECOND, |world| world.candidate().is_some());
-    assert!(took < Duration::from_millis(200), "{took:?}");
-    assert_eq!(world.opened.len(), 1);
-}
-
-#[test]
-fn a_wrong_password_is_refused_quickly_and_tried_again_seldom() {
-    let mut world = World::new(TransportPolicy::Relay).with_sockets();
-    let server = world.add_server("192.0.2.1:3478", "another");
-    world.use_servers(&[], &[("turn:192.0.2.1?transport=udp", "user")]);
-    world.run(3600 * SECOND);
-    assert_eq!(world.candidate(), None);
-    let sent = world.sent[&server];
-    assert!(sent < 2 * 3600 / 60, "{sent} requests in an hour");
-    assert!(sent > 10, "{sent}: tried again");
-}
-
-#[test]
-fn a_login_that_is_taken_no_more_is_reported_and_its_successor_is_used_at_once() {
-    let (mut world, server) = world();
-    world.use_servers(&[], &[("turn:192.0.2.1?transport=udp", "first")]);
-    world.run(SECOND);
-    let before = world.candidate().unwrap();
-    assert!(world.refused.is_empty());
-    world.server(server).mood.bars = Some("first".to_owned());
-    world.we_send(before, peer(), CHECK);
-    world.run(SECOND);
-    assert_eq!(
-        world.refused[0].to_string(),
-        "turn:192.0.2.1:3478?transport=udp"
-    );
-    assert_eq!(world.candidate(), Some(before), "it lives on for a while");
-    world.use_servers(&[], &[("turn:192.0.2.1?transport=udp", "second")]);
-    world.run(SECOND);
-    assert_ne!(world.candidate(), Some(before));
-}
-
-#[test]
-fn a_login_that_is_not_taken_is_reported_with_each_round() {
-    let (mut world, server) = world();
-    world.server(server).mood.bars = Some("user".to_owned());
-    world.use_servers(&[], &[(A, "user")]);
-    world.run(SECOND);
-    assert!(!world.refused.is_empty());
-    let reports = world.refused.len();
-    world.run(limits::TURN_REFUSED_WAIT + 10 * SECOND);
-    assert!(world.refused.len() > reports);
 }
 
 #[test]
