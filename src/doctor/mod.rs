@@ -4,6 +4,7 @@
 //! checks run at the same time, and all ends within [`limits::DOCTOR_TIME`] whatever hangs.
 //!
 //! * `socket`, `interfaces`, `registry`, `servers`, `stun`, `nat`, `turn`: the checks.
+//! * `udp`: the sockets of the last three.
 //! * `report`, `background`: what was found, and waiting for it.
 //!
 //! What speaks STUN and TURN is [`nat`](crate::nat)'s.
@@ -17,6 +18,7 @@ mod servers;
 mod socket;
 mod stun;
 mod turn;
+mod udp;
 
 use std::io::{self, Write as _};
 use std::net::SocketAddr;
@@ -112,9 +114,7 @@ fn examine(
     } else {
         Vec::new()
     };
-    let (of_survey, ports) = (locals.clone(), config.udp_ports);
-    let survey = Background::start(move || stun::survey(&of_survey, ports, &asked))?;
-    let mut trials = Vec::new();
+    let (mut trials, mut plans) = (Vec::new(), Vec::new());
     for (url, credentials, place) in &found.turn {
         trials.push(match place {
             Ok(addresses) => Ok(turn::begin(
@@ -122,18 +122,22 @@ fn examine(
                 tls,
                 &locals,
                 (url, credentials, addresses),
+                &mut plans,
             )?),
             Err(why) => Err(turn::unknown(url, why)),
         });
     }
+    let (ports, until) = (config.udp_ports, deadline - limits::DOCTOR_FAREWELL);
+    let over_udp = move || udp::check(&locals, ports, &asked, plans, until);
+    let over_udp = Background::start(over_udp)?;
 
     let mut findings = vec![socket];
     findings.extend(interfaces);
-    let surveys = survey.wait(deadline).transpose()?.unwrap_or_default();
+    let heard = over_udp.wait(deadline).transpose()?.unwrap_or_default();
     let relayed: Vec<_> = trials
         .iter()
         .flat_map(|trials| match trials {
-            Ok(trials) => trials.iter().map(|t| t.report(deadline)).collect(),
+            Ok(trials) => trials.iter().map(|t| t.report(&heard, deadline)).collect(),
             Err(finding) => vec![finding.clone()],
         })
         .collect();
@@ -141,8 +145,8 @@ fn examine(
     findings.extend(found.finding.clone());
     if config.ice.policy == TransportPolicy::All {
         let reports = found.stun.iter();
-        findings.extend(reports.map(|(url, place)| stun::report(url, place, &surveys)));
-        findings.extend(nat::report(&surveys, relays(&found)));
+        findings.extend(reports.map(|(url, place)| stun::report(url, place, &heard.surveys)));
+        findings.extend(nat::report(&heard.surveys, relays(&found)));
     } else {
         let text = "STUN servers are not asked, since ICE_TRANSPORT_POLICY=relay";
         findings.push(Finding::ok(Check::Stun, text));

@@ -1,20 +1,19 @@
-//! Whether TURN servers relay, each over each transport: trials over real sockets and streams.
+//! Whether TURN servers relay, each over each transport: trials, those over TCP and TLS over real
+//! streams. Those over UDP are `udp`'s.
 
 use std::io;
 use std::net::{IpAddr, SocketAddr};
 use std::sync::Arc;
 use std::time::Instant;
 
-use mio::net::UdpSocket;
-use mio::{Events, Interest, Poll, Token};
+use mio::{Events, Poll};
 use rustls::ClientConfig;
 use serde_json::json;
 
 use super::background::Background;
 use super::report::{Check, Finding, milliseconds};
-use super::stun::{bind, receive};
+use super::udp::Heard;
 use crate::config::Config;
-use crate::limits;
 use crate::nat::credentials::Credentials;
 use crate::nat::failure::{Failure, code};
 use crate::nat::output::Output;
@@ -26,8 +25,7 @@ use crate::runtime::reach::unix;
 use crate::runtime::streams::{News, Streams};
 use crate::runtime::waiting::poll_once;
 
-const SOCKET: Token = Token(0);
-const FIRST_STREAM: usize = 1;
+const FIRST_STREAM: usize = 0;
 
 /// The trials of one server over one transport, one for each way there.
 pub(super) struct Trials {
@@ -35,10 +33,19 @@ pub(super) struct Trials {
     transport: Transport,
     /// The login is the registry's.
     is_named: bool,
-    ways: Vec<Background<io::Result<Outcome>>>,
+    ways: Vec<Way>,
 }
 
-/// Begins the trials of a server that is at these addresses.
+/// One of them.
+enum Way {
+    /// Over UDP: the number of its plan.
+    Datagrams(usize),
+    /// On a stream.
+    Stream(Background<io::Result<Outcome>>),
+}
+
+/// Begins the trials of a server that is at these addresses. Those over UDP are left to be tried: they are
+/// added to `over_udp`.
 ///
 /// # Errors
 /// The system gives no thread.
@@ -47,6 +54,7 @@ pub(super) fn begin(
     tls: &Arc<ClientConfig>,
     locals: &[IpAddr],
     (url, credentials, addresses): (&TurnUrl, &Credentials, &[SocketAddr]),
+    over_udp: &mut Vec<Plan>,
 ) -> io::Result<Vec<Trials>> {
     let server = TurnServer {
         url: url.clone(),
@@ -59,8 +67,14 @@ pub(super) fn begin(
     for transport in url.transports() {
         let mut ways = Vec::new();
         for plan in plans.extract_if(.., |plan| plan.transport == *transport) {
-            let (ports, only, tls) = (config.udp_ports, config.bind_address, Arc::clone(tls));
-            ways.push(Background::start(move || try_way(plan, ports, only, tls))?);
+            if plan.local.is_some() {
+                ways.push(Way::Datagrams(over_udp.len()));
+                over_udp.push(plan);
+            } else {
+                let (only, tls) = (config.bind_address, Arc::clone(tls));
+                let work = move || try_stream(plan, only, tls);
+                ways.push(Way::Stream(Background::start(work)?));
+            }
         }
         trials.push(Trials {
             url: url.clone(),
@@ -72,105 +86,33 @@ pub(super) fn begin(
     Ok(trials)
 }
 
-/// The socket or stream of one trial.
-struct Way {
-    poll: Poll,
-    socket: Option<UdpSocket>,
-    streams: Streams,
-    server: SocketAddr,
-}
-
-/// Tries one way, on the calling thread.
-fn try_way(
-    mut plan: Plan,
-    ports: Option<(u16, u16)>,
+/// Tries one way on a stream, on the calling thread.
+fn try_stream(
+    plan: Plan,
     bind_address: Option<IpAddr>,
     tls: Arc<ClientConfig>,
 ) -> io::Result<Outcome> {
-    let mut way = Way {
-        poll: Poll::new()?,
-        socket: None,
-        streams: Streams::new(tls, bind_address, FIRST_STREAM),
-        server: plan.server,
-    };
-    if let Some(local) = plan.local {
-        let mut socket = bind(local.ip(), ports)?;
-        let registry = way.poll.registry();
-        registry.register(&mut socket, SOCKET, Interest::READABLE)?;
-        plan.local = Some(socket.local_addr()?);
-        way.socket = Some(socket);
-    }
+    let mut poll = Poll::new()?;
+    let mut streams = Streams::new(tls, bind_address, FIRST_STREAM);
     let mut trial = Trial::begin(Instant::now(), unix(), plan, fastrand::u64(..));
     let mut events = Events::with_capacity(16);
     loop {
-        way.carry_out(&mut trial);
+        carry_out(&mut trial, &mut streams, &poll);
         let now = Instant::now();
         if let Some(outcome) = trial.outcome().filter(|_| trial.is_over(now)) {
             return Ok(outcome.clone());
         }
         let due = trial.next_timeout().unwrap_or(now);
-        let wait = match way.streams.is_ready() {
+        let wait = match streams.is_ready() {
             true => now,
             false => due,
         };
         let wait = wait.saturating_duration_since(now);
-        poll_once(&mut way.poll, &mut events, Some(wait))?;
+        poll_once(&mut poll, &mut events, Some(wait))?;
         for event in &events {
-            if event.token() != SOCKET {
-                way.streams.ready(event.token());
-            }
+            streams.ready(event.token());
         }
-        way.take_in(&mut trial);
-        if due <= Instant::now() {
-            trial.handle_timeout(Instant::now());
-        }
-    }
-}
-
-impl Way {
-    fn carry_out(&mut self, trial: &mut Trial) {
-        while let Some(output) = trial.poll() {
-            match output {
-                Output::Transmit {
-                    destination, bytes, ..
-                } => {
-                    if let Some(socket) = &self.socket
-                        && let Err(error) = socket.send_to(&bytes, destination)
-                    {
-                        log::debug!("to {destination}: {error}");
-                    }
-                }
-                Output::OpenStream {
-                    stream,
-                    server,
-                    tls,
-                } => {
-                    let registry = self.poll.registry();
-                    self.streams.open(registry, stream, server, tls.as_deref());
-                }
-                Output::Write {
-                    stream,
-                    bytes,
-                    may_be_lost,
-                } => self.streams.write(stream, &bytes, may_be_lost),
-                Output::CloseStream(stream) => self.streams.close(stream),
-                Output::Relayed { .. } | Output::CandidatesChanged | Output::LoginRefused(_) => {}
-            }
-        }
-        self.streams.flush();
-    }
-
-    fn take_in(&mut self, trial: &mut Trial) {
-        let mut buffer = vec![0; limits::DATAGRAM_BYTES];
-        if let Some(socket) = &self.socket {
-            while let Some((length, source)) = receive(socket, &mut buffer) {
-                if source == self.server {
-                    let bytes = buffer.get(..length).unwrap_or_default();
-                    trial.handle_datagram(Instant::now(), bytes);
-                }
-            }
-        }
-        for (_, news) in self.streams.take() {
+        for (_, news) in streams.take() {
             let now = Instant::now();
             match news {
                 News::Opened(local) => trial.stream_opened(now, local),
@@ -178,16 +120,47 @@ impl Way {
                 News::Closed(why) => trial.stream_closed(now, why),
             }
         }
+        if due <= Instant::now() {
+            trial.handle_timeout(Instant::now());
+        }
     }
+}
+
+fn carry_out(trial: &mut Trial, streams: &mut Streams, poll: &Poll) {
+    while let Some(output) = trial.poll() {
+        match output {
+            Output::OpenStream {
+                stream,
+                server,
+                tls,
+            } => streams.open(poll.registry(), stream, server, tls.as_deref()),
+            Output::Write {
+                stream,
+                bytes,
+                may_be_lost,
+            } => streams.write(stream, &bytes, may_be_lost),
+            Output::CloseStream(stream) => streams.close(stream),
+            Output::Transmit { .. }
+            | Output::Relayed { .. }
+            | Output::CandidatesChanged
+            | Output::LoginRefused(_) => {}
+        }
+    }
+    streams.flush();
 }
 
 impl Trials {
     /// What became of them: of several ways the best counts.
-    pub(super) fn report(&self, deadline: Instant) -> Finding {
-        let outcomes = self.ways.iter().map(|way| match way.wait(deadline) {
-            Some(Ok(outcome)) => outcome,
-            Some(Err(error)) => Outcome::Fails(Failure::Connection(error.to_string())),
-            None => Outcome::Fails(Failure::Silent),
+    pub(super) fn report(&self, over_udp: &Heard, deadline: Instant) -> Finding {
+        let outcomes = self.ways.iter().map(|way| {
+            let outcome = match way {
+                Way::Datagrams(number) => over_udp.outcomes.get(*number).cloned().flatten(),
+                Way::Stream(stream) => stream.wait(deadline).map(|outcome| {
+                    let failed = |e: io::Error| Outcome::Fails(Failure::Connection(e.to_string()));
+                    outcome.unwrap_or_else(failed)
+                }),
+            };
+            outcome.unwrap_or(Outcome::Fails(Failure::Silent))
         });
         let subject = format!("{} over {}", self.url, self.transport);
         let finding = match outcomes.min_by_key(rank) {

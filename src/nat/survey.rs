@@ -127,16 +127,17 @@ impl Survey {
         });
     }
 
-    /// Takes a datagram that came to one of the two sockets.
+    /// Takes a datagram that came to one of the two sockets; `false` when it answers nothing that was
+    /// asked here.
     pub fn handle_datagram(
         &mut self,
         now: Instant,
         destination: SocketAddr,
         source: SocketAddr,
         bytes: &[u8],
-    ) {
+    ) -> bool {
         let Some(reply) = stun::reply(bytes) else {
-            return;
+            return false;
         };
         let mut open = self.inquiries.iter_mut();
         let asked = open.find(|inquiry| {
@@ -145,7 +146,7 @@ impl Survey {
                 && inquiry.transaction.is_answered_by(&reply)
         });
         let Some(inquiry) = asked.filter(|i| i.elsewhere.is_some() || i.server == source) else {
-            return;
+            return false;
         };
         inquiry.due = None;
         inquiry.source = Some(source);
@@ -158,6 +159,7 @@ impl Survey {
         if is_plain {
             self.follow(now, server, &reply);
         }
+        true
     }
 
     /// A server that answers elsewhere too is as good as two.

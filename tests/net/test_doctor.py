@@ -16,6 +16,10 @@ LONGEST_SECONDS = 11
 """Ten by its own account, and what starting takes."""
 
 
+RETURN_SECONDS = 10
+"""How long the relay may take to log that an address was given back: it may do so after doctor's end."""
+
+
 class Report:
     """What it printed, and how it ended. What is shown is for people, all else is of `--json`."""
 
@@ -72,6 +76,13 @@ def returned():
     return [line for line in world().relay().log_text().splitlines() if "lifetime=0" in line]
 
 
+def until(is_so, seconds):
+    """Waits until it is so, or for as long as it may take."""
+    deadline = time.monotonic() + seconds
+    while not is_so() and time.monotonic() < deadline:
+        time.sleep(0.05)
+
+
 class Doctor(unittest.TestCase):
     def report(self, kind, show=None, **settings):
         """Of a site. With `show` it is printed under this name."""
@@ -103,6 +114,7 @@ class Doctor(unittest.TestCase):
         for finding in turn:
             self.assertIn("a packet to itself came back", finding["message"])
         self.assertEqual(len(world().relay().allocations()) - allocated, 2 * len(turn))
+        until(lambda: len(returned()) - given_back >= 2 * len(turn), RETURN_SECONDS)
         self.assertEqual(len(returned()) - given_back, 2 * len(turn), "addresses are given back")
 
     def test_with_a_wrong_turn_password(self):

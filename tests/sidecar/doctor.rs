@@ -304,3 +304,52 @@ fn a_configuration_that_is_wrong_is_code_2() {
         assert!(output.stdout.is_empty());
     }
 }
+
+/// The answer to a STUN request: 400.
+fn refusal(request: &[u8]) -> Vec<u8> {
+    let kind = [request[0] | 0x01, request[1] | 0x10, 0, 8];
+    let code = [0, 9, 0, 4, 0, 0, 4, 0];
+    [&kind[..], &request[4..20], &code].concat()
+}
+
+#[test]
+fn everything_is_asked_from_the_udp_port_that_is_set() {
+    let free = UdpSocket::bind("127.0.0.1:0")
+        .unwrap()
+        .local_addr()
+        .unwrap();
+    let server = UdpSocket::bind("127.0.0.1:0").unwrap();
+    let address = server.local_addr().unwrap();
+    let relay = format!("turn:{address}?transport=udp");
+    let mut doctor = Doctor::new()
+        .set("UDP_PORT", free.port().to_string())
+        .set("BIND_ADDRESS", "127.0.0.1")
+        .set("STUN_URL", format!("stun:{address}"))
+        .set("TURN_URL", format!("{relay},turn:{address}"))
+        .set("TURN_USERNAME", "user")
+        .set("TURN_PASSWORD", "s3cret");
+    let (lines, sources) = std::thread::scope(|scope| {
+        let sources = scope.spawn(move || {
+            let mut sources = std::collections::BTreeSet::new();
+            let mut buffer = [0; 1500];
+            while let Ok((length @ 20.., source)) = server.recv_from(&mut buffer) {
+                sources.insert(source);
+                let answer = refusal(&buffer[..length]);
+                server.send_to(&answer, source).unwrap();
+            }
+            sources
+        });
+        let (lines, _) = doctor.report();
+        // Less than a message ends it.
+        UdpSocket::bind("127.0.0.1:0")
+            .unwrap()
+            .send_to(&[], address)
+            .unwrap();
+        (lines, sources.join().unwrap())
+    });
+    assert_eq!(Vec::from_iter(sources), [free]);
+    for url in [relay, format!("turn:{address}")] {
+        let refused = line(&lines, &format!("fail  turn        {url} over UDP"));
+        assert!(refused.contains("refused with 400"), "{refused}");
+    }
+}

@@ -1,0 +1,246 @@
+//! What is checked over UDP: the surveys, and trials of TURN servers, over real sockets.
+//!
+//! All of a local address goes over one socket, as with a sidecar. `UDP_PORT` may be narrow, and a firewall
+//! may let nothing else out. A second socket, where there is room for it, only listens.
+
+use std::io;
+use std::net::{IpAddr, SocketAddr};
+use std::time::Instant;
+
+use mio::net::UdpSocket;
+use mio::{Events, Interest, Poll, Registry, Token};
+
+use crate::limits;
+use crate::nat::output::Output;
+use crate::nat::plan::Plan;
+use crate::nat::survey::Survey;
+use crate::nat::trial::{Outcome, Trial};
+use crate::runtime::reach::unix;
+use crate::runtime::sockets::{bind_in_range, is_passing};
+use crate::runtime::waiting::poll_once;
+
+/// What came of it.
+#[derive(Debug, Default)]
+pub(super) struct Heard {
+    /// Of each address that a socket was to be had of.
+    pub(super) surveys: Vec<Survey>,
+    /// Of each plan, in their order; `None` where none is known.
+    pub(super) outcomes: Vec<Option<Outcome>>,
+}
+
+/// Asks all STUN servers from each local address, and tries the plans, each from the address that it
+/// names, until all is settled or it has taken long enough.
+///
+/// # Errors
+/// The system gives no poll.
+pub(super) fn check(
+    addresses: &[IpAddr],
+    ports: Option<(u16, u16)>,
+    servers: &[SocketAddr],
+    plans: Vec<Plan>,
+    until: Instant,
+) -> io::Result<Heard> {
+    let mut poll = Poll::new()?;
+    let mut homes = Vec::new();
+    for address in addresses {
+        let is_here = |plan: &Plan| plan.local.is_some_and(|local| local.ip() == *address);
+        let tries = plans.iter().enumerate().filter(|(_, plan)| is_here(plan));
+        match Sockets::bind(poll.registry(), *address, ports) {
+            Ok(sockets) => homes.push(Home {
+                survey: sockets.survey(servers),
+                tries: tries.map(|(number, plan)| Try::new(number, plan)).collect(),
+                sockets,
+            }),
+            // It has been told among the interfaces.
+            Err(error) => log::debug!("nothing is asked from {address}: {error}"),
+        }
+    }
+    let surveyed_until = (Instant::now() + limits::DOCTOR_SERVER_TIME).min(until);
+    let mut events = Events::with_capacity(16);
+    loop {
+        homes.iter_mut().for_each(Home::advance);
+        let now = Instant::now();
+        let due = homes
+            .iter_mut()
+            .filter_map(|home| home.next_timeout(now, surveyed_until));
+        let Some(due) = due.min().filter(|_| now < until) else {
+            return Ok(conclude(homes, plans.len()));
+        };
+        let wait = due.min(until).saturating_duration_since(now);
+        poll_once(&mut poll, &mut events, Some(wait))?;
+    }
+}
+
+fn conclude(homes: Vec<Home>, plans: usize) -> Heard {
+    let mut heard = Heard {
+        surveys: Vec::new(),
+        outcomes: vec![None; plans],
+    };
+    for home in homes {
+        heard.surveys.push(home.survey);
+        for tried in home.tries {
+            let outcome = tried.trial.as_ref().and_then(Trial::outcome);
+            if let Some(place) = heard.outcomes.get_mut(tried.number) {
+                *place = outcome.cloned();
+            }
+        }
+    }
+    heard
+}
+
+/// The sockets of one local address.
+struct Sockets {
+    speaking: (SocketAddr, UdpSocket),
+    listening: Option<(SocketAddr, UdpSocket)>,
+}
+
+impl Sockets {
+    /// On two of the ports or on one; on any if none of them is free.
+    fn bind(registry: &Registry, address: IpAddr, ports: Option<(u16, u16)>) -> io::Result<Self> {
+        let bind = |ports| {
+            let mut socket = UdpSocket::from_std(bind_in_range(address, ports)?.into());
+            // Whichever has something, all are looked at.
+            registry.register(&mut socket, Token(0), Interest::READABLE)?;
+            io::Result::Ok((socket.local_addr()?, socket))
+        };
+        Ok(Sockets {
+            speaking: bind(ports).or_else(|_| bind(None))?,
+            listening: bind(ports).ok(),
+        })
+    }
+
+    fn survey(&self, servers: &[SocketAddr]) -> Survey {
+        let listening = self.listening.as_ref().map(|(address, _)| *address);
+        let servers = servers.iter().copied();
+        let (now, seed) = (Instant::now(), fastrand::u64(..));
+        Survey::begin(now, self.speaking.0, listening, servers, seed)
+    }
+
+    fn both(&self) -> impl Iterator<Item = &(SocketAddr, UdpSocket)> {
+        std::iter::once(&self.speaking).chain(&self.listening)
+    }
+
+    /// The next datagram, and where it came in. Errors of earlier ones are passed over.
+    fn receive(&self, buffer: &mut [u8]) -> Option<(usize, SocketAddr, SocketAddr)> {
+        self.both().find_map(|(address, socket)| {
+            loop {
+                match socket.recv_from(buffer) {
+                    Ok((length, source)) => return Some((length, source, *address)),
+                    Err(error) if is_passing(&error) => {}
+                    Err(_) => return None,
+                }
+            }
+        })
+    }
+
+    fn carry_out(&self, output: &Output) {
+        let Output::Transmit {
+            source,
+            destination,
+            bytes,
+        } = output
+        else {
+            return;
+        };
+        let found = self.both().find(|(address, _)| address == source);
+        if let Some((_, socket)) = found
+            && let Err(error) = socket.send_to(bytes, *destination)
+        {
+            log::debug!("{source} to {destination}: {error}");
+        }
+    }
+}
+
+/// One way to a TURN server, which may have to wait for another to the same.
+struct Try {
+    number: usize,
+    plan: Plan,
+    trial: Option<Trial>,
+}
+
+impl Try {
+    fn new(number: usize, plan: &Plan) -> Self {
+        Try {
+            number,
+            plan: plan.clone(),
+            trial: None,
+        }
+    }
+
+    /// Whether its server has an allocation for our socket, or may have.
+    fn is_under_way(&self, now: Instant) -> bool {
+        self.trial.as_ref().is_some_and(|trial| !trial.is_over(now))
+    }
+}
+
+/// One local address and what goes over its sockets.
+struct Home {
+    sockets: Sockets,
+    survey: Survey,
+    tries: Vec<Try>,
+}
+
+impl Home {
+    fn advance(&mut self) {
+        let mut buffer = [0; limits::DATAGRAM_BYTES];
+        while let Some((length, source, destination)) = self.sockets.receive(&mut buffer) {
+            let bytes = buffer.get(..length).unwrap_or_default();
+            self.take_in(source, destination, bytes);
+        }
+        let now = Instant::now();
+        self.survey.handle_timeout(now);
+        for trial in self.tries.iter_mut().filter_map(|t| t.trial.as_mut()) {
+            if trial.next_timeout().is_some_and(|at| at <= now) {
+                trial.handle_timeout(now);
+            }
+        }
+        self.begin_tries(now);
+        while let Some(output) = self.survey.poll() {
+            self.sockets.carry_out(&output);
+        }
+        for trial in self.tries.iter_mut().filter_map(|t| t.trial.as_mut()) {
+            while let Some(output) = trial.poll() {
+                self.sockets.carry_out(&output);
+            }
+        }
+    }
+
+    fn take_in(&mut self, source: SocketAddr, destination: SocketAddr, bytes: &[u8]) {
+        let now = Instant::now();
+        if self.survey.handle_datagram(now, destination, source, bytes) {
+            return;
+        }
+        let mut tries = self.tries.iter_mut();
+        let tried = tries.find(|t| t.plan.server == source && t.is_under_way(now));
+        if let Some(trial) = tried.and_then(|t| t.trial.as_mut()) {
+            trial.handle_datagram(now, bytes);
+        }
+    }
+
+    /// A server has one allocation at a time for a socket, so tries at one server take turns.
+    fn begin_tries(&mut self, now: Instant) {
+        let under_way = self.tries.iter().filter(|t| t.is_under_way(now));
+        let mut busy: Vec<_> = under_way.map(|t| t.plan.server).collect();
+        for waiting in self.tries.iter_mut().filter(|t| t.trial.is_none()) {
+            if busy.contains(&waiting.plan.server) {
+                continue;
+            }
+            busy.push(waiting.plan.server);
+            let mut plan = waiting.plan.clone();
+            plan.local = Some(self.sockets.speaking.0);
+            waiting.trial = Some(Trial::begin(now, unix(), plan, fastrand::u64(..)));
+        }
+    }
+
+    /// When there is something to do; `None` when everything is settled.
+    fn next_timeout(&mut self, now: Instant, surveyed_until: Instant) -> Option<Instant> {
+        let survey = self.survey.next_timeout();
+        let survey = survey.filter(|_| now < surveyed_until);
+        let survey = survey.map(|at| at.min(surveyed_until));
+        let tries = self.tries.iter_mut().filter_map(|tried| {
+            let trial = tried.trial.as_mut().filter(|trial| !trial.is_over(now))?;
+            Some(trial.next_timeout().unwrap_or(now))
+        });
+        tries.chain(survey).min()
+    }
+}
