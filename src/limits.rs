@@ -276,7 +276,7 @@ pub const ADDRESS_INTERVAL: Duration = Duration::from_secs(5);
 
 /// What a thread takes from one source before it looks at the others: datagrams of a socket, frames of
 /// the registry, requests of the agent.
-pub const TURN: usize = 64;
+pub const SOURCE_BUDGET: usize = 64;
 
 /// Batches of requests between the agent's reader and the event loop.
 pub const REQUEST_BATCHES: usize = 2;

@@ -13,7 +13,7 @@ use super::flight::Flight;
 use super::gate::Gate;
 use super::intake::Early;
 use super::link::{Datagram, Link};
-use super::liveness::{Liveness, Pulse};
+use super::liveness::{Health, Liveness};
 use super::receipts::Receipts;
 use super::remote_candidates::RemoteCandidates;
 
@@ -127,7 +127,7 @@ impl<L: Link> Connection<L> {
 
     /// Whether it was heard of lately.
     pub(super) fn is_well(&self, now: Instant) -> bool {
-        self.liveness.pulse(now) <= Pulse::Quiet
+        self.liveness.health(now) <= Health::Quiet
     }
 
     /// Whether its attempt is still under way.

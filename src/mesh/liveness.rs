@@ -15,7 +15,7 @@ pub(super) const SILENT_AFTER: Duration = Duration::from_millis(5000);
 
 /// How a connection looks at some moment.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
-pub(super) enum Pulse {
+pub(super) enum Health {
     /// Heard of lately.
     Alive,
     /// Quiet; worth a ping.
@@ -66,14 +66,14 @@ impl Liveness {
     }
 
     /// A peer that is heard is never silent, however long it has not answered.
-    pub(super) fn pulse(&self, now: Instant) -> Pulse {
+    pub(super) fn health(&self, now: Instant) -> Health {
         let by_answers = self
             .answered
-            .map_or(Pulse::Alive, |at| pulse_since(at, now));
-        pulse_since(self.heard, now).max(by_answers.min(Pulse::Suspect))
+            .map_or(Health::Alive, |at| health_since(at, now));
+        health_since(self.heard, now).max(by_answers.min(Health::Suspect))
     }
 
-    /// When the pulse changes next if nothing comes in; a silent connection has no next.
+    /// When the health changes next if nothing comes in; a silent connection has no next.
     pub(super) fn next_change(&self, now: Instant) -> Option<Instant> {
         let of_silence =
             [ASK_AFTER, SUSPECT_AFTER, SILENT_AFTER].map(|after| Some(self.heard + after));
@@ -87,12 +87,12 @@ impl Liveness {
     }
 }
 
-fn pulse_since(last: Instant, now: Instant) -> Pulse {
+fn health_since(last: Instant, now: Instant) -> Health {
     match now.saturating_duration_since(last) {
-        silence if silence < ASK_AFTER => Pulse::Alive,
-        silence if silence < SUSPECT_AFTER => Pulse::Quiet,
-        silence if silence < SILENT_AFTER => Pulse::Suspect,
-        _ => Pulse::Silent,
+        silence if silence < ASK_AFTER => Health::Alive,
+        silence if silence < SUSPECT_AFTER => Health::Quiet,
+        silence if silence < SILENT_AFTER => Health::Suspect,
+        _ => Health::Silent,
     }
 }
 
@@ -105,18 +105,23 @@ mod tests {
         let start = Instant::now();
         let mut liveness = Liveness::new(start);
         let mut now = start;
-        let mut seen = vec![liveness.pulse(now)];
+        let mut seen = vec![liveness.health(now)];
         while let Some(change) = liveness.next_change(now) {
             now = change;
-            seen.push(liveness.pulse(now));
+            seen.push(liveness.health(now));
         }
         assert_eq!(
             seen,
-            [Pulse::Alive, Pulse::Quiet, Pulse::Suspect, Pulse::Silent]
+            [
+                Health::Alive,
+                Health::Quiet,
+                Health::Suspect,
+                Health::Silent
+            ]
         );
         assert_eq!(now, start + SILENT_AFTER);
         liveness.heard(now);
-        assert_eq!(liveness.pulse(now), Pulse::Alive);
+        assert_eq!(liveness.health(now), Health::Alive);
     }
 
     #[test]
@@ -128,10 +133,10 @@ mod tests {
         let later = start + 2 * SILENT_AFTER;
         liveness.heard(later);
         indifferent.heard(later);
-        assert_eq!(liveness.pulse(later), Pulse::Suspect);
-        assert_eq!(indifferent.pulse(later), Pulse::Alive);
+        assert_eq!(liveness.health(later), Health::Suspect);
+        assert_eq!(indifferent.health(later), Health::Alive);
         liveness.answered(later);
-        assert_eq!(liveness.pulse(later), Pulse::Alive);
+        assert_eq!(liveness.health(later), Health::Alive);
         assert_eq!(liveness.next_change(later), Some(later + ASK_AFTER));
     }
 }

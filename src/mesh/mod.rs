@@ -104,7 +104,7 @@ pub struct Settings {
 enum TimerKey {
     /// The link wants to be called.
     Link(ConnectionId),
-    /// The deadline of a phase, or a look at the pulse.
+    /// The deadline of a phase, or a look at the health.
     Connection(ConnectionId),
     /// To offer, to give up, to answer a held offer, to see a stall.
     Peer(PeerId),

@@ -10,7 +10,7 @@ use crate::protocol::ipc::{ErrorCode, Event};
 use super::commands::report;
 use super::connection::{Connection, ConnectionId, Phase, Role};
 use super::link::{Channel, Link, Linker};
-use super::liveness::Pulse;
+use super::liveness::Health;
 use super::{Mesh, TimerKey};
 
 impl<K: Linker> Mesh<K> {
@@ -39,11 +39,11 @@ impl<K: Linker> Mesh<K> {
         let Some(connection) = self.connections.get(&id) else {
             return;
         };
-        let pulse = match connection.phase {
+        let change = match connection.phase {
             Phase::Open => connection.liveness.next_change(now),
             Phase::Offered | Phase::Connecting => None,
         };
-        let next = connection.deadline.into_iter().chain(pulse).min();
+        let next = connection.deadline.into_iter().chain(change).min();
         // A look that comes too early costs little; moving it with every datagram would cost more.
         if !self.timers.is_set_before(&TimerKey::Connection(id), next) {
             self.timers.set(TimerKey::Connection(id), next);
@@ -83,14 +83,14 @@ impl<K: Linker> Mesh<K> {
             .get(&peer_id)
             .is_some_and(|peer| peer.current == Some(id));
         if is_current {
-            match self.pulse_of(now, id) {
-                Pulse::Alive => {}
-                Pulse::Quiet => self.ping(now, id),
-                Pulse::Suspect => {
+            match self.health_of(now, id) {
+                Health::Alive => {}
+                Health::Quiet => self.ping(now, id),
+                Health::Suspect => {
                     self.ping(now, id);
                     self.plan_replacement(now, &peer_id);
                 }
-                Pulse::Silent => {
+                Health::Silent => {
                     self.plan_replacement(now, &peer_id);
                     self.unreachable(now, &peer_id);
                 }
@@ -99,10 +99,10 @@ impl<K: Linker> Mesh<K> {
         self.arm(now, id);
     }
 
-    fn pulse_of(&self, now: Instant, id: ConnectionId) -> Pulse {
+    fn health_of(&self, now: Instant, id: ConnectionId) -> Health {
         self.connections
             .get(&id)
-            .map_or(Pulse::Silent, |connection| connection.liveness.pulse(now))
+            .map_or(Health::Silent, |connection| connection.liveness.health(now))
     }
 
     fn ping(&mut self, now: Instant, id: ConnectionId) {

@@ -230,7 +230,7 @@ impl EventLoop {
 
     fn read_socket(&mut self, socket: Token) {
         let now = Instant::now();
-        for _ in 0..limits::TURN {
+        for _ in 0..limits::SOURCE_BUDGET {
             let received = self.parts.sockets.receive(socket, &mut self.buffer);
             let Some((length, source, destination)) = received else {
                 self.readable.remove(&socket);
@@ -257,7 +257,7 @@ impl EventLoop {
 
     fn hear_agent_threads(&mut self) {
         let now = Instant::now();
-        for _ in 0..limits::TURN {
+        for _ in 0..limits::SOURCE_BUDGET {
             match self.parts.ipc_notices.try_recv() {
                 Ok(ipc::Notice::SocketLost) => {
                     log::info!("the IPC socket is gone or another's, and no agent is here");
@@ -274,7 +274,7 @@ impl EventLoop {
     fn hear_signaling_thread(&mut self) {
         let now = Instant::now();
         let mesh = &mut self.parts.mesh;
-        for _ in 0..limits::TURN {
+        for _ in 0..limits::SOURCE_BUDGET {
             match self.parts.signaling_notices.try_recv() {
                 Ok(signaling::Notice::Connected { peer_id }) => {
                     mesh.registry_connected(now, peer_id);
@@ -304,7 +304,7 @@ impl EventLoop {
 
     fn read_requests(&mut self) {
         let now = Instant::now();
-        let mut budget = limits::TURN * limits::TURN;
+        let mut budget = limits::SOURCE_BUDGET * limits::SOURCE_BUDGET;
         while self.parts.mesh.wants_requests()
             && let Some(request) = self.requests.next(&self.parts.requests)
         {

@@ -87,7 +87,7 @@ impl Multicast {
     pub(super) fn receive(&mut self) -> Vec<(String, IpAddr)> {
         let mut found = Vec::new();
         let mut buffer = [0; limits::MULTICAST_DNS_BYTES];
-        for _ in 0..limits::TURN {
+        for _ in 0..limits::SOURCE_BUDGET {
             let Some(member) = &self.member else {
                 self.is_ready = false;
                 break;
@@ -228,7 +228,7 @@ mod tests {
         let mut poll = Poll::new().unwrap();
         let (neighbour, socket) = neighbour();
         let mut multicast = asking(poll.registry(), socket.port());
-        for _ in 0..limits::TURN {
+        for _ in 0..limits::SOURCE_BUDGET {
             neighbour.send_to(b"noise", socket).unwrap();
         }
         neighbour.send_to(&answer(), socket).unwrap();

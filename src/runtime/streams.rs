@@ -213,7 +213,7 @@ impl Connection {
             tell(News::Opened(local));
         }
         self.send()?;
-        for _ in 0..limits::TURN {
+        for _ in 0..limits::SOURCE_BUDGET {
             match self.stream.read(buffer) {
                 Ok(0) => return Err(ErrorKind::UnexpectedEof.into()),
                 Ok(length) => tell(News::Received(

@@ -125,7 +125,7 @@ impl Thread {
         loop {
             self.send_queued(connection, own)?;
             let mut drained = false;
-            for _ in 0..limits::TURN {
+            for _ in 0..limits::SOURCE_BUDGET {
                 let Some(received) = connection.receive()? else {
                     drained = true;
                     break;
