@@ -69,6 +69,17 @@ pub(super) struct Terms {
     pub(super) is_lossy: bool,
 }
 
+/// The end of an allocation whose server grants less time than the crate takes for possible when it is
+/// refreshed.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Foreseen {
+    /// When it should be replaced.
+    pub(super) replace_at: Instant,
+    /// When it should be given back at the latest. The server may have prolonged it when the crate takes
+    /// it for ended, and would know our socket by it for as long again.
+    pub(super) leave_at: Instant,
+}
+
 #[derive(Debug)]
 pub(super) struct Allocation {
     client: TurnClientUdp,
@@ -85,8 +96,8 @@ pub(super) struct Allocation {
     wake: Instant,
     /// When data of a peer's last passed.
     carried: Instant,
-    /// When it should be replaced, for the crate will not keep it.
-    replace_at: Option<Instant>,
+    /// When it should be replaced, and given back, for the crate will not keep it.
+    foreseen: Option<Foreseen>,
     packets: VecDeque<Vec<u8>>,
     news: VecDeque<News>,
 }
@@ -125,7 +136,7 @@ impl Allocation {
             pulse: Pulse::new(now),
             wake: now,
             carried: now,
-            replace_at: None,
+            foreseen: None,
             packets: VecDeque::new(),
             news: VecDeque::new(),
         };
@@ -153,10 +164,9 @@ impl Allocation {
         self.admission.denies(now, peer)
     }
 
-    /// When it should be replaced: it ends soon after, because the server grants less time than the
-    /// crate takes for possible when it is refreshed.
-    pub(super) fn replace_at(&self) -> Option<Instant> {
-        self.replace_at
+    /// When it ends, if the crate will not keep it.
+    pub(super) fn foreseen(&self) -> Option<Foreseen> {
+        self.foreseen
     }
 
     /// When data of a peer's last passed.
@@ -266,7 +276,10 @@ impl Allocation {
                 && asked.method == ALLOCATE
                 && lifetime < SHORTEST_REFRESHED
             {
-                self.replace_at = Some(now + lifetime.mul_f64(0.6));
+                self.foreseen = Some(Foreseen {
+                    replace_at: now + lifetime.mul_f64(0.6),
+                    leave_at: now + lifetime.mul_f64(0.9),
+                });
             }
             if let Some((number, words)) = reply.error {
                 self.hear_error(asked, number, words);

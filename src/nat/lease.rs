@@ -171,12 +171,17 @@ impl Lease {
 
     /// When it should be replaced in any case.
     pub(super) fn replace_at(&self) -> Option<Instant> {
-        self.allocation.as_ref()?.replace_at()
+        let foreseen = self.allocation.as_ref()?.foreseen()?;
+        Some(foreseen.replace_at)
     }
 
-    /// Since when nobody has used it.
-    pub(super) fn idle_since(&self) -> Option<Instant> {
-        self.allocation.as_ref().map(Allocation::carried)
+    /// When it is given back, once it is replaced: when nobody has used it for a while, or when it would
+    /// end anyhow.
+    pub(super) fn leave_at(&self) -> Option<Instant> {
+        let allocation = self.allocation.as_ref()?;
+        let foreseen = allocation.foreseen().map(|foreseen| foreseen.leave_at);
+        let idle = allocation.carried() + limits::TURN_IDLE;
+        foreseen.into_iter().chain([idle]).min()
     }
 
     /// Gives the allocation back.
@@ -204,7 +209,7 @@ impl Lease {
         let of_role = match self.role {
             Role::Attempt { until } | Role::Leaving { until } => Some(until),
             Role::Current => None,
-            Role::Replaced => self.idle_since().map(|since| since + limits::TURN_IDLE),
+            Role::Replaced => self.leave_at(),
         };
         let of_allocation = self.allocation.as_ref().and_then(Allocation::next_timeout);
         of_role.into_iter().chain(of_allocation).min()

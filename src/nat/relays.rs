@@ -227,13 +227,7 @@ impl Relays {
         };
         match lease.role {
             Role::Attempt { until } if until <= now => self.fail(now, id, Failure::Silent),
-            Role::Replaced
-                if lease
-                    .idle_since()
-                    .is_none_or(|since| since + limits::TURN_IDLE <= now) =>
-            {
-                self.retire(now, id);
-            }
+            Role::Replaced if lease.leave_at().is_none_or(|at| at <= now) => self.retire(now, id),
             Role::Attempt { .. } | Role::Current | Role::Replaced | Role::Leaving { .. } => {}
         }
         if self.leases.get(&id).is_some_and(|lease| lease.is_over(now)) {

@@ -61,11 +61,12 @@ impl Relays {
     /// A server knows an allocation by our socket, so a further one needs another socket. Says whether
     /// there is one; streams need none.
     fn find_socket(&self, plan: &mut Plan) -> bool {
-        if let Some(local) = plan.local {
-            plan.local = self.free_sockets(local.ip(), plan.server).next();
-            return plan.local.is_some();
-        }
-        true
+        let Some(local) = plan.local else {
+            return true;
+        };
+        let free = self.free_sockets(local.ip(), plan.server).next();
+        plan.local = free.or(plan.local);
+        free.is_some()
     }
 
     /// Our sockets of one address that hold nothing at this server and ask it for nothing; the first

@@ -57,6 +57,27 @@ fn a_login_that_is_about_to_end_is_used_until_there_is_another() {
     assert_ne!(world.candidate(), first);
 }
 
+/// The server prolongs what the crate then takes for ended, so a socket may be known to it for longer.
+#[test]
+fn logins_nonces_and_allocations_of_a_minute_are_renewed_for_ever() {
+    let (mut world, server) = world();
+    world.server(server).mood.shortest = Some(60);
+    world.server(server).mood.nonce_life = Some(60 * SECOND);
+    let mut before = None;
+    for number in 0..40 {
+        let username = format!("{}:user", UNIX + number * 30 + 60);
+        world.use_servers(&[], &[("turn:192.0.2.1?transport=udp", &username)]);
+        world.run(SECOND);
+        let relayed = world.candidate();
+        assert!(relayed.is_some() && relayed != before, "renewal {number}");
+        before = relayed;
+        for _ in 0..13 {
+            round_trip(&mut world, relayed.unwrap(), DATA);
+        }
+        world.run(3 * SECOND);
+    }
+}
+
 #[test]
 fn new_credentials_bring_a_new_allocation_while_the_old_one_serves_on() {
     let (mut world, server) = world();
@@ -90,12 +111,17 @@ fn new_credentials_bring_a_new_allocation_while_the_old_one_serves_on() {
 #[test]
 fn credentials_may_change_often_without_a_break_for_new_connections() {
     let (mut world, server) = world();
+    // So that giving one back takes a second request.
+    world.server(server).mood.nonce_life = Some(2 * SECOND);
+    let mut before = None;
     for number in 0..50 {
         let username = format!("user {number}");
         world.use_servers(&[], &[("turn:192.0.2.1?transport=udp", &username)]);
         world.run(3 * SECOND);
-        let relayed = world.candidate().unwrap();
-        round_trip(&mut world, relayed, DATA);
+        let relayed = world.candidate();
+        assert!(relayed.is_some() && relayed != before, "login {number}");
+        round_trip(&mut world, relayed.unwrap(), DATA);
+        before = relayed;
     }
     let granted = &world.server(server).granted;
     assert!(granted.len() <= limits::LANES, "{granted:?}");
