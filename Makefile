@@ -129,7 +129,7 @@ fuzz-smoke: ## each fuzz target for FUZZ_SECONDS, with the nightly toolchain
 
 # The same commit gives the same archive: it bears the commit's time.
 release = scripts/cross-build $(1) && \
-    scripts/package $(1) $(or $(CARGO_TARGET_DIR),target)/$(1)/dist/chatixia-sidecar
+    scripts/package $(1) $(or $(CARGO_TARGET_DIR),target)/$(1)/release/chatixia-sidecar
 
 .PHONY: dist
 dist: dist-x86_64 dist-aarch64 dist-armv7 dist-arm ## the release folder, dist/: static binaries for Linux, packed, and their checksums
