@@ -16,7 +16,7 @@ use crate::nat::plan::Plan;
 use crate::nat::survey::Survey;
 use crate::nat::trial::{Outcome, Trial};
 use crate::runtime::reach::unix;
-use crate::runtime::sockets::{bind_in_range, is_passing};
+use crate::runtime::sockets::{bind_in_range, receive_from};
 use crate::runtime::waiting::poll_once;
 
 /// What came of it.
@@ -120,16 +120,11 @@ impl Sockets {
         std::iter::once(&self.speaking).chain(&self.listening)
     }
 
-    /// The next datagram, and where it came in. Errors of earlier ones are passed over.
+    /// The next datagram, and where it came in.
     fn receive(&self, buffer: &mut [u8]) -> Option<(usize, SocketAddr, SocketAddr)> {
         self.both().find_map(|(address, socket)| {
-            loop {
-                match socket.recv_from(buffer) {
-                    Ok((length, source)) => return Some((length, source, *address)),
-                    Err(error) if is_passing(&error) => {}
-                    Err(_) => return None,
-                }
-            }
+            let (length, source) = receive_from(socket, buffer).ok()?;
+            Some((length, source, *address))
         })
     }
 

@@ -26,12 +26,11 @@ impl Allowance {
     pub(super) fn take(&mut self, now: Instant) -> bool {
         let gained =
             now.saturating_duration_since(self.since).as_nanos() / self.interval.as_nanos().max(1);
-        if let Ok(gained @ 1..) = u32::try_from(gained)
-            && self.left.saturating_add(gained) <= self.burst
-        {
+        let gained = u32::try_from(gained).unwrap_or(u32::MAX);
+        if gained <= self.burst - self.left {
             self.left += gained;
             self.since += self.interval * gained;
-        } else if gained > 0 {
+        } else {
             self.left = self.burst;
             self.since = now;
         }

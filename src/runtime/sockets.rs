@@ -152,16 +152,13 @@ impl Sockets {
         buffer: &mut [u8],
     ) -> Option<(usize, SocketAddr, SocketAddr)> {
         let bound = self.bound.get(&token)?;
-        loop {
-            match bound.socket.recv_from(buffer) {
-                Ok((length, source)) => return Some((length, source, bound.address)),
-                Err(error) if error.kind() == io::ErrorKind::WouldBlock => return None,
-                // An ICMP error of an earlier datagram, or a signal; the next one may be fine.
-                Err(error) if is_passing(&error) => {}
-                Err(error) => {
+        match receive_from(&bound.socket, buffer) {
+            Ok((length, source)) => Some((length, source, bound.address)),
+            Err(error) => {
+                if error.kind() != io::ErrorKind::WouldBlock {
                     log::debug!("{}: {error}", bound.address);
-                    return None;
                 }
+                None
             }
         }
     }
@@ -265,8 +262,22 @@ fn pairs(addresses: &[IpAddr], lanes: usize) -> impl Iterator<Item = (IpAddr, us
     addresses.iter().flat_map(lanes_of)
 }
 
+/// The next datagram of a socket, and who sent it. What is passing is passed over: an ICMP error of an
+/// earlier datagram, or a signal.
+pub(crate) fn receive_from(
+    socket: &UdpSocket,
+    buffer: &mut [u8],
+) -> io::Result<(usize, SocketAddr)> {
+    loop {
+        match socket.recv_from(buffer) {
+            Err(error) if is_passing(&error) => {}
+            received => return received,
+        }
+    }
+}
+
 /// Whether an error of receiving says nothing about what comes next.
-pub(crate) fn is_passing(error: &io::Error) -> bool {
+pub(super) fn is_passing(error: &io::Error) -> bool {
     matches!(
         error.kind(),
         io::ErrorKind::Interrupted

@@ -56,12 +56,13 @@ def main():
         print("no network of its own to be had: the documents' ports must be free on this machine")
     counts = {"run": 0, "failed": 0, "not run": 0}
     for file in files:
-        for link in LINK.findall(file.read_text(encoding="utf-8")):
+        text = file.read_text(encoding="utf-8")
+        for link in LINK.findall(text):
             if not (file.parent / link).exists():
                 counts["failed"] += 1
                 print(f"{os.path.relpath(file, ROOT)}: a link to {link}, which is not there")
-        for block in FENCED.finditer(file.read_text(encoding="utf-8")):
-            line = file.read_text(encoding="utf-8")[: block.start("code")].count("\n")
+        for block in FENCED.finditer(text):
+            line = text[: block.start("code")].count("\n")
             place = f"{os.path.relpath(file, ROOT)}:{line}"
             if block["reason"]:
                 counts["not run"] += 1

@@ -1,11 +1,10 @@
 """What a network does with UDP, found out by experiment as RFC 5780 describes it."""
 
 import contextlib
-import selectors
 import socket
-import threading
 
 from .behaviour import BLOCKED, Behaviour, Filtering, Mapping
+from .crossroads import Crossroads
 
 ADDRESSES = ("198.51.100.5", "198.51.100.6")
 PORTS = (7001, 7002)
@@ -17,29 +16,17 @@ STRAGGLER_SECONDS = 0.05
 """How much later than one sent after it a datagram may arrive and still be waited for."""
 
 
-class EchoServers:
-    """Two addresses with two ports each. A request names the one from which it wants to be answered;
-    the answer says where the request came from."""
+class EchoServers(Crossroads):
+    """A request names the place from which it wants to be answered; the answer says where the request
+    came from."""
 
     def __init__(self, internet):
-        self.machine = internet.server("echo", *ADDRESSES)
-        self.sockets = {}
-        self.selector = selectors.DefaultSelector()
-        with self.machine.entered():
-            for address in ADDRESSES:
-                for port in PORTS:
-                    server = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
-                    server.bind((address, port))
-                    self.sockets[f"{address}:{port}"] = server
-                    self.selector.register(server, selectors.EVENT_READ)
-        threading.Thread(target=self.serve, daemon=True).start()
+        super().__init__(internet, "echo", ADDRESSES, PORTS)
 
-    def serve(self):
-        while True:
-            for key, _ in self.selector.select():
-                wanted, source = key.fileobj.recvfrom(100)
-                answer = f"{wanted.decode()} {source[0]} {source[1]}"
-                self.sockets[wanted.decode()].sendto(answer.encode(), source)
+    def answer(self, place, request, source):
+        wanted = request.decode()
+        address, port = wanted.split(":")
+        return (address, int(port)), f"{wanted} {source[0]} {source[1]}".encode()
 
 
 class Probe:

@@ -1,9 +1,9 @@
 """A STUN server of two addresses with two ports each, which answers from where it is asked to (RFC 5780)."""
 
-import selectors
 import socket
 import struct
-import threading
+
+from .crossroads import Crossroads
 
 ADDRESSES = ("198.51.100.7", "198.51.100.8")
 PORTS = (3478, 3479)
@@ -19,35 +19,22 @@ CHANGE_ADDRESS, CHANGE_PORT = 4, 2
 IPV4 = 1
 
 
-class StunServer:
-    """Every socket serves; the answer comes from the one that the request names."""
+class StunServer(Crossroads):
+    """The answer comes from the place that the request names."""
 
     address = ADDRESSES[0]
 
     def __init__(self, internet):
-        self.machine = internet.server("stun", *ADDRESSES)
-        self.sockets = {}
-        self.selector = selectors.DefaultSelector()
-        with self.machine.entered():
-            for address in ADDRESSES:
-                for port in PORTS:
-                    server = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
-                    server.bind((address, port))
-                    self.sockets[address, port] = server
-                    self.selector.register(server, selectors.EVENT_READ, (address, port))
-        threading.Thread(target=self.serve, daemon=True).start()
+        super().__init__(internet, "stun", ADDRESSES, PORTS)
 
-    def serve(self):
-        while True:
-            for key, _ in self.selector.select():
-                request, source = key.fileobj.recvfrom(1500)
-                kind, _, _, transaction = HEADER.unpack_from(request)
-                if kind != BINDING_REQUEST:
-                    continue
-                changes = requested_changes(request[HEADER.size:])
-                answer = xor_mapped_address(source) + other_address(beside(key.data, CHANGE_ADDRESS | CHANGE_PORT))
-                header = HEADER.pack(BINDING_SUCCESS, len(answer), COOKIE, transaction)
-                self.sockets[beside(key.data, changes)].sendto(header + answer, source)
+    def answer(self, place, request, source):
+        kind, _, _, transaction = HEADER.unpack_from(request)
+        if kind != BINDING_REQUEST:
+            return None
+        changes = requested_changes(request[HEADER.size:])
+        answer = xor_mapped_address(source) + other_address(beside(place, CHANGE_ADDRESS | CHANGE_PORT))
+        header = HEADER.pack(BINDING_SUCCESS, len(answer), COOKIE, transaction)
+        return beside(place, changes), header + answer
 
 
 def requested_changes(attributes):
