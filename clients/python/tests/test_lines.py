@@ -16,7 +16,11 @@ class Lines(unittest.IsolatedAsyncioTestCase):
         self.connection = LineConnection(self.lines.append, lambda connection: self.lost.set())
 
     def feed(self, data: bytes) -> None:
-        self.connection.data_received(data)
+        while data:
+            buffer = self.connection.get_buffer(len(data))
+            part, data = data[: len(buffer)], data[len(buffer) :]
+            buffer[: len(part)] = part
+            self.connection.buffer_updated(len(part))
 
     async def test_lines_come_out_however_they_are_cut(self) -> None:
         text = b"one\n\ntwo\nthree"

@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import asyncio
 import json
-from typing import Any, Callable, List, Mapping, Optional, Union
+from typing import Any, Callable, List, Mapping, Optional
 
 WRITE_BATCH_BYTES = 64 * 1024
 """Lines that wait for the end of a turn of the event loop do not wait for more than so much."""
+
+READ_BUFFER_BYTES = 64 * 1024
 
 _encoder = json.JSONEncoder(ensure_ascii=False, allow_nan=False, separators=(",", ":"))
 _decoder = json.JSONDecoder()
@@ -23,10 +25,13 @@ def decode(line: bytes) -> Any:
     return _decoder.decode(line.decode())
 
 
-class LineConnection(asyncio.Protocol):
+class LineConnection(asyncio.BufferedProtocol):
     """One connection to a sidecar. `on_line` is called with each line, in order, without its end.
 
     `on_lost` is called with this connection when it is over, after the last line.
+
+    It brings its own buffer: asyncio would have a new one of 256 KiB for each reading, most of a message's
+    whole time here.
     """
 
     def __init__(
@@ -38,6 +43,7 @@ class LineConnection(asyncio.Protocol):
         self._on_lost = on_lost
         self._loop = asyncio.get_running_loop()
         self._transport: Optional[asyncio.Transport] = None
+        self._read_buffer = memoryview(bytearray(READ_BUFFER_BYTES))
         self._line_parts: List[bytes] = []
         self._unsent: List[bytes] = []
         self._unsent_bytes = 0
@@ -108,9 +114,12 @@ class LineConnection(asyncio.Protocol):
         assert isinstance(transport, asyncio.Transport)
         self._transport = transport
 
-    def data_received(self, data: Union[bytes, bytearray, memoryview]) -> None:
+    def get_buffer(self, sizehint: int) -> memoryview:
+        return self._read_buffer
+
+    def buffer_updated(self, nbytes: int) -> None:
         self._has_written = False
-        first, *others = bytes(data).split(b"\n")
+        first, *others = bytes(self._read_buffer[:nbytes]).split(b"\n")
         self._line_parts.append(first)
         if not others:
             return
