@@ -114,6 +114,10 @@ lint: ## format, clippy, documentation and shell scripts, warnings are errors
 	    shellcheck .ci/run tests/interop/install tests/container/stand-ins/* examples/shell/* packaging/completions/*.bash $$(grep -lE '^#!.*(ba)?sh$$' scripts/*); \
 	else echo 'shellcheck is not installed: shell scripts not checked'; fi
 
+.PHONY: check-macos
+check-macos: ## whether it compiles for macOS on ARM, as far as that shows without Apple's tools
+	scripts/check-macos
+
 .PHONY: audit
 audit: ## licences, banned crates, sources and number of dependencies, offline
 	scripts/check-dependencies

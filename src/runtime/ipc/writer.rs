@@ -94,7 +94,8 @@ impl<'a> Writer<'a> {
         while let Some(rest) = self.rendered.get(written..)
             && !rest.is_empty()
         {
-            match send(self.stream, rest, SendFlags::DONTWAIT | SendFlags::NOSIGNAL) {
+            // Rust's start of programs has SIGPIPE ignored, so an agent that has left is an error here.
+            match send(self.stream, rest, SendFlags::DONTWAIT) {
                 Ok(count) => written += count,
                 Err(Errno::INTR) => {}
                 Err(Errno::AGAIN) => {
