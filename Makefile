@@ -111,7 +111,7 @@ lint: ## format, clippy, documentation and shell scripts, warnings are errors
 	$(CARGO) clippy --no-default-features -- -D warnings
 	RUSTDOCFLAGS='-D warnings' $(CARGO) doc --no-deps --document-private-items
 	@if command -v shellcheck >/dev/null; then \
-	    shellcheck .ci/run tests/interop/install tests/container/stand-ins/* examples/shell/* packaging/completions/*.bash $$(grep -lE '^#!.*(ba)?sh$$' scripts/*); \
+	    shellcheck .ci/run tests/interop/install tests/container/stand-ins/* tests/docs/stand-ins/* examples/shell/* packaging/completions/*.bash $$(grep -lE '^#!.*(ba)?sh$$' scripts/*); \
 	else echo 'shellcheck is not installed: shell scripts not checked'; fi
 
 .PHONY: check-macos

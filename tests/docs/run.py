@@ -1,14 +1,17 @@
 #!/usr/bin/env python3
 """Runs the commands that the documents tell a reader to type: `run.py [FILE ...]`.
 
-Each ```sh and ```python block is run by itself, in an empty directory of its own, with SIDECAR_BINARY as
-`chatixia-sidecar`, on a loopback network of its own where the system allows that. It has to end with 0. A
-```text block that follows directly shows what is printed: its lines have to come in this order, among
-others; `...` in a line stands for anything.
+Each ```sh and ```python block is run by itself, in a directory of its own that looks like the repository after
+a build, with SIDECAR_BINARY as `chatixia-sidecar`, on a loopback network of its own where the system allows
+that. It has to end with 0. A ```text block that follows directly shows what is printed: its lines have to come
+in this order, among others; `...` in a line stands for anything. Whatever would change the machine, or needs
+one of another kind, is done by the stand-ins beside this file, and named in the result.
 
+<!-- beside: a registry --> before a block says what has to be there. A block that cannot run here says so in a
+comment before it: <!-- not run: REASON -->
+
+```ini blocks are units of systemd, or drop-ins for ours; ```conf blocks are coturn's: see configurations.py.
 Links from one file to another have to lead somewhere.
-
-A block that cannot run here says so in a comment before it: <!-- not run: REASON -->
 """
 
 import os
@@ -20,41 +23,35 @@ import subprocess
 import sys
 import tempfile
 
+import configurations
+
 ROOT = pathlib.Path(__file__).resolve().parents[2]
+DOCUMENTS = ["README.md", "docs/*.md", "clients/python/README.md", "examples/README.md"]
 SECONDS = 60
 FENCED = re.compile(
-    r"(?:<!-- not run: (?P<reason>[^>]+) -->\n+)?"
-    r"^```(?P<language>sh|python)\n(?P<code>.*?)^```\n"
+    r"(?:<!-- (?P<note>not run|beside): (?P<what>[^>]+) -->\n+)?"
+    r"^```(?P<language>sh|python|ini|conf)\n(?P<code>.*?)^```\n"
     r"(?:\n*```text\n(?P<printed>.*?)^```\n)?",
     re.MULTILINE | re.DOTALL,
 )
 LINK = re.compile(r"\]\((?!https?://|#)([^)#\s]+)(?:#[^)]*)?\)")
+ARCHIVE = re.compile(r"chatixia-sidecar-\*-([\w-]+)\.tar\.gz")
 RUNNERS = {"sh": ["bash", "-euo", "pipefail", "-c"], "python": [sys.executable, "-c"]}
-
-CARGO = """#!/bin/sh
-# Building takes minutes and is tested elsewhere; here it has been done already.
-case "$*" in
-    "build --release" | "install --path .") ;;
-    *) echo "cargo $*: not expected in a document" >&2; exit 1 ;;
-esac
-"""
-
-
-MAKE = """#!/bin/sh
-# The same goes for the targets; but they have to be there.
-PATH=${PATH#*:} exec make -n -C 'ROOT' "$@" >/dev/null
-""".replace("ROOT", str(ROOT))
+BESIDE = {
+    "a registry": "chatixia-sidecar registry --open & until chatixia-sidecar health --of-registry; do sleep 0.05; done",
+}
 
 
 def main():
     files = [pathlib.Path(name) for name in sys.argv[1:]]
-    files = files or [ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md"))]
+    files = files or [file for pattern in DOCUMENTS for file in sorted(ROOT.glob(pattern))]
     binary = pathlib.Path(os.environ["SIDECAR_BINARY"]).resolve()
     isolation = ["unshare", "--user", "--map-root-user", "--net", "--"]
     isolated = subprocess.run([*isolation, "ip", "link", "set", "lo", "up"], capture_output=True).returncode == 0
     if not isolated:
+        isolation = None
         print("no network of its own to be had: the documents' ports must be free on this machine")
-    counts = {"run": 0, "failed": 0, "not run": 0}
+    counts = {"commands run": 0, "configurations checked": 0, "failed": 0, "not run": 0}
     for file in files:
         text = file.read_text(encoding="utf-8")
         for link in LINK.findall(text):
@@ -64,36 +61,46 @@ def main():
         for block in FENCED.finditer(text):
             line = text[: block.start("code")].count("\n")
             place = f"{os.path.relpath(file, ROOT)}:{line}"
-            if block["reason"]:
+            if block["note"] == "not run":
                 counts["not run"] += 1
-                print(f"{place}: not run: {block['reason'].strip()}")
+                print(f"{place}: not run: {block['what'].strip()}")
                 continue
-            counts["run"] += 1
-            failure = run(block, binary, isolation if isolated else None)
-            print(f"{place}: {'ok' if failure is None else failure}")
+            if block["language"] in RUNNERS:
+                counts["commands run"] += 1
+                failure, remark = run(block, binary, isolation)
+            else:
+                failure, remark = configurations.check(block["language"], block["code"], isolation)
+                counts["not run" if remark else "configurations checked"] += 1
+            print(f"{place}: {'ok' if failure is None else failure}{remark}")
             counts["failed"] += failure is not None
     print(", ".join(f"{count} {what}" for what, count in counts.items()))
-    sys.exit(1 if counts["failed"] or not counts["run"] else 0)
+    sys.exit(1 if counts["failed"] or not counts["commands run"] else 0)
 
 
 def run(block, binary, isolation):
-    """Runs a block; gives what was wrong."""
+    """Runs a block; gives what was wrong, and who stood in for whom."""
     with tempfile.TemporaryDirectory(prefix="docs-") as directory:
         place = pathlib.Path(directory)
-        prepare(place, binary)
+        prepare(place, binary, block["code"])
         command = [*RUNNERS[block["language"]], block["code"]]
-        if isolation:
-            command = [*isolation, "bash", "-c", 'ip link set lo up && exec "$@"', "bash", *command]
+        before = ["ip link set lo up"] if isolation else []
+        if block["note"] == "beside":
+            before.append(BESIDE[block["what"].strip()])
+        if before:
+            command = ["bash", "-c", "; ".join([*before, 'exec "$@"']), "bash", *command]
         environment = {
             "PATH": f"{place}/tools:{os.environ['PATH']}",
             "HOME": directory,
+            "MACHINE": f"{place}/machine",
+            "TREE": str(ROOT),
+            "STOOD_IN": f"{place}/stood-in",
             "PYTHONPATH": str(ROOT / "clients/python/src"),
             "PYTHONUNBUFFERED": "1",
             "LANG": "C.UTF-8",
         }
         with open(place / "output", "w+", encoding="utf-8", errors="replace") as output:
             process = subprocess.Popen(
-                command, cwd=place / "work", env=environment, stdin=subprocess.DEVNULL,
+                [*(isolation or []), *command], cwd=place / "work", env=environment, stdin=subprocess.DEVNULL,
                 stdout=output, stderr=subprocess.STDOUT, start_new_session=True,
             )
             try:
@@ -104,29 +111,42 @@ def run(block, binary, isolation):
                 end_group(process)
             output.seek(0)
             printed = output.read()
+        names = sorted(set((place / "stood-in").read_text().split()))
+    remark = f", with stand-ins for {', '.join(names)}" if names else ""
     if code != 0:
-        return f"ended with {code}, and printed:\n{printed}"
+        return f"ended with {code}, and printed:\n{printed}", remark
     missing = first_missing(block["printed"] or "", printed)
-    return None if missing is None else f"does not print {missing!r} there, but:\n{printed}"
+    return None if missing is None else f"does not print {missing!r} there, but:\n{printed}", remark
 
 
-def prepare(place, binary):
-    """A directory to work in that looks like the repository after a build."""
-    tools, release = place / "tools", place / "work/target/release"
-    tools.mkdir()
-    release.mkdir(parents=True)
-    for folder in ("clients", "examples", "packaging"):
-        if (ROOT / folder).is_dir():
-            (place / "work" / folder).symlink_to(ROOT / folder)
-    for link in (tools, release):
-        (link / "chatixia-sidecar").symlink_to(binary)
-    for name, script in {"cargo": CARGO, "make": MAKE}.items():
-        (tools / name).write_text(script, encoding="utf-8")
-        (tools / name).chmod(0o755)
+def prepare(place, binary, code):
+    """A directory to work in that looks like the repository after a build, and the programs of the reader."""
+    tools, work = place / "tools", place / "work"
+    installed = [place / "machine" / folder for folder in ("usr/local/bin", "etc/systemd/system")]
+    for folder in (tools, work / "target/release", *installed):
+        folder.mkdir(parents=True)
+    for name in ("clients", "examples", "packaging", "compose.yaml"):
+        (work / name).symlink_to(ROOT / name)
+    for folder in (tools, work / "target/release"):
+        (folder / "chatixia-sidecar").symlink_to(binary)
+    (place / "stood-in").touch()
+    for stand_in in (ROOT / "tests/docs/stand-ins").iterdir():
+        script = f'#!/bin/sh\necho {stand_in.name} >>"$STOOD_IN"\nexec {stand_in} "$@"\n'
+        (tools / stand_in.name).write_text(script, encoding="utf-8")
+        (tools / stand_in.name).chmod(0o755)
     # `python` is not there everywhere.
-    python = shutil.which("python3")
-    if python:
-        (tools / "python").symlink_to(python)
+    (tools / "python").symlink_to(shutil.which("python3"))
+    for target in set(ARCHIVE.findall(code)):
+        pack(work, target)
+
+
+def pack(work, target):
+    """A release's archive for another machine, with a program that runs on this one."""
+    program = work / "program"
+    program.write_text('#!/bin/sh\nexec chatixia-sidecar "$@"\n', encoding="utf-8")
+    environment = {**os.environ, "DIST": str(work), "SOURCE_DATE_EPOCH": "1700000000"}
+    command = [ROOT / "scripts/package", target, program]
+    subprocess.run(command, env=environment, stdout=subprocess.DEVNULL, check=True)
 
 
 def end_group(process):
