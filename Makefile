@@ -65,15 +65,18 @@ test-interop: ## with other WebRTC stacks, which it installs (INTEROP_STACKS='we
 	tests/interop/install $(INTEROP_STACKS)
 	SIDECAR_BINARY=$(BUILT_BINARY) tests/interop/run.py --jobs $(INTEROP_JOBS) $(INTEROP_STACKS)
 
-# Checks the types in clients/python; CI installs one.
+# Check the types in clients/python, and that Python 3.9 has all that it uses; CI installs them.
 MYPY ?= $(shell command -v mypy)
+VERMIN ?= $(shell command -v vermin)
 
 .PHONY: test-python
-test-python: ## the Python client with the real binary, and its types (MYPY=...)
+test-python: ## the Python client with the real binary, its types and what Python it takes
 	$(if $(SIDECAR_BINARY),,$(CARGO) build)
 	cd clients/python && SIDECAR_BINARY=$(abspath $(BUILT_BINARY)) python3 -B -m unittest discover $(ARGS)
 	@if [[ -n "$(MYPY)" ]]; then cd clients/python && $(MYPY) --cache-dir=/dev/null; \
 	else echo 'mypy is not installed: the types of clients/python are not checked'; [[ -z "$$REQUIRE_TOOLS" ]]; fi
+	@if [[ -n "$(VERMIN)" ]]; then $(VERMIN) -t=3.9- --no-tips --violations --eval-annotations clients/python/src; \
+	else echo 'vermin is not installed: not checked whether Python 3.9 is enough'; [[ -z "$$REQUIRE_TOOLS" ]]; fi
 
 .PHONY: bench-python
 bench-python: ## what the Python client adds to a message's way, and how many messages it carries
