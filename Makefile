@@ -47,12 +47,12 @@ BUILT_BINARY = $(or $(SIDECAR_BINARY),$(or $(CARGO_TARGET_DIR),target)/debug/cha
 .PHONY: test-net
 test-net: ## behind routers of every kind, in network namespaces, with coturn (ARGS='-v -k symmetric')
 	$(if $(SIDECAR_BINARY),,$(CARGO) build)
-	SIDECAR_BINARY=$(BUILT_BINARY) python3 -B tests/net/run.py $(ARGS)
+	SIDECAR_BINARY="$(BUILT_BINARY)" python3 -B tests/net/run.py $(ARGS)
 
 .PHONY: test-net-long
 test-net-long: ## the same, what takes minutes to show
 	$(if $(SIDECAR_BINARY),,$(CARGO) build)
-	SIDECAR_BINARY=$(BUILT_BINARY) python3 -B tests/net/run.py -v endurance $(ARGS)
+	SIDECAR_BINARY="$(BUILT_BINARY)" python3 -B tests/net/run.py -v endurance $(ARGS)
 
 # The WebRTC stacks that `test-interop` runs, and how many at once.
 INTEROP_STACKS ?= chromium chromium-plain aiortc aiortc-old werift libdatachannel pion
@@ -63,7 +63,7 @@ export INTEROP_TOOLS ?= $(or $(CARGO_TARGET_DIR),$(CURDIR)/target)/interop
 test-interop: ## with other WebRTC stacks, which it installs (INTEROP_STACKS='werift pion')
 	$(if $(SIDECAR_BINARY),,$(CARGO) build)
 	tests/interop/install $(INTEROP_STACKS)
-	SIDECAR_BINARY=$(BUILT_BINARY) tests/interop/run.py --jobs $(INTEROP_JOBS) $(INTEROP_STACKS)
+	SIDECAR_BINARY="$(BUILT_BINARY)" tests/interop/run.py --jobs $(INTEROP_JOBS) $(INTEROP_STACKS)
 
 # Check the types in clients/python, and that Python 3.9 has all that it uses; CI installs them.
 MYPY ?= $(shell command -v mypy)
@@ -72,7 +72,7 @@ VERMIN ?= $(shell command -v vermin)
 .PHONY: test-python
 test-python: ## the Python client with the real binary, its types and what Python it takes
 	$(if $(SIDECAR_BINARY),,$(CARGO) build)
-	cd clients/python && SIDECAR_BINARY=$(abspath $(BUILT_BINARY)) python3 -B -m unittest discover $(ARGS)
+	binary=$$(realpath "$(BUILT_BINARY)") && cd clients/python && SIDECAR_BINARY="$$binary" python3 -B -m unittest discover $(ARGS)
 	@if [[ -n "$(MYPY)" ]]; then cd clients/python && $(MYPY) --cache-dir=/dev/null; \
 	else echo 'mypy is not installed: the types of clients/python are not checked'; [[ -z "$$REQUIRE_TOOLS" ]]; fi
 	@if [[ -n "$(VERMIN)" ]]; then $(VERMIN) -t=3.9- --no-tips --violations --eval-annotations clients/python/src; \
@@ -81,13 +81,13 @@ test-python: ## the Python client with the real binary, its types and what Pytho
 .PHONY: bench-python
 bench-python: ## what the Python client adds to a message's way, and how many messages it carries
 	$(if $(SIDECAR_BINARY),,$(CARGO) build --release)
-	SIDECAR_BINARY=$(abspath $(or $(SIDECAR_BINARY),$(or $(CARGO_TARGET_DIR),target)/release/chatixia-sidecar)) \
+	SIDECAR_BINARY=$$(realpath "$(or $(SIDECAR_BINARY),$(or $(CARGO_TARGET_DIR),target)/release/chatixia-sidecar)") \
 	    python3 -B clients/python/benchmarks/message_way.py $(ARGS)
 
 .PHONY: test-docs
 test-docs: ## the commands in README and docs/, each run and its output compared
 	$(if $(SIDECAR_BINARY),,$(CARGO) build)
-	SIDECAR_BINARY=$(BUILT_BINARY) python3 -B tests/docs/run.py $(ARGS)
+	SIDECAR_BINARY="$(BUILT_BINARY)" python3 -B tests/docs/run.py $(ARGS)
 
 .PHONY: test-examples
 test-examples: ## the agents in examples/ with each other; one without its interpreter is named and skipped
@@ -103,9 +103,10 @@ CONTAINER_TOOLS = $(or $(CARGO_TARGET_DIR),$(CURDIR)/target)/container-tools
 .PHONY: test-container
 test-container: ## Dockerfile and compose.yaml, linted and played without a container engine
 	$(if $(SIDECAR_BINARY),,$(CARGO) build)
-	test -x $(CONTAINER_TOOLS)/bin/python || python3 -m venv $(CONTAINER_TOOLS)
-	$(CONTAINER_TOOLS)/bin/pip install --quiet --disable-pip-version-check -r tests/container/requirements.txt
-	cd tests/container && SIDECAR_BINARY=$(abspath $(BUILT_BINARY)) $(CONTAINER_TOOLS)/bin/python -B -m unittest $(ARGS)
+	test -x "$(CONTAINER_TOOLS)/bin/python" || python3 -m venv "$(CONTAINER_TOOLS)"
+	"$(CONTAINER_TOOLS)/bin/pip" install --quiet --disable-pip-version-check -r tests/container/requirements.txt
+	binary=$$(realpath "$(BUILT_BINARY)") && cd tests/container && \
+	    SIDECAR_BINARY="$$binary" "$(CONTAINER_TOOLS)/bin/python" -B -m unittest $(ARGS)
 
 .PHONY: lint
 lint: ## format, clippy, documentation and shell scripts, warnings are errors
@@ -136,7 +137,7 @@ fuzz-smoke: ## each fuzz target for FUZZ_SECONDS, with the nightly toolchain
 
 # The same commit gives the same archive: it bears the commit's time.
 release = scripts/cross-build $(1) && \
-    scripts/package $(1) $(or $(CARGO_TARGET_DIR),target)/$(1)/release/chatixia-sidecar
+    scripts/package $(1) "$(or $(CARGO_TARGET_DIR),target)/$(1)/release/chatixia-sidecar"
 
 .PHONY: dist
 dist: dist-x86_64 dist-aarch64 dist-armv7 dist-arm ## the release folder, dist/: static binaries for Linux, packed, and their checksums

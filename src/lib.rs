@@ -12,6 +12,7 @@
 //! * [`attach`]: a person at the terminal in the agent's place.
 //! * [`config`], [`cli`]: flags over environment over defaults.
 //! * [`limits`], [`log_limit`], [`backoff`]: bounds on what outsiders can make us hold, log and do.
+//! * [`output`]: what is printed for the caller.
 //! * [`secret`]: what is never shown.
 
 pub mod attach;
@@ -27,6 +28,7 @@ pub mod limits;
 pub mod log_limit;
 pub mod mesh;
 pub mod nat;
+pub mod output;
 pub mod protocol;
 #[cfg(feature = "registry")]
 pub mod registry;

@@ -8,6 +8,7 @@ use chatixia_sidecar::cli::{self, Invocation};
 #[cfg(feature = "registry")]
 use chatixia_sidecar::demo;
 use chatixia_sidecar::doctor;
+use chatixia_sidecar::output;
 use chatixia_sidecar::runtime::{self, health, logging};
 
 fn main() -> ExitCode {
@@ -42,9 +43,12 @@ fn run(invocation: Invocation) -> ExitCode {
         }
         #[cfg(feature = "registry")]
         Invocation::Demo(config) => demo::run(&config),
-        Invocation::Print(text) => match io::stdout().write_all(text.as_bytes()) {
-            Ok(()) => ExitCode::SUCCESS,
-            Err(_) => ExitCode::FAILURE,
-        },
+        Invocation::Print(text) => {
+            if output::print(&text) {
+                ExitCode::SUCCESS
+            } else {
+                ExitCode::FAILURE
+            }
+        }
     }
 }

@@ -30,6 +30,27 @@ fn help_and_version_go_to_standard_output() {
 }
 
 #[test]
+fn output_that_cannot_be_written_is_told() {
+    let full = std::fs::File::options()
+        .write(true)
+        .open("/dev/full")
+        .unwrap();
+    let output = program().arg("--version").stdout(full).output().unwrap();
+    assert_eq!(output.status.code(), Some(1));
+    assert!(text(&output.stderr).contains("cannot write to standard output: No space left"));
+
+    let (reader, writer) = std::io::pipe().unwrap();
+    drop(reader);
+    let output = program().arg("--help").stdout(writer).output().unwrap();
+    assert_eq!(output.status.code(), Some(1));
+    assert_eq!(
+        text(&output.stderr),
+        "",
+        "who has closed the pipe has read enough"
+    );
+}
+
+#[test]
 fn a_wrong_setting_is_one_line_and_code_2() {
     let output = program().env("MAX_PEERS", "many").output().unwrap();
     assert_eq!(output.status.code(), Some(2));

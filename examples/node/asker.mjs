@@ -55,11 +55,14 @@ const message = { type: "task_request", request_id: requestId, payload: { text }
 // With an id the sidecar answers the command itself, too: `ok`, or `error` and why.
 const command = { type: "send", id: 1, payload: { target_peer: peer, message } };
 
+console.error(`waiting for ${peer}`);
+let asked = false;
 for await (const line of createInterface({ input: connection })) {
   const event = JSON.parse(line);
   const payload = event.payload ?? {};
-  if (event.type === "peer_connected" && payload.peer_id === peer) {
+  if (event.type === "peer_connected" && payload.peer_id === peer && !asked) {
     connection.write(JSON.stringify(command) + "\n");
+    asked = true;
   } else if (event.type === "error" && event.id === 1) {
     console.error(`${payload.code}: ${payload.message}`);
     finish(1);

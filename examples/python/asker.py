@@ -28,11 +28,14 @@ def main(peer, text):
     # With an id the sidecar answers the command itself, too: `ok`, or `error` and why.
     command = {"type": "send", "id": 1, "payload": {"target_peer": peer, "message": message}}
 
+    print(f"waiting for {peer}", file=sys.stderr)
+    asked = False
     for line in lines:
         event = json.loads(line)
         kind, payload = event["type"], event.get("payload", {})
-        if kind == "peer_connected" and payload["peer_id"] == peer:
+        if kind == "peer_connected" and payload["peer_id"] == peer and not asked:
             print(json.dumps(command), file=lines, flush=True)
+            asked = True
         elif kind == "error" and event.get("id") == 1:
             sys.exit(f"{payload['code']}: {payload['message']}")
         elif kind == "message" and payload["message"]["request_id"] == request_id:

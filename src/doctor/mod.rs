@@ -33,6 +33,7 @@ use crate::limits;
 use crate::nat::host::Rules;
 use crate::nat::reach::TransportPolicy;
 use crate::nat::url::{Transport, TurnUrl};
+use crate::output;
 use crate::runtime::signaling::{self, IceServersClient, Times};
 
 use background::Background;
@@ -62,10 +63,10 @@ pub fn run(config: &Config, json: bool) -> ExitCode {
         Ok(findings) => findings,
         Err(error) => return complain(&error, 1),
     };
-    let report = report::text(&findings, json);
-    match io::stdout().write_all(report.as_bytes()) {
-        Ok(()) if !report::has_failure(&findings) => ExitCode::SUCCESS,
-        Ok(()) | Err(_) => ExitCode::FAILURE,
+    if output::print(&report::text(&findings, json)) && !report::has_failure(&findings) {
+        ExitCode::SUCCESS
+    } else {
+        ExitCode::FAILURE
     }
 }
 

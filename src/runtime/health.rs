@@ -6,6 +6,7 @@ use std::process::ExitCode;
 
 use super::ipc::{self, Served};
 use crate::config::HealthConfig;
+use crate::output;
 
 /// Prints a line and gives 0 if it is well, 1 if not.
 pub fn run(config: &HealthConfig) -> ExitCode {
@@ -16,7 +17,7 @@ pub fn run(config: &HealthConfig) -> ExitCode {
     };
     match answer {
         Ok(line) => {
-            let _ = writeln!(io::stdout(), "{line}");
+            output::print(&format!("{line}\n"));
             ExitCode::SUCCESS
         }
         Err(problem) => {
