@@ -6,7 +6,7 @@ import unittest
 from typing import Any, List
 
 from .support import ClientTest, soon
-from chatixia_client import Event, Message, NotRunning, RequestTimeout
+from chatixia_client import Event, Message, RequestTimeout, StartFailed
 from chatixia_client.flow import Flow
 from chatixia_client.handlers import Handlers
 
@@ -109,13 +109,23 @@ class Errors(ClientTest):
 
     async def test_an_error_that_is_raised_again_does_not_grow(self) -> None:
         alice = await self.start("alice")
-        await soon(alice.stop())
-        lengths = set()
-        for _ in range(5):
-            with self.assertRaises(NotRunning) as caught:
-                await alice.send("bob-sidecar", "ping")
-            lengths.add(len(traceback.extract_tb(caught.exception.__traceback__)))
-        self.assertEqual(len(lengths), 1)
+        reason = StartFailed("given up", 2)
+        alice._core._running()._end = reason
+        alice._core.on_end(reason)
+        inbox, events = alice.messages(), alice.events()
+
+        async def depths() -> List[int]:
+            found = []
+            for work in (alice.send("bob-sidecar", "ping"), inbox.__anext__(), events.__anext__()):
+                with self.assertRaisesRegex(StartFailed, "given up") as caught:
+                    await soon(work)
+                self.assertEqual(caught.exception.exit_code, 2)
+                found.append(len(traceback.extract_tb(caught.exception.__traceback__)))
+            return found
+
+        first = await depths()
+        for _ in range(3):
+            self.assertEqual(await depths(), first)
 
 
 class HandlersOfAnything(unittest.IsolatedAsyncioTestCase):

@@ -1,5 +1,6 @@
 """How a sidecar comes up, or does not."""
 
+import asyncio
 import os
 import socket
 import subprocess
@@ -145,6 +146,16 @@ class Starting(ClientTest):
         self.assertEqual(caught.exception.exit_code, 4)
         self.assertTrue(path.is_socket())
         self.assertEqual(await soon(alice.list_peers()), [])
+
+    async def test_of_two_that_start_at_once_on_one_socket_one_is_told_that_it_is_in_use(self) -> None:
+        path = self.directory / "s"
+        both = [self.new_sidecar(name, socket=path) for name in ("alice", "bob")]
+        starts = (one.start() for one in both)
+        outcomes = await soon(asyncio.gather(*starts, return_exceptions=True))
+        failures = [outcome for outcome in outcomes if isinstance(outcome, StartFailed)]
+        self.assertEqual([failure.exit_code for failure in failures], [4])
+        one, other = sorted(both, key=lambda sidecar: sidecar.connected)
+        self.assertEqual((one.pid, await soon(other.list_peers())), (None, []))
 
     async def test_a_sidecar_without_an_agent_gives_way(self) -> None:
         path = self.directory / "s"

@@ -30,6 +30,7 @@ class Core:
         self._was_started = False
         self._was_up = False
         self._is_over = False
+        self._failure: Optional[ChatixiaError] = None
         self._answers = Answers()
         self._flow = Flow(lambda: bool(self._answers), self._pause_reading, self._resume_reading)
         self._streams: "weakref.WeakSet[EventStream]" = weakref.WeakSet()
@@ -82,7 +83,7 @@ class Core:
         stream = EventStream()
         self._streams.add(stream)
         if self._is_over:
-            stream.end(None)
+            stream.end(self._failure)
         return stream
 
     # To the sidecar.
@@ -198,7 +199,7 @@ class Core:
     def on_end(self, reason: Optional[ChatixiaError]) -> None:
         if reason is not None:
             self._tell(Event("sidecar", {"state": "given_up", "reason": str(reason)}))
-        self._is_over = True
+        self._is_over, self._failure = True, reason
         self.peers.clear()
         end = reason or NotRunning("the client was stopped")
         self._answers.fail_all(end)

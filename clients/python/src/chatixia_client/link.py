@@ -137,11 +137,11 @@ class Link:
         """One attempt; leaves nothing behind if it fails."""
         try:
             if self._settings.spawn:
-                binary = self._settings.find_binary()
-                self._place.prepare()
-                environment = self._settings.sidecar_environment(self._place.path)
-                self._process = SidecarProcess(binary, environment)
-            await asyncio.wait_for(self._connect(), self._settings.start_timeout)
+                async with self._place.claim(self._settings.start_timeout):
+                    self._spawn()
+                    await self._connect_in_time()
+            else:
+                await self._connect_in_time()
         except asyncio.TimeoutError:
             text = (
                 f"no sidecar answers at {self._place.path} within {self._settings.start_timeout:g} s"
@@ -158,6 +158,15 @@ class Link:
             raise StartFailed(f"the sidecar at {self._place.path} closed the connection")
         self._up.set()
         self._listener.on_up(self._ready)
+
+    def _spawn(self) -> None:
+        binary = self._settings.find_binary()
+        self._place.prepare()
+        environment = self._settings.sidecar_environment(self._place.path)
+        self._process = SidecarProcess(binary, environment)
+
+    async def _connect_in_time(self) -> None:
+        await asyncio.wait_for(self._connect(), self._settings.start_timeout)
 
     async def _connect(self) -> None:
         loop = asyncio.get_running_loop()

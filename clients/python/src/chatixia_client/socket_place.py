@@ -2,19 +2,25 @@
 
 from __future__ import annotations
 
+import asyncio
+import hashlib
 import os
 import shutil
 import socket
 import stat
+import sys
 import tempfile
 import weakref
-from typing import Optional, Tuple
+from contextlib import asynccontextmanager
+from typing import AsyncIterator, Optional, Tuple
 
 from .errors import ChatixiaError, StartFailed
 from .settings import Path
 
 PATH_BYTES = 100
 """Longest path of a Unix socket that all systems take."""
+
+CLAIM_POLL_SECONDS = 0.02
 
 _Identity = Tuple[int, int, int]
 
@@ -38,6 +44,30 @@ class SocketPlace:
                 f"the socket's path is longer than {PATH_BYTES} bytes, more than systems take: "
                 f"{self.path}; set `socket` to a shorter one"
             )
+
+    @asynccontextmanager
+    async def claim(self, patience: float) -> AsyncIterator[None]:
+        """Meanwhile no other client begins a sidecar here; without this, one of two at once might be taken
+        for the agent of the other's.
+
+        Another's claim is respected for `patience` seconds. Only Linux knows names of sockets that are gone
+        with their process, and leave no file; elsewhere nothing is claimed.
+        """
+        is_private = self._remove is not None
+        if is_private or not sys.platform.startswith("linux"):
+            yield
+            return
+        path = os.fsencode(os.path.realpath(self.path))
+        name = f"\0chatixia-client-{hashlib.sha256(path).hexdigest()}"
+        deadline = asyncio.get_running_loop().time() + patience
+        with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as claim:
+            while asyncio.get_running_loop().time() < deadline:
+                try:
+                    claim.bind(name)
+                    break
+                except OSError:
+                    await asyncio.sleep(CLAIM_POLL_SECONDS)
+            yield
 
     def prepare(self) -> None:
         """Makes the place ready for a new sidecar: one that is dead leaves its socket, which older sidecars
