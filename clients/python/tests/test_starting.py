@@ -193,15 +193,14 @@ class Starting(ClientTest):
 class Example(ClientTest):
     async def test_the_agent_of_the_readme_answers(self) -> None:
         readme = (SOURCE.parent / "README.md").read_text()
-        agent = readme.split("```python\n")[1].split("```")[0]
+        program = SOURCE.parent / "examples" / "worker.py"
+        agent = program.read_text()
+        self.assertIn(f"```python\n{agent}```", readme)
         self.assertEqual(len([line for line in agent.splitlines() if line]), 10)
-        program = self.directory / "agent.py"
-        program.write_text(agent)
         environment = {
             **os.environ,
             **SETTINGS,
             "PYTHONPATH": str(SOURCE),
-            "API_KEY": "worker-sidecar",
             "SIGNALING_URL": self.registry.url.replace("http", "ws") + "/ws",
             "TOKEN_URL": self.registry.url + "/api/token",
         }
