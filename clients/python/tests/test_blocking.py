@@ -1,5 +1,6 @@
 """The client without asyncio."""
 
+import sys
 import threading
 import unittest
 from typing import Any, List
@@ -82,6 +83,18 @@ class Blocking(unittest.TestCase):
         self.assertEqual(received, ["agent_status"])
         self.assertIsNone(bob.receive())
 
+    def test_a_stop_before_the_start_takes_nothing_away(self) -> None:
+        bob = BlockingSidecar(
+            registry=self.registry.url, api_key="bob-sidecar", environment=SETTINGS
+        )
+        self.addCleanup(bob.stop)
+        bob.stop()
+        bob.on_request("ping", lambda message: "pong")
+        bob.start()
+        alice = self.start("alice")
+        alice.wait_for_peer("bob-sidecar")
+        self.assertEqual(alice.request("bob-sidecar", "ping").payload, "pong")
+
     def test_it_is_started_once_and_with_takes_it_as_it_is(self) -> None:
         alice = self.start("alice")
         pid = alice._sidecar.pid
@@ -128,6 +141,9 @@ class Threads(unittest.TestCase):
         failed, done = threads.submit(lambda n: 1 // n, 0), threads.submit(lambda n: 1 // n, 1)
         with self.assertRaises(ZeroDivisionError):
             failed.result(PATIENCE)
+        with self.assertRaisesRegex(RuntimeError, r"SystemExit\(3\)"):
+            threads.submit(sys.exit, 3).result(PATIENCE)
+        self.assertEqual(threads.submit(str, 4).result(PATIENCE), "4")
         self.assertEqual(done.result(PATIENCE), 1)
 
     def test_after_the_end_threads_are_gone_and_nothing_is_done(self) -> None:

@@ -118,6 +118,20 @@ class Stopping(ClientTest):
         with mock.patch.object(handlers, "CANCEL_SECONDS", 0.1):
             await soon(alice.stop())
 
+    async def test_a_stop_that_is_cancelled_while_the_sidecar_ends_kills_it(self) -> None:
+        alice = await self.start("alice")
+        pid = alice.pid
+        assert pid is not None
+        told = asyncio.Event()
+        with mock.patch.object(process.SidecarProcess, "terminate", lambda process: told.set()):
+            stopping = asyncio.ensure_future(alice.stop())
+            await soon(told.wait())
+            stopping.cancel()
+            with self.assertRaises(asyncio.CancelledError):
+                await soon(stopping)
+        await until(lambda: not is_alive(pid))
+        await soon(alice.stop())
+
     async def test_a_handler_may_stop_the_client(self) -> None:
         alice = await self.start("alice")
         pid = alice.pid

@@ -124,6 +124,6 @@ class Answers:
         self._requests.clear()
 
 
-def _fail(future: "asyncio.Future[Any]", reason: Exception) -> None:
+def _fail(future: "asyncio.Future[Any]", reason: ChatixiaError) -> None:
     if not future.done():
         future.set_exception(reason)

@@ -222,8 +222,8 @@ class BlockingSidecar:
     def _end_loop(self) -> None:
         with self._lock:
             loop, self._loop = self._loop, None
-        self._handlers.end()
         if loop is not None:
+            self._handlers.end()
             asyncio.run_coroutine_threadsafe(_cancel_others(), loop).result()
             loop.call_soon_threadsafe(loop.stop)
             self._thread.join()

@@ -155,7 +155,8 @@ class Sidecar:
         """Hands a message to the sidecar, which connects to the peer first if need be.
 
         Waits while the sidecar takes no more (backpressure), and does not wait for the message to arrive.
-        If it can't arrive, the event `error` tells. `deliver` waits, and raises.
+        If it can't arrive, the event `error` tells. `deliver` waits, and raises. Raises `CommandFailed` at
+        once only for what is too long (`message_too_large`, `line_too_long`).
         """
         message = self._message(kind, payload, request_id, target_agent or agent_of(peer))
         await self._core.write({"type": "send", "payload": {"target_peer": peer, "message": message}})

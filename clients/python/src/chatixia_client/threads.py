@@ -57,8 +57,11 @@ class DaemonThreads:
             if future.set_running_or_notify_cancel():
                 try:
                     result = call()
-                except BaseException as error:
+                except Exception as error:
                     future.set_exception(error)
+                except BaseException as error:
+                    # Such as `sys.exit`, which ends a thread, and would end the event loop of who awaits it.
+                    future.set_exception(RuntimeError(f"it has ended by {error!r}"))
                 else:
                     future.set_result(result)
             del future, call, work
