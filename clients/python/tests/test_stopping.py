@@ -9,7 +9,9 @@ from unittest import mock
 
 from .support import PATIENCE, SETTINGS, SOURCE, ClientTest, is_alive, soon, until
 from .test_starting import OLDER_SIDECAR
-from chatixia_client import NotRunning, Sidecar, handlers, process
+from chatixia_client import Message, NotRunning, Sidecar, cancelling, process
+from chatixia_client.queue_worker import Worker
+from chatixia_client.task_queue import TaskQueue
 
 DEAF = "import signal, sys\nsignal.signal(signal.SIGTERM, signal.SIG_IGN)\n"
 
@@ -98,24 +100,49 @@ class Stopping(ClientTest):
         alice, _ = await self.with_a_handler_that_goes_on()
         pid = alice.pid
         assert pid is not None
-        with mock.patch.object(handlers, "CANCEL_SECONDS", 0.1):
+        with mock.patch.object(cancelling, "CANCEL_SECONDS", 0.1):
             with self.assertLogs("chatixia_client", "WARNING") as logged:
                 await soon(alice.stop())
         self.assertIn("handler of 'peer_list' goes on", logged.output[0])
         self.assertFalse(is_alive(pid))
 
+    async def test_a_task_of_the_queue_that_goes_on_does_not_hold_up_the_stop(self) -> None:
+        alice, begun, released = await self.start("alice"), asyncio.Event(), asyncio.Event()
+
+        async def go_on(message: Message) -> None:
+            begun.set()
+            while not released.is_set():
+                try:
+                    await released.wait()
+                except asyncio.CancelledError:
+                    pass
+
+        queue = mock.create_autospec(TaskQueue, instance=True)
+        queue.take.side_effect = [[{"id": "t"}], []]
+        worker = Worker(queue, lambda kind: go_on, lambda: "alice", (), PATIENCE)
+        alice._workers.append(worker)
+        worker.start()
+        await soon(begun.wait())
+        pid = alice.pid
+        assert pid is not None
+        with mock.patch.object(cancelling, "CANCEL_SECONDS", 0.1):
+            with self.assertLogs("chatixia_client", "WARNING"):
+                await soon(alice.stop())
+        self.assertFalse(is_alive(pid))
+        released.set()
+
     async def test_a_stop_that_is_cancelled_leaves_no_sidecar(self) -> None:
         alice, cancelled = await self.with_a_handler_that_goes_on()
         pid = alice.pid
         assert pid is not None
-        with mock.patch.object(handlers, "CANCEL_SECONDS", PATIENCE):
+        with mock.patch.object(cancelling, "CANCEL_SECONDS", PATIENCE):
             stopping = asyncio.ensure_future(alice.stop())
             await soon(cancelled.wait())
             stopping.cancel()
             with self.assertRaises(asyncio.CancelledError):
                 await soon(stopping)
         self.assertFalse(is_alive(pid))
-        with mock.patch.object(handlers, "CANCEL_SECONDS", 0.1):
+        with mock.patch.object(cancelling, "CANCEL_SECONDS", 0.1):
             await soon(alice.stop())
 
     async def test_a_stop_that_is_cancelled_while_the_sidecar_ends_kills_it(self) -> None:

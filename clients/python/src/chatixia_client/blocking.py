@@ -20,8 +20,8 @@ from typing import (
     TypeVar,
 )
 
+from .cancelling import cancel
 from .errors import ChatixiaError, NotRunning
-from .handlers import cancel
 from .message import Event, Kind, Message, Receipt
 from .settings import Path
 from .sidecar import Sidecar

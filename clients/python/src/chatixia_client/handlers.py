@@ -5,8 +5,9 @@ from __future__ import annotations
 import asyncio
 import inspect
 import logging
-from typing import Any, Awaitable, Callable, Coroutine, Dict, Iterable, List, Optional, Set, Union
+from typing import Any, Awaitable, Callable, Coroutine, Dict, List, Optional, Set, Union
 
+from .cancelling import cancel
 from .errors import CommandFailed
 from .flow import Flow
 from .message import Event, Message
@@ -21,9 +22,6 @@ RequestHandler = Callable[[Message], Any]
 Respond = Callable[[Message, Any], Awaitable[None]]
 
 ANY = "*"
-
-CANCEL_SECONDS = 2.0
-"""What goes on for so long after it was cancelled is left to itself."""
 
 NAME_LENGTH = 64
 """So much of a type is in the name of its handler's task; peers choose their messages' types."""
@@ -131,17 +129,6 @@ async def run_request(handler: RequestHandler, message: Message) -> Any:
 def failure(text: str) -> Dict[str, str]:
     """The payload that says why a request was not done."""
     return {"result": "", "error": text}
-
-
-async def cancel(tasks: "Iterable[asyncio.Task[Any]]") -> None:
-    """Cancels tasks, the caller excepted, and waits for their end, up to `CANCEL_SECONDS`."""
-    others = set(tasks) - {asyncio.current_task()}
-    for task in others:
-        task.cancel()
-    if others:
-        _, left = await asyncio.wait(others, timeout=CANCEL_SECONDS)
-        for task in left:
-            log.warning("the %s goes on although it was cancelled, and is left to itself", task.get_name())
 
 
 async def _logged(work: Awaitable[Any], kind: str) -> None:
