@@ -11,7 +11,7 @@ import sys
 import tempfile
 import unittest
 from pathlib import Path
-from typing import Any, AsyncIterator, Awaitable, Dict, Optional, TypeVar
+from typing import Any, AsyncIterator, Awaitable, Callable, Dict, Optional, TypeVar
 
 SOURCE = Path(__file__).resolve().parent.parent / "src"
 sys.path.insert(0, str(SOURCE))
@@ -29,6 +29,16 @@ Result = TypeVar("Result")
 async def soon(work: Awaitable[Result]) -> Result:
     """Awaits what does not take long."""
     return await asyncio.wait_for(work, PATIENCE)
+
+
+async def until(condition: Callable[[], bool]) -> None:
+    """Waits for what nobody tells."""
+
+    async def poll() -> None:
+        while not condition():
+            await asyncio.sleep(0.01)
+
+    await soon(poll())
 
 
 async def until_event(events: AsyncIterator[Event], kind: str, **payload: Any) -> Event:

@@ -13,6 +13,11 @@ from . import support  # noqa: F401
 from chatixia_client import BinaryNotFound, find_binary
 
 
+def machine(name: str, system: str = "Linux") -> "mock._patch[object]":
+    """As if this were another machine."""
+    return mock.patch.multiple(platform, machine=lambda: name, system=lambda: system)
+
+
 class Finding(unittest.TestCase):
     def setUp(self) -> None:
         self.directory = Path(tempfile.mkdtemp(prefix="chatixia-test-")).resolve()
@@ -39,29 +44,61 @@ class Finding(unittest.TestCase):
         self.assertEqual(self.find(None, variable, path), variable)
         self.assertEqual(self.find(None, "", path), in_path)
 
-    def test_what_cannot_be_run_is_passed_over(self) -> None:
-        in_path = self.executable("chatixia-sidecar")
+    def test_no_other_program_is_run_in_place_of_one_that_is_given(self) -> None:
+        good = self.executable("chatixia-sidecar")
         plain = self.directory / "plain"
         plain.touch()
-        self.assertEqual(self.find(str(plain), "/nowhere/sidecar", str(self.directory)), in_path)
+        (self.directory / "empty").mkdir()
+        path = str(self.directory)
+        for given, problem in (
+            ("/nowhere/sidecar", "/nowhere/sidecar, is not there"),
+            (str(plain), "plain, can't be executed"),
+            ("no-such-name", "no-such-name, is not there"),
+            (str(self.directory / "empty"), "empty, has no chatixia-sidecar for this machine"),
+        ):
+            with self.assertRaisesRegex(BinaryNotFound, f"the configured .*{problem}"):
+                self.find(given, good, path)
+            with self.assertRaisesRegex(BinaryNotFound, f"SIDECAR_BINARY, .*{problem}"):
+                self.find(None, given, path)
 
     def test_names_are_looked_up_in_path(self) -> None:
         other = self.executable("other-name")
         self.assertEqual(self.find("other-name", "", str(self.directory)), other)
         self.assertEqual(self.find(None, "other-name", str(self.directory)), other)
 
-    def test_a_directory_holds_the_program_of_each_platform(self) -> None:
-        self.executable("chatixia-sidecar-x86_64-unknown-linux-gnu")
-        arm = self.executable("chatixia-sidecar-armv7-unknown-linux-musleabihf")
-        with mock.patch.object(platform, "machine", lambda: "armv7l"):
-            with mock.patch.object(platform, "system", lambda: "Linux"):
-                self.assertEqual(self.find(self.directory), arm)
-                self.assertEqual(self.find(path=str(self.directory)), arm)
+    def test_a_directory_may_hold_unpacked_archives_of_which_the_newest_for_this_machine_is_taken(
+        self,
+    ) -> None:
+        for version in ("0.9.0", "0.10.0"):
+            for target in ("x86_64-unknown-linux-musl", "arm-unknown-linux-musleabihf"):
+                self.executable(f"chatixia-sidecar-{version}-{target}/chatixia-sidecar")
+        armv7 = self.executable(
+            "chatixia-sidecar-0.1.0-armv7-unknown-linux-musleabihf/chatixia-sidecar"
+        )
+        arm = "chatixia-sidecar-0.10.0-arm-unknown-linux-musleabihf"
+        for name, expected in (
+            ("x86_64", "chatixia-sidecar-0.10.0-x86_64-unknown-linux-musl/chatixia-sidecar"),
+            ("armv6l", f"{arm}/chatixia-sidecar"),
+            ("armv7l", armv7),
+        ):
+            with machine(name):
+                self.assertEqual(self.find(self.directory), str(self.directory / expected))
+        self.assertEqual(self.find(self.directory / arm), str(self.directory / arm / "chatixia-sidecar"))
+        with machine("aarch64"), self.assertRaisesRegex(BinaryNotFound, "aarch64"):
+            self.find(self.directory)
 
-    def test_the_error_says_where_it_looked_and_what_to_install(self) -> None:
-        with self.assertRaises(BinaryNotFound) as caught:
-            self.find("/nowhere/a", "/nowhere/b")
-        text = str(caught.exception)
-        for part in ("/nowhere/a", "/nowhere/b", "PATH", "cargo install", platform.machine()):
-            self.assertIn(part, text)
+    def test_the_error_says_where_it_looked_and_what_to_do(self) -> None:
+        with machine("aarch64"), self.assertRaises(BinaryNotFound) as caught:
+            self.find(path="/nowhere")
+        for part in (
+            "no chatixia-sidecar in PATH",
+            "cargo install --path .",
+            "chatixia-sidecar-VERSION-aarch64-unknown-linux-musl.tar.gz",
+            "SIDECAR_BINARY",
+        ):
+            self.assertIn(part, str(caught.exception))
         self.assertIsInstance(caught.exception, RuntimeError)
+
+        with machine("riscv64"), self.assertRaisesRegex(BinaryNotFound, "riscv64.*from source") as bare:
+            self.find(path="/nowhere")
+        self.assertNotIn("tar.gz", str(bare.exception))

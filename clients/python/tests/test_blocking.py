@@ -1,11 +1,20 @@
 """The client without asyncio."""
 
+import sys
 import threading
 import unittest
 from typing import Any, List
 
 from .support import PATIENCE, SETTINGS, Registry, is_alive
-from chatixia_client import BlockingSidecar, CommandFailed, Message, NotRunning, RequestTimeout
+from chatixia_client import (
+    BlockingSidecar,
+    ChatixiaError,
+    CommandFailed,
+    Message,
+    NotRunning,
+    RequestTimeout,
+)
+from chatixia_client.threads import DaemonThreads
 
 
 class Blocking(unittest.TestCase):
@@ -63,6 +72,44 @@ class Blocking(unittest.TestCase):
         with self.assertRaises(NotRunning):
             alice.send("bob-sidecar", "ping")
 
+    def test_messages_end_when_the_stop_comes_between_two(self) -> None:
+        alice, bob = self.start("alice"), self.start("bob")
+        alice.wait_for_peer("bob-sidecar")
+        alice.send("bob-sidecar", "agent_status")
+        received = []
+        for message in bob.messages():
+            received.append(message.type)
+            bob.stop()
+        self.assertEqual(received, ["agent_status"])
+        self.assertIsNone(bob.receive())
+
+    def test_a_stop_before_the_start_takes_nothing_away(self) -> None:
+        bob = BlockingSidecar(
+            registry=self.registry.url, api_key="bob-sidecar", environment=SETTINGS
+        )
+        self.addCleanup(bob.stop)
+        bob.stop()
+        bob.on_request("ping", lambda message: "pong")
+        bob.start()
+        alice = self.start("alice")
+        alice.wait_for_peer("bob-sidecar")
+        self.assertEqual(alice.request("bob-sidecar", "ping").payload, "pong")
+
+    def test_it_is_started_once_and_with_takes_it_as_it_is(self) -> None:
+        alice = self.start("alice")
+        pid = alice._sidecar.pid
+        assert pid is not None
+        with self.assertRaisesRegex(ChatixiaError, "started once"):
+            alice.start()
+        with alice as same:
+            self.assertIs(same, alice)
+            self.assertEqual(alice.list_peers(), [])
+        self.assertFalse(is_alive(pid))
+        with self.assertRaisesRegex(ChatixiaError, "started once"):
+            alice.start()
+        with self.assertRaisesRegex(NotRunning, "start the client first"):
+            next(BlockingSidecar().messages())
+
     def test_many_threads_share_one(self) -> None:
         alice, bob = self.start("alice"), self.start("bob")
         bob.on_request("task_request", lambda message: message.payload)
@@ -80,3 +127,30 @@ class Blocking(unittest.TestCase):
         self.assertEqual(sorted(results), list(range(20)))
 
 
+class Threads(unittest.TestCase):
+    def test_so_many_work_at_once_and_the_rest_waits(self) -> None:
+        threads = DaemonThreads(3, "test")
+        self.addCleanup(threads.end)
+        together = threading.Barrier(3)
+        meetings = [threads.submit(lambda _: together.wait(PATIENCE), None) for _ in range(6)]
+        self.assertEqual(sorted(meeting.result(PATIENCE) for meeting in meetings), [0, 0, 1, 1, 2, 2])
+
+    def test_one_that_fails_tells_and_the_thread_works_on(self) -> None:
+        threads = DaemonThreads(1, "test")
+        self.addCleanup(threads.end)
+        failed, done = threads.submit(lambda n: 1 // n, 0), threads.submit(lambda n: 1 // n, 1)
+        with self.assertRaises(ZeroDivisionError):
+            failed.result(PATIENCE)
+        with self.assertRaisesRegex(RuntimeError, r"SystemExit\(3\)"):
+            threads.submit(sys.exit, 3).result(PATIENCE)
+        self.assertEqual(threads.submit(str, 4).result(PATIENCE), "4")
+        self.assertEqual(done.result(PATIENCE), 1)
+
+    def test_after_the_end_threads_are_gone_and_nothing_is_done(self) -> None:
+        threads = DaemonThreads(1, "test-end")
+        names = threads.submit(lambda _: threading.current_thread(), None)
+        thread = names.result(PATIENCE)
+        threads.end()
+        thread.join(PATIENCE)
+        self.assertFalse(thread.is_alive())
+        self.assertTrue(threads.submit(print, "never").cancelled())

@@ -4,8 +4,9 @@ import asyncio
 import os
 import unittest
 from typing import Any, List
+from unittest import mock
 
-from .support import soon
+from .support import soon, until
 from chatixia_client.lines import WRITE_BATCH_BYTES, LineConnection, decode, encode
 
 
@@ -67,10 +68,20 @@ class Lines(unittest.IsolatedAsyncioTestCase):
         self.connection.close()
         await soon(self.lost.wait())
         server.close()
-        while go_on.is_set():
-            await asyncio.sleep(0)
+        await until(lambda: not go_on.is_set())
         numbers = [int(line.split()[0]) for line in bytes(received).splitlines()]
         self.assertEqual(numbers, list(range(30_000)))
+
+    async def test_what_is_read_between_two_writings_changes_nothing_about_their_order(self) -> None:
+        transport = mock.create_autospec(asyncio.Transport, instance=True)
+        self.connection.connection_made(transport)
+        self.connection.write(b"A\n")
+        self.connection.write(b"B\n")
+        self.feed(b"read\n")
+        self.connection.write(b"C\n")
+        self.connection.flush()
+        written = b"".join(call.args[0] for call in transport.write.call_args_list)
+        self.assertEqual(written, b"A\nB\nC\n")
 
     async def test_others_have_their_turn_while_one_writes_without_end(self) -> None:
         reads, writes = os.pipe()

@@ -1,10 +1,16 @@
 """How a sidecar comes up, or does not."""
 
+import asyncio
 import os
+import socket
 import subprocess
 import sys
+import time
+from pathlib import Path
+from typing import Mapping
+from unittest import mock
 
-from .support import SETTINGS, SOURCE, ClientTest, soon
+from .support import PATIENCE, SETTINGS, SOURCE, ClientTest, soon, until
 from chatixia_client import (
     BinaryNotFound,
     ChatixiaError,
@@ -14,7 +20,9 @@ from chatixia_client import (
     StartFailed,
     Unsupported,
     find_binary,
+    link,
 )
+from chatixia_client.process import SidecarProcess
 
 OLDER_SIDECAR = '''
 import json, os, socket
@@ -40,18 +48,22 @@ for line in agent.makefile():
 '''
 
 
+class Heard(SidecarProcess):
+    """One whose first line has been read before anybody goes on."""
+
+    def __init__(self, binary: str, environment: Mapping[str, str]) -> None:
+        super().__init__(binary, environment)
+        deadline = time.monotonic() + PATIENCE
+        while not self._tail:
+            if time.monotonic() > deadline:
+                raise AssertionError("it has not said anything")
+            time.sleep(0.01)
+
+
 class Starting(ClientTest):
     async def test_without_a_program_it_is_said_what_to_install(self) -> None:
-        sidecar = self.new_sidecar("alice", binary="/nowhere/sidecar")
-        before, os.environ["PATH"] = os.environ["PATH"], "/nowhere"
-        variable = os.environ.pop("SIDECAR_BINARY", None)
-        try:
-            with self.assertRaisesRegex(BinaryNotFound, "cargo install"):
-                await sidecar.start()
-        finally:
-            os.environ["PATH"] = before
-            if variable is not None:
-                os.environ["SIDECAR_BINARY"] = variable
+        with self.assertRaisesRegex(BinaryNotFound, "/nowhere/sidecar.*cargo install"):
+            await self.new_sidecar("alice", binary="/nowhere/sidecar").start()
 
     async def test_a_sidecar_that_dies_at_its_start_is_quoted(self) -> None:
         sidecar = self.new_sidecar("alice", environment={"UDP_PORT": "no-port"})
@@ -70,8 +82,9 @@ class Starting(ClientTest):
 
         text = "import sys, time\nprint('lost in thought', file=sys.stderr, flush=True)\ntime.sleep(60)"
         mute = self.new_sidecar("alice", binary=self.program(text), start_timeout=0.5)
-        with self.assertRaisesRegex(StartFailed, "(?s)within 0.5 s.*lost in thought"):
-            await soon(mute.start())
+        with mock.patch.object(link, "SidecarProcess", Heard):
+            with self.assertRaisesRegex(StartFailed, "(?s)within 0.5 s.*lost in thought"):
+                await soon(mute.start())
 
     async def test_an_older_sidecar_does_what_it_can(self) -> None:
         alice = await self.start("alice", binary=self.program(OLDER_SIDECAR))
@@ -87,26 +100,78 @@ class Starting(ClientTest):
             await alice.stats()
 
     async def test_a_sidecar_that_others_run_is_used_and_left_running(self) -> None:
-        socket = self.directory / "s"
-        environment = {**os.environ, **SETTINGS, "API_KEY": "alice-sidecar", "IPC_SOCKET": str(socket)}
+        path = self.directory / "s"
+        others = self.run_by_others(path)
+        for _ in range(2):
+            async with Sidecar(socket=path, spawn=False) as sidecar:
+                self.assertIsNone(sidecar.pid)
+                self.assertEqual(await soon(sidecar.list_peers()), [])
+                with self.assertRaisesRegex(CommandFailed, "busy"):
+                    await soon(Sidecar(socket=path, spawn=False).start())
+        self.assertIsNone(others.poll())
+
+    def run_by_others(self, path: Path) -> "subprocess.Popen[bytes]":
+        """A sidecar without an agent."""
+        environment = {**os.environ, **SETTINGS, "API_KEY": "alice-sidecar", "IPC_SOCKET": str(path)}
         others = subprocess.Popen(
             [find_binary()], env=environment, stderr=subprocess.DEVNULL, stdin=subprocess.DEVNULL
         )
         self.addCleanup(others.wait)
         self.addCleanup(others.terminate)
-        for _ in range(2):
-            async with Sidecar(socket=socket, spawn=False) as sidecar:
-                self.assertIsNone(sidecar.pid)
-                self.assertEqual(await soon(sidecar.list_peers()), [])
-                with self.assertRaisesRegex(CommandFailed, "busy"):
-                    await soon(Sidecar(socket=socket, spawn=False).start())
-        self.assertIsNone(others.poll())
+        return others
 
     async def test_a_socket_that_a_dead_sidecar_has_left_is_no_obstacle(self) -> None:
-        socket = self.directory / "s"
-        socket.touch()
-        alice = await self.start("alice", socket=socket)
+        for name, binary in (("ours", None), ("older", self.program(OLDER_SIDECAR))):
+            path = self.directory / name
+            with socket.socket(socket.AF_UNIX) as dead:
+                dead.bind(str(path))
+                dead.listen()
+            with self.subTest(name):
+                alice = await self.start("alice", socket=path, binary=binary)
+                self.assertTrue(alice.connected)
+                await soon(alice.stop())
+
+    async def test_what_is_no_socket_is_left_as_it_is(self) -> None:
+        notes = self.directory / "notes.txt"
+        notes.write_text("precious")
+        with self.assertRaisesRegex(StartFailed, "notes.txt is something that is no socket"):
+            await soon(self.new_sidecar("alice", socket=notes).start())
+        self.assertEqual(notes.read_text(), "precious")
+
+    async def test_the_socket_of_a_sidecar_with_an_agent_is_in_use(self) -> None:
+        path = self.directory / "s"
+        alice = await self.start("alice", socket=path)
+        with self.assertRaisesRegex(StartFailed, "another sidecar with an agent") as caught:
+            await soon(self.new_sidecar("bob", socket=path).start())
+        self.assertEqual(caught.exception.exit_code, 4)
+        self.assertTrue(path.is_socket())
+        self.assertEqual(await soon(alice.list_peers()), [])
+
+    async def test_of_two_that_start_at_once_on_one_socket_one_is_told_that_it_is_in_use(self) -> None:
+        path = self.directory / "s"
+        both = [self.new_sidecar(name, socket=path) for name in ("alice", "bob")]
+        starts = (one.start() for one in both)
+        outcomes = await soon(asyncio.gather(*starts, return_exceptions=True))
+        failures = [outcome for outcome in outcomes if isinstance(outcome, StartFailed)]
+        self.assertEqual([failure.exit_code for failure in failures], [4])
+        one, other = sorted(both, key=lambda sidecar: sidecar.connected)
+        self.assertEqual((one.pid, await soon(other.list_peers())), (None, []))
+
+    async def test_a_sidecar_without_an_agent_gives_way(self) -> None:
+        path = self.directory / "s"
+        others = self.run_by_others(path)
+        await until(path.is_socket)
+        alice = await self.start("alice", socket=path)
+        self.assertEqual(others.wait(PATIENCE), 0)
+        self.assertEqual(await soon(alice.list_peers()), [])
         self.assertTrue(alice.connected)
+
+    async def test_a_client_that_is_started_can_be_used_with_with(self) -> None:
+        alice = await self.start("alice")
+        async with alice as same:
+            self.assertIs(same, alice)
+            self.assertEqual(await soon(alice.list_peers()), [])
+        self.assertFalse(alice.connected)
 
     async def test_a_path_that_is_too_long_is_named(self) -> None:
         sidecar = self.new_sidecar("alice", socket=self.directory / ("x" * 100))
@@ -128,15 +193,14 @@ class Starting(ClientTest):
 class Example(ClientTest):
     async def test_the_agent_of_the_readme_answers(self) -> None:
         readme = (SOURCE.parent / "README.md").read_text()
-        agent = readme.split("```python\n")[1].split("```")[0]
+        program = SOURCE.parent / "examples" / "worker.py"
+        agent = program.read_text()
+        self.assertIn(f"```python\n{agent}```", readme)
         self.assertEqual(len([line for line in agent.splitlines() if line]), 10)
-        program = self.directory / "agent.py"
-        program.write_text(agent)
         environment = {
             **os.environ,
             **SETTINGS,
             "PYTHONPATH": str(SOURCE),
-            "API_KEY": "worker-sidecar",
             "SIGNALING_URL": self.registry.url.replace("http", "ws") + "/ws",
             "TOKEN_URL": self.registry.url + "/api/token",
         }

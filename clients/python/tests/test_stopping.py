@@ -4,16 +4,19 @@ import asyncio
 import os
 import subprocess
 import sys
+from typing import Any
 from unittest import mock
 
-from .support import PATIENCE, SETTINGS, SOURCE, ClientTest, is_alive, soon
+from .support import PATIENCE, SETTINGS, SOURCE, ClientTest, is_alive, soon, until
 from .test_starting import OLDER_SIDECAR
-from chatixia_client import process
+from chatixia_client import Message, NotRunning, Sidecar, cancelling, process
+from chatixia_client.queue_worker import Worker
+from chatixia_client.task_queue import TaskQueue
 
 DEAF = "import signal, sys\nsignal.signal(signal.SIGTERM, signal.SIG_IGN)\n"
 
 PROGRAM = '''
-import asyncio, os, sys
+import asyncio, os, sys, threading
 from chatixia_client import BlockingSidecar, Sidecar
 
 async def main():
@@ -23,6 +26,19 @@ async def main():
 
 {run}
 '''
+
+BLOCKING_HANDLER = """
+sidecar, waits = BlockingSidecar().start(), threading.Event()
+
+def wait(event):
+    waits.set()
+    sidecar.receive()
+
+sidecar.on_event("peer_list", wait)
+sidecar.list_peers()
+waits.wait()
+print(sidecar._sidecar.pid, flush=True)
+"""
 
 
 class Stopping(ClientTest):
@@ -45,6 +61,117 @@ class Stopping(ClientTest):
         with mock.patch.object(process, "STOP_SECONDS", 0.2):
             with self.assertLogs("chatixia_client.sidecar", "WARNING"):
                 await soon(alice.stop())
+        self.assertFalse(is_alive(pid))
+
+    async def test_what_is_asked_for_after_the_stop_is_refused_at_once(self) -> None:
+        alice = await self.start("alice")
+        waiting = asyncio.ensure_future(alice.wait_for_peer("bob-sidecar"))
+        await asyncio.sleep(0)
+        await soon(alice.stop())
+        with self.assertRaises(NotRunning):
+            await soon(waiting)
+        with self.assertRaises(NotRunning):
+            await soon(alice.wait_for_peer("bob-sidecar"))
+        self.assertEqual([event async for event in alice.events()], [])
+
+    async def with_a_handler_that_goes_on(self, **settings: Any) -> "tuple[Sidecar, asyncio.Event]":
+        """The event: it has been cancelled, and goes on all the same until the test ends."""
+        alice = await self.start("alice", **settings)
+        begun, cancelled, released = asyncio.Event(), asyncio.Event(), asyncio.Event()
+
+        async def go_on(event: object) -> None:
+            begun.set()
+            while not released.is_set():
+                try:
+                    await released.wait()
+                except asyncio.CancelledError:
+                    cancelled.set()
+
+        async def release() -> None:
+            released.set()
+
+        self.addAsyncCleanup(release)
+        alice.on_event("peer_list", go_on)
+        await soon(alice.list_peers())
+        await soon(begun.wait())
+        return alice, cancelled
+
+    async def test_a_handler_that_goes_on_does_not_hold_up_the_stop(self) -> None:
+        alice, _ = await self.with_a_handler_that_goes_on()
+        pid = alice.pid
+        assert pid is not None
+        with mock.patch.object(cancelling, "CANCEL_SECONDS", 0.1):
+            with self.assertLogs("chatixia_client", "WARNING") as logged:
+                await soon(alice.stop())
+        self.assertIn("handler of 'peer_list' goes on", logged.output[0])
+        self.assertFalse(is_alive(pid))
+
+    async def test_a_task_of_the_queue_that_goes_on_does_not_hold_up_the_stop(self) -> None:
+        alice, begun, released = await self.start("alice"), asyncio.Event(), asyncio.Event()
+
+        async def go_on(message: Message) -> None:
+            begun.set()
+            while not released.is_set():
+                try:
+                    await released.wait()
+                except asyncio.CancelledError:
+                    pass
+
+        queue = mock.create_autospec(TaskQueue, instance=True)
+        queue.take.side_effect = [[{"id": "t"}], []]
+        worker = Worker(queue, lambda kind: go_on, lambda: "alice", (), PATIENCE)
+        alice._workers.append(worker)
+        worker.start()
+        await soon(begun.wait())
+        pid = alice.pid
+        assert pid is not None
+        with mock.patch.object(cancelling, "CANCEL_SECONDS", 0.1):
+            with self.assertLogs("chatixia_client", "WARNING"):
+                await soon(alice.stop())
+        self.assertFalse(is_alive(pid))
+        released.set()
+
+    async def test_a_stop_that_is_cancelled_leaves_no_sidecar(self) -> None:
+        alice, cancelled = await self.with_a_handler_that_goes_on()
+        pid = alice.pid
+        assert pid is not None
+        with mock.patch.object(cancelling, "CANCEL_SECONDS", PATIENCE):
+            stopping = asyncio.ensure_future(alice.stop())
+            await soon(cancelled.wait())
+            stopping.cancel()
+            with self.assertRaises(asyncio.CancelledError):
+                await soon(stopping)
+        self.assertFalse(is_alive(pid))
+        with mock.patch.object(cancelling, "CANCEL_SECONDS", 0.1):
+            await soon(alice.stop())
+
+    async def test_a_stop_that_is_cancelled_while_the_sidecar_ends_kills_it(self) -> None:
+        alice = await self.start("alice")
+        pid = alice.pid
+        assert pid is not None
+        told = asyncio.Event()
+        with mock.patch.object(process.SidecarProcess, "terminate", lambda process: told.set()):
+            stopping = asyncio.ensure_future(alice.stop())
+            await soon(told.wait())
+            stopping.cancel()
+            with self.assertRaises(asyncio.CancelledError):
+                await soon(stopping)
+        await until(lambda: not is_alive(pid))
+        await soon(alice.stop())
+
+    async def test_a_handler_may_stop_the_client(self) -> None:
+        alice = await self.start("alice")
+        pid = alice.pid
+        assert pid is not None
+        ended: "asyncio.Future[None]" = asyncio.get_running_loop().create_future()
+
+        async def stop(event: object) -> None:
+            await alice.stop()
+            ended.set_result(None)
+
+        alice.on_event("peer_list", stop)
+        await alice._core.write({"type": "list_peers"})
+        await soon(ended)
         self.assertFalse(is_alive(pid))
 
     async def test_a_cancelled_agent_stops_its_sidecar(self) -> None:
@@ -70,8 +197,8 @@ class Stopping(ClientTest):
         )
         alice = self.new_sidecar("alice", binary=sleeper, start_timeout=60)
         starting = asyncio.ensure_future(alice.start())
-        while not (text := self.pid_text()):
-            await asyncio.sleep(0.01)
+        await until(lambda: self.pid_text() != "")
+        text = self.pid_text()
         starting.cancel()
         with self.assertRaises(asyncio.CancelledError):
             await soon(starting)
@@ -100,6 +227,7 @@ class Stopping(ClientTest):
             "sys.exit": ("sys.exit(3)", "asyncio.run(main())"),
             "the loop is left as it is": ("pass", "asyncio.new_event_loop().run_until_complete(main())"),
             "blocking": ("", "print(BlockingSidecar().start()._sidecar.pid, flush=True)"),
+            "a blocking handler waits": ("", BLOCKING_HANDLER),
         }
         for name, (then, run) in ways.items():
             with self.subTest(name):

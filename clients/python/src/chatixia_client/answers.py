@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import copy
 import itertools
 from typing import Any, Callable, Dict, NamedTuple, Optional, Tuple
 
@@ -98,20 +99,27 @@ class Answers:
         request = self._requests.get(message.request_id)
         if request is None or request.peer != message.from_peer:
             return False
-        if message.type in CHUNKS:
-            if request.on_chunk is None:
-                return False
-            request.on_chunk(message)
-        elif not request.future.done():
+        is_chunk = message.type in CHUNKS
+        if is_chunk and request.on_chunk is None:
+            return False
+        if request.future.done():
+            return True
+        if not is_chunk:
             request.future.set_result(message)
+        elif request.on_chunk is not None:
+            try:
+                request.on_chunk(message)
+            except Exception as error:
+                # It is the asker's own, and goes to nobody else.
+                request.future.set_exception(error)
         return True
 
     def fail_all(self, reason: ChatixiaError) -> None:
         """Nothing of it will come any more."""
         for command in self._commands.values():
-            _fail(command.future, reason)
+            _fail(command.future, copy.copy(reason))
         for request in self._requests.values():
-            _fail(request.future, reason)
+            _fail(request.future, copy.copy(reason))
         self._commands.clear()
         self._requests.clear()
 

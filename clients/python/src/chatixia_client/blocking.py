@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import threading
-from concurrent.futures import CancelledError, ThreadPoolExecutor
+from concurrent.futures import CancelledError
 from types import TracebackType
 from typing import (
     Any,
@@ -14,14 +14,18 @@ from typing import (
     FrozenSet,
     Iterator,
     List,
+    Mapping,
     Optional,
     Type,
     TypeVar,
 )
 
-from .errors import NotRunning
+from .cancelling import cancel
+from .errors import ChatixiaError, NotRunning
 from .message import Event, Kind, Message, Receipt
+from .settings import Path
 from .sidecar import Sidecar
+from .threads import DaemonThreads
 
 HANDLERS_AT_ONCE = 8
 
@@ -35,18 +39,48 @@ class BlockingSidecar:
     threads. Handlers are plain functions, up to 8 at once on threads of their own, and may use it too.
     """
 
-    def __init__(self, **arguments: Any) -> None:
-        self._arguments = arguments
+    def __init__(
+        self,
+        *,
+        registry: Optional[str] = None,
+        api_key: Optional[str] = None,
+        device_token: Optional[str] = None,
+        agent: Optional[str] = None,
+        socket: Optional[Path] = None,
+        binary: Optional[Path] = None,
+        environment: Optional[Mapping[str, str]] = None,
+        spawn: bool = True,
+        start_timeout: float = 5.0,
+    ) -> None:
+        """See `Sidecar`."""
+        self._sidecar = Sidecar(
+            registry=registry,
+            api_key=api_key,
+            device_token=device_token,
+            agent=agent,
+            socket=socket,
+            binary=binary,
+            environment=environment,
+            spawn=spawn,
+            start_timeout=start_timeout,
+        )
+        self._handlers = DaemonThreads(HANDLERS_AT_ONCE, "chatixia-handler")
+        # What is called goes to the loop under it, so that nothing reaches a loop that is ending.
+        self._lock = threading.Lock()
         self._loop: Optional[asyncio.AbstractEventLoop] = None
-        self._thread: Optional[threading.Thread] = None
-        self._handlers = ThreadPoolExecutor(HANDLERS_AT_ONCE, "chatixia-handler")
-        self._sidecar = Sidecar(**arguments)
+        self._was_started = False
 
     def start(self) -> "BlockingSidecar":
-        """Begins the sidecar and waits until it is ready."""
-        self._loop = asyncio.new_event_loop()
-        self._thread = threading.Thread(target=self._run, name="chatixia-client", daemon=True)
-        self._thread.start()
+        """Begins the sidecar and waits until it is ready. Once; `with` takes one that is started already."""
+        with self._lock:
+            if self._was_started:
+                raise ChatixiaError("a client is started once; make a new one")
+            self._was_started = True
+            self._loop = asyncio.new_event_loop()
+            self._thread = threading.Thread(
+                target=_run, args=(self._loop,), name="chatixia-client", daemon=True
+            )
+            self._thread.start()
         try:
             self._call(self._sidecar.start())
         except BaseException:
@@ -55,16 +89,17 @@ class BlockingSidecar:
         return self
 
     def stop(self) -> None:
-        """Ends the sidecar. May be called again."""
-        if self._loop is not None:
-            try:
-                self._call(self._sidecar.stop())
-            finally:
-                self._end_loop()
-        self._handlers.shutdown(wait=False)
+        """Ends the sidecar. Handlers that are at work are not waited for. May be called again."""
+        try:
+            self._call(self._sidecar.stop())
+        except NotRunning:
+            pass
+        finally:
+            self._end_loop()
 
     def __enter__(self) -> "BlockingSidecar":
-        return self.start()
+        """Begins it, unless `start` has done so already."""
+        return self.start() if self._loop is None else self
 
     def __exit__(
         self,
@@ -107,7 +142,7 @@ class BlockingSidecar:
         kind: Kind,
         payload: Any = None,
         *,
-        timeout: float = 30.0,
+        timeout: Optional[float] = 30.0,
         fallback: Optional[str] = None,
     ) -> Message:
         """Sends a message and waits for the response."""
@@ -118,11 +153,11 @@ class BlockingSidecar:
         """Sends the response to a request that was received."""
         self._call(self._sidecar.respond(to, payload))
 
-    def connect(self, peer: str, *, timeout: float = 20.0) -> None:
+    def connect(self, peer: str, *, timeout: Optional[float] = 20.0) -> None:
         """Opens a connection to a peer."""
         self._call(self._sidecar.connect(peer, timeout=timeout))
 
-    def wait_for_peer(self, peer: str, *, timeout: float = 20.0) -> None:
+    def wait_for_peer(self, peer: str, *, timeout: Optional[float] = 20.0) -> None:
         """Waits until a peer is connected."""
         self._call(self._sidecar.wait_for_peer(peer, timeout=timeout))
 
@@ -136,11 +171,17 @@ class BlockingSidecar:
 
     def receive(self, timeout: Optional[float] = None) -> Optional[Message]:
         """The next message that no handler takes; None when none comes within `timeout` seconds, or ever."""
-        return self._call(_next(self._sidecar, timeout))
+        try:
+            return self._call(_next(self._sidecar, timeout))
+        except NotRunning:
+            if self._was_started:
+                return None
+            raise
 
     def messages(self) -> Iterator[Message]:
         """The messages that no handler takes, until `stop`."""
-        return iter(self.receive, None)
+        while (message := self.receive()) is not None:
+            yield message
 
     def on_message(self, kind: str, handler: Callable[[Message], None]) -> None:
         """Has messages of a type (`*`: any) handled."""
@@ -159,13 +200,16 @@ class BlockingSidecar:
         self._call(_serve_queue(self._sidecar, registry, interval))
 
     def _on_thread(self, handler: Callable[[Any], _Result]) -> Callable[[Any], "asyncio.Future[_Result]"]:
-        return lambda item: asyncio.get_running_loop().run_in_executor(self._handlers, handler, item)
+        return lambda item: asyncio.wrap_future(self._handlers.submit(handler, item))
 
     def _call(self, work: Coroutine[Any, Any, _Result]) -> _Result:
-        if self._loop is None:
-            work.close()
-            raise NotRunning("start the client first: `with BlockingSidecar() as sidecar`")
-        future = asyncio.run_coroutine_threadsafe(work, self._loop)
+        with self._lock:
+            if self._loop is None:
+                work.close()
+                if self._was_started:
+                    raise NotRunning("the client was stopped")
+                raise NotRunning("start the client first: `with BlockingSidecar() as sidecar`")
+            future = asyncio.run_coroutine_threadsafe(work, self._loop)
         try:
             return future.result()
         except CancelledError:
@@ -175,18 +219,20 @@ class BlockingSidecar:
             future.cancel()
             raise
 
-    def _run(self) -> None:
-        assert self._loop is not None
-        asyncio.set_event_loop(self._loop)
-        self._loop.run_forever()
-
     def _end_loop(self) -> None:
-        loop, self._loop = self._loop, None
-        if loop is not None and self._thread is not None:
+        with self._lock:
+            loop, self._loop = self._loop, None
+        if loop is not None:
+            self._handlers.end()
             asyncio.run_coroutine_threadsafe(_cancel_others(), loop).result()
             loop.call_soon_threadsafe(loop.stop)
             self._thread.join()
             loop.close()
+
+
+def _run(loop: asyncio.AbstractEventLoop) -> None:
+    asyncio.set_event_loop(loop)
+    loop.run_forever()
 
 
 async def _next(sidecar: Sidecar, timeout: Optional[float]) -> Optional[Message]:
@@ -197,11 +243,7 @@ async def _next(sidecar: Sidecar, timeout: Optional[float]) -> Optional[Message]
 
 
 async def _cancel_others() -> None:
-    others = asyncio.all_tasks() - {asyncio.current_task()}
-    for task in others:
-        task.cancel()
-    if others:
-        await asyncio.wait(others)
+    await cancel(asyncio.all_tasks())
     await asyncio.get_running_loop().shutdown_default_executor()
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import copy
 import weakref
 from typing import Any, Callable, Dict, Optional, Set
 
@@ -28,6 +29,8 @@ class Core:
         self._ready: Optional[Dict[str, Any]] = None
         self._was_started = False
         self._was_up = False
+        self._is_over = False
+        self._failure: Optional[ChatixiaError] = None
         self._answers = Answers()
         self._flow = Flow(lambda: bool(self._answers), self._pause_reading, self._resume_reading)
         self._streams: "weakref.WeakSet[EventStream]" = weakref.WeakSet()
@@ -49,10 +52,19 @@ class Core:
             raise
 
     async def stop(self) -> None:
-        link, self._link = self._link, None
-        if link is not None:
+        """Ends handlers and sidecar. May be called again, which finishes what a cancelled one has left."""
+        if self._link is None:
+            return
+        self._link.give_up(NotRunning("the client was stopped"))
+        try:
             await self.handlers.stop()
-            await link.close()
+        finally:
+            await self._link.close()
+
+    @property
+    def is_running(self) -> bool:
+        """Whether it was started, and not stopped since."""
+        return self._link is not None and not self._is_over
 
     @property
     def is_up(self) -> bool:
@@ -70,6 +82,8 @@ class Core:
     def new_stream(self) -> EventStream:
         stream = EventStream()
         self._streams.add(stream)
+        if self._is_over:
+            stream.end(self._failure)
         return stream
 
     # To the sidecar.
@@ -82,14 +96,19 @@ class Core:
     def _running(self) -> Link:
         if self._link is None:
             raise NotRunning("start the client first: `async with Sidecar() as sidecar`")
+        self._link.raise_if_over()
         return self._link
 
     def _line(self, command: Dict[str, Any]) -> bytes:
         line = encode(command)
-        limit = None if self._ready is None else self._ready.get("max_line_bytes")
+        limits = self._ready or {}
+        limit = limits.get("max_line_bytes")
         if limit is not None and len(line) > limit:
             text = f"the {command['type']} is a line of {len(line)} bytes, and {limit} are taken"
             raise CommandFailed({"code": "line_too_long", "message": text, "limit": limit})
+        limit = limits.get("max_message_bytes")
+        if limit is not None and len(line) > limit:
+            _refuse_message_above(limit, command["payload"])
         return line
 
     async def command(self, kind: str, answer_type: str, payload: Dict[str, Any]) -> Dict[str, Any]:
@@ -109,31 +128,34 @@ class Core:
         peer: str,
         message: Dict[str, Any],
         on_chunk: Optional[Callable[[Message], None]],
-        timeout: float,
+        timeout: Optional[float],
     ) -> Message:
-        """Sends a request, and gives its response. Raises `RequestTimeout` after so many seconds."""
+        """Sends a request, and gives its response. Raises `RequestTimeout` after so many seconds, if any."""
         link = self._running()
         request_id = message["request_id"]
         response = self._answers.expect_response(request_id, peer, on_chunk)
         command_id = self._answers.expect_for(response)
-        self._flow.adjust()
-        late = RequestTimeout(f"{peer} has not responded to a {message['type']} within {timeout:g} s")
-        timer = asyncio.get_running_loop().call_later(timeout, _fail, response, late)
+        timer: Optional[asyncio.TimerHandle] = None
         try:
+            if timeout is not None:
+                text = f"{peer} has not responded to a {message['type']} within {timeout:g} s"
+                late = RequestTimeout(text)
+                timer = asyncio.get_running_loop().call_later(timeout, _fail, response, late)
+            self._flow.adjust()
             payload = {"target_peer": peer, "message": message}
             line = self._line({"type": "send", "id": command_id, "payload": payload})
             if not link.try_write(line):
-                await asyncio.wait_for(link.write(line), timeout)
+                await _write_unless_done(link, line, response)
             return await response
-        except asyncio.TimeoutError as error:
-            raise late from error
         finally:
-            timer.cancel()
+            if timer is not None:
+                timer.cancel()
             self._answers.forget(command_id)
             self._answers.forget_response(request_id)
 
     async def until_connected(self, peer: str) -> None:
         """Waits until a peer is connected."""
+        self._running()
         while peer not in self.peers:
             change: "asyncio.Future[None]" = asyncio.get_running_loop().create_future()
             self._awaiting_peers.add(change)
@@ -177,12 +199,13 @@ class Core:
     def on_end(self, reason: Optional[ChatixiaError]) -> None:
         if reason is not None:
             self._tell(Event("sidecar", {"state": "given_up", "reason": str(reason)}))
+        self._is_over, self._failure = True, reason
         self.peers.clear()
         end = reason or NotRunning("the client was stopped")
         self._answers.fail_all(end)
         for change in self._awaiting_peers:
             if not change.done():
-                change.set_exception(end)
+                change.set_exception(copy.copy(end))
         self.inbox.end(reason)
         for stream in list(self._streams):
             stream.end(reason)
@@ -223,6 +246,37 @@ class Core:
     def _resume_reading(self) -> None:
         if self._link is not None:
             self._link.resume_reading()
+
+
+def _refuse_message_above(limit: int, payload: Dict[str, Any]) -> None:
+    message = payload.get("message")
+    if message is None:
+        return
+    # As the sidecar measures it: its text, without the line around it.
+    size = len(encode(message)) - 1
+    if size > limit:
+        raise CommandFailed(
+            {
+                "code": "message_too_large",
+                "message": f"the message has {size} bytes, and {limit} are taken",
+                "limit": limit,
+                "target_peer": payload.get("target_peer"),
+                "request_id": message.get("request_id"),
+            }
+        )
+
+
+async def _write_unless_done(link: Link, line: bytes, response: "asyncio.Future[Message]") -> None:
+    """Hands a line to the sidecar when it takes one again, unless nobody waits for the response by then."""
+    writing = asyncio.ensure_future(link.write(line))
+    either: "Set[asyncio.Future[Any]]" = {writing, response}
+    try:
+        await asyncio.wait(either, return_when=asyncio.FIRST_COMPLETED)
+        failure = writing.exception() if writing.done() else None
+        if failure is not None and not response.done():
+            raise failure
+    finally:
+        writing.cancel()
 
 
 def _fail(future: "asyncio.Future[Message]", failure: BaseException) -> None:

@@ -5,8 +5,10 @@ from __future__ import annotations
 import asyncio
 import inspect
 import logging
-from typing import Any, Awaitable, Callable, Dict, List, Optional, Set, Union
+from typing import Any, Awaitable, Callable, Coroutine, Dict, List, Optional, Set, Union
 
+from .cancelling import cancel
+from .errors import CommandFailed
 from .flow import Flow
 from .message import Event, Message
 
@@ -20,6 +22,12 @@ RequestHandler = Callable[[Message], Any]
 Respond = Callable[[Message, Any], Awaitable[None]]
 
 ANY = "*"
+
+NAME_LENGTH = 64
+"""So much of a type is in the name of its handler's task; peers choose their messages' types."""
+
+_UNSENDABLE = (CommandFailed, TypeError, ValueError, RecursionError)
+"""What a payload that is no JSON, or that is too long, is refused with."""
 
 
 class Handlers:
@@ -53,7 +61,7 @@ class Handlers:
         return self._of_requests.get(kind)
 
     def handle_event(self, event: Event) -> None:
-        for kind in (event.type, ANY):
+        for kind in _kinds(event.type):
             for handler in self._of_events.get(kind, ()):
                 self._call(handler, event, 0)
 
@@ -62,29 +70,30 @@ class Handlers:
         kind = message.type
         responder = self._of_requests.get(kind)
         if responder is not None:
-            self._start(self.respond(responder, message), size)
-        handlers = self._of_messages.get(kind, ()), self._of_messages.get(ANY, ())
-        for some in handlers:
-            for handler in some:
-                self._call(handler, message, size)
-        return responder is not None or any(handlers)
+            self._start(self.respond(responder, message), kind, size)
+        handlers = [handler for some in _kinds(kind) for handler in self._of_messages.get(some, ())]
+        for handler in handlers:
+            self._call(handler, message, size)
+        return responder is not None or bool(handlers)
 
     async def respond(self, handler: RequestHandler, message: Message) -> None:
-        """Has a request done, and responds if it bears an id to respond to."""
+        """Has a request done, and responds if it bears an id to respond to. Instead of a response that
+        can't be sent, the asker gets the reason."""
         payload = await run_request(handler, message)
-        if message.request_id:
+        if not message.request_id:
+            return
+        try:
             try:
                 await self._respond(message, payload)
-            except Exception:
-                log.exception("the response to a %s of %s can't be sent", message.type, message.from_peer)
+            except _UNSENDABLE as error:
+                _log_unsent(message)
+                await self._respond(message, failure(f"the response can't be sent: {error}"))
+        except Exception:
+            _log_unsent(message)
 
     async def stop(self) -> None:
         """Cancels what is running, the caller excepted."""
-        running = self._running - {asyncio.current_task()}
-        for task in running:
-            task.cancel()
-        if running:
-            await asyncio.wait(running)
+        await cancel(self._running)
 
     def _call(self, handler: Callable[[Any], Any], item: Any, size: int) -> None:
         try:
@@ -93,11 +102,11 @@ class Handlers:
             log.exception("the handler of %s has failed", item.type)
             return
         if inspect.isawaitable(result):
-            self._start(_logged(result, item.type), size)
+            self._start(_logged(result, item.type), item.type, size)
 
-    def _start(self, work: "Any", size: int) -> None:
+    def _start(self, work: Coroutine[Any, Any, None], kind: str, size: int) -> None:
         self._flow.add(size)
-        task = asyncio.get_running_loop().create_task(work)
+        task = asyncio.get_running_loop().create_task(work, name=f"handler of {kind[:NAME_LENGTH]!r}")
         self._running.add(task)
         task.add_done_callback(lambda done: self._done(done, size))
 
@@ -114,7 +123,12 @@ async def run_request(handler: RequestHandler, message: Message) -> Any:
         return await payload if inspect.isawaitable(payload) else payload
     except Exception as error:
         log.exception("the handler of a %s has failed", message.type)
-        return {"result": "", "error": f"{type(error).__name__}: {error}"}
+        return failure(f"{type(error).__name__}: {error}")
+
+
+def failure(text: str) -> Dict[str, str]:
+    """The payload that says why a request was not done."""
+    return {"result": "", "error": text}
 
 
 async def _logged(work: Awaitable[Any], kind: str) -> None:
@@ -122,3 +136,12 @@ async def _logged(work: Awaitable[Any], kind: str) -> None:
         await work
     except Exception:
         log.exception("the handler of %s has failed", kind)
+
+
+def _kinds(kind: str) -> "tuple[str, ...]":
+    """Under which types the handlers of an item are, each once."""
+    return (ANY,) if kind == ANY else (kind, ANY)
+
+
+def _log_unsent(message: Message) -> None:
+    log.exception("the response to a %s of %s can't be sent", message.type, message.from_peer)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import copy
 import logging
 from collections import deque
 from typing import AsyncIterator, Deque, Optional, Tuple, TypeVar, Generic
@@ -41,7 +42,8 @@ class _Waiting(Generic[Item]):
         """The next one. Raises `StopAsyncIteration` after the last."""
         while not self._items:
             if self._failure is not None:
-                raise self._failure
+                # A new one: raised again and again, the same would grow by a traceback each time.
+                raise copy.copy(self._failure)
             if self._is_over:
                 raise StopAsyncIteration
             waiter: "asyncio.Future[None]" = asyncio.get_running_loop().create_future()

@@ -56,7 +56,7 @@ class LineConnection(asyncio.BufferedProtocol):
         """Sends a line: the first since something was read at once, those that follow it together after
         the turn of the event loop. Follow it with `drain`.
         """
-        if not self._has_written:
+        if not self._has_written and not self._unsent:
             self._has_written = True
             if self._transport is not None:
                 self._transport.write(line)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import copy
 import logging
 import random
 from typing import Any, Dict, Optional, Protocol
@@ -10,7 +11,8 @@ from typing import Any, Dict, Optional, Protocol
 from .errors import ChatixiaError, CommandFailed, NotRunning, StartFailed
 from .lines import LineConnection, decode, encode
 from .process import SidecarProcess, is_exiting
-from .settings import Settings, SocketPlace
+from .settings import Settings
+from .socket_place import SocketPlace
 
 log = logging.getLogger("chatixia_client")
 
@@ -69,6 +71,12 @@ class Link:
     def is_up(self) -> bool:
         return self._up.is_set() and self._end is None
 
+    def raise_if_over(self) -> None:
+        """Raises what has ended it for good."""
+        if self._end is not None:
+            # A new one: raised again and again, the same would grow by a traceback each time.
+            raise copy.copy(self._end)
+
     async def open(self) -> None:
         """Begins it. Raises `BinaryNotFound`, `StartFailed`, or `CommandFailed` (`busy`)."""
         try:
@@ -78,24 +86,33 @@ class Link:
             raise
         self._keeper = asyncio.get_running_loop().create_task(self._keep())
 
+    def give_up(self, reason: ChatixiaError) -> None:
+        """From now on nothing is taken, neither from the agent nor from the sidecar."""
+        self._end = reason
+        self._up.set()
+
     async def close(self) -> None:
-        """Ends it for good: what was written leaves first, then the sidecar is told to end."""
-        self._give_up(NotRunning("the client was stopped"))
+        """Ends it for good: what was written leaves first, then the sidecar is told to end.
+
+        Even if it is cancelled, no sidecar is left. May be called again.
+        """
+        self.give_up(NotRunning("the client was stopped"))
         try:
             if self._keeper is not None:
                 self._keeper.cancel()
                 await asyncio.wait({self._keeper})
-            await self._clear_away()
         finally:
-            self._place.remove()
-            self._listener.on_end(None)
+            try:
+                await self._clear_away()
+            finally:
+                self._place.remove()
+                self._listener.on_end(None)
 
     async def write(self, line: bytes) -> None:
         """Hands a line to the sidecar; waits while it takes none, or is being begun anew."""
         while not self._up.is_set():
             await self._up.wait()
-        if self._end is not None:
-            raise self._end
+        self.raise_if_over()
         connection = self._current_connection()
         connection.write(line)
         await connection.drain()
@@ -120,11 +137,11 @@ class Link:
         """One attempt; leaves nothing behind if it fails."""
         try:
             if self._settings.spawn:
-                binary = self._settings.find_binary()
-                self._place.clear()
-                environment = self._settings.sidecar_environment(self._place.path)
-                self._process = SidecarProcess(binary, environment)
-            await asyncio.wait_for(self._connect(), self._settings.start_timeout)
+                async with self._place.claim(self._settings.start_timeout):
+                    self._spawn()
+                    await self._connect_in_time()
+            else:
+                await self._connect_in_time()
         except asyncio.TimeoutError:
             text = (
                 f"no sidecar answers at {self._place.path} within {self._settings.start_timeout:g} s"
@@ -142,20 +159,32 @@ class Link:
         self._up.set()
         self._listener.on_up(self._ready)
 
+    def _spawn(self) -> None:
+        binary = self._settings.find_binary()
+        self._place.prepare()
+        environment = self._settings.sidecar_environment(self._place.path)
+        self._process = SidecarProcess(binary, environment)
+
+    async def _connect_in_time(self) -> None:
+        await asyncio.wait_for(self._connect(), self._settings.start_timeout)
+
     async def _connect(self) -> None:
         loop = asyncio.get_running_loop()
         self._lost.clear()
         self._ready = None
         self._greeted = loop.create_future()
         while True:
+            self.raise_if_over()
             if self._process is not None and self._process.exit_code is not None:
                 raise await self._ended_at_start(self._process)
-            connection = self._connection = LineConnection(self._on_line, self._on_lost)
-            try:
-                await loop.create_unix_connection(self._current_connection, self._place.path)
-                break
-            except (FileNotFoundError, ConnectionRefusedError):
-                await asyncio.sleep(CONNECT_POLL_SECONDS)
+            if not self._settings.spawn or self._place.has_new_socket():
+                connection = self._connection = LineConnection(self._on_line, self._on_lost)
+                try:
+                    await loop.create_unix_connection(self._current_connection, self._place.path)
+                    break
+                except (FileNotFoundError, ConnectionRefusedError):
+                    pass
+            await asyncio.sleep(CONNECT_POLL_SECONDS)
         connection.write(GREETING)
         try:
             await self._greeted
@@ -177,9 +206,11 @@ class Link:
         connection, self._connection = self._connection, None
         if connection is not None:
             connection.close()
-        process, self._process = self._process, None
-        if process is not None:
-            await process.stop()
+        if self._process is not None:
+            try:
+                await self._process.stop()
+            finally:
+                self._process = None
 
     async def _keep(self) -> None:
         try:
@@ -204,13 +235,13 @@ class Link:
             if loop.time() - began >= STAYED_UP_SECONDS:
                 pause = FIRST_PAUSE_SECONDS
             while not self._up.is_set():
-                await asyncio.sleep(pause * random.uniform(0.5, 1.0))
+                await asyncio.sleep(random.uniform(pause / 2, pause))
                 pause = min(2 * pause, LONGEST_PAUSE_SECONDS)
                 try:
                     await self._begin()
                 except (ChatixiaError, OSError) as error:
                     if isinstance(error, StartFailed) and error.exit_code in FINAL_EXIT_CODES:
-                        self._give_up(error)
+                        self.give_up(error)
                         self._listener.on_end(error)
                         return
                     log.warning("the sidecar can't be begun anew: %s", error)
@@ -224,11 +255,9 @@ class Link:
         await self._clear_away()
         return process.last_words()
 
-    def _give_up(self, reason: ChatixiaError) -> None:
-        self._end = reason
-        self._up.set()
-
     def _on_line(self, line: bytes) -> None:
+        if self._end is not None:
+            return
         try:
             event = decode(line)
         except (ValueError, RecursionError) as error:
@@ -237,9 +266,13 @@ class Link:
         if not isinstance(event, dict):
             log.warning("a line of the sidecar is no JSON object: %r", line[:100])
             return
-        if not self._greeted.done():
-            self._greet(event)
-        self._listener.on_event(event, len(line))
+        try:
+            if not self._greeted.done():
+                self._greet(event)
+            self._listener.on_event(event, len(line))
+        except Exception:
+            # The connection outlives it.
+            log.exception("a line of the sidecar can't be dealt with: %r", line[:100])
 
     def _greet(self, event: Dict[str, Any]) -> None:
         kind, payload = event.get("type"), event.get("payload")

@@ -6,6 +6,7 @@ import asyncio
 import logging
 from typing import Any, Callable, Dict, Optional, Sequence, Set
 
+from .cancelling import cancel
 from .errors import TaskQueueError
 from .handlers import RequestHandler, run_request
 from .queue_form import REQUEST, to_ending, to_request
@@ -44,11 +45,7 @@ class Worker:
 
     async def stop(self) -> None:
         """Leaves off; tasks under way are cancelled, and expire."""
-        running = {*self._tasks, *([self._heart] if self._heart else [])} - {asyncio.current_task()}
-        for task in running:
-            task.cancel()
-        if running:
-            await asyncio.wait(running)
+        await cancel({*self._tasks, *([self._heart] if self._heart else [])})
 
     async def _beat(self) -> None:
         was_reached = True

@@ -3,9 +3,7 @@
 from __future__ import annotations
 
 import os
-import shutil
-import tempfile
-import weakref
+import re
 from dataclasses import dataclass, field
 from typing import Dict, Mapping, Optional, Union
 from urllib.parse import urlsplit, urlunsplit
@@ -18,26 +16,27 @@ Path = Union[str, "os.PathLike[str]"]
 DEFAULT_API_KEY = "ak_dev_001"
 """The contract's."""
 
-SOCKET_PATH_BYTES = 100
-"""Longest path of a Unix socket that all systems take."""
+_OF_THE_AGENT_ALONE = frozenset({"NOTIFY_SOCKET", "WATCHDOG_PID", "WATCHDOG_USEC"})
+"""By these a service manager hears of the agent's state. A sidecar that had them would speak for it."""
 
 
 @dataclass(frozen=True)
 class Settings:
     """See `Sidecar` for their meaning."""
 
-    registry: Optional[str] = None
-    api_key: Optional[str] = None
-    device_token: Optional[str] = None
+    registry: Optional[str] = field(default=None, repr=False)
+    api_key: Optional[str] = field(default=None, repr=False)
+    device_token: Optional[str] = field(default=None, repr=False)
     socket: Optional[Path] = None
     binary: Optional[Path] = None
-    environment: Mapping[str, str] = field(default_factory=dict)
+    environment: Mapping[str, str] = field(default_factory=dict, repr=False)
     spawn: bool = True
     start_timeout: float = 5.0
 
     def sidecar_environment(self, socket: str) -> Dict[str, str]:
         """The environment to spawn the sidecar in: ours, and what was set here over it."""
-        environment = {**os.environ, **self.environment, "IPC_SOCKET": socket}
+        environment = {name: value for name, value in os.environ.items() if self._inherits(name)}
+        environment.update(self.environment, IPC_SOCKET=socket)
         if self.registry is not None:
             environment["SIGNALING_URL"] = signaling_url(self.registry)
             environment["TOKEN_URL"] = self.registry.rstrip("/") + "/api/token"
@@ -46,6 +45,11 @@ class Settings:
         if self.device_token is not None:
             environment["DEVICE_TOKEN"] = self.device_token
         return environment
+
+    def _inherits(self, name: str) -> bool:
+        # Sidecars prefer a device token to a key; one that merely lies about is not what was asked for.
+        is_outdone = name == "DEVICE_TOKEN" and self.api_key is not None
+        return not is_outdone and name not in _OF_THE_AGENT_ALONE
 
     def registry_headers(self) -> Dict[str, str]:
         """How the agent shows the registry who it is: with the key that its sidecar has."""
@@ -62,46 +66,17 @@ class Settings:
 
 def signaling_url(registry: str) -> str:
     """The WebSocket URL of a registry: `http://host` is at `ws://host/ws`."""
-    parts = urlsplit(registry)
+    try:
+        parts = urlsplit(registry)
+    except ValueError as error:
+        raise ChatixiaError(f"the registry {without_user(registry)!r} is no URL: {error}") from None
     scheme = {"http": "ws", "https": "wss"}.get(parts.scheme)
     if scheme is None or not parts.netloc:
-        raise ChatixiaError(f"the registry is {registry!r}, and not http://HOST or https://HOST")
+        text = f"the registry is {without_user(registry)!r}, and not http://HOST or https://HOST"
+        raise ChatixiaError(text)
     return urlunsplit((scheme, parts.netloc, parts.path.rstrip("/") + "/ws", "", ""))
 
 
-class SocketPlace:
-    """Where the socket is: at the path that was set, or in a private directory of our own."""
-
-    def __init__(self, configured: Optional[Path]) -> None:
-        self._remove: Optional["weakref.finalize[..., SocketPlace]"] = None
-        if configured is None:
-            directory = tempfile.mkdtemp(prefix="chatixia-")
-            self.path = os.path.join(directory, "sidecar.sock")
-            # At the interpreter's exit at the latest.
-            self._remove = weakref.finalize(self, _remove, directory, os.getpid())
-        else:
-            self.path = os.fspath(configured)
-        if len(os.fsencode(self.path)) > SOCKET_PATH_BYTES:
-            self.remove()
-            raise ChatixiaError(
-                f"the socket's path is longer than {SOCKET_PATH_BYTES} bytes, more than systems take: "
-                f"{self.path}; set `socket` to a shorter one"
-            )
-
-    def clear(self) -> None:
-        """Removes what an earlier sidecar has left. One that lives there without an agent then ends."""
-        try:
-            os.unlink(self.path)
-        except FileNotFoundError:
-            pass
-
-    def remove(self) -> None:
-        """Removes the directory, if it is ours."""
-        if self._remove is not None:
-            self._remove()
-
-
-def _remove(directory: str, owner: int) -> None:
-    """Removes a directory, unless this is a forked child of its owner."""
-    if os.getpid() == owner:
-        shutil.rmtree(directory, ignore_errors=True)
+def without_user(url: str) -> str:
+    """A URL as it may be shown: without the user and password that it may hold, however malformed."""
+    return re.sub(r"^(\w+://)?.*@", lambda found: found[1] or "", url, flags=re.DOTALL)

@@ -6,6 +6,7 @@ import asyncio
 import itertools
 import logging
 import uuid
+from contextlib import AsyncExitStack
 from types import TracebackType
 from typing import (
     Any,
@@ -97,15 +98,19 @@ class Sidecar:
     async def stop(self) -> None:
         """Ends handlers and sidecar: SIGTERM, and SIGKILL if it has not ended within 5 s.
 
-        It does not wait until what was sent has arrived; `deliver` does. May be called again.
+        Handlers are cancelled; those that go on all the same are left to themselves after 2 s. It does not
+        wait until what was sent has arrived; `deliver` does. Even if it is cancelled itself, no sidecar is
+        left behind. May be called again.
         """
-        workers, self._workers = self._workers, []
-        for worker in workers:
-            await worker.stop()
-        await self._core.stop()
+        async with AsyncExitStack() as ending:
+            # The last first, and each whatever becomes of the others.
+            ending.push_async_callback(self._core.stop)
+            for worker in self._workers:
+                ending.push_async_callback(worker.stop)
 
     async def __aenter__(self) -> "Sidecar":
-        return await self.start()
+        """Begins it, unless `start` has done so already."""
+        return self if self._core.is_running else await self.start()
 
     async def __aexit__(
         self,
@@ -150,7 +155,8 @@ class Sidecar:
         """Hands a message to the sidecar, which connects to the peer first if need be.
 
         Waits while the sidecar takes no more (backpressure), and does not wait for the message to arrive.
-        If it can't arrive, the event `error` tells. `deliver` waits, and raises.
+        If it can't arrive, the event `error` tells. `deliver` waits, and raises. Raises `CommandFailed` at
+        once only for what is too long (`message_too_large`, `line_too_long`).
         """
         message = self._message(kind, payload, request_id, target_agent or agent_of(peer))
         await self._core.write({"type": "send", "payload": {"target_peer": peer, "message": message}})
@@ -181,7 +187,7 @@ class Sidecar:
         kind: Kind,
         payload: Any = None,
         *,
-        timeout: float = 30.0,
+        timeout: Optional[float] = 30.0,
         fallback: Optional[str] = None,
         direct_timeout: float = 5.0,
         request_id: str = "",
@@ -190,6 +196,7 @@ class Sidecar:
         """Sends a message and waits for that peer's message with the same `request_id`.
 
         `on_chunk` gets the stream chunks that come before it; without it they are messages like others.
+        What it raises ends the request.
 
         `fallback` is a registry (`http://HOST`). If the peer is not connected, and does not become so
         within `direct_timeout` seconds, the task goes through that registry's task queue, and the response
@@ -197,11 +204,13 @@ class Sidecar:
         never asked a second time through the queue.
 
         Raises `CommandFailed` when the peer can't be reached, `RequestTimeout` after `timeout` seconds in
-        all, `SidecarLost`, and `TaskQueueError`.
+        all (None: never, and not with `fallback`, since tasks expire), `SidecarLost`, and `TaskQueueError`.
         """
         message = self._message(kind, payload, request_id or next(self._request_ids), agent_of(peer))
         if fallback is None:
             return await self._core.ask(peer, message, on_chunk, timeout)
+        if timeout is None:
+            raise ValueError("a request with a fallback needs a timeout: a task expires in the queue")
         asker = Asker(self._task_queue(fallback), agent_of(peer), message, timeout)
         work = self._ask_peer_or_queue(peer, message, on_chunk, asker, direct_timeout, timeout)
         return await _within(timeout, work, f"{peer} has not responded to a {message['type']}")
@@ -216,7 +225,7 @@ class Sidecar:
             to.from_peer, kind, payload, request_id=to.request_id, target_agent=to.source_agent
         )
 
-    async def connect(self, peer: str, *, timeout: float = 20.0) -> None:
+    async def connect(self, peer: str, *, timeout: Optional[float] = 20.0) -> None:
         """Opens a connection to a peer, and waits for it. Raises `CommandFailed`, `RequestTimeout`."""
         if self._core.is_older:
             await self._core.write({"type": "connect", "payload": {"target_peer_id": peer}})
@@ -225,7 +234,7 @@ class Sidecar:
         command = self._core.command("connect", "ok", {"target_peer_id": peer})
         await _within(timeout, command, f"{peer} is not connected")
 
-    async def wait_for_peer(self, peer: str, *, timeout: float = 20.0) -> None:
+    async def wait_for_peer(self, peer: str, *, timeout: Optional[float] = 20.0) -> None:
         """Waits until a peer is connected, without asking for it. Raises `RequestTimeout`."""
         await _within(timeout, self._core.until_connected(peer), f"{peer} is not connected")
 
@@ -270,7 +279,7 @@ class Sidecar:
     def on_request(self, kind: str) -> Callable[[RequestHandler], RequestHandler]:
         """Decorator: the function gives the payload of the response to messages of this type.
 
-        If it fails, the response's payload is `{"result": "", "error": text}`.
+        If it fails, or gives what can't be sent, the payload is `{"result": "", "error": text}`.
         """
 
         def register(handler: RequestHandler) -> RequestHandler:
@@ -336,8 +345,10 @@ class Sidecar:
         return whole
 
 
-async def _within(timeout: float, work: Awaitable[_Result], what: str) -> _Result:
+async def _within(timeout: Optional[float], work: Awaitable[_Result], what: str) -> _Result:
     try:
         return await asyncio.wait_for(work, timeout)
+    except RequestTimeout:
+        raise
     except asyncio.TimeoutError as error:
         raise RequestTimeout(f"{what} within {timeout:g} s") from error

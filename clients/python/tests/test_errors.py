@@ -1,0 +1,143 @@
+"""Whom an error reaches, and whom it does not."""
+
+import asyncio
+import traceback
+import unittest
+from typing import Any, List
+
+from .support import ClientTest, soon
+from chatixia_client import Event, Message, RequestTimeout, StartFailed
+from chatixia_client.flow import Flow
+from chatixia_client.handlers import Handlers
+
+STRANGE_SIDECAR = '''
+import json, os, socket
+listener = socket.socket(socket.AF_UNIX)
+listener.bind(os.environ["IPC_SOCKET"])
+listener.listen()
+agent, _ = listener.accept()
+
+def tell(kind, payload):
+    agent.sendall(json.dumps({"type": kind, "payload": payload}).encode() + b"\\n")
+
+for number, line in enumerate(agent.makefile()):
+    if number > 0:
+        tell("peer_list", {"peers": [["no id"]]})
+        tell("peer_list", {"peers": 5})
+    tell("peer_list", {"peers": [str(number)]})
+'''
+
+
+class Errors(ClientTest):
+    async def test_an_error_of_on_chunk_ends_its_request_and_nothing_else(self) -> None:
+        alice, bob = await self.pair()
+
+        @bob.on_request("agent_prompt")
+        async def stream(message: Message) -> Any:
+            for word in ("one", "two"):
+                chunk = {"type": "agent_stream_chunk", "payload": word}
+                await bob.send(message.from_peer, {**chunk, "request_id": message.request_id})
+            return "done"
+
+        def fail(chunk: Message) -> None:
+            raise ZeroDivisionError(chunk.payload)
+
+        events = alice.events()
+        plain = asyncio.ensure_future(alice.request("bob-sidecar", "agent_prompt"))
+        with self.assertRaisesRegex(ZeroDivisionError, "one"):
+            await soon(alice.request("bob-sidecar", "agent_prompt", on_chunk=fail))
+        self.assertEqual((await soon(plain)).payload, "done")
+        await soon(alice.deliver("bob-sidecar", "agent_status"))
+        await soon(alice.list_peers())
+        self.assertEqual((await soon(events.__anext__())).type, "peer_list")
+
+    async def test_a_line_that_cannot_be_dealt_with_is_logged_and_the_next_is_read(self) -> None:
+        alice = await self.start("alice", binary=self.program(STRANGE_SIDECAR))
+        with self.assertLogs("chatixia_client", "ERROR") as logged:
+            self.assertEqual(await soon(alice.list_peers()), ["1"])
+        self.assertEqual(len(logged.output), 2)
+        self.assertIn("no id", logged.output[0])
+        self.assertTrue(alice.connected)
+
+    async def test_what_cannot_be_sent_in_response_is_told_to_the_asker(self) -> None:
+        alice, bob = await self.pair()
+        results = {
+            "a set": ({1, 2}, "not JSON serializable"),
+            "no number": (float("nan"), "not JSON compliant"),
+            "half a character": ("\ud800", "surrogates not allowed"),
+            "too long for a message": ("x" * 300_000, "message_too_large"),
+            "too long for a line": ("x" * 3_000_000, "line_too_long"),
+        }
+        bob.on_request("task_request")(lambda message: results[message.payload][0])
+        for name, (_, reason) in results.items():
+            with self.subTest(name), self.assertLogs("chatixia_client", "ERROR"):
+                response = await soon(alice.request("bob-sidecar", "task_request", name))
+                self.assertEqual(response.payload["result"], "")
+                self.assertIn(reason, response.payload["error"])
+
+    async def test_a_late_response_is_an_error_without_a_cause(self) -> None:
+        alice, _ = await self.pair()
+        with self.assertRaises(RequestTimeout) as late:
+            await soon(alice.request("bob-sidecar", "ping", timeout=0.05))
+        self.assertIsNone(late.exception.__cause__)
+
+    async def test_without_a_timeout_the_response_is_awaited_as_long_as_it_takes(self) -> None:
+        alice, bob = await self.pair()
+        asking = asyncio.ensure_future(alice.request("bob-sidecar", "ping", timeout=None))
+        await bob.respond(await soon(bob.messages().__anext__()))
+        self.assertEqual((await soon(asking)).type, "pong")
+        await soon(alice.connect("bob-sidecar", timeout=None))
+        await soon(alice.wait_for_peer("bob-sidecar", timeout=None))
+        with self.assertRaisesRegex(ValueError, "needs a timeout"):
+            await soon(alice.request("x", "task_request", timeout=None, fallback="http://127.0.0.1"))
+
+    async def test_nothing_is_left_of_a_request_that_could_not_be_made(self) -> None:
+        alice, bob = await self.pair()
+        bob.on_request("ping")(lambda message: "pong")
+        for wrong in ({"timeout": "soon"}, {"payload": {1, 2}}):
+            with self.assertRaises((TypeError, ValueError)):
+                await soon(alice.request("bob-sidecar", "ping", request_id="r", **wrong))
+        response = await soon(alice.request("bob-sidecar", "ping", request_id="r"))
+        self.assertEqual(response.payload, "pong")
+
+    async def test_a_request_that_waits_for_its_sidecar_is_late_all_the_same(self) -> None:
+        alice, _ = await self.pair()
+        alice._core._running()._up.clear()
+        with self.assertRaises(RequestTimeout):
+            await soon(alice.request("bob-sidecar", "ping", timeout=0.05))
+        alice._core._running()._up.set()
+
+    async def test_an_error_that_is_raised_again_does_not_grow(self) -> None:
+        alice = await self.start("alice")
+        reason = StartFailed("given up", 2)
+        alice._core._running()._end = reason
+        alice._core.on_end(reason)
+        inbox, events = alice.messages(), alice.events()
+
+        async def depths() -> List[int]:
+            found = []
+            for work in (alice.send("bob-sidecar", "ping"), inbox.__anext__(), events.__anext__()):
+                with self.assertRaisesRegex(StartFailed, "given up") as caught:
+                    await soon(work)
+                self.assertEqual(caught.exception.exit_code, 2)
+                found.append(len(traceback.extract_tb(caught.exception.__traceback__)))
+            return found
+
+        first = await depths()
+        for _ in range(3):
+            self.assertEqual(await depths(), first)
+
+
+class HandlersOfAnything(unittest.IsolatedAsyncioTestCase):
+    async def test_an_item_whose_type_is_a_star_is_handled_once(self) -> None:
+        async def respond(message: Message, payload: Any) -> None:
+            pass
+
+        handlers = Handlers(Flow(lambda: False, lambda: None, lambda: None), respond)
+        seen: List[Any] = []
+        handlers.on_event("*", seen.append)
+        handlers.on_message("*", seen.append)
+        event, message = Event("*", {}), Message("bob", {"type": "*"})
+        handlers.handle_event(event)
+        handlers.handle_message(message, 1)
+        self.assertEqual(seen, [event, message])
