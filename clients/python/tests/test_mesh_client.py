@@ -76,7 +76,7 @@ class FieldAgents(ClientTest):
         with self.assertRaises(RuntimeError):
             await bob.list_peers()
 
-    async def pair(self) -> "tuple[MeshClient, MeshClient]":
+    async def clients(self) -> "tuple[MeshClient, MeshClient]":
         """Alice and Bob, connected."""
         alice = await self.client("alice")
         connected: "asyncio.Queue[Dict[str, Any]]" = asyncio.Queue()
@@ -86,7 +86,7 @@ class FieldAgents(ClientTest):
         return alice, bob
 
     async def test_events_are_handled_one_after_the_other_while_responses_are_not_held_up(self) -> None:
-        alice, bob = await self.pair()
+        alice, bob = await self.clients()
         steps: List[str] = []
         done = asyncio.Event()
 
@@ -123,7 +123,7 @@ class FieldAgents(ClientTest):
         self.assertEqual(",".join(steps), expected)
 
     async def test_what_waits_for_its_turn_slows_down_those_who_send(self) -> None:
-        alice, bob = await self.pair()
+        alice, bob = await self.clients()
         may_go_on, all_came = asyncio.Event(), asyncio.Event()
         numbers: List[int] = []
 
@@ -160,7 +160,7 @@ class FieldAgents(ClientTest):
         self.assertTrue(client.connected)
 
     async def test_messages_that_nobody_handles_do_not_pile_up(self) -> None:
-        alice, bob = await self.pair()
+        alice, bob = await self.clients()
         for _ in range(300):
             await soon(alice.send("bob-sidecar", MeshMessage("agent_prompt", payload="x" * 20_000)))
         self.assertEqual(await soon(bob.list_peers()), ["alice-sidecar"])
