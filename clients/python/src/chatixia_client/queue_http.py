@@ -72,12 +72,13 @@ class Server:
             thread.start()
         except RuntimeError as error:
             raise TaskQueueError(f"{exchange.name}: {error}") from error
+        late = TaskQueueError(f"{exchange.name}: no whole answer within {TIMEOUT_SECONDS:g} s")
+        # Not `wait_for`: up to Python 3.11 it forgets a cancellation that comes together with the answer.
+        timer = loop.call_later(TIMEOUT_SECONDS, _settle, answered, {}, late)
         try:
-            return await asyncio.wait_for(answered, TIMEOUT_SECONDS)
-        except asyncio.TimeoutError:
-            text = f"{exchange.name}: no whole answer within {TIMEOUT_SECONDS:g} s"
-            raise TaskQueueError(text) from None
+            return await answered
         finally:
+            timer.cancel()
             exchange.abort()
 
     def tls(self) -> Optional[ssl.SSLContext]:
