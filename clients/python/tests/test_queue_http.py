@@ -45,6 +45,7 @@ class Exchanges(Registries):
             (http(200, "[]"), "no JSON object", None),
             (http(404, '{"error": "no such task"}'), "no such task", 404),
             (http(500, "x" * 100_000), "500 x", 500),
+            (http(302, "", f"Location: /{'x' * 50_000}\r\n"), "302 redirects", 302),
             (b"HTTP/1.1 503 Cut\r\nContent-Length: 500\r\n\r\nshort", "503 short", 503),
             ({"error": "not found"}, "not found", 200),
         ):

@@ -141,7 +141,7 @@ class Exchange:
                 reason = response.read(REASON_BYTES).decode(errors="replace")
                 if 300 <= response.status < 400:
                     reason = f"redirects are not followed ({response.getheader('Location')})"
-                text = f"{self.name}: {response.status} {reason}"
+                text = f"{self.name}: {response.status} {reason[:REASON_BYTES]}"
                 raise TaskQueueError(text, response.status)
             content = response.read(ANSWER_BYTES + 1)
         if len(content) > ANSWER_BYTES:
@@ -189,7 +189,7 @@ class _Connection(http.client.HTTPConnection):
 
 def _parts(registry: str) -> SplitResult:
     """The parts of a registry's address. Errors tell no password."""
-    before, at, shown = registry.rpartition("@")
+    _, at, shown = registry.rpartition("@")
     if at:
         raise TaskQueueError(f"the registry {shown!r} has a user name or password before it: leave it out")
     try:
