@@ -106,6 +106,15 @@ impl Message {
     }
 }
 
+/// How many objects and arrays within each other a JSON text has; `None` if it is no JSON.
+pub fn nesting(json: &str) -> Option<usize> {
+    let mut reader = Reader::new(json);
+    reader.value().ok()?;
+    let nesting = reader.nesting();
+    reader.end().ok()?;
+    Some(nesting)
+}
+
 /// A JSON value that may be a mesh message.
 #[derive(Clone, Copy)]
 pub(super) struct Draft<'a> {

@@ -7,6 +7,7 @@ use std::path::Path;
 use serde::Deserialize;
 
 use super::Error;
+use super::tasks::agent_name;
 use crate::protocol::PeerId;
 
 /// The role of whoever no other is written down for.
@@ -55,8 +56,9 @@ impl fmt::Debug for Keys {
 /// Reads a keys file: `{"keys": {key: {"peer_id": string, "role": string}}}`. Without a `role` it is
 /// `agent`; other fields are ignored.
 ///
-/// Fails when the file cannot be read, has another form, holds no key, an empty one, or a peer id
-/// that cannot be used. The error text names no key.
+/// Fails when the file cannot be read, has another form, holds no key, an empty one, a peer id that
+/// cannot be used, or two that name the same agent, as `x` and `x-sidecar` do: each would read the
+/// other's tasks. (Keys of the same peer id are one peer's.) The error text names no key.
 pub fn load_keys(path: &Path) -> Result<Keys, Error> {
     let failure = |reason: String| Error::Keys {
         path: path.to_owned(),
@@ -95,6 +97,7 @@ fn parse(text: &str) -> Result<Keys, String> {
         return Err("it holds no key, so nobody could connect".to_owned());
     }
     let mut keys = HashMap::new();
+    let mut peers_of_agents: HashMap<String, PeerId> = HashMap::new();
     for (key, Entry { peer_id, role }) in file.keys {
         let Some(peer_id) = PeerId::new(&peer_id) else {
             return Err(format!(
@@ -104,6 +107,18 @@ fn parse(text: &str) -> Result<Keys, String> {
         if key.is_empty() {
             return Err(format!("the key of {peer_id} is empty"));
         }
+        let agent = agent_name(peer_id.as_str());
+        match peers_of_agents.get(agent) {
+            Some(other) if *other != peer_id => {
+                return Err(format!(
+                    "{other} and {peer_id} are the same agent, {agent:?}: name one of them otherwise"
+                ));
+            }
+            Some(_) => {}
+            None => {
+                peers_of_agents.insert(agent.to_owned(), peer_id.clone());
+            }
+        }
         keys.insert(key, Identity { peer_id, role });
     }
     Ok(Keys::Listed(keys))
@@ -112,6 +127,7 @@ fn parse(text: &str) -> Result<Keys, String> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use serde_json::json;
 
     #[test]
     fn a_listed_key_has_its_peer_and_role() {
@@ -150,6 +166,21 @@ mod tests {
             let error = parse(text).expect_err(text);
             assert!(!error.contains("hush"), "{error}");
         }
+    }
+
+    #[test]
+    fn two_peers_of_the_same_agent_are_refused() {
+        let file = |one: &str, other: &str| {
+            let text = json!({"keys": {"hush1": {"peer_id": one}, "hush2": {"peer_id": other}}});
+            parse(&text.to_string())
+        };
+        for other in ["x-sidecar", "x-sidecar-sidecar"] {
+            let error = file("x", other).unwrap_err();
+            assert!(error.contains(r#"the same agent, "x""#), "{error}");
+            assert!(!error.contains("hush"), "{error}");
+        }
+        assert!(file("x", "x").is_ok());
+        assert!(file("x-sidecar", "y-sidecar").is_ok());
     }
 
     #[test]

@@ -34,6 +34,14 @@ pub(super) const TASKS: usize = 1024;
 /// What all tasks may hold together, in bytes; beyond it new ones and results are answered with 503.
 pub(super) const TASKS_BYTES: usize = 16 * 1024 * 1024;
 
+/// Tasks of one agent that have not ended; beyond it a new one of that agent is answered with 429. The
+/// names of a registry that lets in everybody are what callers say, so it holds nobody to this.
+pub(super) const UNDONE_TASKS_PER_SOURCE: usize = 64;
+
+/// One agent's tasks, ended ones included, may take one part in so many of [`TASKS`] and of
+/// [`TASKS_BYTES`]; beyond it a new one is answered with 429, a result with 503.
+pub(super) const TASK_SHARES: usize = 4;
+
 /// What a task is taken to cost in memory beside its texts, in bytes.
 pub(super) const TASK_COST_BYTES: usize = 256;
 

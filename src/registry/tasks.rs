@@ -8,7 +8,7 @@
 
 use std::time::{Duration, Instant};
 
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 use serde_json::value::RawValue;
 
 use super::limits;
@@ -60,9 +60,9 @@ pub(super) struct Task {
     pub(super) assigned_agent_id: String,
     payload: Box<RawValue>,
     pub(super) state: State,
-    /// Any JSON; an empty string until the task is completed.
+    /// Any JSON; an empty string until the task has ended.
     result: Box<RawValue>,
-    /// Text for a person; empty unless the task has failed.
+    /// Text for a person; empty until the task has ended.
     error: String,
     /// Seconds, as they were asked for.
     ttl: f64,
@@ -86,25 +86,44 @@ impl Task {
     }
 
     fn end(&mut self, now: Instant, ending: Ending) {
-        (self.state, self.result, self.error) = match ending {
-            Ending::Completed(result) => (State::Completed, result, String::new()),
-            Ending::Failed(error) => (State::Failed, empty_text(), error),
+        self.state = match ending.outcome {
+            Outcome::Completed => State::Completed,
+            Outcome::Failed => State::Failed,
         };
+        (self.result, self.error) = (ending.result, ending.error);
         self.deadline = now + limits::ENDED_TASK_KEPT;
     }
 }
 
-/// How a task ends.
-pub(super) enum Ending {
-    /// With this result.
-    Completed(Box<RawValue>),
-    /// With this error.
-    Failed(String),
+/// The state that a task ends in.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub(super) enum Outcome {
+    /// It was done.
+    Completed,
+    /// It was not.
+    Failed,
 }
 
-/// There is no room for more; some will be gone after a while.
+/// How a task ends. Result and error are kept whatever the outcome is.
+pub(super) struct Ending {
+    pub(super) outcome: Outcome,
+    /// Any JSON.
+    pub(super) result: Box<RawValue>,
+    /// Text for a person.
+    pub(super) error: String,
+}
+
+/// Why a task is not taken. Some will be gone after a while.
 #[derive(Debug, PartialEq, Eq)]
-pub(super) struct Full;
+pub(super) enum SubmitError {
+    /// There is no room for more.
+    Full,
+    /// Its source has [`limits::UNDONE_TASKS_PER_SOURCE`] that have not ended.
+    TooManyUndone,
+    /// Its source's tasks, ended ones included, take its share of the room.
+    ShareUsedUp,
+}
 
 /// Why a task can't be ended.
 #[derive(Debug, PartialEq, Eq)]
@@ -130,7 +149,7 @@ impl Tasks {
         now: Instant,
         id: String,
         submission: Submission,
-    ) -> Result<(), Full> {
+    ) -> Result<(), SubmitError> {
         self.bring_to(now);
         let task = Task {
             id,
@@ -145,8 +164,15 @@ impl Tasks {
             ttl: submission.ttl.as_secs_f64(),
             deadline: now + submission.ttl,
         };
+        let source = self.held_for(&task.source_agent_id);
+        if source.undone >= limits::UNDONE_TASKS_PER_SOURCE {
+            return Err(SubmitError::TooManyUndone);
+        }
+        if !source.has_room_in_share(1, task.size()) {
+            return Err(SubmitError::ShareUsedUp);
+        }
         if self.tasks.len() >= limits::TASKS || self.size() + task.size() > limits::TASKS_BYTES {
-            return Err(Full);
+            return Err(SubmitError::Full);
         }
         self.tasks.push(task);
         Ok(())
@@ -161,20 +187,18 @@ impl Tasks {
     /// Ends a task that has not ended.
     pub(super) fn end(&mut self, now: Instant, id: &str, ending: Ending) -> Result<(), EndError> {
         self.bring_to(now);
-        let held = self.size();
-        let task = self.tasks.iter_mut().find(|task| task.id == id);
+        let task = self.tasks.iter().find(|task| task.id == id);
         let task = task.ok_or(EndError::Unknown)?;
         if task.state.is_end() {
             return Err(EndError::Ended(task.state));
         }
-        let more = match &ending {
-            Ending::Completed(result) => result.get().len(),
-            Ending::Failed(error) => error.len(),
-        };
-        if held + more > limits::TASKS_BYTES {
+        let more = ending.result.get().len() + ending.error.len();
+        let source = self.held_for(&task.source_agent_id);
+        if !source.has_room_in_share(0, more) || self.size() + more > limits::TASKS_BYTES {
             return Err(EndError::Full);
         }
-        task.end(now, ending);
+        let task = self.tasks.iter_mut().find(|task| task.id == id);
+        task.ok_or(EndError::Unknown)?.end(now, ending);
         Ok(())
     }
 
@@ -208,8 +232,12 @@ impl Tasks {
                     State::Pending => "no heartbeat of its agent took it",
                     _ => "its agent did not end it",
                 };
-                let text = format!("expired: {state} within its ttl of {} s", task.ttl);
-                task.end(now, Ending::Failed(text));
+                let ending = Ending {
+                    outcome: Outcome::Failed,
+                    result: empty_text(),
+                    error: format!("expired: {state} within its ttl of {} s", task.ttl),
+                };
+                task.end(now, ending);
             }
         }
     }
@@ -217,154 +245,50 @@ impl Tasks {
     fn size(&self) -> usize {
         self.tasks.iter().map(Task::size).sum()
     }
+
+    fn held_for(&self, source: &str) -> Held {
+        let mut held = Held::default();
+        for task in &self.tasks {
+            if agent_name(&task.source_agent_id) == agent_name(source) {
+                held.tasks += 1;
+                held.undone += usize::from(!task.state.is_end());
+                held.bytes += task.size();
+            }
+        }
+        held
+    }
+}
+
+/// What one agent has asked for.
+#[derive(Default)]
+struct Held {
+    tasks: usize,
+    /// Those of them that have not ended.
+    undone: usize,
+    bytes: usize,
+}
+
+impl Held {
+    fn has_room_in_share(&self, tasks: usize, bytes: usize) -> bool {
+        self.tasks + tasks <= limits::TASKS / limits::TASK_SHARES
+            && self.bytes + bytes <= limits::TASKS_BYTES / limits::TASK_SHARES
+    }
 }
 
 /// The name of an agent, whether that or its peer is named: by convention the peer of agent `x` is
-/// `x-sidecar`.
+/// `x-sidecar`. The name of an agent's name is that name.
 pub(super) fn agent_name(name: &str) -> &str {
-    name.strip_suffix("-sidecar").unwrap_or(name)
+    match name.trim_end_matches("-sidecar") {
+        "" => name,
+        agent => agent,
+    }
 }
 
-fn empty_text() -> Box<RawValue> {
+/// A result that says nothing.
+pub(super) fn empty_text() -> Box<RawValue> {
     // An empty string is JSON, so this is never null.
     RawValue::from_string(r#""""#.to_owned()).unwrap_or_else(|_| RawValue::NULL.to_owned())
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-
-    const TTL: Duration = Duration::from_secs(300);
-    const MILLISECOND: Duration = Duration::from_millis(1);
-
-    fn raw(text: &str) -> Box<RawValue> {
-        RawValue::from_string(text.to_owned()).unwrap()
-    }
-
-    fn to(target: &str, skill: &str) -> Submission {
-        Submission {
-            skill: skill.to_owned(),
-            target_agent_id: target.to_owned(),
-            source_agent_id: "asker".to_owned(),
-            payload: raw(r#"{"n": 1.0}"#),
-            ttl: TTL,
-        }
-    }
-
-    fn submit(tasks: &mut Tasks, now: Instant, id: &str, target: &str) {
-        tasks.submit(now, id.to_owned(), to(target, "")).unwrap();
-    }
-
-    fn completed(text: &str) -> Ending {
-        Ending::Completed(raw(text))
-    }
-
-    fn ids(tasks: Vec<&Task>) -> Vec<&str> {
-        tasks.iter().map(|task| task.id.as_str()).collect()
-    }
-
-    #[test]
-    fn a_task_goes_to_its_agent_once_and_ends_with_a_result() {
-        let (now, mut tasks) = (Instant::now(), Tasks::default());
-        submit(&mut tasks, now, "t1", "worker");
-        submit(&mut tasks, now, "t2", "worker-sidecar");
-        submit(&mut tasks, now, "t3", "other");
-        assert_eq!(tasks.get(now, "t1").unwrap().state, State::Pending);
-        assert_eq!(ids(tasks.assign(now, "worker", &[])), ["t1", "t2"]);
-        assert_eq!(ids(tasks.assign(now, "worker", &[])), [""; 0]);
-        assert_eq!(tasks.get(now, "t1").unwrap().state, State::Assigned);
-
-        tasks.end(now, "t1", completed("[1]")).unwrap();
-        let shown = serde_json::to_value(tasks.get(now, "t1").unwrap()).unwrap();
-        let expected = serde_json::json!({
-            "id": "t1", "skill": "", "target_agent_id": "worker", "source_agent_id": "asker",
-            "assigned_agent_id": "worker", "payload": {"n": 1.0}, "state": "completed",
-            "result": [1], "error": "", "ttl": 300.0,
-        });
-        assert_eq!(shown, expected);
-    }
-
-    #[test]
-    fn a_task_without_a_target_goes_to_whoever_has_the_skill() {
-        let (now, mut tasks) = (Instant::now(), Tasks::default());
-        tasks.submit(now, "t".to_owned(), to("", "add")).unwrap();
-        let skills = |name: &str| vec![name.to_owned()];
-        assert_eq!(ids(tasks.assign(now, "a", &skills("sub"))), [""; 0]);
-        assert_eq!(ids(tasks.assign(now, "b", &skills("add"))), ["t"]);
-    }
-
-    #[test]
-    fn a_targeted_task_is_not_handed_to_another_with_its_skill() {
-        let (now, mut tasks) = (Instant::now(), Tasks::default());
-        tasks.submit(now, "t".to_owned(), to("a", "add")).unwrap();
-        let skills = vec!["add".to_owned()];
-        assert_eq!(ids(tasks.assign(now, "b", &skills)), [""; 0]);
-    }
-
-    #[test]
-    fn what_has_not_ended_in_time_has_failed_and_is_then_forgotten() {
-        let (start, mut tasks) = (Instant::now(), Tasks::default());
-        submit(&mut tasks, start, "t", "worker");
-        let last = start + TTL - MILLISECOND;
-        assert_eq!(tasks.get(last, "t").unwrap().state, State::Pending);
-
-        let expired = tasks.get(start + TTL, "t").unwrap();
-        assert_eq!(expired.state, State::Failed);
-        assert!(
-            expired.error.contains("ttl of 300 s"),
-            "{:?}",
-            expired.error
-        );
-        let kept = start + TTL + limits::ENDED_TASK_KEPT;
-        assert!(tasks.get(kept - MILLISECOND, "t").is_some());
-        assert!(tasks.get(kept, "t").is_none());
-        assert_eq!(ids(tasks.assign(kept, "worker", &[])), [""; 0]);
-    }
-
-    #[test]
-    fn an_ended_task_stays_as_it_is() {
-        let (now, mut tasks) = (Instant::now(), Tasks::default());
-        submit(&mut tasks, now, "t", "worker");
-        tasks.end(now, "t", Ending::Failed("no".into())).unwrap();
-        let again = tasks.end(now, "t", completed("1"));
-        assert_eq!(again, Err(EndError::Ended(State::Failed)));
-        assert_eq!(tasks.get(now, "t").unwrap().error, "no");
-        let unknown = tasks.end(now, "x", completed("1"));
-        assert_eq!(unknown, Err(EndError::Unknown));
-    }
-
-    #[test]
-    fn no_more_tasks_than_the_limit_until_some_are_forgotten() {
-        let (now, mut tasks) = (Instant::now(), Tasks::default());
-        for number in 0..limits::TASKS {
-            submit(&mut tasks, now, &number.to_string(), "worker");
-        }
-        let one_more = tasks.submit(now, "x".to_owned(), to("worker", ""));
-        assert_eq!(one_more, Err(Full));
-        let handed_over = tasks.assign(now, "worker", &[]).len();
-        assert_eq!(handed_over, limits::TASKS_PER_HEARTBEAT);
-
-        tasks.end(now, "0", completed("1")).unwrap();
-        submit(&mut tasks, now + limits::ENDED_TASK_KEPT, "x", "worker");
-    }
-
-    #[test]
-    fn no_more_bytes_than_the_limit() {
-        let (now, mut tasks) = (Instant::now(), Tasks::default());
-        let large = format!("{:?}", "x".repeat(limits::REQUEST_BODY_BYTES));
-        let mut count = 0;
-        let refused = loop {
-            let mut submission = to("worker", "");
-            submission.payload = raw(&large);
-            match tasks.submit(now, count.to_string(), submission) {
-                Ok(()) => count += 1,
-                Err(full) => break full,
-            }
-        };
-        assert_eq!(refused, Full);
-        assert_eq!(count, limits::TASKS_BYTES / large.len() - 1);
-        let result = tasks.end(now, "0", completed(&large));
-        assert_eq!(result, Err(EndError::Full));
-        tasks.end(now, "0", completed("1")).unwrap();
-    }
-}
+mod tests;

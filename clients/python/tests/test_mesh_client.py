@@ -13,15 +13,17 @@ class FieldAgents(ClientTest):
     async def client(self, name: str) -> MeshClient:
         client = MeshClient(socket_path=str(self.directory / f"{name}.sock"))
         self.addAsyncCleanup(client.stop)
-        settings = {
+        with mock.patch.dict(os.environ, self.environment(name)):
+            await soon(client.start())
+        return client
+
+    def environment(self, name: str) -> Dict[str, str]:
+        return {
             **SETTINGS,
             "API_KEY": f"{name}-sidecar",
             "SIGNALING_URL": self.registry.url.replace("http", "ws") + "/ws",
             "TOKEN_URL": self.registry.url + "/api/token",
         }
-        with mock.patch.dict(os.environ, settings):
-            await soon(client.start())
-        return client
 
     async def test_they_find_each_other_and_work_together(self) -> None:
         alice = await self.client("alice")
@@ -74,10 +76,91 @@ class FieldAgents(ClientTest):
         with self.assertRaises(RuntimeError):
             await bob.list_peers()
 
+    async def clients(self) -> "tuple[MeshClient, MeshClient]":
+        """Alice and Bob, connected."""
+        alice = await self.client("alice")
+        connected: "asyncio.Queue[Dict[str, Any]]" = asyncio.Queue()
+        alice.on("peer_connected", connected.put_nowait)
+        bob = await self.client("bob")
+        await soon(connected.get())
+        return alice, bob
+
+    async def test_events_are_handled_one_after_the_other_while_responses_are_not_held_up(self) -> None:
+        alice, bob = await self.clients()
+        steps: List[str] = []
+        done = asyncio.Event()
+
+        async def on_message(data: Dict[str, Any]) -> None:
+            word = data["payload"]["message"]["payload"]
+            steps.append(f"{word} begins")
+            if word == "one":
+                # The response comes after the two messages that Alice has sent next.
+                await bob.request("alice-sidecar", MeshMessage("ping"), timeout=10.0)
+            if word == "two":
+                raise ValueError("two fails, and harms nothing else")
+            steps.append(f"{word} ends")
+
+        async def respond(data: Dict[str, Any]) -> None:
+            message = data["payload"]["message"]
+            await alice.send("bob-sidecar", MeshMessage("agent_prompt", payload="two"))
+            await alice.send("bob-sidecar", MeshMessage("agent_prompt", payload="three"))
+            await alice.send("bob-sidecar", MeshMessage("pong", message["request_id"]))
+
+        def on_anything(data: Dict[str, Any]) -> None:
+            if data["type"] == "message":
+                steps.append("*")
+                if len(steps) == 8:
+                    done.set()
+
+        alice.on("message", respond)
+        bob.on("*", on_anything)
+        bob.on("message", on_message)
+        with self.assertLogs("chatixia_client", "ERROR") as logged:
+            await alice.send("bob-sidecar", MeshMessage("agent_prompt", payload="one"))
+            await soon(done.wait())
+        self.assertEqual(len(logged.records), 1)
+        expected = "one begins,one ends,*,two begins,*,three begins,three ends,*"
+        self.assertEqual(",".join(steps), expected)
+
+    async def test_what_waits_for_its_turn_slows_down_those_who_send(self) -> None:
+        alice, bob = await self.clients()
+        may_go_on, all_came = asyncio.Event(), asyncio.Event()
+        numbers: List[int] = []
+
+        async def on_message(data: Dict[str, Any]) -> None:
+            await may_go_on.wait()
+            numbers.append(data["payload"]["message"]["payload"][0])
+            if len(numbers) == 300:
+                all_came.set()
+
+        async def send_all() -> None:
+            for number in range(300):
+                message = MeshMessage("agent_prompt", payload=[number, "x" * 20_000])
+                await alice.send("bob-sidecar", message)
+
+        async def until_reading_pauses() -> None:
+            assert bob._sidecar is not None
+            while not bob._sidecar._core._flow.is_paused:
+                await alice.list_peers()
+
+        bob.on("message", on_message)
+        sending = asyncio.ensure_future(send_all())
+        await soon(until_reading_pauses())
+        may_go_on.set()
+        await soon(asyncio.gather(sending, all_came.wait()))
+        self.assertEqual(numbers, list(range(300)))
+
+    async def test_a_client_is_started_once_until_it_is_stopped(self) -> None:
+        client = await self.client("alice")
+        with self.assertRaisesRegex(RuntimeError, "started already"):
+            await client.start()
+        await soon(client.stop())
+        with mock.patch.dict(os.environ, self.environment("alice")):
+            await soon(client.start())
+        self.assertTrue(client.connected)
+
     async def test_messages_that_nobody_handles_do_not_pile_up(self) -> None:
-        alice, bob = await self.client("alice"), await self.client("bob")
-        while not alice.is_peer_connected("bob-sidecar"):
-            await alice.list_peers()
+        alice, bob = await self.clients()
         for _ in range(300):
             await soon(alice.send("bob-sidecar", MeshMessage("agent_prompt", payload="x" * 20_000)))
         self.assertEqual(await soon(bob.list_peers()), ["alice-sidecar"])

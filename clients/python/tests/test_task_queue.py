@@ -1,5 +1,6 @@
 """Tasks that go through the registry because their peer can't be reached."""
 
+import asyncio
 from typing import Any, Dict, List
 
 from .support import ClientTest, Registry, soon
@@ -8,6 +9,20 @@ from chatixia_client.queue_form import to_ending, to_request, to_response
 from chatixia_client.task_queue import TaskQueue
 
 QUICK: Dict[str, Any] = {"direct_timeout": 0.5, "timeout": 20}
+
+
+async def until_listed(sidecar: Sidecar) -> None:
+    """Waits until the registry knows it."""
+    events = sidecar.events()
+    while sidecar.peer_id is None:
+        await events.__anext__()
+
+
+async def until_ended(queue: TaskQueue, task_id: str) -> Dict[str, Any]:
+    """A task when it has ended."""
+    while (shown := await queue.look_up(task_id))["state"] not in ("completed", "failed"):
+        await asyncio.sleep(0.05)
+    return shown
 
 
 class Queue(ClientTest):
@@ -24,6 +39,10 @@ class Queue(ClientTest):
             task = message.payload
             if task["skill"] == "echo":
                 return task["value"]
+            if task["skill"] == "repeat":
+                return {"result": "x" * task["value"]}
+            if task["skill"] == "no JSON":
+                return float("nan")
             return {"result": str(1 // task["value"])}
 
         asker = await self.start("asker")
@@ -51,6 +70,14 @@ class Queue(ClientTest):
             expected = value
             self.assertEqual(await self.ask(asker, "echo", value), expected)
 
+    async def test_a_result_that_cannot_be_sent_is_a_failure_with_its_reason(self) -> None:
+        asker, _ = await self.asker_and_worker()
+        self.assertIn("no JSON", (await self.ask(asker, "no JSON", None))["error"])
+        with self.assertLogs("chatixia_client", "WARNING"):
+            failed = await self.ask(asker, "repeat", 100_000)
+        self.assertEqual(failed["result"], "")
+        self.assertIn("413", failed["error"])
+
     async def test_a_peer_in_reach_is_asked_directly(self) -> None:
         alice, bob = await self.pair()
         asked: List[str] = []
@@ -71,8 +98,8 @@ class Queue(ClientTest):
         bob = self.new_sidecar("bob", environment=lazy)
         bob.on_request("task_request")(lambda message: {"result": message.from_peer})
         await soon(bob.start())
-        while alice.peer_id is None or bob.peer_id is None:
-            await soon(alice.stats())
+        for sidecar in (alice, bob):
+            await soon(until_listed(sidecar))
         response = await soon(
             alice.request("bob-sidecar", "task_request", fallback="http://127.0.0.1:9")
         )
@@ -112,8 +139,7 @@ class Queue(ClientTest):
         field = TaskQueue(self.registry.url, {})
         task = {"skill": "divide", "target_agent_id": "worker", "source_agent_id": "asker"}
         task_id = await field.submit({**task, "payload": {"value": 1}, "ttl": 20})
-        while (shown := await field.look_up(task_id))["state"] not in ("completed", "failed"):
-            pass
+        shown = await soon(until_ended(field, task_id))
         self.assertEqual((shown["state"], shown["result"]), ("completed", "1"))
 
 

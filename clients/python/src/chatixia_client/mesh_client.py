@@ -2,13 +2,18 @@
 
 from __future__ import annotations
 
+import asyncio
+import inspect
+import logging
 import uuid
 from dataclasses import dataclass, field
 from typing import Any, Callable, Dict, List, Optional, Set
 
-from .errors import NotRunning
+from .errors import ChatixiaError, NotRunning
 from .message import Event, Message
 from .sidecar import Sidecar
+
+log = logging.getLogger("chatixia_client")
 
 DEFAULT_SOCKET = "/tmp/chatixia-sidecar.sock"
 
@@ -49,7 +54,12 @@ class MeshMessage:
 
 
 class MeshClient:
-    """Spawns a sidecar, which is configured by the environment, and talks through it."""
+    """Spawns a sidecar, which is configured by the environment, and talks through it.
+
+    Handlers are called one after the other, each when the one before has ended, and events are handled in
+    the order in which they come. Only the response to a `request` does not wait for its turn, so a handler
+    may make requests. While events wait, those who send are slowed down.
+    """
 
     def __init__(
         self, socket_path: str = DEFAULT_SOCKET, sidecar_binary: Optional[str] = None
@@ -61,16 +71,21 @@ class MeshClient:
 
     async def start(self, auto_spawn_sidecar: bool = True) -> None:
         """Begins the sidecar, or connects to one that is run by others."""
+        if self._sidecar is not None:
+            raise ChatixiaError("the client is started already")
         sidecar = Sidecar(
             socket=self._socket_path, binary=self._sidecar_binary, spawn=auto_spawn_sidecar
         )
-        for kind, handlers in self._handlers.items():
-            for handler in handlers:
-                _register(sidecar, kind, handler)
-        # Messages that nobody handles are dropped, as ever.
-        sidecar.on_message("*", lambda message: None)
-        await sidecar.start()
+        dispatcher = _Dispatcher(self._handlers)
+        sidecar.on_message("*", dispatcher.on_message)
+        sidecar.on_event("*", dispatcher.on_event)
+        # Handlers may be called, and may send, before this returns.
         self._sidecar = sidecar
+        try:
+            await sidecar.start()
+        except BaseException:
+            self._sidecar = None
+            raise
 
     async def stop(self) -> None:
         """Ends it. May be called again."""
@@ -81,8 +96,6 @@ class MeshClient:
     def on(self, msg_type: str, handler: Handler) -> None:
         """Has events of a type handled, as in `message` or `peer_connected`; `*`: all."""
         self._handlers.setdefault(msg_type, []).append(handler)
-        if self._sidecar is not None:
-            _register(self._sidecar, msg_type, handler)
 
     async def send(self, target_peer: str, message: MeshMessage) -> None:
         """Sends a message to one peer."""
@@ -128,15 +141,29 @@ class MeshClient:
         return self._sidecar
 
 
-def _register(sidecar: Sidecar, kind: str, handler: Handler) -> None:
-    def on_message(message: Message) -> Any:
+class _Dispatcher:
+    """Has events handled one after the other."""
+
+    def __init__(self, handlers: Dict[str, List[Handler]]) -> None:
+        self._handlers = handlers
+        # Those who wait for it get it in the order in which they came.
+        self._turn = asyncio.Lock()
+
+    async def on_message(self, message: Message) -> None:
         payload = {"from_peer": message.from_peer, "message": message.raw}
-        return handler({"type": "message", "payload": payload})
+        await self._handle({"type": "message", "payload": payload})
 
-    def on_event(event: Event) -> Any:
-        return handler({"type": event.type, "payload": event.payload})
+    async def on_event(self, event: Event) -> None:
+        await self._handle({"type": event.type, "payload": event.payload})
 
-    if kind in ("message", "*"):
-        sidecar.on_message("*", on_message)
-    if kind != "message":
-        sidecar.on_event(kind, on_event)
+    async def _handle(self, event: Dict[str, Any]) -> None:
+        # What waits here counts as undone, so reading pauses for it.
+        async with self._turn:
+            kind = event["type"]
+            for handler in self._handlers.get(kind, []) + self._handlers.get("*", []):
+                try:
+                    result = handler(event)
+                    if inspect.isawaitable(result):
+                        await result
+                except Exception:
+                    log.exception("the handler of %s has failed", kind)

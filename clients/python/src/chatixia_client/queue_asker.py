@@ -3,11 +3,15 @@
 from __future__ import annotations
 
 import asyncio
+import logging
 from typing import Any, Dict
 
+from .errors import TaskQueueError
 from .message import Message
 from .queue_form import REQUEST, to_response, to_task
-from .task_queue import TaskQueue
+from .task_queue import TaskQueue, may_pass
+
+log = logging.getLogger("chatixia_client")
 
 FIRST_POLL_SECONDS = 0.2
 LONGEST_POLL_SECONDS = 3.0
@@ -30,13 +34,26 @@ class Asker:
         self._deadline = asyncio.get_running_loop().time() + timeout
 
     async def ask(self) -> Message:
-        """Has the task done, and gives the response. The caller's timeout ends it."""
+        """Has the task done, and gives the response. The caller's timeout ends it.
+
+        Raises `TaskQueueError` when the task can't be put in, or is gone. When the queue is only out of
+        reach meanwhile, that is logged.
+        """
         left = self._deadline - asyncio.get_running_loop().time()
         task_id = await self._queue.submit(to_task(self._message, self._target_agent, left))
-        pause = FIRST_POLL_SECONDS
+        pause, was_reached = FIRST_POLL_SECONDS, True
         while True:
             await asyncio.sleep(pause)
             pause = min(1.5 * pause, LONGEST_POLL_SECONDS)
-            task = await self._queue.look_up(task_id)
+            try:
+                task = await self._queue.look_up(task_id)
+                was_reached = True
+            except TaskQueueError as error:
+                if not may_pass(error):
+                    raise
+                # Once for each time that it is out of reach.
+                log.log(logging.WARNING if was_reached else logging.DEBUG, "no news of a task: %s", error)
+                was_reached = False
+                continue
             if task.get("state") in ("completed", "failed"):
                 return to_response({**task, "id": task_id}, self._message, self._target_agent)

@@ -54,13 +54,16 @@ def to_request(task: Dict[str, Any], agent: str) -> Message:
 
 
 def to_ending(task_id: str, payload: Any) -> Ending:
-    """What a response's payload ends its task with."""
+    """What a response's payload ends its task with. One that is no JSON fails it."""
     if isinstance(payload, dict) and set(payload) <= {"result", "error"}:
         result, error = payload.get("result", ""), payload.get("error", "")
         if isinstance(result, str) and isinstance(error, str):
             return Ending("failed" if error else "completed", result, error)
     whole = {"type": RESPONSE, "request_id": task_id, "payload": payload}
-    return Ending("completed", json.dumps(whole), "")
+    try:
+        return Ending("completed", json.dumps(whole, allow_nan=False), "")
+    except (TypeError, ValueError, RecursionError) as error:
+        return Ending("failed", "", f"the result is no JSON: {error}")
 
 
 def to_response(task: Dict[str, Any], request: Dict[str, Any], target_agent: str) -> Message:

@@ -9,8 +9,8 @@ from typing import Any, Callable, Dict, Optional, Sequence, Set
 from .cancelling import cancel
 from .errors import TaskQueueError
 from .handlers import RequestHandler, run_request
-from .queue_form import REQUEST, to_ending, to_request
-from .task_queue import TaskQueue
+from .queue_form import REQUEST, Ending, to_ending, to_request
+from .task_queue import TaskQueue, may_pass
 
 log = logging.getLogger("chatixia_client")
 
@@ -19,6 +19,9 @@ TASKS_AT_ONCE = 64
 
 REPORTS = 3
 """How often the end of a task is reported before that is given up."""
+
+OVER = frozenset({200, 404, 409})
+"""What registries say of a task that has ended or is forgotten; those in the field an error with 200."""
 
 
 class Worker:
@@ -48,15 +51,18 @@ class Worker:
         await cancel({*self._tasks, *([self._heart] if self._heart else [])})
 
     async def _beat(self) -> None:
-        was_reached = True
+        was_well = True
         while True:
             try:
                 await self._take()
-                was_reached = True
-            except TaskQueueError as error:
-                # Once for each time that it is out of reach.
-                log.log(logging.WARNING if was_reached else logging.DEBUG, "no tasks: %s", error)
-                was_reached = False
+                was_well = True
+            except Exception as error:
+                # Whatever it was: without this loop the agent would do no task any more. Told once for
+                # each time that the queue is out of reach.
+                level = logging.WARNING if was_well else logging.DEBUG
+                is_odd = not isinstance(error, TaskQueueError)
+                log.log(level, "no tasks: %s", error, exc_info=is_odd)
+                was_well = False
             await asyncio.sleep(self._interval)
 
     async def _take(self) -> None:
@@ -65,6 +71,8 @@ class Worker:
         while agent and self._handler(REQUEST) is not None and len(self._tasks) < TASKS_AT_ONCE:
             tasks = await self._queue.take(agent, self._skills)
             for task in tasks:
+                while len(self._tasks) >= TASKS_AT_ONCE:
+                    await asyncio.wait(self._tasks, return_when=asyncio.FIRST_COMPLETED)
                 work = asyncio.get_running_loop().create_task(self._do(task, agent))
                 self._tasks.add(work)
                 work.add_done_callback(self._tasks.discard)
@@ -77,15 +85,18 @@ class Worker:
         if handler is None:
             return
         payload = await run_request(handler, to_request(task, agent))
-        try:
-            ending = to_ending(task_id, payload)
-        except (TypeError, ValueError) as error:
-            ending = to_ending(task_id, {"error": f"the result is no JSON: {error}"})
+        await self._report(task_id, to_ending(task_id, payload))
+
+    async def _report(self, task_id: str, ending: Ending) -> None:
         for attempt in range(1, REPORTS + 1):
             try:
                 return await self._queue.end(task_id, *ending)
             except TaskQueueError as error:
                 log.warning("the end of task %s can't be reported: %s", task_id, error)
-                if error.status is not None and error.status < 500:
+                if error.status in OVER:
                     return
-                await asyncio.sleep(attempt)
+                if may_pass(error):
+                    await asyncio.sleep(attempt)
+                else:
+                    # As it is the registry does not take it, but whoever asked need not wait in vain.
+                    ending = Ending("failed", "", f"the result can't be sent: {error}")

@@ -59,6 +59,10 @@ class Settings:
             return {"x-device-token": device_token}
         return {"x-api-key": known.get("API_KEY") or DEFAULT_API_KEY}
 
+    def ca_file(self) -> Optional[str]:
+        """Certificates that the sidecar trusts beside the public ones."""
+        return self.sidecar_environment("").get("CA_FILE") or None
+
     def find_binary(self) -> str:
         """The program to spawn; see `chatixia_client.find_binary`."""
         return find_binary(self.binary)

@@ -327,7 +327,7 @@ class Sidecar:
         return await asker.ask()
 
     def _task_queue(self, registry: str) -> TaskQueue:
-        return TaskQueue(registry, self._settings.registry_headers())
+        return TaskQueue(registry, self._settings.registry_headers(), self._settings.ca_file())
 
     def _message(self, kind: Kind, payload: Any, request_id: str, target_agent: str) -> Dict[str, Any]:
         fields = {

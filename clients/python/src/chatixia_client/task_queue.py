@@ -2,35 +2,31 @@
 
 from __future__ import annotations
 
-import asyncio
-import json
-import urllib.error
-import urllib.request
 from typing import Any, Dict, List, Mapping, Optional, Sequence
 from urllib.parse import quote
 
 from .errors import TaskQueueError
+from .queue_http import REASON_BYTES, Server
 
-HTTP_TIMEOUT_SECONDS = 10.0
-
-ANSWER_BYTES = 16 * 1024 * 1024
-"""A longer answer of the registry is refused."""
+HUB = "/api/hub"
 
 
 class TaskQueue:
     """The queue of one registry. Every method raises `TaskQueueError`."""
 
-    def __init__(self, registry: str, headers: Mapping[str, str]) -> None:
-        """`registry`: `http://HOST` or `https://HOST`. `headers`: what shows it who we are."""
-        self._url = registry.rstrip("/") + "/api/hub"
-        self._headers = {"Content-Type": "application/json", **headers}
+    def __init__(
+        self, registry: str, headers: Mapping[str, str], ca_file: Optional[str] = None
+    ) -> None:
+        """`registry`: `http://HOST` or `https://HOST`. `headers`: what shows it who we are.
+        `ca_file`: certificates (PEM) trusted beside the system's."""
+        self._server = Server(registry, headers, ca_file)
 
     async def submit(self, task: Mapping[str, Any]) -> str:
         """Puts a task in, and gives its id."""
         answer = await self._ask("POST", "/tasks", task)
         task_id = answer.get("task_id")
         if not isinstance(task_id, str) or not task_id:
-            raise TaskQueueError(f"{self._url}/tasks gave no task_id: {str(answer)[:200]}")
+            raise TaskQueueError(f"{self._server.url}{HUB}/tasks gave no task_id: {str(answer)[:200]}")
         return task_id
 
     async def look_up(self, task_id: str) -> Dict[str, Any]:
@@ -52,32 +48,14 @@ class TaskQueue:
     async def _ask(
         self, method: str, path: str, body: Optional[Mapping[str, Any]]
     ) -> Dict[str, Any]:
-        data = None if body is None else json.dumps(body).encode()
-        request = urllib.request.Request(
-            self._url + path, data=data, headers=self._headers, method=method
-        )
-        answer = await asyncio.to_thread(_exchange, request)
+        answer = await self._server.exchange(method, HUB + path, body)
         if "error" in answer and "state" not in answer:
-            raise TaskQueueError(f"{method} {self._url}{path}: {answer['error']}")
+            # So do registries in the field refuse.
+            text = f"{method} {self._server.url}{HUB}{path}: {answer['error']}"
+            raise TaskQueueError(text[:REASON_BYTES], 200)
         return answer
 
 
-def _exchange(request: urllib.request.Request) -> Dict[str, Any]:
-    what = f"{request.get_method()} {request.full_url}"
-    try:
-        with urllib.request.urlopen(request, timeout=HTTP_TIMEOUT_SECONDS) as response:
-            text = response.read(ANSWER_BYTES + 1)
-    except urllib.error.HTTPError as error:
-        reason = error.read(1000).decode(errors="replace")
-        raise TaskQueueError(f"{what}: {error.code} {reason}", error.code) from None
-    except (OSError, ValueError) as error:
-        raise TaskQueueError(f"{what}: {error}") from error
-    if len(text) > ANSWER_BYTES:
-        raise TaskQueueError(f"{what}: the answer is over {ANSWER_BYTES} bytes")
-    try:
-        answer = json.loads(text)
-    except ValueError as error:
-        raise TaskQueueError(f"{what}: the answer is no JSON: {error}") from error
-    if not isinstance(answer, dict):
-        raise TaskQueueError(f"{what}: the answer is no JSON object")
-    return answer
+def may_pass(error: TaskQueueError) -> bool:
+    """Whether the same may go well when it is tried again."""
+    return error.status is None or error.status in (408, 429) or error.status >= 500
