@@ -17,9 +17,9 @@ use ureq::unversioned::transport::{
     Buffers, ConnectionDetails, Connector, Either, LazyBuffers, NextTimeout, TcpConnector,
     Transport, TransportAdapter,
 };
-use ureq::{Body, Error};
+use ureq::{Body, Error, Timeout};
 
-use super::Times;
+use super::{Times, stream};
 use crate::config::url::bare_host;
 use crate::limits;
 
@@ -52,6 +52,23 @@ pub(super) fn agent(times: &Times, tls: Arc<ClientConfig>) -> ureq::Agent {
 pub(super) fn body(response: &mut Response<Body>) -> Result<Vec<u8>, Error> {
     let limited = response.body_mut().with_config();
     limited.limit(limits::REGISTRY_RESPONSE_BYTES).read_to_vec()
+}
+
+impl Times {
+    /// What went wrong, in plain words.
+    pub(super) fn describe(&self, error: &Error) -> String {
+        if let Error::Io(error) = error {
+            stream::describe(error)
+        } else if let Error::Timeout(Timeout::Connect | Timeout::Resolve) = error {
+            format!("no connection within {} s", self.connect.as_secs_f64())
+        } else if let Error::Timeout(_) = error {
+            format!("no answer within {} s", self.handshake.as_secs_f64())
+        } else if let Error::BodyExceedsLimit(limit) = error {
+            format!("the answer is longer than {limit} bytes")
+        } else {
+            error.to_string()
+        }
+    }
 }
 
 /// Asks the system's resolver on the calling thread. ureq's own starts a thread for each question

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use ureq::Agent;
 use ureq::http::{HeaderValue, StatusCode};
 
-use super::{Settings, https, token};
+use super::{Settings, Times, https, token};
 use crate::config::url::Url;
 use crate::protocol::ice_servers::{self, IceServer};
 
@@ -15,6 +15,7 @@ pub struct IceServersClient {
     agent: Agent,
     url: Url,
     header: (&'static str, HeaderValue),
+    times: Times,
 }
 
 impl IceServersClient {
@@ -24,6 +25,7 @@ impl IceServersClient {
             agent: https::agent(&settings.times, Arc::clone(&settings.tls)),
             url: settings.token_url.beside("config"),
             header: token::header(&settings.credential)?,
+            times: settings.times,
         })
     }
 
@@ -40,11 +42,12 @@ impl IceServersClient {
             .get(self.url.uri())
             .header(*name, value)
             .call()
-            .map_err(|error| failed(&error))?;
+            .map_err(|error| failed(&self.times.describe(&error)))?;
         if response.status() != StatusCode::OK {
             return Err(failed(&format!("answered {}", response.status())));
         }
-        let body = https::body(&mut response).map_err(|error| failed(&error))?;
+        let body =
+            https::body(&mut response).map_err(|error| failed(&self.times.describe(&error)))?;
         ice_servers::parse(&body).map_err(|why| failed(&why))
     }
 }

@@ -1,14 +1,12 @@
 //! `POST TOKEN_URL`: our key for a token of five minutes and the name that peers know us by.
 
 use std::sync::Arc;
-use std::time::Duration;
 
 use serde::Deserialize;
 use ureq::http::{HeaderValue, Response, StatusCode};
-use ureq::{Agent, Body, Error, Timeout};
+use ureq::{Agent, Body};
 
 use super::reconnect::Failure;
-use super::stream;
 use super::{Settings, Times, https};
 use crate::config::Credential;
 use crate::config::url::Url;
@@ -67,7 +65,7 @@ impl TokenClient {
         let (name, value) = &self.header;
         let asked = self.agent.post(self.url.uri()).header(*name, value);
         let answer = asked.send_empty();
-        answer.map_err(|error| self.unreachable(&self.describe(&error)))
+        answer.map_err(|error| self.unreachable(&self.times.describe(&error)))
     }
 
     fn unreachable(&self, what: &str) -> Failure {
@@ -100,24 +98,9 @@ impl TokenClient {
         if status != StatusCode::OK {
             return Err(unreachable(&format!("answered {status}")));
         }
-        let body =
-            https::body(&mut response).map_err(|error| unreachable(&self.describe(&error)))?;
+        let body = https::body(&mut response)
+            .map_err(|error| unreachable(&self.times.describe(&error)))?;
         parse(&body).map_err(|what| unreachable(&what))
-    }
-
-    fn describe(&self, error: &Error) -> String {
-        let seconds = |limit: Duration| limit.as_secs_f64();
-        if let Error::Io(error) = error {
-            stream::describe(error)
-        } else if let Error::Timeout(Timeout::Connect | Timeout::Resolve) = error {
-            format!("no connection within {} s", seconds(self.times.connect))
-        } else if let Error::Timeout(_) = error {
-            format!("no answer within {} s", seconds(self.times.handshake))
-        } else if let Error::BodyExceedsLimit(limit) = error {
-            format!("the answer is longer than {limit} bytes")
-        } else {
-            error.to_string()
-        }
     }
 }
 
