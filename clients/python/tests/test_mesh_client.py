@@ -2,11 +2,12 @@
 
 import asyncio
 import os
+import subprocess
 from typing import Any, Dict, List
 from unittest import mock
 
-from .support import SETTINGS, ClientTest, soon
-from chatixia_client import MeshClient, MeshMessage
+from .support import SETTINGS, ClientTest, soon, until
+from chatixia_client import MeshClient, MeshMessage, find_binary
 
 
 class FieldAgents(ClientTest):
@@ -138,17 +139,44 @@ class FieldAgents(ClientTest):
                 message = MeshMessage("agent_prompt", payload=[number, "x" * 20_000])
                 await alice.send("bob-sidecar", message)
 
-        async def until_reading_pauses() -> None:
-            assert bob._sidecar is not None
-            while not bob._sidecar._core._flow.is_paused:
-                await alice.list_peers()
-
         bob.on("message", on_message)
         sending = asyncio.ensure_future(send_all())
-        await soon(until_reading_pauses())
+        assert bob._sidecar is not None
+        flow = bob._sidecar._core._flow
+        await until(lambda: flow.is_paused)
         may_go_on.set()
         await soon(asyncio.gather(sending, all_came.wait()))
         self.assertEqual(numbers, list(range(300)))
+
+    async def test_what_waits_for_an_agent_is_answered_before_its_start_has_returned(self) -> None:
+        socket_path = self.directory / "bob.sock"
+        environment = {**os.environ, **self.environment("bob"), "IPC_SOCKET": str(socket_path)}
+        sidecar = subprocess.Popen([find_binary()], env=environment, stderr=subprocess.DEVNULL)
+        self.addCleanup(sidecar.wait)
+        self.addCleanup(sidecar.terminate)
+        alice = await self.start("alice")
+        await soon(alice.wait_for_peer("bob-sidecar"))
+        for number in range(3):
+            await alice.send("bob-sidecar", "task_request", request_id=str(number))
+
+        bob = MeshClient(str(socket_path))
+        self.addAsyncCleanup(bob.stop)
+
+        async def greet(data: Dict[str, Any]) -> None:
+            await bob.send(data["payload"]["peer_id"], MeshMessage("hello"))
+
+        async def respond(data: Dict[str, Any]) -> None:
+            payload = data["payload"]
+            response = MeshMessage("task_response", payload["message"]["request_id"])
+            await bob.send(payload["from_peer"], response)
+
+        bob.on("peer_connected", greet)
+        bob.on("message", respond)
+        await soon(bob.start(auto_spawn_sidecar=False))
+        messages = alice.messages()
+        came = [await soon(messages.__anext__()) for _ in range(4)]
+        expected = [("hello", ""), *(("task_response", str(number)) for number in range(3))]
+        self.assertEqual([(message.type, message.request_id) for message in came], expected)
 
     async def test_a_client_is_started_once_until_it_is_stopped(self) -> None:
         client = await self.client("alice")
@@ -157,6 +185,28 @@ class FieldAgents(ClientTest):
         await soon(client.stop())
         with mock.patch.dict(os.environ, self.environment("alice")):
             await soon(client.start())
+        self.assertTrue(client.connected)
+
+    async def test_a_client_that_was_started_anew_is_not_forgotten_by_an_earlier_stop(self) -> None:
+        client = await self.client("alice")
+        first = client._sidecar
+        assert first is not None
+        may_go_on = asyncio.Event()
+        stop = first.stop
+
+        async def stop_slowly() -> None:
+            await stop()
+            await may_go_on.wait()
+
+        with mock.patch.object(first, "stop", stop_slowly):
+            slow = asyncio.ensure_future(client.stop())
+            await until(lambda: not client.connected)
+            await asyncio.sleep(0)
+        with mock.patch.dict(os.environ, self.environment("alice")):
+            await soon(client.stop())
+            await soon(client.start())
+        may_go_on.set()
+        await soon(slow)
         self.assertTrue(client.connected)
 
     async def test_messages_that_nobody_handles_do_not_pile_up(self) -> None:

@@ -1,6 +1,7 @@
 """What a registry may answer, and what comes of it."""
 
 import asyncio
+import math
 import shutil
 import subprocess
 import ssl
@@ -12,8 +13,8 @@ from typing import Any, Dict, List
 from unittest import mock
 
 from .stand_in_registry import DRIPPING, StandInRegistry, http
-from .support import SETTINGS, soon
-from chatixia_client import Message, Sidecar, TaskQueueError, queue_http
+from .support import SETTINGS, soon, until
+from chatixia_client import Message, Sidecar, TaskQueueError, queue_http, queue_worker
 from chatixia_client.queue_asker import Asker
 from chatixia_client.queue_worker import Worker
 from chatixia_client.task_queue import TaskQueue
@@ -47,7 +48,14 @@ class Exchanges(Registries):
             (http(500, "x" * 100_000), "500 x", 500),
             (http(302, "", f"Location: /{'x' * 50_000}\r\n"), "302 redirects", 302),
             (b"HTTP/1.1 503 Cut\r\nContent-Length: 500\r\n\r\nshort", "503 short", 503),
+            (b"HTTP/1.1 500 Cut\r\nTransfer-Encoding: chunked\r\n\r\n50\r\n{", "500 Cut", 500),
+            (b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\nzz\r\n{", "IncompleteRead", None),
+            (b"HTTP/1.1 200 OK\r\nContent-Length: 500\r\n\r\n{", "JSONDecodeError", None),
+            (b"HTTP/1.1 200 OK\r\n" + b"x: y\r\n" * 1000 + b"\r\n", "100 headers", None),
+            (b"HTTP/1.1 200 OK\r\nx: " + b"y" * 100_000 + b"\r\n\r\n", "LineTooLong", None),
+            (b"HTTP/1.1 200 OK\r\n\r\n\xff\xfe", "JSONDecodeError", None),
             ({"error": "not found"}, "not found", 200),
+            ({"error": {"code": 7}}, "refused", 200),
         ):
             with self.subTest(expected=expected):
                 error = await self.failure(await self.registry(answer), expected)
@@ -114,7 +122,8 @@ class Exchanges(Registries):
         self.assertEqual(registry.requests, [])
 
     def test_an_address_is_checked_at_once_and_no_password_is_told(self) -> None:
-        for address in ("registry.example", "ftp://host", "http://", "http://host:x", "http://[", ""):
+        malformed = ("registry.example", "ftp://host", "file:///etc", "http://", "http://host:x", "http://[")
+        for address in (*malformed, "", "http://h\nost", "http://[::1"):
             with self.assertRaisesRegex(TaskQueueError, "http://HOST or https://HOST"):
                 TaskQueue(address, KEY)
         for address in ("http://user:hush@host", "user:hush@host", "ftp://user:hu@sh@host:x"):
@@ -207,6 +216,46 @@ class Working(Registries):
         self.assertEqual(len(logged.records), 1, "one line for each time that it is out of reach")
         self.assertEqual(len(self.done), 2)
 
+    async def test_a_task_that_comes_again_and_again_is_done_once(self) -> None:
+        registry = await self.registry({"pending_tasks": [{"id": "t"}, {"id": "t"}]})
+        await self.worker(registry)
+        await self.heartbeats(registry, 4)
+        self.assertEqual([message.request_id for message in self.done], ["t"])
+
+    async def test_what_has_no_usable_id_is_no_task(self) -> None:
+        ids: List[Any] = ["", "x" * 201, "\ud800", "a\nb", None, ["t"], 1.5]
+        tasks = [{"payload": {}}, *({"id": task_id} for task_id in ids), {"id": 7}]
+        registry = await self.registry({"pending_tasks": tasks})
+        await self.worker(registry)
+        await self.heartbeats(registry, 2)
+        self.assertEqual([message.request_id for message in self.done], ["7"])
+
+    async def test_a_worker_pauses_even_when_there_are_always_more_tasks(self) -> None:
+        more = [{"pending_tasks": [{"id": str(number)}]} for number in range(100)]
+        registry = await self.registry(*more)
+        begin = asyncio.get_running_loop().time()
+        await self.worker(registry)
+        await self.heartbeats(registry, 4)
+        self.assertGreater(asyncio.get_running_loop().time() - begin, 2.9 * queue_worker.PAUSE_SECONDS)
+        self.assertLess(len(self.done), 100)
+
+    async def heartbeats(self, registry: StandInRegistry, number: int) -> None:
+        """Waits until the registry was asked so often for tasks, and those of the first are done."""
+
+        def asked() -> int:
+            return sum("heartbeat" in request.line for request in registry.requests)
+
+        await until(lambda: asked() >= number and bool(self.done))
+
+    def test_what_was_done_is_known_for_a_while(self) -> None:
+        done = queue_worker._Done()
+        for number in range(queue_worker.DONE_KEPT + 1):
+            done.add(str(number))
+        self.assertNotIn("0", done)
+        self.assertIn("1", done)
+        with mock.patch.object(queue_worker, "DONE_KEPT_SECONDS", 0):
+            self.assertNotIn("1", done)
+
     async def test_what_nobody_foresaw_does_not_silence_a_worker_either(self) -> None:
         registry = await self.registry({"pending_tasks": []})
         worker = await self.worker(registry)
@@ -277,6 +326,17 @@ class Asking(Registries):
             response = await self.ask(registry)
         self.assertEqual(response.payload, {"result": "r", "error": ""})
         self.assertEqual(len(logged.records), 1)
+
+    async def test_an_id_that_cannot_be_used_ends_the_request(self) -> None:
+        for task_id in ("", None, ["t"], "x" * 100_000, "\ud800"):
+            with self.assertRaisesRegex(TaskQueueError, "no usable task_id") as caught:
+                await self.ask(await self.registry({"task_id": task_id}))
+            self.assertLess(len(str(caught.exception)), 2000)
+
+    async def test_a_request_that_never_ends_is_no_task(self) -> None:
+        for timeout in (math.inf, math.nan):
+            with self.assertRaisesRegex(ValueError, "timeout"):
+                Asker(TaskQueue("http://host", KEY), "worker", {"type": "task_request"}, timeout)
 
     async def test_a_task_that_is_gone_ends_the_request(self) -> None:
         for answer in (http(404, "no such task"), {"error": "not found"}):

@@ -165,6 +165,14 @@ class Form(ClientTest):
         task = {"id": "t", "state": "completed", "result": forged}
         self.assertEqual(to_response(task, {}, "worker").payload["result"], forged)
 
+    def test_null_is_as_good_as_nothing(self) -> None:
+        task = {"id": "t", "skill": None, "payload": {"message": "m"}, "source_agent_id": None}
+        request = to_request(task, "worker")
+        self.assertEqual((request.source_agent, request.payload), ("", {"message": "m"}))
+        for state, error in (("completed", ""), ("failed", "the task failed")):
+            ended = {"id": "t", "state": state, "result": None, "error": None}
+            self.assertEqual(to_response(ended, {}, "worker").payload, {"result": "", "error": error})
+
     def test_the_skill_is_in_the_requests_payload(self) -> None:
         task = {"id": "t", "skill": "add", "payload": {"message": "m"}, "source_agent_id": "asker"}
         request = to_request(task, "worker")

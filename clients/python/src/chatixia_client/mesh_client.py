@@ -84,14 +84,15 @@ class MeshClient:
         try:
             await sidecar.start()
         except BaseException:
-            self._sidecar = None
+            self._forget(sidecar)
             raise
 
     async def stop(self) -> None:
         """Ends it. May be called again."""
-        if self._sidecar is not None:
-            await self._sidecar.stop()
-            self._sidecar = None
+        sidecar = self._sidecar
+        if sidecar is not None:
+            await sidecar.stop()
+            self._forget(sidecar)
 
     def on(self, msg_type: str, handler: Handler) -> None:
         """Has events of a type handled, as in `message` or `peer_connected`; `*`: all."""
@@ -134,6 +135,11 @@ class MeshClient:
     def connected(self) -> bool:
         """Whether the sidecar is there."""
         return self._sidecar is not None and self._sidecar.connected
+
+    def _forget(self, sidecar: Sidecar) -> None:
+        # It may have been started anew meanwhile.
+        if self._sidecar is sidecar:
+            self._sidecar = None
 
     def _running(self) -> Sidecar:
         if self._sidecar is None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import math
 from typing import Any, Dict
 
 from .errors import TaskQueueError
@@ -24,10 +25,13 @@ class Asker:
     def __init__(
         self, queue: TaskQueue, target_agent: str, message: Dict[str, Any], timeout: float
     ) -> None:
-        """Raises `ValueError` for a message that can't be a task. `timeout`: until nobody waits any more."""
+        """Raises `ValueError` for a message that can't be a task. `timeout`: until nobody waits any more, in
+        seconds."""
         if message.get("type") != REQUEST:
             text = f"only a {REQUEST} can go through the task queue, and this is a {message.get('type')}"
             raise ValueError(text)
+        if not math.isfinite(timeout):
+            raise ValueError("a request with a fallback needs a timeout: a task expires in the queue")
         self._queue = queue
         self._target_agent = target_agent
         self._message = message

@@ -46,7 +46,7 @@ def to_request(task: Dict[str, Any], agent: str) -> Message:
     raw = {
         "type": REQUEST,
         "request_id": task.get("id", ""),
-        "source_agent": task.get("source_agent_id", ""),
+        "source_agent": task.get("source_agent_id") or "",
         "target_agent": agent,
         "payload": payload,
     }
@@ -68,9 +68,12 @@ def to_ending(task_id: str, payload: Any) -> Ending:
 
 def to_response(task: Dict[str, Any], request: Dict[str, Any], target_agent: str) -> Message:
     """The response that an ended task is."""
-    result, error = task.get("result", ""), task.get("error", "")
+    result, error = task.get("result"), task.get("error")
     failed = task.get("state") == "failed"
-    payload = {"result": result, "error": (error or "the task failed") if failed else ""}
+    payload = {
+        "result": "" if result is None else result,
+        "error": (error or "the task failed") if failed else "",
+    }
     if isinstance(result, str) and not failed:
         whole = _json_object(result)
         if whole.get("type") == RESPONSE and whole.get("request_id") == task.get("id"):

@@ -17,6 +17,7 @@ from typing import Any, Dict, Mapping, Optional
 from urllib.parse import SplitResult, urlsplit
 
 from .errors import TaskQueueError
+from .settings import without_user
 
 TIMEOUT_SECONDS = 10.0
 """For a whole exchange, from the look-up of the name to the last byte of the answer."""
@@ -138,10 +139,7 @@ class Exchange:
             pass  # It may have answered before it had read everything, which is more than it takes.
         with connection.getresponse() as response:
             if not 200 <= response.status < 300:
-                reason = response.read(REASON_BYTES).decode(errors="replace")
-                if 300 <= response.status < 400:
-                    reason = f"redirects are not followed ({response.getheader('Location')})"
-                text = f"{self.name}: {response.status} {reason[:REASON_BYTES]}"
+                text = f"{self.name}: {response.status} {_reason(response)[:REASON_BYTES]}"
                 raise TaskQueueError(text, response.status)
             content = response.read(ANSWER_BYTES + 1)
         if len(content) > ANSWER_BYTES:
@@ -187,17 +185,28 @@ class _Connection(http.client.HTTPConnection):
                 pass  # It is closed already.
 
 
+def _reason(response: http.client.HTTPResponse) -> str:
+    """Why a request is refused, as far as that comes: the status alone says what to do about it."""
+    if 300 <= response.status < 400:
+        return f"redirects are not followed ({response.getheader('Location')})"
+    try:
+        return response.read(REASON_BYTES).decode(errors="replace")
+    except (OSError, http.client.HTTPException):
+        return response.reason
+
+
 def _parts(registry: str) -> SplitResult:
     """The parts of a registry's address. Errors tell no password."""
-    _, at, shown = registry.rpartition("@")
-    if at:
+    shown = without_user(registry)
+    if shown != registry:
         raise TaskQueueError(f"the registry {shown!r} has a user name or password before it: leave it out")
     try:
         parts = urlsplit(registry)
         is_usable = parts.scheme in ("http", "https") and parts.hostname and parts.port != 0
     except ValueError:
         is_usable = False
-    if not is_usable:
+    # `urlsplit` leaves line breaks out, which makes it another address.
+    if not is_usable or not registry.isprintable():
         raise TaskQueueError(f"the registry is {registry!r}, and not http://HOST or https://HOST")
     return parts
 

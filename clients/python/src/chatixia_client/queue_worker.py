@@ -4,18 +4,31 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from typing import Any, Callable, Dict, Optional, Sequence, Set
+import math
+import time
+from collections import OrderedDict
+from functools import partial
+from typing import Any, Callable, Dict, List, Optional, Sequence
 
 from .cancelling import cancel
 from .errors import TaskQueueError
 from .handlers import RequestHandler, run_request
 from .queue_form import REQUEST, Ending, to_ending, to_request
-from .task_queue import TaskQueue, may_pass
+from .task_queue import TaskQueue, id_of, may_pass
 
 log = logging.getLogger("chatixia_client")
 
 TASKS_AT_ONCE = 64
 """With so many under way no more are taken."""
+
+PAUSE_SECONDS = 0.1
+"""From one answer to the next question at least, whatever the answer is."""
+
+DONE_KEPT = 1024
+"""Tasks that are remembered as done: one that the registry hands out again is not done again."""
+
+DONE_KEPT_SECONDS = 600.0
+"""How long they are. Not for ever, since a registry that numbers its tasks may begin anew."""
 
 REPORTS = 3
 """How often the end of a task is reported before that is given up."""
@@ -39,16 +52,17 @@ class Worker:
         self._handler = handler
         self._agent = agent
         self._skills = list(skills)
-        self._interval = interval
+        self._interval = max(interval, PAUSE_SECONDS)
         self._heart: Optional["asyncio.Task[None]"] = None
-        self._tasks: Set["asyncio.Task[None]"] = set()
+        self._tasks: Dict[str, "asyncio.Task[None]"] = {}
+        self._done = _Done()
 
     def start(self) -> None:
         self._heart = asyncio.get_running_loop().create_task(self._beat())
 
     async def stop(self) -> None:
         """Leaves off; tasks under way are cancelled, and expire."""
-        await cancel({*self._tasks, *([self._heart] if self._heart else [])})
+        await cancel({*self._tasks.values(), *([self._heart] if self._heart else [])})
 
     async def _beat(self) -> None:
         was_well = True
@@ -70,17 +84,32 @@ class Worker:
         agent = self._agent()
         while agent and self._handler(REQUEST) is not None and len(self._tasks) < TASKS_AT_ONCE:
             tasks = await self._queue.take(agent, self._skills)
-            for task in tasks:
-                while len(self._tasks) >= TASKS_AT_ONCE:
-                    await asyncio.wait(self._tasks, return_when=asyncio.FIRST_COMPLETED)
-                work = asyncio.get_running_loop().create_task(self._do(task, agent))
-                self._tasks.add(work)
-                work.add_done_callback(self._tasks.discard)
-            if not tasks:
+            if not await self._begin(tasks, agent):
                 return
+            await asyncio.sleep(PAUSE_SECONDS)
 
-    async def _do(self, task: Dict[str, Any], agent: str) -> None:
-        task_id = str(task.get("id", ""))
+    async def _begin(self, tasks: List[Dict[str, Any]], agent: str) -> int:
+        """Begins those of the tasks that are new, each when there is room for it, and gives their number."""
+        begun = 0
+        for task in tasks:
+            task_id = id_of(task.get("id"))
+            if task_id is None or task_id in self._tasks or task_id in self._done:
+                continue
+            while len(self._tasks) >= TASKS_AT_ONCE:
+                await asyncio.wait(self._tasks.values(), return_when=asyncio.FIRST_COMPLETED)
+            work = asyncio.get_running_loop().create_task(self._do(task_id, task, agent))
+            self._tasks[task_id] = work
+            work.add_done_callback(partial(self._note_done, task_id))
+            begun += 1
+        if begun < len(tasks):
+            log.debug("%d tasks are none, or were handed over before", len(tasks) - begun)
+        return begun
+
+    def _note_done(self, task_id: str, _: "asyncio.Task[None]") -> None:
+        del self._tasks[task_id]
+        self._done.add(task_id)
+
+    async def _do(self, task_id: str, task: Dict[str, Any], agent: str) -> None:
         handler = self._handler(REQUEST)
         if handler is None:
             return
@@ -100,3 +129,18 @@ class Worker:
                 else:
                     # As it is the registry does not take it, but whoever asked need not wait in vain.
                     ending = Ending("failed", "", f"the result can't be sent: {error}")
+
+
+class _Done:
+    """The ids of the tasks that were done lately."""
+
+    def __init__(self) -> None:
+        self._ends: "OrderedDict[object, float]" = OrderedDict()
+
+    def add(self, task_id: str) -> None:
+        self._ends[task_id] = time.monotonic()
+        if len(self._ends) > DONE_KEPT:
+            self._ends.popitem(last=False)
+
+    def __contains__(self, task_id: object) -> bool:
+        return time.monotonic() - self._ends.get(task_id, -math.inf) < DONE_KEPT_SECONDS

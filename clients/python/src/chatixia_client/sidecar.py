@@ -293,8 +293,9 @@ class Sidecar:
     ) -> None:
         """Has tasks done that come through a registry's task queue, by the handler of `task_request`.
 
-        Every `interval` seconds the queue is asked for tasks for this agent, and for those for anybody
-        with one of the `skills`. Ends with `stop`.
+        Every `interval` seconds (0.1 at least) the queue is asked for tasks for this agent, and for those
+        for anybody with one of the `skills`. One that is handed over again is not done again. Ends with
+        `stop`.
         """
         queue = self._task_queue(registry)
         worker = Worker(queue, self._core.handlers.request_handler, lambda: self.agent, skills, interval)

@@ -10,6 +10,9 @@ from .queue_http import REASON_BYTES, Server
 
 HUB = "/api/hub"
 
+ID_LENGTH = 200
+"""In characters. A longer id of a task is none: ids are remembered, and in every text about their task."""
+
 
 class TaskQueue:
     """The queue of one registry. Every method raises `TaskQueueError`."""
@@ -24,9 +27,9 @@ class TaskQueue:
     async def submit(self, task: Mapping[str, Any]) -> str:
         """Puts a task in, and gives its id."""
         answer = await self._ask("POST", "/tasks", task)
-        task_id = answer.get("task_id")
-        if not isinstance(task_id, str) or not task_id:
-            raise TaskQueueError(f"{self._server.url}{HUB}/tasks gave no task_id: {str(answer)[:200]}")
+        task_id = id_of(answer.get("task_id"))
+        if task_id is None:
+            raise TaskQueueError(f"{self._server.url}{HUB}/tasks gave no usable task_id")
         return task_id
 
     async def look_up(self, task_id: str) -> Dict[str, Any]:
@@ -49,11 +52,21 @@ class TaskQueue:
         self, method: str, path: str, body: Optional[Mapping[str, Any]]
     ) -> Dict[str, Any]:
         answer = await self._server.exchange(method, HUB + path, body)
-        if "error" in answer and "state" not in answer:
+        error = answer.get("error")
+        if error and "state" not in answer:
             # So do registries in the field refuse.
-            text = f"{method} {self._server.url}{HUB}{path}: {answer['error']}"
+            reason = error if isinstance(error, str) else "refused, and not said why"
+            text = f"{method} {self._server.url}{HUB}{path}: {reason}"
             raise TaskQueueError(text[:REASON_BYTES], 200)
         return answer
+
+
+def id_of(value: Any) -> Optional[str]:
+    """The id of a task; None for what is none. Some registries number their tasks."""
+    task_id = str(value) if isinstance(value, int) else value
+    if not isinstance(task_id, str) or not 0 < len(task_id) <= ID_LENGTH or not task_id.isprintable():
+        return None
+    return task_id
 
 
 def may_pass(error: TaskQueueError) -> bool:
