@@ -63,6 +63,26 @@ impl Api {
         Outcome::Answer(response)
     }
 
+    /// The answer to a request whose body is on its way, unless it depends on that body: only the task
+    /// queue reads bodies, and only of callers that it knows.
+    pub(super) fn answer_without_body(
+        &mut self,
+        request: &Request,
+        online: usize,
+        now: Instant,
+    ) -> Option<Response> {
+        if request.path.starts_with("/api/hub/") {
+            return Hub::refusal(request, &self.keys);
+        }
+        match self.answer(request, online, now) {
+            Outcome::Answer(response) => Some(response),
+            Outcome::WebSocket(..) => {
+                let text = "a request for a WebSocket has no body";
+                Some(Response::error(400, text))
+            }
+        }
+    }
+
     fn token(&mut self, request: &Request, now: Instant) -> Response {
         let Some(key) = request.key() else {
             return Response::error(401, "send a key as x-api-key or x-device-token");

@@ -26,6 +26,8 @@ pub(super) struct Times {
 
 /// What a connection has for the registry.
 pub(super) enum Next {
+    /// A request whose body is on its way; to be answered, or read on with [`Connection::take_body`].
+    Head,
     /// A request; to be answered.
     Request(Request),
     /// What came is no request; this is the answer to it.
@@ -64,6 +66,8 @@ pub(super) struct Connection {
 enum Phase {
     Request {
         buffer: RequestBuffer,
+        /// Whether a body that did not come with its head is read.
+        takes_body: bool,
         deadline: Instant,
     },
     Answer {
@@ -88,6 +92,7 @@ impl Connection {
             times,
             phase: Phase::Request {
                 buffer: RequestBuffer::default(),
+                takes_body: false,
                 deadline: now + times.request_timeout,
             },
             heard: now,
@@ -132,7 +137,9 @@ impl Connection {
                 left: &mut self.turn,
             };
             match &mut self.phase {
-                Phase::Request { buffer, .. } => return read_request(buffer, &mut socket),
+                Phase::Request {
+                    buffer, takes_body, ..
+                } => return read_request(buffer, *takes_body, &mut socket),
                 Phase::Answer { unsent, .. } => {
                     write_all(unsent, &mut socket)?;
                     self.end_answer(now);
@@ -140,6 +147,33 @@ impl Connection {
                 Phase::WebSocket { websocket, .. } => return websocket.next(&mut socket),
                 Phase::Farewell { .. } => return discard(&mut socket),
             }
+        }
+    }
+
+    /// The head of the request whose body is on its way, and the length of that body in bytes.
+    pub(super) fn head(&self) -> Option<(&Request, usize)> {
+        match &self.phase {
+            Phase::Request { buffer, .. } => buffer.head(),
+            Phase::Answer { .. } | Phase::WebSocket { .. } | Phase::Farewell { .. } => None,
+        }
+    }
+
+    /// Reads on to the end of the request's body.
+    pub(super) fn take_body(&mut self) {
+        if let Phase::Request { takes_body, .. } = &mut self.phase {
+            *takes_body = true;
+        }
+    }
+
+    /// Length of the body that is being read, in bytes; 0 when there is none.
+    pub(super) fn body_length(&self) -> usize {
+        match &self.phase {
+            Phase::Request {
+                buffer,
+                takes_body: true,
+                ..
+            } => buffer.head().map_or(0, |(_, length)| length),
+            _ => 0,
         }
     }
 
@@ -269,9 +303,16 @@ impl Write for Turn<'_> {
     }
 }
 
-fn read_request(buffer: &mut RequestBuffer, socket: &mut Turn<'_>) -> io::Result<Next> {
+fn read_request(
+    buffer: &mut RequestBuffer,
+    takes_body: bool,
+    socket: &mut Turn<'_>,
+) -> io::Result<Next> {
     let mut chunk = [0; 4096];
     loop {
+        if buffer.head().is_some() && !takes_body {
+            return Ok(Next::Head);
+        }
         let count = socket.read(&mut chunk)?;
         if count == 0 {
             return Ok(Next::Closed("it ended before its request did"));

@@ -91,6 +91,11 @@ impl RequestBuffer {
         self.bytes.is_empty() && self.head.is_none()
     }
 
+    /// The head of a request whose body is on its way, and the length of that body in bytes.
+    pub(super) fn head(&self) -> Option<(&Request, usize)> {
+        self.head.as_ref().map(|(head, length)| (head, *length))
+    }
+
     /// Takes the next bytes. Gives the request when it is whole, or the answer to one that cannot
     /// be used.
     pub(super) fn push(&mut self, bytes: &[u8]) -> Result<Option<Request>, Response> {

@@ -7,10 +7,10 @@
 //! | `POST /api/hub/tasks/{id}` | `{"state", "result", "error"}`, the state `completed` or `failed`; ends it |
 //! | `POST /api/hub/heartbeat` | `{"agent_id", "skill_names"}`; gives `{"status": "ok", "pending_tasks": [task, ...]}`, which are assigned from then on |
 //!
-//! `ttl` is in seconds. A result is any JSON. Null is as good as nothing for the other fields. What is
-//! refused has a status of 400 and above, and says why in `error`. That is so for what is nested deeper
-//! than a mesh message may be ([`MESSAGE_NESTING`]): many JSON readers would fail at the whole answer
-//! that it is a part of.
+//! `ttl` is in seconds. A result is any JSON. Null is as good as nothing in every field. What is refused
+//! has a status of 400 and above, and says why in `error`. That is so for what is nested deeper than a
+//! mesh message may be ([`MESSAGE_NESTING`]): many JSON readers would fail at the whole answer that it is
+//! a part of.
 //!
 //! **Who may what.** The contract leaves it open. Here callers show the key of the token exchange
 //! (`x-api-key`, `x-device-token`) and are the agent of that key's peer: they submit in their own
@@ -82,8 +82,7 @@ struct NewTask {
 #[derive(Deserialize)]
 struct TaskEnd {
     state: Outcome,
-    #[serde(default = "empty_text")]
-    result: Box<RawValue>,
+    result: Option<Box<RawValue>>,
     error: Option<String>,
 }
 
@@ -107,6 +106,11 @@ pub(super) struct Hub {
 }
 
 impl Hub {
+    /// The answer to whoever may not use the task queue at all.
+    pub(super) fn refusal(request: &Request, keys: &Keys) -> Option<Response> {
+        caller(request, keys).err()
+    }
+
     /// Answers a request for what is below `/api/hub`.
     pub(super) fn answer(
         &mut self,
@@ -181,7 +185,7 @@ impl Hub {
         let end: TaskEnd = body(request)?;
         let ending = Ending {
             outcome: end.state,
-            result: end.result,
+            result: end.result.unwrap_or_else(empty_text),
             error: end.error.unwrap_or_default(),
         };
         let task = self.tasks.get(now, id);

@@ -25,6 +25,10 @@ pub(super) const REQUEST_HEADERS: usize = 64;
 /// Longest request body, in bytes; more is answered with 413.
 pub(super) const REQUEST_BODY_BYTES: usize = 64 * 1024;
 
+/// Bodies that are on their way, of all connections together, in bytes; beyond it a request whose body has
+/// not come with its head is answered with 503.
+pub(super) const BODIES_BYTES: usize = 8 * 1024 * 1024;
+
 /// Valid tokens at a time; beyond it the token endpoint answers 503 until some expire.
 pub(super) const TOKENS: usize = 64 * 1024;
 

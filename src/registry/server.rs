@@ -191,6 +191,7 @@ impl Server {
         }
         while let Some(connection) = self.connections.get_mut(&id) {
             match connection.next(now) {
+                Next::Head => self.let_in(id, now),
                 Next::Request(request) => self.answer(id, request, now),
                 Next::NoRequest(response) => {
                     connection.answer(&response, SystemTime::now(), AfterAnswer::End, now);
@@ -206,6 +207,25 @@ impl Server {
             }
         }
         self.note_deadline(id);
+    }
+
+    /// Reads on to the body of a request that needs it, if there is room.
+    fn let_in(&mut self, id: ConnectionId, now: Instant) {
+        let bodies: usize = self.connections.values().map(Connection::body_length).sum();
+        let Some(connection) = self.connections.get_mut(&id) else {
+            return;
+        };
+        let Some((head, length)) = connection.head() else {
+            return;
+        };
+        let online = self.directory.len();
+        let answer = self.api.answer_without_body(head, online, now);
+        let is_full = bodies + length > limits::BODIES_BYTES;
+        let answer = answer.or_else(|| is_full.then(too_many_bodies));
+        match answer {
+            Some(answer) => connection.answer(&answer, SystemTime::now(), AfterAnswer::End, now),
+            None => connection.take_body(),
+        }
     }
 
     fn answer(&mut self, id: ConnectionId, request: Request, now: Instant) {
@@ -300,4 +320,9 @@ impl Server {
         let deadline = self.connections.get(&id).map(Connection::deadline);
         self.next_deadline = [self.next_deadline, deadline].into_iter().flatten().min();
     }
+}
+
+fn too_many_bodies() -> Response {
+    let text = "too many requests are on their way; try again later";
+    Response::error(503, text).with("Retry-After", "1")
 }

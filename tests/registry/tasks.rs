@@ -1,11 +1,16 @@
 //! The task queue.
 
+use std::io::Write;
 use std::time::{Duration, Instant};
 
 use chatixia_sidecar::registry::{Keys, load_keys};
 use serde_json::{Value, json};
 
 use super::support::{PATIENCE, RunningRegistry, open_options};
+
+/// The longest body of a request, and what all that are on their way may have together.
+const BODY_BYTES: usize = 64 * 1024;
+const BODIES_BYTES: usize = 8 * 1024 * 1024;
 
 /// A registry that lets in `asker` and `worker`, whose keys are their names.
 fn registry_with_keys(test: &str) -> RunningRegistry {
@@ -92,6 +97,65 @@ fn a_task_that_is_too_large_is_refused() {
     let body = json!({"target_agent_id": "worker", "payload": "x".repeat(64 * 1024)});
     let (status, _) = ask(&registry, "POST /api/hub/tasks", "asker", &body.to_string());
     assert_eq!(status, 413);
+}
+
+/// The head of a request for the task queue, whose body has the largest length that is taken.
+fn head(key: &str) -> String {
+    let header = format!("x-api-key: {key}\r\nContent-Length: {BODY_BYTES}\r\n");
+    format!("POST /api/hub/tasks HTTP/1.1\r\n{header}\r\n")
+}
+
+#[test]
+fn a_body_is_not_waited_for_when_the_head_says_all() {
+    let registry = registry_with_keys("head");
+    for (head, status) in [
+        (head("unknown"), "401"),
+        (head(""), "401"),
+        (head("unknown").replace("hub/tasks", "token"), "401"),
+        (head("asker").replace("hub/tasks", "token"), "200"),
+        (
+            head("asker").replace("POST /api/hub/tasks", "GET /health"),
+            "200",
+        ),
+        (head("asker").replace("hub/tasks", "other"), "404"),
+    ] {
+        let answer = registry.exchange(head.as_bytes());
+        assert_eq!(answer.split(' ').nth(1), Some(status), "{head}{answer}");
+    }
+    let token = format!("GET /ws?token={}", registry.token("asker"));
+    let upgrade = "Upgrade: websocket\r\nConnection: Upgrade\r\nSec-WebSocket-Version: 13\r\n\
+        Sec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\nContent-Length";
+    let head = head("asker").replace("POST /api/hub/tasks", &token);
+    let head = head.replace("Content-Length", upgrade);
+    let answer = registry.exchange(head.as_bytes());
+    assert_eq!(answer.split(' ').nth(1), Some("400"), "{answer}");
+}
+
+#[test]
+fn bodies_on_their_way_are_bounded_until_some_are_gone() {
+    let registry = RunningRegistry::open();
+    let mut held = Vec::new();
+    for _ in 0..BODIES_BYTES / BODY_BYTES {
+        let mut stream = registry.connect();
+        stream.write_all(head("greedy").as_bytes()).unwrap();
+        held.push(stream);
+    }
+    let no_json = format!("{}{}", head("late"), "x".repeat(BODY_BYTES));
+    let until_answered_with = |status: &str| {
+        let deadline = Instant::now() + PATIENCE;
+        loop {
+            let answer = registry.exchange(no_json.as_bytes());
+            if answer.split(' ').nth(1) == Some(status) {
+                return answer;
+            }
+            assert!(Instant::now() < deadline, "{answer}");
+        }
+    };
+    assert!(until_answered_with("503").contains("\r\nRetry-After: 1\r\n"));
+    let (status, _) = ask(&registry, "POST /api/hub/heartbeat", "late", "{}");
+    assert_eq!(status, 200, "what comes at once takes no room");
+    held.pop();
+    until_answered_with("400");
 }
 
 #[test]

@@ -127,6 +127,13 @@ fn null_is_as_good_as_nothing() {
     let (_, shown) = subject.ask("asker", &format!("GET {line}"), "");
     assert_eq!(shown["result"], "x");
     assert_eq!(shown["error"], "");
+
+    let id = subject.submit("asker", json!({"target_agent_id": "worker"}));
+    let line = format!("/api/hub/tasks/{id}");
+    let end = r#"{"state": "failed", "result": null, "error": "no"}"#;
+    subject.ask("worker", &format!("POST {line}"), end);
+    let (_, shown) = subject.ask("asker", &format!("GET {line}"), "");
+    assert_eq!(shown["result"], "");
 }
 
 #[test]
