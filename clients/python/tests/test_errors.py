@@ -133,7 +133,7 @@ class HandlersOfAnything(unittest.IsolatedAsyncioTestCase):
         async def respond(message: Message, payload: Any) -> None:
             pass
 
-        handlers = Handlers(Flow(lambda: False, lambda: None, lambda: None), respond)
+        handlers = Handlers(Flow(lambda: False, lambda pace: None, lambda undone: None), respond)
         seen: List[Any] = []
         handlers.on_event("*", seen.append)
         handlers.on_message("*", seen.append)

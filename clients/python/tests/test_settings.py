@@ -9,6 +9,9 @@ from . import support  # noqa: F401
 from chatixia_client import ChatixiaError, Sidecar
 from chatixia_client.settings import Settings, signaling_url, without_user
 
+ODD_URL = "http://user:secret@host\u2100"
+"""Python itself refuses it, with a text that quotes all of it."""
+
 
 class Environment(unittest.TestCase):
     def told(self, settings: Settings, **inherited: str) -> Dict[str, str]:
@@ -72,7 +75,7 @@ class Secrets(unittest.TestCase):
             self.assertEqual(without_user(url), shown)
 
     def test_a_registry_that_is_none_is_told_without_its_user(self) -> None:
-        for url in ("ftp://user:secret@host", "user:secret@host", "http://user:secret@[::1"):
+        for url in ("ftp://user:secret@host", "user:secret@host", "http://user:secret@[::1", ODD_URL):
             with self.assertRaisesRegex(ChatixiaError, "host|::1") as caught:
                 signaling_url(url)
             self.assertNotIn("secret", str(caught.exception))

@@ -76,16 +76,28 @@ class Answers:
         """An event of a type that answers commands. Whether it was an answer."""
         if command_id is None:
             command_id = self._without_id(kind)
-        command = self._commands.pop(command_id, None) if isinstance(command_id, int) else None
+        command = self._pop(command_id)
         if command is None:
             # An answer that nobody awaits any more.
             return command_id is not None
-        if not command.future.done():
-            if kind == "error":
-                command.future.set_exception(CommandFailed(payload))
-            elif not command.is_told_failure_only:
-                command.future.set_result(payload)
+        if kind == "error":
+            _fail(command.future, CommandFailed(payload))
+        elif kind != command.answer_type:
+            wrong = f"the sidecar answers with {kind} instead of {command.answer_type}"
+            _fail(command.future, ChatixiaError(wrong))
+        elif not command.is_told_failure_only and not command.future.done():
+            command.future.set_result(payload)
         return True
+
+    def refuse(self, command_id: Any, reason: ChatixiaError) -> None:
+        """An answer, if it is one, that can't be used."""
+        command = self._pop(command_id)
+        if command is not None:
+            _fail(command.future, reason)
+
+    def _pop(self, command_id: Any) -> Optional[Command]:
+        # No other type: `True` would be 1.
+        return self._commands.pop(command_id, None) if type(command_id) is int else None
 
     def _without_id(self, kind: str) -> Optional[int]:
         """Older sidecars answer `list_peers` without an id, in order."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import os
 import threading
 from concurrent.futures import CancelledError
 from types import TracebackType
@@ -66,8 +67,12 @@ class BlockingSidecar:
         )
         self._handlers = DaemonThreads(HANDLERS_AT_ONCE, "chatixia-handler")
         # What is called goes to the loop under it, so that nothing reaches a loop that is ending.
-        self._lock = threading.Lock()
+        # Reentrant, as is the next: a signal may have a handler that stops the client.
+        self._lock = threading.RLock()
+        # Held while the client is stopped, and so by one thread after the other.
+        self._stopping = threading.RLock()
         self._loop: Optional[asyncio.AbstractEventLoop] = None
+        self._owner = os.getpid()
         self._was_started = False
 
     def start(self) -> "BlockingSidecar":
@@ -76,6 +81,7 @@ class BlockingSidecar:
             if self._was_started:
                 raise ChatixiaError("a client is started once; make a new one")
             self._was_started = True
+            self._owner = os.getpid()
             self._loop = asyncio.new_event_loop()
             self._thread = threading.Thread(
                 target=_run, args=(self._loop,), name="chatixia-client", daemon=True
@@ -84,18 +90,26 @@ class BlockingSidecar:
         try:
             self._call(self._sidecar.start())
         except BaseException:
-            self._end_loop()
+            with self._stopping:
+                self._end_loop()
             raise
         return self
 
     def stop(self) -> None:
-        """Ends the sidecar. Handlers that are at work are not waited for. May be called again."""
-        try:
-            self._call(self._sidecar.stop())
-        except NotRunning:
-            pass
-        finally:
-            self._end_loop()
+        """Ends the sidecar. Handlers that are at work are not waited for. May be called again.
+
+        If another thread has begun with it, waits for that. In a forked child it does nothing: the sidecar
+        is its parent's.
+        """
+        if not self._is_ours:
+            return
+        with self._stopping:
+            try:
+                self._call(self._sidecar.stop())
+            except NotRunning:
+                pass
+            finally:
+                self._end_loop()
 
     def __enter__(self) -> "BlockingSidecar":
         """Begins it, unless `start` has done so already."""
@@ -172,7 +186,7 @@ class BlockingSidecar:
     def receive(self, timeout: Optional[float] = None) -> Optional[Message]:
         """The next message that no handler takes; None when none comes within `timeout` seconds, or ever."""
         try:
-            return self._call(_next(self._sidecar, timeout))
+            return self._call(self._sidecar.receive(timeout))
         except NotRunning:
             if self._was_started:
                 return None
@@ -202,7 +216,15 @@ class BlockingSidecar:
     def _on_thread(self, handler: Callable[[Any], _Result]) -> Callable[[Any], "asyncio.Future[_Result]"]:
         return lambda item: asyncio.wrap_future(self._handlers.submit(handler, item))
 
+    @property
+    def _is_ours(self) -> bool:
+        """Whether this process has started it, and not the one that has forked this one."""
+        return self._owner == os.getpid()
+
     def _call(self, work: Coroutine[Any, Any, _Result]) -> _Result:
+        if not self._is_ours:
+            work.close()
+            raise NotRunning("the client is that of the process that has forked this one: make a new one")
         with self._lock:
             if self._loop is None:
                 work.close()
@@ -235,16 +257,8 @@ def _run(loop: asyncio.AbstractEventLoop) -> None:
     loop.run_forever()
 
 
-async def _next(sidecar: Sidecar, timeout: Optional[float]) -> Optional[Message]:
-    try:
-        return await asyncio.wait_for(sidecar.messages().__anext__(), timeout)
-    except (asyncio.TimeoutError, StopAsyncIteration):
-        return None
-
-
 async def _cancel_others() -> None:
     await cancel(asyncio.all_tasks())
-    await asyncio.get_running_loop().shutdown_default_executor()
 
 
 async def _serve_queue(sidecar: Sidecar, registry: str, interval: float) -> None:

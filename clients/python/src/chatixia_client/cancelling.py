@@ -1,15 +1,17 @@
-"""Ending tasks that may not want to end."""
+"""Waiting for tasks, and ending those that may not want to end."""
 
 from __future__ import annotations
 
 import asyncio
 import logging
-from typing import Any, Iterable
+from typing import Any, Awaitable, Iterable, Optional, TypeVar
 
 log = logging.getLogger("chatixia_client")
 
 CANCEL_SECONDS = 2.0
 """What goes on for so long after it was cancelled is left to itself."""
+
+_Result = TypeVar("_Result")
 
 
 async def cancel(tasks: "Iterable[asyncio.Task[Any]]") -> None:
@@ -21,3 +23,30 @@ async def cancel(tasks: "Iterable[asyncio.Task[Any]]") -> None:
         _, left = await asyncio.wait(others, timeout=CANCEL_SECONDS)
         for task in left:
             log.warning("the %s goes on although it was cancelled, and is left to itself", task.get_name())
+
+
+async def settle(work: "asyncio.Future[Any]", timeout: Optional[float] = None) -> None:
+    """Waits for its end, whatever that is. It is cancelled, and its end waited for, after `timeout` seconds
+    if any, and if this is cancelled."""
+    try:
+        await asyncio.wait({work}, timeout=timeout)
+    finally:
+        if not work.done():
+            work.cancel()
+            await asyncio.wait({work})
+        if not work.cancelled():
+            # If it has failed and nobody asks any more, that is nothing to be warned of.
+            work.exception()
+
+
+async def within(timeout: Optional[float], work: Awaitable[_Result]) -> _Result:
+    """Its result. Cancels it after `timeout` seconds, if any, and raises `asyncio.TimeoutError`.
+
+    As `asyncio.wait_for`, which up to Python 3.11 forgets a cancellation that comes together with the
+    result.
+    """
+    future = asyncio.ensure_future(work)
+    await settle(future, timeout)
+    if future.cancelled():
+        raise asyncio.TimeoutError
+    return future.result()

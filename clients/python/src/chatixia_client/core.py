@@ -4,20 +4,31 @@ from __future__ import annotations
 
 import asyncio
 import copy
+import os
 import weakref
-from typing import Any, Callable, Dict, Optional, Set
+from typing import Any, Callable, Dict, List, Optional, Set, TypeVar
 
 from .answers import Answers
-from .errors import ChatixiaError, CommandFailed, NotRunning, RequestTimeout, SidecarLost, Unsupported
+from .errors import (
+    ChatixiaError,
+    CommandFailed,
+    NotRunning,
+    Overloaded,
+    RequestTimeout,
+    SidecarLost,
+    Unsupported,
+)
 from .flow import Flow
 from .handlers import Handlers, Respond
 from .inbox import EventStream, Inbox
-from .lines import encode
+from .lines import Pace, encode
 from .link import Link
 from .message import Event, Message
 from .settings import Settings
 
 _ANSWERS = frozenset({"ok", "error", "peer_list", "stats"})
+
+_Result = TypeVar("_Result")
 
 
 class Core:
@@ -26,13 +37,14 @@ class Core:
     def __init__(self, settings: Settings, respond: Respond) -> None:
         self._settings = settings
         self._link: Optional[Link] = None
+        self._owner = os.getpid()
         self._ready: Optional[Dict[str, Any]] = None
         self._was_started = False
         self._was_up = False
         self._is_over = False
         self._failure: Optional[ChatixiaError] = None
         self._answers = Answers()
-        self._flow = Flow(lambda: bool(self._answers), self._pause_reading, self._resume_reading)
+        self._flow = Flow(self._is_awaiting, self._set_pace, self._give_up_awaiting)
         self._streams: "weakref.WeakSet[EventStream]" = weakref.WeakSet()
         self._awaiting_peers: Set["asyncio.Future[None]"] = set()
         self.handlers = Handlers(self._flow, respond)
@@ -44,6 +56,7 @@ class Core:
         if self._was_started:
             raise ChatixiaError("a client is started once; make a new one")
         self._was_started = True
+        self._owner = os.getpid()
         self._link = Link(self._settings, self)
         try:
             await self._link.open()
@@ -53,13 +66,19 @@ class Core:
 
     async def stop(self) -> None:
         """Ends handlers and sidecar. May be called again, which finishes what a cancelled one has left."""
-        if self._link is None:
+        link = self._link
+        if link is None:
             return
-        self._link.give_up(NotRunning("the client was stopped"))
+        link.give_up(NotRunning("the client was stopped"))
         try:
             await self.handlers.stop()
         finally:
-            await self._link.close()
+            await link.close()
+
+    @property
+    def is_ours(self) -> bool:
+        """Whether this process has started it, and not the one that has forked this one."""
+        return self._owner == os.getpid()
 
     @property
     def is_running(self) -> bool:
@@ -101,25 +120,29 @@ class Core:
 
     def _line(self, command: Dict[str, Any]) -> bytes:
         line = encode(command)
-        limits = self._ready or {}
-        limit = limits.get("max_line_bytes")
+        limit = self._limit("max_line_bytes")
         if limit is not None and len(line) > limit:
             text = f"the {command['type']} is a line of {len(line)} bytes, and {limit} are taken"
             raise CommandFailed({"code": "line_too_long", "message": text, "limit": limit})
-        limit = limits.get("max_message_bytes")
+        limit = self._limit("max_message_bytes")
         if limit is not None and len(line) > limit:
             _refuse_message_above(limit, command["payload"])
         return line
+
+    def _limit(self, name: str) -> Optional[int]:
+        """What the sidecar has said that it takes, if it has."""
+        limit = (self._ready or {}).get(name)
+        return limit if isinstance(limit, int) else None
 
     async def command(self, kind: str, answer_type: str, payload: Dict[str, Any]) -> Dict[str, Any]:
         """Has a command done, and gives the payload of its answer."""
         if self.is_older and kind != "list_peers":
             raise Unsupported(f"the sidecar is an older one, which does not answer to {kind}")
+        link = self._running()
         command_id, answer = self._answers.expect(answer_type)
-        self._flow.adjust()
         try:
-            await self.write({"type": kind, "id": command_id, "payload": payload})
-            return await answer
+            line = self._line({"type": kind, "id": command_id, "payload": payload})
+            return await self._write_and_await(link, line, answer)
         finally:
             self._answers.forget(command_id)
 
@@ -141,17 +164,21 @@ class Core:
                 text = f"{peer} has not responded to a {message['type']} within {timeout:g} s"
                 late = RequestTimeout(text)
                 timer = asyncio.get_running_loop().call_later(timeout, _fail, response, late)
-            self._flow.adjust()
             payload = {"target_peer": peer, "message": message}
             line = self._line({"type": "send", "id": command_id, "payload": payload})
-            if not link.try_write(line):
-                await _write_unless_done(link, line, response)
-            return await response
+            return await self._write_and_await(link, line, response)
         finally:
             if timer is not None:
                 timer.cancel()
             self._answers.forget(command_id)
             self._answers.forget_response(request_id)
+
+    async def _write_and_await(self, link: Link, line: bytes, answer: "asyncio.Future[_Result]") -> _Result:
+        """Hands over a line, unless what it asks for has failed already, and gives what comes of it."""
+        self._flow.adjust()
+        if not answer.done() and not link.try_write(line):
+            await _write_unless_done(link, line, answer)
+        return await answer
 
     async def until_connected(self, peer: str) -> None:
         """Waits until a peer is connected."""
@@ -160,9 +187,25 @@ class Core:
             change: "asyncio.Future[None]" = asyncio.get_running_loop().create_future()
             self._awaiting_peers.add(change)
             try:
+                self._flow.adjust()
                 await change
             finally:
                 self._awaiting_peers.discard(change)
+
+    def _is_awaiting(self) -> bool:
+        """Whether anybody waits for what comes from the sidecar."""
+        return bool(self._answers or self._awaiting_peers)
+
+    def _give_up_awaiting(self, undone_bytes: int) -> None:
+        text = f"{undone_bytes} bytes of messages are not done with, and the answer lies behind more of them"
+        self._fail_awaited(Overloaded(text))
+
+    def _fail_awaited(self, reason: ChatixiaError) -> None:
+        """Nothing of what is awaited will come any more."""
+        self._answers.fail_all(reason)
+        for change in self._awaiting_peers:
+            _fail(change, copy.copy(reason))
+        self._awaiting_peers.clear()
 
     # From the sidecar: see `link.Listener`.
 
@@ -174,9 +217,13 @@ class Core:
         if kind == "message":
             raw = payload.get("message")
             if isinstance(raw, dict):
-                self._take(Message(payload.get("from_peer", ""), raw), size)
+                self._take(Message(str(payload.get("from_peer", "")), raw), size)
         elif isinstance(kind, str):
-            self._note(kind, payload)
+            try:
+                self._note(kind, payload)
+            except ValueError as error:
+                self._answers.refuse(event.get("id"), ChatixiaError(str(error)))
+                raise
             is_answer = kind in _ANSWERS and self._answers.take(kind, event.get("id"), payload)
             if not is_answer or kind == "peer_list":
                 self._tell(Event(kind, payload))
@@ -201,11 +248,7 @@ class Core:
             self._tell(Event("sidecar", {"state": "given_up", "reason": str(reason)}))
         self._is_over, self._failure = True, reason
         self.peers.clear()
-        end = reason or NotRunning("the client was stopped")
-        self._answers.fail_all(end)
-        for change in self._awaiting_peers:
-            if not change.done():
-                change.set_exception(copy.copy(end))
+        self._fail_awaited(reason or NotRunning("the client was stopped"))
         self.inbox.end(reason)
         for stream in list(self._streams):
             stream.end(reason)
@@ -217,14 +260,14 @@ class Core:
             self.inbox.put(message, size)
 
     def _note(self, kind: str, payload: Dict[str, Any]) -> None:
-        """Keeps up with who is connected, and who we are."""
+        """Keeps up with who is connected, and who we are. Raises `ValueError` for what makes no sense."""
         if kind == "peer_connected":
             self.peers.add(str(payload.get("peer_id")))
             self._peers_changed()
         elif kind == "peer_disconnected":
             self.peers.discard(str(payload.get("peer_id")))
         elif kind == "peer_list":
-            self.peers = set(payload.get("peers", ()))
+            self.peers = set(_listed(payload))
             self._peers_changed()
         elif kind in ("ready", "registry") and payload.get("peer_id"):
             self.peer_id = str(payload["peer_id"])
@@ -239,13 +282,17 @@ class Core:
         for stream in list(self._streams):
             stream.put(event)
 
-    def _pause_reading(self) -> None:
+    def _set_pace(self, pace: Pace) -> None:
         if self._link is not None:
-            self._link.pause_reading()
+            self._link.set_pace(pace)
 
-    def _resume_reading(self) -> None:
-        if self._link is not None:
-            self._link.resume_reading()
+
+def _listed(payload: Dict[str, Any]) -> List[str]:
+    """The peers of a `peer_list`."""
+    peers = payload.get("peers")
+    if not isinstance(peers, list) or not all(isinstance(peer, str) for peer in peers):
+        raise ValueError(f"a peer_list whose peers are no list of names: {str(peers)[:100]}")
+    return peers
 
 
 def _refuse_message_above(limit: int, payload: Dict[str, Any]) -> None:
@@ -266,19 +313,19 @@ def _refuse_message_above(limit: int, payload: Dict[str, Any]) -> None:
         )
 
 
-async def _write_unless_done(link: Link, line: bytes, response: "asyncio.Future[Message]") -> None:
-    """Hands a line to the sidecar when it takes one again, unless nobody waits for the response by then."""
+async def _write_unless_done(link: Link, line: bytes, answer: "asyncio.Future[Any]") -> None:
+    """Hands a line to the sidecar when it takes one again, unless nobody waits for the answer by then."""
     writing = asyncio.ensure_future(link.write(line))
-    either: "Set[asyncio.Future[Any]]" = {writing, response}
+    either: "Set[asyncio.Future[Any]]" = {writing, answer}
     try:
         await asyncio.wait(either, return_when=asyncio.FIRST_COMPLETED)
         failure = writing.exception() if writing.done() else None
-        if failure is not None and not response.done():
+        if failure is not None and not answer.done():
             raise failure
     finally:
         writing.cancel()
 
 
-def _fail(future: "asyncio.Future[Message]", failure: BaseException) -> None:
+def _fail(future: "asyncio.Future[Any]", failure: BaseException) -> None:
     if not future.done():
         future.set_exception(failure)

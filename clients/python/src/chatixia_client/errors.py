@@ -34,6 +34,11 @@ class SidecarLost(ChatixiaError):
     """The sidecar ended while an answer was awaited: whether the message has arrived is not known."""
 
 
+class Overloaded(ChatixiaError):
+    """More messages are not done with than are kept, so an answer behind them can't be read: whether what
+    was sent has arrived is not known."""
+
+
 class Unsupported(ChatixiaError):
     """The sidecar is an older one, which does not answer this command."""
 

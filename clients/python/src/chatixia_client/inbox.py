@@ -38,24 +38,41 @@ class _Waiting(Generic[Item]):
         for _ in range(len(self._waiters)):
             self._wake()
 
-    async def get(self) -> Item:
-        """The next one. Raises `StopAsyncIteration` after the last."""
+    async def get(self, timeout: Optional[float] = None) -> Item:
+        """The next one. Raises `StopAsyncIteration` after the last, and `asyncio.TimeoutError` if none comes
+        within `timeout` seconds."""
+        loop = asyncio.get_running_loop()
+        deadline = None if timeout is None else loop.time() + timeout
         while not self._items:
             if self._failure is not None:
                 # A new one: raised again and again, the same would grow by a traceback each time.
                 raise copy.copy(self._failure)
             if self._is_over:
                 raise StopAsyncIteration
-            waiter: "asyncio.Future[None]" = asyncio.get_running_loop().create_future()
-            self._waiters.append(waiter)
-            try:
-                await waiter
-            except asyncio.CancelledError:
-                if self._items:
-                    # Another has to take what we were woken for.
-                    self._wake()
-                raise
+            if deadline is not None and loop.time() >= deadline:
+                raise asyncio.TimeoutError
+            await self._until_woken(deadline)
         return self._items.popleft()
+
+    async def _until_woken(self, deadline: Optional[float]) -> None:
+        """Or until `deadline`, a time of the event loop."""
+        loop = asyncio.get_running_loop()
+        waiter: "asyncio.Future[None]" = loop.create_future()
+        # Not `wait_for`: up to Python 3.11 it forgets a cancellation that comes together with an item.
+        timer = None if deadline is None else loop.call_at(deadline, _wake_up, waiter)
+        self._waiters.append(waiter)
+        try:
+            await waiter
+        except asyncio.CancelledError:
+            if self._items:
+                # Another has to take what we were woken for.
+                self._wake()
+            raise
+        finally:
+            if timer is not None:
+                timer.cancel()
+            if waiter in self._waiters:
+                self._waiters.remove(waiter)
 
     def _wake(self) -> None:
         while self._waiters:
@@ -63,6 +80,11 @@ class _Waiting(Generic[Item]):
             if not waiter.done():
                 waiter.set_result(None)
                 return
+
+
+def _wake_up(waiter: "asyncio.Future[None]") -> None:
+    if not waiter.done():
+        waiter.set_result(None)
 
 
 class Inbox(AsyncIterator[Message]):
@@ -83,7 +105,11 @@ class Inbox(AsyncIterator[Message]):
         return self
 
     async def __anext__(self) -> Message:
-        message, size = await self._waiting.get()
+        return await self.get(None)
+
+    async def get(self, timeout: Optional[float]) -> Message:
+        """The next one. Raises as `_Waiting.get` does."""
+        message, size = await self._waiting.get(timeout)
         self._flow.remove(size)
         return message
 

@@ -8,8 +8,9 @@ import logging
 import random
 from typing import Any, Dict, Optional, Protocol
 
+from .cancelling import settle, within
 from .errors import ChatixiaError, CommandFailed, NotRunning, StartFailed
-from .lines import LineConnection, decode, encode
+from .lines import LineConnection, Pace, decode, encode
 from .process import SidecarProcess, is_exiting
 from .settings import Settings
 from .socket_place import SocketPlace
@@ -56,6 +57,7 @@ class Link:
         self._place = SocketPlace(settings.socket)
         self._process: Optional[SidecarProcess] = None
         self._connection: Optional[LineConnection] = None
+        self._beginning: Optional["asyncio.Task[None]"] = None
         self._keeper: Optional["asyncio.Task[None]"] = None
         self._lost = asyncio.Event()
         self._up = asyncio.Event()
@@ -78,13 +80,19 @@ class Link:
             raise copy.copy(self._end)
 
     async def open(self) -> None:
-        """Begins it. Raises `BinaryNotFound`, `StartFailed`, or `CommandFailed` (`busy`)."""
+        """Begins it. Raises `BinaryNotFound`, `StartFailed`, `CommandFailed` (`busy`), or `NotRunning` if it
+        is closed meanwhile."""
+        loop = asyncio.get_running_loop()
+        # A task of its own, which `close` can end.
+        beginning = self._beginning = loop.create_task(self._begin())
         try:
-            await self._begin()
+            await settle(beginning)
+            self.raise_if_over()
+            beginning.result()
         except BaseException:
             self._place.remove()
             raise
-        self._keeper = asyncio.get_running_loop().create_task(self._keep())
+        self._keeper = loop.create_task(self._keep())
 
     def give_up(self, reason: ChatixiaError) -> None:
         """From now on nothing is taken, neither from the agent nor from the sidecar."""
@@ -98,9 +106,10 @@ class Link:
         """
         self.give_up(NotRunning("the client was stopped"))
         try:
-            if self._keeper is not None:
-                self._keeper.cancel()
-                await asyncio.wait({self._keeper})
+            for task in (self._beginning, self._keeper):
+                if task is not None:
+                    task.cancel()
+                    await asyncio.wait({task})
         finally:
             try:
                 await self._clear_away()
@@ -125,13 +134,10 @@ class Link:
         connection.write(line)
         return True
 
-    def pause_reading(self) -> None:
+    def set_pace(self, pace: Pace) -> None:
+        """How fast to read what comes."""
         if self._connection is not None:
-            self._connection.pause_reading()
-
-    def resume_reading(self) -> None:
-        if self._connection is not None:
-            self._connection.resume_reading()
+            self._connection.set_pace(pace)
 
     async def _begin(self) -> None:
         """One attempt; leaves nothing behind if it fails."""
@@ -150,6 +156,9 @@ class Link:
                 text += f": {self._process.last_words()}"
             await self._clear_away()
             raise StartFailed(text) from None
+        except OSError as error:
+            await self._clear_away()
+            raise StartFailed(f"no sidecar can be had at {self._place.path}: {error}") from error
         except BaseException:
             await self._clear_away()
             raise
@@ -166,7 +175,7 @@ class Link:
         self._process = SidecarProcess(binary, environment)
 
     async def _connect_in_time(self) -> None:
-        await asyncio.wait_for(self._connect(), self._settings.start_timeout)
+        await within(self._settings.start_timeout, self._connect())
 
     async def _connect(self) -> None:
         loop = asyncio.get_running_loop()
@@ -220,6 +229,13 @@ class Link:
                 # The event loop ends, and nobody has stopped the client.
                 self._process.terminate()
             raise
+        except Exception as error:
+            # Nobody awaits this task, so nobody would learn of it.
+            log.exception("the sidecar is given up, since the client is broken")
+            failure = ChatixiaError(f"the client is broken: {error!r}")
+            self.give_up(failure)
+            await self._clear_away()
+            self._listener.on_end(failure)
 
     async def _begin_anew_when_lost(self) -> None:
         loop = asyncio.get_running_loop()
@@ -227,7 +243,7 @@ class Link:
         while True:
             began = loop.time()
             await self._lost.wait()
-            if is_exiting():
+            if self._end is not None or is_exiting():
                 return
             reason = await self._take_leave()
             log.warning("the sidecar is lost: %s", reason)
@@ -239,13 +255,14 @@ class Link:
                 pause = min(2 * pause, LONGEST_PAUSE_SECONDS)
                 try:
                     await self._begin()
-                except (ChatixiaError, OSError) as error:
+                except ChatixiaError as error:
                     if isinstance(error, StartFailed) and error.exit_code in FINAL_EXIT_CODES:
                         self.give_up(error)
                         self._listener.on_end(error)
                         return
                     log.warning("the sidecar can't be begun anew: %s", error)
-            log.warning("the sidecar is back")
+            if self.is_up:
+                log.warning("the sidecar is back")
 
     async def _take_leave(self) -> str:
         """What became of a sidecar whose connection has ended; ends its process if it has not."""
@@ -282,7 +299,7 @@ class Link:
             # What it lists is taken in before anybody goes on.
             asyncio.get_running_loop().call_soon(self._mark_greeted)
         elif kind == "error" and isinstance(payload, dict) and payload.get("code") == "busy":
-            self._greeted.set_exception(CommandFailed(payload))
+            self._fail_greeting(CommandFailed(payload))
 
     def _mark_greeted(self) -> None:
         if not self._greeted.done():
@@ -296,4 +313,9 @@ class Link:
         if self._end is None:
             self._up.clear()
         if not self._greeted.done():
-            self._greeted.set_exception(ConnectionError("closed"))
+            self._fail_greeting(ConnectionError("closed"))
+
+    def _fail_greeting(self, failure: Exception) -> None:
+        self._greeted.set_exception(failure)
+        # If nobody waits for it any more, that is nothing to be warned of.
+        self._greeted.exception()

@@ -11,8 +11,9 @@ import subprocess
 import threading
 import time
 from collections import deque
-from typing import IO, Deque, Mapping, Optional, Set
+from typing import Deque, Mapping, Optional, Set
 
+from .cancelling import within
 from .errors import NotRunning, StartFailed
 
 STOP_SECONDS = 5.0
@@ -23,6 +24,11 @@ LOG_LINES = 30
 
 LOG_LINE_BYTES = 4096
 
+LOG_END_SECONDS = 0.2
+"""How long the end of the log is awaited when the sidecar has ended; another may hold it open."""
+
+GROUP_POLL_SECONDS = 0.02
+
 log = logging.getLogger("chatixia_client.sidecar")
 
 
@@ -30,7 +36,8 @@ class SidecarProcess:
     """A sidecar that this process has spawned. Its log goes to the logger `chatixia_client.sidecar`.
 
     It has a session of its own, so that Ctrl-C in a terminal reaches the agent only, which then ends the
-    sidecar in good order.
+    sidecar in good order. What is spawned may be a script that runs the sidecar as its child, and so all of
+    its process group is ended.
     """
 
     def __init__(self, binary: str, environment: Mapping[str, str]) -> None:
@@ -52,8 +59,11 @@ class SidecarProcess:
         self._loop = asyncio.get_running_loop()
         self._owner = os.getpid()
         self._tail: Deque[str] = deque(maxlen=LOG_LINES)
+        self._log_ended = threading.Event()
+        self._is_over = threading.Event()
         _running.add(self)
-        threading.Thread(target=self._watch, name="chatixia-sidecar-log", daemon=True).start()
+        threading.Thread(target=self._read_log, name="chatixia-sidecar-log", daemon=True).start()
+        threading.Thread(target=self._watch, name="chatixia-sidecar-end", daemon=True).start()
 
     @property
     def pid(self) -> int:
@@ -74,55 +84,89 @@ class SidecarProcess:
         if code is None:
             state = "it is running"
         elif code < 0:
-            state = f"it was ended by {signal.Signals(-code).name}"
+            state = f"it was ended by {_signal_name(-code)}"
         else:
             state = f"it ended with exit code {code}"
         written = "\n".join(self._tail) or "(nothing)"
         return f"{state}; its log:\n{written}"
 
     def terminate(self) -> None:
-        """Asks it to end, unless this is a forked child: the sidecar is its parent's."""
-        if self.is_ours:
-            self._process.terminate()
+        """Asks it to end."""
+        self._signal(signal.SIGTERM)
+
+    def kill(self) -> None:
+        """Ends it at once."""
+        self._signal(signal.SIGKILL)
 
     async def stop(self) -> None:
         """Ends it: SIGTERM, and SIGKILL after `STOP_SECONDS`, or at once if this is cancelled."""
         self.terminate()
         try:
-            await asyncio.wait_for(self.exited.wait(), STOP_SECONDS)
+            await within(STOP_SECONDS, self.exited.wait())
         except asyncio.TimeoutError:
             log.warning("the sidecar %d did not end within %g s and is killed", self.pid, STOP_SECONDS)
-            self._process.kill()
+            self.kill()
             await self.exited.wait()
         except asyncio.CancelledError:
-            self._process.kill()
+            self.kill()
             raise
 
     def _watch(self) -> None:
-        """On a thread of its own: reads the log to its end, and then awaits the end of the process."""
-        stderr = self._process.stderr
-        if stderr is not None:
-            self._read_log(stderr)
+        """On a thread of its own: awaits the end of the process, and of what it leaves in its group."""
         self._process.wait()
+        self._end_group()
+        self._log_ended.wait(LOG_END_SECONDS)
+        self._is_over.set()
         _running.discard(self)
         try:
             self._loop.call_soon_threadsafe(self.exited.set)
         except RuntimeError:
             pass  # The loop is closed, so nobody waits.
 
-    def _read_log(self, stderr: IO[bytes]) -> None:
+    def _end_group(self) -> None:
+        deadline = time.monotonic() + STOP_SECONDS
+        is_there = self._signal(signal.SIGTERM)
+        # Its log may end before the group does: processes that nobody has reaped stay in that.
+        while is_there and not self._log_ended.wait(GROUP_POLL_SECONDS):
+            if time.monotonic() > deadline:
+                self.kill()
+                return
+            is_there = self._signal(0)
+
+    def _signal(self, number: int) -> bool:
+        """To its group, unless this is a forked child: the sidecar is its parent's. Whether there is any."""
+        # The group keeps its number as long as it has a process; then another may come to have it.
+        if not self.is_ours or self._is_over.is_set():
+            return False
+        try:
+            os.killpg(self.pid, number)
+        except (ProcessLookupError, PermissionError):
+            return False
+        return True
+
+    def _read_log(self) -> None:
+        """On a thread of its own, for as long as anybody holds it open."""
+        stderr = self._process.stderr
+        assert stderr is not None
         with stderr:
             for line in iter(lambda: stderr.readline(LOG_LINE_BYTES), b""):
                 text = line.decode(errors="replace").rstrip()
                 self._tail.append(text)
                 log.info("%s", text)
+        self._log_ended.set()
 
     def _end_now(self, deadline: float) -> None:
         """Without an event loop: waits until `deadline` (monotonic) for it to end, then kills it."""
-        try:
-            self._process.wait(max(0.0, deadline - time.monotonic()))
-        except subprocess.TimeoutExpired:
-            self._process.kill()
+        if not self._is_over.wait(max(0.0, deadline - time.monotonic())):
+            self.kill()
+
+
+def _signal_name(number: int) -> str:
+    try:
+        return signal.Signals(number).name
+    except ValueError:
+        # Only the first and the last of the real-time signals have names.
+        return f"signal {number}"
 
 
 _running: Set[SidecarProcess] = set()

@@ -72,8 +72,9 @@ def signaling_url(registry: str) -> str:
     """The WebSocket URL of a registry: `http://host` is at `ws://host/ws`."""
     try:
         parts = urlsplit(registry)
-    except ValueError as error:
-        raise ChatixiaError(f"the registry {without_user(registry)!r} is no URL: {error}") from None
+    except ValueError:
+        # Its text may quote the user and password.
+        raise ChatixiaError(f"the registry {without_user(registry)!r} is no URL") from None
     scheme = {"http": "ws", "https": "wss"}.get(parts.scheme)
     if scheme is None or not parts.netloc:
         text = f"the registry is {without_user(registry)!r}, and not http://HOST or https://HOST"

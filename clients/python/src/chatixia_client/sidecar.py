@@ -23,6 +23,7 @@ from typing import (
     TypeVar,
 )
 
+from .cancelling import within
 from .core import Core
 from .errors import ChatixiaError, CommandFailed, RequestTimeout
 from .handlers import EventHandler, MessageHandler, RequestHandler
@@ -90,7 +91,8 @@ class Sidecar:
     async def start(self) -> "Sidecar":
         """Begins the sidecar and waits until it is ready; it need not be connected to the registry yet.
 
-        Raises `BinaryNotFound`, `StartFailed` with the sidecar's log, or `CommandFailed` (`busy`).
+        Raises `BinaryNotFound`, `StartFailed` with the sidecar's log, `CommandFailed` (`busy`), or
+        `NotRunning` if it is stopped meanwhile.
         """
         await self._core.start()
         return self
@@ -100,8 +102,10 @@ class Sidecar:
 
         Handlers are cancelled; those that go on all the same are left to themselves after 2 s. It does not
         wait until what was sent has arrived; `deliver` does. Even if it is cancelled itself, no sidecar is
-        left behind. May be called again.
+        left behind. May be called again. In a forked child it does nothing: the sidecar is its parent's.
         """
+        if not self._core.is_ours:
+            return
         async with AsyncExitStack() as ending:
             # The last first, and each whatever becomes of the others.
             ending.push_async_callback(self._core.stop)
@@ -257,6 +261,13 @@ class Sidecar:
         """
         return self._core.inbox
 
+    async def receive(self, timeout: Optional[float] = None) -> Optional[Message]:
+        """The next of these messages; None when none comes within `timeout` seconds, or ever."""
+        try:
+            return await self._core.inbox.get(timeout)
+        except (asyncio.TimeoutError, StopAsyncIteration):
+            return None
+
     async def serve(self) -> None:
         """Lets the handlers work until `stop`, or until it is cancelled. Other messages are dropped."""
         async for message in self.messages():
@@ -348,7 +359,7 @@ class Sidecar:
 
 async def _within(timeout: Optional[float], work: Awaitable[_Result], what: str) -> _Result:
     try:
-        return await asyncio.wait_for(work, timeout)
+        return await within(timeout, work)
     except RequestTimeout:
         raise
     except asyncio.TimeoutError as error:

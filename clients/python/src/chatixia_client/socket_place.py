@@ -5,16 +5,14 @@ from __future__ import annotations
 import asyncio
 import hashlib
 import os
-import shutil
 import socket
 import stat
 import sys
-import tempfile
-import weakref
 from contextlib import asynccontextmanager
 from typing import AsyncIterator, Optional, Tuple
 
 from .errors import ChatixiaError, StartFailed
+from .private_directory import PrivateDirectory
 from .settings import Path
 
 PATH_BYTES = 100
@@ -30,14 +28,19 @@ class SocketPlace:
 
     def __init__(self, configured: Optional[Path]) -> None:
         self._before: Optional[_Identity] = None
-        self._remove: Optional["weakref.finalize[..., SocketPlace]"] = None
+        self._directory: Optional[PrivateDirectory] = None
         if configured is None:
-            directory = tempfile.mkdtemp(prefix="chatixia-")
-            self.path = os.path.join(directory, "sidecar.sock")
-            # At the interpreter's exit at the latest.
-            self._remove = weakref.finalize(self, _remove, directory, os.getpid())
+            try:
+                self._directory = PrivateDirectory()
+            except OSError as error:
+                raise ChatixiaError(
+                    f"no directory can be made for the socket: {error}; set `socket` to a path"
+                ) from error
+            self.path = self._directory.socket
         else:
             self.path = os.fspath(configured)
+        if not self.path or "\0" in self.path:
+            raise ChatixiaError(f"the socket's path is {self.path!r}: set `socket` to a path")
         if len(os.fsencode(self.path)) > PATH_BYTES:
             self.remove()
             raise ChatixiaError(
@@ -53,7 +56,7 @@ class SocketPlace:
         Another's claim is respected for `patience` seconds. Only Linux knows names of sockets that are gone
         with their process, and leave no file; elsewhere nothing is claimed.
         """
-        is_private = self._remove is not None
+        is_private = self._directory is not None
         if is_private or not sys.platform.startswith("linux"):
             yield
             return
@@ -92,8 +95,8 @@ class SocketPlace:
 
     def remove(self) -> None:
         """Removes the directory, if it is ours."""
-        if self._remove is not None:
-            self._remove()
+        if self._directory is not None:
+            self._directory.remove()
 
     def _identity(self) -> Optional[_Identity]:
         """Of the socket that is there, if any."""
@@ -119,9 +122,3 @@ def _is_dead(path: str) -> bool:
         except OSError:
             return False
     return False
-
-
-def _remove(directory: str, owner: int) -> None:
-    """Removes a directory, unless this is a forked child of its owner."""
-    if os.getpid() == owner:
-        shutil.rmtree(directory, ignore_errors=True)
