@@ -128,3 +128,12 @@ def is_alive(pid: int) -> bool:
     except ProcessLookupError:
         return False
     return True
+
+
+def is_running(pid: int) -> bool:
+    """Whether it is alive, and not merely not reaped by whoever has to do that."""
+    try:
+        text = Path(f"/proc/{pid}/stat").read_text()
+    except OSError:
+        return is_alive(pid)
+    return text.rpartition(")")[2].split()[0] != "Z"

@@ -1,9 +1,13 @@
 """The client without asyncio."""
 
+import os
+import signal
 import sys
 import threading
+import time
 import unittest
 from typing import Any, List
+from unittest import mock
 
 from .support import PATIENCE, SETTINGS, Registry, is_alive
 from chatixia_client import (
@@ -14,6 +18,7 @@ from chatixia_client import (
     NotRunning,
     RequestTimeout,
 )
+from chatixia_client.process import SidecarProcess
 from chatixia_client.threads import DaemonThreads
 
 
@@ -71,6 +76,51 @@ class Blocking(unittest.TestCase):
         self.assertFalse(is_alive(pid))
         with self.assertRaises(NotRunning):
             alice.send("bob-sidecar", "ping")
+
+    def test_of_two_that_stop_it_at_once_both_have_it_stopped(self) -> None:
+        for _ in range(3):
+            alice = self.start("alice")
+            pid = alice._sidecar.pid
+            assert pid is not None
+            outcomes: List[Any] = []
+
+            def stop() -> None:
+                try:
+                    alice.stop()
+                    outcomes.append(is_alive(pid))
+                except BaseException as error:
+                    outcomes.append(error)
+
+            threads = [threading.Thread(target=stop) for _ in range(2)]
+            with mock.patch.object(SidecarProcess, "kill", lambda process: outcomes.append("killed")):
+                for thread in threads:
+                    thread.start()
+                for thread in threads:
+                    thread.join(PATIENCE)
+            self.assertEqual(outcomes, [False, False])
+
+    def test_a_forked_child_leaves_its_parents_client_alone(self) -> None:
+        alice = self.start("alice")
+        child = os.fork()
+        if child == 0:
+            # Whatever happens, no test runs on in here.
+            try:
+                alice.stop()
+                with self.assertRaisesRegex(NotRunning, "forked"):
+                    alice.list_peers()
+                os._exit(0)
+            finally:
+                os._exit(1)
+        deadline = time.monotonic() + PATIENCE
+        ended = (0, 0)
+        while ended[0] == 0 and time.monotonic() < deadline:
+            ended = os.waitpid(child, os.WNOHANG)
+            time.sleep(0.01)
+        if ended[0] == 0:
+            os.kill(child, signal.SIGKILL)
+            os.waitpid(child, 0)
+        self.assertEqual(ended, (child, 0))
+        self.assertEqual(alice.list_peers(), [])
 
     def test_messages_end_when_the_stop_comes_between_two(self) -> None:
         alice, bob = self.start("alice"), self.start("bob")

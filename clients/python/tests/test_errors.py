@@ -5,10 +5,12 @@ import traceback
 import unittest
 from typing import Any, List
 
+from .stand_in_sidecar import StandInSidecar
 from .support import ClientTest, soon
-from chatixia_client import Event, Message, RequestTimeout, StartFailed
+from chatixia_client import ChatixiaError, Event, Message, RequestTimeout, StartFailed
 from chatixia_client.flow import Flow
 from chatixia_client.handlers import Handlers
+from chatixia_client.recent_responses import LONGEST_FIELDS, REMEMBERED, RecentResponses
 
 STRANGE_SIDECAR = '''
 import json, os, socket
@@ -59,6 +61,36 @@ class Errors(ClientTest):
         self.assertIn("no id", logged.output[0])
         self.assertTrue(alice.connected)
 
+    async def test_answers_that_make_no_sense_are_told_to_those_who_await_them(self) -> None:
+        answers: List[Any] = [
+            ("peer_list", {"peers": None}),
+            ("peer_list", {"peers": [1]}),
+            ("peer_list", {"peers": []}),
+            ("stats", {"process": 1}),
+        ]
+
+        async def talk(stand_in: StandInSidecar) -> None:
+            for kind, payload in answers:
+                command = await stand_in.command()
+                await stand_in.tell(kind, payload, id=True)
+                await stand_in.tell(kind, payload, id=command["id"])
+            await stand_in.command()
+
+        stand_in = StandInSidecar(self.directory / "s", talk)
+        stand_in.ready.update(max_line_bytes="many", max_message_bytes=[])
+        await stand_in.start()
+        self.addAsyncCleanup(stand_in.stop)
+        alice = self.new_sidecar("alice", socket=stand_in.path, spawn=False)
+        await soon(alice.start())
+        with self.assertLogs("chatixia_client", "ERROR"):
+            with self.assertRaisesRegex(ChatixiaError, "no list of names: None"):
+                await soon(alice.list_peers())
+            with self.assertRaisesRegex(ChatixiaError, r"no list of names: \[1\]"):
+                await soon(alice.list_peers())
+        with self.assertRaisesRegex(ChatixiaError, "answers with peer_list instead of stats"):
+            await soon(alice.stats())
+        self.assertEqual(await soon(alice.stats()), {"process": 1})
+
     async def test_what_cannot_be_sent_in_response_is_told_to_the_asker(self) -> None:
         alice, bob = await self.pair()
         results = {
@@ -74,6 +106,17 @@ class Errors(ClientTest):
                 response = await soon(alice.request("bob-sidecar", "task_request", name))
                 self.assertEqual(response.payload["result"], "")
                 self.assertIn(reason, response.payload["error"])
+
+    async def test_a_response_that_is_too_large_for_the_asker_is_told_to_it(self) -> None:
+        alice = await self.start("alice", environment={"MAX_MESSAGE_BYTES": "2048"})
+        bob = await self.start("bob")
+        await bob.wait_for_peer("alice-sidecar")
+        bob.on_request("task_request")(lambda message: "x" * message.payload)
+        response = await soon(alice.request("bob-sidecar", "task_request", 10_000))
+        self.assertEqual(response.type, "task_response")
+        self.assertRegex(response.payload["error"], "can't be sent: .*2048")
+        response = await soon(alice.request("bob-sidecar", "task_request", 1_000))
+        self.assertEqual(response.payload, "x" * 1_000)
 
     async def test_a_late_response_is_an_error_without_a_cause(self) -> None:
         alice, _ = await self.pair()
@@ -126,6 +169,24 @@ class Errors(ClientTest):
         first = await depths()
         for _ in range(3):
             self.assertEqual(await depths(), first)
+
+
+class Responses(unittest.TestCase):
+    def test_so_many_are_remembered_and_none_that_is_too_long(self) -> None:
+        responses = RecentResponses()
+        for number in range(REMEMBERED + 1):
+            responses.add(Message("bob", {"type": "ping", "request_id": str(number)}))
+        responses.add(Message("bob", {"type": "ping", "request_id": "x" * LONGEST_FIELDS}))
+
+        def refused(request_id: str, code: str = "message_too_large") -> bool:
+            payload = {"code": code, "target_peer": "bob", "request_id": request_id}
+            return responses.take_refused(payload) is not None
+
+        self.assertFalse(refused("0"))
+        self.assertFalse(refused("x" * LONGEST_FIELDS))
+        self.assertFalse(refused("1", code="peer_stalled"))
+        self.assertTrue(refused("1"))
+        self.assertFalse(refused("1"))
 
 
 class HandlersOfAnything(unittest.IsolatedAsyncioTestCase):

@@ -1,5 +1,6 @@
 """Directories that agents have left, and those that they have not."""
 
+import fcntl
 import os
 import signal
 import socket
@@ -101,7 +102,7 @@ class Abandoned(unittest.TestCase):
 
     def test_where_nothing_can_be_locked_nothing_is_removed(self) -> None:
         path = self.abandoned("unknown")
-        with mock.patch.object(private_directory.fcntl, "flock", side_effect=OSError("no locks")):
+        with mock.patch.object(fcntl, "flock", side_effect=OSError("no locks")):
             self.assertTrue(os.path.isdir(self.start().path))
         self.assertTrue(path.exists())
 

@@ -6,8 +6,19 @@ import signal
 from typing import Any, List
 from unittest import mock
 
-from .support import ClientTest, soon, until_event
-from chatixia_client import Message, Sidecar, SidecarLost, StartFailed, find_binary
+from .stand_in_sidecar import StandInSidecar
+from .support import ClientTest, is_alive, soon, until_event
+from chatixia_client import (
+    ChatixiaError,
+    Message,
+    NotRunning,
+    Sidecar,
+    SidecarLost,
+    StartFailed,
+    find_binary,
+)
+from chatixia_client.core import Core
+from chatixia_client.link import Link
 
 
 def crash(sidecar: Sidecar) -> None:
@@ -64,6 +75,46 @@ class Restarting(ClientTest):
                 crash(alice)
                 await until_event(events, "sidecar", state="restored")
         self.assertEqual(pauses, [0.1, 0.2, 0.4, 0.8])
+
+    async def test_a_sidecar_that_is_ended_by_a_signal_without_a_name_comes_back_as_well(self) -> None:
+        alice = await self.start("alice")
+        events = alice.events()
+        assert alice.pid is not None
+        os.kill(alice.pid, 40)
+        lost = await until_event(events, "sidecar", state="lost")
+        self.assertIn("signal 40", lost.payload["reason"])
+        await until_event(events, "sidecar", state="restored")
+
+    async def test_a_client_that_is_broken_says_so_and_leaves_no_sidecar(self) -> None:
+        alice = await self.start("alice")
+        events, pid = alice.events(), alice.pid
+        assert pid is not None
+        with mock.patch.object(Link, "_take_leave", side_effect=ZeroDivisionError("odd")):
+            with self.assertLogs("chatixia_client", "ERROR"):
+                crash(alice)
+                event = await until_event(events, "sidecar", state="given_up")
+        self.assertIn("odd", event.payload["reason"])
+        with self.assertRaisesRegex(ChatixiaError, "odd"):
+            await soon(alice.send("bob-sidecar", "ping"))
+        self.assertFalse(is_alive(pid))
+
+    async def test_a_sidecar_that_is_lost_just_as_it_is_stopped_holds_up_nothing(self) -> None:
+        async def talk(stand_in: StandInSidecar) -> None:
+            await stand_in.command()
+
+        stand_in = StandInSidecar(self.directory / "s", talk)
+        await stand_in.start()
+        self.addAsyncCleanup(stand_in.stop)
+        alice = self.new_sidecar("alice", socket=stand_in.path, spawn=False)
+        await soon(alice.start())
+        link = alice._core._running()
+        link.give_up(NotRunning("the client was stopped"))
+        link._lost.set()
+        # So its keeper wakes up before it is cancelled. It must not take it for lost again and again.
+        with mock.patch.object(Core, "on_down", side_effect=AssertionError) as on_down:
+            await asyncio.sleep(0)
+            await soon(alice.stop())
+        on_down.assert_not_called()
 
     async def test_a_sidecar_that_cannot_come_back_is_given_up(self) -> None:
         mark = self.directory / "started"

@@ -2,6 +2,7 @@
 
 import asyncio
 import os
+import signal
 import socket
 import subprocess
 import sys
@@ -10,7 +11,7 @@ from pathlib import Path
 from typing import Mapping
 from unittest import mock
 
-from .support import PATIENCE, SETTINGS, SOURCE, ClientTest, soon, until
+from .support import PATIENCE, SETTINGS, SOURCE, ClientTest, is_running, soon, until
 from chatixia_client import (
     BinaryNotFound,
     ChatixiaError,
@@ -85,6 +86,44 @@ class Starting(ClientTest):
         with mock.patch.object(link, "SidecarProcess", Heard):
             with self.assertRaisesRegex(StartFailed, "(?s)within 0.5 s.*lost in thought"):
                 await soon(mute.start())
+
+    async def test_a_program_whose_child_goes_on_is_told_at_once_and_the_child_is_ended(self) -> None:
+        script = self.directory / "script"
+        script.write_text(f"#!/bin/sh\nsleep 60 &\necho $! > {self.directory / 'pid'}\nexit 5\n")
+        script.chmod(0o755)
+        with self.assertRaisesRegex(StartFailed, "exit code 5") as caught:
+            await self.new_sidecar("alice", binary=script, start_timeout=PATIENCE / 2).start()
+        self.assertEqual(caught.exception.exit_code, 5)
+        child = int((self.directory / "pid").read_text())
+        await until(lambda: not is_running(child))
+
+    async def test_a_child_of_its_own_session_holds_up_nothing(self) -> None:
+        text = (
+            "import subprocess, sys\n"
+            "child = subprocess.Popen(['sleep', '60'], start_new_session=True)\n"
+            f"open({str(self.directory / 'pid')!r}, 'w').write(str(child.pid))\nsys.exit(5)"
+        )
+        with self.assertRaisesRegex(StartFailed, "exit code 5"):
+            await self.new_sidecar("alice", binary=self.program(text), start_timeout=PATIENCE / 2).start()
+        os.kill(int((self.directory / "pid").read_text()), signal.SIGKILL)
+
+    async def test_where_no_socket_can_be_is_told(self) -> None:
+        (self.directory / "file").touch()
+        for path, told in (
+            (self.directory, "directory|no sidecar"),
+            (self.directory / "file" / "s", "file/s: .*Not a directory"),
+            ("", "path is ''"),
+            ("s\0", "path is 's"),
+        ):
+            with self.subTest(path), self.assertRaisesRegex(ChatixiaError, told):
+                await soon(Sidecar(socket=path, spawn=False, start_timeout=0.1).start())
+            with self.subTest(path, spawn=True), self.assertRaises(ChatixiaError):
+                await soon(self.new_sidecar("alice", socket=path).start())
+
+    async def test_without_room_for_a_directory_it_is_told_what_to_set(self) -> None:
+        with mock.patch("tempfile.mkdtemp", side_effect=OSError("no space")):
+            with self.assertRaisesRegex(ChatixiaError, "no space; set `socket`"):
+                await self.new_sidecar("alice").start()
 
     async def test_an_older_sidecar_does_what_it_can(self) -> None:
         alice = await self.start("alice", binary=self.program(OLDER_SIDECAR))

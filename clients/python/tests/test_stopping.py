@@ -2,14 +2,25 @@
 
 import asyncio
 import os
+import signal
 import subprocess
 import sys
 from typing import Any
 from unittest import mock
 
-from .support import PATIENCE, SETTINGS, SOURCE, ClientTest, is_alive, soon, until
+from .support import (
+    PATIENCE,
+    SETTINGS,
+    SOURCE,
+    ClientTest,
+    is_alive,
+    is_running,
+    soon,
+    until,
+    until_event,
+)
 from .test_starting import OLDER_SIDECAR
-from chatixia_client import Message, NotRunning, Sidecar, cancelling, process
+from chatixia_client import Message, NotRunning, Sidecar, cancelling, find_binary, process
 from chatixia_client.queue_worker import Worker
 from chatixia_client.task_queue import TaskQueue
 
@@ -62,6 +73,61 @@ class Stopping(ClientTest):
             with self.assertLogs("chatixia_client.sidecar", "WARNING"):
                 await soon(alice.stop())
         self.assertFalse(is_alive(pid))
+
+    async def test_a_script_that_runs_the_sidecar_as_its_child_ends_with_it(self) -> None:
+        script = self.directory / "script"
+        script.write_text(f"#!/bin/sh\n{find_binary()} &\necho $! > {self.directory / 'pid'}\nwait\n")
+        script.chmod(0o755)
+        alice = await self.start("alice", binary=script)
+        child, pid = int(self.pid_text()), alice.pid
+        assert pid is not None
+        # Long before the child would miss its agent.
+        with mock.patch.object(process, "STOP_SECONDS", PATIENCE):
+            await asyncio.wait_for(alice.stop(), PATIENCE / 3)
+        self.assertFalse(is_alive(pid))
+        await until(lambda: not is_running(child))
+
+    async def test_a_script_that_is_killed_does_not_leave_its_sidecar(self) -> None:
+        script = self.directory / "script"
+        script.write_text(f"#!/bin/sh\n{find_binary()} &\necho $! > {self.directory / 'pid'}\nwait\n")
+        script.chmod(0o755)
+        alice = await self.start("alice", binary=script)
+        child, events = int(self.pid_text()), alice.events()
+        assert alice.pid is not None
+        os.kill(alice.pid, signal.SIGKILL)
+        await until(lambda: not is_running(child))
+        await until_event(events, "sidecar", state="restored")
+
+    async def test_a_stop_during_the_start_ends_it_at_once(self) -> None:
+        mute = self.program("import signal, time\ntime.sleep(60)")
+        alice = self.new_sidecar("alice", binary=mute, start_timeout=PATIENCE)
+        starting = asyncio.ensure_future(alice.start())
+        await until(lambda: alice.pid is not None)
+        pid = alice.pid
+        assert pid is not None
+        await soon(alice.stop())
+        with self.assertRaisesRegex(NotRunning, "was stopped"):
+            await asyncio.wait_for(starting, 1)
+        self.assertFalse(is_alive(pid))
+
+    async def test_a_stop_while_the_sidecar_does_not_greet_ends_the_start(self) -> None:
+        told = asyncio.Event()
+
+        async def serve(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+            await reader.readline()
+            told.set()
+            await reader.read()
+            writer.close()
+
+        path = self.directory / "s"
+        server = await asyncio.start_unix_server(serve, str(path))
+        self.addCleanup(server.close)
+        alice = self.new_sidecar("alice", socket=path, spawn=False, start_timeout=PATIENCE)
+        starting = asyncio.ensure_future(alice.start())
+        await soon(told.wait())
+        await soon(alice.stop())
+        with self.assertRaisesRegex(NotRunning, "was stopped"):
+            await asyncio.wait_for(starting, 1)
 
     async def test_what_is_asked_for_after_the_stop_is_refused_at_once(self) -> None:
         alice = await self.start("alice")
@@ -235,8 +301,13 @@ class Stopping(ClientTest):
                 self.assertEqual(os.listdir(self.directory), [])
 
     async def test_a_forked_child_leaves_its_parents_sidecar_alone(self) -> None:
-        then = """pid = os.fork()
-    if pid == 0: sys.exit()
+        for way in ("sys.exit()", "await sidecar.stop(); os._exit(0)"):
+            with self.subTest(way):
+                self.in_a_forked_child(way)
+
+    def in_a_forked_child(self, way: str) -> None:
+        then = f"""pid = os.fork()
+    if pid == 0: {way}
     os.waitpid(pid, 0)
     await sidecar.list_peers()
     print(sidecar.pid)"""

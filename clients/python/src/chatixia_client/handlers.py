@@ -11,6 +11,7 @@ from .cancelling import cancel
 from .errors import CommandFailed
 from .flow import Flow
 from .message import Event, Message
+from .recent_responses import RecentResponses
 
 log = logging.getLogger("chatixia_client")
 
@@ -44,6 +45,7 @@ class Handlers:
         self._of_events: Dict[str, List[EventHandler]] = {}
         self._of_requests: Dict[str, RequestHandler] = {}
         self._running: Set["asyncio.Task[Any]"] = set()
+        self._responses = RecentResponses()
 
     def on_message(self, kind: str, handler: MessageHandler) -> None:
         self._of_messages.setdefault(kind, []).append(handler)
@@ -61,6 +63,10 @@ class Handlers:
         return self._of_requests.get(kind)
 
     def handle_event(self, event: Event) -> None:
+        refused = self._responses.take_refused(event.payload) if event.type == "error" else None
+        if refused is not None:
+            reason = event.payload.get("message", "it is too large")
+            self._start(self._tell_unsent(refused, reason), event.type, 0)
         for kind in _kinds(event.type):
             for handler in self._of_events.get(kind, ()):
                 self._call(handler, event, 0)
@@ -82,12 +88,18 @@ class Handlers:
         payload = await run_request(handler, message)
         if not message.request_id:
             return
+        self._responses.add(message)
         try:
-            try:
-                await self._respond(message, payload)
-            except _UNSENDABLE as error:
-                _log_unsent(message)
-                await self._respond(message, failure(f"the response can't be sent: {error}"))
+            await self._respond(message, payload)
+        except _UNSENDABLE as error:
+            _log_unsent(message)
+            await self._tell_unsent(message, error)
+        except Exception:
+            _log_unsent(message)
+
+    async def _tell_unsent(self, message: Message, reason: object) -> None:
+        try:
+            await self._respond(message, failure(f"the response can't be sent: {reason}"))
         except Exception:
             _log_unsent(message)
 
