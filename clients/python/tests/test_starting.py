@@ -6,9 +6,10 @@ import signal
 import socket
 import subprocess
 import sys
+import threading
 import time
 from pathlib import Path
-from typing import Mapping
+from typing import Any, Mapping
 from unittest import mock
 
 from .support import PATIENCE, SETTINGS, SOURCE, ClientTest, is_running, soon, until
@@ -119,6 +120,23 @@ class Starting(ClientTest):
                 await soon(Sidecar(socket=path, spawn=False, start_timeout=0.1).start())
             with self.subTest(path, spawn=True), self.assertRaises(ChatixiaError):
                 await soon(self.new_sidecar("alice", socket=path).start())
+
+    async def test_a_sidecar_that_cannot_be_watched_is_not_left_behind(self) -> None:
+        spawned = []
+
+        class Noted(subprocess.Popen):  # type: ignore[type-arg]
+            def __init__(self, *args: Any, **settings: Any) -> None:
+                super().__init__(*args, **settings)
+                spawned.append(self)
+
+        with mock.patch.object(subprocess, "Popen", Noted):
+            with mock.patch.object(threading.Thread, "start", side_effect=RuntimeError("no thread")):
+                with self.assertRaisesRegex(StartFailed, "no thread"):
+                    await soon(self.new_sidecar("alice").start())
+        for process in spawned:
+            self.assertEqual(process.wait(PATIENCE), -signal.SIGKILL)
+            assert process.stderr is not None
+            process.stderr.close()
 
     async def test_without_room_for_a_directory_it_is_told_what_to_set(self) -> None:
         with mock.patch("tempfile.mkdtemp", side_effect=OSError("no space")):

@@ -18,7 +18,7 @@ from typing import Callable
 
 from .lines import Pace
 
-PAUSE_BYTES = 1024 * 1024
+PAUSE_BYTES = 4 * 1024 * 1024
 SLOW_BYTES = 16 * 1024 * 1024
 GIVE_UP_BYTES = 64 * 1024 * 1024
 

@@ -41,6 +41,11 @@ class _Waiting(Generic[Item]):
     async def get(self, timeout: Optional[float] = None) -> Item:
         """The next one. Raises `StopAsyncIteration` after the last, and `asyncio.TimeoutError` if none comes
         within `timeout` seconds."""
+        if not self._items:
+            await self._until_there(timeout)
+        return self._items.popleft()
+
+    async def _until_there(self, timeout: Optional[float]) -> None:
         loop = asyncio.get_running_loop()
         deadline = None if timeout is None else loop.time() + timeout
         while not self._items:
@@ -52,7 +57,6 @@ class _Waiting(Generic[Item]):
             if deadline is not None and loop.time() >= deadline:
                 raise asyncio.TimeoutError
             await self._until_woken(deadline)
-        return self._items.popleft()
 
     async def _until_woken(self, deadline: Optional[float]) -> None:
         """Or until `deadline`, a time of the event loop."""
@@ -105,7 +109,9 @@ class Inbox(AsyncIterator[Message]):
         return self
 
     async def __anext__(self) -> Message:
-        return await self.get(None)
+        message, size = await self._waiting.get()
+        self._flow.remove(size)
+        return message
 
     async def get(self, timeout: Optional[float]) -> Message:
         """The next one. Raises as `_Waiting.get` does."""

@@ -62,8 +62,13 @@ class SidecarProcess:
         self._log_ended = threading.Event()
         self._is_over = threading.Event()
         _running.add(self)
-        threading.Thread(target=self._read_log, name="chatixia-sidecar-log", daemon=True).start()
-        threading.Thread(target=self._watch, name="chatixia-sidecar-end", daemon=True).start()
+        try:
+            for name, work in (("log", self._read_log), ("end", self._watch)):
+                threading.Thread(target=work, name=f"chatixia-sidecar-{name}", daemon=True).start()
+        except RuntimeError as error:
+            self.kill()
+            _running.discard(self)
+            raise StartFailed(f"the sidecar can't be watched, and was ended: {error}") from error
 
     @property
     def pid(self) -> int:

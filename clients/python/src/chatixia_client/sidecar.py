@@ -256,7 +256,7 @@ class Sidecar:
     def messages(self) -> AsyncIterator[Message]:
         """The messages that no handler took, those that wait already included. Ends with `stop`.
 
-        Of several iterators each message goes to one. While more than 1 MiB of messages wait here,
+        Of several iterators each message goes to one. While more than 4 MiB of messages wait here,
         those who send to us are slowed down.
         """
         return self._core.inbox
