@@ -15,10 +15,10 @@ def check(language, text, isolation):
     """What is wrong with a block, and a remark: that it could not be looked at. `isolation`: the command that
     gives another one a network of its own, if there is one."""
     tool, look = {"ini": ("systemd-analyze", unit), "conf": ("turnserver", turn_server)}[language]
-    missing = f"{tool} is not installed" if shutil.which(tool) is None else None
     if look is turn_server and isolation is None:
-        missing = "no network of its own to be had"
-    if missing:
+        return None, ", not looked at: no network of its own to be had"
+    if shutil.which(tool) is None:
+        missing = f"{tool} is not installed"
         return (missing if "REQUIRE_TOOLS" in os.environ else None), f", not looked at: {missing}"
     with tempfile.TemporaryDirectory(prefix="docs-") as directory:
         return look(pathlib.Path(directory), text, isolation), ""

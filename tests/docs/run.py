@@ -37,6 +37,8 @@ FENCED = re.compile(
 LINK = re.compile(r"\]\((?!https?://|#)([^)#\s]+)(?:#[^)]*)?\)")
 ARCHIVE = re.compile(r"chatixia-sidecar-\*-([\w-]+)\.tar\.gz")
 RUNNERS = {"sh": ["bash", "-euo", "pipefail", "-c"], "python": [sys.executable, "-c"]}
+# Without root, and where only root may.
+ISOLATIONS = [["unshare", "--user", "--map-root-user", "--net", "--"], ["unshare", "--net", "--"]]
 BESIDE = {
     "a registry": "chatixia-sidecar registry --open & until chatixia-sidecar health --of-registry; do sleep 0.05; done",
 }
@@ -46,10 +48,8 @@ def main():
     files = [pathlib.Path(name) for name in sys.argv[1:]]
     files = files or [file for pattern in DOCUMENTS for file in sorted(ROOT.glob(pattern))]
     binary = pathlib.Path(os.environ["SIDECAR_BINARY"]).resolve()
-    isolation = ["unshare", "--user", "--map-root-user", "--net", "--"]
-    isolated = subprocess.run([*isolation, "ip", "link", "set", "lo", "up"], capture_output=True).returncode == 0
-    if not isolated:
-        isolation = None
+    isolation = next(filter(isolates, ISOLATIONS), None)
+    if isolation is None:
         print("no network of its own to be had: the documents' ports must be free on this machine")
     counts = {"commands run": 0, "configurations checked": 0, "failed": 0, "not run": 0}
     for file in files:
@@ -75,6 +75,11 @@ def main():
             counts["failed"] += failure is not None
     print(", ".join(f"{count} {what}" for what, count in counts.items()))
     sys.exit(1 if counts["failed"] or not counts["commands run"] else 0)
+
+
+def isolates(command):
+    """Whether a command may give another a network of its own here."""
+    return subprocess.run([*command, "ip", "link", "set", "lo", "up"], capture_output=True).returncode == 0
 
 
 def run(block, binary, isolation):
