@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import json
 import ssl
-from typing import Any, List, NamedTuple, Optional
+from typing import Any, List, NamedTuple, Optional, Sequence
 
 Answer = Any
 """Bytes that are sent back, `DRIPPING`, or what is sent back as the JSON of a good answer."""
@@ -22,11 +22,12 @@ class Request(NamedTuple):
 class StandInRegistry:
     """Gives the answers that were prepared, one after the other, and the last of them again and again.
 
-    To the end of a task it says yes beside them.
+    To the end of a task it says yes beside them, unless `ends` has answers for that.
     """
 
-    def __init__(self, *answers: Answer) -> None:
+    def __init__(self, *answers: Answer, ends: Sequence[Answer] = ()) -> None:
         self._answers = list(answers)
+        self._ends = list(ends)
         self._server: Optional[asyncio.AbstractServer] = None
         self.requests: List[Request] = []
         self.url = ""
@@ -64,7 +65,7 @@ class StandInRegistry:
 
     def _next_answer(self, head: str) -> Answer:
         if head.startswith("POST /api/hub/tasks/"):
-            return {"status": "ok"}
+            return self._ends.pop(0) if self._ends else {"status": "ok"}
         if len(self._answers) > 1:
             return self._answers.pop(0)
         self.has_answered.set()

@@ -1,5 +1,6 @@
 """The client without asyncio."""
 
+import asyncio
 import os
 import signal
 import sys
@@ -195,6 +196,17 @@ class Threads(unittest.TestCase):
             threads.submit(sys.exit, 3).result(PATIENCE)
         self.assertEqual(threads.submit(str, 4).result(PATIENCE), "4")
         self.assertEqual(done.result(PATIENCE), 1)
+
+    def test_what_no_future_takes_is_told_as_another_failure(self) -> None:
+        threads = DaemonThreads(1, "test")
+        for error in (StopIteration(1), SystemExit(1), asyncio.CancelledError()):
+
+            def fail(_: None) -> None:
+                raise error
+
+            with self.assertRaisesRegex(RuntimeError, type(error).__name__):
+                threads.submit(fail, None).result(PATIENCE)
+        threads.end()
 
     def test_after_the_end_threads_are_gone_and_nothing_is_done(self) -> None:
         threads = DaemonThreads(1, "test-end")

@@ -1,6 +1,7 @@
 """Whom an error reaches, and whom it does not."""
 
 import asyncio
+import sys
 import traceback
 import unittest
 from typing import Any, List
@@ -52,6 +53,25 @@ class Errors(ClientTest):
         await soon(alice.deliver("bob-sidecar", "agent_status"))
         await soon(alice.list_peers())
         self.assertEqual((await soon(events.__anext__())).type, "peer_list")
+
+    async def test_handlers_that_end_by_what_is_no_common_error_harm_nobody(self) -> None:
+        alice, bob = self.new_sidecar("alice"), self.new_sidecar("bob")
+        cancelled: "asyncio.Future[None]" = asyncio.get_running_loop().create_future()
+        cancelled.cancel()
+        alice.on_event("peer_list", lambda event: cancelled.result())
+
+        @bob.on_request("ping")
+        def answer(message: Message) -> None:
+            cancelled.result()
+
+        async with alice, bob:
+            pid = alice.pid
+            await soon(alice.list_peers())
+            await soon(alice.wait_for_peer("bob-sidecar"))
+            if sys.version_info >= (3, 11):
+                response = await soon(alice.request("bob-sidecar", "ping"))
+                self.assertIn("CancelledError", response.payload["error"])
+            self.assertEqual(alice.pid, pid)
 
     async def test_a_line_that_cannot_be_dealt_with_is_logged_and_the_next_is_read(self) -> None:
         alice = await self.start("alice", binary=self.program(STRANGE_SIDECAR))

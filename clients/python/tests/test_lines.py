@@ -3,6 +3,7 @@
 import asyncio
 import os
 import unittest
+from unittest import mock
 from typing import Any, List
 from unittest import mock
 
@@ -30,6 +31,12 @@ class Lines(unittest.IsolatedAsyncioTestCase):
             self.feed(text[cut:] + b"\n")
             self.assertEqual(self.lines, [b"one", b"", b"two", b"three"])
             self.lines.clear()
+
+    async def test_transports_of_other_event_loops_will_do(self) -> None:
+        transport = mock.Mock(spec=["write"])
+        self.connection.connection_made(transport)
+        self.connection.write(b"line\n")
+        transport.write.assert_called_once_with(b"line\n")
 
     async def test_a_long_line_in_many_pieces_is_one_line(self) -> None:
         for _ in range(1000):

@@ -216,6 +216,22 @@ class Working(Registries):
         self.assertEqual(len(logged.records), 1, "one line for each time that it is out of reach")
         self.assertEqual(len(self.done), 2)
 
+    async def test_an_end_that_the_registry_has_no_room_for_is_told_without_its_result(self) -> None:
+        task = {"id": "t", "payload": {}}
+        full = http(503, "full")
+        registry = StandInRegistry({"pending_tasks": [task]}, {"pending_tasks": []}, ends=[full, full, full])
+        self.addCleanup(registry.stop)
+        await registry.start()
+
+        def ends() -> List[Any]:
+            return [request.body for request in registry.requests if "/tasks/" in request.line]
+
+        with mock.patch.object(queue_worker, "REPORT_PAUSES", (0.0, 0.0, 0.0)):
+            await self.worker(registry)
+            await until(lambda: len(ends()) == 4)
+        self.assertEqual([end["state"] for end in ends()], ["completed"] * 3 + ["failed"])
+        self.assertIn("503", ends()[3]["error"])
+
     async def test_a_task_that_comes_again_and_again_is_done_once(self) -> None:
         registry = await self.registry({"pending_tasks": [{"id": "t"}, {"id": "t"}]})
         await self.worker(registry)

@@ -5,7 +5,7 @@ import os
 import signal
 import subprocess
 import sys
-from typing import Any
+from typing import Any, List
 from unittest import mock
 
 from .support import (
@@ -86,6 +86,35 @@ class Stopping(ClientTest):
             await asyncio.wait_for(alice.stop(), PATIENCE / 3)
         self.assertFalse(is_alive(pid))
         await until(lambda: not is_running(child))
+
+    async def test_what_a_script_leaves_is_killed_if_it_does_not_end(self) -> None:
+        script = self.directory / "script"
+        deaf = "trap '' TERM; echo \\$\\$ > {0}; while :; do sleep 0.1; done".format(self.directory / "pid")
+        script.write_text(f'#!/bin/sh\nexec 2>/dev/null\nsh -c "{deaf}" &\nexec {find_binary()}\n')
+        script.chmod(0o755)
+        alice = await self.start("alice", binary=script)
+        await until(lambda: (self.directory / "pid").exists())
+        child = int(self.pid_text())
+        with mock.patch.object(process, "STOP_SECONDS", 0.5):
+            await asyncio.wait_for(alice.stop(), PATIENCE / 3)
+        await until(lambda: not is_running(child))
+
+    async def test_a_start_that_is_cancelled_in_its_last_turn_leaves_no_sidecar(self) -> None:
+        alice = self.new_sidecar("alice")
+        starting = asyncio.ensure_future(alice.start())
+        up = alice._core.on_up
+        pids: List[int] = []
+
+        def cancel(ready: Any) -> None:
+            up(ready)
+            assert alice.pid is not None
+            pids.append(alice.pid)
+            starting.cancel()
+
+        with mock.patch.object(alice._core, "on_up", cancel):
+            with self.assertRaises(asyncio.CancelledError):
+                await soon(starting)
+        self.assertEqual([is_alive(pid) for pid in pids], [False])
 
     async def test_a_script_that_is_killed_does_not_leave_its_sidecar(self) -> None:
         script = self.directory / "script"

@@ -7,6 +7,7 @@ import copy
 import itertools
 from typing import Any, Callable, Dict, NamedTuple, Optional, Tuple
 
+from .cancelling import as_failure
 from .errors import ChatixiaError, CommandFailed
 from .message import CHUNKS, Message
 
@@ -121,9 +122,9 @@ class Answers:
         elif request.on_chunk is not None:
             try:
                 request.on_chunk(message)
-            except Exception as error:
+            except (Exception, asyncio.CancelledError) as error:
                 # It is the asker's own, and goes to nobody else.
-                request.future.set_exception(error)
+                request.future.set_exception(as_failure(error))
         return True
 
     def fail_all(self, reason: ChatixiaError) -> None:

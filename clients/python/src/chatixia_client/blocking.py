@@ -82,11 +82,14 @@ class BlockingSidecar:
                 raise ChatixiaError("a client is started once; make a new one")
             self._was_started = True
             self._owner = os.getpid()
-            self._loop = asyncio.new_event_loop()
-            self._thread = threading.Thread(
-                target=_run, args=(self._loop,), name="chatixia-client", daemon=True
-            )
-            self._thread.start()
+            loop = asyncio.new_event_loop()
+            thread = threading.Thread(target=_run, args=(loop,), name="chatixia-client", daemon=True)
+            try:
+                thread.start()
+            except RuntimeError:
+                loop.close()
+                raise
+            self._loop, self._thread = loop, thread
         try:
             self._call(self._sidecar.start())
         except BaseException:

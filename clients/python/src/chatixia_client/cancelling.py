@@ -25,6 +25,20 @@ async def cancel(tasks: "Iterable[asyncio.Task[Any]]") -> None:
             log.warning("the %s goes on although it was cancelled, and is left to itself", task.get_name())
 
 
+def is_being_cancelled() -> bool:
+    """Whether the current task is to end. Up to Python 3.10 nobody can tell; then it counts as such."""
+    task = asyncio.current_task()
+    return task is None or not hasattr(task, "cancelling") or task.cancelling() > 0
+
+
+def as_failure(error: BaseException) -> Exception:
+    """What a future may fail with: no `StopIteration`, which it refuses, and nothing that would cancel or end
+    whoever awaits it, such as `sys.exit`."""
+    if isinstance(error, Exception) and not isinstance(error, StopIteration):
+        return error
+    return RuntimeError(f"it has ended by {error!r}")
+
+
 async def settle(work: "asyncio.Future[Any]", timeout: Optional[float] = None) -> None:
     """Waits for its end, whatever that is. It is cancelled, and its end waited for, after `timeout` seconds
     if any, and if this is cancelled."""

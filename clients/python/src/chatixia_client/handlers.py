@@ -7,7 +7,7 @@ import inspect
 import logging
 from typing import Any, Awaitable, Callable, Coroutine, Dict, List, Optional, Set, Union
 
-from .cancelling import cancel
+from .cancelling import cancel, is_being_cancelled
 from .errors import CommandFailed
 from .flow import Flow
 from .message import Event, Message
@@ -110,7 +110,7 @@ class Handlers:
     def _call(self, handler: Callable[[Any], Any], item: Any, size: int) -> None:
         try:
             result = handler(item)
-        except Exception:
+        except (Exception, asyncio.CancelledError):
             log.exception("the handler of %s has failed", item.type)
             return
         if inspect.isawaitable(result):
@@ -133,7 +133,10 @@ async def run_request(handler: RequestHandler, message: Message) -> Any:
     try:
         payload = handler(message)
         return await payload if inspect.isawaitable(payload) else payload
-    except Exception as error:
+    except (Exception, asyncio.CancelledError) as error:
+        # It may be the cancellation of something that the handler awaited.
+        if isinstance(error, asyncio.CancelledError) and is_being_cancelled():
+            raise
         log.exception("the handler of a %s has failed", message.type)
         return failure(f"{type(error).__name__}: {error}")
 

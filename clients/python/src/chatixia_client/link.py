@@ -90,7 +90,11 @@ class Link:
             self.raise_if_over()
             beginning.result()
         except BaseException:
-            self._place.remove()
+            # It may have begun in the very turn in which this was cancelled.
+            try:
+                await self._clear_away()
+            finally:
+                self._place.remove()
             raise
         self._keeper = loop.create_task(self._keep())
 
@@ -287,7 +291,7 @@ class Link:
             if not self._greeted.done():
                 self._greet(event)
             self._listener.on_event(event, len(line))
-        except Exception:
+        except (Exception, asyncio.CancelledError):
             # The connection outlives it.
             log.exception("a line of the sidecar can't be dealt with: %r", line[:100])
 

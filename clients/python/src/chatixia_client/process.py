@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import atexit
+import glob
 import logging
 import os
 import signal
@@ -60,6 +61,7 @@ class SidecarProcess:
         self._owner = os.getpid()
         self._tail: Deque[str] = deque(maxlen=LOG_LINES)
         self._log_ended = threading.Event()
+        self._is_gone = threading.Event()
         self._is_over = threading.Event()
         _running.add(self)
         try:
@@ -130,18 +132,18 @@ class SidecarProcess:
 
     def _end_group(self) -> None:
         deadline = time.monotonic() + STOP_SECONDS
-        is_there = self._signal(signal.SIGTERM)
-        # Its log may end before the group does: processes that nobody has reaped stay in that.
-        while is_there and not self._log_ended.wait(GROUP_POLL_SECONDS):
+        self._signal(signal.SIGTERM)
+        while self._signal(0) and _has_living(self.pid):
             if time.monotonic() > deadline:
                 self.kill()
-                return
-            is_there = self._signal(0)
+                break
+            time.sleep(GROUP_POLL_SECONDS)
+        self._is_gone.set()
 
     def _signal(self, number: int) -> bool:
         """To its group, unless this is a forked child: the sidecar is its parent's. Whether there is any."""
         # The group keeps its number as long as it has a process; then another may come to have it.
-        if not self.is_ours or self._is_over.is_set():
+        if not self.is_ours or self._is_gone.is_set():
             return False
         try:
             os.killpg(self.pid, number)
@@ -164,6 +166,23 @@ class SidecarProcess:
         """Without an event loop: waits until `deadline` (monotonic) for it to end, then kills it."""
         if not self._is_over.wait(max(0.0, deadline - time.monotonic())):
             self.kill()
+
+
+def _has_living(group: int) -> bool:
+    """Whether a process group that is there has a process that has not ended. One that has, and that nobody
+    reaps, stays in its group for ever. Only Linux shows it; elsewhere all count as living."""
+    processes = glob.glob("/proc/[0-9]*/stat")
+    return not processes or any(_lives_in(group, process) for process in processes)
+
+
+def _lives_in(group: int, process: str) -> bool:
+    try:
+        with open(process, "rb") as file:
+            # The name, in parentheses, may have anything in it.
+            state, _parent, of_group = file.read().rpartition(b")")[2].split()[:3]
+    except OSError:
+        return False
+    return int(of_group) == group and state not in (b"Z", b"X")
 
 
 def _signal_name(number: int) -> str:

@@ -30,8 +30,8 @@ DONE_KEPT = 1024
 DONE_KEPT_SECONDS = 600.0
 """How long they are. Not for ever, since a registry that numbers its tasks may begin anew."""
 
-REPORTS = 3
-"""How often the end of a task is reported before that is given up."""
+REPORT_PAUSES = (0.0, 1.0, 2.0)
+"""Seconds before each time that the end of a task is reported, until that is given up."""
 
 OVER = frozenset({200, 404, 409})
 """What registries say of a task that has ended or is forgotten; those in the field an error with 200."""
@@ -117,18 +117,27 @@ class Worker:
         await self._report(task_id, to_ending(task_id, payload))
 
     async def _report(self, task_id: str, ending: Ending) -> None:
-        for attempt in range(1, REPORTS + 1):
+        error = await self._end(task_id, ending)
+        if error is not None:
+            # As it is the registry does not take it, but whoever asked need not wait in vain.
+            await self._end(task_id, Ending("failed", "", f"the result can't be sent: {error}"))
+
+    async def _end(self, task_id: str, ending: Ending) -> Optional[TaskQueueError]:
+        """Reports the end of a task, and gives why that was not taken."""
+        failure = None
+        for pause in REPORT_PAUSES:
+            await asyncio.sleep(pause)
             try:
-                return await self._queue.end(task_id, *ending)
+                await self._queue.end(task_id, *ending)
+                return None
             except TaskQueueError as error:
                 log.warning("the end of task %s can't be reported: %s", task_id, error)
                 if error.status in OVER:
-                    return
-                if may_pass(error):
-                    await asyncio.sleep(attempt)
-                else:
-                    # As it is the registry does not take it, but whoever asked need not wait in vain.
-                    ending = Ending("failed", "", f"the result can't be sent: {error}")
+                    return None
+                failure = error
+                if not may_pass(error):
+                    break
+        return failure
 
 
 class _Done:

@@ -7,6 +7,8 @@ from concurrent.futures import Future
 from queue import SimpleQueue
 from typing import Any, Callable, Optional, Tuple, TypeVar
 
+from .cancelling import as_failure
+
 Result = TypeVar("Result")
 
 _Work = Tuple["Future[Any]", Callable[[], Any]]
@@ -35,13 +37,12 @@ class DaemonThreads:
             if self._is_over:
                 future.cancel()
                 return future
+            if self._threads < min(self._undone + 1, self._count):
+                name = f"{self._name}-{self._threads + 1}"
+                threading.Thread(target=self._run, name=name, daemon=True).start()
+                self._threads += 1
             self._undone += 1
             self._work.put((future, lambda: function(item)))
-            if self._threads < min(self._undone, self._count):
-                self._threads += 1
-                threading.Thread(
-                    target=self._run, name=f"{self._name}-{self._threads}", daemon=True
-                ).start()
         return future
 
     def end(self) -> None:
@@ -57,11 +58,8 @@ class DaemonThreads:
             if future.set_running_or_notify_cancel():
                 try:
                     result = call()
-                except Exception as error:
-                    future.set_exception(error)
                 except BaseException as error:
-                    # Such as `sys.exit`, which ends a thread, and would end the event loop of who awaits it.
-                    future.set_exception(RuntimeError(f"it has ended by {error!r}"))
+                    future.set_exception(as_failure(error))
                 else:
                     future.set_result(result)
             del future, call, work
