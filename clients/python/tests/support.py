@@ -16,12 +16,24 @@ from typing import Any, AsyncIterator, Awaitable, Callable, Dict, Optional, Type
 SOURCE = Path(__file__).resolve().parent.parent / "src"
 sys.path.insert(0, str(SOURCE))
 
-from chatixia_client import Event, Sidecar, find_binary  # noqa: E402
+from chatixia_client import Event, Message, Sidecar, find_binary  # noqa: E402
 
 PATIENCE = 30.0
 """Longer than anything here takes, so that a test that waits in vain fails."""
 
 SETTINGS = {"INTERFACES": "lo", "RUST_LOG": "debug"}
+
+WITH_AN_AGENT = '''
+import json, os, socket
+listener = socket.socket(socket.AF_UNIX)
+listener.bind(os.environ["IPC_SOCKET"])
+listener.listen()
+agent, _ = listener.accept()
+
+def tell(kind, payload):
+    agent.sendall(json.dumps({"type": kind, "payload": payload}).encode() + b"\\n")
+'''
+"""The beginning of a program in a sidecar's place: it has its `agent`, and may `tell` it events."""
 
 Result = TypeVar("Result")
 
@@ -120,6 +132,17 @@ class ClientTest(unittest.IsolatedAsyncioTestCase):
         path.write_text(f"#!{sys.executable}\n{text}")
         path.chmod(path.stat().st_mode | stat.S_IXUSR)
         return path
+
+
+def respond_in_chunks(sidecar: Sidecar) -> None:
+    """Whoever sends an `agent_prompt` gets the chunks "one" and "two", and then "done"."""
+
+    @sidecar.on_request("agent_prompt")
+    async def stream(message: Message) -> Any:
+        for word in ("one", "two"):
+            chunk = {"type": "agent_stream_chunk", "payload": word}
+            await sidecar.send(message.from_peer, {**chunk, "request_id": message.request_id})
+        return "done"
 
 
 def is_alive(pid: int) -> bool:

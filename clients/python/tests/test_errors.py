@@ -7,22 +7,13 @@ import unittest
 from typing import Any, List
 
 from .stand_in_sidecar import StandInSidecar
-from .support import ClientTest, soon
+from .support import WITH_AN_AGENT, ClientTest, respond_in_chunks, soon
 from chatixia_client import ChatixiaError, Event, Message, RequestTimeout, StartFailed
 from chatixia_client.flow import Flow
 from chatixia_client.handlers import Handlers
 from chatixia_client.recent_responses import LONGEST_FIELDS, REMEMBERED, RecentResponses
 
-STRANGE_SIDECAR = '''
-import json, os, socket
-listener = socket.socket(socket.AF_UNIX)
-listener.bind(os.environ["IPC_SOCKET"])
-listener.listen()
-agent, _ = listener.accept()
-
-def tell(kind, payload):
-    agent.sendall(json.dumps({"type": kind, "payload": payload}).encode() + b"\\n")
-
+STRANGE_SIDECAR = WITH_AN_AGENT + '''
 for number, line in enumerate(agent.makefile()):
     if number > 0:
         tell("peer_list", {"peers": [["no id"]]})
@@ -34,13 +25,7 @@ for number, line in enumerate(agent.makefile()):
 class Errors(ClientTest):
     async def test_an_error_of_on_chunk_ends_its_request_and_nothing_else(self) -> None:
         alice, bob = await self.pair()
-
-        @bob.on_request("agent_prompt")
-        async def stream(message: Message) -> Any:
-            for word in ("one", "two"):
-                chunk = {"type": "agent_stream_chunk", "payload": word}
-                await bob.send(message.from_peer, {**chunk, "request_id": message.request_id})
-            return "done"
+        respond_in_chunks(bob)
 
         def fail(chunk: Message) -> None:
             raise ZeroDivisionError(chunk.payload)

@@ -3,7 +3,6 @@
 import asyncio
 import os
 import unittest
-from unittest import mock
 from typing import Any, List
 from unittest import mock
 

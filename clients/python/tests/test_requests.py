@@ -3,7 +3,7 @@
 import asyncio
 from typing import Any, List
 
-from .support import ClientTest, soon
+from .support import ClientTest, respond_in_chunks, soon
 from chatixia_client import CommandFailed, Message, RequestTimeout
 
 
@@ -45,15 +45,8 @@ class Requests(ClientTest):
 
     async def test_chunks_come_before_the_response(self) -> None:
         alice, bob = await self.pair()
+        respond_in_chunks(bob)
         chunks: List[Any] = []
-
-        @bob.on_request("agent_prompt")
-        async def stream(message: Message) -> Any:
-            for word in ("one", "two"):
-                chunk = {"type": "agent_stream_chunk", "payload": word}
-                await bob.send(message.from_peer, {**chunk, "request_id": message.request_id})
-            return "done"
-
         response = await soon(
             alice.request(
                 "bob-sidecar", "agent_prompt", on_chunk=lambda chunk: chunks.append(chunk.payload)

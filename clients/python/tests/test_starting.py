@@ -12,7 +12,16 @@ from pathlib import Path
 from typing import Any, Mapping
 from unittest import mock
 
-from .support import PATIENCE, SETTINGS, SOURCE, ClientTest, is_running, soon, until
+from .support import (
+    PATIENCE,
+    SETTINGS,
+    SOURCE,
+    WITH_AN_AGENT,
+    ClientTest,
+    is_running,
+    soon,
+    until,
+)
 from chatixia_client import (
     BinaryNotFound,
     ChatixiaError,
@@ -26,16 +35,7 @@ from chatixia_client import (
 )
 from chatixia_client.process import SidecarProcess
 
-OLDER_SIDECAR = '''
-import json, os, socket
-listener = socket.socket(socket.AF_UNIX)
-listener.bind(os.environ["IPC_SOCKET"])
-listener.listen()
-agent, _ = listener.accept()
-
-def tell(kind, payload):
-    agent.sendall(json.dumps({"type": kind, "payload": payload}).encode() + b"\\n")
-
+OLDER_SIDECAR = WITH_AN_AGENT + '''
 tell("peer_connected", {"peer_id": "bob-sidecar"})
 for line in agent.makefile():
     command = json.loads(line)

@@ -7,7 +7,7 @@ import copy
 import itertools
 from typing import Any, Callable, Dict, NamedTuple, Optional, Tuple
 
-from .cancelling import as_failure
+from .cancelling import as_failure, fail
 from .errors import ChatixiaError, CommandFailed
 from .message import CHUNKS, Message
 
@@ -82,10 +82,10 @@ class Answers:
             # An answer that nobody awaits any more.
             return command_id is not None
         if kind == "error":
-            _fail(command.future, CommandFailed(payload))
+            fail(command.future, CommandFailed(payload))
         elif kind != command.answer_type:
             wrong = f"the sidecar answers with {kind} instead of {command.answer_type}"
-            _fail(command.future, ChatixiaError(wrong))
+            fail(command.future, ChatixiaError(wrong))
         elif not command.is_told_failure_only and not command.future.done():
             command.future.set_result(payload)
         return True
@@ -94,7 +94,7 @@ class Answers:
         """An answer, if it is one, that can't be used."""
         command = self._pop(command_id)
         if command is not None:
-            _fail(command.future, reason)
+            fail(command.future, reason)
 
     def _pop(self, command_id: Any) -> Optional[Command]:
         # No other type: `True` would be 1.
@@ -124,19 +124,14 @@ class Answers:
                 request.on_chunk(message)
             except (Exception, asyncio.CancelledError) as error:
                 # It is the asker's own, and goes to nobody else.
-                request.future.set_exception(as_failure(error))
+                fail(request.future, as_failure(error))
         return True
 
     def fail_all(self, reason: ChatixiaError) -> None:
         """Nothing of it will come any more."""
         for command in self._commands.values():
-            _fail(command.future, copy.copy(reason))
+            fail(command.future, copy.copy(reason))
         for request in self._requests.values():
-            _fail(request.future, copy.copy(reason))
+            fail(request.future, copy.copy(reason))
         self._commands.clear()
         self._requests.clear()
-
-
-def _fail(future: "asyncio.Future[Any]", reason: ChatixiaError) -> None:
-    if not future.done():
-        future.set_exception(reason)

@@ -39,6 +39,12 @@ def as_failure(error: BaseException) -> Exception:
     return RuntimeError(f"it has ended by {error!r}")
 
 
+def fail(future: "asyncio.Future[Any]", error: BaseException) -> None:
+    """Lets a future fail, unless it is done already."""
+    if not future.done():
+        future.set_exception(error)
+
+
 async def settle(work: "asyncio.Future[Any]", timeout: Optional[float] = None) -> None:
     """Waits for its end, whatever that is. It is cancelled, and its end waited for, after `timeout` seconds
     if any, and if this is cancelled."""

@@ -9,6 +9,7 @@ import weakref
 from typing import Any, Callable, Dict, List, Optional, Set, TypeVar
 
 from .answers import Answers
+from .cancelling import fail
 from .errors import (
     ChatixiaError,
     CommandFailed,
@@ -163,7 +164,7 @@ class Core:
             if timeout is not None:
                 text = f"{peer} has not responded to a {message['type']} within {timeout:g} s"
                 late = RequestTimeout(text)
-                timer = asyncio.get_running_loop().call_later(timeout, _fail, response, late)
+                timer = asyncio.get_running_loop().call_later(timeout, fail, response, late)
             payload = {"target_peer": peer, "message": message}
             line = self._line({"type": "send", "id": command_id, "payload": payload})
             return await self._write_and_await(link, line, response)
@@ -204,7 +205,7 @@ class Core:
         """Nothing of what is awaited will come any more."""
         self._answers.fail_all(reason)
         for change in self._awaiting_peers:
-            _fail(change, copy.copy(reason))
+            fail(change, copy.copy(reason))
         self._awaiting_peers.clear()
 
     # From the sidecar: see `link.Listener`.
@@ -324,8 +325,3 @@ async def _write_unless_done(link: Link, line: bytes, answer: "asyncio.Future[An
             raise failure
     finally:
         writing.cancel()
-
-
-def _fail(future: "asyncio.Future[Any]", failure: BaseException) -> None:
-    if not future.done():
-        future.set_exception(failure)

@@ -6,7 +6,7 @@ import asyncio
 import copy
 import logging
 from collections import deque
-from typing import AsyncIterator, Deque, Optional, Tuple, TypeVar, Generic
+from typing import AsyncIterator, Awaitable, Deque, Optional, Tuple, TypeVar, Generic
 
 from .flow import Flow
 from .message import Event, Message
@@ -108,12 +108,10 @@ class Inbox(AsyncIterator[Message]):
     def __aiter__(self) -> "Inbox":
         return self
 
-    async def __anext__(self) -> Message:
-        message, size = await self._waiting.get()
-        self._flow.remove(size)
-        return message
+    def __anext__(self) -> Awaitable[Message]:
+        return self.get()
 
-    async def get(self, timeout: Optional[float]) -> Message:
+    async def get(self, timeout: Optional[float] = None) -> Message:
         """The next one. Raises as `_Waiting.get` does."""
         message, size = await self._waiting.get(timeout)
         self._flow.remove(size)
