@@ -87,7 +87,7 @@ table! {
     Plain CONNECT_TIMEOUT "SECONDS" = "15",
         "until the wish to reach a peer is given up";
     Plain RECOVERY_TIMEOUT "SECONDS" = "60",
-        "how long messages are kept for a peer that can't be reached";
+        "how long messages are kept for a peer, from when it was last heard";
     Plain SEND_STALL_SECONDS "SECONDS" = "10",
         "until a peer that takes nothing is refused further messages";
     Plain UDP_PORT "PORT|FIRST-LAST" = "",

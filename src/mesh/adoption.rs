@@ -15,7 +15,7 @@ use super::Mesh;
 use super::connection::{Connection, ConnectionId, Phase, Role};
 use super::link::{Channel, Link, Linker};
 use super::negotiation;
-use super::session::Greeting;
+use super::session::{Contradiction, Greeting};
 
 impl<K: Linker> Mesh<K> {
     /// A channel has opened, or the peer has said hello: goes as far as that allows.
@@ -124,14 +124,20 @@ impl<K: Linker> Mesh<K> {
         let Some(peer) = self.peers.get_mut(&connection.peer) else {
             return;
         };
-        peer.session.told();
-        let received = peer
-            .session
-            .received_of(connection.announced_session.as_deref());
-        let hello = Control::Hello {
-            session: peer.session.own().to_owned(),
-            received,
+        // What its hello said counts more than what its description announced.
+        let theirs = match &connection.greeting {
+            Some((session, _)) => Some(session.as_str()),
+            None => connection.announced_session.as_deref(),
         };
+        let session = if peer.session.is_replaced_by(theirs) {
+            self.session_names.next()
+        } else {
+            peer.session.told();
+            peer.session.own().to_owned()
+        };
+        let received = peer.session.received_of(theirs);
+        connection.told_session = Some(session.clone());
+        let hello = Control::Hello { session, received };
         connection.next_number = received + 1;
         connection.handshake.sent = true;
         let written = connection
@@ -154,13 +160,15 @@ impl<K: Linker> Mesh<K> {
         let Some(peer) = self.peers.get_mut(&peer_id) else {
             return;
         };
-        let (resumed, settled, lost) = match peer.session.greet(&theirs, received) {
+        let told = connection.told_session.as_deref();
+        let greeting = peer
+            .session
+            .greet(&theirs, received, told, &mut self.session_names);
+        let (resumed, settled, lost) = match greeting {
             Greeting::Resumed { settled } => (peer.met, settled, Vec::new()),
             Greeting::New { lost } => (false, Vec::new(), lost),
-            Greeting::Impossible => {
-                log::warn!("{peer_id} has lost track of the session; starting a new one");
-                self.restart_session(&peer_id);
-                return self.connection_failed(now, id, "its hello contradicts the session");
+            Greeting::Impossible(contradiction) => {
+                return self.contradicted(now, id, &peer_id, contradiction);
             }
         };
         if let Some(connection) = self.connections.get_mut(&id) {
@@ -182,6 +190,20 @@ impl<K: Linker> Mesh<K> {
         }
         self.take_over(now, id, resumed);
         self.acknowledge(now, &peer_id);
+    }
+
+    /// The peer has said what cannot be true of the session. So its process counts as ended: the messages
+    /// that it has not acknowledged before are reported, and a new session begins on a new connection.
+    pub(super) fn contradicted(
+        &mut self,
+        now: Instant,
+        id: ConnectionId,
+        peer_id: &PeerId,
+        contradiction: Contradiction,
+    ) {
+        log::warn!("the session with {peer_id} ends and a new one begins: {contradiction}");
+        self.restart_session(peer_id);
+        self.connection_failed(now, id, "it contradicts the session");
     }
 
     /// Towards another make an open channel is all there is, and what was written to the connection
@@ -244,7 +266,8 @@ impl<K: Linker> Mesh<K> {
         peer.last_role = role;
         peer.retry.adopted = Some(now);
         peer.retry.cancel();
-        peer.give_up_at = None;
+        peer.heard = now;
+        peer.wanted = None;
         peer.held = None;
         peer.outlet.moved(now);
         let others: Vec<_> = peer

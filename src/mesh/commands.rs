@@ -99,6 +99,7 @@ impl<K: Linker> Mesh<K> {
         };
         let is_new_wish = !peer.is_waited_for();
         if peer.session.is_idle() {
+            peer.accepted = now;
             peer.outlet.moved(now);
         }
         peer.session.push(outgoing);
@@ -204,15 +205,14 @@ impl<K: Linker> Mesh<K> {
         };
         self.unflushed.extend(peer.current);
         if !peer.reachable {
-            if peer.give_up_at.is_none() {
-                peer.give_up_at = Some(now + self.settings.connect_timeout);
-            }
+            peer.wanted.get_or_insert(now);
             if is_new_wish {
                 peer.retry.at = None;
                 self.consider_offer(now, target);
             }
             self.arm_peer(now, target);
         }
+        self.watch_deadlines(now, target);
         self.watch_pressure(now, target);
     }
 }

@@ -86,6 +86,8 @@ pub(super) struct Connection<L> {
     pub(super) speaks_sessions: bool,
     /// The session that the peer's description announced.
     pub(super) announced_session: Option<String>,
+    /// Our side's session, as our hello has told it.
+    pub(super) told_session: Option<String>,
     pub(super) link: L,
     pub(super) phase: Phase,
     pub(super) created: Instant,

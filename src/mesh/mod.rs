@@ -9,15 +9,16 @@
 //!
 //! What comes in is handled by topic: [`commands`] of the agent, [`signals`] of other sidecars,
 //! [`traffic`] from the network, time by [`recovery`]. Messages go through [`writing`] on the one side and
-//! [`intake`] on the other; [`acknowledging`] and [`settling`] tell of their arrival. [`reaching`] decides
-//! whom to offer to and when to give up, [`adoption`] which of a peer's connections is used, [`ending`] what
-//! is said last.
+//! [`intake`] on the other; [`acknowledging`] and [`settling`] tell of their arrival, and
+//! [`answer_deadlines`] gives up what has waited too long. [`reaching`] decides whom to offer to,
+//! [`adoption`] which of a peer's connections is used, [`ending`] what is said last.
 
 mod account;
 mod acknowledging;
 mod adoption;
 mod agent;
 mod allowance;
+mod answer_deadlines;
 mod broadcast;
 mod candidates;
 mod commands;
@@ -106,8 +107,10 @@ enum TimerKey {
     Link(ConnectionId),
     /// The deadline of a phase, or a look at the health.
     Connection(ConnectionId),
-    /// To offer, to give up, to answer a held offer, to see a stall.
+    /// To offer, to answer a held offer, to see a stall.
     Peer(PeerId),
+    /// To give up what was asked for.
+    Deadlines(PeerId),
     /// An acknowledgement is due.
     Acknowledgement(PeerId),
     /// The registry is to be asked who is online.

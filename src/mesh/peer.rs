@@ -100,8 +100,12 @@ pub(super) struct Peer {
     /// Who offered the last connection that carried messages; offers again when that is lost.
     pub(super) last_role: Role,
     pub(super) retry: Retry,
-    /// When what waits for the peer is given up.
-    pub(super) give_up_at: Option<Instant>,
+    /// When its process was last heard, on the connection that messages go over.
+    pub(super) heard: Instant,
+    /// Since when it is to be reached and can't be: something waits for it, or its session is to go on.
+    pub(super) wanted: Option<Instant>,
+    /// When the oldest message that waits for it was accepted, or one before.
+    pub(super) accepted: Instant,
     /// `connect` commands to be answered, in the order of their deadlines.
     pub(super) waiting: VecDeque<WaitingConnect>,
     /// Its messages that the agent has not taken, with their bytes on the wire.
@@ -136,7 +140,9 @@ impl Peer {
                 at: None,
                 awaits_list: false,
             },
-            give_up_at: None,
+            heard: now,
+            wanted: None,
+            accepted: now,
             waiting: VecDeque::new(),
             inbox: Account::default(),
             outlet: Outlet::new(now),

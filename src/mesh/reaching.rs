@@ -1,5 +1,4 @@
-//! Whom to reach: the registry's list of who is online, when to offer, when to give up, and when a peer
-//! is forgotten.
+//! Whom to reach: the registry's list of who is online, when to offer, and when a peer is forgotten.
 
 use std::time::{Duration, Instant};
 
@@ -7,7 +6,6 @@ use crate::protocol::PeerId;
 use crate::protocol::ipc::ErrorCode;
 use crate::protocol::signaling::Outgoing as Frame;
 
-use super::commands::{ENDING, report};
 use super::link::Linker;
 use super::{Mesh, MeshMode, TimerKey};
 
@@ -33,7 +31,7 @@ impl<K: Linker> Mesh<K> {
         };
         let is_full = self.settings.mode == MeshMode::Full;
         let is_wanted = peer.is_waited_for()
-            || peer.give_up_at.is_some()
+            || peer.wanted.is_some()
             || (is_full && self.roster.lists(peer_id));
         is_wanted && self.is_in_doubt(now, peer_id) && !peer.has_attempt() && !self.shutting_down
     }
@@ -116,84 +114,6 @@ impl<K: Linker> Mesh<K> {
         }
     }
 
-    /// Fails the `connect` commands whose time is over.
-    fn fail_overdue(&mut self, now: Instant, peer_id: &PeerId, code: ErrorCode) {
-        while let Some(peer) = self.peers.get_mut(peer_id)
-            && let Some(origin) = peer.next_overdue(now)
-        {
-            let text = self.why_not_reached(peer_id, code);
-            self.agent.fail(&origin, report(code, text, peer_id, None));
-        }
-    }
-
-    /// Gives up what is wanted of the peer and has been waited for long enough.
-    pub(super) fn check_patience(&mut self, now: Instant, peer_id: &PeerId) {
-        let Some(peer) = self.peers.get(peer_id) else {
-            return;
-        };
-        let current = peer.current;
-        let is_over = peer.give_up_at.is_some_and(|at| now >= at);
-        let code = self.failure_to_reach(peer_id);
-        if is_over {
-            if let Some(current) = current {
-                self.retire(now, current);
-            }
-            self.end_session(now, peer_id, code);
-        }
-        self.fail_overdue(now, peer_id, code);
-    }
-
-    fn failure_to_reach(&self, peer_id: &PeerId) -> ErrorCode {
-        if self.roster.lists(peer_id) || self.peers.get(peer_id).is_some_and(|peer| peer.met) {
-            ErrorCode::ConnectFailed
-        } else {
-            ErrorCode::UnknownPeer
-        }
-    }
-
-    fn why_not_reached(&self, peer_id: &PeerId, code: ErrorCode) -> String {
-        if code == ErrorCode::UnknownPeer && self.roster.is_connected() {
-            format!("the registry does not know {peer_id}, or does not show it to us")
-        } else if code == ErrorCode::UnknownPeer {
-            format!("{peer_id} is not known, and the registry cannot be asked")
-        } else if code == ErrorCode::ShuttingDown {
-            ENDING.to_owned()
-        } else {
-            format!("no connection to {peer_id} within the time allowed")
-        }
-    }
-
-    /// Nothing is kept for the peer any more: what was written is `connection_lost`, the rest and the
-    /// waiting `connect` commands get `code`.
-    pub(super) fn abandon(&mut self, now: Instant, peer_id: &PeerId, code: ErrorCode) {
-        self.end_session(now, peer_id, code);
-        let why = self.why_not_reached(peer_id, code);
-        if let Some(peer) = self.peers.get_mut(peer_id) {
-            for waiting in std::mem::take(&mut peer.waiting) {
-                let error = report(code, why.clone(), peer_id, None);
-                self.agent.fail(&waiting.origin, error);
-            }
-        }
-        self.forget_if_idle(peer_id);
-    }
-
-    /// What was written is `connection_lost`, what was not gets `code`.
-    fn end_session(&mut self, now: Instant, peer_id: &PeerId, code: ErrorCode) {
-        // Their hello spoke of the session that ends here.
-        self.drop_attempts(now, peer_id, |connection| connection.handshake.sent);
-        self.restart_session(peer_id);
-        let why = self.why_not_reached(peer_id, code);
-        let Some(peer) = self.peers.get_mut(peer_id) else {
-            return;
-        };
-        peer.give_up_at = None;
-        peer.met = false;
-        for outgoing in peer.session.take_unwritten() {
-            self.settle_failed(peer_id, outgoing, code, why.clone());
-        }
-        self.watch_pressure(now, peer_id);
-    }
-
     /// Drops the entry of a peer that nothing depends on.
     pub(super) fn forget_if_idle(&mut self, peer_id: &PeerId) {
         let Some(peer) = self.peers.get(peer_id) else {
@@ -201,7 +121,7 @@ impl<K: Linker> Mesh<K> {
         };
         let is_kept = !peer.connections.is_empty()
             || peer.is_waited_for()
-            || peer.give_up_at.is_some()
+            || peer.wanted.is_some()
             || peer.inbox.items() > 0
             || peer.held.is_some()
             || !peer.early.is_empty()
@@ -211,9 +131,13 @@ impl<K: Linker> Mesh<K> {
             debug_assert_eq!(peer.session.theirs(), None);
             self.peers.remove(peer_id);
             self.holding_back.remove(peer_id);
-            self.timers.set(TimerKey::Peer(peer_id.clone()), None);
-            self.timers
-                .set(TimerKey::Acknowledgement(peer_id.clone()), None);
+            for key in [
+                TimerKey::Peer,
+                TimerKey::Deadlines,
+                TimerKey::Acknowledgement,
+            ] {
+                self.timers.set(key(peer_id.clone()), None);
+            }
         }
     }
 }

@@ -28,6 +28,7 @@ impl<K: Linker> Mesh<K> {
                 }
                 TimerKey::Connection(id) => self.look_at_connection(now, id),
                 TimerKey::Peer(peer_id) => self.look_at_peer(now, &peer_id),
+                TimerKey::Deadlines(peer_id) => self.look_at_deadlines(now, &peer_id),
                 TimerKey::Acknowledgement(peer_id) => self.acknowledgement_is_due(now, &peer_id),
                 TimerKey::Roster => self.ask_registry(now),
             }
@@ -56,8 +57,6 @@ impl<K: Linker> Mesh<K> {
         };
         let next = [
             peer.retry.at,
-            peer.give_up_at,
-            peer.waiting.front().map(|first| first.until),
             peer.held.as_ref().map(|held| held.until),
             peer.outlet.stalls_at(self.settings.send_stall),
             peer.early_until(),
@@ -135,13 +134,17 @@ impl<K: Linker> Mesh<K> {
         let Some(peer) = self.peers.get_mut(&connection.peer) else {
             return;
         };
-        if peer.current != Some(id) || peer.reachable {
+        if peer.current != Some(id) {
+            return;
+        }
+        peer.heard = now;
+        if peer.reachable {
             return;
         }
         peer.reachable = true;
         peer.note_state(now);
         let peer_id = peer.id.clone();
-        peer.give_up_at = None;
+        peer.wanted = None;
         if !may_be_left {
             peer.retry.cancel();
         }
@@ -154,6 +157,16 @@ impl<K: Linker> Mesh<K> {
         self.plan_replacement(now, &peer_id);
         self.arm(now, id);
         self.arm_peer(now, &peer_id);
+    }
+
+    /// The last that is heard on a connection.
+    pub(super) fn said_goodbye(&mut self, now: Instant, id: ConnectionId) {
+        let peer = self.connections.get(&id).map(|ended| &ended.peer);
+        if let Some(peer) = peer.and_then(|peer| self.peers.get_mut(peer))
+            && peer.current == Some(id)
+        {
+            peer.heard = now;
+        }
     }
 
     /// If the connection in use is in doubt, another is to be built beside it, first by the side that
@@ -192,11 +205,12 @@ impl<K: Linker> Mesh<K> {
             // The sidecar in the field does after 5 s, and never takes such a connection up again.
             current.may_be_left = !current.speaks_sessions;
         }
-        peer.give_up_at = Some(now + self.settings.recovery_timeout);
+        peer.wanted = Some(now);
         log::info!("{peer_id} cannot be reached");
         self.agent.push_state(Event::PeerDisconnected {
             peer_id: peer_id.clone(),
         });
+        self.watch_deadlines(now, peer_id);
         self.arm_peer(now, peer_id);
     }
 
@@ -276,7 +290,6 @@ impl<K: Linker> Mesh<K> {
         if peer.held.as_ref().is_some_and(|held| now >= held.until) {
             self.answer_held_offer(now, peer_id);
         }
-        self.check_patience(now, peer_id);
         let Some(peer) = self.peers.get_mut(peer_id) else {
             return;
         };

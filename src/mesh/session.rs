@@ -6,6 +6,7 @@
 //! what was written is out of our hands, and only a receipt of the transport settles it.
 
 use std::collections::VecDeque;
+use std::fmt;
 use std::ops::RangeInclusive;
 
 use crate::limits;
@@ -34,15 +35,38 @@ pub(super) enum Greeting {
     /// The peer is a new process, or was never met: numbers start over. `lost` was written to the
     /// process before it and is not known to have arrived.
     New { lost: Vec<Outgoing> },
-    /// It claims to have what we never sent, or no longer has what it acknowledged.
-    Impossible,
+    /// It contradicts what is known of that process.
+    Impossible(Contradiction),
+}
+
+/// The peer counts messages as nobody can who received what we sent. So its numbers are not ours, and
+/// nothing that it says of them is worth anything.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Contradiction {
+    /// It claims to have what we never sent.
+    TooMany,
+    /// It no longer has what it acknowledged.
+    TooFew,
+    /// It is another process than the one to which the session belongs that we told it of.
+    OtherProcess,
+}
+
+impl fmt::Display for Contradiction {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Contradiction::TooMany => "it counts messages that were never sent to it",
+            Contradiction::TooFew => "it no longer counts messages that it had acknowledged",
+            Contradiction::OtherProcess => "it is another process than the one that was known",
+        })
+    }
 }
 
 /// The ids under which our sessions are told to peers.
 ///
 /// The id is that of the process, drawn once. A session that is given up goes on under another one,
 /// since numbers that were given up can't be sent any more: the id of the process with a count, which
-/// entries made later begin with too. So no peer meets an id again after it was given up.
+/// entries made later begin with too. So no peer meets an id again after it was given up, and no two
+/// processes under one name count the numbers of the same id.
 #[derive(Debug)]
 pub(super) struct SessionNames {
     process: String,
@@ -75,7 +99,8 @@ impl SessionNames {
 /// Both directions of the conversation with one peer, whatever connections carry it.
 #[derive(Debug)]
 pub(super) struct Session {
-    /// Our side's id, told in `hello` and in signaling.
+    /// Our side's id, told in `hello` and in signaling. It belongs to the process `theirs`: another one
+    /// under the same name is told another id, since either may come back and count on.
     own: String,
     /// A hello has told it.
     is_told: bool,
@@ -173,6 +198,11 @@ impl Session {
         if known { self.taken } else { 0 }
     }
 
+    /// Whether a peer that announces `session` is another process than the one that is known.
+    pub(super) fn is_replaced_by(&self, session: Option<&str>) -> bool {
+        self.theirs().is_some() && session.is_some() && session != self.theirs()
+    }
+
     /// Accepts a message for the peer.
     pub(super) fn push(&mut self, outgoing: Outgoing) {
         self.queued.add(outgoing.message.size());
@@ -217,25 +247,39 @@ impl Session {
     }
 
     /// The peer's agent has taken `taken` messages and allows `window` bytes beyond. Gives the
-    /// messages that this settles. A number that we never wrote, or an old one, changes nothing.
-    pub(super) fn acknowledge(&mut self, taken: u64, window: u64) -> Vec<Outgoing> {
-        if taken >= self.taken_by_peer && self.news(taken).is_some() {
-            self.taken_by_peer = taken;
-            self.window = window;
+    /// messages that this settles.
+    ///
+    /// # Errors
+    ///
+    /// If that contradicts what was sent, or what the peer has told before.
+    pub(super) fn acknowledge(
+        &mut self,
+        taken: u64,
+        window: u64,
+    ) -> Result<Vec<Outgoing>, Contradiction> {
+        self.news(taken)?;
+        if taken < self.taken_by_peer {
+            return Err(Contradiction::TooFew);
         }
-        self.settle_taken()
+        self.taken_by_peer = taken;
+        self.window = window;
+        Ok(self.settle_taken())
     }
 
     /// Gives the messages that the peer's agent has taken and that this connection has carried.
     pub(super) fn settle_taken(&mut self) -> Vec<Outgoing> {
-        let news = self.news(self.taken_by_peer).unwrap_or(0);
+        let news = self.news(self.taken_by_peer).unwrap_or_default();
         self.settle(news.min(self.handed))
     }
 
-    /// How many messages `taken` settles; `None` when it cannot be true.
-    fn news(&self, taken: u64) -> Option<usize> {
-        let news = usize::try_from(taken.checked_sub(self.acknowledged)?).ok()?;
-        (news <= self.numbered).then_some(news)
+    /// How many messages `taken` settles.
+    fn news(&self, taken: u64) -> Result<usize, Contradiction> {
+        let news = taken.checked_sub(self.acknowledged);
+        let news = news.ok_or(Contradiction::TooFew)?;
+        usize::try_from(news)
+            .ok()
+            .filter(|news| *news <= self.numbered)
+            .ok_or(Contradiction::TooMany)
     }
 
     fn settle(&mut self, count: usize) -> Vec<Outgoing> {
@@ -260,24 +304,68 @@ impl Session {
         self.handed_bytes = 0;
     }
 
-    /// The peer's first frame on a new connection.
-    pub(super) fn greet(&mut self, theirs: &str, received: u64) -> Greeting {
+    /// The peer's first frame on a new connection: its session, and how many messages it has received
+    /// of ours. `told` is the id that our own hello on this connection has told, if it is out; a peer
+    /// that is not told yet may get a new one of `names`.
+    pub(super) fn greet(
+        &mut self,
+        theirs: &str,
+        received: u64,
+        told: Option<&str>,
+        names: &mut SessionNames,
+    ) -> Greeting {
         self.suspend();
         self.window = INITIAL_WINDOW_BYTES;
-        if self.theirs.as_deref() != Some(theirs) {
-            let lost = self.restart(None);
-            self.theirs = Some(theirs.to_owned());
-            return Greeting::New { lost };
+        match self.theirs.as_deref() {
+            Some(known) if known == theirs => self.go_on(received, told),
+            known => {
+                let is_first = known.is_none();
+                self.begin(theirs, received, told, is_first, names)
+            }
+        }
+    }
+
+    /// The process that we know is there again.
+    fn go_on(&mut self, received: u64, told: Option<&str>) -> Greeting {
+        if told.is_some_and(|told| told != self.own) {
+            return Greeting::Impossible(Contradiction::OtherProcess);
         }
         match self.news(received) {
-            Some(news) => {
+            Ok(news) => {
                 self.taken_by_peer = received;
                 Greeting::Resumed {
                     settled: self.settle(news),
                 }
             }
-            None => Greeting::Impossible,
+            Err(contradiction) => Greeting::Impossible(contradiction),
         }
+    }
+
+    /// A process that is not known: the first that is met, or one in place of another.
+    ///
+    /// It may be one that was met before another took its place, and count on where it was. So it must
+    /// not go on under an id that the other has; and of the numbers of an id that it has been told only
+    /// now it can have received none.
+    fn begin(
+        &mut self,
+        theirs: &str,
+        received: u64,
+        told: Option<&str>,
+        is_first: bool,
+        names: &mut SessionNames,
+    ) -> Greeting {
+        let own = match told {
+            None if is_first && received == 0 => None,
+            None => Some(names.next()),
+            Some(_) if received > 0 => return Greeting::Impossible(Contradiction::TooMany),
+            Some(told) if told != self.own => Some(told.to_owned()),
+            Some(_) if is_first => None,
+            Some(_) => return Greeting::Impossible(Contradiction::OtherProcess),
+        };
+        let lost = self.restart(own);
+        self.theirs = Some(theirs.to_owned());
+        self.is_told = told.is_some();
+        Greeting::New { lost }
     }
 
     /// Numbers start over, in both directions. Gives the messages that were written and are not

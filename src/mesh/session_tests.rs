@@ -11,11 +11,38 @@ fn outgoing(text: &str) -> Outgoing {
 /// A session with messages `1` to `count`, met by the peer session `p`.
 fn session(count: usize) -> Session {
     let mut session = Session::new("own".into());
-    assert!(matches!(session.greet("p", 0), Greeting::New { .. }));
+    assert!(matches!(greet(&mut session, "p", 0), Greeting::New { .. }));
     for number in 1..=count {
         session.push(outgoing(&number.to_string()));
     }
     session
+}
+
+/// The peer says hello to one that answers with its own.
+fn greet(session: &mut Session, theirs: &str, received: u64) -> Greeting {
+    session.greet(
+        theirs,
+        received,
+        None,
+        &mut SessionNames::new("next".into()),
+    )
+}
+
+/// The peer says hello to one that has told `told` in its own.
+fn answer(session: &mut Session, told: &str, theirs: &str, received: u64) -> Greeting {
+    let mut names = SessionNames::new("next".into());
+    session.greet(theirs, received, Some(told), &mut names)
+}
+
+fn impossible(greeting: Greeting) -> Contradiction {
+    match greeting {
+        Greeting::Impossible(contradiction) => contradiction,
+        other => panic!("{other:?}"),
+    }
+}
+
+fn acknowledge(session: &mut Session, taken: u64, window: u64) -> Vec<String> {
+    kinds(&session.acknowledge(taken, window).unwrap())
 }
 
 /// Writes all that the window allows; gives the types of the messages.
@@ -55,22 +82,24 @@ fn acknowledgements_settle_in_order_and_empty_the_queue() {
     let mut session = session(3);
     let one = session.queued().bytes() / 3;
     assert_eq!(write_all(&mut session), ["1", "2", "3"]);
-    assert_eq!(kinds(&session.acknowledge(2, 1000)), ["1", "2"]);
+    assert_eq!(acknowledge(&mut session, 2, 1000), ["1", "2"]);
     assert_eq!(session.queued().bytes(), one);
-    assert!(session.acknowledge(2, 1000).is_empty());
-    assert_eq!(kinds(&session.acknowledge(3, 1000)), ["3"]);
+    assert!(acknowledge(&mut session, 2, 1000).is_empty());
+    assert_eq!(acknowledge(&mut session, 3, 1000), ["3"]);
     assert!(session.is_idle());
     assert_eq!(session.queued().bytes(), 0);
 }
 
 #[test]
-fn an_acknowledgement_of_what_was_never_written_or_an_old_one_changes_nothing() {
+fn an_acknowledgement_that_contradicts_the_session_settles_nothing() {
     let mut session = session(3);
     session.written();
     session.written();
-    assert!(session.acknowledge(3, 0).is_empty());
-    assert_eq!(session.acknowledge(1, 1000).len(), 1);
-    assert!(session.acknowledge(0, 0).is_empty());
+    let too_many = session.acknowledge(3, 0).unwrap_err();
+    assert_eq!(too_many, Contradiction::TooMany);
+    assert_eq!(acknowledge(&mut session, 1, 1000), ["1"]);
+    let too_few = session.acknowledge(0, 0).unwrap_err();
+    assert_eq!(too_few, Contradiction::TooFew);
     assert!(
         session.next_to_write().is_some(),
         "the old window was ignored"
@@ -81,23 +110,23 @@ fn an_acknowledgement_of_what_was_never_written_or_an_old_one_changes_nothing() 
 fn the_window_counts_what_is_under_way_beyond_the_last_acknowledgement() {
     let mut session = session(5);
     let one = session.queued().bytes() as u64 / 5;
-    session.acknowledge(0, 2 * one);
+    acknowledge(&mut session, 0, 2 * one);
     assert_eq!(write_all(&mut session), ["1", "2"]);
-    session.acknowledge(1, 2 * one);
+    acknowledge(&mut session, 1, 2 * one);
     assert_eq!(write_all(&mut session), ["3"]);
-    session.acknowledge(3, one);
+    acknowledge(&mut session, 3, one);
     assert_eq!(write_all(&mut session), ["4"]);
 }
 
 #[test]
 fn a_message_larger_than_the_window_goes_alone() {
     let mut session = session(2);
-    session.acknowledge(0, 1);
+    acknowledge(&mut session, 0, 1);
     assert_eq!(write_all(&mut session), ["1"]);
-    session.acknowledge(1, 1);
+    acknowledge(&mut session, 1, 1);
     assert_eq!(write_all(&mut session), ["2"]);
     session.push(outgoing("3"));
-    session.acknowledge(2, 0);
+    acknowledge(&mut session, 2, 0);
     assert!(
         write_all(&mut session).is_empty(),
         "nothing passes no window"
@@ -110,8 +139,8 @@ fn a_new_connection_of_the_same_sessions_repeats_what_has_not_arrived() {
     session.written();
     session.written();
     session.written();
-    session.acknowledge(1, 1000);
-    assert_eq!(resumed(session.greet("p", 2)), ["2"]);
+    acknowledge(&mut session, 1, 1000);
+    assert_eq!(resumed(greet(&mut session, "p", 2)), ["2"]);
     assert_eq!(write_all(&mut session), ["3", "4"]);
 }
 
@@ -120,11 +149,11 @@ fn what_is_acknowledged_before_it_was_repeated_is_repeated_all_the_same() {
     let mut session = session(3);
     write_all(&mut session);
     // The hello said 0, and its sender counts from there what comes on this connection.
-    assert!(resumed(session.greet("p", 0)).is_empty());
-    assert!(session.acknowledge(2, 1000).is_empty());
+    assert!(resumed(greet(&mut session, "p", 0)).is_empty());
+    assert!(acknowledge(&mut session, 2, 1000).is_empty());
     assert_eq!(write_all(&mut session), ["1", "2", "3"]);
     assert_eq!(kinds(&session.settle_taken()), ["1", "2"]);
-    assert_eq!(kinds(&session.acknowledge(3, 1000)), ["3"]);
+    assert_eq!(acknowledge(&mut session, 3, 1000), ["3"]);
 }
 
 #[test]
@@ -132,12 +161,12 @@ fn a_new_session_of_the_peer_loses_what_was_written_and_keeps_the_rest() {
     let mut session = session(3);
     session.written();
     session.written();
-    session.acknowledge(1, 1000);
-    assert_eq!(lost(session.greet("q", 0)), ["2"]);
+    acknowledge(&mut session, 1, 1000);
+    assert_eq!(lost(greet(&mut session, "q", 0)), ["2"]);
     assert_eq!(session.theirs(), Some("q"));
     assert_eq!(write_all(&mut session), ["3"]);
     assert_eq!(
-        kinds(&session.acknowledge(1, 1000)),
+        acknowledge(&mut session, 1, 1000),
         ["3"],
         "numbers start over"
     );
@@ -150,18 +179,61 @@ fn what_was_written_stays_numbered_when_its_connection_is_gone() {
     session.suspend();
     assert!(!session.next_is_unnumbered());
     assert_eq!(kinds(&session.take_unwritten()), ["2"]);
-    assert_eq!(lost(session.greet("q", 0)), ["1"]);
+    assert_eq!(lost(greet(&mut session, "q", 0)), ["1"]);
 }
 
 #[test]
 fn a_hello_that_contradicts_the_session_is_impossible() {
     let mut ahead = session(2);
     ahead.written();
-    assert!(matches!(ahead.greet("p", 2), Greeting::Impossible));
+    assert_eq!(
+        impossible(greet(&mut ahead, "p", 2)),
+        Contradiction::TooMany
+    );
     let mut behind = session(2);
     write_all(&mut behind);
-    behind.acknowledge(2, 1000);
-    assert!(matches!(behind.greet("p", 1), Greeting::Impossible));
+    acknowledge(&mut behind, 2, 1000);
+    assert_eq!(
+        impossible(greet(&mut behind, "p", 1)),
+        Contradiction::TooFew
+    );
+}
+
+#[test]
+fn a_process_in_the_place_of_another_is_told_another_id_which_the_one_before_does_not_know() {
+    // We answer: the id is chosen once its hello is there.
+    let mut session = session(2);
+    session.told();
+    write_all(&mut session);
+    acknowledge(&mut session, 1, 1000);
+    assert_eq!(lost(greet(&mut session, "q", 0)), ["2"]);
+    assert_eq!((session.own(), session.theirs()), ("next-1", Some("q")));
+    // The first comes back, and counts on where it was.
+    assert!(lost(greet(&mut session, "p", 1)).is_empty());
+    assert_ne!(session.own(), "own");
+}
+
+#[test]
+fn a_hello_that_is_out_must_have_told_an_id_that_fits_the_peers() {
+    // To the one that is known, its own.
+    let mut known = session(1);
+    write_all(&mut known);
+    assert!(resumed(answer(&mut known, "own", "p", 0)).is_empty());
+    let of_another = impossible(answer(&mut known, "other", "p", 0));
+    assert_eq!(of_another, Contradiction::OtherProcess);
+    // To another, another.
+    let unannounced = impossible(answer(&mut known, "own", "q", 0));
+    assert_eq!(unannounced, Contradiction::OtherProcess);
+    let claims = impossible(answer(&mut known, "other", "q", 1));
+    assert_eq!(claims, Contradiction::TooMany);
+    assert_eq!(lost(answer(&mut known, "other", "q", 0)), ["1"]);
+    assert_eq!(known.own(), "other");
+    // To the first that is met, whatever its hello said; it can have received nothing.
+    let mut first = Session::new("own".into());
+    let claims = impossible(answer(&mut first, "own", "p", 1));
+    assert_eq!(claims, Contradiction::TooMany);
+    assert!(lost(answer(&mut first, "own", "p", 0)).is_empty());
+    assert!(first.is_told());
 }
 
 #[test]

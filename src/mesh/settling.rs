@@ -59,7 +59,10 @@ impl<K: Linker> Mesh<K> {
         let Some(peer) = self.peers.get_mut(peer_id) else {
             return;
         };
-        let settled = peer.session.acknowledge(taken, window);
+        let settled = match peer.session.acknowledge(taken, window) {
+            Ok(settled) => settled,
+            Err(contradiction) => return self.contradicted(now, id, peer_id, contradiction),
+        };
         if !settled.is_empty() {
             peer.outlet.moved(now);
         }

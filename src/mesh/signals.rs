@@ -132,6 +132,7 @@ impl<K: Linker> Mesh<K> {
             attempt: None,
             speaks_sessions: false,
             announced_session: None,
+            told_session: None,
             link,
             phase,
             created: now,
@@ -318,10 +319,7 @@ impl<K: Linker> Mesh<K> {
         let Some(peer) = self.peers.get(peer_id) else {
             return;
         };
-        let (Some(known), Some(announced)) = (peer.session.theirs(), &extension.session) else {
-            return;
-        };
-        if known != announced
+        if peer.session.is_replaced_by(extension.session.as_deref())
             && let Some(current) = peer.current
         {
             log::info!("{peer_id} was started anew");

@@ -161,6 +161,7 @@ impl<K: Linker> Mesh<K> {
                     connection.round_trip = round_trip.or(connection.round_trip);
                 }
                 Ok(LinkOutput::Closed) => {
+                    self.said_goodbye(now, id);
                     return self.connection_failed(now, id, "ended by the peer");
                 }
                 Ok(LinkOutput::Timeout(at)) => {

@@ -30,6 +30,7 @@ mod health;
 mod introductions;
 mod lines;
 mod mesh;
+mod namesakes;
 mod network;
 mod one_agent;
 mod outages;

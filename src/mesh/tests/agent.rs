@@ -3,6 +3,7 @@
 use std::collections::VecDeque;
 use std::time::Duration;
 
+use super::ledger::Sender;
 use super::network::Place;
 use super::world::{Happening, World};
 use crate::mesh::link::Linker;
@@ -68,6 +69,11 @@ impl Default for Agent {
 impl Agent {
     pub(super) fn waiting_requests(&self) -> usize {
         self.requests.len()
+    }
+
+    /// Whether it has read all that it was told.
+    pub(super) fn has_read_all(&self) -> bool {
+        self.writer.is_empty()
     }
 }
 
@@ -173,7 +179,12 @@ impl<K: Linker> World<K> {
     fn line(&mut self, place: Place, request: Request) -> String {
         let now = self.now;
         let node = &self.nodes[place];
-        let sender = (place, node.incarnation);
+        let sender = Sender {
+            place,
+            first_of_name: self.first_of_name(place),
+            incarnation: node.incarnation,
+            generation: node.agent.generation,
+        };
         let number = self.ledger.next_message();
         let (kind, has_id, payload, carries) = match request {
             Request::Raw(line) => return line,
@@ -185,12 +196,12 @@ impl<K: Linker> World<K> {
                 let message = message(number, size);
                 let payload = format!(r#"{{"target_peer":"{target}","message":{message}}}"#);
                 let target = crate::protocol::PeerId::new(&target);
-                self.ledger.posted(now, sender, target, false);
+                self.ledger.posted(now, sender, target);
                 ("send", has_id, payload, Some(number))
             }
             Request::Broadcast { size, has_id } => {
                 let targets: Vec<_> = node.mesh.reachable().cloned().collect();
-                self.ledger.posted(now, sender, targets, false);
+                self.ledger.posted(now, sender, targets);
                 let payload = format!(r#"{{"message":{}}}"#, message(number, size));
                 ("broadcast", has_id, payload, Some(number))
             }
@@ -250,7 +261,7 @@ impl<K: Linker> World<K> {
             self.trace.event(at, place, &event);
             if let Event::Message { from_peer, message } = &event {
                 if let Some(number) = message.request_id().and_then(|id| id.parse().ok()) {
-                    self.ledger.delivered(&name, from_peer, number);
+                    self.ledger.delivered(place, &name, from_peer, number);
                 }
             } else {
                 self.ledger.told(place, &event, &self.places);

@@ -52,7 +52,8 @@ impl<K: Linker> World<K> {
         self.excuse_losses(place);
     }
 
-    /// Notes who could not be reached for longer than he is waited for: his session is given up.
+    /// Notes who could not be reached for longer than he is waited for, or was forgotten: his session is
+    /// given up.
     fn excuse_losses(&mut self, place: Place) {
         let now = self.now;
         let node = &mut self.nodes[place];
@@ -73,12 +74,20 @@ impl<K: Linker> World<K> {
                 }
             };
         }
+        given_up.extend(
+            (0..self.places.len()).filter(|other| {
+                *other != place && !node.mesh.peers.contains_key(&self.names[*other])
+            }),
+        );
         for other in given_up {
-            self.ledger.excuse(now, place, other);
+            self.excuse(place, other);
         }
         for other in 0..self.nodes.len() {
-            self.ledger
-                .extend_excuse(now, place, other, self.sessions_agree(place, other));
+            let agree = self.sessions_agree(place, other)
+                && !self.is_doubled(place)
+                && !self.is_doubled(other);
+            let [one, other] = [place, other].map(|place| self.first_of_name(place));
+            self.ledger.extend_excuse(now, one, other, agree);
         }
     }
 
@@ -156,6 +165,11 @@ impl<K: Linker> World<K> {
                 "  agent {agent:?}, answered {answered}, waiting {waiting}"
             ));
         }
+        for foreign in &self.foreign {
+            let is_connected = |name: &&PeerId| foreign.is_connected_to(name);
+            let connected: Vec<_> = self.names.iter().filter(is_connected).collect();
+            lines.push(format!("{} to {connected:?}", foreign.name));
+        }
         lines.join("\n")
     }
 
@@ -199,7 +213,7 @@ impl<K: Linker> World<K> {
             }
             for (id, peer) in &node.mesh.peers {
                 assert!(peer.session.is_idle() && peer.held.is_none());
-                assert_eq!(peer.give_up_at, None);
+                assert_eq!(peer.wanted, None);
                 let own = node.mesh.current_of(id).unwrap();
                 assert!(own.phase == Phase::Open && own.early.len() == 0);
                 let Some(other) = self.places.get(id) else {

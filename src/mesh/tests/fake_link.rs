@@ -13,6 +13,7 @@ use super::fake_stream::{Delivered, Streams};
 use crate::mesh::description::candidate_address;
 use crate::mesh::link::{Channel, Datagram, Link, LinkError, LinkOutput, Linker, Transmit};
 use crate::nat::candidate::LocalCandidate;
+use crate::protocol::control::Control;
 
 /// Bytes that fit into a link's buffers, for both channels.
 const SEND_BUFFER_BYTES: usize = 2 * 1024 * 1024;
@@ -29,6 +30,8 @@ pub(in crate::mesh) struct FakeStack {
     random: fastrand::Rng,
     /// What the descriptions announce.
     max_message_bytes: Option<usize>,
+    /// Whether its links tell false numbers at times.
+    pub(super) lies: bool,
 }
 
 impl FakeStack {
@@ -36,6 +39,7 @@ impl FakeStack {
         FakeStack {
             random: fastrand::Rng::with_seed(seed),
             max_message_bytes,
+            lies: false,
         }
     }
 
@@ -53,7 +57,9 @@ impl FakeStack {
     fn link(&mut self, now: Instant, candidates: &[LocalCandidate], is_offerer: bool) -> FakeLink {
         let addresses: Vec<_> = candidates.iter().map(LocalCandidate::source).collect();
         let own = self.random.u64(1..);
+        let lies = self.lies.then(|| self.random.fork());
         FakeLink {
+            lies,
             own,
             now,
             is_offerer,
@@ -110,6 +116,7 @@ enum Secure {
 #[derive(Debug)]
 pub(in crate::mesh) struct FakeLink {
     own: u64,
+    lies: Option<fastrand::Rng>,
     /// Of the last input, as str0m has it.
     now: Instant,
     is_offerer: bool,
@@ -222,6 +229,27 @@ impl FakeLink {
     }
 }
 
+/// A control frame whose number is another now and then.
+fn distorted(random: &mut fastrand::Rng, frame: &[u8]) -> Vec<u8> {
+    let mut distort = |number: u64| match random.u32(..12) {
+        0 => number.saturating_sub(random.u64(..5)),
+        1 => number.saturating_add(random.u64(..5)),
+        2 => random.u64(..),
+        _ => number,
+    };
+    match Control::parse(frame) {
+        Some(Control::Hello { session, received }) => {
+            let received = distort(received);
+            Control::Hello { session, received }.to_text().into()
+        }
+        Some(Control::Ack { taken, window }) => {
+            let taken = distort(taken);
+            Control::Ack { taken, window }.to_text().into()
+        }
+        Some(Control::Ping { .. } | Control::Pong { .. }) | None => frame.to_vec(),
+    }
+}
+
 impl Link for FakeLink {
     fn accept_answer(&mut self, now: Instant, sdp: &str) -> Result<(), LinkError> {
         self.now = now;
@@ -322,7 +350,12 @@ impl Link for FakeLink {
         if buffered + message.len() > SEND_BUFFER_BYTES {
             return Ok(false);
         }
-        self.streams.write(channel, message);
+        match (&mut self.lies, channel) {
+            (Some(random), Channel::Control) => {
+                self.streams.write(channel, &distorted(random, message));
+            }
+            _ => self.streams.write(channel, message),
+        }
         Ok(true)
     }
 

@@ -6,6 +6,7 @@ use std::net::SocketAddr;
 use std::time::{Duration, Instant};
 
 use super::agent;
+use super::ledger::Sender;
 use super::network::Place;
 use super::world::World;
 use crate::mesh::link::{Channel, Datagram, Link, LinkOutput, Linker};
@@ -15,7 +16,7 @@ use crate::protocol::message::Message;
 use crate::protocol::signaling::{Extension, Incoming, Outgoing, Signal};
 
 /// After this long without a datagram it takes a connection for dead.
-const PATIENCE: Duration = Duration::from_secs(25);
+pub(super) const PATIENCE: Duration = Duration::from_secs(25);
 
 struct Connection<L> {
     link: L,
@@ -249,7 +250,7 @@ impl<K: Linker> World<K> {
                         let name = self.foreign_at(place).name.clone();
                         let message = Message::from_peer(&data).unwrap();
                         let number = message.request_id().unwrap().parse().unwrap();
-                        self.ledger.delivered(&name, &peer, number);
+                        self.ledger.delivered(place, &name, &peer, number);
                     }
                     LinkOutput::Closed => {
                         self.foreign_at(place).connections.remove(&peer);
@@ -283,7 +284,13 @@ impl<K: Linker> World<K> {
             .write(Channel::Mesh, text.as_bytes())
             .unwrap()
         {
-            self.ledger.posted(now, (place, 0), [peer.clone()], true);
+            let sender = Sender {
+                place,
+                first_of_name: place,
+                incarnation: 0,
+                generation: None,
+            };
+            self.ledger.posted(now, sender, [peer.clone()]);
         }
         self.drive_foreign(place);
     }

@@ -1,7 +1,7 @@
 //! What was asked, what was told and what arrived, held against the contract's promises.
 
 use std::collections::{BTreeMap, BTreeSet};
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use super::network::Place;
 use crate::protocol::PeerId;
@@ -15,23 +15,49 @@ pub(super) struct Fate {
     pub(super) failed: Option<ErrorCode>,
 }
 
+/// Who sends a message.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Sender {
+    pub(super) place: Place,
+    /// The first place of those that bear its name.
+    pub(super) first_of_name: Place,
+    /// Its process.
+    pub(super) incarnation: u64,
+    /// Its agent; one of another make has none, and promises nothing.
+    pub(super) generation: Option<u64>,
+}
+
 #[derive(Debug)]
 pub(super) struct Posted {
-    pub(super) from: Place,
-    incarnation: u64,
+    pub(super) from: Sender,
     pub(super) accepted: Instant,
     /// The sender's process has ended: nobody is left to report anything.
     pub(super) is_orphan: bool,
-    /// Of another make, which promises nothing.
-    is_foreign: bool,
     pub(super) fates: BTreeMap<PeerId, Fate>,
+}
+
+impl Posted {
+    /// Whether somebody is there who has to be told what became of it.
+    fn expects_fate(&self) -> bool {
+        !self.is_orphan && self.from.generation.is_some()
+    }
+}
+
+impl Fate {
+    fn is_settled(&self) -> bool {
+        self.delivered || self.failed.is_some()
+    }
 }
 
 #[derive(Debug)]
 struct Excuse {
+    since: Instant,
     until: Instant,
     is_open: bool,
 }
+
+/// What a process has sent may arrive so long after its end.
+const LAST_WORDS: Duration = Duration::from_secs(1);
 
 fn pair(one: Place, other: Place) -> (Place, Place) {
     (one.min(other), one.max(other))
@@ -51,7 +77,11 @@ pub(super) struct Ledger {
     pub(super) messages: Vec<Posted>,
     commands: Vec<Command>,
     /// The last message delivered, by sender and process, and receiver.
-    last_delivered: BTreeMap<(Place, u64, PeerId), usize>,
+    last_delivered: BTreeMap<(Place, u64, Place), usize>,
+    /// Whose word about what has arrived is worth nothing.
+    pub(super) liars: BTreeSet<PeerId>,
+    /// All messages before this one are settled.
+    first_unsettled: usize,
     /// Whom each place's agent believes to be connected.
     pub(super) told: BTreeMap<Place, BTreeSet<PeerId>>,
     /// What may cost messages between two places: one of them was started anew, or they could not
@@ -66,16 +96,13 @@ impl Ledger {
     pub(super) fn posted(
         &mut self,
         now: Instant,
-        (from, incarnation): (Place, u64),
+        from: Sender,
         targets: impl IntoIterator<Item = PeerId>,
-        is_foreign: bool,
     ) {
         self.messages.push(Posted {
             from,
-            incarnation,
             accepted: now,
             is_orphan: false,
-            is_foreign,
             fates: targets
                 .into_iter()
                 .map(|target| (target, Fate::default()))
@@ -116,7 +143,7 @@ impl Ledger {
     pub(super) fn process_ended(&mut self, place: Place) {
         self.agent_left(place);
         for posted in &mut self.messages {
-            posted.is_orphan |= posted.from == place;
+            posted.is_orphan |= posted.from.place == place;
         }
     }
 
@@ -124,6 +151,7 @@ impl Ledger {
         self.excuses.insert(
             pair(one, other),
             Excuse {
+                since: now,
                 until: now,
                 is_open: true,
             },
@@ -135,10 +163,8 @@ impl Ledger {
         if let Some(excuse) = self.excuses.get_mut(&pair(one, other))
             && excuse.is_open
         {
-            *excuse = Excuse {
-                until: now,
-                is_open: !agree,
-            };
+            excuse.until = now;
+            excuse.is_open = !agree || now < excuse.since + LAST_WORDS;
         }
     }
 
@@ -149,24 +175,35 @@ impl Ledger {
     }
 
     /// The agent of `name` at `place` has taken a message, or a peer of another make has.
-    pub(super) fn delivered(&mut self, name: &PeerId, from_peer: &PeerId, number: usize) {
+    pub(super) fn delivered(
+        &mut self,
+        place: Place,
+        name: &PeerId,
+        from_peer: &PeerId,
+        number: usize,
+    ) {
         let posted = &mut self.messages[number];
-        let (from, incarnation) = (posted.from, posted.incarnation);
+        let Sender {
+            place: from,
+            incarnation,
+            ..
+        } = posted.from;
         let fate = posted
             .fates
             .get_mut(name)
             .unwrap_or_else(|| panic!("message {number} was not meant for {name}"));
+        let is_honest = !self.liars.contains(name);
         assert!(
-            !fate.delivered,
+            !fate.delivered || !is_honest,
             "{name} got message {number} of {from_peer} twice"
         );
         fate.delivered = true;
         self.deliveries += 1;
         let last = self
             .last_delivered
-            .insert((from, incarnation, name.clone()), number);
+            .insert((from, incarnation, place), number);
         assert!(
-            last < Some(number),
+            last < Some(number) || !is_honest,
             "{name} got message {number} of {from_peer} after {last:?}"
         );
     }
@@ -259,7 +296,7 @@ impl Ledger {
     fn received(&mut self, number: usize, peer: &PeerId, receipt: Receipt) {
         let fate = self.messages[number].fates.get_mut(peer).unwrap();
         assert!(
-            fate.delivered,
+            fate.delivered || self.liars.contains(peer),
             "message {number} has a receipt ({receipt:?}) and {peer} has not got it"
         );
         assert_eq!(fate.failed, None, "message {number}");
@@ -287,7 +324,7 @@ impl Ledger {
         }
         if uncertain && let Some(place) = places.get(peer) {
             assert!(
-                self.is_excused(posted.from, *place, posted.accepted),
+                self.is_excused(posted.from.first_of_name, *place, posted.accepted),
                 "message {number} to {peer} is lost though both processes live"
             );
         }
@@ -295,16 +332,34 @@ impl Ledger {
         fate.failed = Some(code);
     }
 
+    /// The messages that were accepted so long ago and that are not settled.
+    pub(super) fn overdue(
+        &mut self,
+        now: Instant,
+        patience: Duration,
+    ) -> impl Iterator<Item = (usize, &Posted)> {
+        let is_settled =
+            |posted: &Posted| !posted.expects_fate() || posted.fates.values().all(Fate::is_settled);
+        let messages = self.messages.get(self.first_unsettled..);
+        let settled = messages.into_iter().flatten();
+        self.first_unsettled += settled.take_while(|posted| is_settled(posted)).count();
+        self.messages
+            .iter()
+            .enumerate()
+            .skip(self.first_unsettled)
+            .take_while(move |(_, posted)| posted.accepted + patience < now)
+            .filter(move |(_, posted)| !is_settled(posted))
+    }
+
     /// Everything that could happen has happened: each message has arrived or its sender knows, and
     /// each command was answered.
     pub(super) fn check_settled(&self) {
         for (number, posted) in self.messages.iter().enumerate() {
-            let expects_fate = !posted.is_orphan && !posted.is_foreign;
-            for (peer, fate) in posted.fates.iter().filter(|_| expects_fate) {
+            for (peer, fate) in posted.fates.iter().filter(|_| posted.expects_fate()) {
                 assert!(
                     fate.delivered || fate.failed.is_some(),
                     "message {number} from {} to {peer} has disappeared",
-                    posted.from
+                    posted.from.place
                 );
             }
         }

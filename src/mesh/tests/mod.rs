@@ -5,6 +5,7 @@
 //! topic; [`walk`] puts all of it together at random.
 
 mod agent;
+mod answering;
 mod candidates;
 mod checks;
 mod connecting;
@@ -17,6 +18,7 @@ mod foreign;
 mod greeting;
 mod hostile;
 mod ledger;
+mod namesakes;
 mod network;
 mod nominating;
 mod others;

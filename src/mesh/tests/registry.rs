@@ -19,6 +19,17 @@ pub(super) struct Relayed {
     pub(super) extension: Extension,
 }
 
+/// What becomes of two participants under one name.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum SameName {
+    /// The later one takes the place of the earlier one, whose socket is closed.
+    Displaces,
+    /// Both stay; the later one gets the frames for the name.
+    LatestHears,
+    /// Both stay, and both get the frames for the name.
+    AllHear,
+}
+
 /// Frames to deliver in place of one, each with a further delay.
 pub(super) type Script = Box<dyn FnMut(Relayed) -> Vec<(Duration, Relayed)>>;
 
@@ -29,7 +40,9 @@ pub(super) struct Registry {
     pub(super) in_order: bool,
     /// What it does with a frame beside relaying it.
     pub(super) script: Script,
-    online: BTreeMap<PeerId, (Place, u64)>,
+    pub(super) same_name: SameName,
+    /// Who bears each name, the latest last.
+    online: BTreeMap<PeerId, Vec<(Place, u64)>>,
     /// The number of each participant's socket, while it has one.
     sockets: BTreeMap<Place, u64>,
     next_socket: u64,
@@ -43,6 +56,7 @@ impl Registry {
             latency: Duration::from_millis(1),
             in_order: true,
             script: Box::new(|relayed| vec![(Duration::ZERO, relayed)]),
+            same_name: SameName::Displaces,
             online: BTreeMap::new(),
             sockets: BTreeMap::new(),
             next_socket: 0,
@@ -82,7 +96,14 @@ impl<K: Linker> World<K> {
         self.registry.next_socket += 1;
         self.registry.sockets.insert(place, socket);
         let name = self.name(place).clone();
-        self.registry.online.insert(name.clone(), (place, socket));
+        let bearers = self.registry.online.entry(name.clone()).or_default();
+        let earlier: Vec<_> = bearers.iter().map(|(place, _)| *place).collect();
+        bearers.push((place, socket));
+        if self.registry.same_name == SameName::Displaces {
+            for earlier in earlier {
+                self.disconnect_from_registry(earlier);
+            }
+        }
         let now = self.now;
         if let Some(node) = self.nodes.get_mut(place) {
             node.mesh.registry_connected(now, name);
@@ -96,9 +117,10 @@ impl<K: Linker> World<K> {
         let Some(socket) = self.registry.sockets.remove(&place) else {
             return;
         };
-        self.registry
-            .online
-            .retain(|_, (_, online)| *online != socket);
+        self.registry.online.retain(|_, bearers| {
+            bearers.retain(|(_, online)| *online != socket);
+            !bearers.is_empty()
+        });
         if let Some(node) = self.nodes.get_mut(place) {
             node.mesh
                 .registry_disconnected(RegistryState::Disconnected, "gone".into());
@@ -172,9 +194,11 @@ impl<K: Linker> World<K> {
 
     /// Relays a frame, or drops it silently when its target is not online.
     pub(super) fn relay(&mut self, extra: Duration, relayed: Relayed) {
-        let Some((place, _)) = self.registry.online.get(&relayed.to).copied() else {
-            return;
-        };
+        let bearers = self.registry.online.get(&relayed.to);
+        let mut places: Vec<_> = bearers.into_iter().flatten().map(|(at, _)| *at).collect();
+        if self.registry.same_name != SameName::AllHear {
+            places.drain(..places.len().saturating_sub(1));
+        }
         let name = self.name(relayed.from).clone();
         let text = Outgoing::Relay {
             target: relayed.to,
@@ -182,7 +206,9 @@ impl<K: Linker> World<K> {
             extension: relayed.extension,
         }
         .to_text(&name);
-        self.hear_registry(place, extra, text);
+        for place in places {
+            self.hear_registry(place, extra, text.clone());
+        }
     }
 
     fn hear_registry(&mut self, to: Place, extra: Duration, text: String) {

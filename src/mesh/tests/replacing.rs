@@ -213,8 +213,7 @@ fn a_session_given_up_between_description_and_hello_starts_over() {
             connections.any(|(_, made)| made.phase == Phase::Connecting)
         });
         world.nodes[place].mesh.restart_session(&other);
-        let now = world.now;
-        world.ledger.excuse(now, 0, 1);
+        world.excuse(0, 1);
         exchange(&mut world);
         world.settle(SOON);
         let before = (world.ledger.deliveries, world.ledger.failed());

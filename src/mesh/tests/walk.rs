@@ -9,7 +9,9 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::{Duration, Instant};
 
 use super::fake_link::FakeStack;
+use super::foreign;
 use super::network::{Place, Weather};
+use super::registry::SameName;
 use super::world::World;
 use crate::mesh::MeshMode;
 
@@ -30,6 +32,7 @@ enum Disturbance {
     Connections,
     Registry,
     Process,
+    Namesake,
     Others,
 }
 
@@ -46,7 +49,16 @@ impl Walk {
         let mut random = fastrand::Rng::with_seed(seed.wrapping_mul(0x9e37_79b9_7f4a_7c15));
         let ours = random.usize(2..=OURS.len());
         let others = [0, 0, 0, 0, 0, 0, 1, 1, 2][random.usize(..9)];
-        let mut world = World::with_foreign(seed, &OURS[..ours], &OTHERS[..others]);
+        let mut names = OURS[..ours].to_vec();
+        for _ in 0..[0, 0, 0, 1, 1, 2][random.usize(..6)] {
+            names.push(OURS[random.usize(..ours)]);
+        }
+        let mut world = World::with_foreign(seed, &names, &OTHERS[..others]);
+        world.registry.same_name = [
+            SameName::Displaces,
+            SameName::LatestHears,
+            SameName::AllHear,
+        ][random.usize(..3)];
         world.settings.queue_bytes = [64 * 1024, 256 * 1024, 1024 * 1024][random.usize(..3)];
         if random.u32(..8) == 0 {
             world.settings.mode = MeshMode::Lazy;
@@ -65,6 +77,9 @@ impl Walk {
     fn run(mut self) -> World<FakeStack> {
         let at_once = self.random.bool();
         for place in 0..self.world.nodes.len() + self.world.foreign.len() {
+            if self.world.is_namesake(place) {
+                continue;
+            }
             self.world.start(place);
             if !at_once {
                 self.pause();
@@ -73,6 +88,7 @@ impl Walk {
         for _ in 0..ACTIONS {
             self.act();
             self.pause();
+            self.world.check_answers();
         }
         self.end_well();
         self.world
@@ -118,7 +134,8 @@ impl Walk {
             70..80 => Disturbance::Network,
             80..86 => Disturbance::Connections,
             86..91 => Disturbance::Registry,
-            91..95 => Disturbance::Process,
+            91..94 => Disturbance::Process,
+            94..97 => Disturbance::Namesake,
             _ => Disturbance::Others,
         };
         if self.spared & (1 << disturbance as u32) != 0 {
@@ -130,6 +147,7 @@ impl Walk {
             Disturbance::Connections => self.disturb_connections(place),
             Disturbance::Registry => self.disturb_registry(place),
             Disturbance::Process => self.disturb_process(place),
+            Disturbance::Namesake => self.disturb_namesake(),
             Disturbance::Others => self.disturb_others(),
         }
     }
@@ -227,6 +245,23 @@ impl Walk {
         }
     }
 
+    /// A process comes or goes whose name another bears, who may have lost its agent before.
+    fn disturb_namesake(&mut self) {
+        let namesakes = self.world.places.len()..self.world.nodes.len();
+        if namesakes.is_empty() {
+            return;
+        }
+        let place = self.random.usize(namesakes);
+        if self.world.is_running(place) {
+            return self.world.stop(place, self.random.bool());
+        }
+        let first = self.world.first_of_name(place);
+        if self.world.is_running(first) && self.random.bool() {
+            self.world.agent_leaves(first);
+        }
+        self.world.start(place);
+    }
+
     fn disturb_others(&mut self) {
         let ours = self.world.nodes.len();
         if self.world.foreign.is_empty() {
@@ -255,14 +290,16 @@ impl Walk {
         world.network.heal(Weather::FAIR);
         world.registry.is_up = true;
         for place in 0..world.nodes.len() {
-            if !world.is_running(place) {
-                world.start(place);
+            match (world.is_running(place), world.is_namesake(place)) {
+                (false, false) => world.start(place),
+                (true, true) => world.stop(place, self.random.bool()),
+                (true, false) | (false, true) => {}
             }
         }
         for foreign in &mut world.foreign {
             foreign.is_stalled = false;
         }
-        for place in 0..world.nodes.len() {
+        for place in 0..world.places.len() {
             if world.nodes[place].agent.generation.is_none() {
                 world.agent_arrives(place);
             }
@@ -273,14 +310,18 @@ impl Walk {
         if world.settings.mode == MeshMode::Lazy {
             // Nobody connects unless there is something to say.
             world.run_for(world.settings.recovery_timeout);
-            for place in 0..world.nodes.len() {
+            for place in 0..world.places.len() {
                 for other in 0..world.nodes.len() + world.foreign.len() {
                     let name = world.name(other).as_str().to_owned();
-                    if other != place {
+                    if other != place && !world.is_namesake(other) {
                         world.connect(place, &name);
                     }
                 }
             }
+        }
+        if !world.foreign.is_empty() {
+            // One of another make that is not heard, but hears, is the only one to notice.
+            world.run_for(foreign::PATIENCE);
         }
         world.settle(HEALING);
     }

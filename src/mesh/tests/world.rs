@@ -53,6 +53,8 @@ pub(super) struct Node<K: Linker> {
     pub(super) wakes: u64,
     /// Since when each of the others can't be reached.
     pub(super) unreachable: Vec<Option<Instant>>,
+    /// When each participant was last heard.
+    pub(super) heard: BTreeMap<Place, Instant>,
 }
 
 pub(super) struct World<K: Linker> {
@@ -66,7 +68,7 @@ pub(super) struct World<K: Linker> {
     pub(super) foreign: Vec<Foreign<K>>,
     pub(super) ledger: Ledger,
     pub(super) trace: Trace,
-    /// Our names, to tell other makes by.
+    /// Our names, to tell other makes by. Of several who bear one name the first.
     pub(super) places: BTreeMap<PeerId, Place>,
     pub(super) names: Vec<PeerId>,
     pub(super) lane_count: usize,
@@ -145,7 +147,7 @@ impl<K: Linker> World<K> {
         };
         for (place, name) in names.iter().enumerate() {
             let name = PeerId::new(name).unwrap();
-            world.places.insert(name.clone(), place);
+            world.places.entry(name.clone()).or_insert(place);
             world.names.push(name.clone());
             let mesh = world.new_mesh();
             world.nodes.push(Node {
@@ -157,6 +159,7 @@ impl<K: Linker> World<K> {
                 lanes: Vec::new(),
                 wakes: 0,
                 unreachable: vec![None; names.len()],
+                heard: BTreeMap::new(),
             });
         }
         for (index, name) in others.iter().enumerate() {
@@ -194,6 +197,8 @@ impl<K: Linker> World<K> {
         node.incarnation += 1;
         node.is_running = true;
         node.unreachable.fill(None);
+        node.heard.clear();
+        self.excuse_namesakes(place);
         self.set_lanes(place, lanes);
         self.agent_arrives(place);
         self.connect_to_registry(place);
@@ -214,8 +219,8 @@ impl<K: Linker> World<K> {
 
     /// The process ends: with a goodbye, or without a word.
     pub(super) fn stop(&mut self, place: Place, is_polite: bool) {
-        let now = self.now;
         if is_polite {
+            let now = self.now;
             self.nodes[place].mesh.shut_down(now);
             self.after_input(place);
         }
@@ -223,7 +228,7 @@ impl<K: Linker> World<K> {
         self.nodes[place].agent = Agent::default();
         self.ledger.process_ended(place);
         for other in 0..self.nodes.len() {
-            self.ledger.excuse(now, place, other);
+            self.excuse(place, other);
         }
         self.disconnect_from_registry(place);
     }
@@ -385,6 +390,8 @@ impl<K: Linker> World<K> {
                 if !node.is_running || !is_bound {
                     return;
                 }
+                let sender = network::place(transmit.source);
+                node.heard.insert(sender, now);
                 node.mesh.handle_datagram(now, datagram);
             }
             None => self.foreign_datagram(place, &datagram),

@@ -32,7 +32,12 @@ impl Site {
 
     /// A sidecar of this name, to be changed before it is started.
     pub(crate) fn setup(&self, name: &str) -> Setup {
-        Setup::new(name, self.place.join(name)).registry(self.address())
+        self.setup_at(name, name)
+    }
+
+    /// A sidecar of this name on this socket, to be changed before it is started.
+    pub(crate) fn setup_at(&self, name: &str, socket: &str) -> Setup {
+        Setup::new(name, self.place.join(socket)).registry(self.address())
     }
 
     /// A sidecar with an agent.

@@ -1,0 +1,148 @@
+//! Deadlines of what the agent has asked for: the one place that sees to it that each accepted command is
+//! answered.
+//!
+//! A message is answered when the peer's agent has taken it, or when the peer's process is known to have
+//! ended. If neither happens, it is given up `RECOVERY_TIMEOUT` after that process was last heard, or
+//! `CONNECT_TIMEOUT` after the wish to reach one that was never met. A peer that is heard and takes
+//! nothing has a slow agent; that alone loses nothing.
+//!
+//! The deadline is no field that some path might forget to set. It follows from what waits and from when
+//! the peer was heard, and the timer that looks at it renews itself for as long as anything waits.
+
+use std::time::Instant;
+
+use crate::protocol::PeerId;
+use crate::protocol::ipc::ErrorCode;
+
+use super::commands::{ENDING, report};
+use super::link::Linker;
+use super::liveness::SILENT_AFTER;
+use super::peer::Peer;
+use super::{Mesh, Settings, TimerKey};
+
+/// When everything that waits for the peer is given up, unless it is heard before; `None` when nothing
+/// waits for it.
+fn gives_up_at(peer: &Peer, settings: &Settings) -> Option<Instant> {
+    let has_accepted = !peer.session.is_idle();
+    if !peer.met {
+        let since = peer.wanted.or(has_accepted.then_some(peer.accepted));
+        return Some(since? + settings.connect_timeout);
+    }
+    // As long as it counts as reachable, a silence may be an ordinary one.
+    let patience = if peer.reachable {
+        settings.recovery_timeout.max(SILENT_AFTER)
+    } else {
+        settings.recovery_timeout
+    };
+    (has_accepted || peer.wanted.is_some()).then(|| peer.heard + patience)
+}
+
+impl<K: Linker> Mesh<K> {
+    /// Something of the agent's waits for the peer, or the peer can't be reached: looks again when that
+    /// is to be given up.
+    pub(super) fn watch_deadlines(&mut self, now: Instant, peer_id: &PeerId) {
+        let Some(peer) = self.peers.get(peer_id) else {
+            return;
+        };
+        let first_connect = peer.waiting.front().map(|first| first.until);
+        let next = gives_up_at(peer, &self.settings)
+            .into_iter()
+            .chain(first_connect)
+            .min()
+            .map(|at| at.max(now));
+        // A look that comes too early costs little; moving it with every message would cost more.
+        let key = TimerKey::Deadlines(peer_id.clone());
+        if !self.timers.is_set_before(&key, next) {
+            self.timers.set(key, next);
+        }
+    }
+
+    /// Gives up what has waited for long enough.
+    pub(super) fn look_at_deadlines(&mut self, now: Instant, peer_id: &PeerId) {
+        let Some(peer) = self.peers.get(peer_id) else {
+            return;
+        };
+        let current = peer.current;
+        let is_over = gives_up_at(peer, &self.settings).is_some_and(|at| now >= at);
+        let code = self.failure_to_reach(peer_id);
+        if is_over {
+            if let Some(current) = current {
+                self.retire(now, current);
+            }
+            self.end_session(now, peer_id, code);
+        }
+        self.fail_overdue_connects(now, peer_id, code);
+        self.watch_deadlines(now, peer_id);
+        self.arm_peer(now, peer_id);
+        self.forget_if_idle(peer_id);
+    }
+
+    /// Fails the `connect` commands whose time is over.
+    fn fail_overdue_connects(&mut self, now: Instant, peer_id: &PeerId, code: ErrorCode) {
+        while let Some(peer) = self.peers.get_mut(peer_id)
+            && let Some(origin) = peer.next_overdue(now)
+        {
+            let text = self.why_not_reached(peer_id, code);
+            self.agent.fail(&origin, report(code, text, peer_id, None));
+        }
+    }
+
+    fn failure_to_reach(&self, peer_id: &PeerId) -> ErrorCode {
+        if self.roster.lists(peer_id) || self.peers.get(peer_id).is_some_and(|peer| peer.met) {
+            ErrorCode::ConnectFailed
+        } else {
+            ErrorCode::UnknownPeer
+        }
+    }
+
+    fn why_not_reached(&self, peer_id: &PeerId, code: ErrorCode) -> String {
+        if code == ErrorCode::UnknownPeer && self.roster.is_connected() {
+            format!("the registry does not know {peer_id}, or does not show it to us")
+        } else if code == ErrorCode::UnknownPeer {
+            format!("{peer_id} is not known, and the registry cannot be asked")
+        } else if code == ErrorCode::ShuttingDown {
+            ENDING.to_owned()
+        } else {
+            format!("no connection to {peer_id} within the time allowed")
+        }
+    }
+
+    /// Nothing is kept for the peer any more: what was written is `connection_lost`, the rest and the
+    /// waiting `connect` commands get `code`.
+    pub(super) fn abandon(&mut self, now: Instant, peer_id: &PeerId, code: ErrorCode) {
+        self.end_session(now, peer_id, code);
+        let why = self.why_not_reached(peer_id, code);
+        if let Some(peer) = self.peers.get_mut(peer_id) {
+            for waiting in std::mem::take(&mut peer.waiting) {
+                let error = report(code, why.clone(), peer_id, None);
+                self.agent.fail(&waiting.origin, error);
+            }
+        }
+        self.forget_if_idle(peer_id);
+    }
+
+    fn has_session(&self, peer_id: &PeerId) -> bool {
+        let peer = self.peers.get(peer_id);
+        peer.is_some_and(|peer| peer.session.theirs().is_some())
+    }
+
+    /// What was written is `connection_lost`, what was not gets `code`.
+    fn end_session(&mut self, now: Instant, peer_id: &PeerId, code: ErrorCode) {
+        // Their hello spoke of the session that ends here.
+        self.drop_attempts(now, peer_id, |connection| connection.handshake.sent);
+        // One that was told our id and has not answered may count our numbers from now on.
+        if self.has_session(peer_id) {
+            self.restart_session(peer_id);
+        }
+        let why = self.why_not_reached(peer_id, code);
+        let Some(peer) = self.peers.get_mut(peer_id) else {
+            return;
+        };
+        peer.wanted = None;
+        peer.met = false;
+        for outgoing in peer.session.take_unwritten() {
+            self.settle_failed(peer_id, outgoing, code, why.clone());
+        }
+        self.watch_pressure(now, peer_id);
+    }
+}
