@@ -1,9 +1,18 @@
-//! Dependencies within the crate point one way (`ARCHITECTURE.md`).
+//! Dependencies within the crate point one way (`ARCHITECTURE.md`): between its layers, and within `mesh`,
+//! `nat` and `runtime` between folders and between files.
 
-#![allow(clippy::expect_used, clippy::unwrap_used, clippy::indexing_slicing)]
+#![allow(
+    clippy::expect_used,
+    clippy::unwrap_used,
+    clippy::indexing_slicing,
+    clippy::print_stdout
+)]
 
-use std::fs;
-use std::path::{Path, PathBuf};
+mod graph;
+
+use std::path::Path;
+
+use graph::Graph;
 
 /// Each layer and what it may use beside itself.
 const LAYERS: [(&str, &[&str]); 8] = [
@@ -17,46 +26,102 @@ const LAYERS: [(&str, &[&str]); 8] = [
     ("config", &["mesh", "nat", "limits", "secret"]),
 ];
 
-/// The files of a module, those of its tests included.
-fn files(path: PathBuf) -> Vec<PathBuf> {
-    if path.is_file() {
-        return vec![path];
-    }
-    let entries = fs::read_dir(&path).unwrap();
-    entries
-        .flat_map(|entry| files(entry.unwrap().path()))
-        .collect()
+/// The folders and files of a house from the ground up; what stands together has nothing to do with each
+/// other. What is not named is on top. A folder uses only what is below it.
+type Floors = &'static [&'static [&'static str]];
+
+const HOUSES: [(&str, Floors); 3] = [
+    (
+        "mesh",
+        &[
+            &["base", "link", "introduction"],
+            &["agent"],
+            &["connection"],
+            &["peer"],
+        ],
+    ),
+    (
+        "nat",
+        &[
+            &["candidate", "failure", "host", "local_names", "url"],
+            &["credentials", "output"],
+            &["server"],
+            &["stun"],
+            &["turn"],
+            &["reach"],
+        ],
+    ),
+    (
+        "runtime",
+        &[
+            &["logging", "process", "wake"],
+            &["ipc", "signaling"],
+            &["network"],
+            &["event_loop"],
+        ],
+    ),
+];
+
+/// The folder or file of a house to which a module belongs; the house's own file is none.
+fn child_of<'a>(house: &str, module: &'a str) -> Option<&'a str> {
+    let inside = module.strip_prefix(house)?.strip_prefix("::")?;
+    inside.split("::").next()
 }
 
-/// The modules of the crate that a file names in its code, as in `crate::limits`.
-fn named(text: &str) -> Vec<&str> {
-    let is_comment = |line: &&str| line.trim_start().starts_with("//");
-    let code = text.lines().filter(|line| !is_comment(line));
-    code.flat_map(|line| line.split("crate::").skip(1))
-        .map(|rest| rest.split(|c: char| !c.is_ascii_lowercase() && c != '_'))
-        .filter_map(|mut words| words.next())
-        .collect()
+/// How high a folder or file of a house is; its own file is on top.
+fn floor(floors: Floors, child: Option<&str>) -> usize {
+    let is_there = |floor: &&[&str]| child.is_some_and(|child| floor.contains(&child));
+    floors.iter().position(is_there).unwrap_or(floors.len())
+}
+
+fn source() -> Graph {
+    Graph::read(&Path::new(env!("CARGO_MANIFEST_DIR")).join("src"))
 }
 
 #[test]
 fn each_layer_uses_only_those_below_it() {
-    let source = Path::new(env!("CARGO_MANIFEST_DIR")).join("src");
+    let graph = source();
     for (layer, below) in LAYERS {
-        let single = source.join(layer).with_extension("rs");
-        let module = if single.is_file() {
-            single
-        } else {
-            source.join(layer)
-        };
-        for file in files(module) {
-            let text = fs::read_to_string(&file).unwrap();
-            for other in named(&text) {
-                assert!(
-                    other == layer || below.contains(&other),
-                    "{} uses {other:?}, but {layer} may use only {below:?}",
-                    file.display()
-                );
-            }
+        for (file, used) in graph.arrows_from(layer) {
+            let other = used.split("::").next().unwrap();
+            assert!(
+                other == layer || below.contains(&other),
+                "{file} uses {used}, but {layer} may use only {below:?}",
+            );
         }
+    }
+}
+
+#[test]
+fn each_folder_of_a_house_uses_only_those_below_it() {
+    let graph = source();
+    for (house, floors) in HOUSES {
+        for (file, used) in graph.arrows_from(house) {
+            if !used.starts_with(house) {
+                continue;
+            }
+            let (own, other) = (child_of(house, &file), child_of(house, &used));
+            let own_floor = floor(floors, own);
+            let is_below = floor(floors, other) < own_floor;
+            assert!(
+                own == other || is_below || own_floor == floors.len(),
+                "{file} uses {used}, which is not below it in {house}",
+            );
+        }
+    }
+}
+
+#[test]
+fn no_files_import_each_other_in_a_circle() {
+    let graph = source();
+    for (house, _) in HOUSES {
+        let circles = graph.circles(house);
+        let (files, arrows) = graph.size(house);
+        let (rooms, ways) = graph.rooms(house);
+        println!(
+            "{house}: {files} files with {arrows} arrows between them, {rooms} rooms with {ways}, {} circles",
+            circles.len()
+        );
+        assert!(circles.is_empty(), "circles in {house}: {circles:#?}");
     }
 }

@@ -5,10 +5,10 @@ use std::io;
 use std::net::{Ipv4Addr, SocketAddr, UdpSocket};
 use std::time::{Duration, Instant};
 
+use chatixia_sidecar::mesh::link::webrtc::{WebRtc, WebRtcLink};
 use chatixia_sidecar::mesh::link::{
     Channel, Datagram, Link as _, LinkError, LinkOutput, Linker as _,
 };
-use chatixia_sidecar::mesh::webrtc::{WebRtc, WebRtcLink};
 use chatixia_sidecar::nat::candidate::LocalCandidate;
 
 use super::Outcome;

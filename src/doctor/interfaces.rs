@@ -6,7 +6,7 @@ use serde_json::json;
 
 use super::report::{Check, Finding, listed};
 use crate::nat::host::{self, InterfaceAddress, Rules, Unused};
-use crate::runtime::sockets;
+use crate::runtime::network::sockets;
 
 /// The addresses in use and those that are not, and whether there are UDP sockets to be had. A sidecar
 /// that is running may have the ports of a narrow `UDP_PORT`.

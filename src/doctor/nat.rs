@@ -3,7 +3,7 @@
 use serde_json::json;
 
 use super::report::{Check, Finding};
-use crate::nat::survey::{Filtering, Mapping, Survey};
+use crate::nat::stun::survey::{Filtering, Mapping, Survey};
 
 /// Which relays there are to help.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

@@ -13,8 +13,8 @@ use crate::config::Config;
 use crate::nat::credentials::Credentials;
 use crate::nat::url::{Host, StunUrl, TurnUrl};
 use crate::protocol::ice_servers::IceServer;
-use crate::runtime::registry_servers::usable;
-use crate::runtime::resolver::look_up;
+use crate::runtime::network::registry_servers::usable;
+use crate::runtime::network::resolver::look_up;
 
 /// Where a server is, or why that is not known.
 pub(super) type Place = Result<Vec<SocketAddr>, String>;

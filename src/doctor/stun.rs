@@ -6,7 +6,7 @@ use serde_json::json;
 
 use super::report::{Check, Finding, listed, milliseconds};
 use super::servers::Place;
-use crate::nat::survey::{Sighting, Survey};
+use crate::nat::stun::survey::{Sighting, Survey};
 use crate::nat::url::StunUrl;
 
 /// What became of one server.

@@ -17,13 +17,13 @@ use crate::config::Config;
 use crate::nat::credentials::Credentials;
 use crate::nat::failure::{Failure, code};
 use crate::nat::output::Output;
-use crate::nat::plan::{Plan, plans};
 use crate::nat::server::TurnServer;
-use crate::nat::trial::{Outcome, Trial};
+use crate::nat::turn::plan::{Plan, plans};
+use crate::nat::turn::relay_check::{Outcome, RelayCheck};
 use crate::nat::url::{Transport, TurnUrl};
-use crate::runtime::reach::unix;
-use crate::runtime::streams::{News, Streams};
-use crate::runtime::waiting::poll_once;
+use crate::runtime::event_loop::waiting::poll_once;
+use crate::runtime::network::reach::unix;
+use crate::runtime::network::streams::{News, Streams};
 
 const FIRST_STREAM: usize = 0;
 
@@ -94,7 +94,7 @@ fn try_stream(
 ) -> io::Result<Outcome> {
     let mut poll = Poll::new()?;
     let mut streams = Streams::new(tls, bind_address, FIRST_STREAM);
-    let mut trial = Trial::begin(Instant::now(), unix(), plan, fastrand::u64(..));
+    let mut trial = RelayCheck::begin(Instant::now(), unix(), plan, fastrand::u64(..));
     let mut events = Events::with_capacity(16);
     loop {
         carry_out(&mut trial, &mut streams, &poll);
@@ -126,7 +126,7 @@ fn try_stream(
     }
 }
 
-fn carry_out(trial: &mut Trial, streams: &mut Streams, poll: &Poll) {
+fn carry_out(trial: &mut RelayCheck, streams: &mut Streams, poll: &Poll) {
     while let Some(output) = trial.poll() {
         match output {
             Output::OpenStream {

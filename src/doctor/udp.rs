@@ -12,12 +12,12 @@ use mio::{Events, Interest, Poll, Registry, Token};
 
 use crate::limits;
 use crate::nat::output::Output;
-use crate::nat::plan::Plan;
-use crate::nat::survey::Survey;
-use crate::nat::trial::{Outcome, Trial};
-use crate::runtime::reach::unix;
-use crate::runtime::sockets::{bind_in_range, receive_from};
-use crate::runtime::waiting::poll_once;
+use crate::nat::stun::survey::Survey;
+use crate::nat::turn::plan::Plan;
+use crate::nat::turn::relay_check::{Outcome, RelayCheck};
+use crate::runtime::event_loop::waiting::poll_once;
+use crate::runtime::network::reach::unix;
+use crate::runtime::network::sockets::{bind_in_range, receive_from};
 
 /// What came of it.
 #[derive(Debug, Default)]
@@ -79,7 +79,7 @@ fn conclude(homes: Vec<Home>, plans: usize) -> Heard {
     for home in homes {
         heard.surveys.push(home.survey);
         for tried in home.tries {
-            let outcome = tried.trial.as_ref().and_then(Trial::outcome);
+            let outcome = tried.trial.as_ref().and_then(RelayCheck::outcome);
             if let Some(place) = heard.outcomes.get_mut(tried.number) {
                 *place = outcome.cloned();
             }
@@ -150,7 +150,7 @@ impl Sockets {
 struct Try {
     number: usize,
     plan: Plan,
-    trial: Option<Trial>,
+    trial: Option<RelayCheck>,
 }
 
 impl Try {
@@ -223,7 +223,7 @@ impl Home {
             busy.push(waiting.plan.server);
             let mut plan = waiting.plan.clone();
             plan.local = Some(self.sockets.speaking.0);
-            waiting.trial = Some(Trial::begin(now, unix(), plan, fastrand::u64(..)));
+            waiting.trial = Some(RelayCheck::begin(now, unix(), plan, fastrand::u64(..)));
         }
     }
 

@@ -15,8 +15,8 @@ use crate::protocol::PeerId;
 use crate::protocol::ipc::ErrorCode;
 
 use super::commands::{ENDING, report};
+use super::connection::liveness::SILENT_AFTER;
 use super::link::Linker;
-use super::liveness::SILENT_AFTER;
 use super::peer::Peer;
 use super::{Mesh, Settings, TimerKey};
 

@@ -10,10 +10,10 @@ use crate::protocol::ipc::{
 use crate::protocol::message::Message;
 
 use super::Mesh;
+use super::agent::origin::{Generation, Origin};
 use super::link::Linker;
-use super::origin::{Generation, Origin};
 use super::peer::WaitingConnect;
-use super::session::Outgoing;
+use super::peer::session::Outgoing;
 
 /// What a command that comes too late is told.
 pub(super) const ENDING: &str = "the sidecar is ending";
@@ -100,7 +100,7 @@ impl<K: Linker> Mesh<K> {
         let is_new_wish = !peer.is_waited_for();
         if peer.session.is_idle() {
             peer.accepted = now;
-            peer.outlet.moved(now);
+            peer.watermarks.moved(now);
         }
         peer.session.push(outgoing);
         self.reach(now, &target, is_new_wish);
@@ -179,7 +179,7 @@ impl<K: Linker> Mesh<K> {
             let text = format!("no room for {target}: MAX_PEERS is {max_peers}");
             return Err((ErrorCode::TooManyPeers, text));
         };
-        if peer.outlet.is_stalled() {
+        if peer.watermarks.is_stalled() {
             let text = format!(
                 "{target} has taken nothing for SEND_STALL_SECONDS and {} bytes wait for it",
                 peer.session.queued().bytes()

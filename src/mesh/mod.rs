@@ -3,52 +3,44 @@
 //! [`Mesh`] takes `(now, input)` and gives transmits, frames for the registry, events for the agent,
 //! and the time at which it wants to be called next. It knows no socket, thread, clock or environment.
 //!
-//! A *session* ([`session`]) is what two processes have to say to each other: numbered messages, kept
-//! until they are known to have arrived. A *connection* ([`connection`]) is one attempt at a path
-//! between them. Healing is: build a connection beside the one in doubt, resume, drop the loser.
+//! A *session* ([`peer::session`]) is what two processes have to say to each other: numbered messages, kept
+//! until they are known to have arrived. A *connection* ([`connection`]) is one attempt at a path between
+//! them. To heal, the core builds a connection beside the one in doubt, resumes the session on it, and drops
+//! the loser.
 //!
-//! What comes in is handled by topic: [`commands`] of the agent, [`signals`] of other sidecars,
-//! [`traffic`] from the network, time by [`recovery`]. Messages go through [`writing`] on the one side and
-//! [`intake`] on the other; [`acknowledging`] and [`settling`] tell of their arrival, and
-//! [`answer_deadlines`] gives up what has waited too long. [`reaching`] decides whom to offer to,
-//! [`adoption`] which of a peer's connections is used, [`ending`] what is said last.
+//! The files beside this one are what the core does, each an `impl Mesh`:
+//!
+//! * [`commands`]: what the agent asks for. [`answer_deadlines`]: when that is given up.
+//! * [`signaling`], [`candidates`]: offers, answers, candidates of other sidecars.
+//! * [`discovery`]: whom to offer to, and when.
+//! * [`handshake`]: which connection carries the session.
+//! * [`datagrams`]: the network. [`recovery`]: timers, liveness, replacing a connection.
+//! * [`sending`], [`receiving`]: messages. [`acknowledging`], [`delivery`]: what is known of their arrival.
+//! * [`statistics`], [`shutdown`]: the answer to `stats`, and the end.
+//!
+//! What it keeps is in the folders [`agent`], [`peer`], [`connection`], [`introduction`], [`link`] and
+//! [`base`], which know nothing of [`Mesh`].
 
-mod account;
 mod acknowledging;
-mod adoption;
 mod agent;
-mod allowance;
 mod answer_deadlines;
-mod broadcast;
+mod base;
 mod candidates;
 mod commands;
 mod connection;
-pub mod description;
-mod ending;
-mod flight;
-mod gate;
-mod intake;
-mod late_start;
+mod datagrams;
+mod delivery;
+mod discovery;
+mod handshake;
+mod introduction;
 pub mod link;
-mod liveness;
-mod negotiation;
-mod origin;
-mod outlet;
-mod pacing;
 mod peer;
-mod reaching;
-mod receipts;
+mod receiving;
 mod recovery;
-mod remote_candidates;
-mod roster;
-mod session;
-mod settling;
-mod signals;
+mod sending;
+mod shutdown;
+mod signaling;
 mod statistics;
-mod timers;
-mod traffic;
-pub mod webrtc;
-mod writing;
 
 use std::collections::{BTreeMap, BTreeSet, HashMap, VecDeque};
 use std::net::SocketAddr;
@@ -61,16 +53,16 @@ use crate::protocol::ipc::{self, Event, RegistryState};
 use crate::protocol::signaling::Outgoing;
 
 use agent::AgentQueue;
-use allowance::Allowance;
-use broadcast::Broadcasts;
+use agent::broadcasts::Broadcasts;
+pub use agent::origin::Generation;
+use base::timers::Timers;
+use base::totals::Totals;
 use connection::{Connection, ConnectionId};
+use introduction::roster::Roster;
+use introduction::token_bucket::TokenBucket;
 use link::{Linker, Transmit};
-pub use origin::Generation;
 use peer::Peer;
-use roster::Roster;
-use session::SessionNames;
-use statistics::Totals;
-use timers::Timers;
+use peer::session::SessionNames;
 
 /// `MESH`: when connections are opened.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
@@ -128,7 +120,7 @@ pub struct Mesh<K: Linker> {
     session_names: SessionNames,
     roster: Roster,
     /// Offers under names that nothing is known of.
-    strangers: Allowance,
+    strangers: TokenBucket,
     /// Sets of local candidates. Connections to one peer use different sets, so that datagrams of an
     /// old and a new one are told apart by their addresses.
     lanes: Vec<Vec<LocalCandidate>>,
@@ -167,7 +159,7 @@ impl<K: Linker> Mesh<K> {
             started: now,
             own: None,
             roster: Roster::new(),
-            strangers: Allowance::new(limits::STRANGER_BURST, limits::STRANGER_INTERVAL, now),
+            strangers: TokenBucket::new(limits::STRANGER_BURST, limits::STRANGER_INTERVAL, now),
             lanes: Vec::new(),
             peers: BTreeMap::new(),
             connections: BTreeMap::new(),

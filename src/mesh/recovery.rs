@@ -8,9 +8,9 @@ use crate::protocol::control::Control;
 use crate::protocol::ipc::{ErrorCode, Event};
 
 use super::commands::report;
+use super::connection::liveness::Health;
 use super::connection::{Connection, ConnectionId, Phase, Role};
 use super::link::{Channel, Link, Linker};
-use super::liveness::Health;
 use super::{Mesh, TimerKey};
 
 impl<K: Linker> Mesh<K> {
@@ -58,7 +58,7 @@ impl<K: Linker> Mesh<K> {
         let next = [
             peer.retry.at,
             peer.held.as_ref().map(|held| held.until),
-            peer.outlet.stalls_at(self.settings.send_stall),
+            peer.watermarks.stalls_at(self.settings.send_stall),
             peer.early_until(),
         ];
         let next = next.into_iter().flatten().min().map(|at| at.max(now));
@@ -283,7 +283,7 @@ impl<K: Linker> Mesh<K> {
             return;
         };
         peer.forget_stale(now);
-        if peer.outlet.check_stall(now, self.settings.send_stall) {
+        if peer.watermarks.check_stall(now, self.settings.send_stall) {
             log::warn!("{peer_id} takes nothing; what is sent to it is refused until it does");
             self.holding_back.remove(peer_id);
         }

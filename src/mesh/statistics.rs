@@ -10,21 +10,10 @@ use crate::protocol::PeerId;
 use crate::protocol::ipc::RegistryState;
 
 use super::Mesh;
-use super::connection::{Count, Role};
+use super::base::totals::Count;
+use super::connection::Role;
 use super::link::Linker;
 use super::peer::{Peer, State};
-
-/// Counted since the process started.
-#[derive(Debug, Default)]
-pub(super) struct Totals {
-    pub(super) sent: Count,
-    pub(super) received: Count,
-    pub(super) failed_messages: u64,
-    pub(super) unusable_messages: u64,
-    pub(super) stray_datagrams: u64,
-    pub(super) ignored_offers: u64,
-    pub(super) ignored_candidates: u64,
-}
 
 #[derive(Serialize)]
 struct Statistics<'a> {

@@ -11,10 +11,10 @@ use std::time::Instant;
 
 use super::candidate::LocalCandidate;
 use super::output::{Output, StreamId};
-use super::reflexive::{Reflexive, Request, Target};
-use super::relays::Relays;
 use super::server::Servers;
 use super::stun;
+use super::stun::reflexive::{Reflexive, Request, Target};
+use super::turn::Relays;
 use super::url::Transport;
 
 /// `ICE_TRANSPORT_POLICY`: which ways to a peer are allowed.

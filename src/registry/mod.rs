@@ -13,6 +13,7 @@ mod http;
 mod hub;
 mod keys;
 mod limits;
+mod progress;
 mod server;
 mod tasks;
 mod tokens;

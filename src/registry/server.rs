@@ -10,9 +10,10 @@ use tungstenite::Utf8Bytes;
 use tungstenite::protocol::frame::coding::CloseCode;
 
 use super::api::{Api, Outcome};
-use super::connection::{AfterAnswer, Connection, Next, Times};
+use super::connection::{AfterAnswer, Connection, Times};
 use super::directory::{ConnectionId, Directory, Reaction};
 use super::http::{Request, Response};
+use super::progress::Next;
 use super::{Passing, StopHandle, Watch, limits};
 
 pub(super) const LISTENER: Token = Token(0);

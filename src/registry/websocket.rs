@@ -6,8 +6,8 @@ use tungstenite::protocol::frame::coding::CloseCode;
 use tungstenite::protocol::{CloseFrame, Role, WebSocketConfig, WebSocketContext};
 use tungstenite::{Bytes, Error, Message, Utf8Bytes, error::ProtocolError};
 
-use super::connection::Next;
 use super::limits;
+use super::progress::Next;
 use crate::protocol::PeerId;
 
 /// Frames in and out of one peer's socket.

@@ -3,24 +3,15 @@
 //! One event loop thread owns all connection state. The IPC and signaling threads block on their
 //! own sockets and exchange messages with it through bounded channels and one [`wake::LoopWaker`].
 
-mod agent;
-mod event_loop;
+pub(crate) mod event_loop;
 pub mod health;
 pub mod ipc;
 pub mod logging;
-mod multicast;
-pub(crate) mod reach;
+pub(crate) mod network;
+mod process;
 #[cfg(feature = "registry")]
 pub mod registry;
-mod registry_schedule;
-pub(crate) mod registry_servers;
-pub(crate) mod resolver;
-mod service_manager;
 pub mod signaling;
-mod signals;
-pub(crate) mod sockets;
-pub(crate) mod streams;
-pub(crate) mod waiting;
 pub mod wake;
 
 use std::fmt;
@@ -34,15 +25,16 @@ use mio::Poll;
 
 use crate::config::Config;
 use crate::limits;
-use crate::mesh::webrtc::WebRtc;
+use crate::mesh::link::webrtc::WebRtc;
 use crate::mesh::{self, Mesh};
 use crate::nat::host::Rules;
 use crate::protocol;
 
 use event_loop::{End, EventLoop, FIRST_SOCKET, FIRST_STREAM, Parts, WAKER};
-use reach::Reaching;
-use service_manager::ServiceManager;
-use sockets::Sockets;
+use network::reach::Reaching;
+use network::sockets::Sockets;
+use process::service_manager::ServiceManager;
+use process::signals;
 use wake::LoopWaker;
 
 /// Why the sidecar ends otherwise than as asked.

@@ -7,7 +7,7 @@ use std::thread;
 use crate::config::{RegistryAccess, RegistryConfig};
 use crate::registry::{Error, Keys, Options, Passing, Registry, StopHandle, Watch, load_keys};
 
-use super::signals;
+use super::process::signals;
 
 /// Serves until SIGTERM, SIGINT or SIGHUP, or, if `config` says so, until standard input ends. The
 /// first line on standard output ends with the address that it listens on.

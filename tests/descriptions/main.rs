@@ -6,9 +6,9 @@
 use std::net::SocketAddr;
 use std::time::Instant;
 
-use chatixia_sidecar::mesh::description::{first_mid, max_message_bytes};
+use chatixia_sidecar::mesh::link::description::{first_mid, max_message_bytes};
+use chatixia_sidecar::mesh::link::webrtc::WebRtc;
 use chatixia_sidecar::mesh::link::{Link, Linker};
-use chatixia_sidecar::mesh::webrtc::WebRtc;
 use chatixia_sidecar::nat::candidate::LocalCandidate;
 
 const FINGERPRINT_256: &str = "sha-256 75:74:5A:A6:A4:E5:52:F4:A7:67:4C:01:C7:EE:91:3F:21:3D:A2:E3:53:7B:6F:30:86:F2:30:AA:65:FB:04:24";

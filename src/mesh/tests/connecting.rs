@@ -10,7 +10,7 @@ use super::registry::Relayed;
 use super::world::World;
 use crate::mesh::MeshMode;
 use crate::mesh::connection::Role;
-use crate::mesh::description::candidate_address;
+use crate::mesh::link::description::candidate_address;
 use crate::protocol::PeerId;
 use crate::protocol::ipc::Event;
 use crate::protocol::signaling::Signal;

@@ -10,7 +10,7 @@ use std::time::{Duration, Instant};
 
 use super::fake_path::Paths;
 use super::fake_stream::{Delivered, Streams};
-use crate::mesh::description::candidate_address;
+use crate::mesh::link::description::candidate_address;
 use crate::mesh::link::{Channel, Datagram, Link, LinkError, LinkOutput, Linker, Transmit};
 use crate::nat::candidate::LocalCandidate;
 use crate::protocol::control::Control;

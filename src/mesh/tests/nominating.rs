@@ -3,8 +3,8 @@
 use std::net::SocketAddr;
 use std::time::{Duration, Instant};
 
+use crate::mesh::link::webrtc::{WebRtc, WebRtcLink};
 use crate::mesh::link::{Link, LinkOutput, Linker};
-use crate::mesh::webrtc::{WebRtc, WebRtcLink};
 use crate::nat::candidate::LocalCandidate;
 
 const OURS: &str = "192.0.2.1:5000";

@@ -6,8 +6,8 @@ use std::time::{Duration, Instant};
 use super::hostile::check_missed;
 use super::network::{self, Place, Weather};
 use super::world::{MAX_MESSAGE_BYTES, World};
+use crate::mesh::link::webrtc::WebRtc;
 use crate::mesh::link::{Link, LinkOutput, Linker};
-use crate::mesh::webrtc::WebRtc;
 use crate::nat::candidate::LocalCandidate;
 
 const CONNECTED: Duration = Duration::from_secs(15);

@@ -8,8 +8,8 @@ use str0m::change::SdpOffer;
 use str0m::net::{Protocol, Receive};
 use str0m::{Candidate, Event, Input, Output, Rtc, RtcConfig};
 
+use crate::mesh::link::webrtc::{WebRtc, WebRtcLink};
 use crate::mesh::link::{Channel, Datagram, Link, LinkOutput, Linker};
-use crate::mesh::webrtc::{WebRtc, WebRtcLink};
 use crate::nat::candidate::LocalCandidate;
 
 const OURS: &str = "192.0.2.1:5000";

@@ -11,7 +11,7 @@ use turn_client_proto::stun::types::message::{Message, MessageWriteVec};
 use turn_client_proto::types::stun::prelude::{MessageWrite as _, MessageWriteExt as _};
 
 use crate::nat::output::Output;
-use crate::nat::survey::{Filtering, Mapping, Survey};
+use crate::nat::stun::survey::{Filtering, Mapping, Survey};
 
 const SPEAKING: &str = "10.0.0.1:5000";
 const LISTENING: &str = "10.0.0.1:5001";

@@ -10,9 +10,9 @@ use crate::limits;
 use crate::nat::credentials::Credentials;
 use crate::nat::failure::Failure;
 use crate::nat::output::Output;
-use crate::nat::plan::{Plan, plans};
 use crate::nat::server;
-use crate::nat::trial::{Outcome, Trial};
+use crate::nat::turn::plan::{Plan, plans};
+use crate::nat::turn::relay_check::{Outcome, RelayCheck};
 use crate::nat::url::TurnUrl;
 use crate::secret::Secret;
 
@@ -47,7 +47,7 @@ fn outcome(server: &mut TurnServer, turns_back: bool) -> (Outcome, Duration) {
     let client = Client::Socket(socket);
     let start = Instant::now();
     let (mut now, mut under_way, mut took) = (start, VecDeque::new(), None);
-    let mut trial = Trial::begin(now, UNIX, plan("turn:h?transport=udp"), 1);
+    let mut trial = RelayCheck::begin(now, UNIX, plan("turn:h?transport=udp"), 1);
     loop {
         while let Some(output) = trial.poll() {
             let Output::Transmit { bytes, .. } = output else {
@@ -152,7 +152,7 @@ fn a_server_without_addresses_of_ipv4_is_asked_for_one_of_ipv6_once() {
 #[test]
 fn a_stream_that_cannot_be_opened_is_a_failure_with_its_reason() {
     let now = Instant::now();
-    let mut trial = Trial::begin(now, UNIX, plan("turns:h"), 1);
+    let mut trial = RelayCheck::begin(now, UNIX, plan("turns:h"), 1);
     let Some(Output::OpenStream { tls, .. }) = trial.poll() else {
         panic!("no stream is asked for");
     };

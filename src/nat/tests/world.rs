@@ -7,10 +7,11 @@ use std::time::{Duration, Instant};
 use super::turn_server::{Client, Sent, TurnServer};
 use crate::nat::candidate::LocalCandidate;
 use crate::nat::credentials::Credentials;
-use crate::nat::framing::{self, Framing};
 use crate::nat::output::{Output, StreamId};
 use crate::nat::reach::{Reach, TransportPolicy};
 use crate::nat::server::{self, Servers, StunServer};
+use crate::nat::turn::framing;
+use crate::nat::turn::framing::Framing;
 use crate::nat::url::{Host, StunUrl, TurnUrl};
 use crate::secret::Secret;
 

@@ -11,14 +11,12 @@ use std::thread::{self, JoinHandle};
 
 use crossbeam_channel::{Receiver, Sender, TryRecvError, bounded};
 
+use super::messages::{Ended, LoopLink, Notice, RequestBatch, Unsent};
 use super::reader::Reader;
 use super::writer::Writer;
-use super::{Generation, LoopLink, Notice, RequestBatch, Unsent};
 use crate::limits;
+use crate::mesh::Generation;
 use crate::protocol::ipc::{Event, Limits};
-
-/// Is disconnected as soon as the thread that it stands for has ended.
-pub(super) type Ended = Receiver<Infallible>;
 
 /// An agent and its writer thread.
 #[derive(Debug)]

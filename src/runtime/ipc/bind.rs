@@ -11,8 +11,8 @@ use rustix::fs::{CWD, Mode, RenameFlags, fchmod, renameat_with};
 use rustix::io::Errno;
 use socket2::{Domain, SockAddr, Socket, Type};
 
-use super::Settings;
 use super::probe::{Occupant, probe};
+use super::settings::Settings;
 use super::socket_file::{DirectoryLock, Identity, SocketFile, directory_of};
 use crate::limits;
 

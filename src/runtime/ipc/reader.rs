@@ -11,9 +11,9 @@ use crossbeam_channel::Sender;
 use rustix::event::{PollFd, PollFlags, poll};
 use rustix::io::{Errno, ioctl_fionread};
 
-use super::agent::Ended;
-use super::{Generation, LoopEnded, LoopLink, RequestBatch};
+use super::messages::{Ended, LoopEnded, LoopLink, RequestBatch};
 use crate::limits;
+use crate::mesh::Generation;
 use crate::protocol::ipc::{self, Limits};
 use crate::protocol::lines::{Line, LineBuffer};
 

@@ -9,11 +9,13 @@ use std::time::Instant;
 use crossbeam_channel::TryRecvError;
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
 
-use super::agent::{Agent, Ended};
+use super::agent::Agent;
+use super::messages::{Ended, LoopEnded, LoopLink, Notice};
 use super::probe::is_probe;
+use super::settings::Settings;
 use super::socket_file::SocketFile;
-use super::{Generation, LoopEnded, LoopLink, Notice, Settings};
 use crate::limits;
+use crate::mesh::Generation;
 use crate::protocol::ipc::{ErrorCode, ErrorReport, Event};
 
 /// A connection that is neither the agent nor refused yet.

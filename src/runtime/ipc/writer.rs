@@ -9,9 +9,9 @@ use rustix::event::{PollFd, PollFlags, poll};
 use rustix::io::Errno;
 use rustix::net::{SendFlags, send};
 
-use super::agent::Ended;
-use super::{Generation, LoopLink, Notice};
+use super::messages::{Ended, LoopLink, Notice};
 use crate::limits;
+use crate::mesh::Generation;
 use crate::protocol::ipc::Event;
 
 /// Writes events, many in one write when they come faster than the agent reads.

@@ -19,7 +19,8 @@ use ureq::unversioned::transport::{
 };
 use ureq::{Body, Error, Timeout};
 
-use super::{Times, stream};
+use super::settings::Times;
+use super::stream;
 use crate::config::url::bare_host;
 use crate::limits;
 

@@ -5,7 +5,8 @@ use std::sync::Arc;
 use ureq::Agent;
 use ureq::http::{HeaderValue, StatusCode};
 
-use super::{Settings, Times, https, token};
+use super::settings::{Settings, Times};
+use super::{https, token};
 use crate::config::url::Url;
 use crate::protocol::ice_servers::{self, IceServer};
 

@@ -13,7 +13,9 @@
 mod https;
 mod ice_servers;
 mod keepalive;
+mod notice;
 mod reconnect;
+mod settings;
 pub(super) mod stream;
 mod thread;
 pub mod tls;
@@ -29,119 +31,23 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
 use crossbeam_channel::{Receiver, RecvTimeoutError, Sender, bounded};
-use rustls::ClientConfig;
 
 pub use self::ice_servers::IceServersClient;
 pub use self::keepalive::KeepaliveTimes;
+pub use self::notice::Notice;
+pub use self::settings::{Settings, Times};
 pub use self::visit::{Refusal, Visit, visit};
 
+use self::notice::NumberedFrame;
 use self::reconnect::Reconnect;
 use self::thread::{NOT_CONNECTED, Thread};
 use self::token::TokenClient;
 use self::wakeups::Wakeups;
 use crate::config::Credential;
-use crate::config::url::Url;
 use crate::limits;
 use crate::log_limit::RateLimited;
-use crate::protocol::PeerId;
-use crate::protocol::signaling::{Incoming, Outgoing};
+use crate::protocol::signaling::Outgoing;
 use crate::runtime::wake::LoopWaker;
-
-/// What the signaling thread tells the event loop. Reasons name no secret; they have been logged.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub enum Notice {
-    /// The WebSocket is open and `register` has been sent.
-    Connected {
-        /// The name that the registry gave us.
-        peer_id: PeerId,
-    },
-    /// A frame has come in.
-    Frame(Incoming),
-    /// The connection was lost, or could not be made; it is being tried again. Told once for each
-    /// reason in an outage.
-    Disconnected {
-        /// Why, for a person.
-        reason: String,
-    },
-    /// The key or token was refused. Told once for each reason in an outage.
-    Refused {
-        /// Why, for a person.
-        reason: String,
-        /// The API key was refused before it was ever accepted: the process ends with code 3.
-        /// Otherwise it is being tried again.
-        fatal: bool,
-    },
-}
-
-/// Waits and deadlines; the defaults are for the field, tests make them short.
-#[derive(Debug, Clone, Copy)]
-pub struct Times {
-    /// Longest try of connecting to one address.
-    pub connect: Duration,
-    /// Longest token exchange; longest way from the resolved name to the open WebSocket.
-    pub handshake: Duration,
-    /// Signs of life on the WebSocket.
-    pub keepalive: KeepaliveTimes,
-    /// First and longest wait from a failure to the next try.
-    pub backoff: (Duration, Duration),
-    /// A connection that lasted so long starts the backoff over.
-    pub settled: Duration,
-    /// Longest wait for the registry's answer to our goodbye.
-    pub close: Duration,
-}
-
-impl Default for Times {
-    fn default() -> Self {
-        Times {
-            connect: Duration::from_secs(5),
-            handshake: Duration::from_secs(10),
-            keepalive: KeepaliveTimes {
-                ping: Duration::from_secs(15),
-                heartbeat: Duration::from_secs(30),
-                dead: Duration::from_secs(40),
-            },
-            backoff: limits::REGISTRY_BACKOFF,
-            settled: Duration::from_secs(5),
-            close: Duration::from_millis(500),
-        }
-    }
-}
-
-/// How to reach the registry.
-#[derive(Debug, Clone)]
-pub struct Settings {
-    signaling_url: Url,
-    token_url: Url,
-    credential: Credential,
-    tls: Arc<ClientConfig>,
-    times: Times,
-}
-
-impl Settings {
-    /// With the field's times.
-    pub fn new(
-        signaling_url: Url,
-        token_url: Url,
-        credential: Credential,
-        tls: Arc<ClientConfig>,
-    ) -> Self {
-        Settings {
-            signaling_url,
-            token_url,
-            credential,
-            tls,
-            times: Times::default(),
-        }
-    }
-
-    /// The same with other times.
-    pub fn with_times(self, times: Times) -> Self {
-        Settings { times, ..self }
-    }
-}
-
-/// A frame for one connection, by its number, so that it never goes out on a later one.
-type NumberedFrame = (u64, Outgoing);
 
 /// The event loop's hold on the signaling thread, which ends when this is dropped.
 pub struct Handle {

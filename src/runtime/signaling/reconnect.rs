@@ -2,7 +2,7 @@
 
 use std::time::{Duration, Instant};
 
-use super::Notice;
+use super::notice::Notice;
 use crate::backoff::Backoff;
 use crate::limits;
 

@@ -7,11 +7,12 @@ use std::time::Instant;
 use crossbeam_channel::{Receiver, Sender, select};
 
 use super::keepalive::{Due, Keepalive};
+use super::notice::{Notice, NumberedFrame};
 use super::reconnect::{Failure, Reconnect};
+use super::settings::Settings;
 use super::token::{Grant, TokenClient};
 use super::wakeups::Wakeups;
 use super::websocket::{Connection, Received};
-use super::{Notice, NumberedFrame, Settings};
 use crate::limits;
 use crate::log_limit::RateLimited;
 use crate::protocol::PeerId;

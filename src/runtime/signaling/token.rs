@@ -6,8 +6,9 @@ use serde::Deserialize;
 use ureq::http::{HeaderValue, Response, StatusCode};
 use ureq::{Agent, Body};
 
+use super::https;
 use super::reconnect::Failure;
-use super::{Settings, Times, https};
+use super::settings::{Settings, Times};
 use crate::config::Credential;
 use crate::config::url::Url;
 use crate::limits;

@@ -2,8 +2,8 @@
 
 use std::time::{Duration, Instant, SystemTime};
 
-use super::Settings;
 use super::reconnect::Failure;
+use super::settings::Settings;
 use super::token::{Grant, TokenClient};
 use super::wakeups::Wakeups;
 use super::websocket::{Connection, Received};

@@ -13,7 +13,7 @@ use tungstenite::protocol::frame::coding::CloseCode;
 use tungstenite::protocol::{CloseFrame, WebSocketConfig};
 use tungstenite::{Error, HandshakeError, Message, Utf8Bytes, WebSocket};
 
-use super::Times;
+use super::settings::Times;
 use super::stream::{self, Stream};
 use super::wakeups::Wakeups;
 use crate::config::url::Url;

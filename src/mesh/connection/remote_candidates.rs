@@ -1,0 +1,156 @@
+//! A peer's candidates for one connection: how many are taken, what waits for the description or for
+//! the address behind a name, and of which kind each address is.
+
+use std::borrow::Cow;
+use std::collections::VecDeque;
+use std::net::{IpAddr, SocketAddr};
+use std::time::Instant;
+
+use crate::limits;
+
+use crate::mesh::introduction::token_bucket::TokenBucket;
+use crate::mesh::link::description;
+
+/// What a peer has told of its addresses.
+#[derive(Debug)]
+pub(crate) struct RemoteCandidates {
+    allowance: TokenBucket,
+    /// How many were too many.
+    ignored: u64,
+    /// Those that came before the description.
+    waiting: Vec<String>,
+    /// Those with a name under `.local` in place of an address, each with that name. Oldest first.
+    unresolved: VecDeque<(String, String)>,
+    /// How many of them have been asked for.
+    asked_names: usize,
+    /// Addresses and what the peer called each (RFC 8445). Oldest first.
+    kinds: VecDeque<(SocketAddr, &'static str)>,
+}
+
+impl RemoteCandidates {
+    pub(crate) fn new(now: Instant) -> Self {
+        let (burst, interval) = (
+            limits::CANDIDATES_PER_CONNECTION,
+            limits::CANDIDATE_INTERVAL,
+        );
+        let burst = u32::try_from(burst).unwrap_or(u32::MAX);
+        RemoteCandidates {
+            allowance: TokenBucket::new(burst, interval, now),
+            ignored: 0,
+            waiting: Vec::new(),
+            unresolved: VecDeque::new(),
+            asked_names: 0,
+            kinds: VecDeque::new(),
+        }
+    }
+
+    /// Counts a candidate against the limit; `false` when it is one too many.
+    pub(crate) fn admit(&mut self, now: Instant) -> bool {
+        let is_admitted = self.allowance.take(now);
+        self.ignored += u64::from(!is_admitted);
+        is_admitted
+    }
+
+    /// The description with no more candidates than the limit admits.
+    pub(crate) fn limit<'a>(&mut self, now: Instant, sdp: &'a str) -> Cow<'a, str> {
+        let all = description::candidates(sdp);
+        let admitted = all.filter(|_| self.admit(now)).count();
+        description::limit_candidates(sdp, admitted)
+    }
+
+    /// How many were too many since this was last asked.
+    pub(crate) fn take_ignored(&mut self) -> u64 {
+        std::mem::take(&mut self.ignored)
+    }
+
+    /// Keeps a candidate until the description is there.
+    pub(crate) fn wait(&mut self, candidate: String) {
+        self.waiting.push(candidate);
+    }
+
+    /// What has waited for the description.
+    pub(crate) fn take_waiting(&mut self) -> Vec<String> {
+        std::mem::take(&mut self.waiting)
+    }
+
+    /// Keeps a candidate whose address is a name until that is known. Of too many the oldest goes.
+    pub(crate) fn wait_for_name(&mut self, name: &str, candidate: &str) {
+        if self.unresolved.len() == limits::LOCAL_NAMES_PER_CONNECTION {
+            self.unresolved.pop_front();
+            self.asked_names = self.asked_names.saturating_sub(1);
+        }
+        let name = name.to_ascii_lowercase();
+        self.unresolved.push_back((name, candidate.to_owned()));
+    }
+
+    /// Names that nobody has asked for yet.
+    pub(crate) fn names_to_ask(&mut self) -> impl Iterator<Item = &str> {
+        let asked = std::mem::replace(&mut self.asked_names, self.unresolved.len());
+        let unasked = self.unresolved.iter().skip(asked);
+        unasked.map(|(name, _)| name.as_str())
+    }
+
+    /// The candidates that hold this name, with the address in its place.
+    pub(crate) fn with_address(&self, name: &str, address: IpAddr) -> Vec<String> {
+        let address = address.to_string();
+        let lines = self.unresolved.iter();
+        lines
+            .filter(|(unresolved, _)| unresolved == name)
+            .filter_map(|(_, line)| {
+                let (before, after) = line.split_once(description::candidate_name(line)?)?;
+                Some([before, &address, after].concat())
+            })
+            .collect()
+    }
+
+    /// Remembers of which kind a candidate's address is. Of too many the oldest is forgotten, but not
+    /// the one that is in use.
+    pub(crate) fn note_kind(&mut self, candidate: &str, in_use: Option<SocketAddr>) {
+        let Some((address, kind)) = description::candidate_address(candidate) else {
+            return;
+        };
+        if self.kind(address).is_some() {
+            return;
+        }
+        if self.kinds.len() >= limits::CANDIDATES_PER_CONNECTION {
+            let mut known = self.kinds.iter();
+            if let Some(oldest) = known.position(|(address, _)| Some(*address) != in_use) {
+                self.kinds.remove(oldest);
+            }
+        }
+        self.kinds.push_back((address, kind));
+    }
+
+    /// What the peer called this address.
+    pub(crate) fn kind(&self, address: SocketAddr) -> Option<&'static str> {
+        let mut known = self.kinds.iter();
+        known
+            .find(|(known, _)| *known == address)
+            .map(|(_, kind)| *kind)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn of_too_many_names_the_latest_are_asked_for() {
+        let mut candidates = RemoteCandidates::new(Instant::now());
+        let names = |numbers: std::ops::Range<usize>| -> Vec<_> {
+            numbers.map(|n| format!("name{n}.local")).collect()
+        };
+        let most = limits::LOCAL_NAMES_PER_CONNECTION;
+        for name in names(0..most) {
+            candidates.wait_for_name(&name, "");
+        }
+        let asked: Vec<_> = candidates.names_to_ask().map(str::to_owned).collect();
+        assert_eq!(asked, names(0..most));
+        for name in names(most..2 * most + 2) {
+            candidates.wait_for_name(&name, "");
+        }
+        let asked: Vec<_> = candidates.names_to_ask().map(str::to_owned).collect();
+        assert_eq!(asked, names(most + 2..2 * most + 2));
+        assert_eq!(candidates.names_to_ask().count(), 0);
+    }
+}

@@ -1,0 +1,207 @@
+//! The network: datagrams in, and everything that a link has to say.
+
+use std::time::Instant;
+
+use crate::limits;
+
+use super::connection::{ConnectionId, Path};
+use super::link::{Channel, Datagram, Link, LinkError, LinkOutput, Linker};
+use super::{Mesh, TimerKey};
+
+impl<K: Linker> Mesh<K> {
+    /// Datagrams so far that belonged to no connection.
+    pub fn stray_datagrams(&self) -> u64 {
+        self.totals.stray_datagrams
+    }
+
+    /// Takes a datagram. One that belongs to no connection is dropped and counted.
+    pub fn handle_datagram(&mut self, now: Instant, datagram: Datagram<'_>) {
+        let Some(id) = self.route(now, &datagram) else {
+            self.totals.stray_datagrams += 1;
+            return;
+        };
+        // Only what the link has verified is a sign of life: a check that it accepts is, and what
+        // comes out of a DTLS record (see `listen`); the record itself may be anybody's.
+        if is_stun(&datagram) {
+            self.heard(now, id);
+        }
+        let Some(connection) = self.connections.get_mut(&id) else {
+            return;
+        };
+        if is_stun_response(&datagram) && connection.uses(&datagram) {
+            connection.liveness.answered(now);
+        }
+        if !connection.flow_control.holds(&datagram) {
+            match connection.link.handle_datagram(now, &datagram) {
+                Ok(()) => {
+                    self.listen(now, id);
+                    self.unflushed.insert(id);
+                }
+                Err(error) => self.connection_failed(now, id, &error.to_string()),
+            }
+        }
+    }
+
+    /// Writes what requests have queued and what datagrams have made room for. To be called after
+    /// some of them: what they have written together costs less than each by itself.
+    pub fn flush(&mut self, now: Instant) {
+        while let Some(id) = self.unflushed.pop_first() {
+            if self.pump(now, id) {
+                self.drive(now, id);
+            }
+        }
+    }
+
+    /// The connection that a datagram belongs to.
+    fn route(&mut self, now: Instant, datagram: &Datagram<'_>) -> Option<ConnectionId> {
+        let key = (datagram.destination, datagram.source);
+        // STUN names its connection itself, and is how a route becomes known; everything else goes by
+        // the addresses.
+        let is_stun = is_stun(datagram);
+        let known = self.routes.get(&key).copied();
+        if let Some(known) = known
+            && let Some(connection) = self.connections.get(&known)
+        {
+            if !is_stun {
+                return Some(known);
+            }
+            // A newer connection to the same peer is asked first: the one in use takes everything
+            // that comes from there.
+            let newer = self
+                .connections_of(&connection.peer)
+                .filter(|(id, newer)| *id > known && newer.sends_from(datagram.destination))
+                .filter(|(_, newer)| newer.link.accepts(now, datagram))
+                .map(|(id, _)| id)
+                .last();
+            if let Some(newer) = newer {
+                self.routes.insert(key, newer);
+                return Some(newer);
+            }
+            if connection.link.accepts(now, datagram) {
+                return Some(known);
+            }
+        }
+        let newest_first = self.connections.iter().rev();
+        let id = newest_first
+            .filter(|(_, connection)| connection.sends_from(datagram.destination))
+            .find(|(_, connection)| connection.link.accepts(now, datagram))
+            .map(|(id, _)| *id)?;
+        // Where two connections share a pair of addresses, what does not name its own belongs to the
+        // newer one: the older one is about to be replaced.
+        if known.map_or(self.routes.len() < self.route_limit(), |known| known < id) {
+            self.routes.insert(key, id);
+        }
+        Some(id)
+    }
+
+    fn route_limit(&self) -> usize {
+        self.settings.max_peers * limits::ROUTES_PER_PEER
+    }
+
+    /// An input of the link has been handled: hears what it has to say, or ends it.
+    pub(super) fn after_input(
+        &mut self,
+        now: Instant,
+        id: ConnectionId,
+        handled: Result<(), LinkError>,
+    ) {
+        match handled {
+            Ok(()) => self.drive(now, id),
+            Err(error) => self.connection_failed(now, id, &error.to_string()),
+        }
+    }
+
+    /// Hears all that the link has to say, and writes what it has room for, until it asks for time.
+    pub(super) fn drive(&mut self, now: Instant, id: ConnectionId) {
+        self.listen(now, id);
+        while self.pump(now, id) {
+            self.listen(now, id);
+        }
+    }
+
+    /// Hears all that the link has to say, until it asks for time.
+    fn listen(&mut self, now: Instant, id: ConnectionId) {
+        let mut is_heard = false;
+        while let Some(connection) = self.connections.get_mut(&id) {
+            match connection.link.poll() {
+                Ok(LinkOutput::Transmit(transmit)) => {
+                    if matches!(transmit.bytes.first(), Some(20..=63)) {
+                        let (local, remote) = (transmit.source, transmit.destination);
+                        connection.goes_by(now, Path { local, remote });
+                    }
+                    self.transmits.push_back(transmit);
+                }
+                Ok(LinkOutput::Opened(channel)) => {
+                    connection.liveness.heard(now);
+                    match channel {
+                        Channel::Mesh => connection.handshake.mesh_open = true,
+                        Channel::Control => connection.handshake.control_open = true,
+                    }
+                    self.advance(now, id);
+                }
+                Ok(LinkOutput::Message(channel, data)) => {
+                    if !std::mem::replace(&mut is_heard, true) {
+                        self.heard(now, id);
+                    }
+                    match channel {
+                        Channel::Mesh => self.mesh_message(now, id, data),
+                        Channel::Control => self.control_frame(now, id, &data),
+                    }
+                }
+                Ok(LinkOutput::Pair {
+                    local,
+                    remote,
+                    round_trip,
+                }) => {
+                    // An idle connection sends no records that would tell. But they tell our end as it
+                    // is, and ICE may tell it as a router's peer sees it.
+                    if connection.path.is_none_or(|path| path.remote != remote) {
+                        connection.goes_by(now, Path { local, remote });
+                    }
+                    connection.round_trip = round_trip.or(connection.round_trip);
+                }
+                Ok(LinkOutput::Closed) => {
+                    self.said_goodbye(now, id);
+                    return self.connection_failed(now, id, "ended by the peer");
+                }
+                Ok(LinkOutput::Timeout(at)) => {
+                    self.timers.set(TimerKey::Link(id), Some(at));
+                    break;
+                }
+                Err(error) => return self.connection_failed(now, id, &error.to_string()),
+            }
+        }
+        self.arm(now, id);
+    }
+
+    /// Ends a connection on our side: its peer is told, and it has nothing to say to us any more.
+    pub(super) fn retire(&mut self, now: Instant, id: ConnectionId) {
+        let Some(mut connection) = self.detach(now, id) else {
+            return;
+        };
+        connection.link.close();
+        self.send_last_words(&mut connection.link);
+        self.check_reachability(now, &connection.peer);
+    }
+
+    /// Sends what a link that has ended still has to say to its peer.
+    pub(super) fn send_last_words(&mut self, link: &mut K::Link) {
+        for _ in 0..limits::GOODBYE_OUTPUTS {
+            match link.poll() {
+                Ok(LinkOutput::Transmit(transmit)) => self.transmits.push_back(transmit),
+                Ok(LinkOutput::Timeout(_)) | Err(_) => break,
+                Ok(_) => {}
+            }
+        }
+    }
+}
+
+/// RFC 7983: STUN begins with 0 to 3.
+fn is_stun(datagram: &Datagram<'_>) -> bool {
+    matches!(datagram.bytes.first(), Some(0..=3))
+}
+
+/// RFC 8489 section 5: the class of a response sets the lowest bit of the first byte.
+fn is_stun_response(datagram: &Datagram<'_>) -> bool {
+    matches!(datagram.bytes.first(), Some(1 | 3))
+}

@@ -1,0 +1,315 @@
+//! From open channels to the connection that carries the session.
+//!
+//! Between two of ours the offerer proposes a connection with its `hello`, and the answerer takes it
+//! with its own. When both sides have offered and their hellos cross, the connection offered by the
+//! smaller name is taken, on both sides. From its own hello on a side listens to no older connection,
+//! because that hello told what it has and the peer repeats the rest.
+
+use std::time::Instant;
+
+use crate::protocol::PeerId;
+use crate::protocol::control::Control;
+use crate::protocol::ipc::{ErrorCode, Event, Receipt, Success};
+
+use super::Mesh;
+use super::connection::{Connection, ConnectionId, Phase, Role};
+use super::introduction::negotiation;
+use super::link::{Channel, Link, Linker};
+use super::peer::session::{Contradiction, Greeting};
+
+impl<K: Linker> Mesh<K> {
+    /// A channel has opened, or the peer has said hello: goes as far as that allows.
+    pub(super) fn advance(&mut self, now: Instant, id: ConnectionId) {
+        let Some(connection) = self.connections.get(&id) else {
+            return;
+        };
+        let handshake = &connection.handshake;
+        if connection.phase != Phase::Connecting || !handshake.mesh_open {
+            return;
+        }
+        if !connection.speaks_sessions {
+            return self.adopt_without_session(now, id);
+        }
+        if !handshake.control_open {
+            return;
+        }
+        let greeted = connection.greeting.is_some();
+        match connection.role {
+            Role::Offerer if !handshake.sent => {
+                if self.is_superfluous(now, id) {
+                    return self.retire(now, id);
+                }
+                self.say_hello(now, id);
+                if greeted {
+                    self.adopt(now, id);
+                }
+            }
+            Role::Offerer if greeted => self.adopt(now, id),
+            Role::Answerer if greeted => {
+                if self.gives_way(now, id) {
+                    return self.retire(now, id);
+                }
+                self.adopt(now, id);
+            }
+            Role::Offerer | Role::Answerer => {}
+        }
+    }
+
+    /// Whether the peer has taken another connection since we offered this one.
+    fn is_superfluous(&self, now: Instant, id: ConnectionId) -> bool {
+        let Some(connection) = self.connections.get(&id) else {
+            return true;
+        };
+        self.current_of(&connection.peer).is_some_and(|current| {
+            current.opened >= Some(connection.created) && current.is_well(now)
+        })
+    }
+
+    /// Whether a connection that the peer proposes gives way to one that we have proposed. If not,
+    /// ours does, and is retired.
+    fn gives_way(&mut self, now: Instant, id: ConnectionId) -> bool {
+        let Some(connection) = self.connections.get(&id) else {
+            return true;
+        };
+        let Some(own) = self.own.as_ref() else {
+            return false;
+        };
+        let peer_id = connection.peer.clone();
+        let yields = negotiation::hello_yields(own, &peer_id);
+        let proposed = self.connections_of(&peer_id).find(|(_, other)| {
+            other.role == Role::Offerer && other.handshake.sent && !other.is_ready()
+        });
+        if let Some((proposed, _)) = proposed {
+            if yields {
+                self.retire(now, proposed);
+            }
+            return !yields;
+        }
+        // Ours was taken while the peer's hello was on its way.
+        !yields
+            && self.current_of(&peer_id).is_some_and(|current| {
+                current.role == Role::Offerer
+                    && current.opened >= Some(connection.created)
+                    && current.is_well(now)
+            })
+    }
+
+    pub(super) fn current_of(&self, peer_id: &PeerId) -> Option<&Connection<K::Link>> {
+        self.connections.get(&self.peers.get(peer_id)?.current?)
+    }
+
+    pub(super) fn connections_of(
+        &self,
+        peer_id: &PeerId,
+    ) -> impl Iterator<Item = (ConnectionId, &Connection<K::Link>)> {
+        self.peers
+            .get(peer_id)
+            .into_iter()
+            .flat_map(|peer| &peer.connections)
+            .filter_map(|id| Some((*id, self.connections.get(id)?)))
+    }
+
+    /// Whether we have said hello on another connection to this peer and are not answered yet.
+    pub(super) fn greets_elsewhere(&self, peer_id: &PeerId, id: ConnectionId) -> bool {
+        self.connections_of(peer_id).any(|(other, connection)| {
+            other != id && connection.handshake.sent && !connection.is_ready()
+        })
+    }
+
+    /// Says what we have of the peer's session. From here on only this connection is listened to.
+    fn say_hello(&mut self, now: Instant, id: ConnectionId) {
+        let Some(connection) = self.connections.get_mut(&id) else {
+            return;
+        };
+        let Some(peer) = self.peers.get_mut(&connection.peer) else {
+            return;
+        };
+        // What its hello said counts more than what its description announced.
+        let theirs = match &connection.greeting {
+            Some((session, _)) => Some(session.as_str()),
+            None => connection.announced_session.as_deref(),
+        };
+        let session = if peer.session.is_replaced_by(theirs) {
+            self.session_names.next()
+        } else {
+            peer.session.told();
+            peer.session.own().to_owned()
+        };
+        let received = peer.session.received_of(theirs);
+        connection.told_session = Some(session.clone());
+        let hello = Control::Hello { session, received };
+        connection.next_number = received + 1;
+        connection.handshake.sent = true;
+        let written = connection
+            .link
+            .write(Channel::Control, hello.to_text().as_bytes());
+        if !matches!(written, Ok(true)) {
+            self.connection_failed(now, id, "the hello cannot be written");
+        }
+    }
+
+    /// Both hellos are there, or we are about to answer the peer's: the session goes on here.
+    fn adopt(&mut self, now: Instant, id: ConnectionId) {
+        let Some(connection) = self.connections.get(&id) else {
+            return;
+        };
+        let Some((theirs, received)) = connection.greeting.clone() else {
+            return;
+        };
+        let peer_id = connection.peer.clone();
+        let Some(peer) = self.peers.get_mut(&peer_id) else {
+            return;
+        };
+        let told = connection.told_session.as_deref();
+        let greeting = peer
+            .session
+            .greet(&theirs, received, told, &mut self.session_names);
+        let (resumed, settled, lost) = match greeting {
+            Greeting::Resumed { settled } => (peer.met, settled, Vec::new()),
+            Greeting::New { lost } => (false, Vec::new(), lost),
+            Greeting::Impossible(contradiction) => {
+                return self.contradicted(now, id, &peer_id, contradiction);
+            }
+        };
+        if let Some(connection) = self.connections.get_mut(&id) {
+            if connection.handshake.sent {
+                if !resumed {
+                    // Our hello spoke of a session that the peer no longer has.
+                    connection.next_number = 1;
+                }
+            } else {
+                self.say_hello(now, id);
+            }
+        }
+        for outgoing in settled {
+            self.settle(&peer_id, &outgoing.origin, Ok(Receipt::Agent));
+        }
+        for outgoing in lost {
+            let text = format!("{peer_id} was started anew before its agent took the message");
+            self.settle_failed(&peer_id, outgoing, ErrorCode::ConnectionLost, text);
+        }
+        self.take_over(now, id, resumed);
+        self.acknowledge(now, &peer_id);
+    }
+
+    /// The peer has said what cannot be true of the session. So its process counts as ended: the messages
+    /// that it has not acknowledged before are reported, and a new session begins on a new connection.
+    pub(super) fn contradicted(
+        &mut self,
+        now: Instant,
+        id: ConnectionId,
+        peer_id: &PeerId,
+        contradiction: Contradiction,
+    ) {
+        log::warn!("the session with {peer_id} ends and a new one begins: {contradiction}");
+        self.restart_session(peer_id);
+        self.connection_failed(now, id, "it contradicts the session");
+    }
+
+    /// Towards another make an open channel is all there is, and what was written to the connection
+    /// before this one is out of our hands.
+    fn adopt_without_session(&mut self, now: Instant, id: ConnectionId) {
+        let Some(connection) = self.connections.get(&id) else {
+            return;
+        };
+        let peer_id = connection.peer.clone();
+        if self
+            .peers
+            .get(&peer_id)
+            .is_some_and(|peer| peer.speaks_sessions)
+        {
+            self.restart_session(&peer_id);
+        }
+        self.take_over(now, id, false);
+    }
+
+    /// Numbers start over, under a new id if the peer may know the old one: what was written is lost,
+    /// what was not stays.
+    pub(super) fn restart_session(&mut self, peer_id: &PeerId) {
+        let Some(peer) = self.peers.get_mut(peer_id) else {
+            return;
+        };
+        let own = peer.session.is_told().then(|| self.session_names.next());
+        let lost = peer.session.restart(own);
+        for outgoing in lost {
+            let text =
+                format!("the session with {peer_id} ended before its agent took the message");
+            self.settle_failed(peer_id, outgoing, ErrorCode::ConnectionLost, text);
+        }
+    }
+
+    /// The connection carries the messages from now on; the others to this peer are retired.
+    fn take_over(&mut self, now: Instant, id: ConnectionId, resumed: bool) {
+        let Some(connection) = self.connections.get_mut(&id) else {
+            return;
+        };
+        connection.phase = Phase::Open;
+        if connection.speaks_sessions {
+            connection.liveness.expect_answers(now);
+        }
+        connection.opened = Some(now);
+        connection.deadline = None;
+        connection.handshake.received = true;
+        let early = connection.early.take();
+        let (peer_id, role) = (connection.peer.clone(), connection.role);
+        let speaks_sessions = connection.speaks_sessions;
+        let Some(peer) = self.peers.get_mut(&peer_id) else {
+            return;
+        };
+        let was_reachable = peer.reachable;
+        peer.restarts += u64::from(peer.met);
+        peer.current = Some(id);
+        peer.reachable = true;
+        peer.note_state(now);
+        peer.met = true;
+        peer.speaks_sessions = speaks_sessions;
+        peer.last_role = role;
+        peer.retry.adopted = Some(now);
+        peer.retry.cancel();
+        peer.heard = now;
+        peer.wanted = None;
+        peer.held = None;
+        peer.watermarks.moved(now);
+        let others: Vec<_> = peer
+            .connections
+            .iter()
+            .copied()
+            .filter(|other| *other != id)
+            .collect();
+        if was_reachable && !resumed {
+            self.agent.push_state(Event::PeerDisconnected {
+                peer_id: peer_id.clone(),
+            });
+        }
+        if !was_reachable || !resumed {
+            log::info!(
+                "connected to {peer_id}{}",
+                if resumed { " again" } else { "" }
+            );
+            self.agent.push_state(Event::PeerConnected {
+                peer_id: peer_id.clone(),
+                resumed,
+            });
+        }
+        self.answer_waiting(&peer_id);
+        for other in others {
+            self.retire(now, other);
+        }
+        for data in early {
+            self.mesh_message(now, id, data);
+        }
+        self.arm_peer(now, &peer_id);
+    }
+
+    /// The peer is there: so the `connect` commands that wait for it are told.
+    pub(super) fn answer_waiting(&mut self, peer_id: &PeerId) {
+        let Some(peer) = self.peers.get_mut(peer_id) else {
+            return;
+        };
+        for waiting in std::mem::take(&mut peer.waiting) {
+            let target_peer_id = peer_id.clone();
+            self.agent
+                .succeed(&waiting.origin, Success::Connected { target_peer_id });
+        }
+    }
+}

@@ -1,0 +1,158 @@
+//! Who is online, as far as the registry told; it tells only when asked.
+
+use std::collections::BTreeSet;
+use std::time::Instant;
+
+use crate::limits;
+use crate::protocol::PeerId;
+use crate::protocol::ipc::RegistryState;
+
+/// The registry's last list, and when to ask again.
+#[derive(Debug)]
+pub(crate) struct Roster {
+    state: RegistryState,
+    /// Why it is not connected, once that was tried.
+    reason: Option<String>,
+    listed: BTreeSet<PeerId>,
+    /// The last `register` that is known to be on its way.
+    asked: Option<Instant>,
+    unanswered: bool,
+    /// The next `register` that is wanted.
+    wanted: Option<Instant>,
+    /// How many of those listed there was no room for.
+    refused: usize,
+}
+
+impl Roster {
+    /// Of a registry that was not reached yet.
+    pub(crate) fn new() -> Self {
+        Roster {
+            state: RegistryState::Disconnected,
+            reason: None,
+            listed: BTreeSet::new(),
+            asked: None,
+            unanswered: false,
+            wanted: None,
+            refused: 0,
+        }
+    }
+
+    /// The registry is there, and `register` on its way.
+    pub(crate) fn connected(&mut self, now: Instant) {
+        self.state = RegistryState::Connected;
+        self.reason = None;
+        self.sent(now);
+    }
+
+    /// The registry is not there, for this reason.
+    pub(crate) fn disconnected(&mut self, state: RegistryState, reason: String) {
+        self.state = state;
+        self.reason = Some(reason);
+        self.unanswered = false;
+        self.wanted = None;
+    }
+
+    pub(crate) fn state(&self) -> RegistryState {
+        self.state
+    }
+
+    /// Why the registry is not connected; `None` as well when that is not known yet.
+    pub(crate) fn reason(&self) -> Option<&String> {
+        self.reason.as_ref()
+    }
+
+    pub(crate) fn is_connected(&self) -> bool {
+        self.state == RegistryState::Connected
+    }
+
+    pub(crate) fn lists(&self, peer: &PeerId) -> bool {
+        self.listed.contains(peer)
+    }
+
+    /// A list came in.
+    pub(crate) fn update(&mut self, peers: Vec<PeerId>) {
+        self.unanswered = false;
+        self.listed = peers.into_iter().take(limits::LISTED_PEERS).collect();
+    }
+
+    pub(crate) fn listed(&self) -> impl Iterator<Item = &PeerId> {
+        self.listed.iter()
+    }
+
+    /// There is no room for `count` of those listed. Says whether that is news.
+    pub(crate) fn refuses(&mut self, count: usize) -> bool {
+        count != std::mem::replace(&mut self.refused, count) && count > 0
+    }
+
+    /// Somebody was heard of through the registry, so it is online.
+    pub(crate) fn heard_of(&mut self, peer: &PeerId) {
+        if self.listed.len() < limits::LISTED_PEERS {
+            self.listed.insert(peer.clone());
+        }
+    }
+
+    /// A fresh list is wanted. Questions are bundled: at most one each [`limits::LIST_INTERVAL`].
+    pub(crate) fn want(&mut self, now: Instant) {
+        if !self.is_connected() || self.unanswered || self.wanted.is_some() {
+            return;
+        }
+        let soonest = self
+            .asked
+            .map_or(now, |asked| asked + limits::LIST_INTERVAL);
+        self.wanted = Some(soonest.max(now));
+    }
+
+    /// When to ask next: when somebody wants to know, when the last question went unanswered, and
+    /// every now and then with `refresh`, because the registry does not tell who has come.
+    pub(crate) fn next_question(&self, refresh: bool) -> Option<Instant> {
+        if !self.is_connected() || self.wanted.is_some() {
+            return self.wanted;
+        }
+        let patience = match self.unanswered {
+            true => Some(limits::REGISTER_TIMEOUT),
+            false => refresh.then_some(limits::LIST_REFRESH),
+        };
+        Some(self.asked? + patience?)
+    }
+
+    /// `register` was sent.
+    pub(crate) fn sent(&mut self, now: Instant) {
+        self.asked = Some(now);
+        self.unanswered = true;
+        self.wanted = None;
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_lack_of_room_is_news_when_it_changes() {
+        let mut roster = Roster::new();
+        let news = [0, 5, 5, 6, 6, 0, 0, 6].map(|count| roster.refuses(count));
+        assert_eq!(news, [false, true, false, true, false, false, false, true]);
+    }
+
+    #[test]
+    fn questions_to_the_registry_are_bundled() {
+        let now = Instant::now();
+        let mut roster = Roster::new();
+        roster.want(now);
+        assert_eq!(roster.next_question(true), None, "there is nobody to ask");
+        roster.connected(now);
+        roster.want(now);
+        assert_eq!(
+            roster.next_question(false),
+            Some(now + limits::REGISTER_TIMEOUT),
+            "one is on its way"
+        );
+        roster.update(Vec::new());
+        assert_eq!(roster.next_question(false), None);
+        assert_eq!(roster.next_question(true), Some(now + limits::LIST_REFRESH));
+        roster.want(now);
+        roster.want(now);
+        let soon = Some(now + limits::LIST_INTERVAL);
+        assert_eq!(roster.next_question(true), soon);
+    }
+}

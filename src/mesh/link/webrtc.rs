@@ -1,0 +1,421 @@
+//! str0m behind [`Link`]: ICE, DTLS, SCTP and data channels.
+
+use std::net::{IpAddr, Ipv4Addr, SocketAddr};
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::time::{Duration, Instant};
+
+use str0m::change::{SdpAnswer, SdpOffer, SdpPendingOffer};
+use str0m::channel::ChannelId;
+use str0m::config::DtlsCert;
+use str0m::crypto::from_feature_flags;
+use str0m::net::{Protocol, Receive};
+use str0m::{Candidate, Event, Input, Output, Rtc, RtcConfig, RtcError};
+
+use crate::nat::candidate::LocalCandidate;
+
+use super::description::{first_mid, rename_mid, waits_for_sctp};
+use super::late_start::LateStart;
+use super::pacing::Pacing;
+use super::{Channel, Datagram, Link, LinkError, LinkOutput, Linker, Transmit};
+
+/// Bytes that str0m buffers for all channels of a connection, beside the largest message. The core
+/// keeps the mesh channel below; what is left is the headroom of control frames.
+const SEND_BUFFER_BYTES: usize = 2 * 1024 * 1024;
+
+/// Checks without an answer until a path is given up, about 10 s after the first: time for a peer
+/// that is slow to begin its own.
+const STUN_ATTEMPTS: usize = 11;
+
+/// The longest wait between two connectivity checks of a working path. Two lost ones must fit into
+/// the 5 s after which a peer counts as gone.
+const LONGEST_STUN_WAIT: Duration = Duration::from_millis(1500);
+
+/// The first wait for the answer to a connectivity check. The first check that comes to a router from
+/// outside is often lost, and makes way for none: only what was sent from inside does. And pion and
+/// webrtc-rs nominate a path when a check comes along it after their own was answered; else they look at
+/// their paths every 200 ms only.
+const FIRST_STUN_WAIT: Duration = Duration::from_millis(100);
+
+/// How often the round-trip time is read.
+const STATISTICS_INTERVAL: Duration = Duration::from_secs(3);
+
+/// Makes str0m connections that share one certificate.
+pub struct WebRtc {
+    configuration: RtcConfig,
+}
+
+impl WebRtc {
+    /// A maker of connections that announce room for messages of `max_message_bytes`.
+    pub fn new(max_message_bytes: usize) -> Result<Self, LinkError> {
+        let provider = from_feature_flags();
+        let certificate: DtlsCert = provider
+            .dtls_provider
+            .generate_certificate()
+            .ok_or_else(|| LinkError("cannot make a DTLS certificate".into()))?;
+        let mut configuration = RtcConfig::new()
+            .set_crypto_provider(provider.into())
+            .set_dtls_cert(certificate)
+            .clear_codecs()
+            .set_sctp_max_message_size(u32::try_from(max_message_bytes).unwrap_or(u32::MAX))
+            .set_sctp_max_buffered_amount(SEND_BUFFER_BYTES + max_message_bytes)
+            .set_stats_interval(Some(STATISTICS_INTERVAL));
+        configuration.set_initial_stun_rto(FIRST_STUN_WAIT);
+        configuration.set_max_stun_rto(LONGEST_STUN_WAIT);
+        configuration.set_max_stun_retransmits(STUN_ATTEMPTS);
+        Ok(WebRtc { configuration })
+    }
+
+    fn build(&self, now: Instant, candidates: &[LocalCandidate]) -> Result<WebRtcLink, LinkError> {
+        let rtc = guarded(|| Ok(self.configuration.clone().build(now)))?;
+        let mut link = WebRtcLink {
+            rtc,
+            pending: None,
+            mesh: None,
+            control: None,
+            now,
+            late_start: None,
+            pacing: Pacing::new(now),
+        };
+        for candidate in candidates {
+            link.add_local_candidate(*candidate);
+        }
+        Ok(link)
+    }
+}
+
+impl Linker for WebRtc {
+    type Link = WebRtcLink;
+
+    fn offer(
+        &mut self,
+        now: Instant,
+        candidates: &[LocalCandidate],
+    ) -> Result<(WebRtcLink, String), LinkError> {
+        let mut link = self.build(now, candidates)?;
+        let (offer, pending) = guarded(|| {
+            let mut changes = link.rtc.sdp_api();
+            changes.add_channel(Channel::Mesh.label().to_owned());
+            Ok(changes.apply())
+        })?
+        .ok_or_else(|| LinkError("no offer to make".into()))?;
+        let sdp = offer.to_sdp_string();
+        let mid = first_mid(&sdp).unwrap_or(OUR_MID).to_owned();
+        let renamed = rename_mid(&sdp, &mid, OUR_MID);
+        link.pending = Some(Pending {
+            offer: pending,
+            mid,
+        });
+        Ok((link, renamed))
+    }
+
+    fn answer(
+        &mut self,
+        now: Instant,
+        candidates: &[LocalCandidate],
+        offer: &str,
+    ) -> Result<(WebRtcLink, String), LinkError> {
+        // Read first, because a connection costs milliseconds of key generation.
+        let offer =
+            guarded(|| SdpOffer::from_sdp_string(offer).map_err(|_| LinkError(UNREADABLE.into())))?;
+        let mut link = self.build(now, candidates)?;
+        // Before it was ever told the time, the ICE agent sends no checks: it would only answer them.
+        // Told before it knows the other side, it begins a little later than the answer leaves.
+        link.handle_timeout(now)?;
+        let answer = guarded(|| link.rtc.sdp_api().accept_offer(offer).map_err(describe))?;
+        link.pacing.candidates_changed(now);
+        Ok((link, answer.to_sdp_string()))
+    }
+}
+
+/// What the only media section of our offers is called; see [`rename_mid`].
+const OUR_MID: &str = "0";
+
+/// Says nothing of the description itself: it holds credentials.
+const UNREADABLE: &str = "the session description cannot be read";
+
+/// An address that no path leads to.
+const ELSEWHERE: SocketAddr = SocketAddr::new(IpAddr::V4(Ipv4Addr::UNSPECIFIED), 0);
+
+struct Pending {
+    offer: SdpPendingOffer,
+    /// What str0m calls the section that is [`OUR_MID`] on the wire.
+    mid: String,
+}
+
+/// One str0m connection.
+pub struct WebRtcLink {
+    rtc: Rtc,
+    pending: Option<Pending>,
+    mesh: Option<ChannelId>,
+    control: Option<ChannelId>,
+    /// The time of the latest input.
+    now: Instant,
+    /// Towards a peer that waits for us to begin SCTP.
+    late_start: Option<LateStart>,
+    pacing: Pacing,
+}
+
+impl WebRtcLink {
+    fn id_of(&self, channel: Channel) -> Option<ChannelId> {
+        match channel {
+            Channel::Mesh => self.mesh,
+            Channel::Control => self.control,
+        }
+    }
+
+    fn channel_of(&self, id: ChannelId) -> Option<Channel> {
+        [Channel::Mesh, Channel::Control]
+            .into_iter()
+            .find(|channel| self.id_of(*channel) == Some(id))
+    }
+
+    /// A channel of a known label counts once; a second one of that label is left alone.
+    fn opened(&mut self, id: ChannelId, label: &str) -> Option<Channel> {
+        let channel = Channel::of_label(label)?;
+        let slot = match channel {
+            Channel::Mesh => &mut self.mesh,
+            Channel::Control => &mut self.control,
+        };
+        if slot.is_some() {
+            return None;
+        }
+        *slot = Some(id);
+        self.pacing.is_connected();
+        Some(channel)
+    }
+
+    /// What an event means; `None` for those that are none of our business.
+    fn translate(&mut self, event: Event) -> Option<LinkOutput> {
+        match event {
+            Event::ChannelOpen(id, label) => self.opened(id, &label).map(LinkOutput::Opened),
+            Event::ChannelData(data) => {
+                let channel = self.channel_of(data.id)?;
+                Some(LinkOutput::Message(channel, data.data))
+            }
+            Event::ChannelClose(id) => self.channel_of(id).map(|_| LinkOutput::Closed),
+            Event::Closed => Some(LinkOutput::Closed),
+            Event::PeerStats(stats) => {
+                let pair = stats.selected_candidate_pair?;
+                Some(LinkOutput::Pair {
+                    local: pair.local.addr,
+                    remote: pair.remote.addr,
+                    round_trip: pair.current_round_trip_time,
+                })
+            }
+            _ => None,
+        }
+    }
+}
+
+impl Link for WebRtcLink {
+    fn accept_answer(&mut self, now: Instant, sdp: &str) -> Result<(), LinkError> {
+        let pending = self
+            .pending
+            .take()
+            .ok_or_else(|| LinkError("an answer without an open offer".into()))?;
+        let sdp = rename_mid(sdp, OUR_MID, &pending.mid);
+        self.now = now;
+        self.pacing.candidates_changed(now);
+        guarded(|| {
+            self.rtc
+                .handle_input(Input::Timeout(now))
+                .map_err(describe)?;
+            let answer =
+                SdpAnswer::from_sdp_string(&sdp).map_err(|_| LinkError(UNREADABLE.into()))?;
+            if waits_for_sctp(&sdp) {
+                self.late_start = Some(LateStart::default());
+                // str0m takes 64 KiB for the other's largest message now, which is what they announce,
+                // and numbers its channels as the DTLS client would, which they don't mind.
+                self.rtc.direct_api().start_sctp(true);
+            }
+            self.rtc
+                .sdp_api()
+                .accept_answer(pending.offer, answer)
+                .map_err(describe)
+        })
+    }
+
+    fn add_remote_candidate(&mut self, candidate: &str) -> Result<(), LinkError> {
+        guarded(|| {
+            let line = candidate.strip_prefix("a=").unwrap_or(candidate);
+            let candidate = Candidate::from_sdp_string(line)
+                .map_err(|_| LinkError("a candidate of no use".into()))?;
+            self.rtc.add_remote_candidate(candidate);
+            self.pacing.candidates_changed(self.now);
+            Ok(())
+        })
+    }
+
+    fn add_local_candidate(&mut self, candidate: LocalCandidate) -> Option<String> {
+        guarded(|| {
+            Ok(self
+                .rtc
+                .add_local_candidate(candidate_of(candidate)?)
+                .map(Candidate::to_sdp_string))
+        })
+        .ok()
+        .flatten()
+    }
+
+    fn remove_local_candidate(&mut self, candidate: LocalCandidate) {
+        let removed = guarded(|| {
+            let candidate = candidate_of(candidate)?;
+            Ok(self.rtc.direct_api().invalidate_candidate(&candidate))
+        });
+        if let Err(error) = removed {
+            log::debug!("a local candidate stays: {error}");
+        }
+    }
+
+    fn accepts(&self, now: Instant, datagram: &Datagram<'_>) -> bool {
+        // Once it has a path str0m accepts all that comes along it, unverified. Only of what comes
+        // from elsewhere it asks its ICE agent, which looks at the STUN message alone.
+        let asked = match datagram.bytes.first() {
+            Some(0..=3) => Datagram {
+                source: ELSEWHERE,
+                ..*datagram
+            },
+            _ => *datagram,
+        };
+        guarded(|| Ok(self.rtc.accepts(&receive(now, &asked)?))).unwrap_or(false)
+    }
+
+    fn handle_datagram(&mut self, now: Instant, datagram: &Datagram<'_>) -> Result<(), LinkError> {
+        self.now = now;
+        // What is neither STUN nor DTLS nor RTP is no reason to end a connection.
+        let Ok(input) = receive(now, datagram) else {
+            return Ok(());
+        };
+        guarded(|| self.rtc.handle_input(input).map_err(describe))
+    }
+
+    fn handle_timeout(&mut self, now: Instant) -> Result<(), LinkError> {
+        self.now = now;
+        self.pacing.checked(now);
+        guarded(|| self.rtc.handle_input(Input::Timeout(now)).map_err(describe))
+    }
+
+    fn poll(&mut self) -> Result<LinkOutput, LinkError> {
+        let now = self.now;
+        if let Some(late) = self.late_start.as_mut()
+            && let Some(transmit) = late.due(now)
+        {
+            return Ok(LinkOutput::Transmit(transmit));
+        }
+        loop {
+            match guarded(|| self.rtc.poll_output().map_err(describe))? {
+                Output::Timeout(at) => {
+                    let late = self.late_start.as_ref().and_then(LateStart::next);
+                    let ours = [late, self.pacing.next()].into_iter().flatten();
+                    return Ok(LinkOutput::Timeout(ours.fold(at, Instant::min)));
+                }
+                Output::Transmit(transmit) => {
+                    let transmit = Transmit {
+                        source: transmit.source,
+                        destination: transmit.destination,
+                        bytes: transmit.contents.into(),
+                    };
+                    let passed = match &mut self.late_start {
+                        Some(late) => late.pass(now, transmit),
+                        None => Some(transmit),
+                    };
+                    if let Some(transmit) = passed {
+                        return Ok(LinkOutput::Transmit(transmit));
+                    }
+                }
+                Output::Event(event) => {
+                    if let Some(output) = self.translate(event) {
+                        return Ok(output);
+                    }
+                }
+            }
+        }
+    }
+
+    fn open_control(&mut self) {
+        let opened = guarded(|| {
+            let mut changes = self.rtc.sdp_api();
+            changes.add_channel(Channel::Control.label().to_owned());
+            // The media section is there already, so there is nothing to negotiate.
+            changes.apply();
+            Ok(())
+        });
+        if let Err(error) = opened {
+            log::debug!("cannot open {}: {error}", Channel::Control.label());
+        }
+    }
+
+    fn write(&mut self, channel: Channel, message: &[u8]) -> Result<bool, LinkError> {
+        let Some(id) = self.id_of(channel) else {
+            return Ok(false);
+        };
+        guarded(|| match self.rtc.channel(id) {
+            Some(mut handle) => handle.write(false, message).map_err(describe),
+            None => Err(LinkError("the channel is closed".into())),
+        })
+    }
+
+    fn buffered(&mut self, channel: Channel) -> usize {
+        let Some(id) = self.id_of(channel) else {
+            return 0;
+        };
+        // Of a channel that is gone nothing more is known to arrive.
+        guarded(|| {
+            Ok(self
+                .rtc
+                .channel(id)
+                .map(|mut handle| handle.buffered_amount()))
+        })
+        .ok()
+        .flatten()
+        .unwrap_or(usize::MAX)
+    }
+
+    fn close(&mut self) {
+        if let Err(error) = guarded(|| self.rtc.close().map_err(describe)) {
+            log::debug!("no goodbye: {error}");
+        }
+    }
+}
+
+fn candidate_of(local: LocalCandidate) -> Result<Candidate, LinkError> {
+    match local {
+        LocalCandidate::Host { address } => Candidate::host(address, Protocol::Udp),
+        LocalCandidate::ServerReflexive { address, base } => {
+            Candidate::server_reflexive(address, base, Protocol::Udp)
+        }
+        LocalCandidate::Relayed { address, base } => {
+            Candidate::relayed(address, base, Protocol::Udp)
+        }
+    }
+    .map_err(|error| LinkError(error.to_string()))
+}
+
+fn receive<'a>(now: Instant, datagram: &Datagram<'a>) -> Result<Input<'a>, LinkError> {
+    let receive = Receive::new(
+        Protocol::Udp,
+        datagram.source,
+        datagram.destination,
+        datagram.bytes,
+    )
+    .map_err(|error| LinkError(error.to_string()))?;
+    Ok(Input::Receive(now, receive))
+}
+
+/// The kind of error, without what a peer's description may have put into its text.
+fn describe(error: RtcError) -> LinkError {
+    match error {
+        RtcError::RemoteSdp(reason) => LinkError(format!("session description: {reason}")),
+        RtcError::Ice(_) => LinkError("ICE failed".into()),
+        RtcError::Dtls(reason) => LinkError(format!("DTLS: {reason}")),
+        RtcError::Sctp(reason) => LinkError(format!("SCTP: {reason}")),
+        other => LinkError(other.to_string()),
+    }
+}
+
+/// Runs a piece of the WebRTC stack. It holds assertions that a peer might reach: a panic costs that
+/// peer its connection, and nobody else anything.
+fn guarded<T>(work: impl FnOnce() -> Result<T, LinkError>) -> Result<T, LinkError> {
+    catch_unwind(AssertUnwindSafe(work))
+        .unwrap_or_else(|_| Err(LinkError("the WebRTC stack panicked".into())))
+}

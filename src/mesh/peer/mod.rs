@@ -1,0 +1,259 @@
+//! What is kept for a peer, whatever connections come and go.
+
+pub(crate) mod acknowledgement;
+pub(crate) mod session;
+pub(crate) mod watermarks;
+
+use std::collections::VecDeque;
+use std::time::{Duration, Instant};
+
+use serde::Serialize;
+
+use crate::backoff::Backoff;
+use crate::limits;
+use crate::protocol::PeerId;
+use crate::protocol::signaling::Extension;
+
+use super::agent::origin::Origin;
+use super::base::queue_size::QueueSize;
+use super::base::totals::Count;
+use super::connection::{ConnectionId, Role};
+use super::introduction::token_bucket::TokenBucket;
+use acknowledgement::Acknowledgement;
+use session::Session;
+use watermarks::Watermarks;
+
+/// An offer that waits for our own to be answered or not, or until its sender may offer again.
+#[derive(Debug)]
+pub(super) struct HeldOffer {
+    pub(super) sdp: String,
+    pub(super) extension: Extension,
+    /// Looked at again at this time.
+    pub(super) until: Instant,
+    /// It came too soon after others, and has not been looked at yet.
+    pub(super) is_early: bool,
+}
+
+/// A candidate that came before any description it could belong to.
+#[derive(Debug)]
+pub(super) struct EarlyCandidate {
+    pub(super) attempt: Option<String>,
+    pub(super) candidate: String,
+    pub(super) since: Instant,
+}
+
+/// When to offer next.
+#[derive(Debug)]
+pub(super) struct Retry {
+    pub(super) backoff: Backoff,
+    /// When the last connection began to carry messages. Only one that lasts ends the backoff.
+    pub(super) adopted: Option<Instant>,
+    /// The next look; `None` when nothing is planned.
+    pub(super) at: Option<Instant>,
+    /// Waits for the registry to tell whether the peer is there at all.
+    pub(super) awaits_list: bool,
+}
+
+impl Retry {
+    /// Whether another look is planned, at a time or with the registry's answer.
+    pub(super) fn is_planned(&self) -> bool {
+        self.at.is_some() || self.awaits_list
+    }
+
+    /// Nothing is planned any more.
+    pub(super) fn cancel(&mut self) {
+        self.at = None;
+        self.awaits_list = false;
+    }
+}
+
+/// A `connect` command that is not answered yet.
+#[derive(Debug)]
+pub(super) struct WaitingConnect {
+    pub(super) origin: Origin,
+    /// Failed at this time, whatever else is still hoped for.
+    pub(super) until: Instant,
+}
+
+/// How a peer stands, as `stats` tells it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "lowercase")]
+pub(super) enum State {
+    Connected,
+    Connecting,
+    Disconnected,
+}
+
+/// One peer.
+#[derive(Debug)]
+pub(super) struct Peer {
+    pub(super) id: PeerId,
+    pub(super) session: Session,
+    /// Of the last connection that carried messages: whether it was between two of ours.
+    pub(super) speaks_sessions: bool,
+    pub(super) connections: Vec<ConnectionId>,
+    /// The one that messages go over.
+    pub(super) current: Option<ConnectionId>,
+    /// The agent's view: `peer_connected` was the last that it was told.
+    pub(super) reachable: bool,
+    /// As of the last [`Peer::note_state`], and since when.
+    pub(super) state: State,
+    /// See `state`.
+    pub(super) since: Instant,
+    /// The session has been connected before, so that it can be resumed.
+    pub(super) met: bool,
+    /// Who offered the last connection that carried messages; offers again when that is lost.
+    pub(super) last_role: Role,
+    pub(super) retry: Retry,
+    /// When its process was last heard, on the connection that messages go over.
+    pub(super) heard: Instant,
+    /// Since when it is to be reached and can't be: something waits for it, or its session is to go on.
+    pub(super) wanted: Option<Instant>,
+    /// When the oldest message that waits for it was accepted, or one before.
+    pub(super) accepted: Instant,
+    /// `connect` commands to be answered, in the order of their deadlines.
+    pub(super) waiting: VecDeque<WaitingConnect>,
+    /// Its messages that the agent has not taken, with their bytes on the wire.
+    pub(super) inbox: QueueSize,
+    pub(super) watermarks: Watermarks,
+    pub(super) acknowledgement: Acknowledgement,
+    pub(super) held: Option<HeldOffer>,
+    pub(super) early: VecDeque<EarlyCandidate>,
+    pub(super) offers: TokenBucket,
+    pub(super) sent: Count,
+    pub(super) received: Count,
+    /// Connections that carried messages before the current one.
+    pub(super) restarts: u64,
+}
+
+impl Peer {
+    pub(super) fn new(id: PeerId, session: String, now: Instant) -> Self {
+        Peer {
+            id,
+            session: Session::new(session),
+            speaks_sessions: false,
+            connections: Vec::new(),
+            current: None,
+            reachable: false,
+            state: State::Disconnected,
+            since: now,
+            met: false,
+            last_role: Role::Offerer,
+            retry: Retry {
+                backoff: Backoff::new(limits::OFFER_BACKOFF),
+                adopted: None,
+                at: None,
+                awaits_list: false,
+            },
+            heard: now,
+            wanted: None,
+            accepted: now,
+            waiting: VecDeque::new(),
+            inbox: QueueSize::default(),
+            watermarks: Watermarks::new(now),
+            acknowledgement: Acknowledgement::default(),
+            held: None,
+            early: VecDeque::new(),
+            offers: TokenBucket::new(limits::OFFER_BURST, limits::OFFER_INTERVAL, now),
+            sent: Count::default(),
+            received: Count::default(),
+            restarts: 0,
+        }
+    }
+
+    /// To be called when a connection was added or is gone, or the peer became reachable or not.
+    pub(super) fn note_state(&mut self, now: Instant) {
+        let state = if self.reachable {
+            State::Connected
+        } else if self.connections.is_empty() {
+            State::Disconnected
+        } else {
+            State::Connecting
+        };
+        if state != self.state {
+            self.state = state;
+            self.since = now;
+        }
+    }
+
+    /// Whether anything is being kept for the peer until it can be reached.
+    pub(super) fn is_waited_for(&self) -> bool {
+        !self.session.is_idle() || !self.waiting.is_empty()
+    }
+
+    /// Takes out a `connect` command whose time is over.
+    pub(super) fn next_overdue(&mut self, now: Instant) -> Option<Origin> {
+        let overdue = self.waiting.pop_front_if(|first| first.until <= now)?;
+        Some(overdue.origin)
+    }
+
+    /// Whether a further connection is under way.
+    pub(super) fn has_attempt(&self) -> bool {
+        self.connections.len() > usize::from(self.current.is_some())
+    }
+
+    /// Keeps a candidate that came before its description, bounded in time and in number; `false` when
+    /// it is one too many.
+    pub(super) fn keep_early(
+        &mut self,
+        now: Instant,
+        attempt: Option<String>,
+        candidate: String,
+    ) -> bool {
+        self.forget_stale(now);
+        let has_room = self.early.len() < limits::CANDIDATES_PER_CONNECTION;
+        if has_room {
+            self.early.push_back(EarlyCandidate {
+                attempt,
+                candidate,
+                since: now,
+            });
+        }
+        has_room
+    }
+
+    /// The early candidates that belong to an attempt. One that names no attempt is used for every
+    /// connection that its sender offers soon after: where it does not belong it does no harm.
+    pub(super) fn early_of(&mut self, now: Instant, attempt: Option<&str>) -> Vec<String> {
+        self.forget_stale(now);
+        let mut found = Vec::new();
+        self.early.retain(|early| {
+            let belongs = early.attempt.as_deref() == attempt;
+            if belongs {
+                found.push(early.candidate.clone());
+            }
+            !belongs || attempt.is_none()
+        });
+        found
+    }
+
+    /// When the oldest early candidate is forgotten.
+    pub(super) fn early_until(&self) -> Option<Instant> {
+        let oldest = self.early.front()?;
+        Some(oldest.since + limits::EARLY_CANDIDATE_LIFETIME)
+    }
+
+    pub(super) fn forget_stale(&mut self, now: Instant) {
+        let stale = |early: &EarlyCandidate| {
+            now.saturating_duration_since(early.since) >= limits::EARLY_CANDIDATE_LIFETIME
+        };
+        while self.early.front().is_some_and(stale) {
+            self.early.pop_front();
+        }
+    }
+
+    /// Attempts in a row that have led to no connection that lasts.
+    pub(super) fn failures(&self) -> u32 {
+        self.retry.backoff.failures()
+    }
+
+    /// Plans the next look at whether to offer, after a failure.
+    pub(super) fn back_off(&mut self, now: Instant, jitter: f64, extra: Duration) {
+        let lasted = |adopted: &mut Instant| *adopted + limits::CONNECTION_TRUSTED_AFTER <= now;
+        if self.retry.adopted.take_if(lasted).is_some() {
+            self.retry.backoff.reset();
+        }
+        self.retry.at = Some(now + self.retry.backoff.next(jitter) + extra);
+        self.retry.awaits_list = false;
+    }
+}

@@ -1,0 +1,126 @@
+//! Messages out: from a session's outbox into the connection of the day, as many as the peer's window
+//! and the channel have room for; and what a queue that fills means for the agent.
+
+use std::time::Instant;
+
+use crate::protocol::PeerId;
+use crate::protocol::ipc::{Event, Pressure, Receipt};
+
+use super::Mesh;
+use super::connection::ConnectionId;
+use super::link::{Channel, Link, Linker};
+use super::peer::session::Outgoing;
+
+impl<K: Linker> Mesh<K> {
+    /// Writes as many queued messages as the window and the channel have room for. Says whether
+    /// anything was written, so that the link has to be heard again.
+    pub(super) fn pump(&mut self, now: Instant, id: ConnectionId) -> bool {
+        let Some(connection) = self.connections.get_mut(&id) else {
+            return false;
+        };
+        if !connection.is_ready() {
+            return false;
+        }
+        let peer_id = connection.peer.clone();
+        let buffered = connection.link.buffered(Channel::Mesh);
+        if !connection.speaks_sessions {
+            self.settle_by_transport(now, id, buffered);
+        }
+        let (Some(connection), Some(peer)) =
+            (self.connections.get_mut(&id), self.peers.get_mut(&peer_id))
+        else {
+            return false;
+        };
+        // Another make that offers anew has dropped this connection: what is left to send goes over
+        // the next.
+        let is_replaced = !connection.speaks_sessions && peer.connections.last() != Some(&id);
+        if peer.current != Some(id) || is_replaced {
+            return false;
+        }
+        if connection.send_window.acknowledged_to(buffered) {
+            peer.watermarks.moved(now);
+        }
+        let mut wrote = false;
+        let mut failure = None;
+        let mut too_large = Vec::new();
+        let mut taken = Vec::new();
+        loop {
+            let next = if connection.speaks_sessions {
+                peer.session.next_to_write()
+            } else {
+                peer.session
+                    .peek_next()
+                    .filter(|_| connection.receipts.has_room())
+            };
+            let Some(next) = next else { break };
+            let size = next.size();
+            if size > connection.max_message_bytes && peer.session.next_is_unnumbered() {
+                too_large.extend(peer.session.take_next());
+                continue;
+            }
+            if !connection.send_window.has_room(size, connection.round_trip) {
+                break;
+            }
+            match connection
+                .link
+                .write(Channel::Mesh, next.as_str().as_bytes())
+            {
+                Ok(true) => {}
+                Ok(false) => break,
+                Err(error) => {
+                    failure = Some(error);
+                    break;
+                }
+            }
+            connection.send_window.written(size);
+            wrote = true;
+            peer.sent.add(size);
+            self.totals.sent.add(size);
+            if connection.speaks_sessions {
+                peer.session.written();
+                taken.extend(peer.session.settle_taken());
+            } else if let Some(Outgoing { message, origin }) = peer.session.take_next() {
+                let request_id = message.request_id();
+                connection.receipts.written(origin, request_id, size);
+            }
+        }
+        let limit = connection.max_message_bytes;
+        for outgoing in taken {
+            self.settle(&peer_id, &outgoing.origin, Ok(Receipt::Agent));
+        }
+        for outgoing in too_large {
+            self.settle_too_large(&peer_id, outgoing, limit);
+        }
+        self.watch_pressure(now, &peer_id);
+        if let Some(error) = failure {
+            self.connection_failed(now, id, &error.to_string());
+            return false;
+        }
+        if wrote {
+            self.acknowledge_along(now, &peer_id);
+        }
+        wrote
+    }
+
+    /// Tells the agent when a queue crosses its watermarks, and holds it back above.
+    pub(super) fn watch_pressure(&mut self, now: Instant, peer_id: &PeerId) {
+        let Some(peer) = self.peers.get_mut(peer_id) else {
+            return;
+        };
+        let queued = peer.session.queued();
+        let change = peer
+            .watermarks
+            .fill(now, queued.cost(), self.settings.queue_bytes);
+        let Some(state) = change else { return };
+        match state {
+            Pressure::High => self.holding_back.insert(peer_id.clone()),
+            Pressure::Normal => self.holding_back.remove(peer_id),
+        };
+        self.arm_peer(now, peer_id);
+        self.agent.push_state(Event::Pressure {
+            target_peer: peer_id.clone(),
+            state,
+            queued_bytes: queued.bytes(),
+        });
+    }
+}

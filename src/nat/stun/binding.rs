@@ -1,0 +1,159 @@
+//! One socket asking one STUN server for the outer side of its mapping (RFC 8489 section 6.2.1).
+
+use std::net::SocketAddr;
+use std::time::{Duration, Instant};
+
+use super::Reply;
+use super::transaction::Transaction;
+use crate::backoff::Backoff;
+use crate::limits;
+
+/// What to do when a binding is due.
+#[derive(Debug, PartialEq, Eq)]
+pub(crate) enum Step {
+    /// Send this request.
+    Ask(Vec<u8>),
+    /// The server has not answered; it will be asked again seldom.
+    GiveUp,
+}
+
+#[derive(Debug)]
+pub(crate) struct Binding {
+    mapped: Option<SocketAddr>,
+    /// What is asked at the moment.
+    transaction: Option<Transaction>,
+    due: Instant,
+    patience: Backoff,
+}
+
+impl Binding {
+    /// A binding that asks for the first time then.
+    pub(crate) fn new(due: Instant) -> Self {
+        Binding {
+            mapped: None,
+            transaction: None,
+            due,
+            patience: Backoff::new(limits::STUN_BACKOFF),
+        }
+    }
+
+    /// The address that the server sees.
+    pub(crate) fn mapped(&self) -> Option<SocketAddr> {
+        self.mapped
+    }
+
+    /// When [`Binding::step`] is to be called.
+    pub(crate) fn due(&self) -> Instant {
+        self.due
+    }
+
+    /// Whether there is no address, and none is asked for at the moment.
+    pub(crate) fn is_idle(&self) -> bool {
+        self.transaction.is_none() && self.mapped.is_none()
+    }
+
+    /// Asks then, though the server may have been silent.
+    pub(crate) fn ask_at(&mut self, due: Instant) {
+        self.patience.reset();
+        self.due = due;
+    }
+
+    /// Waits as if the server were silent: others have told enough.
+    pub(crate) fn rest(&mut self, now: Instant, random: &mut fastrand::Rng) {
+        self.due = now + self.patience.next(random.f64());
+    }
+
+    /// Asks, asks again, or gives up.
+    pub(crate) fn step(&mut self, now: Instant, random: &mut fastrand::Rng) -> Step {
+        let transaction = self
+            .transaction
+            .get_or_insert_with(|| Transaction::new(None, random));
+        if let Some((request, wait)) = transaction.send(limits::STUN_TRANSMISSIONS) {
+            self.due = now + wait;
+            return Step::Ask(request);
+        }
+        self.transaction = None;
+        self.mapped = None;
+        self.due = now + self.patience.next(random.f64());
+        Step::GiveUp
+    }
+
+    /// Whether this is the answer to what was asked; if so, it is taken.
+    pub(crate) fn answer(
+        &mut self,
+        now: Instant,
+        reply: &Reply,
+        random: &mut fastrand::Rng,
+    ) -> bool {
+        let transaction = self.transaction.as_ref();
+        if !transaction.is_some_and(|transaction| transaction.is_answered_by(reply)) {
+            return false;
+        }
+        self.transaction = None;
+        self.mapped = reply.mapped;
+        self.due = now
+            + match reply.mapped {
+                Some(_) => {
+                    self.patience.reset();
+                    between(limits::STUN_REFRESH, random)
+                }
+                None => self.patience.next(random.f64()),
+            };
+        true
+    }
+}
+
+fn between((least, most): (Duration, Duration), random: &mut fastrand::Rng) -> Duration {
+    least + most.saturating_sub(least).mul_f64(random.f64())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::nat::stun;
+
+    #[test]
+    fn an_unanswered_request_is_repeated_at_doubling_intervals_and_then_given_up() {
+        let start = Instant::now();
+        let mut random = fastrand::Rng::with_seed(1);
+        let mut binding = Binding::new(start);
+        let mut sent = Vec::new();
+        while let Step::Ask(request) = binding.step(binding.due(), &mut random) {
+            let id = stun::asked(&request).unwrap().id;
+            sent.push((id, binding.due().duration_since(start).as_millis()));
+        }
+        let next: Vec<_> = sent.iter().map(|(_, next)| *next).collect();
+        assert_eq!(next, [500, 1500, 3500, 7500, 15500]);
+        assert!(
+            sent.iter().all(|(id, _)| *id == sent[0].0),
+            "one transaction"
+        );
+        let rest = binding.due().duration_since(start).as_secs();
+        assert!((30..60).contains(&rest), "{rest}");
+    }
+
+    #[test]
+    fn only_the_answer_to_the_request_under_way_is_taken() {
+        let now = Instant::now();
+        let mut random = fastrand::Rng::with_seed(1);
+        let mut binding = Binding::new(now);
+        let Step::Ask(request) = binding.step(now, &mut random) else {
+            panic!("not asked");
+        };
+        let mut reply = Reply {
+            id: stun::asked(&request).unwrap().id,
+            mapped: Some("192.0.2.1:1".parse().unwrap()),
+            other: None,
+            lifetime: None,
+            error: None,
+        };
+        reply.id ^= 1;
+        assert!(!binding.answer(now, &reply, &mut random));
+        reply.id ^= 1;
+        assert!(binding.answer(now, &reply, &mut random));
+        assert_eq!(binding.mapped(), reply.mapped);
+        assert!(!binding.answer(now, &reply, &mut random), "a second time");
+        let refresh = binding.due().duration_since(now).as_secs();
+        assert!((15..25).contains(&refresh), "{refresh}");
+    }
+}

@@ -1,0 +1,475 @@
+//! One allocation on one TURN server: an address of the server's that relays to and from peers
+//! (RFC 8656).
+//!
+//! The protocol is the TURN crate's: authentication, refreshing, permissions, channels, stale nonces.
+//! Here is what it leaves to others: it names no reasons, so errors are read from the answers as they
+//! pass; it waits for ever for some answers, so deadlines are the caller's and [`Keepalive`]'s; it has no
+//! bounds, so [`Permissions`] has them. It is used as over UDP on every transport, because its reading
+//! of streams does not know of padding; streams are taken apart by
+//! [`Framing`](super::framing::Framing).
+
+use std::collections::VecDeque;
+use std::net::{IpAddr, SocketAddr};
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::time::{Duration, Instant};
+
+use turn_client_proto::api::{TurnConfig, TurnEvent, TurnPollRet, TurnRecvRet};
+use turn_client_proto::prelude::TurnClientApi as _;
+use turn_client_proto::stun::agent::Transmit;
+use turn_client_proto::types::message::ALLOCATE;
+use turn_client_proto::types::{AddressFamily, TransportType, TurnCredentials};
+use turn_client_proto::udp::TurnClientUdp;
+
+use super::keepalive::{Beat, Keepalive};
+use super::permissions::{Permissions, Verdict};
+use crate::limits;
+use crate::nat::credentials::Login;
+use crate::nat::failure::{Failure, code};
+use crate::nat::stun;
+use crate::nat::stun::Asked;
+
+/// Steps that the crate may take at once; it is a bug of one of us when it wants more.
+const STEPS: usize = 1024;
+
+/// The shortest lifetime that the crate takes in the answer to a refresh.
+const SHORTEST_REFRESHED: Duration = Duration::from_secs(600);
+
+/// What became of an allocation.
+#[derive(Debug, PartialEq, Eq)]
+pub(crate) enum News {
+    /// There is one, of this relayed address.
+    Ready(SocketAddr),
+    /// There is none, or none any more.
+    Over(Failure),
+    /// The server takes the login no more: the allocation lives on until it is to be refreshed.
+    LoginRefused,
+    /// A packet came from a peer.
+    Packet(SocketAddr, Vec<u8>),
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum State {
+    Asking,
+    /// Asked for and not wanted any more: what comes of it is given back at once.
+    Unwanted,
+    Serving,
+    Leaving,
+    Over,
+}
+
+/// Who asks whom, and for what.
+#[derive(Debug, Clone)]
+pub(crate) struct Terms {
+    /// Our address towards the server.
+    pub(crate) local: SocketAddr,
+    /// The server's.
+    pub(crate) server: SocketAddr,
+    /// Whether an IPv6 address is wanted.
+    pub(crate) ipv6: bool,
+    /// Whether packets to the server may get lost, so that requests have to be repeated.
+    pub(crate) is_lossy: bool,
+}
+
+/// The end of an allocation whose server grants less time than the crate takes for possible when it is
+/// refreshed.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Foreseen {
+    /// When it should be replaced.
+    pub(crate) replace_at: Instant,
+    /// When it should be given back at the latest. The server may have prolonged it when the crate takes
+    /// it for ended, and would know our socket by it for as long again.
+    pub(crate) leave_at: Instant,
+}
+
+#[derive(Debug)]
+pub(crate) struct Allocation {
+    client: TurnClientUdp,
+    terms: Terms,
+    /// Where the crate's time begins.
+    epoch: Instant,
+    state: State,
+    relayed: Option<SocketAddr>,
+    /// The requests sent last.
+    asked: VecDeque<Asked>,
+    admission: Permissions,
+    pulse: Keepalive,
+    /// When the crate wants to be called.
+    wake: Instant,
+    /// When data of a peer's last passed.
+    carried: Instant,
+    /// When it should be replaced, and given back, for the crate will not keep it.
+    foreseen: Option<Foreseen>,
+    packets: VecDeque<Vec<u8>>,
+    news: VecDeque<News>,
+}
+
+/// One step of the crate's.
+enum Step {
+    Send(Vec<u8>),
+    Event(TurnEvent),
+    Wait(turn_client_proto::stun::Instant),
+    Closed,
+}
+
+impl Allocation {
+    /// Asks for an allocation.
+    pub(crate) fn ask(now: Instant, terms: Terms, login: &Login) -> Self {
+        let credentials = TurnCredentials::new(&login.username, login.password.reveal());
+        let mut config = TurnConfig::new(credentials);
+        if terms.ipv6 {
+            config.set_address_family(AddressFamily::IPV6);
+        }
+        let repeats = if terms.is_lossy {
+            limits::STUN_TRANSMISSIONS
+        } else {
+            1
+        };
+        let first = limits::STUN_FIRST_WAIT;
+        config.set_request_retransmits(first, Duration::MAX, repeats, first * 8);
+        let mut allocation = Allocation {
+            client: TurnClientUdp::allocate(terms.local, terms.server, config),
+            terms,
+            epoch: now,
+            state: State::Asking,
+            relayed: None,
+            asked: VecDeque::new(),
+            admission: Permissions::default(),
+            pulse: Keepalive::new(now),
+            wake: now,
+            carried: now,
+            foreseen: None,
+            packets: VecDeque::new(),
+            news: VecDeque::new(),
+        };
+        allocation.drive(now);
+        allocation
+    }
+
+    /// The address that the server lends us; `None` before there is one, and after it.
+    pub(crate) fn relayed(&self) -> Option<SocketAddr> {
+        self.relayed.filter(|_| self.state == State::Serving)
+    }
+
+    /// Our address towards the server.
+    pub(crate) fn base(&self) -> SocketAddr {
+        self.terms.local
+    }
+
+    /// Whether the server has been asked for a sign of life in vain, or has no more room for peers.
+    pub(crate) fn is_wanting(&self) -> bool {
+        self.state == State::Serving && (self.pulse.is_weak() || self.admission.is_full())
+    }
+
+    /// Whether the server does not let this peer in.
+    pub(crate) fn denies(&self, now: Instant, peer: IpAddr) -> bool {
+        self.admission.denies(now, peer)
+    }
+
+    /// When it ends, if the crate will not keep it.
+    pub(crate) fn foreseen(&self) -> Option<Foreseen> {
+        self.foreseen
+    }
+
+    /// When data of a peer's last passed.
+    pub(crate) fn carried(&self) -> Instant {
+        self.carried
+    }
+
+    /// The next packet for the server, to be sent as one datagram or, padded, on the stream.
+    pub(crate) fn poll_packet(&mut self) -> Option<Vec<u8>> {
+        self.packets.pop_front()
+    }
+
+    /// What became of it.
+    pub(crate) fn poll_news(&mut self) -> Option<News> {
+        self.news.pop_front()
+    }
+
+    /// When [`Allocation::handle_timeout`] wants to be called.
+    pub(crate) fn next_timeout(&self) -> Option<Instant> {
+        match self.state {
+            State::Asking | State::Unwanted | State::Leaving => Some(self.wake),
+            State::Serving => Some(self.wake.min(self.pulse.due())),
+            State::Over => None,
+        }
+    }
+
+    /// Time has passed.
+    pub(crate) fn handle_timeout(&mut self, now: Instant, random: &mut fastrand::Rng) {
+        if self.state == State::Serving && self.pulse.due() <= now {
+            match self.pulse.beat(now, random) {
+                Beat::Ask(request) => self.packets.push_back(request),
+                Beat::Dead => return self.end(Failure::Lost("the server has fallen silent")),
+            }
+        }
+        self.drive(now);
+    }
+
+    /// Sends a packet to a peer, or keeps it until the server lets the peer in. It is lost where the
+    /// server does not.
+    pub(crate) fn send(&mut self, now: Instant, to: SocketAddr, packet: &[u8]) {
+        let Some(relayed) = self.relayed() else {
+            return;
+        };
+        if relayed.is_ipv4() != to.is_ipv4() {
+            return;
+        }
+        if !stun::is_stun(packet) {
+            self.carried = now;
+        }
+        match self.admission.check(now, to, packet) {
+            Verdict::Dropped | Verdict::Held => {}
+            Verdict::Go => self.relay(now, to, packet),
+            Verdict::GoAndBind => {
+                self.relay(now, to, packet);
+                let at = self.time(now);
+                let asked = self.guarded(|client| client.bind_channel(TransportType::Udp, to, at));
+                if !matches!(asked, Some(Ok(()))) {
+                    self.admission.unbound(now, to);
+                }
+                self.drive(now);
+            }
+            Verdict::Ask => {
+                let at = self.time(now);
+                let asked = self
+                    .guarded(|client| client.create_permission(TransportType::Udp, to.ip(), at));
+                if !matches!(asked, Some(Ok(()))) {
+                    self.admission.denied(now, to.ip());
+                }
+                self.drive(now);
+            }
+        }
+    }
+
+    /// Takes a message from the server; `false` when it is none of this allocation's.
+    pub(crate) fn receive(&mut self, now: Instant, message: &[u8]) -> bool {
+        let reply = stun::reply(message);
+        if let Some(reply) = &reply
+            && self.pulse.answers(now, reply.id)
+        {
+            return true;
+        }
+        let (local, server) = (self.terms.local, self.terms.server);
+        let at = self.time(now);
+        let received = self.guarded(|client| {
+            let transmit = Transmit::new(message, TransportType::Udp, server, local);
+            match client.recv(transmit, at) {
+                TurnRecvRet::Handled | TurnRecvRet::PeerIcmp { .. } => (true, None),
+                TurnRecvRet::Ignored(_) => (false, None),
+                TurnRecvRet::PeerData(data) => (true, Some((data.peer, data.data().to_vec()))),
+            }
+        });
+        let Some((mut taken, packet)) = received else {
+            return true;
+        };
+        if let Some((peer, packet)) = packet {
+            if !stun::is_stun(&packet) {
+                self.carried = now;
+            }
+            self.news.push_back(News::Packet(peer, packet));
+        }
+        let asked = reply
+            .as_ref()
+            .and_then(|reply| self.asked.iter().find(|asked| asked.id == reply.id));
+        if let (Some(asked), Some(reply)) = (asked.copied(), reply) {
+            taken = true;
+            if let Some(lifetime) = reply.lifetime
+                && asked.method == ALLOCATE
+                && lifetime < SHORTEST_REFRESHED
+            {
+                self.foreseen = Some(Foreseen {
+                    replace_at: now + lifetime.mul_f64(0.6),
+                    leave_at: now + lifetime.mul_f64(0.9),
+                });
+            }
+            if let Some((number, words)) = reply.error {
+                self.hear_error(asked, number, words);
+            }
+        }
+        if taken {
+            self.pulse.heard(now);
+            self.drive(now);
+        }
+        taken
+    }
+
+    /// The reasons that the crate keeps to itself.
+    fn hear_error(&mut self, asked: Asked, number: u16, words: String) {
+        match (self.state, number) {
+            // The challenge to prove who we are, and to do it again: the crate does.
+            (_, code::STALE_NONCE) => {}
+            (State::Asking | State::Unwanted, code::UNAUTHORIZED) if !asked.signed => {}
+            (State::Asking | State::Unwanted, _) if asked.method == ALLOCATE => {
+                self.end(Failure::Refused(number, words));
+            }
+            (State::Serving, code::ALLOCATION_MISMATCH) => {
+                self.end(Failure::Lost("the server has forgotten the allocation"));
+            }
+            (State::Serving, code::UNAUTHORIZED | code::WRONG_CREDENTIALS) => {
+                self.news.push_back(News::LoginRefused);
+            }
+            (
+                State::Asking | State::Unwanted | State::Serving | State::Leaving | State::Over,
+                _,
+            ) => {}
+        }
+    }
+
+    /// Gives the address back, also one that is only asked for: the server may lend it all the same, and
+    /// would keep it for ten minutes. It is over when the server has confirmed that, or refused.
+    pub(crate) fn leave(&mut self, now: Instant) {
+        match self.state {
+            State::Asking => self.state = State::Unwanted,
+            State::Serving => {
+                self.delete(now);
+                self.drive(now);
+            }
+            State::Unwanted | State::Leaving | State::Over => {}
+        }
+    }
+
+    fn delete(&mut self, now: Instant) {
+        self.state = State::Leaving;
+        let at = self.time(now);
+        if !matches!(self.guarded(|client| client.delete(at)), Some(Ok(()))) {
+            self.state = State::Over;
+        }
+    }
+
+    /// Whether there is nothing more to come of it.
+    pub(crate) fn is_over(&self) -> bool {
+        self.state == State::Over
+    }
+
+    fn end(&mut self, failure: Failure) {
+        if matches!(self.state, State::Asking | State::Serving) {
+            self.news.push_back(News::Over(failure));
+        }
+        self.state = State::Over;
+    }
+
+    fn relay(&mut self, now: Instant, to: SocketAddr, packet: &[u8]) {
+        let at = self.time(now);
+        let built = self.guarded(|client| {
+            let transmit = client.send_to(TransportType::Udp, to, packet, at);
+            transmit
+                .ok()
+                .flatten()
+                .map(|transmit| transmit.build().data)
+        });
+        if let Some(Some(packet)) = built {
+            self.pulse.spoke(now);
+            self.packets.push_back(packet);
+        }
+    }
+
+    /// Lets the crate do what it has to do now.
+    fn drive(&mut self, now: Instant) {
+        let at = self.time(now);
+        let mut idle = 0;
+        for _ in 0..STEPS {
+            if self.state == State::Over {
+                return;
+            }
+            match self.guarded(|client| step(client, at)) {
+                None => return,
+                Some(Step::Send(packet)) => {
+                    self.note(&packet);
+                    self.packets.push_back(packet);
+                }
+                Some(Step::Event(event)) => self.hear(now, &event),
+                Some(Step::Closed) => return self.closed(),
+                Some(Step::Wait(until)) => {
+                    self.wake = self.instant(until);
+                    // It may say "now" once more after it has dropped a transaction.
+                    idle += 1;
+                    if self.wake > now || idle > 8 {
+                        break;
+                    }
+                }
+            }
+        }
+        // Never at once: that would be a busy loop.
+        self.wake = self.wake.max(now + Duration::from_millis(1));
+    }
+
+    fn closed(&mut self) {
+        match self.state {
+            State::Asking => self.end(Failure::Unusable),
+            State::Serving => self.end(Failure::Lost("the allocation has ended")),
+            State::Unwanted | State::Leaving | State::Over => self.state = State::Over,
+        }
+    }
+
+    fn note(&mut self, packet: &[u8]) {
+        if let Some(asked) = stun::asked(packet)
+            && !self.asked.contains(&asked)
+        {
+            if self.asked.len() >= limits::TURN_REQUESTS {
+                self.asked.pop_front();
+            }
+            self.asked.push_back(asked);
+        }
+    }
+
+    fn hear(&mut self, now: Instant, event: &TurnEvent) {
+        match event {
+            TurnEvent::AllocationCreated(_, relayed) if self.state == State::Asking => {
+                self.state = State::Serving;
+                self.relayed = Some(*relayed);
+                self.news.push_back(News::Ready(*relayed));
+            }
+            TurnEvent::AllocationCreated(..) if self.state == State::Unwanted => self.delete(now),
+            TurnEvent::AllocationCreateFailed(_) if self.state == State::Asking => {
+                // The answer itself, looked at after this, may say more.
+            }
+            TurnEvent::PermissionCreated(_, peer) => {
+                for (to, packet) in self.admission.granted(*peer) {
+                    self.relay(now, to, &packet);
+                }
+            }
+            TurnEvent::PermissionCreateFailed(_, peer) => {
+                log::debug!("TURN server {}: {peer} is not let in", self.terms.server);
+                self.admission.denied(now, *peer);
+            }
+            TurnEvent::ChannelCreated(_, peer) => self.admission.bound(*peer),
+            TurnEvent::ChannelCreateFailed(_, peer) => self.admission.unbound(now, *peer),
+            _ => {}
+        }
+    }
+
+    /// Runs a piece of the crate. It holds assertions that a server might reach: a panic costs this
+    /// allocation, and nobody else anything.
+    fn guarded<T>(&mut self, work: impl FnOnce(&mut TurnClientUdp) -> T) -> Option<T> {
+        let client = &mut self.client;
+        let done = catch_unwind(AssertUnwindSafe(move || work(client))).ok();
+        if done.is_none() {
+            self.end(Failure::Lost("the TURN library panicked, which is a bug"));
+        }
+        done
+    }
+
+    fn time(&self, now: Instant) -> turn_client_proto::stun::Instant {
+        let since = now.saturating_duration_since(self.epoch).as_nanos();
+        turn_client_proto::stun::Instant::from_nanos(i64::try_from(since).unwrap_or(i64::MAX))
+    }
+
+    fn instant(&self, time: turn_client_proto::stun::Instant) -> Instant {
+        self.epoch + Duration::from_nanos(u64::try_from(time.as_nanos()).unwrap_or(0))
+    }
+}
+
+fn step(client: &mut TurnClientUdp, at: turn_client_proto::stun::Instant) -> Step {
+    if let Some(transmit) = client.poll_transmit(at) {
+        return Step::Send(transmit.data.to_vec());
+    }
+    if let Some(event) = client.poll_event() {
+        return Step::Event(event);
+    }
+    match client.poll(at) {
+        TurnPollRet::WaitUntil(until) => Step::Wait(until),
+        TurnPollRet::Closed => Step::Closed,
+        // Only of allocations of TCP, which we do not make.
+        TurnPollRet::AllocateTcpSocket { .. } | TurnPollRet::TcpClose { .. } => Step::Closed,
+    }
+}

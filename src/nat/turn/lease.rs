@@ -1,0 +1,273 @@
+//! A try at an allocation and the allocation that comes of it, on the way that was planned for it.
+
+use std::collections::VecDeque;
+use std::net::SocketAddr;
+use std::time::Instant;
+
+use super::allocation::{Allocation, News, Terms};
+use super::framing;
+use super::framing::Framing;
+use super::plan::Plan;
+use crate::limits;
+use crate::nat::credentials::Login;
+use crate::nat::failure::Failure;
+use crate::nat::output::{Output, StreamId};
+use crate::nat::stun;
+use crate::nat::url::Transport;
+
+/// What a lease is for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Role {
+    /// It is being tried, until then.
+    Attempt { until: Instant },
+    /// New connections use it.
+    Current,
+    /// It was replaced, and serves those who use it still.
+    Replaced,
+    /// It is being given back, until then.
+    Leaving { until: Instant },
+}
+
+/// What has become of a lease.
+#[derive(Debug)]
+pub(crate) enum Turn {
+    /// It has this relayed address.
+    Ready(SocketAddr),
+    /// It has none, or none any more.
+    Over(Failure),
+    /// The server takes its login no more. It serves on for a while.
+    LoginRefused,
+}
+
+#[derive(Debug)]
+enum Path {
+    /// Datagrams of this socket.
+    Datagrams(SocketAddr),
+    /// A stream, as far as it has come.
+    Stream(Framing),
+}
+
+#[derive(Debug)]
+pub(crate) struct Lease {
+    pub(crate) plan: Plan,
+    pub(crate) role: Role,
+    pub(crate) login: Login,
+    id: StreamId,
+    path: Path,
+    allocation: Option<Allocation>,
+    /// The relayed address, once there was one.
+    relayed: Option<SocketAddr>,
+    /// The server takes the login no more.
+    is_refused: bool,
+}
+
+impl Lease {
+    /// Begins a try.
+    pub(crate) fn begin(
+        now: Instant,
+        id: StreamId,
+        plan: Plan,
+        login: Login,
+        outputs: &mut VecDeque<Output>,
+    ) -> Self {
+        let path = match plan.local {
+            Some(local) => Path::Datagrams(local),
+            None => Path::Stream(Framing::default()),
+        };
+        let mut lease = Lease {
+            role: Role::Attempt {
+                until: now + limits::TURN_ATTEMPT_TIMEOUT,
+            },
+            login,
+            id,
+            path,
+            allocation: None,
+            relayed: None,
+            is_refused: false,
+            plan,
+        };
+        match lease.path {
+            Path::Datagrams(local) => lease.ask(now, local),
+            Path::Stream(_) => {
+                let host = lease.plan.url.host.to_string();
+                outputs.push_back(Output::OpenStream {
+                    stream: id,
+                    server: lease.plan.server,
+                    tls: (lease.plan.transport == Transport::Tls).then_some(host),
+                });
+            }
+        }
+        lease
+    }
+
+    fn ask(&mut self, now: Instant, local: SocketAddr) {
+        let terms = Terms {
+            local,
+            server: self.plan.server,
+            ipv6: self.plan.ipv6,
+            is_lossy: !self.is_on_stream(),
+        };
+        self.allocation = Some(Allocation::ask(now, terms, &self.login));
+    }
+
+    /// Its stream is open.
+    pub(crate) fn stream_opened(&mut self, now: Instant, local: SocketAddr) {
+        if self.is_on_stream() && self.allocation.is_none() {
+            self.ask(now, local);
+        }
+    }
+
+    /// Bytes have come on its stream.
+    pub(crate) fn receive_bytes(&mut self, now: Instant, bytes: &[u8]) -> Result<(), Failure> {
+        let (Path::Stream(framing), Some(allocation)) = (&mut self.path, &mut self.allocation)
+        else {
+            return Ok(());
+        };
+        framing.push(bytes);
+        loop {
+            match framing.next() {
+                Ok(Some(message)) => {
+                    allocation.receive(now, message);
+                }
+                Ok(None) => return Ok(()),
+                Err(framing::NotTurn) => return Err(Failure::Unusable),
+            }
+        }
+    }
+
+    /// Whether datagrams between these two addresses belong to it.
+    pub(crate) fn is_between(&self, local: SocketAddr, server: SocketAddr) -> bool {
+        self.plan.local == Some(local) && self.plan.server == server
+    }
+
+    /// Whether it is on a stream.
+    pub(crate) fn is_on_stream(&self) -> bool {
+        matches!(self.path, Path::Stream(_))
+    }
+
+    pub(crate) fn allocation(&mut self) -> Option<&mut Allocation> {
+        self.allocation.as_mut()
+    }
+
+    /// The relayed address, if packets pass through it, and our address towards the server.
+    pub(crate) fn address(&self) -> Option<(SocketAddr, SocketAddr)> {
+        let allocation = self.allocation.as_ref()?;
+        Some((allocation.relayed()?, allocation.base()))
+    }
+
+    /// The relayed address, once there was one.
+    pub(crate) fn relayed(&self) -> Option<SocketAddr> {
+        self.relayed
+    }
+
+    /// Whether the server takes its login no more.
+    pub(crate) fn is_refused(&self) -> bool {
+        self.is_refused
+    }
+
+    /// Whether something better should be looked for.
+    pub(crate) fn is_wanting(&self) -> bool {
+        self.is_refused || self.allocation.as_ref().is_some_and(Allocation::is_wanting)
+    }
+
+    /// When it should be replaced in any case.
+    pub(crate) fn replace_at(&self) -> Option<Instant> {
+        let foreseen = self.allocation.as_ref()?.foreseen()?;
+        Some(foreseen.replace_at)
+    }
+
+    /// When it is given back, once it is replaced: when nobody has used it for a while, or when it would
+    /// end anyhow.
+    pub(crate) fn leave_at(&self) -> Option<Instant> {
+        let allocation = self.allocation.as_ref()?;
+        let foreseen = allocation.foreseen().map(|foreseen| foreseen.leave_at);
+        let idle = allocation.carried() + limits::TURN_IDLE;
+        foreseen.into_iter().chain([idle]).min()
+    }
+
+    /// Gives the allocation back.
+    pub(crate) fn leave(&mut self, now: Instant) {
+        self.role = Role::Leaving {
+            until: now + limits::TURN_FAREWELL,
+        };
+        if let Some(allocation) = &mut self.allocation {
+            allocation.leave(now);
+        }
+    }
+
+    /// Whether it has been given back, or has had enough time for it.
+    pub(crate) fn is_over(&self, now: Instant) -> bool {
+        match self.role {
+            Role::Leaving { until } => {
+                until <= now || self.allocation.as_ref().is_none_or(Allocation::is_over)
+            }
+            Role::Attempt { .. } | Role::Current | Role::Replaced => false,
+        }
+    }
+
+    /// When it wants to be called.
+    pub(crate) fn next_timeout(&self) -> Option<Instant> {
+        let of_role = match self.role {
+            Role::Attempt { until } | Role::Leaving { until } => Some(until),
+            Role::Current => None,
+            Role::Replaced => self.leave_at(),
+        };
+        let of_allocation = self.allocation.as_ref().and_then(Allocation::next_timeout);
+        of_role.into_iter().chain(of_allocation).min()
+    }
+
+    /// Hands on what it has to send and to deliver; tells what has become of it.
+    pub(crate) fn hand_out(&mut self, outputs: &mut VecDeque<Output>) -> Vec<Turn> {
+        let Some(allocation) = &mut self.allocation else {
+            return Vec::new();
+        };
+        while let Some(mut bytes) = allocation.poll_packet() {
+            outputs.push_back(match self.path {
+                Path::Datagrams(source) => Output::Transmit {
+                    source,
+                    destination: self.plan.server,
+                    bytes,
+                },
+                Path::Stream(_) => {
+                    framing::pad(&mut bytes);
+                    Output::Write {
+                        stream: self.id,
+                        may_be_lost: stun::asked(&bytes).is_none(),
+                        bytes,
+                    }
+                }
+            });
+        }
+        let mut turns = Vec::new();
+        while let Some(news) = allocation.poll_news() {
+            match (news, self.relayed) {
+                (News::Packet(source, bytes), Some(destination)) => {
+                    outputs.push_back(Output::Relayed {
+                        destination,
+                        source,
+                        bytes,
+                    });
+                }
+                (News::Packet(..), None) => {}
+                (News::Ready(relayed), _) => {
+                    self.relayed = Some(relayed);
+                    turns.push(Turn::Ready(relayed));
+                }
+                (News::LoginRefused, _) => {
+                    if !std::mem::replace(&mut self.is_refused, true) {
+                        turns.push(Turn::LoginRefused);
+                    }
+                }
+                (News::Over(failure), _) => turns.push(Turn::Over(failure)),
+            }
+        }
+        turns
+    }
+
+    /// Gives up the way that it used.
+    pub(crate) fn close(self, outputs: &mut VecDeque<Output>) {
+        if self.is_on_stream() {
+            outputs.push_back(Output::CloseStream(self.id));
+        }
+    }
+}

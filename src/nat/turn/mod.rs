@@ -1,0 +1,453 @@
+//! Which TURN server is used, and which one next.
+//!
+//! One allocation at a time is told to peers, all of them and on all lanes. When there is none, or
+//! something is wrong with it, a *round* tries the servers there are, one shortly after the other;
+//! the best that works is kept. What it replaces stays for those who use it.
+
+mod allocation;
+pub(crate) mod framing;
+mod keepalive;
+mod lease;
+mod permissions;
+pub mod plan;
+pub mod relay_check;
+mod round;
+mod rounds;
+mod warnings;
+
+use std::collections::{BTreeMap, VecDeque};
+use std::net::SocketAddr;
+use std::time::{Duration, Instant};
+
+use super::credentials::Credentials;
+use super::failure::Failure;
+use super::output::{Output, StreamId};
+use super::server::TurnServer;
+use crate::backoff::Backoff;
+use crate::limits;
+use lease::{Lease, Role, Turn};
+use plan::Plan;
+use warnings::Warnings;
+
+use round::Round;
+
+/// Unix time at some instant.
+#[derive(Debug, Clone, Copy)]
+struct Clock {
+    at: Instant,
+    unix: u64,
+}
+
+#[derive(Debug)]
+pub(super) struct Relays {
+    servers: Vec<TurnServer>,
+    lanes: Vec<Vec<SocketAddr>>,
+    leases: BTreeMap<StreamId, Lease>,
+    leases_begun: u64,
+    current: Option<StreamId>,
+    current_since: Instant,
+    round: Option<Round>,
+    /// When the next round begins.
+    next_round: Option<Instant>,
+    /// No round beside an allocation that works begins before.
+    not_before: Instant,
+    patience: Backoff,
+    clock: Clock,
+    complaints: Warnings,
+    outputs: VecDeque<Output>,
+    random: fastrand::Rng,
+}
+
+impl Relays {
+    pub(super) fn new(now: Instant, unix: u64, seed: u64) -> Self {
+        Relays {
+            servers: Vec::new(),
+            lanes: Vec::new(),
+            leases: BTreeMap::new(),
+            leases_begun: 0,
+            current: None,
+            current_since: now,
+            round: None,
+            next_round: None,
+            not_before: now,
+            patience: Backoff::new(limits::TURN_BACKOFF),
+            clock: Clock { at: now, unix },
+            complaints: Warnings::default(),
+            outputs: VecDeque::new(),
+            random: fastrand::Rng::with_seed(seed),
+        }
+    }
+
+    /// What Unix time it is, in seconds: shared secrets make logins of it.
+    pub(super) fn set_clock(&mut self, now: Instant, unix: u64) {
+        self.clock = Clock { at: now, unix };
+    }
+
+    pub(super) fn poll_output(&mut self) -> Option<Output> {
+        self.outputs.pop_front()
+    }
+
+    /// The relayed addresses that packets pass through, each with our address towards its server;
+    /// the best first.
+    pub(super) fn candidates(&self) -> Vec<(SocketAddr, SocketAddr)> {
+        let current = self.current.and_then(|id| self.leases.get(&id));
+        let others = self.leases.values().rev();
+        let replaced = others.filter(|lease| lease.role == Role::Replaced);
+        let all = current.into_iter().chain(replaced);
+        all.filter_map(Lease::address).collect()
+    }
+
+    /// Our sockets, by lane. An allocation over one that is gone is gone with it.
+    pub(super) fn set_sockets(&mut self, now: Instant, lanes: Vec<Vec<SocketAddr>>) {
+        let had_any = self.lanes.iter().any(|lane| !lane.is_empty());
+        self.lanes = lanes;
+        let is_bound = |local| self.lanes.iter().flatten().any(|socket| *socket == local);
+        let is_orphan = |lease: &Lease| lease.plan.local.is_some_and(|local| !is_bound(local));
+        for id in self.leases_where(is_orphan) {
+            self.fail(
+                now,
+                id,
+                Failure::Lost("the address it was used from is gone"),
+            );
+        }
+        if self.current.is_none() && (self.round.is_none() || !had_any) {
+            self.begin_round(now);
+        }
+    }
+
+    /// The servers to use, in order of preference, with what they know us by now.
+    pub(super) fn set_servers(&mut self, now: Instant, servers: Vec<TurnServer>) {
+        if servers == self.servers {
+            return;
+        }
+        self.servers = servers;
+        let current = self.current.and_then(|id| self.leases.get(&id));
+        let stands = current.is_some_and(|lease| {
+            let is_named = self.servers.iter().any(|s| s.url == lease.plan.url);
+            is_named && !lease.is_refused() && self.renewal().is_none_or(|at| at > now)
+        });
+        if self.servers.is_empty() {
+            self.give_all_back(now);
+        } else if !stands {
+            self.begin_round(now);
+        }
+    }
+
+    /// Something has changed for the better: a server that was silent is tried at once.
+    pub(super) fn try_now(&mut self, now: Instant) {
+        let was_silent = !self.patience.is_fresh() && self.next_round.is_some();
+        if self.current.is_none() && self.round.is_none() && was_silent {
+            self.begin_round(now);
+        }
+    }
+
+    fn unix(&self, now: Instant) -> u64 {
+        let since = now.saturating_duration_since(self.clock.at).as_secs();
+        self.clock.unix.saturating_add(since)
+    }
+
+    /// Takes a datagram; `false` when it is none of an allocation's.
+    pub(super) fn handle_datagram(
+        &mut self,
+        now: Instant,
+        (local, server): (SocketAddr, SocketAddr),
+        bytes: &[u8],
+    ) -> bool {
+        let taker = self.leases.iter_mut().find_map(|(id, lease)| {
+            let is_taken = lease.is_between(local, server)
+                && lease.allocation().is_some_and(|a| a.receive(now, bytes));
+            is_taken.then_some(*id)
+        });
+        if let Some(id) = taker {
+            self.settle(now, id);
+        }
+        taker.is_some()
+    }
+
+    pub(super) fn stream_opened(&mut self, now: Instant, id: StreamId, local: SocketAddr) {
+        if let Some(lease) = self.leases.get_mut(&id) {
+            lease.stream_opened(now, local);
+            self.settle(now, id);
+        }
+    }
+
+    pub(super) fn stream_received(&mut self, now: Instant, id: StreamId, bytes: &[u8]) {
+        if let Some(lease) = self.leases.get_mut(&id) {
+            let received = lease.receive_bytes(now, bytes);
+            self.settle(now, id);
+            if let Err(failure) = received {
+                self.fail(now, id, failure);
+            }
+        }
+    }
+
+    pub(super) fn stream_closed(&mut self, now: Instant, id: StreamId, why: String) {
+        self.fail(now, id, Failure::Connection(why));
+    }
+
+    /// Sends a packet to a peer; `false` when the address is none of ours.
+    pub(super) fn send(
+        &mut self,
+        now: Instant,
+        relayed: SocketAddr,
+        to: SocketAddr,
+        packet: &[u8],
+    ) -> bool {
+        let found = self
+            .leases
+            .iter_mut()
+            .find(|(_, lease)| lease.relayed() == Some(relayed));
+        let Some((id, lease)) = found else {
+            return false;
+        };
+        if let Some(allocation) = lease.allocation() {
+            allocation.send(now, to, packet);
+        }
+        let id = *id;
+        self.settle(now, id);
+        true
+    }
+
+    /// Time has passed.
+    pub(super) fn handle_timeout(&mut self, now: Instant) {
+        let is_due = |lease: &Lease| lease.next_timeout().is_some_and(|at| at <= now);
+        for id in self.leases_where(is_due) {
+            self.wake(now, id);
+        }
+        if self.next_round.is_some_and(|at| at <= now) {
+            self.begin_round(now);
+        }
+        self.look_for_better(now);
+        self.advance(now);
+    }
+
+    fn wake(&mut self, now: Instant, id: StreamId) {
+        let Some(lease) = self.leases.get_mut(&id) else {
+            return;
+        };
+        if let Some(allocation) = lease.allocation()
+            && allocation.next_timeout().is_some_and(|at| at <= now)
+        {
+            allocation.handle_timeout(now, &mut self.random);
+            self.settle(now, id);
+        }
+        let Some(lease) = self.leases.get_mut(&id) else {
+            return;
+        };
+        match lease.role {
+            Role::Attempt { until } if until <= now => self.fail(now, id, Failure::Silent),
+            Role::Replaced if lease.leave_at().is_none_or(|at| at <= now) => self.retire(now, id),
+            Role::Attempt { .. } | Role::Current | Role::Replaced | Role::Leaving { .. } => {}
+        }
+        if self.leases.get(&id).is_some_and(|lease| lease.is_over(now)) {
+            self.remove(id);
+        }
+    }
+
+    /// When the allocation in use is to be replaced, because of its own lifetime or its login's. As long
+    /// as a login lasts another one changes nothing.
+    fn renewal(&self) -> Option<Instant> {
+        let lease = self.leases.get(&self.current?)?;
+        let of_login = self.has_successor(lease).then(|| {
+            // One of which nothing is known may end at any time.
+            let renew_at = lease.login.renew_at.unwrap_or(0);
+            self.clock.at + Duration::from_secs(renew_at.saturating_sub(self.clock.unix))
+        });
+        of_login.into_iter().chain(lease.replace_at()).min()
+    }
+
+    /// Whether there is another login for the same server.
+    fn has_successor(&self, lease: &Lease) -> bool {
+        match &lease.plan.credentials {
+            Credentials::Shared(_) => true,
+            given @ Credentials::Given { .. } => {
+                let mut same = self.servers.iter().filter(|s| s.url == lease.plan.url);
+                same.any(|server| server.credentials != *given)
+            }
+        }
+    }
+
+    pub(super) fn next_timeout(&self) -> Option<Instant> {
+        let next_try = self.round.as_ref().and_then(Round::next_try);
+        let renewal = match self.round {
+            None => self.renewal().map(|at| at.max(self.not_before)),
+            Some(_) => None,
+        };
+        let leases = self.leases.values().filter_map(Lease::next_timeout);
+        leases
+            .chain(next_try)
+            .chain(self.next_round)
+            .chain(renewal)
+            .min()
+    }
+
+    /// Gives every allocation back.
+    pub(super) fn shut_down(&mut self, now: Instant) {
+        self.servers.clear();
+        self.give_all_back(now);
+    }
+
+    fn give_all_back(&mut self, now: Instant) {
+        self.round = None;
+        self.next_round = None;
+        for id in self.leases_where(|_| true) {
+            self.retire(now, id);
+        }
+    }
+
+    /// The oldest first.
+    fn leases_where(&self, is_meant: impl Fn(&Lease) -> bool) -> Vec<StreamId> {
+        let meant = self.leases.iter().filter(|(_, lease)| is_meant(lease));
+        meant.map(|(id, _)| *id).collect()
+    }
+
+    /// Hands on what a lease has to say.
+    fn settle(&mut self, now: Instant, id: StreamId) {
+        let Some(lease) = self.leases.get_mut(&id) else {
+            return;
+        };
+        for turn in lease.hand_out(&mut self.outputs) {
+            match turn {
+                Turn::Ready(relayed) if self.is_of_a_relay(id, relayed) => {
+                    self.succeed(now, id, relayed);
+                }
+                Turn::Ready(relayed) => self.fail(now, id, Failure::Misplaced(relayed)),
+                Turn::Over(failure) => self.fail(now, id, failure),
+                Turn::LoginRefused => self.login_refused(id),
+            }
+        }
+        if self.leases.get(&id).is_some_and(|lease| lease.is_over(now)) {
+            self.remove(id);
+        }
+    }
+
+    /// Whether an address may be one of the relay's. What is sent from a relayed address goes to its server,
+    /// so a server that names a socket of ours would have all that is sent from there.
+    fn is_of_a_relay(&self, id: StreamId, relayed: SocketAddr) -> bool {
+        let ip = relayed.ip();
+        let is_ours = self.lanes.iter().flatten().any(|socket| *socket == relayed);
+        let mut others = self.leases.iter().filter(|(other, _)| **other != id);
+        let is_lent = others.any(|(_, lease)| lease.relayed() == Some(relayed));
+        !ip.is_unspecified() && !ip.is_multicast() && relayed.port() != 0 && !is_ours && !is_lent
+    }
+
+    /// A try has brought an allocation.
+    fn succeed(&mut self, now: Instant, id: StreamId, relayed: SocketAddr) {
+        let Some(lease) = self.leases.get_mut(&id) else {
+            return;
+        };
+        lease.role = Role::Current;
+        let (name, rank) = (lease.plan.name(), lease.plan.rank);
+        log::info!("{name} relays for us at {relayed}");
+        if let Some(before) = self.current.replace(id)
+            && let Some(before) = self.leases.get_mut(&before)
+        {
+            before.role = Role::Replaced;
+        }
+        self.current_since = now;
+        self.not_before = now + limits::TURN_REST;
+        // A better one that is on its way may still arrive; nothing else is begun.
+        if let Some(round) = &mut self.round {
+            round.plans.clear();
+        }
+        for id in self.leases_where(|lease| is_attempt(lease) && lease.plan.rank > rank) {
+            self.retire(now, id);
+        }
+        self.bound_replaced(now);
+        self.outputs.push_back(Output::CandidatesChanged);
+        self.advance(now);
+    }
+
+    /// The oldest of too many allocations goes, used or not.
+    fn bound_replaced(&mut self, now: Instant) {
+        let replaced = self.leases_where(|lease| lease.role == Role::Replaced);
+        let surplus = replaced.len().saturating_sub(limits::TURN_REPLACED);
+        for id in replaced.into_iter().take(surplus) {
+            self.retire(now, id);
+        }
+    }
+
+    /// A try has failed, or an allocation is lost.
+    fn fail(&mut self, now: Instant, id: StreamId, failure: Failure) {
+        let Some(lease) = self.leases.get(&id) else {
+            return;
+        };
+        let (role, plan) = (lease.role, lease.plan.clone());
+        if failure.is_of_login() {
+            self.login_refused(id);
+        }
+        if failure == Failure::Silent {
+            // It may have lent an address without our having heard of it.
+            self.retire(now, id);
+        } else {
+            self.remove(id);
+        }
+        match role {
+            Role::Attempt { .. } => self.attempt_failed(now, plan, failure),
+            Role::Current => {
+                self.outputs.push_back(Output::CandidatesChanged);
+                self.current = None;
+                self.current_lost(now, &plan, &failure);
+            }
+            // It was to end some time, for its login or its lifetime.
+            Role::Replaced => {
+                log::debug!("{}: {failure}", plan.name());
+                self.outputs.push_back(Output::CandidatesChanged);
+            }
+            Role::Leaving { .. } => {}
+        }
+    }
+
+    /// Another is looked for at once. But one that does not last is no success: if that happens again, it
+    /// takes ever longer, and nothing more is said of it.
+    fn current_lost(&mut self, now: Instant, plan: &Plan, failure: &Failure) {
+        let lasted = now.saturating_duration_since(self.current_since);
+        if lasted >= limits::TURN_TRUSTED_AFTER {
+            self.patience.reset();
+            self.complaints.settle(&plan.name());
+        }
+        let failure = failure.with_advice();
+        if self.complaints.is_new(plan, &failure) {
+            log::warn!("{}: {failure}", plan.name());
+        }
+        let is_first = self.patience.is_fresh();
+        let wait = self.patience.next(self.random.f64());
+        if is_first {
+            self.begin_round(now);
+        } else if self.round.is_none() {
+            self.next_round = Some(now + wait);
+        }
+    }
+
+    /// What was given to us to log in with is of no use any more; what we make ourselves is made anew.
+    fn login_refused(&mut self, id: StreamId) {
+        if let Some(lease) = self.leases.get(&id)
+            && let Credentials::Given { .. } = lease.plan.credentials
+        {
+            let url = lease.plan.url.clone();
+            self.outputs.push_back(Output::LoginRefused(url));
+        }
+    }
+
+    /// Gives an allocation back, or gives up a try.
+    fn retire(&mut self, now: Instant, id: StreamId) {
+        self.current = self.current.filter(|current| *current != id);
+        if let Some(lease) = self.leases.get_mut(&id) {
+            if lease.relayed().is_some() {
+                self.outputs.push_back(Output::CandidatesChanged);
+            }
+            lease.leave(now);
+            self.settle(now, id);
+        }
+    }
+
+    fn remove(&mut self, id: StreamId) {
+        if let Some(lease) = self.leases.remove(&id) {
+            lease.close(&mut self.outputs);
+        }
+    }
+}
+
+fn is_attempt(lease: &Lease) -> bool {
+    matches!(lease.role, Role::Attempt { .. })
+}

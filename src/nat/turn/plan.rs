@@ -1,0 +1,193 @@
+//! Which TURN servers to try, over what, and when.
+
+use std::net::SocketAddr;
+use std::time::Duration;
+
+use crate::limits;
+use crate::nat::credentials::Credentials;
+use crate::nat::server::TurnServer;
+use crate::nat::stun::reflexive::can_reach;
+use crate::nat::url::{Transport, TurnUrl};
+
+/// One way to one server.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Plan {
+    /// From the beginning of the round to this try.
+    pub(crate) offset: Duration,
+    /// Of two that work the one with the smaller number is better.
+    pub(crate) rank: usize,
+    /// The URL of the server.
+    pub url: TurnUrl,
+    pub(crate) credentials: Credentials,
+    /// Over what it is spoken to.
+    pub transport: Transport,
+    /// Its address.
+    pub server: SocketAddr,
+    /// The socket to use; on a stream the system chooses.
+    pub local: Option<SocketAddr>,
+    /// Ask for an IPv6 address, since the server has none of IPv4.
+    pub(crate) ipv6: bool,
+}
+
+impl Plan {
+    /// What the log calls it.
+    pub fn name(&self) -> String {
+        format!("{} over {}", self.url, self.transport)
+    }
+
+    /// Whether it leads over the same address of ours to the same server and says the same there.
+    pub(crate) fn is_same_way(&self, other: &Plan) -> bool {
+        let local = |plan: &Plan| plan.local.map(|local| local.ip());
+        self.url == other.url
+            && self.credentials == other.credentials
+            && self.transport == other.transport
+            && self.server == other.server
+            && local(self) == local(other)
+    }
+}
+
+/// The ways to try, by the time at which they are to be tried. Each server gets a short start on the
+/// next one; UDP gets a longer one on TCP, which is the worse way and for closed networks only. The ways
+/// to each server are bounded, those over UDP and those on streams apart, so that none takes another's.
+pub fn plans(servers: &[TurnServer], sockets: &[SocketAddr]) -> Vec<Plan> {
+    let mut plans: Vec<Plan> = Vec::new();
+    for (server, start) in servers.iter().zip(0..) {
+        let start = limits::TURN_STAGGER * start;
+        let mut has_datagrams = false;
+        for transport in server.url.transports() {
+            let ways = match transport {
+                Transport::Udp => datagram_ways(&server.addresses, sockets),
+                Transport::Tcp | Transport::Tls => {
+                    let addresses = server.addresses.iter().take(limits::ADDRESSES_PER_SERVER);
+                    addresses.map(|address| (*address, None)).collect()
+                }
+            };
+            let delay = if has_datagrams {
+                limits::TURN_STREAM_DELAY
+            } else {
+                Duration::ZERO
+            };
+            has_datagrams |= *transport == Transport::Udp && !ways.is_empty();
+            for ((address, local), number) in ways.into_iter().zip(0..) {
+                plans.push(Plan {
+                    offset: start + delay + limits::TURN_STAGGER * number,
+                    rank: plans.len(),
+                    url: server.url.clone(),
+                    credentials: server.credentials.clone(),
+                    transport: *transport,
+                    server: address,
+                    local,
+                    ipv6: false,
+                });
+            }
+        }
+    }
+    plans.sort_by_key(|plan| plan.offset);
+    plans
+}
+
+/// The first socket of each address of the server, then the second of each, and so on.
+fn datagram_ways(
+    addresses: &[SocketAddr],
+    sockets: &[SocketAddr],
+) -> Vec<(SocketAddr, Option<SocketAddr>)> {
+    let mut ways = Vec::new();
+    for address in addresses {
+        let fits = |socket: &&SocketAddr| can_reach(socket.ip(), address.ip());
+        let fitting = sockets.iter().filter(fits).zip(0..);
+        ways.extend(fitting.map(|(socket, turn)| (turn, *address, Some(*socket))));
+    }
+    ways.sort_by_key(|(turn, ..)| *turn);
+    ways.truncate(limits::TURN_DATAGRAM_WAYS);
+    let untold = |(_turn, address, socket)| (address, socket);
+    ways.into_iter().map(untold).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::secret::Secret;
+
+    fn server(url: &str, addresses: &[&str]) -> TurnServer {
+        TurnServer {
+            url: TurnUrl::parse(url).unwrap(),
+            addresses: addresses.iter().map(|a| a.parse().unwrap()).collect(),
+            credentials: Credentials::Shared(Secret::new("s".to_owned())),
+        }
+    }
+
+    fn told(servers: &[TurnServer], sockets: &[&str]) -> Vec<String> {
+        let sockets: Vec<_> = sockets.iter().map(|s| s.parse().unwrap()).collect();
+        let tell = |plan: Plan| {
+            let (ms, server) = (plan.offset.as_millis(), plan.server);
+            format!("{ms} #{} {} {server}", plan.rank, plan.transport)
+        };
+        plans(servers, &sockets).into_iter().map(tell).collect()
+    }
+
+    #[test]
+    fn udp_is_first_and_tcp_comes_when_it_had_time_to_answer() {
+        let server = server("turn:h", &["192.0.2.1:3478", "[2001:db8::1]:3478"]);
+        assert_eq!(
+            told(&[server], &["10.0.0.1:1", "127.0.0.1:1"]),
+            [
+                "0 #0 UDP 192.0.2.1:3478",
+                "1000 #1 TCP 192.0.2.1:3478",
+                "1150 #2 TCP [2001:db8::1]:3478",
+            ]
+        );
+    }
+
+    #[test]
+    fn without_a_socket_tcp_is_not_waited_with() {
+        let server = server("turn:h", &["192.0.2.1:3478"]);
+        assert_eq!(told(&[server], &[]), ["0 #0 TCP 192.0.2.1:3478"]);
+    }
+
+    #[test]
+    fn servers_are_tried_one_shortly_after_the_other() {
+        let first = server("turn:a?transport=udp", &["192.0.2.1:1"]);
+        let second = server("turns:b", &["192.0.2.2:2"]);
+        assert_eq!(
+            told(&[first, second], &["10.0.0.1:1"]),
+            ["0 #0 UDP 192.0.2.1:1", "150 #1 TLS 192.0.2.2:2"]
+        );
+    }
+
+    #[test]
+    fn each_address_of_a_server_has_its_turn() {
+        let server = server("turn:h?transport=udp", &["192.0.2.1:1", "[2001:db8::1]:1"]);
+        assert_eq!(
+            told(&[server], &["10.0.0.1:1", "10.0.0.2:1", "[2001:db8::2]:1"]),
+            [
+                "0 #0 UDP 192.0.2.1:1",
+                "150 #1 UDP [2001:db8::1]:1",
+                "300 #2 UDP 192.0.2.1:1",
+            ]
+        );
+    }
+
+    #[test]
+    fn the_ways_to_one_server_take_none_from_another() {
+        let sockets: Vec<_> = (1..=6).map(|n| format!("10.0.0.{n}:1")).collect();
+        let sockets: Vec<_> = sockets.iter().map(String::as_str).collect();
+        let mut servers: Vec<_> = (0..7)
+            .map(|n| server(&format!("turn:h{n}"), &["192.0.2.1:1", "192.0.2.2:1"]))
+            .collect();
+        servers.push(server("turns:last:443", &["192.0.2.3:443"]));
+        let plans = told(&servers, &sockets);
+        assert!(plans.iter().any(|plan| plan.ends_with("TLS 192.0.2.3:443")));
+        let streams = plans.iter().filter(|plan| plan.contains("TCP")).count();
+        assert_eq!(streams, 7 * 2);
+        assert_eq!(plans.len(), 7 * (limits::TURN_DATAGRAM_WAYS + 2) + 1);
+    }
+
+    #[test]
+    fn there_are_never_more_than_so_many() {
+        let many: Vec<_> = (0..250).map(|n| format!("192.0.2.{n}:1")).collect();
+        let many: Vec<_> = many.iter().map(String::as_str).collect();
+        let plans = told(&[server("turn:h", &many)], &["10.0.0.1:1"]);
+        let streams = limits::ADDRESSES_PER_SERVER;
+        assert_eq!(plans.len(), limits::TURN_DATAGRAM_WAYS + streams);
+    }
+}

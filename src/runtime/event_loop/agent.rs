@@ -1,0 +1,144 @@
+//! The agent as the event loop sees it: one connection at a time, its requests and its events.
+
+use std::collections::VecDeque;
+use std::time::{Duration, Instant};
+
+use crossbeam_channel::{Receiver, Sender};
+
+use crate::limits;
+use crate::mesh::Mesh;
+use crate::mesh::link::webrtc::WebRtc;
+use crate::protocol::ipc::{Event, Rejection, Request};
+
+use crate::runtime::ipc::{Generation, Notice, RequestBatch};
+
+/// A line of an agent, as it was understood.
+pub(crate) struct NextRequest {
+    pub(crate) generation: Generation,
+    pub(crate) line: Result<Request, Box<Rejection>>,
+}
+
+/// The batch of requests that is being worked on.
+#[derive(Default)]
+pub(crate) struct Requests {
+    generation: Generation,
+    batch: VecDeque<Result<Request, Box<Rejection>>>,
+    /// The agent whose last request has been taken.
+    ended: Option<Generation>,
+}
+
+impl Requests {
+    /// Whether a request is there already.
+    pub(crate) fn is_waiting(&self) -> bool {
+        !self.batch.is_empty()
+    }
+
+    /// The agent that will ask for nothing more, once its last request has been taken.
+    pub(crate) fn ended(&self) -> Option<Generation> {
+        self.ended.filter(|_| self.batch.is_empty())
+    }
+
+    /// The next request, if there is one.
+    pub(crate) fn next(&mut self, batches: &Receiver<RequestBatch>) -> Option<NextRequest> {
+        while self.batch.is_empty() {
+            let batch = batches.try_recv().ok()?;
+            self.generation = batch.generation;
+            self.batch = batch.requests.into();
+            if batch.end {
+                self.ended = Some(batch.generation);
+            }
+        }
+        Some(NextRequest {
+            generation: self.generation,
+            line: self.batch.pop_front()?,
+        })
+    }
+}
+
+struct Connected {
+    generation: Generation,
+    events: Sender<Vec<Event>>,
+}
+
+/// The connected agent, or how long there may be none.
+pub(crate) struct Agent {
+    connected: Option<Connected>,
+    /// The last that was connected.
+    last: Option<Generation>,
+    linger: Option<Duration>,
+    linger_deadline: Option<Instant>,
+}
+
+impl Agent {
+    /// No agent yet; the first one is waited for as long as it takes. `linger` is how long after an
+    /// agent has left another may come, `None` for ever.
+    pub(crate) fn new(linger: Option<Duration>) -> Self {
+        Agent {
+            connected: None,
+            last: None,
+            linger,
+            linger_deadline: None,
+        }
+    }
+
+    /// The last agent that was connected, gone or not.
+    pub(crate) fn last(&self) -> Option<Generation> {
+        self.last
+    }
+
+    /// When it is over, if no agent comes back.
+    pub(crate) fn linger_deadline(&self) -> Option<Instant> {
+        self.linger_deadline
+    }
+
+    pub(crate) fn hear(&mut self, now: Instant, mesh: &mut Mesh<WebRtc>, notice: Notice) {
+        match notice {
+            Notice::AgentConnected { generation, events } => {
+                log::info!("an agent is connected");
+                self.linger_deadline = None;
+                self.last = Some(generation);
+                self.connected = Some(Connected { generation, events });
+                mesh.agent_connected(generation);
+            }
+            Notice::Written { generation, events } => {
+                mesh.events_written(now, generation, events);
+            }
+            Notice::AgentGone { generation, unsent } => {
+                log::info!("the agent has gone");
+                // Dropped first, so that nothing more gets into the channel that `unsent` drains.
+                self.connected = None;
+                mesh.agent_gone(generation, unsent.collect());
+                self.linger_deadline = self.linger.map(|linger| now + linger);
+            }
+            Notice::SocketLost => {}
+        }
+    }
+
+    /// Gives the writer what it has room for. An agent that has `ended` its requests is let go when
+    /// it has all its answers.
+    pub(crate) fn hand_on(&mut self, mesh: &mut Mesh<WebRtc>, ended: Option<Generation>) {
+        let Some(connected) = &self.connected else {
+            return;
+        };
+        while !connected.events.is_full() {
+            let events = mesh.take_events(limits::EVENT_BATCH_BYTES);
+            if events.is_empty() {
+                break;
+            }
+            if let Err(refused) = connected.events.try_send(events) {
+                // There was room and we are the only sender, so the writer is gone. Its last notice
+                // is under way, and what comes back with that goes before these.
+                mesh.take_back_events(refused.into_inner());
+                break;
+            }
+        }
+        if ended == Some(connected.generation) && mesh.agent_is_answered() {
+            self.connected = None;
+        }
+    }
+
+    /// Whether an agent is there that has not all its answers.
+    pub(crate) fn is_connected(&self) -> bool {
+        self.connected.is_some()
+    }
+}

@@ -1,0 +1,397 @@
+//! The event loop: the only thread that owns connection state, and the only poll of the data path.
+//!
+//! It drains each source up to a budget in turn, so that none starves, and after each hands on what
+//! the core has to say.
+
+mod agent;
+mod ending;
+pub(crate) mod waiting;
+
+use std::collections::BTreeSet;
+use std::io::{self, Read as _};
+use std::os::unix::net::UnixStream;
+use std::time::{Duration, Instant};
+
+use crossbeam_channel::{Receiver, TryRecvError};
+use mio::{Events, Interest, Poll, Token, unix::SourceFd};
+
+use crate::limits;
+use crate::mesh::Mesh;
+use crate::mesh::link::Datagram;
+use crate::mesh::link::webrtc::WebRtc;
+use crate::protocol::ipc::RegistryState;
+use crate::protocol::multicast_dns;
+use crate::protocol::signaling::Outgoing;
+
+use super::network::multicast::Multicast;
+use super::network::reach::Reaching;
+use super::network::sockets::Sockets;
+use super::process::service_manager::ServiceManager;
+use super::wake::LoopWaker;
+use super::{ipc, signaling};
+use agent::{Agent, Requests};
+use waiting::Waiting;
+
+/// The waker of the other threads.
+pub(super) const WAKER: Token = Token(0);
+/// The pipe that signals write to.
+const SIGNALS: Token = Token(1);
+/// The socket for names under `.local`.
+const MULTICAST: Token = Token(2);
+/// The UDP sockets have this token and those above.
+pub(super) const FIRST_SOCKET: usize = 3;
+/// Streams to TURN servers have this token and those above; no process has so many sockets.
+pub(super) const FIRST_STREAM: usize = 1 << 30;
+
+/// Why the loop ended.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) enum End {
+    /// A signal asked for it.
+    Signal,
+    /// The agent left and none came back.
+    AgentGone,
+    /// Another sidecar was started in our place.
+    Replaced,
+    /// The registry refused the API key at the first exchange.
+    KeyRefused(String),
+    /// One of our own threads has ended.
+    ThreadLost(&'static str),
+}
+
+/// What the loop is made of.
+pub(super) struct Parts {
+    pub(super) poll: Poll,
+    pub(super) waker: LoopWaker,
+    pub(super) mesh: Mesh<WebRtc>,
+    pub(super) sockets: Sockets,
+    pub(super) reaching: Reaching,
+    pub(super) signals: UnixStream,
+    pub(super) signaling: signaling::Handle,
+    pub(super) signaling_notices: Receiver<signaling::Notice>,
+    pub(super) ipc: ipc::Handle,
+    pub(super) ipc_notices: Receiver<ipc::Notice>,
+    pub(super) requests: Receiver<ipc::RequestBatch>,
+    pub(super) linger: Option<Duration>,
+    pub(super) service_manager: ServiceManager,
+}
+
+pub(super) struct EventLoop {
+    parts: Parts,
+    agent: Agent,
+    requests: Requests,
+    multicast: Multicast,
+    /// Sockets that may have more to read.
+    readable: BTreeSet<Token>,
+    /// The other threads may have told more than was taken.
+    unheard: bool,
+    next_address_check: Instant,
+    buffer: Vec<u8>,
+    end: Option<End>,
+    /// When the end goes on whether all has been said or not.
+    farewell_until: Option<Instant>,
+    /// Nothing new is sent, and what is under way has a last moment to be acknowledged.
+    is_settling: bool,
+}
+
+impl EventLoop {
+    pub(super) fn new(mut parts: Parts) -> io::Result<Self> {
+        use std::os::fd::AsRawFd as _;
+        parts.signals.set_nonblocking(true)?;
+        let signals = parts.signals.as_raw_fd();
+        let registry = parts.poll.registry();
+        registry.register(&mut SourceFd(&signals), SIGNALS, Interest::READABLE)?;
+        parts.sockets.refresh(registry)?;
+        let now = Instant::now();
+        parts.reaching.set_sockets(now, parts.sockets.lanes());
+        parts.mesh.set_lanes(now, parts.reaching.lanes());
+        let linger = parts.linger;
+        Ok(EventLoop {
+            parts,
+            agent: Agent::new(linger),
+            requests: Requests::default(),
+            multicast: Multicast::new(MULTICAST, multicast_dns::GROUP),
+            readable: BTreeSet::new(),
+            unheard: false,
+            next_address_check: now + limits::ADDRESS_INTERVAL,
+            buffer: vec![0; limits::DATAGRAM_BYTES],
+            end: None,
+            farewell_until: None,
+            is_settling: false,
+        })
+    }
+
+    /// Runs until something ends it, and then says goodbye to everybody.
+    pub(super) fn run(mut self) -> io::Result<End> {
+        let mut events = Events::with_capacity(64);
+        let mut waiting = Waiting::default();
+        self.parts.service_manager.ready();
+        loop {
+            let timeout = self.timeout(Instant::now());
+            waiting.wait(&mut self.parts.poll, &mut events, timeout)?;
+            for event in &events {
+                match event.token() {
+                    // Cleared before its channels are drained, so that what comes in meanwhile wakes
+                    // the loop again.
+                    WAKER => {
+                        self.parts.waker.clear();
+                        self.unheard = true;
+                    }
+                    SIGNALS => self.read_signals(),
+                    MULTICAST => self.multicast.ready(),
+                    Token(FIRST_STREAM..) => self.parts.reaching.stream_ready(event.token()),
+                    socket => {
+                        if event.is_writable() {
+                            self.parts
+                                .sockets
+                                .writable(self.parts.poll.registry(), socket);
+                        }
+                        if event.is_readable() {
+                            self.readable.insert(socket);
+                        }
+                    }
+                }
+            }
+            let strays = self.parts.mesh.stray_datagrams();
+            self.turn();
+            if self.parts.mesh.stray_datagrams() != strays {
+                waiting.disturbed();
+            }
+            if self.end.is_some() {
+                self.parts.service_manager.stopping();
+            }
+            if self.all_is_said()
+                && let Some(end) = self.end.take()
+            {
+                self.shut_down();
+                return Ok(end);
+            }
+        }
+    }
+
+    /// How long there is nothing to do unless something comes in.
+    fn timeout(&self, now: Instant) -> Option<Duration> {
+        // The core may have got room again since requests were last read, by nothing but time.
+        let has_requests = self.requests.is_waiting() || !self.parts.requests.is_empty();
+        let may_read = has_requests && self.parts.mesh.wants_requests();
+        let has_input = !self.readable.is_empty()
+            || self.multicast.is_ready()
+            || self.parts.reaching.is_ready();
+        if self.unheard || may_read || has_input {
+            return Some(Duration::ZERO);
+        }
+        [
+            self.parts.mesh.next_timeout(),
+            self.multicast.next_timeout(),
+            self.parts.reaching.next_timeout(),
+            self.parts.service_manager.next_timeout(),
+            match self.end {
+                None => self.agent.linger_deadline(),
+                Some(_) => self.farewell_until,
+            },
+            Some(self.next_address_check),
+        ]
+        .into_iter()
+        .flatten()
+        .min()
+        .map(|at| at.saturating_duration_since(now))
+    }
+
+    /// One turn around all sources.
+    fn turn(&mut self) {
+        let readable: Vec<_> = self.readable.iter().copied().collect();
+        for socket in readable {
+            self.read_socket(socket);
+        }
+        if self.multicast.is_ready() {
+            self.read_multicast();
+        }
+        if std::mem::take(&mut self.unheard) {
+            self.hear_agent_threads();
+            self.hear_signaling_thread();
+        }
+        self.read_requests();
+        let now = Instant::now();
+        self.parts.reaching.turn(now);
+        if self.parts.mesh.next_timeout().is_some_and(|at| at <= now) {
+            self.parts.mesh.handle_timeout(now);
+        }
+        self.hand_on(now);
+        if self.multicast.next_timeout().is_some_and(|at| at <= now) {
+            self.multicast.handle_timeout(now);
+        }
+        if now >= self.next_address_check {
+            self.check_addresses(now);
+        }
+        self.parts.service_manager.handle_timeout(now);
+        let lingered = self.agent.linger_deadline().is_some_and(|at| at <= now);
+        if lingered && self.end.is_none() {
+            log::info!("no agent came back within AGENT_LINGER");
+            self.end = Some(End::AgentGone);
+        }
+    }
+
+    fn read_socket(&mut self, socket: Token) {
+        let now = Instant::now();
+        for _ in 0..limits::SOURCE_BUDGET {
+            let received = self.parts.sockets.receive(socket, &mut self.buffer);
+            let Some((length, source, destination)) = received else {
+                self.readable.remove(&socket);
+                break;
+            };
+            let datagram = Datagram {
+                destination,
+                source,
+                bytes: self.buffer.get(..length).unwrap_or_default(),
+            };
+            if !self.parts.reaching.handle_datagram(now, &datagram) {
+                self.parts.mesh.handle_datagram(now, datagram);
+            }
+            self.transmit(now);
+        }
+    }
+
+    fn read_multicast(&mut self) {
+        let now = Instant::now();
+        for (name, address) in self.multicast.receive() {
+            self.parts.mesh.local_name_resolved(now, &name, address);
+        }
+    }
+
+    fn hear_agent_threads(&mut self) {
+        let now = Instant::now();
+        for _ in 0..limits::SOURCE_BUDGET {
+            match self.parts.ipc_notices.try_recv() {
+                Ok(ipc::Notice::SocketLost) => {
+                    log::info!("the IPC socket is gone or another's, and no agent is here");
+                    self.end.get_or_insert(End::Replaced);
+                }
+                Ok(notice) => self.agent.hear(now, &mut self.parts.mesh, notice),
+                Err(TryRecvError::Empty) => return,
+                Err(TryRecvError::Disconnected) => return self.lost_thread("IPC"),
+            }
+        }
+        self.unheard = true;
+    }
+
+    fn hear_signaling_thread(&mut self) {
+        let now = Instant::now();
+        let mesh = &mut self.parts.mesh;
+        for _ in 0..limits::SOURCE_BUDGET {
+            match self.parts.signaling_notices.try_recv() {
+                Ok(signaling::Notice::Connected { peer_id }) => {
+                    mesh.registry_connected(now, peer_id);
+                    self.parts.reaching.registry_connected(now);
+                }
+                Ok(signaling::Notice::Frame(frame)) => mesh.handle_frame(now, frame),
+                Ok(signaling::Notice::Disconnected { reason }) => {
+                    mesh.registry_disconnected(RegistryState::Disconnected, reason);
+                }
+                Ok(signaling::Notice::Refused { reason, fatal }) => {
+                    mesh.registry_disconnected(RegistryState::Refused, reason.clone());
+                    if fatal {
+                        self.end.get_or_insert(End::KeyRefused(reason));
+                    }
+                }
+                Err(TryRecvError::Empty) => return,
+                Err(TryRecvError::Disconnected) => return self.lost_thread("signaling"),
+            }
+        }
+        self.unheard = true;
+    }
+
+    /// A thread that never ends by itself has ended: without it we would be deaf for good.
+    fn lost_thread(&mut self, name: &'static str) {
+        self.end.get_or_insert(End::ThreadLost(name));
+    }
+
+    fn read_requests(&mut self) {
+        let now = Instant::now();
+        let mut budget = limits::SOURCE_BUDGET * limits::SOURCE_BUDGET;
+        while self.parts.mesh.wants_requests()
+            && let Some(request) = self.requests.next(&self.parts.requests)
+        {
+            self.hear_arrival(request.generation);
+            let mesh = &mut self.parts.mesh;
+            mesh.handle_request(now, request.generation, request.line);
+            budget -= 1;
+            if budget == 0 {
+                self.unheard = true;
+                break;
+            }
+        }
+        self.parts.mesh.flush(now);
+    }
+
+    /// Hears that this agent has connected. It was said before the agent's first request could come, but
+    /// on another channel, and that may have been looked into for the last time before both came.
+    fn hear_arrival(&mut self, generation: ipc::Generation) {
+        while self.agent.last() < Some(generation) && !self.parts.ipc_notices.is_empty() {
+            self.hear_agent_threads();
+        }
+    }
+
+    /// Hands on what the core has to say.
+    fn hand_on(&mut self, now: Instant) {
+        self.transmit(now);
+        while let Some(frame) = self.parts.mesh.poll_frame() {
+            let is_register = frame == Outgoing::Register;
+            if !self.parts.signaling.send(frame) && !is_register {
+                log::debug!("the registry is away; a frame for it was dropped");
+            }
+        }
+        while let Some(name) = self.parts.mesh.poll_local_name() {
+            let interfaces = self.parts.sockets.addresses();
+            let registry = self.parts.poll.registry();
+            self.multicast.ask(now, registry, &name, interfaces);
+        }
+        // At the end the agent is kept to be told what will not arrive.
+        let ended = self.requests.ended().filter(|_| self.end.is_none());
+        self.agent.hand_on(&mut self.parts.mesh, ended);
+    }
+
+    /// Sends what there is to send, directly or over a relay, and hands the core what comes of that.
+    fn transmit(&mut self, now: Instant) {
+        let Parts {
+            poll,
+            mesh,
+            sockets,
+            reaching,
+            ..
+        } = &mut self.parts;
+        let registry = poll.registry();
+        loop {
+            while let Some(transmit) = mesh.poll_transmit() {
+                if !reaching.send(now, &transmit) {
+                    sockets.send(registry, transmit);
+                }
+            }
+            if !reaching.hand_on(now, registry, sockets, mesh) {
+                return;
+            }
+        }
+    }
+
+    fn check_addresses(&mut self, now: Instant) {
+        self.next_address_check = now + limits::ADDRESS_INTERVAL;
+        self.parts.reaching.look_at_clock(now);
+        // A thread that has died cannot wake us.
+        self.unheard = true;
+        match self.parts.sockets.refresh(self.parts.poll.registry()) {
+            Ok(true) => {
+                let lanes = self.parts.sockets.lanes();
+                self.parts.reaching.set_sockets(now, lanes);
+                self.transmit(now);
+            }
+            Ok(false) => {}
+            Err(error) => log::warn!("cannot list the network interfaces: {error}"),
+        }
+    }
+
+    fn read_signals(&mut self) {
+        let mut signals = [0; 16];
+        if matches!(self.parts.signals.read(&mut signals), Ok(1..)) {
+            log::info!("ending, as a signal asks");
+            self.end.get_or_insert(End::Signal);
+        }
+    }
+}

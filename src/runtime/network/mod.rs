@@ -1,0 +1,9 @@
+//! The network: UDP sockets, streams to TURN servers, look-ups of names, and the servers that the registry names.
+
+pub(crate) mod multicast;
+pub(crate) mod reach;
+pub(crate) mod registry_schedule;
+pub(crate) mod registry_servers;
+pub(crate) mod resolver;
+pub(crate) mod sockets;
+pub(crate) mod streams;

@@ -1,0 +1,275 @@
+//! What finds our candidates and carries packets over relays, with its streams and its servers:
+//! sockets and threads around [`Reach`].
+
+use std::collections::BTreeSet;
+use std::net::SocketAddr;
+use std::sync::Arc;
+use std::time::{Instant, SystemTime, UNIX_EPOCH};
+
+use mio::{Registry, Token};
+use rustls::ClientConfig;
+
+use super::registry_servers::RegistryServers;
+use super::resolver::Resolver;
+use super::sockets::Sockets;
+use super::streams::{News, Streams};
+use crate::config::{Config, IceSettings};
+use crate::mesh::Mesh;
+use crate::mesh::link::{Datagram, Linker, Transmit};
+use crate::nat::candidate::LocalCandidate;
+use crate::nat::credentials::Credentials;
+use crate::nat::output::Output;
+use crate::nat::reach::Reach;
+use crate::nat::server::{Servers, StunServer, TurnServer};
+use crate::nat::url::{Host, StunUrl, TurnUrl};
+use crate::runtime::signaling::IceServersClient;
+use crate::runtime::wake::LoopWaker;
+
+/// The part of the event loop that looks after STUN and TURN.
+pub(crate) struct Reaching {
+    reach: Reach,
+    settings: IceSettings,
+    streams: Streams,
+    resolver: Resolver,
+    registry_servers: Option<RegistryServers>,
+}
+
+impl Reaching {
+    /// Nothing is asked yet. Streams have `first_token` and the tokens above.
+    pub(crate) fn new(
+        config: &Config,
+        tls: Arc<ClientConfig>,
+        client: IceServersClient,
+        seed: u64,
+        waker: &LoopWaker,
+        first_token: usize,
+    ) -> Self {
+        let now = Instant::now();
+        let named = || RegistryServers::new(client, now, waker.clone());
+        let mut reaching = Reaching {
+            reach: Reach::new(config.ice.policy, now, unix(), seed),
+            settings: config.ice.clone(),
+            streams: Streams::new(tls, config.bind_address, first_token),
+            resolver: Resolver::new(config.ipv6, waker.clone()),
+            registry_servers: config.ice.from_registry.then(named),
+        };
+        reaching.name_servers(now);
+        reaching
+    }
+
+    /// The UDP sockets there are, by lane.
+    pub(crate) fn set_sockets(&mut self, now: Instant, lanes: Vec<Vec<SocketAddr>>) {
+        self.reach.set_sockets(now, lanes);
+    }
+
+    /// The candidates of each lane.
+    pub(crate) fn lanes(&self) -> Vec<Vec<LocalCandidate>> {
+        self.reach.lanes()
+    }
+
+    /// Takes a datagram from a server; `false` when it is a peer's.
+    pub(crate) fn handle_datagram(&mut self, now: Instant, datagram: &Datagram<'_>) -> bool {
+        let (destination, source) = (datagram.destination, datagram.source);
+        self.reach
+            .handle_datagram(now, destination, source, datagram.bytes)
+    }
+
+    /// Sends a datagram that goes over a relay; `false` when it does not.
+    pub(crate) fn send(&mut self, now: Instant, transmit: &Transmit) -> bool {
+        self.reach
+            .send(now, transmit.source, transmit.destination, &transmit.bytes)
+    }
+
+    /// The poll has something of a stream.
+    pub(crate) fn stream_ready(&mut self, token: Token) {
+        self.streams.ready(token);
+    }
+
+    /// The registry can be reached, and so probably everything else.
+    pub(crate) fn registry_connected(&mut self, now: Instant) {
+        self.reach.try_now(now);
+        self.resolver.try_now(now);
+        if let Some(servers) = &mut self.registry_servers {
+            servers.registry_connected(now);
+        }
+    }
+
+    /// The clock may have been set.
+    pub(crate) fn look_at_clock(&mut self, now: Instant) {
+        let unix = unix();
+        self.reach.set_clock(now, unix);
+        if let Some(servers) = &mut self.registry_servers {
+            servers.look_at_clock(now, unix);
+        }
+    }
+
+    /// Does what there is to do.
+    pub(crate) fn turn(&mut self, now: Instant) {
+        for (stream, news) in self.streams.take() {
+            match news {
+                News::Opened(local) => self.reach.stream_opened(now, stream, local),
+                News::Received(bytes) => self.reach.stream_received(now, stream, &bytes),
+                News::Closed(why) => self.reach.stream_closed(now, stream, why),
+            }
+        }
+        let named = self.registry_servers.as_mut();
+        let has_new_names = named.is_some_and(|servers| {
+            servers.handle_timeout(now);
+            servers.hear(now, unix())
+        });
+        if has_new_names {
+            self.name_servers(now);
+        }
+        self.resolver.handle_timeout(now);
+        if self.resolver.hear(now) {
+            self.set_servers(now);
+        }
+        if self.reach.next_timeout().is_some_and(|at| at <= now) {
+            self.reach.handle_timeout(now);
+        }
+    }
+
+    /// Whether there is something to do without waiting.
+    pub(crate) fn is_ready(&self) -> bool {
+        self.streams.is_ready()
+    }
+
+    /// When [`Reaching::turn`] wants to be called.
+    pub(crate) fn next_timeout(&self) -> Option<Instant> {
+        let named = self.registry_servers.as_ref();
+        let others = [
+            self.resolver.next_timeout(),
+            named.and_then(RegistryServers::next_timeout),
+        ];
+        let others = others.into_iter().flatten();
+        self.reach.next_timeout().into_iter().chain(others).min()
+    }
+
+    /// Hands on what there is to send and to deliver; says whether the core has been given something.
+    pub(crate) fn hand_on<K: Linker>(
+        &mut self,
+        now: Instant,
+        registry: &Registry,
+        sockets: &mut Sockets,
+        mesh: &mut Mesh<K>,
+    ) -> bool {
+        let (mut has_changed, mut is_fed) = (false, false);
+        while let Some(output) = self.reach.poll() {
+            match output {
+                Output::Transmit {
+                    source,
+                    destination,
+                    bytes,
+                } => sockets.send(
+                    registry,
+                    Transmit {
+                        source,
+                        destination,
+                        bytes,
+                    },
+                ),
+                Output::Relayed {
+                    destination,
+                    source,
+                    bytes,
+                } => {
+                    is_fed = true;
+                    let bytes = &bytes;
+                    mesh.handle_datagram(
+                        now,
+                        Datagram {
+                            destination,
+                            source,
+                            bytes,
+                        },
+                    );
+                }
+                Output::OpenStream {
+                    stream,
+                    server,
+                    tls,
+                } => self.streams.open(registry, stream, server, tls.as_deref()),
+                Output::Write {
+                    stream,
+                    bytes,
+                    may_be_lost,
+                } => self.streams.write(stream, &bytes, may_be_lost),
+                Output::CloseStream(stream) => self.streams.close(stream),
+                Output::CandidatesChanged => has_changed = true,
+                Output::LoginRefused(url) => {
+                    if let Some(servers) = &mut self.registry_servers {
+                        servers.login_refused(now, &url);
+                    }
+                }
+            }
+        }
+        self.streams.flush();
+        if has_changed {
+            mesh.set_lanes(now, self.reach.lanes());
+        }
+        is_fed || has_changed
+    }
+
+    /// Gives relayed addresses back.
+    pub(crate) fn shut_down(&mut self, now: Instant) {
+        self.reach.shut_down(now);
+    }
+
+    /// All servers by their URLs.
+    fn named(&self) -> (Vec<StunUrl>, Vec<(TurnUrl, Credentials)>) {
+        match &self.registry_servers {
+            Some(named) => self.settings.joined(&named.stun, &named.turn),
+            None => self.settings.joined(&[], &[]),
+        }
+    }
+
+    fn name_servers(&mut self, now: Instant) {
+        let (stun, turn) = self.named();
+        let hosts = stun.into_iter().map(|url| url.host);
+        let hosts = hosts.chain(turn.into_iter().map(|(url, _)| url.host));
+        let names: BTreeSet<_> = hosts
+            .filter_map(|host| match host {
+                Host::Name(name) => Some(name),
+                Host::Address(_) => None,
+            })
+            .collect();
+        self.resolver.set_names(now, names);
+        self.set_servers(now);
+    }
+
+    fn set_servers(&mut self, now: Instant) {
+        let (stun, turn) = self.named();
+        let stun = stun.into_iter().map(|url| StunServer {
+            addresses: self.addresses(&url.host, url.port),
+            url,
+        });
+        let turn = turn.into_iter().map(|(url, credentials)| TurnServer {
+            addresses: self.addresses(&url.host, url.port),
+            url,
+            credentials,
+        });
+        let servers = Servers {
+            stun: stun.collect(),
+            turn: turn.collect(),
+        };
+        self.reach.set_servers(now, servers);
+    }
+
+    fn addresses(&self, host: &Host, port: u16) -> Vec<SocketAddr> {
+        match host {
+            Host::Address(address) => vec![SocketAddr::new(*address, port)],
+            Host::Name(name) => {
+                let found = self.resolver.addresses(name).iter();
+                found
+                    .map(|address| SocketAddr::new(*address, port))
+                    .collect()
+            }
+        }
+    }
+}
+
+/// Unix time in seconds.
+pub(crate) fn unix() -> u64 {
+    let since = SystemTime::now().duration_since(UNIX_EPOCH);
+    since.map(|since| since.as_secs()).unwrap_or(0)
+}

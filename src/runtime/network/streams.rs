@@ -1,0 +1,265 @@
+//! TCP and TLS connections to TURN servers, in the event loop's poll.
+
+use std::collections::BTreeMap;
+use std::io::{self, ErrorKind, Read as _, Write as _};
+use std::net::{IpAddr, SocketAddr};
+use std::sync::Arc;
+
+use mio::net::TcpStream;
+use mio::{Interest, Registry, Token};
+use rustls::ClientConfig;
+use socket2::{Domain, Protocol, Socket, Type};
+
+use crate::limits;
+use crate::nat::output::StreamId;
+use crate::runtime::signaling::stream::{Stream, describe};
+
+/// What has happened on a stream.
+#[derive(Debug)]
+pub(crate) enum News {
+    /// It is open; our end has this address.
+    Opened(SocketAddr),
+    /// Bytes have come.
+    Received(Vec<u8>),
+    /// It could not be opened, or has ended, for this reason.
+    Closed(String),
+}
+
+struct Connection {
+    id: StreamId,
+    stream: Stream,
+    is_open: bool,
+    /// There may be something to do.
+    is_ready: bool,
+    /// What the system had no room for.
+    unsent: Vec<u8>,
+}
+
+/// All streams. Whether the time to open one is over is the sans-IO part's to decide.
+pub(crate) struct Streams {
+    tls: Arc<ClientConfig>,
+    bind_address: Option<IpAddr>,
+    connections: BTreeMap<Token, Connection>,
+    /// Streams that could not even be begun.
+    refused: Vec<(StreamId, String)>,
+    next_token: usize,
+    buffer: Vec<u8>,
+}
+
+impl Streams {
+    /// No streams yet. Their tokens are `first_token` and above.
+    pub(crate) fn new(
+        tls: Arc<ClientConfig>,
+        bind_address: Option<IpAddr>,
+        first_token: usize,
+    ) -> Self {
+        Streams {
+            tls,
+            bind_address,
+            connections: BTreeMap::new(),
+            refused: Vec::new(),
+            next_token: first_token,
+            buffer: Vec::new(),
+        }
+    }
+
+    /// Begins a stream, over TLS to the host that is given. What becomes of it is told as news.
+    pub(crate) fn open(
+        &mut self,
+        registry: &Registry,
+        id: StreamId,
+        server: SocketAddr,
+        tls: Option<&str>,
+    ) {
+        match self.connect(registry, server, tls) {
+            Ok((token, stream)) => {
+                let connection = Connection {
+                    id,
+                    stream,
+                    is_open: false,
+                    is_ready: false,
+                    unsent: Vec::new(),
+                };
+                self.connections.insert(token, connection);
+            }
+            Err(why) => self.refused.push((id, why)),
+        }
+    }
+
+    fn connect(
+        &mut self,
+        registry: &Registry,
+        server: SocketAddr,
+        tls: Option<&str>,
+    ) -> Result<(Token, Stream), String> {
+        let socket = self.begin(server).map_err(|error| describe(&error))?;
+        let mut socket = TcpStream::from_std(socket.into());
+        let token = Token(self.next_token);
+        self.next_token += 1;
+        let both = Interest::READABLE | Interest::WRITABLE;
+        registry
+            .register(&mut socket, token, both)
+            .map_err(|error| describe(&error))?;
+        let stream = match tls {
+            None => Stream::Plain(socket),
+            Some(host) => Stream::secured(socket, host, Arc::clone(&self.tls))?,
+        };
+        Ok((token, stream))
+    }
+
+    fn begin(&self, server: SocketAddr) -> io::Result<Socket> {
+        let domain = Domain::for_address(server);
+        let socket = Socket::new(domain, Type::STREAM, Some(Protocol::TCP))?;
+        socket.set_nonblocking(true)?;
+        // Packets of peers are not to wait for one another.
+        socket.set_tcp_nodelay(true)?;
+        if let Some(address) = self.bind_address {
+            socket.bind(&SocketAddr::new(address, 0).into())?;
+        }
+        match socket.connect(&server.into()) {
+            Err(error)
+                if error.raw_os_error() != Some(rustix::io::Errno::INPROGRESS.raw_os_error()) =>
+            {
+                Err(error)
+            }
+            Ok(()) | Err(_) => Ok(socket),
+        }
+    }
+
+    /// The poll has something of the stream with this token.
+    pub(crate) fn ready(&mut self, token: Token) {
+        if let Some(connection) = self.connections.get_mut(&token) {
+            connection.is_ready = true;
+        }
+    }
+
+    /// Whether there is something to do without waiting.
+    pub(crate) fn is_ready(&self) -> bool {
+        !self.refused.is_empty() || self.connections.values().any(|c| c.is_ready)
+    }
+
+    /// Takes what has come, some of each stream in turn.
+    pub(crate) fn take(&mut self) -> Vec<(StreamId, News)> {
+        let mut news = Vec::new();
+        for (id, why) in self.refused.drain(..) {
+            news.push((id, News::Closed(why)));
+        }
+        self.buffer.resize(limits::TURN_STREAM_READ_BYTES, 0);
+        let mut closed = Vec::new();
+        for (token, connection) in &mut self.connections {
+            if !connection.is_ready {
+                continue;
+            }
+            let id = connection.id;
+            let mut tell = |what| news.push((id, what));
+            if let Err(error) = connection.advance(&mut self.buffer, &mut tell) {
+                tell(News::Closed(describe(&error)));
+                closed.push(*token);
+            }
+        }
+        for token in closed {
+            self.connections.remove(&token);
+        }
+        news
+    }
+
+    /// Writes to a stream that is open, or keeps what the system has no room for. A packet that may be
+    /// lost is lost when too much is kept.
+    pub(crate) fn write(&mut self, id: StreamId, bytes: &[u8], may_be_lost: bool) {
+        let found = self.connections.values_mut().find(|c| c.id == id);
+        let Some(connection) = found else {
+            return;
+        };
+        let room = if may_be_lost {
+            limits::TURN_STREAM_BYTES
+        } else {
+            2 * limits::TURN_STREAM_BYTES
+        };
+        if connection.unsent.len() + bytes.len() <= room {
+            connection.unsent.extend_from_slice(bytes);
+        }
+    }
+
+    /// Sends what was written since.
+    pub(crate) fn flush(&mut self) {
+        for connection in self.connections.values_mut() {
+            if connection.is_open && !connection.unsent.is_empty() && connection.send().is_err() {
+                // The error is told when it is read.
+                connection.is_ready = true;
+            }
+        }
+    }
+
+    /// Closes a stream; nothing more is told of it.
+    pub(crate) fn close(&mut self, id: StreamId) {
+        self.connections.retain(|_, connection| connection.id != id);
+        self.refused.retain(|(refused, _)| *refused != id);
+    }
+}
+
+impl Connection {
+    /// Goes on with the handshake, sends what was kept, and reads what has come.
+    fn advance(&mut self, buffer: &mut [u8], tell: &mut impl FnMut(News)) -> io::Result<()> {
+        if !self.is_open {
+            let Some(local) = self.connected()? else {
+                self.is_ready = false;
+                return Ok(());
+            };
+            if !self.stream.is_secured()? {
+                self.is_ready = false;
+                return Ok(());
+            }
+            self.is_open = true;
+            tell(News::Opened(local));
+        }
+        self.send()?;
+        for _ in 0..limits::SOURCE_BUDGET {
+            match self.stream.read(buffer) {
+                Ok(0) => return Err(ErrorKind::UnexpectedEof.into()),
+                Ok(length) => tell(News::Received(
+                    buffer.get(..length).unwrap_or_default().to_vec(),
+                )),
+                Err(error) if error.kind() == ErrorKind::WouldBlock => {
+                    self.is_ready = false;
+                    return Ok(());
+                }
+                Err(error) if error.kind() == ErrorKind::Interrupted => {}
+                Err(error) => return Err(error),
+            }
+        }
+        Ok(())
+    }
+
+    /// Our address once the connection is there.
+    fn connected(&self) -> io::Result<Option<SocketAddr>> {
+        let socket = self.stream.socket();
+        if let Some(error) = socket.take_error()? {
+            return Err(error);
+        }
+        match socket.peer_addr() {
+            Ok(_) => socket.local_addr().map(Some),
+            Err(error) if error.kind() == ErrorKind::NotConnected => Ok(None),
+            Err(error) => Err(error),
+        }
+    }
+
+    fn send(&mut self) -> io::Result<()> {
+        let mut sent = 0;
+        let outcome = loop {
+            let rest = self.unsent.get(sent..).unwrap_or_default();
+            if rest.is_empty() {
+                break self.stream.flush();
+            }
+            match self.stream.write(rest) {
+                Ok(length) => sent += length,
+                Err(error) if error.kind() == ErrorKind::Interrupted => {}
+                Err(error) => break Err(error),
+            }
+        };
+        self.unsent.drain(..sent);
+        match outcome {
+            Err(error) if error.kind() != ErrorKind::WouldBlock => Err(error),
+            Ok(()) | Err(_) => Ok(()),
+        }
+    }
+}
