@@ -128,7 +128,8 @@ audit: ## licences, banned crates, sources and number of dependencies, offline
 	@if command -v cargo-deny >/dev/null; then $(CARGO) deny --offline check licenses bans sources; fi
 
 .PHONY: bench
-bench: ## the benchmark: a table for people, JSON for machines
+bench: ## the benchmark, a sweep of all sizes included: tables for people, JSON for machines
+	-tests/interop/install libdatachannel
 	$(CARGO) bench --bench '*' -- $(ARGS)
 
 .PHONY: fuzz-smoke

@@ -177,11 +177,12 @@ pub const EARLY_MESSAGES: usize = LEAST_WINDOW_BYTES / 8;
 /// The least time between two acknowledgements to a peer that are not owed for their bytes.
 pub const ACKNOWLEDGEMENT_INTERVAL: Duration = Duration::from_millis(1);
 
-/// Bytes handed to a data channel beyond what is acknowledged: at least, and at most.
+/// Bytes handed to a data channel beyond what is acknowledged: at least, and at most. One message
+/// may follow when half of them are left, however large it is.
 pub const CHANNEL_BYTES: (usize, usize) = (64 * 1024, 1024 * 1024);
 
 /// Messages written to a peer of another make of which it is not known whether they arrived; at this
-/// many, nothing is written until all have.
+/// many, nothing is written until all have, but for a few that hurry the last acknowledgement.
 pub const UNSETTLED_MESSAGES: usize = 16 * 1024;
 
 /// What a connection that ends may still say before it is cut short, in datagrams.

@@ -8,13 +8,16 @@
 mod agent;
 mod connecting;
 mod content;
+mod foreign;
 mod machine;
 mod options;
+mod pair;
 mod raw;
 mod report;
 mod results;
 mod sidecar;
 mod starting;
+mod sweep;
 mod traffic;
 
 use std::process::ExitCode;
@@ -75,11 +78,18 @@ fn measure(options: &Options) -> Outcome<()> {
     if options.wants(Part::Echo) || options.wants(Part::OneWay) {
         traffic::measure(&contenders, options, &mut results)?;
     }
+    let sweep = match options.wants(Part::Sweep) {
+        true => Some(sweep::measure(&contenders, options)?),
+        false => None,
+    };
     let conditions = machine.conditions(&contenders)?;
+    if let Some(sweep) = &sweep {
+        report::print(&report::sweep(sweep));
+    }
     report::print(&report::table(&results, &conditions));
-    report::write_json(&results, &conditions, &options.json)?;
+    report::write_json(&results, sweep.as_ref(), &conditions, &options.json)?;
     report::say(&format!("written to {}", options.json.display()));
-    Ok(())
+    sweep.map_or(Ok(()), |sweep| sweep.verdict())
 }
 
 fn contenders(options: &Options) -> Outcome<Vec<Contender>> {

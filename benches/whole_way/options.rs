@@ -10,12 +10,16 @@ pub(crate) const HELP: &str = "\
 Measures the sidecar from agent to agent, beside the raw limit of the WebRTC stack.
 
   --quick          fewer and shorter rounds
-  --only PART      one part; may be given several times: size, start, connect, mesh, echo, one-way
+  --only PART      one part; may be given several times: size, start, connect, mesh, echo, one-way,
+                   sweep
   --bytes N        only messages of this size, whether it is one of the usual ones or not
-  --seconds S      how long messages go one way in a round
+  --seconds S      how long messages go one way in a round, and how long a size of the sweep
   --against FILE   measures another binary of the sidecar in turn with this one
   --json FILE      where the numbers go (target/bench/whole_way.json)
   --help           this text
+
+The sweep sends messages of every size, to a sidecar and to libdatachannel, if it is installed. When a size
+is slower than half of those beside it the benchmark fails.
 ";
 
 const HINT: &str = "--help lists the options";
@@ -35,15 +39,18 @@ pub(crate) enum Part {
     Echo,
     /// As many messages as go one way.
     OneWay,
+    /// Messages of every size.
+    Sweep,
 }
 
-const PARTS: [(&str, Part); 6] = [
+const PARTS: [(&str, Part); 7] = [
     ("size", Part::Size),
     ("start", Part::Start),
     ("connect", Part::Connect),
     ("mesh", Part::Mesh),
     ("echo", Part::Echo),
     ("one-way", Part::OneWay),
+    ("sweep", Part::Sweep),
 ];
 
 /// What to measure, how long, and where to put it.
@@ -70,6 +77,12 @@ impl Options {
     /// How long messages are sent one way in a round.
     pub(crate) fn one_way(&self) -> Duration {
         let usual = if self.quick { 0.4 } else { 1.0 };
+        Duration::from_secs_f64(self.seconds.unwrap_or(usual))
+    }
+
+    /// How long each size is measured in the sweep.
+    pub(crate) fn sweep(&self) -> Duration {
+        let usual = if self.quick { 0.05 } else { 0.1 };
         Duration::from_secs_f64(self.seconds.unwrap_or(usual))
     }
 

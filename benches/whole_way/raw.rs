@@ -122,7 +122,8 @@ impl Pair {
             let [first, second] = &mut self.ends;
             if is_sending {
                 let least = content.bytes().max(WINDOW_BYTES / WINDOW_MESSAGES);
-                let window = (WINDOW_BYTES / least).max(1);
+                // The end of one message may wait for its acknowledgement, but not the next message.
+                let window = (WINDOW_BYTES / least).max(2);
                 let buffered = first.link.buffered(Channel::Mesh).div_ceil(content.bytes());
                 for _ in buffered..window {
                     message.clear();

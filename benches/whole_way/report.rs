@@ -10,6 +10,7 @@ use serde_json::{Map, Value, json};
 use super::Outcome;
 use super::machine::Conditions;
 use super::results::{Best, Column, Metric, Results, Row};
+use super::sweep::{Curve, Kind, Sweep};
 
 /// To standard output.
 pub(crate) fn print(text: &str) {
@@ -65,6 +66,69 @@ pub(crate) fn table(results: &Results, conditions: &Conditions) -> String {
     out
 }
 
+/// All sizes, and the worst of each kind.
+pub(crate) fn sweep(sweep: &Sweep) -> String {
+    let mut out = String::new();
+    let headings: [&dyn Fn(&Curve) -> String; 3] = [
+        &|curve| curve.column.names().0.to_owned(),
+        &|curve| format!("{}, {}", curve.kind.name(), unit(curve.kind)),
+        &|curve| format!("to {}", curve.to),
+    ];
+    for (line, heading) in ["", "", "bytes"].into_iter().zip(headings) {
+        let _ = write!(out, "\n{line:>8}");
+        for curve in &sweep.curves {
+            let _ = write!(out, " {:>17} ", heading(curve));
+        }
+    }
+    out.push('\n');
+    let mut sizes: Vec<_> = sweep.curves.iter().flat_map(Curve::sizes).collect();
+    sizes.sort_unstable();
+    sizes.dedup();
+    for bytes in sizes {
+        let _ = write!(out, "{bytes:>8}");
+        for curve in &sweep.curves {
+            let (value, mark) = match curve.place_of(bytes) {
+                Some((place, point)) => {
+                    let mark = if curve.is_slow(place) { '!' } else { ' ' };
+                    (number(shown(curve.kind, point.best())), mark)
+                }
+                None => (String::new(), ' '),
+            };
+            let _ = write!(out, " {value:>17}{mark}");
+        }
+        out.push('\n');
+    }
+    for curve in &sweep.curves {
+        if let Some((point, ratio)) = curve.worst() {
+            let _ = writeln!(
+                out,
+                "{}, {} to {}: the worst size is {} B, with {ratio:.2} times what its neighbours take",
+                curve.column.names().0,
+                curve.kind.name(),
+                curve.to,
+                point.bytes,
+            );
+        }
+    }
+    out
+}
+
+/// What a number of the sweep's table is in.
+fn unit(kind: Kind) -> &'static str {
+    match kind {
+        Kind::OneWay => "msg/s",
+        Kind::Echo => "us",
+    }
+}
+
+/// The seconds that a message takes, in the unit of the table.
+fn shown(kind: Kind, seconds: f64) -> f64 {
+    match kind {
+        Kind::OneWay => 1.0 / seconds,
+        Kind::Echo => seconds * 1e6,
+    }
+}
+
 fn wanted(metric: &Metric) -> String {
     let Some(target) = metric.target else {
         return String::new();
@@ -94,8 +158,14 @@ fn number(value: f64) -> String {
 }
 
 /// Every number of every round.
-pub(crate) fn write_json(results: &Results, conditions: &Conditions, path: &Path) -> Outcome<()> {
+pub(crate) fn write_json(
+    results: &Results,
+    sweep: Option<&Sweep>,
+    conditions: &Conditions,
+    path: &Path,
+) -> Outcome<()> {
     let rows: Vec<_> = results.rows.iter().map(row).collect();
+    let curves = sweep.map(|sweep| sweep.curves.iter().map(curve).collect::<Vec<_>>());
     let report = json!({
         "version": env!("CARGO_PKG_VERSION"),
         "binaries": conditions.binaries,
@@ -105,6 +175,7 @@ pub(crate) fn write_json(results: &Results, conditions: &Conditions, path: &Path
         "share_of_other_programs": conditions.others,
         "seconds": conditions.took.as_secs_f64(),
         "rows": rows,
+        "sweep": curves,
     });
     let failed = |error: std::io::Error| format!("{}: {error}", path.display());
     if let Some(directory) = path.parent() {
@@ -131,4 +202,24 @@ fn row(row: &Row) -> Value {
         }
     }
     Value::Object(object)
+}
+
+fn curve(curve: &Curve) -> Value {
+    let microseconds = |seconds: f64| seconds * 1e6;
+    let points = curve.points.iter().enumerate().map(|(place, point)| {
+        let measured: Vec<_> = point.measured.iter().copied().map(microseconds).collect();
+        json!({
+            "bytes": point.bytes,
+            "microseconds": microseconds(point.best()),
+            "measured": measured,
+            "times_its_neighbours": curve.ratio(place),
+        })
+    });
+    json!({
+        "of": curve.column.names().1,
+        "kind": curve.kind.name(),
+        "to": curve.to,
+        "worst_bytes": curve.worst().map(|(point, _)| point.bytes),
+        "points": points.collect::<Vec<_>>(),
+    })
 }

@@ -135,6 +135,10 @@ impl Sorted {
         found.copied().unwrap_or_default()
     }
 
+    pub(crate) fn sum(&self) -> Duration {
+        self.0.iter().sum()
+    }
+
     pub(crate) fn worst(&self) -> Duration {
         self.quantile(1.0)
     }

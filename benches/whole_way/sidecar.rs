@@ -60,6 +60,15 @@ impl Site {
         &self.binary
     }
 
+    /// Where its registry listens.
+    pub(crate) fn address(&self) -> SocketAddr {
+        self.address
+    }
+
+    pub(crate) fn directory(&self) -> &Path {
+        &self.directory
+    }
+
     /// Starts a sidecar with an environment of its own. What it logs goes to a file.
     pub(crate) fn spawn(&self, name: &str) -> Outcome<Sidecar> {
         let socket = self.directory.join(format!("{name}.sock"));
@@ -136,11 +145,7 @@ impl Sidecar {
 
     /// A failure, with what this sidecar has logged last.
     pub(crate) fn explain(&self, failure: String) -> String {
-        const LINES: usize = 10;
-        let log = fs::read_to_string(&self.log).unwrap_or_default();
-        let lines: Vec<_> = log.lines().collect();
-        let last = lines.get(lines.len().saturating_sub(LINES)..);
-        let last = last.unwrap_or_default().join("\n  ");
+        let last = last_lines(&self.log);
         format!("{failure}\n{} logged last:\n  {last}", self.name)
     }
 
@@ -149,26 +154,36 @@ impl Sidecar {
         // It fails when the process has ended already, which is as well.
         let _ = kill_process(Pid::from_child(&self.child), Signal::TERM);
     }
+}
 
-    fn end(&mut self) {
-        self.ask_to_end();
-        let deadline = Instant::now() + ENDING;
-        while Instant::now() < deadline {
-            if !matches!(self.child.try_wait(), Ok(None)) {
-                return;
-            }
-            thread::sleep(Duration::from_millis(1));
+/// The last lines of a file.
+pub(crate) fn last_lines(path: &Path) -> String {
+    const LINES: usize = 10;
+    let log = fs::read_to_string(path).unwrap_or_default();
+    let lines: Vec<_> = log.lines().collect();
+    let last = lines.get(lines.len().saturating_sub(LINES)..);
+    last.unwrap_or_default().join("\n  ")
+}
+
+/// Waits for a process that was asked to end, and kills it if it does not.
+pub(crate) fn await_end(child: &mut Child, name: &str) {
+    let deadline = Instant::now() + ENDING;
+    while Instant::now() < deadline {
+        if !matches!(child.try_wait(), Ok(None)) {
+            return;
         }
-        super::report::say(&format!("{} had to be killed", self.name));
-        let _ = self.child.kill();
-        let _ = self.child.wait();
+        thread::sleep(Duration::from_millis(1));
     }
+    super::report::say(&format!("{name} had to be killed"));
+    let _ = child.kill();
+    let _ = child.wait();
 }
 
 impl Drop for Sidecar {
     fn drop(&mut self) {
         if matches!(self.child.try_wait(), Ok(None)) {
-            self.end();
+            self.ask_to_end();
+            await_end(&mut self.child, &self.name);
         }
     }
 }

@@ -40,6 +40,8 @@ impl<K: Linker> Mesh<K> {
         if connection.send_window.acknowledged_to(buffered) {
             peer.watermarks.moved(now);
         }
+        let mut companion =
+            connection.send_window.may_be_alone() && connection.receipts.has_room_for_companion();
         let mut wrote = false;
         let mut failure = None;
         let mut too_large = Vec::new();
@@ -50,7 +52,7 @@ impl<K: Linker> Mesh<K> {
             } else {
                 peer.session
                     .peek_next()
-                    .filter(|_| connection.receipts.has_room())
+                    .filter(|_| connection.receipts.has_room() || std::mem::take(&mut companion))
             };
             let Some(next) = next else { break };
             let size = next.size();

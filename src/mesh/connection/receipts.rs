@@ -13,6 +13,10 @@ use crate::mesh::agent::origin::Origin;
 /// More than the receive window of every stack in the field (the largest, Chromium's, is 5 MiB).
 const RECEIVE_WINDOW_BYTES: u64 = 8 * 1024 * 1024;
 
+/// Messages that may be written beyond the bound, one at a time. Two are enough for the last packet to
+/// be acknowledged, unless they take an even number of packets each.
+const COMPANIONS: usize = 64;
+
 /// A message that was written to a connection and is out of our hands.
 #[derive(Debug)]
 pub(crate) struct Written {
@@ -40,6 +44,12 @@ impl Receipts {
     /// Whether another message may be written.
     pub(crate) fn has_room(&self) -> bool {
         self.unsettled.len() < limits::UNSETTLED_MESSAGES
+    }
+
+    /// Whether one message may be written though there is no room, because what is left to arrive may
+    /// be one packet: it is acknowledged once another follows.
+    pub(crate) fn has_room_for_companion(&self) -> bool {
+        self.unsettled.len() < limits::UNSETTLED_MESSAGES + COMPANIONS
     }
 
     /// A message of `size` bytes was written.
@@ -99,6 +109,9 @@ mod tests {
         let mut receipts = Receipts::default();
         (0..limits::UNSETTLED_MESSAGES).for_each(|_| write(&mut receipts, 1));
         assert!(!receipts.has_room());
+        assert!(receipts.has_room_for_companion());
+        (0..COMPANIONS).for_each(|_| write(&mut receipts, 1));
+        assert!(!receipts.has_room_for_companion());
         receipts.settle(0);
         assert!(receipts.has_room());
     }

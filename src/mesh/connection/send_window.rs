@@ -2,6 +2,11 @@
 //!
 //! The transport looks at everything under way each time it is polled, small message or large, and
 //! its speed is what is under way in one round trip. So as little as keeps the path busy is best.
+//!
+//! But never as little as one packet: a receiver acknowledges every second packet at once, and an odd
+//! last one after 200 ms (RFC 9260 section 6.2). A message that waited for the end of the one before it
+//! would wait for that whenever the packets are odd in number. So a message may follow, whatever its
+//! size, once half of what is useful is acknowledged, to the byte: one packet always leaves room.
 
 use std::collections::VecDeque;
 use std::time::Duration;
@@ -14,6 +19,18 @@ const BYTES_PER_MILLISECOND: usize = 32 * 1024;
 /// What a message counts for at least: looking at it costs as much as if it had this many bytes.
 const LEAST_COST_BYTES: usize = 512;
 
+/// More than any packet of the transport carries: its datagrams fit into Ethernet's frames.
+const PACKET_BYTES: usize = 1500;
+
+/// What a message takes of a packet at least: the header of a chunk, and `{"type":""}` with its padding.
+const LEAST_CHUNK_BYTES: usize = 16 + 12;
+
+/// One packet of any messages costs less than half of what is always useful.
+const _: () = assert!(
+    PACKET_BYTES + PACKET_BYTES / LEAST_CHUNK_BYTES * LEAST_COST_BYTES
+        < limits::CHANNEL_BYTES.0 / 2
+);
+
 /// Messages written to a channel and not acknowledged by the peer's transport.
 #[derive(Debug, Default)]
 pub(crate) struct SendWindow {
@@ -23,6 +40,10 @@ pub(crate) struct SendWindow {
     cost: usize,
     /// Bytes of which it is not known that the peer has them.
     unacknowledged: usize,
+    /// How many of the latest were written without a look at what is acknowledged in between, and so
+    /// left together.
+    together: usize,
+    has_looked: bool,
 }
 
 impl SendWindow {
@@ -36,6 +57,7 @@ impl SendWindow {
             self.cost -= cost(*first);
             self.sizes.pop_front();
         }
+        self.has_looked = true;
         let before = std::mem::replace(&mut self.unacknowledged, buffered);
         buffered < before
     }
@@ -46,12 +68,31 @@ impl SendWindow {
         self.bytes += size;
         self.unacknowledged = self.unacknowledged.saturating_add(size);
         self.cost += cost(size);
+        if std::mem::take(&mut self.has_looked) {
+            self.together = 0;
+        }
+        self.together += 1;
     }
 
-    /// Whether a message of `size` bytes may follow on a path of this round-trip time. One of any
-    /// size may when nothing is under way.
+    /// Whether what is under way may be one packet, whose acknowledgement is late unless another
+    /// follows.
+    pub(crate) fn may_be_alone(&self) -> bool {
+        self.sizes.len() <= self.together && self.unacknowledged <= PACKET_BYTES
+    }
+
+    /// Whether a message of `size` bytes may follow on a path of this round-trip time: one that is no
+    /// more than useful, and one of any size when less than half of that is left under way.
     pub(crate) fn has_room(&self, size: usize, round_trip: Option<Duration>) -> bool {
-        self.sizes.is_empty() || self.cost + cost(size) <= useful_bytes(round_trip)
+        let useful = useful_bytes(round_trip);
+        self.cost + cost(size) <= useful || self.cost_of_unacknowledged() < useful / 2
+    }
+
+    fn cost_of_unacknowledged(&self) -> usize {
+        let Some(first) = self.sizes.front() else {
+            return 0;
+        };
+        let acknowledged = self.bytes.saturating_sub(self.unacknowledged);
+        self.cost - cost(*first) + cost(first.saturating_sub(acknowledged))
     }
 }
 
@@ -71,65 +112,5 @@ fn useful_bytes(round_trip: Option<Duration>) -> usize {
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-
-    fn full_of(size: usize, round_trip: Option<Duration>) -> (SendWindow, usize) {
-        let mut flight = SendWindow::default();
-        let mut count = 0;
-        while flight.has_room(size, round_trip) {
-            flight.written(size);
-            count += 1;
-        }
-        (flight, count)
-    }
-
-    #[test]
-    fn a_short_path_is_kept_busy_with_little_and_a_long_one_with_much() {
-        let second = Some(Duration::from_secs(1));
-        let (least, most) = limits::CHANNEL_BYTES;
-        assert_eq!(full_of(16 * 1024, None).1, least / (16 * 1024));
-        assert_eq!(full_of(16 * 1024, second).1, most / (16 * 1024));
-    }
-
-    #[test]
-    fn small_messages_are_bounded_by_their_number() {
-        let (least, _) = limits::CHANNEL_BYTES;
-        assert_eq!(full_of(100, None).1, least / LEAST_COST_BYTES);
-        assert_eq!(full_of(0, None).1, least / LEAST_COST_BYTES);
-    }
-
-    #[test]
-    fn a_message_of_any_size_may_go_alone() {
-        assert_eq!(full_of(1_000_000, None).1, 1);
-    }
-
-    #[test]
-    fn only_what_the_peer_has_acknowledged_is_progress() {
-        let mut flight = SendWindow::default();
-        assert!(!flight.acknowledged_to(0));
-        flight.written(100);
-        assert!(!flight.acknowledged_to(100));
-        assert!(flight.acknowledged_to(99), "a part is");
-        flight.written(100);
-        assert!(!flight.acknowledged_to(199));
-        assert!(flight.acknowledged_to(0));
-        assert!(!flight.acknowledged_to(0));
-    }
-
-    #[test]
-    fn what_is_acknowledged_makes_room_once_it_is_a_whole_message() {
-        let (mut flight, count) = full_of(100, None);
-        flight.acknowledged_to(count * 100 - 99);
-        assert!(!flight.has_room(100, None));
-        flight.acknowledged_to(count * 100 - 100);
-        assert!(flight.has_room(100, None));
-        flight.acknowledged_to(0);
-        let mut again = 0;
-        while flight.has_room(100, None) {
-            flight.written(100);
-            again += 1;
-        }
-        assert_eq!(again, count);
-    }
-}
+#[path = "send_window_tests.rs"]
+mod tests;

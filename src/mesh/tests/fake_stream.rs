@@ -1,6 +1,7 @@
 //! The fake stack's transport: two reliable, ordered streams over datagrams that may get lost, one
-//! for each channel, with acknowledgements like SCTP's: cumulative, with what came out of order, and
-//! a retransmission timer that doubles to a minute.
+//! for each channel, with acknowledgements like SCTP's: cumulative, with what came out of order, of
+//! every second packet at once and of an odd last one late; and a retransmission timer that doubles to a
+//! minute.
 
 use std::collections::{BTreeMap, VecDeque};
 use std::time::{Duration, Instant};
@@ -9,10 +10,15 @@ use crate::mesh::link::Channel;
 
 /// Bytes of a message in one datagram.
 const CHUNK_BYTES: usize = 1100;
+/// Packets that are acknowledged at once; if something is missing before one, that one is.
+const AT_ONCE: u32 = 2;
 /// Chunks under way at most.
 const FLIGHT: u64 = 512;
 /// Later chunks that have to arrive before one counts as lost.
 const DUPLICATES: u32 = 3;
+
+/// How late a packet is acknowledged that no other follows.
+const LATE: Duration = Duration::from_millis(200);
 
 const FIRST_WAIT: Duration = Duration::from_secs(1);
 const LONGEST_WAIT: Duration = Duration::from_secs(60);
@@ -154,7 +160,10 @@ impl Stream {
 #[derive(Debug, Default)]
 pub(super) struct Streams {
     streams: [Stream; 2],
-    owes_acknowledgement: bool,
+    /// Packets that came and are not acknowledged.
+    unacknowledged: u32,
+    /// When one that no other follows will be.
+    acknowledges: Option<Instant>,
     wait: Option<Duration>,
     expires: Option<Instant>,
 }
@@ -193,7 +202,7 @@ impl Streams {
         let mut delivered = Vec::new();
         match packet {
             [0, channel, rest @ ..] if rest.len() >= 9 && *channel < 2 => {
-                self.owes_acknowledgement = true;
+                self.unacknowledged += 1;
                 let channel = CHANNELS[usize::from(*channel)];
                 if let Some(kind) = Kind::of(rest[8]) {
                     let mut of_channel = Vec::new();
@@ -204,6 +213,9 @@ impl Streams {
                         &mut of_channel,
                     );
                     delivered.extend(of_channel.into_iter().map(|what| (channel, what)));
+                }
+                if self.streams.iter().any(|stream| !stream.early.is_empty()) {
+                    self.unacknowledged = self.unacknowledged.max(AT_ONCE);
                 }
             }
             [1, rest @ ..] if rest.len() == 32 => {
@@ -222,6 +234,9 @@ impl Streams {
     }
 
     pub(super) fn handle_timeout(&mut self, now: Instant) {
+        if self.acknowledges.take_if(|at| now >= *at).is_some() {
+            self.unacknowledged = AT_ONCE;
+        }
         if self.expires.is_some_and(|expires| now >= expires) {
             self.expires = None;
             let wait = self.wait.map_or(FIRST_WAIT, |wait| wait);
@@ -236,13 +251,18 @@ impl Streams {
 
     /// The next packet to send.
     pub(super) fn poll(&mut self, now: Instant) -> Option<Vec<u8>> {
-        if std::mem::take(&mut self.owes_acknowledgement) {
+        if self.unacknowledged >= AT_ONCE {
+            self.unacknowledged = 0;
+            self.acknowledges = None;
             let mut packet = vec![1];
             for stream in &self.streams {
                 packet.extend(stream.expected.to_be_bytes());
                 packet.extend(stream.early_bits().to_be_bytes());
             }
             return Some(packet);
+        }
+        if self.unacknowledged > 0 {
+            self.acknowledges.get_or_insert(now + LATE);
         }
         for (channel, stream) in self.streams.iter_mut().enumerate() {
             let first = stream.outstanding.front().map_or(0, |chunk| chunk.number);
@@ -274,7 +294,10 @@ impl Streams {
     }
 
     pub(super) fn next_timeout(&self) -> Option<Instant> {
-        self.expires
+        [self.expires, self.acknowledges]
+            .into_iter()
+            .flatten()
+            .min()
     }
 }
 

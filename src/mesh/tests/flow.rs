@@ -9,6 +9,8 @@ use crate::protocol::ipc::{ErrorCode, Event, Pressure};
 
 const MOMENT: Duration = Duration::from_millis(300);
 const SOON: Duration = Duration::from_secs(2);
+/// How late the transport acknowledges a packet that comes alone.
+const LATE: Duration = Duration::from_millis(200);
 
 fn is_pressure(event: &Event) -> bool {
     matches!(
@@ -52,6 +54,69 @@ fn messages_of_the_largest_size_pass_whatever_the_window() {
     }
     world.settle(Duration::from_secs(20));
     assert_eq!(world.ledger.deliveries, 40);
+}
+
+/// Sizes that take every number of the fake stack's packets around what is useful, and beyond.
+fn sizes() -> impl Iterator<Item = usize> {
+    (28..62)
+        .map(|packets| packets * 1100 - 50)
+        .chain([41_000, 100_000, 101_000])
+}
+
+#[test]
+fn messages_of_no_size_wait_for_an_acknowledgement_of_the_transport() {
+    for target in ["b", "z"] {
+        for size in sizes() {
+            let mut world = World::with_foreign(53, &["a", "b"], &["z"]);
+            world.start_all();
+            world.run_until_connected(SOON);
+            (0..20).for_each(|_| world.send(0, target, size, false));
+            let took = world.run_until(SOON * 10, "all arrive", |world| {
+                world.ledger.deliveries == 20
+            });
+            assert!(took < LATE, "20 of {size} bytes to {target}: {took:?}");
+        }
+    }
+}
+
+#[test]
+fn a_message_alone_waits_for_no_acknowledgement_of_the_transport() {
+    for target in ["b", "z"] {
+        for size in sizes() {
+            let mut world = World::with_foreign(54, &["a", "b"], &["z"]);
+            world.start_all();
+            world.run_until_connected(SOON);
+            let began = world.now;
+            for count in 1..=10 {
+                world.send(0, target, size, false);
+                world.run_until(SOON * 10, "it arrives", |world| {
+                    world.ledger.deliveries == count
+                });
+            }
+            let took = world.now - began;
+            assert!(took < LATE, "10 of {size} bytes to {target}: {took:?}");
+        }
+    }
+}
+
+#[test]
+fn many_small_messages_to_another_make_wait_for_no_late_acknowledgement() {
+    for more in 0..3 {
+        let mut world = World::with_foreign(55, &["a"], &["z"]);
+        world.start_all();
+        world.run_until_connected(SOON);
+        let count = 3 * limits::UNSETTLED_MESSAGES + more;
+        (0..count).for_each(|_| world.send(0, "z", 100, false));
+        let (mut longest, mut before) = (Duration::ZERO, 0);
+        while before < count as u64 {
+            let took = world.run_until(SOON, "more arrive", |world| {
+                world.ledger.deliveries > before
+            });
+            longest = longest.max(took);
+            before = world.ledger.deliveries;
+        }
+        assert!(longest < LATE, "{longest:?} without a message, {more} more");
+    }
 }
 
 #[test]

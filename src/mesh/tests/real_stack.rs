@@ -85,6 +85,27 @@ fn connects_and_delivers_in_any_weather() {
     }
 }
 
+/// SCTP acknowledges every second packet at once, and an odd last one after 200 ms.
+#[test]
+fn messages_of_no_size_wait_for_an_acknowledgement_of_sctp() {
+    const LATE: Duration = Duration::from_millis(200);
+    let mut world = world(21, &["a", "b"], &["z"]);
+    world.start_all();
+    world.run_until_connected(CONNECTED);
+    let odd_and_even = (0..8).map(|step| 40_000 + step * 600);
+    for size in odd_and_even.chain([100_000, 101_100]) {
+        for target in ["b", "z"] {
+            let (began, before) = (world.now, world.ledger.deliveries);
+            (0..10).for_each(|_| world.send(0, target, size, false));
+            world.run_until(SETTLED, "all arrive", |world| {
+                world.ledger.deliveries == before + 10
+            });
+            let took = world.now - began;
+            assert!(took < LATE, "10 of {size} bytes to {target}: {took:?}");
+        }
+    }
+}
+
 #[test]
 fn connects_over_long_ways() {
     for (seed, latency) in [40, 100, 150, 300].into_iter().enumerate() {

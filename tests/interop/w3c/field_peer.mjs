@@ -4,6 +4,9 @@
 /** What is sent to a peer whose stack names no limit of its own, in bytes. */
 const SIDECAR_TAKES_BYTES = 262144;
 
+/** How the message begins that is sent back where others are dropped. */
+const END = '{"type":"end"';
+
 export class FieldPeer {
   #RTCPeerConnection;
   #signal;
@@ -12,6 +15,8 @@ export class FieldPeer {
   /** The one connection: { peer, pc, mesh, early }. A newer one takes its place. */
   #connection = null;
   #turn = Promise.resolve();
+  /** What is done with messages: `report`, `echo` or `drop`. */
+  #treatment = "report";
 
   /**
    * `signal(type, target, payload)` sends a frame to the registry, `report(event)` tells the test
@@ -122,7 +127,9 @@ export class FieldPeer {
       });
     mesh.onmessage = ({ data }) => {
       const binary = typeof data !== "string";
+      if (this.#treatment === "echo") return mesh.send(data);
       const text = binary ? new TextDecoder().decode(data) : data;
+      if (this.#treatment === "drop") return text.startsWith(END) && mesh.send(data);
       this.#report({ event: "message", text, binary });
     };
     mesh.onclose = () => {
@@ -139,6 +146,9 @@ export class FieldPeer {
       mesh.send(command.binary ? new TextEncoder().encode(command.text) : command.text);
     } else if (command.do === "open") {
       this.#openOther(pc, command);
+    } else if (command.do === "treat") {
+      this.#treatment = command.as;
+      this.#report({ event: "treating" });
     } else if (command.do === "leave") {
       await pc.close();
     }

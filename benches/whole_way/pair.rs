@@ -1,0 +1,212 @@
+//! Two ends that send each other messages, from agent to agent.
+
+use std::ops::ControlFlow;
+use std::thread;
+use std::time::{Duration, Instant};
+
+use super::agent::{self, Receiver, Sender};
+use super::content::Content;
+use super::results::Sorted;
+use super::sidecar::Sidecar;
+use super::{Contender, Outcome};
+
+/// Bytes of lines that an agent writes at once.
+const WRITE_BYTES: usize = 64 * 1024;
+
+/// The message after the last one, either way.
+const END: &[u8] =
+    br#"{"type":"end","request_id":"","source_agent":"","target_agent":"","payload":null}"#;
+
+/// When the last of many messages is sent.
+#[derive(Debug, Clone, Copy)]
+pub(crate) enum Until {
+    Elapsed(Duration),
+    Count(u64),
+}
+
+/// From an agent of ours to somebody, and back.
+pub(crate) trait Way {
+    /// The times of `count` round trips of one message.
+    fn echo(&mut self, content: &Content, count: usize) -> Outcome<Sorted>;
+
+    /// Sends one way; gives the number of messages and how long they took to arrive.
+    fn one_way(&mut self, content: &Content, until: Until) -> Outcome<(u64, Duration)>;
+}
+
+/// Two sidecars that are connected, and their agents.
+pub(crate) struct Pair {
+    // The agents go first, so that their sidecars end as asked.
+    first_agent: (Sender, Receiver),
+    second_agent: (Sender, Receiver),
+    pub(crate) first: Sidecar,
+    pub(crate) second: Sidecar,
+}
+
+impl Pair {
+    pub(crate) fn connect(contender: &Contender) -> Outcome<Self> {
+        let first = contender.site.spawn("alice")?;
+        let second = contender.site.spawn("bob")?;
+        let mut pair = Pair {
+            first_agent: agent::connect(first.socket())?,
+            second_agent: agent::connect(second.socket())?,
+            first,
+            second,
+        };
+        for (_, receiver) in [&mut pair.first_agent, &mut pair.second_agent] {
+            let connected = receiver.peers_connected(1);
+            connected.map_err(|failure| pair.first.explain(failure))?;
+        }
+        Ok(pair)
+    }
+
+    /// Processor time of both sidecars.
+    pub(crate) fn cpu(&self) -> Outcome<Duration> {
+        Ok(self.first.cpu()? + self.second.cpu()?)
+    }
+
+    fn explain(&self, failure: String) -> String {
+        self.second.explain(self.first.explain(failure))
+    }
+}
+
+impl Way for Pair {
+    fn echo(&mut self, content: &Content, count: usize) -> Outcome<Sorted> {
+        let (first_name, second_name) = (self.first.name(), self.second.name());
+        let first_agent = &mut self.first_agent;
+        let second_agent = &mut self.second_agent;
+        let times = thread::scope(|scope| {
+            let echoing = scope.spawn(|| send_back(second_agent, first_name));
+            let times = echo(first_agent, second_name, content, count)?;
+            first_agent.0.write(&end_to(second_name))?;
+            joined(echoing.join())?;
+            Ok(times)
+        });
+        times.map_err(|failure| self.explain(failure))
+    }
+
+    fn one_way(&mut self, content: &Content, until: Until) -> Outcome<(u64, Duration)> {
+        let (first_name, second_name) = (self.first.name(), self.second.name());
+        let (sender, receiver) = &mut self.first_agent;
+        let (second_sender, second_receiver) = &mut self.second_agent;
+        let began = Instant::now();
+        let arrived = thread::scope(|scope| {
+            let sending = scope.spawn(|| send(sender, second_name, content, until));
+            let arrived = count_in_order(second_receiver, content)?;
+            let took = began.elapsed();
+            let sent = joined(sending.join())?;
+            if sent == arrived {
+                Ok((arrived, took))
+            } else {
+                Err(format!("{sent} messages sent and {arrived} arrived"))
+            }
+        });
+        // Lets the first agent read on, to hear of errors.
+        let ended = arrived.and_then(|arrived| {
+            second_sender.write(&end_to(first_name))?;
+            wait_for_end(receiver)?;
+            Ok(arrived)
+        });
+        ended.map_err(|failure| self.explain(failure))
+    }
+}
+
+/// Sends a message and waits for it to come back, `count` times; gives how long each took.
+pub(crate) fn echo(
+    (sender, receiver): &mut (Sender, Receiver),
+    target: &str,
+    content: &Content,
+    count: usize,
+) -> Outcome<Sorted> {
+    let mut times = Vec::with_capacity(count);
+    let mut line = Vec::new();
+    for number in 0..count as u64 {
+        line.clear();
+        agent::append_send(&mut line, target, |out| content.append(number, out));
+        let sent = Instant::now();
+        sender.write(&line)?;
+        receiver.message(|message| check(content, number, message).map(ControlFlow::Break))?;
+        times.push(sent.elapsed());
+    }
+    Ok(Sorted::new(times))
+}
+
+/// The line that sends the message after the last one.
+fn end_to(target: &str) -> Vec<u8> {
+    let mut line = Vec::new();
+    agent::append_send(&mut line, target, |out| out.extend_from_slice(END));
+    line
+}
+
+/// Waits for the message after the last one, which is the next.
+pub(crate) fn wait_for_end(receiver: &mut Receiver) -> Outcome<()> {
+    receiver.message(|_| Ok(ControlFlow::Break(())))
+}
+
+pub(crate) fn joined<T>(result: thread::Result<Outcome<T>>) -> Outcome<T> {
+    result.unwrap_or_else(|_| Err("a thread has panicked".to_owned()))
+}
+
+fn check(content: &Content, number: u64, message: &[u8]) -> Outcome<()> {
+    if content.matches(number, message) {
+        return Ok(());
+    }
+    let text = String::from_utf8_lossy(message.get(..80).unwrap_or(message));
+    Err(format!("not message {number}, as it was sent: {text}"))
+}
+
+/// Sends every message back, until the end.
+fn send_back((sender, receiver): &mut (Sender, Receiver), target: &str) -> Outcome<()> {
+    let mut line = Vec::new();
+    receiver.message(|message| {
+        if message == END {
+            return Ok(ControlFlow::Break(()));
+        }
+        line.clear();
+        agent::append_send(&mut line, target, |out| out.extend_from_slice(message));
+        sender.write(&line)?;
+        Ok(ControlFlow::Continue(()))
+    })
+}
+
+/// Sends messages, and the end. Gives how many.
+pub(crate) fn send(
+    sender: &mut Sender,
+    target: &str,
+    content: &Content,
+    until: Until,
+) -> Outcome<u64> {
+    let began = Instant::now();
+    let goes_on = |number| match until {
+        Until::Elapsed(duration) => began.elapsed() < duration,
+        Until::Count(count) => number < count,
+    };
+    let most = match until {
+        Until::Elapsed(_) => u64::MAX,
+        Until::Count(count) => count,
+    };
+    let mut lines = Vec::with_capacity(2 * WRITE_BYTES);
+    let mut number = 0;
+    while goes_on(number) {
+        lines.clear();
+        while lines.len() < WRITE_BYTES && number < most {
+            agent::append_send(&mut lines, target, |out| content.append(number, out));
+            number += 1;
+        }
+        sender.write(&lines)?;
+    }
+    sender.write(&end_to(target))?;
+    Ok(number)
+}
+
+/// Counts messages, each of which has to be the next one, until the end.
+fn count_in_order(receiver: &mut Receiver, content: &Content) -> Outcome<u64> {
+    let mut number = 0;
+    receiver.message(|message| {
+        if message == END {
+            return Ok(ControlFlow::Break(number));
+        }
+        check(content, number, message)?;
+        number += 1;
+        Ok(ControlFlow::Continue(()))
+    })
+}
