@@ -138,6 +138,6 @@ fn relays_that_cannot_be_reached_are_said_once_and_hinder_nothing() {
             .await_log("turn:127.77.0.1:9?transport=tcp over TCP");
         let log = node.sidecar.log();
         assert!(!log.contains("s3cret"));
-        assert_eq!(log.matches("WARN  nat::relays").count(), 1, "{log}");
+        assert_eq!(log.matches("WARN  nat::turn").count(), 1, "{log}");
     }
 }

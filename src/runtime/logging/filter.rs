@@ -126,7 +126,7 @@ mod tests {
     #[test]
     fn targets_are_shown_without_what_all_have() {
         for (target, shown) in [
-            ("crate::mesh::peer::session", "mesh::session"),
+            ("chatixia_sidecar::mesh::session", "mesh::session"),
             ("chatixia_sidecar::runtime::signaling", "signaling"),
             ("chatixia_sidecar::runtime", "runtime"),
             ("chatixia_sidecar", "chatixia_sidecar"),
