@@ -1,13 +1,14 @@
-//! Deadlines of what the agent has asked for: the one place that sees to it that each accepted command is
+//! Gives up what the agent has asked for and what has waited too long, so that each accepted command is
 //! answered.
 //!
 //! A message is answered when the peer's agent has taken it, or when the peer's process is known to have
 //! ended. If neither happens, it is given up `RECOVERY_TIMEOUT` after that process was last heard, or
 //! `CONNECT_TIMEOUT` after the wish to reach one that was never met. A peer that is heard and takes
-//! nothing has a slow agent; that alone loses nothing.
+//! nothing has a slow agent; that alone loses nothing. What was written to a peer of another make ends
+//! with its connection, and so with the same deadline.
 //!
-//! The deadline is no field that some path might forget to set. It follows from what waits and from when
-//! the peer was heard, and the timer that looks at it renews itself for as long as anything waits.
+//! The deadline is computed from what waits and from when the peer was heard. The timer that looks at it
+//! renews itself for as long as anything waits, whatever happens to connections meanwhile.
 
 use std::time::Instant;
 
@@ -23,10 +24,8 @@ use super::{Mesh, Settings, TimerKey};
 /// When everything that waits for the peer is given up, unless it is heard before; `None` when nothing
 /// waits for it.
 fn gives_up_at(peer: &Peer, settings: &Settings) -> Option<Instant> {
-    let has_accepted = !peer.session.is_idle();
     if !peer.met {
-        let since = peer.wanted.or(has_accepted.then_some(peer.accepted));
-        return Some(since? + settings.connect_timeout);
+        return Some(peer.wanted? + settings.connect_timeout);
     }
     // As long as it counts as reachable, a silence may be an ordinary one.
     let patience = if peer.reachable {
@@ -34,6 +33,7 @@ fn gives_up_at(peer: &Peer, settings: &Settings) -> Option<Instant> {
     } else {
         settings.recovery_timeout
     };
+    let has_accepted = !peer.session.is_idle();
     (has_accepted || peer.wanted.is_some()).then(|| peer.heard + patience)
 }
 
@@ -63,7 +63,9 @@ impl<K: Linker> Mesh<K> {
             return;
         };
         let current = peer.current;
+        debug_assert!(peer.met || peer.wanted.is_some() || peer.session.is_idle());
         let is_over = gives_up_at(peer, &self.settings).is_some_and(|at| now >= at);
+        // Told of the peer as it was: the end of the session forgets that it was met.
         let code = self.failure_to_reach(peer_id);
         if is_over {
             if let Some(current) = current {
@@ -123,16 +125,17 @@ impl<K: Linker> Mesh<K> {
 
     fn has_session(&self, peer_id: &PeerId) -> bool {
         let peer = self.peers.get(peer_id);
-        peer.is_some_and(|peer| peer.session.theirs().is_some())
+        peer.is_some_and(|peer| peer.session.has_begun())
     }
 
     /// What was written is `connection_lost`, what was not gets `code`.
-    fn end_session(&mut self, now: Instant, peer_id: &PeerId, code: ErrorCode) {
+    pub(super) fn end_session(&mut self, now: Instant, peer_id: &PeerId, code: ErrorCode) {
         // Their hello spoke of the session that ends here.
         self.drop_attempts(now, peer_id, |connection| connection.handshake.sent);
-        // One that was told our id and has not answered may count our numbers from now on.
+        // Without it nothing is numbered. The peer may have taken the hello that was not answered here, and
+        // count from it: so the id stays, for when it is met again.
         if self.has_session(peer_id) {
-            self.restart_session(peer_id);
+            self.restart_session(now, peer_id);
         }
         let why = self.why_not_reached(peer_id, code);
         let Some(peer) = self.peers.get_mut(peer_id) else {

@@ -99,7 +99,6 @@ impl<K: Linker> Mesh<K> {
         };
         let is_new_wish = !peer.is_waited_for();
         if peer.session.is_idle() {
-            peer.accepted = now;
             peer.watermarks.moved(now);
         }
         peer.session.push(outgoing);

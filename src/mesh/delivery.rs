@@ -64,6 +64,7 @@ impl<K: Linker> Mesh<K> {
             Err(contradiction) => return self.contradicted(now, id, peer_id, contradiction),
         };
         if !settled.is_empty() {
+            peer.has_contradicted = false;
             peer.watermarks.moved(now);
         }
         for outgoing in settled {

@@ -129,12 +129,7 @@ impl<K: Linker> Mesh<K> {
             Some((session, _)) => Some(session.as_str()),
             None => connection.announced_session.as_deref(),
         };
-        let session = if peer.session.is_replaced_by(theirs) {
-            self.session_names.next()
-        } else {
-            peer.session.told();
-            peer.session.own().to_owned()
-        };
+        let session = peer.session.tell(theirs, &mut self.session_names);
         let received = peer.session.received_of(theirs);
         connection.told_session = Some(session.clone());
         let hello = Control::Hello { session, received };
@@ -192,8 +187,10 @@ impl<K: Linker> Mesh<K> {
         self.acknowledge(now, &peer_id);
     }
 
-    /// The peer has said what cannot be true of the session. So its process counts as ended: the messages
-    /// that it has not acknowledged before are reported, and a new session begins on a new connection.
+    /// Ends the session with a peer that has said on connection `id` what cannot be true of it. Its process
+    /// counts as ended: the messages that it has not acknowledged are reported, and a new session begins on a
+    /// new connection. But a connection that nobody has listened to yet may be anybody's. It ends alone as long
+    /// as the one in use is well.
     pub(super) fn contradicted(
         &mut self,
         now: Instant,
@@ -201,9 +198,33 @@ impl<K: Linker> Mesh<K> {
         peer_id: &PeerId,
         contradiction: Contradiction,
     ) {
+        const REASON: &str = "it contradicts the session";
+        let is_listened_to = |connection: &Connection<K::Link>| connection.handshake.sent;
+        let is_bystander = !self.connections.get(&id).is_some_and(is_listened_to);
+        let other = self.peers.get(peer_id).and_then(|peer| peer.current);
+        let other = other.filter(|current| *current != id);
+        let is_well = |other: ConnectionId| {
+            let connection = self.connections.get(&other);
+            connection.is_some_and(|connection| connection.is_well(now))
+        };
+        if is_bystander && other.is_some_and(is_well) {
+            log::warn!("a new connection to {peer_id} is not used: {contradiction}");
+            return self.connection_failed(now, id, REASON);
+        }
         log::warn!("the session with {peer_id} ends and a new one begins: {contradiction}");
-        self.restart_session(peer_id);
-        self.connection_failed(now, id, "it contradicts the session");
+        if let Some(other) = other {
+            self.retire(now, other);
+        }
+        let Some(peer) = self.peers.get_mut(peer_id) else {
+            return;
+        };
+        if std::mem::replace(&mut peer.has_contradicted, true) {
+            // What was never written would wait for its next session for ever.
+            self.end_session(now, peer_id, ErrorCode::ConnectFailed);
+        } else {
+            self.restart_session(now, peer_id);
+        }
+        self.connection_failed(now, id, REASON);
     }
 
     /// Towards another make an open channel is all there is, and what was written to the connection
@@ -218,14 +239,14 @@ impl<K: Linker> Mesh<K> {
             .get(&peer_id)
             .is_some_and(|peer| peer.speaks_sessions)
         {
-            self.restart_session(&peer_id);
+            self.restart_session(now, &peer_id);
         }
         self.take_over(now, id, false);
     }
 
     /// Numbers start over, under a new id if the peer may know the old one: what was written is lost,
     /// what was not stays.
-    pub(super) fn restart_session(&mut self, peer_id: &PeerId) {
+    pub(super) fn restart_session(&mut self, now: Instant, peer_id: &PeerId) {
         let Some(peer) = self.peers.get_mut(peer_id) else {
             return;
         };
@@ -236,6 +257,7 @@ impl<K: Linker> Mesh<K> {
                 format!("the session with {peer_id} ended before its agent took the message");
             self.settle_failed(peer_id, outgoing, ErrorCode::ConnectionLost, text);
         }
+        self.watch_pressure(now, peer_id);
     }
 
     /// The connection carries the messages from now on; the others to this peer are retired.

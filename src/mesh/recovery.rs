@@ -134,10 +134,16 @@ impl<K: Linker> Mesh<K> {
         let Some(peer) = self.peers.get_mut(&connection.peer) else {
             return;
         };
-        if peer.current != Some(id) {
+        // The process may be heard on a connection that is about to replace the one in use.
+        let announced = connection.announced_session.as_deref();
+        let is_current = peer.current == Some(id);
+        if is_current || announced.is_some_and(|announced| peer.session.theirs() == Some(announced))
+        {
+            peer.heard = now;
+        }
+        if !is_current {
             return;
         }
-        peer.heard = now;
         if peer.reachable {
             return;
         }

@@ -77,10 +77,14 @@ impl<K: Linker> Mesh<K> {
     }
 
     pub(super) fn signal(&mut self, peer_id: &PeerId, signal: Signal, attempt: Option<String>) {
+        let of_attempt = self
+            .connections_of(peer_id)
+            .find(|(_, connection)| connection.attempt == attempt);
+        let theirs = of_attempt.and_then(|(_, connection)| connection.announced_session.as_deref());
         let session = self
             .peers
             .get(peer_id)
-            .map(|peer| peer.session.own().to_owned());
+            .map(|peer| peer.session.announced_to(theirs).to_owned());
         self.frames.push_back(Outgoing::Relay {
             target: peer_id.clone(),
             signal,

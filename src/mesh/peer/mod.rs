@@ -109,8 +109,8 @@ pub(super) struct Peer {
     pub(super) heard: Instant,
     /// Since when it is to be reached and can't be: something waits for it, or its session is to go on.
     pub(super) wanted: Option<Instant>,
-    /// When the oldest message that waits for it was accepted, or one before.
-    pub(super) accepted: Instant,
+    /// It has contradicted its session, and acknowledged nothing since.
+    pub(super) has_contradicted: bool,
     /// `connect` commands to be answered, in the order of their deadlines.
     pub(super) waiting: VecDeque<WaitingConnect>,
     /// Its messages that the agent has not taken, with their bytes on the wire.
@@ -147,7 +147,7 @@ impl Peer {
             },
             heard: now,
             wanted: None,
-            accepted: now,
+            has_contradicted: false,
             waiting: VecDeque::new(),
             inbox: QueueSize::default(),
             watermarks: Watermarks::new(now),

@@ -39,16 +39,14 @@ pub(crate) enum Greeting {
     Impossible(Contradiction),
 }
 
-/// The peer counts messages as nobody can who received what we sent. So its numbers are not ours, and
-/// nothing that it says of them is worth anything.
+/// A number of the peer's that cannot be true: it counts messages of ours as it would not if it had received
+/// what we sent. Nothing that it says of this session can be relied on.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Contradiction {
     /// It claims to have what we never sent.
     TooMany,
     /// It no longer has what it acknowledged.
     TooFew,
-    /// It is another process than the one to which the session belongs that we told it of.
-    OtherProcess,
 }
 
 impl fmt::Display for Contradiction {
@@ -56,17 +54,16 @@ impl fmt::Display for Contradiction {
         f.write_str(match self {
             Contradiction::TooMany => "it counts messages that were never sent to it",
             Contradiction::TooFew => "it no longer counts messages that it had acknowledged",
-            Contradiction::OtherProcess => "it is another process than the one that was known",
         })
     }
 }
 
 /// The ids under which our sessions are told to peers.
 ///
-/// The id is that of the process, drawn once. A session that is given up goes on under another one,
-/// since numbers that were given up can't be sent any more: the id of the process with a count, which
-/// entries made later begin with too. So no peer meets an id again after it was given up, and no two
-/// processes under one name count the numbers of the same id.
+/// The id is that of the process, drawn once. A session that is given up goes on under another one, because
+/// its numbers can't be sent again: the id of the process with a count. Entries made later begin with that id.
+/// So no peer meets an id again after it was given up, and of several processes under one name each is told
+/// an id of its own.
 #[derive(Debug)]
 pub(crate) struct SessionNames {
     process: String,
@@ -96,16 +93,26 @@ impl SessionNames {
     }
 }
 
+/// A process that takes the place of another under the same name.
+#[derive(Debug)]
+struct Successor {
+    theirs: String,
+    own: String,
+}
+
 /// Both directions of the conversation with one peer, whatever connections carry it.
 #[derive(Debug)]
 pub(crate) struct Session {
-    /// Our side's id, told in `hello` and in signaling. It belongs to the process `theirs`: another one
-    /// under the same name is told another id, since either may come back and count on.
+    /// Our side's id. It belongs to the process `theirs`: another one under the same name is told another
+    /// id, because either may come back and count on where it was.
     own: String,
     /// A hello has told it.
     is_told: bool,
     /// The peer's id of its `hello`; `None` before the first, and for peers that are not ours.
     theirs: Option<String>,
+    /// A process that has announced itself in place of `theirs`, and the id that was told to it. It may
+    /// have begun to count under that id though its `hello` never came.
+    successor: Option<Successor>,
     /// Changes when numbers start over, so that late reports about older messages are told apart.
     epoch: u64,
 
@@ -141,6 +148,7 @@ impl Session {
             own,
             is_told: false,
             theirs: None,
+            successor: None,
             epoch: 0,
             outbox: VecDeque::new(),
             handed: 0,
@@ -156,6 +164,7 @@ impl Session {
         }
     }
 
+    #[cfg(test)]
     pub(crate) fn own(&self) -> &str {
         &self.own
     }
@@ -167,6 +176,11 @@ impl Session {
 
     pub(crate) fn theirs(&self) -> Option<&str> {
         self.theirs.as_deref()
+    }
+
+    /// Returns whether a process is known to which our numbers belong, or anything has a number.
+    pub(crate) fn has_begun(&self) -> bool {
+        self.theirs.is_some() || self.numbered > 0
     }
 
     pub(crate) fn epoch(&self) -> u64 {
@@ -187,9 +201,33 @@ impl Session {
         self.taken
     }
 
-    /// Our `hello` is on its way.
-    pub(crate) fn told(&mut self) {
-        self.is_told = true;
+    /// Returns the id of our side for a description to the process `theirs`, or, when that is not known, to
+    /// the one that announced itself last.
+    pub(crate) fn announced_to(&self, theirs: Option<&str>) -> &str {
+        match &self.successor {
+            Some(successor) if theirs.is_none() || theirs != self.theirs() => &successor.own,
+            Some(_) | None => &self.own,
+        }
+    }
+
+    /// Returns the id of our side for a `hello` to the process `theirs`, which is about to be sent. A process
+    /// in the place of the one that is known gets an id of its own.
+    pub(crate) fn tell(&mut self, theirs: Option<&str>, names: &mut SessionNames) -> String {
+        let Some(theirs) = theirs.filter(|theirs| self.is_replaced_by(Some(theirs))) else {
+            self.is_told = true;
+            return self.own.clone();
+        };
+        match &self.successor {
+            Some(successor) if successor.theirs == theirs => successor.own.clone(),
+            Some(_) | None => {
+                let own = names.next();
+                self.successor = Some(Successor {
+                    theirs: theirs.to_owned(),
+                    own: own.clone(),
+                });
+                own
+            }
+        }
     }
 
     /// What our `hello` says to a peer that has announced `session`: 0 to one not met before.
@@ -268,7 +306,8 @@ impl Session {
 
     /// Gives the messages that the peer's agent has taken and that this connection has carried.
     pub(crate) fn settle_taken(&mut self) -> Vec<Outgoing> {
-        let news = self.news(self.taken_by_peer).unwrap_or_default();
+        // What the connection before has carried may be acknowledged before it is repeated here.
+        let news = self.news(self.taken_by_peer).unwrap_or(0);
         self.settle(news.min(self.handed))
     }
 
@@ -304,9 +343,9 @@ impl Session {
         self.handed_bytes = 0;
     }
 
-    /// The peer's first frame on a new connection: its session, and how many messages it has received
-    /// of ours. `told` is the id that our own hello on this connection has told, if it is out; a peer
-    /// that is not told yet may get a new one of `names`.
+    /// Takes the peer's first frame on a new connection: the id of its session, and how many messages it has
+    /// received of ours. `told` is the id in our own hello on this connection, if that is out; otherwise a
+    /// new id may be drawn from `names`. A hello that cannot be true changes nothing.
     pub(crate) fn greet(
         &mut self,
         theirs: &str,
@@ -314,64 +353,53 @@ impl Session {
         told: Option<&str>,
         names: &mut SessionNames,
     ) -> Greeting {
+        let is_known = self.theirs() == Some(theirs);
+        let greeting = if is_known && told.is_none_or(|told| told == self.own) {
+            self.go_on(received)
+        } else {
+            self.begin(theirs, received, told, names)
+        };
+        greeting.unwrap_or_else(Greeting::Impossible)
+    }
+
+    /// The process that is known is there again, and was told the id that it knows.
+    fn go_on(&mut self, received: u64) -> Result<Greeting, Contradiction> {
+        let news = self.news(received)?;
         self.suspend();
         self.window = INITIAL_WINDOW_BYTES;
-        match self.theirs.as_deref() {
-            Some(known) if known == theirs => self.go_on(received, told),
-            known => {
-                let is_first = known.is_none();
-                self.begin(theirs, received, told, is_first, names)
-            }
-        }
+        self.successor = None;
+        self.taken_by_peer = received;
+        let settled = self.settle(news);
+        Ok(Greeting::Resumed { settled })
     }
 
-    /// The process that we know is there again.
-    fn go_on(&mut self, received: u64, told: Option<&str>) -> Greeting {
-        if told.is_some_and(|told| told != self.own) {
-            return Greeting::Impossible(Contradiction::OtherProcess);
-        }
-        match self.news(received) {
-            Ok(news) => {
-                self.taken_by_peer = received;
-                Greeting::Resumed {
-                    settled: self.settle(news),
-                }
-            }
-            Err(contradiction) => Greeting::Impossible(contradiction),
-        }
-    }
-
-    /// A process that is not known: the first that is met, or one in place of another.
+    /// Numbers start over with another process than the one that is known, or with the first.
     ///
-    /// It may be one that was met before another took its place, and count on where it was. So it must
-    /// not go on under an id that the other has; and of the numbers of an id that it has been told only
-    /// now it can have received none.
+    /// It may be one that was known before another took its place, and count on where it was. So it must
+    /// not count under an id that the other has. Of an id that it has just been told it has received nothing.
     fn begin(
         &mut self,
         theirs: &str,
         received: u64,
         told: Option<&str>,
-        is_first: bool,
         names: &mut SessionNames,
-    ) -> Greeting {
+    ) -> Result<Greeting, Contradiction> {
         let own = match told {
-            None if is_first && received == 0 => None,
-            None => Some(names.next()),
-            Some(_) if received > 0 => return Greeting::Impossible(Contradiction::TooMany),
-            Some(told) if told != self.own => Some(told.to_owned()),
-            Some(_) if is_first => None,
-            Some(_) => return Greeting::Impossible(Contradiction::OtherProcess),
+            Some(_) if received > 0 => return Err(Contradiction::TooMany),
+            Some(told) => told.to_owned(),
+            // Nobody has counted under an id of which no hello was answered.
+            None if self.theirs.is_none() && received == 0 => self.own.clone(),
+            None => names.next(),
         };
-        let lost = self.restart(own);
+        let lost = self.restart(Some(own));
         self.theirs = Some(theirs.to_owned());
         self.is_told = told.is_some();
-        Greeting::New { lost }
+        Ok(Greeting::New { lost })
     }
 
-    /// Numbers start over, in both directions. Gives the messages that were written and are not
-    /// known to have arrived; those never written stay. Unless it is the peer who begins anew, our
-    /// side needs a new id, `own`, if the present one was told: by it the peer sees that numbers start
-    /// over.
+    /// Makes numbers start over, in both directions. Returns the messages that were written and are not
+    /// known to have arrived; those never written stay. `own` is a new id for our side. By it a peer that
+    /// was told the present one sees that numbers start over; `None` keeps it.
     pub(crate) fn restart(&mut self, own: Option<String>) -> Vec<Outgoing> {
         let lost = self.settle(self.numbered);
         if let Some(own) = own {
@@ -379,6 +407,7 @@ impl Session {
             self.is_told = false;
         }
         self.theirs = None;
+        self.successor = None;
         self.epoch += 1;
         self.acknowledged = 0;
         self.taken_by_peer = 0;

@@ -200,40 +200,81 @@ fn a_hello_that_contradicts_the_session_is_impossible() {
 }
 
 #[test]
-fn a_process_in_the_place_of_another_is_told_another_id_which_the_one_before_does_not_know() {
-    // We answer: the id is chosen once its hello is there.
-    let mut session = session(2);
-    session.told();
-    write_all(&mut session);
-    acknowledge(&mut session, 1, 1000);
-    assert_eq!(lost(greet(&mut session, "q", 0)), ["2"]);
-    assert_eq!((session.own(), session.theirs()), ("next-1", Some("q")));
-    // The first comes back, and counts on where it was.
-    assert!(lost(greet(&mut session, "p", 1)).is_empty());
-    assert_ne!(session.own(), "own");
+fn each_process_under_one_name_is_told_an_id_of_its_own() {
+    let mut names = SessionNames::new("process".into());
+    let mut session = Session::new(names.current());
+    let mut told = Vec::new();
+    // We answer, so the id is chosen once its hello is there. Each comes back, and counts on where it was.
+    for (theirs, received) in [("p", 0), ("q", 0), ("p", 3), ("q", 2), ("r", 0)] {
+        let greeting = session.greet(theirs, received, None, &mut names);
+        assert!(matches!(greeting, Greeting::New { .. }), "{greeting:?}");
+        told.push(session.tell(Some(theirs), &mut names));
+        assert_eq!(told.last().map(String::as_str), Some(session.own()));
+    }
+    told.sort();
+    told.dedup();
+    assert_eq!(told.len(), 5, "{told:?}");
 }
 
 #[test]
-fn a_hello_that_is_out_must_have_told_an_id_that_fits_the_peers() {
-    // To the one that is known, its own.
+fn what_was_written_to_a_process_is_lost_with_the_one_in_its_place() {
+    let mut session = session(2);
+    write_all(&mut session);
+    acknowledge(&mut session, 1, 1000);
+    assert_eq!(lost(greet(&mut session, "q", 0)), ["2"]);
+    assert_eq!(session.theirs(), Some("q"));
+}
+
+#[test]
+fn a_process_that_was_told_its_id_is_told_the_same_again_until_it_is_known() {
+    let mut names = SessionNames::new("process".into());
+    let mut session = session(1);
+    write_all(&mut session);
+    let told = session.tell(Some("q"), &mut names);
+    assert_ne!(told, session.own());
+    assert_eq!(session.tell(Some("q"), &mut names), told);
+    assert_eq!(session.announced_to(None), told);
+    assert_eq!(session.announced_to(Some("q")), told);
+    assert_eq!(
+        session.announced_to(Some("p")),
+        "own",
+        "which is known by it"
+    );
+    let greeting = session.greet("q", 0, Some(&told), &mut names);
+    assert_eq!(lost(greeting), ["1"]);
+    assert_eq!(session.own(), told);
+}
+
+#[test]
+fn a_hello_to_one_that_was_told_another_id_starts_over_unless_it_claims_to_have_counted() {
+    // The one that is known, told what is meant for another.
     let mut known = session(1);
     write_all(&mut known);
-    assert!(resumed(answer(&mut known, "own", "p", 0)).is_empty());
-    let of_another = impossible(answer(&mut known, "other", "p", 0));
-    assert_eq!(of_another, Contradiction::OtherProcess);
-    // To another, another.
-    let unannounced = impossible(answer(&mut known, "own", "q", 0));
-    assert_eq!(unannounced, Contradiction::OtherProcess);
-    let claims = impossible(answer(&mut known, "other", "q", 1));
+    let claims = impossible(answer(&mut known, "other", "p", 1));
     assert_eq!(claims, Contradiction::TooMany);
-    assert_eq!(lost(answer(&mut known, "other", "q", 0)), ["1"]);
+    assert_eq!(known.own(), "own", "what cannot be true changes nothing");
+    assert_eq!(lost(answer(&mut known, "other", "p", 0)), ["1"]);
     assert_eq!(known.own(), "other");
-    // To the first that is met, whatever its hello said; it can have received nothing.
+    // Another, told what is meant for the one that is known: that one has ended its session meanwhile.
+    let mut unannounced = session(1);
+    write_all(&mut unannounced);
+    assert_eq!(lost(answer(&mut unannounced, "own", "q", 0)), ["1"]);
+    // The first that is met.
     let mut first = Session::new("own".into());
     let claims = impossible(answer(&mut first, "own", "p", 1));
     assert_eq!(claims, Contradiction::TooMany);
     assert!(lost(answer(&mut first, "own", "p", 0)).is_empty());
     assert!(first.is_told());
+}
+
+#[test]
+fn a_hello_that_cannot_be_true_leaves_what_is_under_way_alone() {
+    let mut session = session(3);
+    session.written();
+    session.written();
+    impossible(greet(&mut session, "p", 3));
+    assert_eq!(write_all(&mut session), ["3"]);
+    assert_eq!(acknowledge(&mut session, 3, 1000), ["1", "2", "3"]);
 }
 
 #[test]

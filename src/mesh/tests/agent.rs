@@ -1,9 +1,10 @@
 //! The simulated agents: they ask, and take what they are told at a pace of their own.
 
 use std::collections::VecDeque;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use super::ledger::Sender;
+use super::namesakes::GRACE;
 use super::network::Place;
 use super::world::{Happening, World};
 use crate::mesh::link::Linker;
@@ -25,6 +26,8 @@ pub(super) struct Agent {
     pub(super) gulp: usize,
     writer: VecDeque<Event>,
     is_reading: bool,
+    /// When it read last.
+    read: Option<Instant>,
     /// Lines that its sidecar has not taken yet.
     requests: VecDeque<Request>,
     /// Everything that it was told, but for messages.
@@ -51,6 +54,16 @@ enum Request {
     Raw(String),
 }
 
+impl Request {
+    fn wants_answer(&self) -> bool {
+        match self {
+            Request::Send { has_id, .. } | Request::Broadcast { has_id, .. } => *has_id,
+            Request::Connect { .. } | Request::ListPeers | Request::Stats => true,
+            Request::Raw(_) => false,
+        }
+    }
+}
+
 impl Default for Agent {
     fn default() -> Self {
         Agent {
@@ -60,6 +73,7 @@ impl Default for Agent {
             gulp: 64,
             writer: VecDeque::new(),
             is_reading: false,
+            read: None,
             requests: VecDeque::new(),
             events: Vec::new(),
         }
@@ -74,6 +88,12 @@ impl Agent {
     /// Whether it has read all that it was told.
     pub(super) fn has_read_all(&self) -> bool {
         self.writer.is_empty()
+    }
+
+    /// Whether it is there and has had nothing to read for so long.
+    pub(super) fn is_idle_for(&self, now: Instant, time: Duration) -> bool {
+        let is_idle = self.read.is_none_or(|read| read + time < now);
+        self.generation.is_some() && self.has_read_all() && is_idle
     }
 }
 
@@ -184,6 +204,7 @@ impl<K: Linker> World<K> {
             first_of_name: self.first_of_name(place),
             incarnation: node.incarnation,
             generation: node.agent.generation,
+            wants_answer: request.wants_answer(),
         };
         let number = self.ledger.next_message();
         let (kind, has_id, payload, carries) = match request {
@@ -212,9 +233,12 @@ impl<K: Linker> World<K> {
             Request::ListPeers => ("list_peers", true, "{}".into(), None),
             Request::Stats => ("stats", true, "{}".into(), None),
         };
+        let due = (kind == "connect").then(|| now + self.settings.connect_timeout + GRACE);
         let id = match (has_id, carries) {
-            (true, Some(message)) => format!(r#","id":"{} {message}""#, self.ledger.asked(place)),
-            (true, None) => format!(r#","id":{}"#, self.ledger.asked(place)),
+            (true, Some(message)) => {
+                format!(r#","id":"{} {message}""#, self.ledger.asked(place, due))
+            }
+            (true, None) => format!(r#","id":{}"#, self.ledger.asked(place, due)),
             (false, _) => String::new(),
         };
         format!(r#"{{"type":"{kind}","payload":{payload}{id}}}"#)
@@ -251,6 +275,7 @@ impl<K: Linker> World<K> {
             return;
         }
         node.agent.is_reading = false;
+        node.agent.read = Some(now);
         if node.agent.is_stalled {
             return;
         }

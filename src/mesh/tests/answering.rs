@@ -3,8 +3,11 @@
 use std::time::Duration;
 
 use super::fake_link::FakeStack;
+use super::hostile;
 use super::registry::SameName;
 use super::world::World;
+use crate::mesh::connection::liveness::SILENT_AFTER;
+use crate::mesh::link::Channel;
 use crate::protocol::ipc::Event;
 
 const MOMENT: Duration = Duration::from_millis(300);
@@ -94,7 +97,7 @@ fn a_peer_that_lies_about_what_it_has_leaves_nothing_unanswered() {
         let mut world = World::new(seed, &["a", "b"]);
         world.ledger.liars.insert(world.name(1).clone());
         world.start_all();
-        world.nodes[1].mesh.linker.lies = true;
+        world.nodes[1].mesh.linker.one_lie_in = 4;
         for round in 0..60 {
             // What it calls received is for nobody to check, and what it calls lost is.
             world.excuse(0, 1);
@@ -106,8 +109,9 @@ fn a_peer_that_lies_about_what_it_has_leaves_nothing_unanswered() {
             world.run_for(Duration::from_millis(500));
             world.check_answers();
         }
-        world.nodes[1].mesh.linker.lies = false;
+        world.nodes[1].mesh.linker.one_lie_in = 0;
         world.network.kill_connections();
+        world.run_for(SILENT_AFTER);
         world.excuse(0, 1);
         world.settle(HEALED);
         let anew = |event: &Event| matches!(event, Event::PeerConnected { resumed: false, .. });
@@ -119,4 +123,79 @@ fn a_peer_that_lies_about_what_it_has_leaves_nothing_unanswered() {
         assert_eq!(after, (before.0 + 20, before.1), "{seed}");
     }
     assert!(contradictions > 100, "{contradictions} lies were noticed");
+}
+
+#[test]
+fn a_lie_on_a_new_connection_leaves_nothing_unanswered_when_its_teller_vanishes() {
+    for seed in 100..130 {
+        let mut world = World::connected(seed);
+        world.ledger.liars.insert(world.name(1).clone());
+        send_both_ways(&mut world, 10);
+        world.settle(SOON);
+        world.nodes[1].mesh.linker.one_lie_in = 1;
+        world.replace_connection(seed as usize % 2, 1 - seed as usize % 2);
+        for _ in 0..10 {
+            world.excuse(0, 1);
+            send_both_ways(&mut world, 2);
+            world.run_for(Duration::from_millis(seed % 7));
+        }
+        world.stop(1, false);
+        world.send(0, "b", 100, true);
+        world.run_for(world.settings.recovery_timeout + 2 * SILENT_AFTER);
+        assert!(
+            world.nodes[0].mesh.agent_is_answered(),
+            "{}",
+            world.report()
+        );
+    }
+}
+
+#[test]
+fn what_a_new_process_sends_arrives_though_its_first_connection_dies_at_any_datagram() {
+    for fatal in 0..60 {
+        let mut world = World::connected(200 + fatal);
+        send_both_ways(&mut world, 5);
+        world.settle(SOON);
+        world.network.doom_newcomers(fatal);
+        world.restart(1, false);
+        // The other offers, so its hello comes first.
+        world.replace_connection(0, 1);
+        let connected = |event: &Event| matches!(event, Event::PeerConnected { .. });
+        let until = world.now + SOON;
+        while world.count(1, connected) == 0 && world.now < until {
+            world.run_for(Duration::from_millis(1));
+        }
+        let is_told = world.count(1, connected) > 0;
+        let first = world.ledger.next_message();
+        for _ in 0..3 {
+            world.send(1, "a", 100, true);
+        }
+        world.run_for(MOMENT);
+        world.network.spare();
+        world.settle(HEALED);
+        for posted in world.ledger.messages.iter().skip(first).filter(|_| is_told) {
+            for fate in posted.fates.values() {
+                assert!(fate.delivered && fate.failed.is_none(), "{fatal}: {fate:?}");
+            }
+        }
+    }
+}
+
+#[test]
+fn a_queue_that_was_full_when_its_peer_contradicted_itself_holds_back_nobody() {
+    let mut world = World::new(300, &["a", "b", "c"]);
+    world.start_all();
+    world.run_until_connected(SOON);
+    world.agent_stalls(1);
+    while world.nodes[0].mesh.wants_requests() {
+        world.send(0, "b", 50_000, true);
+        world.run_for(Duration::from_millis(5));
+    }
+    world.excuse(0, 1);
+    hostile::write(&mut world, Channel::Control, br#"{"ack":999,"window":0}"#);
+    assert!(world.nodes[0].mesh.wants_requests());
+    world.send(0, "c", 100, true);
+    world.run_for(MOMENT);
+    world.agent_resumes(1);
+    world.settle(HEALED);
 }

@@ -6,6 +6,7 @@ use super::network::Place;
 use super::world::World;
 use crate::limits;
 use crate::mesh::connection::Phase;
+use crate::mesh::connection::liveness::SILENT_AFTER;
 use crate::mesh::link::Linker;
 use crate::protocol::PeerId;
 
@@ -58,21 +59,19 @@ impl<K: Linker> World<K> {
         let now = self.now;
         let node = &mut self.nodes[place];
         let settings = &node.mesh.settings;
-        let patience = settings.recovery_timeout.min(settings.connect_timeout);
+        // A silence counts as one after a while, which is part of the time that a lost peer is waited for.
+        let patience = settings.recovery_timeout.saturating_sub(SILENT_AFTER);
         let reachable = |id: &PeerId| node.mesh.peers.get(id).is_some_and(|peer| peer.reachable);
         let mut given_up = Vec::new();
         for other in (0..self.places.len()).filter(|other| *other != place) {
             let since = &mut node.unreachable[other];
-            *since = match (reachable(&self.names[other]), *since) {
-                (true, _) => None,
-                (false, None) => Some(now),
-                (false, Some(since)) => {
-                    if now - since + Duration::from_secs(1) >= patience {
-                        given_up.push(other);
-                    }
-                    Some(since)
-                }
+            *since = match reachable(&self.names[other]) {
+                true => None,
+                false => Some(since.unwrap_or(now)),
             };
+            if since.is_some_and(|since| now - since + Duration::from_secs(1) >= patience) {
+                given_up.push(other);
+            }
         }
         given_up.extend(
             (0..self.places.len()).filter(|other| {

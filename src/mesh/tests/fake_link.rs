@@ -30,8 +30,8 @@ pub(in crate::mesh) struct FakeStack {
     random: fastrand::Rng,
     /// What the descriptions announce.
     max_message_bytes: Option<usize>,
-    /// Whether its links tell false numbers at times.
-    pub(super) lies: bool,
+    /// Its links tell one false number in so many; none if it is 0.
+    pub(super) one_lie_in: u32,
 }
 
 impl FakeStack {
@@ -39,7 +39,7 @@ impl FakeStack {
         FakeStack {
             random: fastrand::Rng::with_seed(seed),
             max_message_bytes,
-            lies: false,
+            one_lie_in: 0,
         }
     }
 
@@ -57,7 +57,7 @@ impl FakeStack {
     fn link(&mut self, now: Instant, candidates: &[LocalCandidate], is_offerer: bool) -> FakeLink {
         let addresses: Vec<_> = candidates.iter().map(LocalCandidate::source).collect();
         let own = self.random.u64(1..);
-        let lies = self.lies.then(|| self.random.fork());
+        let lies = (self.one_lie_in > 0).then(|| (self.random.fork(), self.one_lie_in));
         FakeLink {
             lies,
             own,
@@ -116,7 +116,7 @@ enum Secure {
 #[derive(Debug)]
 pub(in crate::mesh) struct FakeLink {
     own: u64,
-    lies: Option<fastrand::Rng>,
+    lies: Option<(fastrand::Rng, u32)>,
     /// Of the last input, as str0m has it.
     now: Instant,
     is_offerer: bool,
@@ -229,12 +229,12 @@ impl FakeLink {
     }
 }
 
-/// A control frame whose number is another now and then.
-fn distorted(random: &mut fastrand::Rng, frame: &[u8]) -> Vec<u8> {
-    let mut distort = |number: u64| match random.u32(..12) {
-        0 => number.saturating_sub(random.u64(..5)),
-        1 => number.saturating_add(random.u64(..5)),
-        2 => random.u64(..),
+/// A control frame whose number is another, one in so many times.
+fn distorted(random: &mut fastrand::Rng, one_in: u32, frame: &[u8]) -> Vec<u8> {
+    let mut distort = |number: u64| match (random.u32(..one_in), random.u32(..3)) {
+        (0, 0) => number.saturating_sub(random.u64(1..5)),
+        (0, 1) => number.saturating_add(random.u64(1..5)),
+        (0, _) => random.u64(..),
         _ => number,
     };
     match Control::parse(frame) {
@@ -351,8 +351,9 @@ impl Link for FakeLink {
             return Ok(false);
         }
         match (&mut self.lies, channel) {
-            (Some(random), Channel::Control) => {
-                self.streams.write(channel, &distorted(random, message));
+            (Some((random, one_in)), Channel::Control) => {
+                let distorted = distorted(random, *one_in, message);
+                self.streams.write(channel, &distorted);
             }
             _ => self.streams.write(channel, message),
         }

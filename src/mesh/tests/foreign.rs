@@ -289,6 +289,7 @@ impl<K: Linker> World<K> {
                 first_of_name: place,
                 incarnation: 0,
                 generation: None,
+                wants_answer: false,
             };
             self.ledger.posted(now, sender, [peer.clone()]);
         }

@@ -25,6 +25,8 @@ pub(super) struct Sender {
     pub(super) incarnation: u64,
     /// Its agent; one of another make has none, and promises nothing.
     pub(super) generation: Option<u64>,
+    /// Whether it wants an answer.
+    pub(super) wants_answer: bool,
 }
 
 #[derive(Debug)]
@@ -37,6 +39,11 @@ pub(super) struct Posted {
 }
 
 impl Posted {
+    fn is_settled(&self) -> bool {
+        let is_settled = |fate: &Fate| fate.is_settled(self.from.wants_answer);
+        !self.expects_fate() || self.fates.values().all(is_settled)
+    }
+
     /// Whether somebody is there who has to be told what became of it.
     fn expects_fate(&self) -> bool {
         !self.is_orphan && self.from.generation.is_some()
@@ -44,8 +51,10 @@ impl Posted {
 }
 
 impl Fate {
-    fn is_settled(&self) -> bool {
-        self.delivered || self.failed.is_some()
+    /// Whether it is known to the one who has to be told: to whom wants no answer, silence is one.
+    fn is_settled(&self, wants_answer: bool) -> bool {
+        let has_arrived = self.receipt.is_some() || (self.delivered && !wants_answer);
+        has_arrived || self.failed.is_some()
     }
 }
 
@@ -66,6 +75,8 @@ fn pair(one: Place, other: Place) -> (Place, Place) {
 #[derive(Debug)]
 struct Command {
     place: Place,
+    /// A `connect`: its answer is due by then.
+    due: Option<Instant>,
     answers: u32,
     /// Its agent has left before it was answered.
     is_moot: bool,
@@ -124,9 +135,10 @@ impl Ledger {
     }
 
     /// A command with an id was given. Gives its id.
-    pub(super) fn asked(&mut self, place: Place) -> usize {
+    pub(super) fn asked(&mut self, place: Place, due: Option<Instant>) -> usize {
         self.commands.push(Command {
             place,
+            due,
             answers: 0,
             is_moot: false,
         });
@@ -332,23 +344,36 @@ impl Ledger {
         fate.failed = Some(code);
     }
 
+    /// Whether the agent at `place` misses the answer to a `connect`.
+    pub(super) fn misses_answer(&self, now: Instant, place: Place) -> bool {
+        let mut commands = self
+            .commands
+            .iter()
+            .filter(|command| command.place == place);
+        commands.any(|command| {
+            command.answers == 0 && !command.is_moot && command.due.is_some_and(|due| due < now)
+        })
+    }
+
+    /// Passes over the messages at the front that are settled.
+    pub(super) fn pass_settled(&mut self) {
+        let messages = self.messages.get(self.first_unsettled..);
+        let settled = messages.into_iter().flatten();
+        self.first_unsettled += settled.take_while(|posted| posted.is_settled()).count();
+    }
+
     /// The messages that were accepted so long ago and that are not settled.
     pub(super) fn overdue(
-        &mut self,
+        &self,
         now: Instant,
         patience: Duration,
     ) -> impl Iterator<Item = (usize, &Posted)> {
-        let is_settled =
-            |posted: &Posted| !posted.expects_fate() || posted.fates.values().all(Fate::is_settled);
-        let messages = self.messages.get(self.first_unsettled..);
-        let settled = messages.into_iter().flatten();
-        self.first_unsettled += settled.take_while(|posted| is_settled(posted)).count();
         self.messages
             .iter()
             .enumerate()
             .skip(self.first_unsettled)
             .take_while(move |(_, posted)| posted.accepted + patience < now)
-            .filter(move |(_, posted)| !is_settled(posted))
+            .filter(|(_, posted)| !posted.is_settled())
     }
 
     /// Everything that could happen has happened: each message has arrived or its sender knows, and

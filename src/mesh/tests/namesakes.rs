@@ -4,10 +4,14 @@ use std::time::Duration;
 
 use super::network::Place;
 use super::world::World;
+use crate::mesh::connection::liveness::SILENT_AFTER;
 use crate::mesh::link::Linker;
 
 /// Over the time allowed, in which what was decided reaches an agent that reads.
-const GRACE: Duration = Duration::from_secs(2);
+pub(super) const GRACE: Duration = Duration::from_secs(2);
+
+/// How long the transport may take to repeat an acknowledgement that was lost.
+const RESENDING: Duration = Duration::from_secs(40);
 
 impl<K: Linker> World<K> {
     /// The first of those who bear the same name.
@@ -43,34 +47,62 @@ impl<K: Linker> World<K> {
         }
     }
 
-    /// Every message that was accepted is answered in time: when the peer's agent takes it, when the
-    /// peer's process has ended, or when none under its name was heard for as long as a lost peer is
+    /// Every command that was accepted is answered in time: when the peer's agent takes the message, when
+    /// the peer's process has ended, or when none under its name was heard for as long as a lost peer is
     /// waited for.
     pub(super) fn check_answers(&mut self) {
         let now = self.now;
         let settings = &self.settings;
-        let patience = settings.recovery_timeout.max(settings.connect_timeout) + GRACE;
+        let patience = settings.recovery_timeout.max(settings.connect_timeout);
+        // A silence may be an ordinary one for so long.
+        let patience = patience.max(SILENT_AFTER) + GRACE;
+        self.ledger.pass_settled();
         for (number, posted) in self.ledger.overdue(now, patience) {
-            let node = &self.nodes[posted.from.place];
-            let agent = &node.agent;
-            let is_told = agent.has_read_all() && node.mesh.agent.waiting().next().is_none();
-            if posted.from.generation != agent.generation || !is_told {
+            let from = posted.from.place;
+            if posted.from.generation != self.nodes[from].agent.generation
+                || !self.is_told_all(from)
+            {
                 continue;
             }
             // A broadcast is answered with the last of its peers.
-            let is_target = |place: Place| match self.nodes.get(place) {
-                Some(target) => posted.fates.contains_key(&target.name),
-                None => true,
-            };
-            let heard = node.heard.iter().filter(|(place, _)| is_target(**place));
-            let last = heard.map(|(_, at)| *at).max();
+            let mut bearers = (0..self.nodes.len() + self.foreign.len())
+                .filter(|place| posted.fates.contains_key(self.name(*place)));
             assert!(
-                last.is_some_and(|last| last + patience >= now),
-                "message {number} of {} is not answered, its last peer was heard {:?} ago: {:?}",
-                posted.from.place,
-                last.map(|last| now - last),
+                bearers.any(|place| self.may_be_slow(from, place, patience)),
+                "message {number} of {from} is not answered: {:?}; {}",
                 posted.fates,
+                self.report(),
             );
         }
+        for place in 0..self.nodes.len() {
+            let misses = self.is_told_all(place) && self.ledger.misses_answer(now, place);
+            assert!(!misses, "a connect of {place} is not answered");
+        }
+    }
+
+    /// Whether the agent at `place` has read all that its sidecar had for it.
+    fn is_told_all(&self, place: Place) -> bool {
+        let node = &self.nodes[place];
+        node.agent.has_read_all() && node.mesh.agent.waiting().next().is_none()
+    }
+
+    /// Whether a message from one place to another need not be answered yet: the other was heard lately,
+    /// and is not connected for long with an agent that has read all.
+    fn may_be_slow(&self, from: Place, to: Place, patience: Duration) -> bool {
+        let heard = self.nodes[from].heard.get(&to);
+        if heard.is_none_or(|heard| *heard + patience < self.now) {
+            return false;
+        }
+        let (Some(node), Some(own)) = (
+            self.nodes.get(to),
+            self.nodes[from].mesh.current_of(self.name(to)),
+        ) else {
+            return true;
+        };
+        let has_lasted = own
+            .opened
+            .is_some_and(|opened| opened + patience < self.now);
+        let has_taken_all = node.agent.is_idle_for(self.now, RESENDING) && self.is_told_all(to);
+        !(has_lasted && has_taken_all && self.are_connected(from, to))
     }
 }

@@ -212,7 +212,8 @@ fn a_session_given_up_between_description_and_hello_starts_over() {
             let mut connections = world.nodes[place].mesh.connections_of(&other);
             connections.any(|(_, made)| made.phase == Phase::Connecting)
         });
-        world.nodes[place].mesh.restart_session(&other);
+        let now = world.now;
+        world.nodes[place].mesh.restart_session(now, &other);
         world.excuse(0, 1);
         exchange(&mut world);
         world.settle(SOON);

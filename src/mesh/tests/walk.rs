@@ -62,7 +62,12 @@ impl Walk {
         world.settings.queue_bytes = [64 * 1024, 256 * 1024, 1024 * 1024][random.usize(..3)];
         if random.u32(..8) == 0 {
             world.settings.mode = MeshMode::Lazy;
+        } else {
+            let seconds = [60, 60, 60, 60, 20, 6, 1, 0][random.usize(..8)];
+            world.settings.recovery_timeout = Duration::from_secs(seconds);
         }
+        let seconds = [30, 30, 30, 10][random.usize(..4)];
+        world.settings.connect_timeout = Duration::from_secs(seconds);
         world.lane_count = random.usize(1..=3);
         world.network.weather = weather(&mut random);
         world.registry.latency = Duration::from_micros(random.u64(100..100_000));
