@@ -419,7 +419,7 @@ pub const TURN_REQUESTS: usize = 64;
 /// How long a TURN server may have been silent, when no request to it is unanswered, before it is asked
 /// for a sign of life.
 pub const TURN_KEEPALIVE: Duration = Duration::from_secs(20);
-/// The same when a request to it has gone unanswered for this long.
+/// How long a request to a TURN server may go unanswered before the server is asked for a sign of life.
 pub const TURN_UNANSWERED: Duration = Duration::from_secs(2);
 
 /// How often a silent TURN server is asked for a sign of life before it counts as dead.

@@ -8,6 +8,8 @@ use http::Uri;
 use crate::secret::Secret;
 
 /// The URL of a server, with a host and without credentials.
+///
+/// Its `Display` and `Debug` leave out the query, which may hold a secret. The default names no server.
 #[derive(Clone, Default, PartialEq, Eq)]
 pub struct Url(Uri);
 

@@ -1,5 +1,15 @@
 //! `chatixia-sidecar doctor`: reports what a sidecar with these settings would find, a line for each
 //! thing.
+//!
+//! Nothing is left behind: no socket file, no allocation, and no running sidecar loses its place. The
+//! checks run at the same time, and all ends within [`limits::DOCTOR_TIME`] whatever hangs.
+//!
+//! * `socket`, `interfaces`, `registry`, `servers`, `stun`, `nat`, `turn`: the checks.
+//! * `udp`: the sockets of the last three.
+//! * `report`: the findings and their text.
+//! * `background`: running checks on threads, and waiting for them.
+//!
+//! The code that speaks STUN and TURN is that of [`nat`](crate::nat).
 
 mod background;
 mod interfaces;
