@@ -1,9 +1,9 @@
-//! Jittered exponential backoff, without a clock or a random source of its own.
+//! Jittered exponential backoff. It has no clock and no random source of its own.
 
 use std::time::Duration;
 
-/// Doubles a wait from `first` up to `longest`, and spreads each over its upper half so that many
-/// who failed together do not return together.
+/// Doubles a wait from `first` up to `longest`, and spreads each over its upper half so that many who
+/// failed together do not return together.
 #[derive(Debug, Clone)]
 pub struct Backoff {
     first: Duration,
@@ -12,7 +12,7 @@ pub struct Backoff {
 }
 
 impl Backoff {
-    /// A backoff whose waits lie between half of `first` and `longest`.
+    /// Makes a backoff whose waits lie between half of `first` and `longest`.
     pub fn new((first, longest): (Duration, Duration)) -> Self {
         Backoff {
             first,
@@ -21,24 +21,24 @@ impl Backoff {
         }
     }
 
-    /// The wait before the next try; `jitter` is a fresh random number in `0.0..1.0`.
+    /// Returns the wait before the next try; `jitter` is a fresh random number in `0.0..1.0`.
     pub fn next(&mut self, jitter: f64) -> Duration {
         let doubled = self.first.saturating_mul(1 << self.failures.min(20));
         self.failures = self.failures.saturating_add(1);
         doubled.min(self.longest).mul_f64(0.5 + jitter / 2.0)
     }
 
-    /// Whether nothing has failed since the last success.
+    /// Returns whether nothing has failed since the last success.
     pub fn is_fresh(&self) -> bool {
         self.failures == 0
     }
 
-    /// How many waits there have been since the last success.
+    /// Returns how many waits there have been since the last success.
     pub fn failures(&self) -> u32 {
         self.failures
     }
 
-    /// Forgets all failures: the next wait is the first again.
+    /// Forgets all failures, so that the next wait is the first again.
     pub fn reset(&mut self) {
         self.failures = 0;
     }

@@ -7,8 +7,8 @@
 //! * [`nat`]: sans-IO: which addresses become candidates.
 //! * [`runtime`]: sockets, threads, signals and files around the core.
 //! * [`registry`]: the small registry for development and tests.
-//! * [`demo`]: the whole of it on one machine, with every line shown.
-//! * [`doctor`]: checks what there is to reach with the settings given.
+//! * [`demo`]: runs registry, sidecars and agents on one machine and shows every line.
+//! * [`doctor`]: checks what can be reached with the settings given.
 //! * [`attach`]: a person at the terminal in the agent's place.
 //! * [`config`], [`cli`]: flags over environment over defaults.
 //! * [`limits`], [`log_limit`], [`backoff`]: bounds on what outsiders can make us hold, log and do.

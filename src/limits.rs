@@ -1,462 +1,484 @@
-//! The bounds on what an outsider can make the sidecar hold or do, in one place.
+//! Limits on what an outsider can make the sidecar hold or do, in one place.
 //!
-//! What a user may set (`MAX_PEERS`, `MAX_MESSAGE_BYTES`, `QUEUE_BYTES`, ...) has its default and its
-//! range in [`crate::config`]; what is here is fixed. Elsewhere are only:
+//! Settings that a user may change (`MAX_PEERS`, `MAX_MESSAGE_BYTES`, `QUEUE_BYTES`, ...) have their
+//! defaults and ranges in [`crate::config`]; the values here are fixed. Only these limits are elsewhere:
 //!
 //! * the development registry's, in `registry/limits.rs`, since it is another program;
 //! * how long the registry is waited for, in [`Times`](crate::runtime::signaling::Times), which tests
 //!   shorten;
 //! * figures of a protocol or a library, beside the code that follows it: what counts as silence
-//!   (`mesh/liveness.rs`), when a transport's acknowledgement is a receipt (`mesh/receipts.rs`), the
-//!   room that str0m is given (`mesh/webrtc.rs`).
+//!   (`mesh/connection/liveness.rs`), when a transport's acknowledgement is a receipt
+//!   (`mesh/connection/receipts.rs`), the room that str0m is given (`mesh/link/webrtc.rs`).
 
 use std::time::Duration;
 
-/// Longest name of a peer, in bytes.
+/// Longest name of a peer, in bytes; a longer one is not accepted as a name.
 pub const PEER_ID_BYTES: usize = 256;
 
-/// Longest `"id"` of a command, in bytes of its JSON text.
+/// Longest `"id"` of a command, in bytes of its JSON text; with a longer one the command is rejected.
 pub const COMMAND_ID_BYTES: usize = 256;
 
 /// Longest `request_id` that an error repeats, in bytes; a longer one is left out.
 pub const REQUEST_ID_BYTES: usize = 1024;
 
-/// Characters of an outsider's text that an error or a log line quotes.
+/// Characters of an outsider's text that an error or a log line quotes; the rest is cut off.
 pub const QUOTED_CHARS: usize = 64;
 
-/// What an item in a queue is taken to cost in memory beside its bytes: a message, an event or a
-/// datagram, and its place.
+/// Assumed memory cost of an item in a queue (message, event or datagram) beside its own bytes, in bytes.
 pub const ITEM_COST_BYTES: usize = 128;
 
-/// Room on an IPC line for what surrounds a message: envelope, peer id, command id.
+/// Room on an IPC line for what surrounds a message (envelope, peer id, command id), in bytes. A line may
+/// be `MAX_MESSAGE_BYTES` plus this long; a longer one is skipped and answered with `line_too_long`.
 pub const LINE_OVERHEAD_BYTES: usize = 64 * 1024;
 
-/// Largest signaling frame of another sidecar, in bytes; larger ones are skipped.
+/// Largest signaling frame of another sidecar, in bytes; a larger one is skipped.
 pub const SIGNALING_FRAME_BYTES: usize = 256 * 1024;
 
-/// Largest frame taken from the registry, in bytes; one that is larger ends the connection to it.
-/// Some registries relay whatever they take themselves: as much as WebSocket servers do unless told
-/// otherwise (uvicorn: 16 MiB). With less any peer could cut us off.
+/// Largest frame taken from the registry, in bytes; a larger one ends the connection to it. Some
+/// registries relay whatever they accept themselves, which is as much as WebSocket servers accept unless
+/// told otherwise (uvicorn: 16 MiB). With a smaller limit any peer could cut us off.
 pub const REGISTRY_FRAME_BYTES: usize = 16 * 1024 * 1024;
 
-/// Longest `conn` or `session` id of another sidecar, in bytes.
+/// Longest `conn` or `session` id of another sidecar, in bytes; a longer one counts as absent.
 pub const WIRE_ID_BYTES: usize = 64;
 
-/// Longest candidate line taken from a peer, in bytes.
+/// Longest candidate line taken from a peer, in bytes; the frame with a longer one is skipped.
 pub const CANDIDATE_BYTES: usize = 1024;
 
-/// Candidates kept for a connection before its description arrives, and taken for one connection in a
-/// burst, those of its description included.
+/// Candidates of a peer that are kept until their description arrives, and candidates that one connection
+/// takes in a burst, those in its description included. Further ones are ignored.
 pub const CANDIDATES_PER_CONNECTION: usize = 64;
 
-/// The interval at which one more is taken: a connection may last for many networks. No shorter, since
-/// str0m never forgets one, some 200 bytes.
+/// Interval at which a connection takes one more candidate after the burst: it may outlast many networks.
+/// No shorter, since str0m never forgets a candidate, some 200 bytes.
 pub const CANDIDATE_INTERVAL: Duration = Duration::from_secs(10);
 
-/// Largest control frame on `mesh-control`, in bytes.
+/// Largest control frame on `mesh-control`, in bytes; a larger one is ignored.
 pub const CONTROL_FRAME_BYTES: usize = 4 * 1024;
 
-/// Signaling frames under way between the event loop and the signaling thread, each direction.
+/// Signaling frames queued between the event loop and the signaling thread, in each direction.
 pub const SIGNALING_QUEUE_FRAMES: usize = 1024;
 
-/// Warnings a second about unusable signaling frames; the others are counted.
+/// Warnings a second about unusable signaling frames; further ones are only counted.
 pub const BAD_FRAME_WARNINGS: u32 = 3;
 
-/// Largest answer of the registry over HTTP, in bytes.
+/// Largest body of the registry's answers over HTTP, in bytes; a larger one is an error.
 pub const REGISTRY_RESPONSE_BYTES: u64 = 64 * 1024;
 
-/// Addresses that are tried of the registry's host, the most that ureq keeps.
+/// Addresses of the registry's host that are tried, the most that ureq keeps; further ones are not used.
 pub const HOST_ADDRESSES: usize = 16;
 
-/// From one line in the log about why the registry cannot be reached to the next, while the reason
-/// stays the same.
+/// Interval at which the log repeats why the registry cannot be reached, while the reason stays the same.
 pub const SAME_FAILURE_LOGGED: Duration = Duration::from_secs(60);
 
-/// From a failed try of reaching the registry to the next: first and longest wait.
+/// Wait from a failed try to reach the registry to the next one: the first and the longest.
 pub const REGISTRY_BACKOFF: (Duration, Duration) =
     (Duration::from_millis(250), Duration::from_secs(5));
 
-/// From a lost connection to the next offer: first and longest wait.
+/// Wait from a lost connection to the next offer: the first and the longest.
 pub const OFFER_BACKOFF: (Duration, Duration) =
     (Duration::from_millis(200), Duration::from_secs(20));
 
-/// How long a connection has to last for the next offer after it to be as quick as the first.
+/// How long a connection has to last for the offer after it to come as quickly as the first.
 pub const CONNECTION_TRUSTED_AFTER: Duration = Duration::from_secs(5);
 
-/// Offers under names that we have not met and the registry has not listed, of all of them together,
-/// that are looked at in a burst, and the interval at which one more is. Each costs 5 ms of key
-/// generation, and names cost nothing.
+/// Burst of offers that are looked at from strangers, all of them together: names that we have not met and
+/// the registry has not listed. One more is looked at every [`STRANGER_INTERVAL`]. An offer costs 5 ms of
+/// key generation, a new name nothing.
 pub const STRANGER_BURST: u32 = 128;
-/// See [`STRANGER_BURST`].
+/// Interval at which one more stranger's offer is looked at; see [`STRANGER_BURST`].
 pub const STRANGER_INTERVAL: Duration = Duration::from_millis(20);
 
-/// Offers of one peer that are looked at in a burst, and the interval at which one more is.
+/// Burst of offers of one peer that are looked at; after it one more every [`OFFER_INTERVAL`].
 pub const OFFER_BURST: u32 = 10;
-/// See [`OFFER_BURST`].
+/// Interval at which one more offer of a peer is looked at; see [`OFFER_BURST`].
 pub const OFFER_INTERVAL: Duration = Duration::from_millis(500);
 
-/// How long a candidate is kept that came before its description, which may be as late as an answer.
+/// How long a candidate that came before its description is kept; the description may come as late as an
+/// answer.
 pub const EARLY_CANDIDATE_LIFETIME: Duration = Duration::from_secs(10);
 
-/// How long an offer may go unanswered before it counts as lost. Stacks that do not trickle ask an
-/// unreachable STUN server for 5 s before they answer, aiortc and werift among them.
+/// How long an offer may go unanswered before it counts as lost. Stacks that do not trickle, aiortc and
+/// werift among them, ask an unreachable STUN server for 5 s before they answer.
 pub const ANSWER_TIMEOUT: Duration = Duration::from_secs(7);
 
-/// How long one attempt at a connection may take. `CONNECT_TIMEOUT` has room for several.
+/// How long one attempt at a connection may take; after that it is given up. `CONNECT_TIMEOUT` has room
+/// for several.
 pub const ATTEMPT_TIMEOUT: Duration = Duration::from_secs(10);
 
-/// How often the two times above are doubled as attempts fail: a machine that is too busy for the
-/// first attempt would be too busy for each that follows it as soon.
+/// How often [`ANSWER_TIMEOUT`] and [`ATTEMPT_TIMEOUT`] are doubled as attempts fail: a machine that is
+/// too busy for the first attempt would be too busy for each that follows it as soon.
 pub const PATIENCE_DOUBLINGS: u32 = 3;
 
-/// Names under `.local` that are asked for at a time.
+/// Names under `.local` that are asked for at a time; a further one is not asked for.
 pub const LOCAL_NAMES: usize = 64;
 
-/// Candidates of one connection that hold a name under `.local`; the latest count.
+/// Candidates of one connection that wait for a name under `.local`; with a further one the oldest is
+/// dropped.
 pub const LOCAL_NAMES_PER_CONNECTION: usize = 8;
 
-/// Largest multicast DNS packet that is read whole, in bytes (RFC 6762 section 17).
+/// Largest multicast DNS packet that is read whole, in bytes (RFC 6762 section 17); of a larger one the
+/// rest is cut off.
 pub const MULTICAST_DNS_BYTES: usize = 9000;
 
-/// Records of a multicast DNS packet that are looked at.
+/// Records of a multicast DNS packet that are looked at, and questions that are skipped before them.
 pub const MULTICAST_DNS_RECORDS: usize = 64;
 
-/// How long a peer's offer is held while our own, which stands against it, is not answered.
+/// How long a peer's offer is held while our own crossing offer stands against it unanswered; then the
+/// peer's offer is answered after all.
 pub const HELD_OFFER_TIMEOUT: Duration = Duration::from_secs(1);
 
-/// How much longer the side waits that did not offer a lost connection before it offers itself.
+/// Extra wait before the side that did not offer a lost connection offers one itself.
 pub const ANSWERER_PATIENCE: Duration = Duration::from_secs(3);
 
-/// The least time between two questions to the registry about who is online.
+/// Least time between two questions to the registry about who is online.
 pub const LIST_INTERVAL: Duration = Duration::from_millis(500);
 
-/// How long the answer to a `register` is waited for before it is sent again.
+/// How long the answer to a `register` is awaited before it is sent again.
 pub const REGISTER_TIMEOUT: Duration = Duration::from_secs(5);
 
-/// From one list of who is online to the next, when all of them are to be connected: the registry
-/// tells nobody when a peer comes.
+/// Interval at which the registry is asked who is online when all peers are to be connected: it tells
+/// nobody when a peer comes.
 pub const LIST_REFRESH: Duration = Duration::from_secs(60);
 
-/// Objects and arrays within each other in a message. Agents' JSON readers have limits of their own,
-/// and fail above: Python's at about 1,000.
+/// Deepest nesting of objects and arrays in a message; a deeper one is refused. Agents' JSON readers have
+/// limits of their own and fail above them, Python's at about 1,000.
 pub const MESSAGE_NESTING: usize = 512;
 
-/// Peers kept of the registry's list.
+/// Peers kept of the registry's list; further ones are left out.
 pub const LISTED_PEERS: usize = 4096;
 
-/// Events other than messages that wait for an agent, by their cost in bytes (some 4,000 answers);
-/// above, no requests are read, and changes of state are told in one go when the agent reads again.
+/// Cost in bytes of the events other than messages that wait for an agent (some 4,000 answers). At this
+/// limit no more requests are read, and changes of state are told in one go when the agent reads again.
 pub const AGENT_EVENT_BYTES: usize = 1024 * 1024;
 
-/// Failures kept for the next agent while none is connected.
+/// Failures kept for the next agent while none is connected; further ones are only counted.
 pub const ORPHANED_FAILURES: usize = 1024;
 
-/// Peers that broadcasts wait for, of all together; above, no requests are read.
+/// Peers that all broadcasts together wait for; at this limit no more requests are read.
 pub const BROADCAST_DELIVERIES: usize = 16 * 1024;
 
-/// `connect` commands that wait for one peer.
+/// `connect` commands that wait for one peer; a further one fails with `connect_failed`.
 pub const WAITING_CONNECTS: usize = 64;
 
-/// Bytes of events handed to the agent's writer at once.
+/// Bytes of events handed to the agent's writer in one batch.
 pub const EVENT_BATCH_BYTES: usize = 256 * 1024;
 
-/// Messages of all peers that wait for the agent, in bytes: each peer's window is its share.
+/// Bytes of all peers' messages that wait for the agent; each peer's window is an equal share of it.
 pub const INBOX_BYTES: usize = 16 * 1024 * 1024;
 
-/// The least window of a peer, in bytes, and what it may send before it is told its window.
+/// Smallest window of a peer, in bytes, and what a peer may send before it is told its window.
 pub const LEAST_WINDOW_BYTES: usize = 64 * 1024;
 
-/// How much a peer of another make may have under way to us, in bytes: the receive buffer that str0m
-/// announces, unless one message is larger.
+/// Bytes that a peer of another make may have under way to us: the receive buffer that str0m announces,
+/// unless the largest message is larger.
 pub const RECEIVE_BUFFER_BYTES: usize = 1024 * 1024;
 
-/// Messages of a peer of ours that are kept until its hello gives them their numbers: more than it can
-/// send of the smallest ones (11 bytes) before it is told its window.
+/// Messages of a peer of ours that are kept until its hello gives them their numbers; with more the
+/// connection fails. A peer that keeps the rules can send fewer before it is told its window, even of the
+/// smallest (11 bytes).
 pub const EARLY_MESSAGES: usize = LEAST_WINDOW_BYTES / 8;
 
-/// The least time between two acknowledgements to a peer that are not owed for their bytes.
+/// Least time between two acknowledgements to a peer, except those that are due because of the bytes
+/// taken.
 pub const ACKNOWLEDGEMENT_INTERVAL: Duration = Duration::from_millis(1);
 
-/// Bytes handed to a data channel beyond what is acknowledged: at least, and at most. One message
-/// may follow when half of them are left, however large it is.
+/// Bytes handed to a data channel beyond what is acknowledged: the least and the most, depending on the
+/// round trip. One message of any size may follow when half of them are left.
 pub const CHANNEL_BYTES: (usize, usize) = (64 * 1024, 1024 * 1024);
 
-/// Messages written to a peer of another make of which it is not known whether they arrived; at this
-/// many, nothing is written until all have, but for a few that hurry the last acknowledgement.
+/// Messages written to a peer of another make that are not known to have arrived. At this many nothing
+/// more is written until all have arrived, except for a few that hurry the last acknowledgement.
 pub const UNSETTLED_MESSAGES: usize = 16 * 1024;
 
-/// What a connection that ends may still say before it is cut short, in datagrams.
+/// Outputs that a connection that ends may still produce, in datagrams; then it is cut short.
 pub const GOODBYE_OUTPUTS: usize = 256;
 
-/// Remote addresses remembered for each peer that there may be.
+/// Remote addresses remembered for each of the `MAX_PEERS` peers; beyond their sum no new one is
+/// remembered.
 pub const ROUTES_PER_PEER: usize = 32;
 
-/// Largest `CA_FILE`, in bytes: an operating system's bundle has 250 KB.
+/// Largest `CA_FILE`, in bytes; a larger one is refused. An operating system's bundle has 250 KB.
 pub const CA_FILE_BYTES: u64 = 8 * 1024 * 1024;
 
 /// Longest line that `attach` takes from the keyboard or the sidecar, in bytes.
 pub const ATTACH_LINE_BYTES: usize = 64 * 1024 * 1024;
 
-/// Longest line in the log, in bytes: as much as a pipe takes at once without blocking (`PIPE_BUF`).
+/// Longest line in the log, in bytes: as much as a pipe takes at once without blocking (`PIPE_BUF`). The
+/// message of a longer one is cut.
 pub const LOG_LINE_BYTES: usize = 4096;
 
-/// Lines a second in the log from one part of the program, at `info` and above.
+/// Lines a second that one part of the program may log at one level, for each level from `info` up.
+/// Further ones are left out and counted.
 pub const LOG_LINES_PER_SECOND: u32 = 50;
 
-/// Kinds of line that the log counts apart, for the limit above.
+/// Pairs of level and part of the program that the log counts apart for [`LOG_LINES_PER_SECOND`]; further
+/// ones share one count.
 pub const LOG_KEYS: usize = 64;
 
-/// Requests in one batch from an agent's reader to the event loop.
+/// Requests after which a batch from an agent's reader to the event loop is full.
 pub const IPC_BATCH_REQUESTS: usize = 256;
 
-/// Bytes of lines after which such a batch is full.
+/// Bytes of lines after which a batch of requests is full.
 pub const IPC_BATCH_BYTES: usize = 256 * 1024;
 
-/// Batches of events under way from the event loop to an agent's writer.
+/// Batches of events queued from the event loop to an agent's writer.
 pub const IPC_EVENT_BATCHES: usize = 2;
 
-/// Notices under way from the IPC threads to the event loop, which never waits for one of them.
+/// Notices queued from the IPC threads to the event loop, which never waits for one of these threads.
 pub const IPC_NOTICES: usize = 64;
 
-/// Bytes after which an agent's writer writes what it has rendered.
+/// Rendered bytes after which an agent's writer writes them out.
 pub const IPC_WRITE_BYTES: usize = 256 * 1024;
 
-/// A writer's buffer that a large message has made larger than this is made smaller again.
+/// Size in bytes above which a writer's buffer, grown by a large message, is shrunk again.
 pub const IPC_WRITER_BUFFER_BYTES: usize = 1024 * 1024;
 
-/// Connections on the IPC socket that may wait, beside the agent, for an answer.
+/// Connections on the IPC socket, beside the agent's, that may wait for an answer; a further one is told
+/// `busy` at once.
 pub const IPC_GUESTS: usize = 4;
 
-/// Connections whose agent is gone while its last commands still wait for the event loop. With
-/// so many no further agent is accepted until one of them is through.
+/// Connections whose agent is gone while its last commands still wait for the event loop. At this many no
+/// further agent is accepted until one of them is through.
 pub const IPC_DRAINING: usize = 4;
 
-/// How long a second agent waits before it is told `busy`, for the first may be about to go.
+/// How long a second agent waits before it is told `busy`: the first may be about to go.
 pub const IPC_RECONNECT_GRACE: Duration = Duration::from_millis(200);
 
-/// From one look at the socket file to the next, while no agent is connected.
+/// Interval at which the socket file is checked while no agent is connected.
 pub const IPC_FILE_CHECK: Duration = Duration::from_millis(250);
 
-/// Connections on the IPC socket that may wait to be accepted; more wait in `connect`.
+/// Length of the IPC socket's queue of connections that are not accepted yet; more wait in `connect`.
 pub const IPC_BACKLOG: i32 = 64;
 
-/// How often the socket's path is looked at again when someone else changes it at the same moment.
+/// How often binding the socket's path is tried when someone else changes it at the same moment.
 pub const IPC_BIND_ATTEMPTS: usize = 16;
 
-/// How long the IPC socket is left alone after accepting has failed, which it does when the process
-/// has no file descriptors left.
+/// How long no connection is accepted on the IPC socket after accepting has failed, as it does when the
+/// process has no file descriptors left.
 pub const IPC_ACCEPT_PAUSE: Duration = Duration::from_millis(250);
 
-/// How long a sidecar that wants to take over the IPC socket may take for it.
+/// How long a sidecar that wants to take over the IPC socket may take to do so.
 pub const IPC_TAKEOVER_TIME: Duration = Duration::from_secs(2);
 
-/// How long a program that has the IPC socket may take to say what it is.
+/// How long a program that holds the IPC socket may take to say what it is; then it counts as a foreign
+/// one.
 pub const IPC_PROBE_TIMEOUT: Duration = Duration::from_secs(1);
 
-/// Longest first line of such a program, in bytes.
+/// Longest first line of a program that holds the IPC socket, in bytes; with a longer one it counts as a
+/// foreign one.
 pub const IPC_PROBE_LINE_BYTES: usize = 8 * 1024;
 
-/// How long sidecars that start on the same socket at the same moment wait for each other. Anybody
-/// who can read the directory could keep them waiting, and a signal waits along.
+/// How long sidecars that start on the same socket at the same moment wait for each other. The wait is
+/// short because anybody who can read the directory could hold the lock, and a signal is not heard
+/// meanwhile.
 pub const IPC_START_LOCK_WAIT: Duration = Duration::from_millis(500);
 
 /// Sets of UDP sockets: one for the connection in use and two for those that may replace it.
 pub const LANES: usize = 3;
 
-/// Room that the system is asked to keep for a UDP socket, each way, in bytes; it may give less.
+/// Buffer that the system is asked to keep for a UDP socket in each direction, in bytes; it may give less.
 pub const SOCKET_BUFFER_BYTES: usize = 2 * 1024 * 1024;
 
-/// Datagrams kept for a socket that the system has no room for at the moment, in bytes.
+/// Bytes of datagrams kept for a socket while the system has no room for them; further ones are dropped.
 pub const UNSENT_DATAGRAM_BYTES: usize = 1024 * 1024;
 
-/// Largest datagram taken, in bytes: any that UDP can carry.
+/// Buffer for one received datagram, in bytes: any that UDP can carry fits.
 pub const DATAGRAM_BYTES: usize = 65_536;
 
-/// From one look at the machine's addresses to the next.
+/// Interval at which the machine's addresses are looked up.
 pub const ADDRESS_INTERVAL: Duration = Duration::from_secs(5);
 
-/// What a thread takes from one source before it looks at the others: datagrams of a socket, frames of
-/// the registry, requests of the agent.
+/// Items that a thread takes from one source before it looks at the others: datagrams of a socket, frames
+/// of the registry, requests of the agent.
 pub const SOURCE_BUDGET: usize = 64;
 
-/// Batches of requests between the agent's reader and the event loop.
+/// Batches of requests queued from the agent's reader to the event loop; at this many the reader waits.
 pub const REQUEST_BATCHES: usize = 2;
 
-/// How long the end waits for what was said last: the agent's last requests are read, and peers are
-/// given time to take what was accepted for them.
+/// First step of the shutdown: how long the agent's last requests are read and peers are given time to
+/// take what was accepted for them.
 pub const FAREWELL_TIMEOUT: Duration = Duration::from_millis(300);
 
-/// How long the end waits after that for peers to acknowledge what was sent to them, when they take
-/// longer: nothing new is sent.
+/// Second step of the shutdown: how long peers that need longer may still acknowledge what was sent to
+/// them. Nothing new is sent.
 pub const SETTLING_TIMEOUT: Duration = Duration::from_millis(300);
 
-/// How long the end may take after that: the agent's last events, and the registry's goodbye.
+/// Last step of the shutdown: how long the agent's last events and the goodbye to the registry may take.
 pub const SHUTDOWN_TIMEOUT: Duration = Duration::from_millis(1000);
 
-/// STUN and TURN servers that are used, of each kind and of each source.
+/// STUN and TURN servers that are used, of each kind and of each source. More in a setting are an error;
+/// more from the registry are left out.
 pub const ICE_SERVERS: usize = 8;
 
-/// From one question to the registry for ICE servers to the next: least and most. In between it is
-/// put when half the time has passed until a login of the last answer expires.
+/// Wait from one question to the registry for ICE servers to the next: the least and the most. In between,
+/// the question is repeated when half the time until the first login of the last answer expires has
+/// passed.
 pub const ICE_SERVERS_REFRESH: (Duration, Duration) =
     (Duration::from_secs(10), Duration::from_secs(3600));
 
-/// The same when it was not answered, ever; after an answer the longest such wait, and the least of the
-/// above the first.
+/// The same wait after a question that went unanswered. As long as the registry has never answered it is
+/// always this long; after an answer it grows from the least [`ICE_SERVERS_REFRESH`] up to this.
 pub const ICE_SERVERS_RETRY: Duration = Duration::from_secs(300);
 
-/// By how much the clock must be off from the time that has passed, for it to have been set.
+/// Difference between the clock and the time that has passed at which the clock counts as having been set.
 pub const CLOCK_STEP: Duration = Duration::from_secs(5);
 
-/// From one look-up of a server's name to the next.
+/// Interval at which a server's name is looked up again.
 pub const RESOLVE_INTERVAL: Duration = Duration::from_secs(300);
 
-/// The same when it failed: first and longest wait.
+/// Wait until a failed look-up of a server's name is repeated: the first and the longest.
 pub const RESOLVE_BACKOFF: (Duration, Duration) =
     (Duration::from_secs(2), Duration::from_secs(300));
 
-/// How long a look-up is waited for. The system gives up by itself, mostly after 5 s for each name server.
+/// How long a look-up is awaited before it counts as failed. The system gives up by itself, mostly
+/// after 5 s for each name server.
 pub const RESOLVE_TIMEOUT: Duration = Duration::from_secs(15);
 
-/// Look-ups that have not ended, of all names and of one: nothing can end them.
+/// Look-ups of all names that may be running; at this many no further one is begun. Nothing can end a
+/// look-up.
 pub const RESOLVE_RUNNING: usize = 4 * ICE_SERVERS;
-/// See [`RESOLVE_RUNNING`].
+/// Look-ups of one name that may be running; see [`RESOLVE_RUNNING`].
 pub const RESOLVE_RUNNING_OF_NAME: usize = 2;
 
-/// Bytes that wait to be written to a TURN server, beyond which packets are lost.
+/// Bytes that wait to be written to a TURN server on a stream. Beyond this packets are dropped; requests
+/// are dropped at twice as many.
 pub const TURN_STREAM_BYTES: usize = 256 * 1024;
 
-/// Bytes that are read from a TURN server at once.
+/// Bytes that are read at once from a TURN server on a stream.
 pub const TURN_STREAM_READ_BYTES: usize = 16 * 1024;
 
 /// Longest name or password for a TURN server, in bytes (RFC 8489 section 14.3).
 pub const TURN_LOGIN_BYTES: usize = 508;
 
-/// Addresses of one STUN or TURN server that are used.
+/// Addresses of one STUN or TURN server that are used; further ones are left out.
 pub const ADDRESSES_PER_SERVER: usize = 4;
 
-/// Times that a STUN request is sent, the first wait for its answer, which doubles each time.
+/// How often a STUN request is sent before it counts as unanswered.
 pub const STUN_TRANSMISSIONS: u32 = 5;
-/// See [`STUN_TRANSMISSIONS`].
+/// Wait for the answer to the first transmission of a STUN request; it doubles with each.
 pub const STUN_FIRST_WAIT: Duration = Duration::from_millis(500);
 
-/// From one first question to a STUN server to the next, of all sockets together, where it is not the
-/// server that a socket asks first: the least that RFC 8445 section 14.2 allows.
+/// Least time between the first requests of all sockets to STUN servers, except to the server that a
+/// socket asks first: the least that RFC 8445 section 14.2 allows.
 pub const STUN_PACE: Duration = Duration::from_millis(5);
 
-/// From one question to a STUN server that answers to the next: least and most. Mappings of UDP live
+/// Interval at which a STUN server that answers is asked again: the least and the most. UDP mappings live
 /// for 30 s and more.
 pub const STUN_REFRESH: (Duration, Duration) = (Duration::from_secs(15), Duration::from_secs(25));
 
-/// The same for one that is silent: first and longest wait.
+/// Wait until a STUN server that is silent is asked again: the first and the longest.
 pub const STUN_BACKOFF: (Duration, Duration) = (Duration::from_secs(60), Duration::from_secs(600));
 
-/// Outer addresses of one socket that peers are told, and STUN servers that it goes on asking when they
-/// answer.
+/// Outer addresses of one socket that peers are told, and STUN servers that answer and are asked again.
 pub const MAPPINGS_PER_SOCKET: usize = 2;
 
-/// How long a TURN server may take from the first word to the allocation.
+/// How long a TURN server may take from the first request to the allocation; then the attempt has failed.
 pub const TURN_ATTEMPT_TIMEOUT: Duration = Duration::from_secs(6);
 
-/// From one try at a TURN server to the next one, beside it.
+/// Pause between the starts of two tries at TURN servers, which then run side by side.
 pub const TURN_STAGGER: Duration = Duration::from_millis(150);
 
-/// How long a TURN server may be silent over UDP before it is tried over TCP.
+/// Head start of UDP: how long a TURN server may be silent over UDP before it is tried over TCP.
 pub const TURN_STREAM_DELAY: Duration = Duration::from_secs(1);
 
-/// Ways over UDP to one TURN server, its addresses times ours, that are tried in one round. Over TCP
-/// and TLS there are as many as it has addresses.
+/// Ways over UDP to one TURN server (its addresses times ours) that are tried in one round; further ones
+/// are not tried. Over TCP and TLS there are as many as it has addresses.
 pub const TURN_DATAGRAM_WAYS: usize = 8;
 
-/// From a round in which no TURN server worked to the next: first and longest wait.
+/// Wait from a round in which no TURN server worked to the next: the first and the longest.
 pub const TURN_BACKOFF: (Duration, Duration) = (Duration::from_secs(5), Duration::from_secs(300));
 
-/// An allocation that is lost sooner than this after it was made makes the next rounds wait as if no server
-/// had worked.
+/// How long an allocation has to last to count as a success. After one that is lost sooner, the next
+/// rounds wait as if no server had worked.
 pub const TURN_TRUSTED_AFTER: Duration = Duration::from_secs(60);
 
-/// From an allocation to a round beside it, at least.
+/// Least time from a new allocation to a round beside it.
 pub const TURN_REST: Duration = Duration::from_secs(5);
 
-/// The least such wait when a server has refused what it was asked.
+/// Least time to the next round after one in which a server refused what it was asked, and between the
+/// starts of rounds beside an allocation that bring no better one.
 pub const TURN_REFUSED_WAIT: Duration = Duration::from_secs(120);
 
-/// Peers' IP addresses that an allocation lets in.
+/// Peers' IP addresses that an allocation has permissions for; packets to further ones are dropped.
 pub const TURN_PERMISSIONS: usize = 512;
 
-/// Peers' addresses that an allocation has channels for; others take more bytes a packet.
+/// Peers' addresses that an allocation has channels for; packets to further ones are a few bytes longer.
 pub const TURN_CHANNELS: usize = 512;
 
-/// Packets of all peers that wait for a permission.
+/// Packets, of all peers together, that wait for a permission; with a further one the oldest is dropped.
 pub const TURN_HELD_PACKETS: usize = 64;
 
-/// How long a peer's address that the server does not let in, or gives no channel, is left alone.
+/// How long a peer's address that the server refuses a permission or a channel is not asked for again.
 pub const TURN_DENIED_WAIT: Duration = Duration::from_secs(60);
 
-/// Requests of an allocation that are remembered until they are answered.
+/// Requests of an allocation that are remembered until they are answered; with a further one the oldest is
+/// forgotten.
 pub const TURN_REQUESTS: usize = 64;
 
-/// From the last word of a TURN server to the question whether it is there: when nothing was said to
-/// it, and when something was.
+/// How long a TURN server may have been silent, when no request to it is unanswered, before it is asked
+/// for a sign of life.
 pub const TURN_KEEPALIVE: Duration = Duration::from_secs(20);
-/// See [`TURN_KEEPALIVE`].
+/// How long a request to a TURN server may go unanswered before the server is asked for a sign of life.
 pub const TURN_UNANSWERED: Duration = Duration::from_secs(2);
 
-/// Times that it is asked; and after how many another server is looked for.
+/// How often a silent TURN server is asked for a sign of life before it counts as dead.
 pub const TURN_PROBES: usize = 4;
-/// See [`TURN_PROBES`].
+/// Unanswered requests for a sign of life after which another server is looked for.
 pub const TURN_WEAK_AFTER: usize = 2;
 
-/// How long an allocation that was replaced is kept after it last carried data.
+/// How long an allocation that was replaced is kept after it last carried data; then it is given back.
 pub const TURN_IDLE: Duration = Duration::from_secs(60);
 
-/// Allocations that were replaced and still carry data.
+/// Replaced allocations that are kept because they still carry data; of more the oldest is given back.
 pub const TURN_REPLACED: usize = 4;
 
-/// How long before its login expires an allocation is replaced; half the time that it has left when that
+/// How long before its login expires an allocation is replaced; half of the login's remaining time if that
 /// is less.
 pub const TURN_RENEWAL: Duration = Duration::from_secs(600);
 
-/// When `doctor` says what it has found, at the latest.
+/// How long `doctor` may take to report what it has found.
 pub const DOCTOR_TIME: Duration = Duration::from_secs(10);
 
-/// Of that: how long the registry may take to be connected to, and then for each answer.
+/// Part of [`DOCTOR_TIME`]: how long connecting to the registry may take, and then each of its answers.
 pub const DOCTOR_REGISTRY_TIME: (Duration, Duration) =
     (Duration::from_millis(2500), Duration::from_millis(3500));
 
-/// Of that: by when the names of servers must be found, those that the registry names included.
+/// Part of [`DOCTOR_TIME`]: the time from the start by which the names of servers must be resolved, those
+/// that the registry names included.
 pub const DOCTOR_NAMES_TIME: Duration = Duration::from_millis(4500);
 
-/// Of that: how long the STUN servers may take together, and a TURN server for an allocation.
+/// Part of [`DOCTOR_TIME`]: how long the STUN servers may take together, and a TURN server for an
+/// allocation.
 pub const DOCTOR_SERVER_TIME: Duration = Duration::from_millis(3500);
 
-/// After that: how long a packet that it is to relay to itself is waited for, and from one such packet to
-/// the next.
+/// Part of [`DOCTOR_TIME`], after the allocation: how long a packet that the TURN server relays to itself
+/// is awaited, and the interval between such packets.
 pub const DOCTOR_RELAY_TIME: (Duration, Duration) =
     (Duration::from_millis(1500), Duration::from_millis(250));
 
-/// After that: how long it may take to take its address back.
+/// Part of [`DOCTOR_TIME`], at the end: how long giving the relayed address back may take.
 pub const DOCTOR_FAREWELL: Duration = Duration::from_millis(300);
 
-/// By how much the machine's clock may differ from the registry's without a warning.
+/// Difference between the machine's clock and the registry's up to which `doctor` does not warn.
 pub const DOCTOR_CLOCK_DIFFERENCE: Duration = Duration::from_secs(5);
 
-/// Times that a STUN server is asked to answer from elsewhere, which most routers keep out.
+/// How often a STUN server is asked to answer from another address, which most routers keep out.
 pub const DOCTOR_ELSEWHERE_TRANSMISSIONS: u32 = 2;
 
-/// Addresses that `doctor` names in one line.
+/// Addresses that `doctor` names in one line; further ones are counted.
 pub const DOCTOR_LISTED: usize = 16;
 
-/// How long `health` waits for each step of a registry's answer, and how much of it it reads.
+/// How long `health` waits for each step of a registry's answer: connecting, each write, each read.
 pub const HEALTH_TIMEOUT: Duration = Duration::from_secs(3);
-/// See [`HEALTH_TIMEOUT`].
+/// Bytes of a registry's answer that `health` reads at most.
 pub const HEALTH_ANSWER_BYTES: u64 = 4 * 1024;
 
-/// How long the service manager may keep the event loop waiting for room in its socket.
+/// How long a full socket of the service manager may keep the event loop waiting; then the notice is lost.
 pub const NOTIFY_TIMEOUT: Duration = Duration::from_millis(100);
 
-/// The least time from one sign of life for the service manager to the next.
+/// Least time between two signs of life to the service manager.
 pub const WATCHDOG_INTERVAL: Duration = Duration::from_millis(10);
 
-/// How long an allocation is waited for to end.
+/// How long giving an allocation back is awaited; then it is forgotten.
 pub const TURN_FAREWELL: Duration = Duration::from_secs(2);

@@ -1,4 +1,4 @@
-//! A bound on how often the same kind of line is logged, so that no outsider can fill a disk.
+//! Rate limit for log lines of the same kind, so that no outsider can fill a disk.
 
 use std::collections::HashMap;
 use std::hash::Hash;
@@ -6,9 +6,9 @@ use std::time::{Duration, Instant};
 
 use crate::limits;
 
-/// Lets so many lines a second through for each key, and counts the others.
+/// Lets a number of lines a second through for each key, and counts the others.
 ///
-/// Knows no clock. Holds at most [`limits::LOG_KEYS`] keys; what comes beyond them shares one count.
+/// It has no clock. It holds at most [`limits::LOG_KEYS`] keys; further ones share one count.
 #[derive(Debug)]
 pub struct RateLimited<K> {
     per_second: u32,
@@ -24,7 +24,7 @@ struct Window {
 }
 
 impl<K: Eq + Hash> RateLimited<K> {
-    /// At most `per_second` lines in a second for each key.
+    /// Makes a limit of `per_second` lines a second for each key.
     pub fn new(per_second: u32) -> Self {
         RateLimited {
             per_second,
@@ -33,8 +33,8 @@ impl<K: Eq + Hash> RateLimited<K> {
         }
     }
 
-    /// Whether a line of this key may be written now. If so: how many of its kind were suppressed
-    /// since the last one that was written, to be told with it.
+    /// Returns `Some` if a line of this key may be written now, with the number of lines of its kind that
+    /// were suppressed since the last one written, to be told with it.
     pub fn pass(&mut self, key: K, now: Instant) -> Option<u64> {
         if self.windows.len() >= limits::LOG_KEYS && !self.windows.contains_key(&key) {
             let shared = &mut self.shared;

@@ -1,4 +1,4 @@
-//! `chatixia-sidecar`: see `--help`.
+//! The `chatixia-sidecar` program: reads the command line, runs what it asks for, and sets the exit code.
 
 use std::io::{self, Write as _};
 use std::process::ExitCode;
@@ -11,7 +11,8 @@ use chatixia_sidecar::doctor;
 use chatixia_sidecar::output;
 use chatixia_sidecar::runtime::{self, health, logging};
 
-/// musl's own allocator holds two to three times as much memory under load, and makes large messages slower.
+/// dlmalloc in place of musl's own allocator, which holds two to three times as much memory under load and
+/// makes large messages slower.
 #[cfg(target_env = "musl")]
 #[global_allocator]
 static ALLOCATOR: dlmalloc::GlobalDlmalloc = dlmalloc::GlobalDlmalloc;

@@ -1,9 +1,9 @@
-//! What is printed for the one who has called the program.
+//! Printing to standard output for whoever has called the program.
 
 use std::io::{self, ErrorKind, Write as _};
 
-/// Writes to standard output, and gives whether all of it got there. If not, standard error says why; but one
-/// who has closed the pipe has read enough.
+/// Writes to standard output, and returns whether all of it got there. If not, standard error says why,
+/// unless the reader has closed the pipe because it has read enough.
 pub fn print(text: &str) -> bool {
     let mut output = io::stdout();
     match output

@@ -1,8 +1,8 @@
-//! What is told to the one that has to know it, and never shown.
+//! Values that are sent to those who need them, and never shown.
 
 use std::fmt;
 
-/// A value that must never be seen: its `Debug` shows nothing of it.
+/// A value that must never be shown: its `Debug` prints nothing of it.
 #[derive(Clone, PartialEq, Eq)]
 pub struct Secret(String);
 
@@ -12,7 +12,7 @@ impl Secret {
         Secret(value)
     }
 
-    /// The secret itself, for the one place that has to send it.
+    /// Returns the secret itself, for the one place that has to send it.
     pub fn reveal(&self) -> &str {
         &self.0
     }

@@ -1,4 +1,4 @@
-//! The real binary's command line: what it prints, where, and the exit code.
+//! Tests of the real binary's command line: what it prints, where, and its exit code.
 
 #![allow(clippy::expect_used, clippy::unwrap_used, clippy::indexing_slicing)]
 

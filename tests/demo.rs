@@ -1,4 +1,4 @@
-//! `chatixia-sidecar demo`, whole, on real sockets and processes.
+//! Tests of the whole `chatixia-sidecar demo`, on real sockets and processes.
 
 #![cfg(feature = "registry")]
 #![allow(clippy::expect_used, clippy::unwrap_used, clippy::indexing_slicing)]

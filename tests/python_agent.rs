@@ -1,4 +1,5 @@
-//! Agents in Python, as there are in the field, with our sidecars: `tests/agents/field_agent.py`.
+//! Tests with an agent in Python as there are in the field, `tests/agents/field_agent.py`, at our
+//! sidecars.
 
 #![cfg(feature = "registry")]
 #![allow(clippy::expect_used, clippy::unwrap_used, clippy::indexing_slicing)]

@@ -1,4 +1,5 @@
-//! A thousand peers at once. A test binary of its own, since it counts the threads of the process.
+//! Tests the registry with a thousand peers at once. This is a test binary of its own, since it counts the
+//! threads of the process.
 
 #![cfg(feature = "registry")]
 #![allow(clippy::expect_used, clippy::unwrap_used, clippy::indexing_slicing)]

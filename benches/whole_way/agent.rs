@@ -1,4 +1,5 @@
-//! An agent that costs as little as possible: many lines in one write, and as many in one read.
+//! A fast agent for the benchmark: it costs as little as possible, with many lines in one write and as
+//! many in one read.
 
 use std::io::{Read as _, Write as _};
 use std::ops::ControlFlow;
@@ -15,10 +16,10 @@ use super::Outcome;
 /// Longest line that is understood, in bytes.
 const LINE_BYTES: usize = 1024 * 1024;
 
-/// How long nothing may come in, and nothing go out.
+/// How long reading or writing may make no progress before it fails.
 const PATIENCE: Duration = Duration::from_secs(20);
 
-/// From one look for the socket to the next.
+/// Interval at which the socket is looked for.
 const SOCKET_LOOK: Duration = Duration::from_micros(100);
 
 /// Waits until the file of a socket is there; says when that was.
@@ -52,7 +53,7 @@ pub(crate) fn connect(path: &Path) -> Outcome<(Sender, Receiver)> {
     ))
 }
 
-/// The half that asks.
+/// The half of an agent that sends commands.
 pub(crate) struct Sender {
     stream: UnixStream,
 }
@@ -73,7 +74,7 @@ pub(crate) fn append_send(out: &mut Vec<u8>, target: &str, message: impl FnOnce(
     out.extend_from_slice(b"}}\n");
 }
 
-/// The half that listens.
+/// The half of an agent that reads events.
 pub(crate) struct Receiver {
     stream: UnixStream,
     lines: LineBuffer,

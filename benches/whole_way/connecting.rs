@@ -1,4 +1,4 @@
-//! Peers that find each other.
+//! Measures how long peers take to find each other.
 
 use std::thread;
 use std::time::{Duration, Instant};
@@ -51,8 +51,8 @@ pub(crate) fn measure(
     Ok(())
 }
 
-/// Until both agents know of the connection: from the newcomer's spawn, and from when its agent knew
-/// it to be registered.
+/// Returns the time until both agents know of the connection: from the newcomer's spawn, and from when its
+/// agent knew it to be registered.
 fn meet(newcomer: &Sidecar, host: &mut (Sender, Receiver)) -> Outcome<(Duration, Duration)> {
     let (_sender, mut receiver) = agent::connect(newcomer.socket())?;
     let registered = receiver.registered()?;
@@ -112,7 +112,7 @@ fn full_mesh(contender: &Contender, peers: usize, round: usize) -> Outcome<Durat
         }
         Ok::<_, String>(last)
     })?;
-    // All at once, or each would tell all others that it goes.
+    // All end at once, or each would tell all others that it goes.
     for sidecar in &sidecars {
         sidecar.ask_to_end();
     }

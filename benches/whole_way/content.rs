@@ -1,4 +1,5 @@
-//! Messages that can be told apart, and checked without building them again.
+//! The messages of the benchmark: each can be told apart from the others, and checked without being built
+//! again.
 
 use std::ops::Range;
 
@@ -15,7 +16,7 @@ const MIDDLE: &str = r#"","source_agent":"","target_agent":"","payload":""#;
 const TAIL: &str = r#""}"#;
 const FRAME_BYTES: usize = HEAD.len() + DIGITS + MIDDLE.len() + TAIL.len();
 
-/// Of a message that is too small for the above: the payload is its type.
+/// The beginning of a message that is too small for [`HEAD`]: its payload is its type.
 const BARE_HEAD: &str = r#"{"type":""#;
 /// Length of the smallest message that there is.
 const LEAST_BYTES: usize = BARE_HEAD.len() + TAIL.len();

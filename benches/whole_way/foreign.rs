@@ -30,7 +30,7 @@ fn folder() -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/interop")
 }
 
-/// Whether all that the program needs is installed.
+/// Returns whether everything that the program needs is installed.
 pub(crate) fn is_installed() -> bool {
     let modules = folder().join("node_modules");
     let has_modules = ["ws", "node-datachannel"]
@@ -103,7 +103,7 @@ impl Program {
         }
     }
 
-    /// What it does with messages from here on.
+    /// Tells the program what to do with messages from here on.
     fn treat_as(&mut self, how: &str) -> Outcome<()> {
         let command = json!({ "do": "treat", "as": how });
         let input = self.input.as_mut();
@@ -141,7 +141,7 @@ impl ForeignPair {
         let described = program.wait("described")?;
         let announced = described.get("announces").and_then(Value::as_u64);
         program.wait("open")?;
-        // What counts where nothing is announced (RFC 8841).
+        // The limit that holds where nothing is announced (RFC 8841).
         const UNANNOUNCED: u64 = 64 * 1024;
         Ok(ForeignPair {
             agent,

@@ -1,4 +1,4 @@
-//! What the system tells of processes and of itself, in `/proc`.
+//! Reads from `/proc` what the system says about processes and about itself.
 
 use std::fs;
 use std::time::{Duration, Instant};
@@ -91,7 +91,7 @@ pub(crate) struct Machine {
     load: String,
 }
 
-/// Under which conditions was measured.
+/// The conditions of the measurement.
 pub(crate) struct Conditions {
     pub(crate) binaries: Vec<String>,
     pub(crate) processors: usize,

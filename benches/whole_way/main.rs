@@ -1,9 +1,9 @@
-//! The benchmark: what a message costs on the whole way, from agent to agent through two sidecars,
-//! beside the raw limit of the WebRTC stack below, in one run.
+//! The benchmark: measures in one run what a message costs on the whole way, from agent to agent through
+//! two sidecars, and beside it the raw limit of the WebRTC stack below.
 //!
 //! `cargo bench --bench whole_way -- --help` lists the options. Raw and whole way take turns in short
-//! rounds, and of all rounds the best one counts: what else the machine does makes a round worse, never
-//! better. The report says how busy it was with other things.
+//! rounds, and the best of all rounds counts: other work on the machine makes a round worse, never better.
+//! The report says how busy the machine was with other things.
 
 mod agent;
 mod connecting;

@@ -1,4 +1,4 @@
-//! The command line.
+//! The benchmark's command line.
 
 use std::ffi::OsString;
 use std::path::{Path, PathBuf};

@@ -1,4 +1,4 @@
-//! Two ends that send each other messages, from agent to agent.
+//! Two connected sidecars whose agents send each other messages, and what every measured way has in common.
 
 use std::ops::ControlFlow;
 use std::thread;
@@ -17,14 +17,14 @@ const WRITE_BYTES: usize = 64 * 1024;
 const END: &[u8] =
     br#"{"type":"end","request_id":"","source_agent":"","target_agent":"","payload":null}"#;
 
-/// When the last of many messages is sent.
+/// The condition for the last of many messages.
 #[derive(Debug, Clone, Copy)]
 pub(crate) enum Until {
     Elapsed(Duration),
     Count(u64),
 }
 
-/// From an agent of ours to somebody, and back.
+/// A way that is measured: from an agent of ours to a peer, and back.
 pub(crate) trait Way {
     /// The times of `count` round trips of one message.
     fn echo(&mut self, content: &Content, count: usize) -> Outcome<Sorted>;

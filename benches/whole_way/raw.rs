@@ -1,5 +1,5 @@
-//! The raw limit: two ends of the WebRTC stack in one thread, over UDP sockets of the loopback
-//! interface. No agents, no sidecars, no waiting for other threads.
+//! The raw limit: measures two ends of the WebRTC stack in one thread, over UDP sockets of the loopback
+//! interface. There are no agents, no sidecars and no waiting for other threads.
 
 use std::io;
 use std::net::{Ipv4Addr, SocketAddr, UdpSocket};

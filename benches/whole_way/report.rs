@@ -1,4 +1,4 @@
-//! The table for people, and the file for machines.
+//! The benchmark's report: a table for people, and a file for machines.
 
 use std::fmt::Write as _;
 use std::fs;
@@ -14,7 +14,7 @@ use super::sweep::{Curve, Kind, Sweep};
 
 /// To standard output.
 pub(crate) fn print(text: &str) {
-    // Nobody is left to be told that nobody listens.
+    // If nobody reads standard output, there is nobody to tell so.
     let _ = std::io::stdout().write_all(text.as_bytes());
 }
 

@@ -1,8 +1,8 @@
-//! What was measured.
+//! The results of the benchmark: metrics, their targets, and the numbers of all rounds.
 
 use std::time::Duration;
 
-/// Who a number is of.
+/// A column of the table: what a number was measured on.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Column {
     /// The WebRTC stack alone.
@@ -33,7 +33,7 @@ pub(crate) enum Best {
     Most,
 }
 
-/// Something that has a number.
+/// Something that is measured.
 #[derive(Debug, Clone, PartialEq)]
 pub(crate) struct Metric {
     pub(crate) name: String,

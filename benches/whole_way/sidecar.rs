@@ -27,7 +27,7 @@ pub(crate) struct Site {
 }
 
 impl Site {
-    /// For sidecars that run `binary`.
+    /// Makes a site for sidecars that run `binary`.
     pub(crate) fn new(binary: &Path) -> Outcome<Self> {
         let binary = fs::canonicalize(binary)
             .map_err(|error| format!("no binary {}: {error}", binary.display()))?;

@@ -1,4 +1,4 @@
-//! What there is before the first message: size, time to start, memory of an idle sidecar.
+//! Measures what comes before the first message: size, time to start, memory of an idle sidecar.
 
 use std::collections::BTreeSet;
 use std::fs;
@@ -51,7 +51,7 @@ pub(crate) fn crates(results: &mut Results) -> Outcome<()> {
     Ok(())
 }
 
-/// From spawn to socket, and what an idle sidecar with one peer takes.
+/// Measures the time from spawn to socket, and the memory of an idle sidecar with one peer.
 pub(crate) fn measure(
     contenders: &[Contender],
     options: &Options,

@@ -1,5 +1,5 @@
-//! Every size of message, one way and echoed, to a sidecar of ours and to another stack: is there one
-//! that is far slower than those beside it?
+//! The sweep: measures messages of every size, one way and echoed, to a sidecar of ours and to another
+//! stack, and looks for a size that is far slower than those beside it.
 
 use std::time::Duration;
 
@@ -25,10 +25,10 @@ const SIZES: [usize; 74] = [
 /// Neighbours on each side that a size is held against.
 const NEIGHBOURS: usize = 3;
 
-/// How many times as long as its neighbours a message may take.
+/// Largest bearable ratio: how many times as long as its neighbours a message may take.
 const BEARABLE: f64 = 2.0;
 
-/// At how many times as long a size is measured again, and how often: the machine may have had other
+/// Ratio to the neighbours at which a size is measured again, and how often: the machine may have had other
 /// things to do.
 const SUSPICIOUS: f64 = 1.5;
 const AGAIN: usize = 5;
@@ -71,10 +71,10 @@ impl Point {
 /// Messages of all sizes from a sidecar to one peer.
 #[derive(Debug)]
 pub(crate) struct Curve {
-    /// Of which sidecar.
+    /// The sidecar that sends.
     pub(crate) column: Column,
     pub(crate) kind: Kind,
-    /// To whom.
+    /// The peer that receives.
     pub(crate) to: &'static str,
     pub(crate) points: Vec<Point>,
 }
@@ -148,7 +148,7 @@ impl Curve {
     }
 }
 
-/// How long one message takes, of as many as go in about this time.
+/// Returns how long one message takes, measured over as many messages as fit in about the time `each`.
 fn seconds_each(way: &mut dyn Way, kind: Kind, content: &Content, each: Duration) -> Outcome<f64> {
     let mut count = FEWEST;
     loop {

@@ -1,4 +1,4 @@
-//! Echo and one way, raw and whole way in turn.
+//! Measures echoed messages and messages one way; raw and whole way take turns.
 
 use std::time::Duration;
 

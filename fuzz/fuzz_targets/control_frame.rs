@@ -1,4 +1,5 @@
-//! Any control frame is taken or not; what is taken is the same again when it is sent.
+//! Fuzzes control frames: any frame is accepted or not, and an accepted one is the same when it is sent
+//! and read again.
 #![no_main]
 
 use chatixia_sidecar_fuzz::limits;

@@ -1,4 +1,5 @@
-//! Any answer of a registry names few servers or none, and an error shows nothing of it.
+//! Fuzzes the registry's list of ICE servers: any answer names few servers or none, and an error shows
+//! nothing of it.
 #![no_main]
 
 use chatixia_sidecar_fuzz::limits;

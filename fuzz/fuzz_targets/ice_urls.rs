@@ -1,4 +1,5 @@
-//! Any text is a URL of a STUN or TURN server or not; one that is reads the same when it is written.
+//! Fuzzes URLs of STUN and TURN servers: any text is such a URL or not, and one that is reads the same
+//! when it is written.
 #![no_main]
 
 use chatixia_sidecar_fuzz::url::{StunUrl, TurnUrl, list};

@@ -1,4 +1,5 @@
-//! Any line is a command or a rejection that can be told; a message travels as it was written.
+//! Fuzzes an agent's commands: any line is a command or a rejection that can be told, and a message
+//! travels as it was written.
 #![no_main]
 
 use chatixia_sidecar_fuzz::protocol::ipc::{Command, ErrorCode, Event, Limits, parse};

@@ -1,4 +1,5 @@
-//! Any bytes in any pieces give the lines that the whole stream has, and no line above the limit.
+//! Fuzzes the splitting into lines: any bytes in any pieces give the same lines as the whole stream, and
+//! no line is above the limit.
 //!
 //! Input: the limit, a byte for the sizes of the pieces, the stream.
 #![no_main]

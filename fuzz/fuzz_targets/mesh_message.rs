@@ -1,5 +1,5 @@
-//! Whatever a peer sends, what reaches the agent is one line of JSON with all the fields that it
-//! may rely on, and what the peer wrote is in it.
+//! Fuzzes mesh messages: whatever a peer sends, the agent gets one line of JSON with all the fields that
+//! it may rely on and with everything that the peer wrote.
 #![no_main]
 
 use chatixia_sidecar_fuzz::protocol::PeerId;

@@ -1,4 +1,5 @@
-//! Any packet on the multicast group is read to its end, and gives names that could have been asked for.
+//! Fuzzes multicast DNS: any packet on the group is read to its end, and gives only names that could have
+//! been asked for.
 #![no_main]
 
 use chatixia_sidecar_fuzz::limits;

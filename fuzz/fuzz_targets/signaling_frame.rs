@@ -1,4 +1,5 @@
-//! Any frame is taken or refused; what is taken is the same again when it is sent on.
+//! Fuzzes signaling frames: any frame is accepted or refused, and an accepted one is the same when it is
+//! sent on.
 #![no_main]
 
 use chatixia_sidecar_fuzz::limits;

@@ -1,4 +1,5 @@
-//! Any datagram of a server is read without harm, and is never a request and an answer at once.
+//! Fuzzes STUN messages: any datagram of a server is read without harm, and is never a request and an
+//! answer at once.
 #![no_main]
 
 use chatixia_sidecar_fuzz::stun_message;

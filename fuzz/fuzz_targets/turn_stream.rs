@@ -1,5 +1,5 @@
-//! A stream of TURN holds the same messages whatever the pieces it comes in, and the same again when it
-//! is put together from them.
+//! Fuzzes TURN on streams: a stream holds the same messages in whatever pieces it comes, and the messages
+//! put together make the same stream again.
 #![no_main]
 
 use chatixia_sidecar_fuzz::{messages, stream};

@@ -1,4 +1,4 @@
-//! The wire types, taken in as source: they need few small crates, while the sidecar as a
+//! The parsers under test, included as source files. They need few small crates, while the sidecar as a
 //! dependency would build its cryptography once more, with a sanitizer, for every run.
 
 #![forbid(unsafe_code)]

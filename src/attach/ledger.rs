@@ -1,4 +1,4 @@
-//! Which commands are waiting for their answers, and who we are.
+//! The state of an `attach` session: which commands wait for their answers, and who we are.
 
 use std::collections::HashSet;
 use std::sync::{Mutex, MutexGuard, PoisonError};
@@ -7,7 +7,7 @@ use serde_json::Value;
 
 use crate::protocol::ipc::ErrorCode;
 
-/// Shared by the thread that types and the one that shows.
+/// State shared by the thread that types and the one that shows.
 #[derive(Debug, Default)]
 pub(super) struct Ledger(Mutex<State>);
 
@@ -17,7 +17,7 @@ struct State {
     last_id: u64,
     /// JSON texts of the ids that are waiting for an answer.
     waiting: HashSet<String>,
-    /// A command went out to which an answer need not come: only the sidecar knows when it is done.
+    /// Whether a command was sent that need not be answered: only the sidecar knows when it is done.
     has_silent: bool,
     failed: bool,
     input_ended: bool,
@@ -31,19 +31,19 @@ impl State {
 }
 
 impl Ledger {
-    /// The own peer id, empty when it is not known.
+    /// Returns our own peer id, empty when it is not known.
     pub(super) fn peer_id(&self) -> String {
         self.state().peer_id.clone()
     }
 
-    /// An id for a command, as JSON text.
+    /// Returns a new id for a command, as JSON text.
     pub(super) fn new_id(&self) -> String {
         let mut state = self.state();
         state.last_id += 1;
         format!("\"attach-{}\"", state.last_id)
     }
 
-    /// A command is about to be sent.
+    /// Notes that a command is about to be sent.
     pub(super) fn sent(&self, id: Option<String>) {
         let mut state = self.state();
         match id {
@@ -52,7 +52,7 @@ impl Ledger {
         }
     }
 
-    /// Something typed was no command.
+    /// Notes that something typed was no command.
     pub(super) fn mistake(&self) {
         self.state().failed = true;
     }
@@ -61,14 +61,14 @@ impl Ledger {
         self.state().quit = true;
     }
 
-    /// No further commands; whether all are answered.
+    /// Notes that no further commands follow; returns whether all are answered.
     pub(super) fn end_of_input(&self) -> bool {
         let mut state = self.state();
         state.input_ended = true;
         state.is_settled()
     }
 
-    /// An event has come.
+    /// Notes an event that has come.
     pub(super) fn event(&self, line: &[u8]) {
         let Ok(event) = serde_json::from_slice::<Value>(line) else {
             return;
@@ -83,7 +83,7 @@ impl Ledger {
                 let expected = state.waiting.remove(&id.to_string());
                 state.failed |= expected && failed;
             }
-            // Of a command without an id, or of the connection itself.
+            // It belongs to a command without an id, or to the connection itself.
             None => {
                 let of_connection = text_at("/payload/code") == Some(ErrorCode::Busy.as_str());
                 state.failed |= failed && (state.has_silent || of_connection);
@@ -94,13 +94,13 @@ impl Ledger {
         }
     }
 
-    /// Whether nothing is left to wait for.
+    /// Returns whether nothing is left to wait for.
     pub(super) fn is_settled(&self) -> bool {
         self.state().is_settled()
     }
 
-    /// After the end of the connection: whether all went well, or, when it ended too early, how many
-    /// commands are unanswered.
+    /// Returns, after the end of the connection, whether all went well, or, when it ended too early, how
+    /// many commands are unanswered.
     pub(super) fn outcome(&self) -> Result<bool, usize> {
         let state = self.state();
         if state.quit || (state.input_ended && state.waiting.is_empty()) {

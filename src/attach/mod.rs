@@ -1,4 +1,4 @@
-//! A person at the terminal, or a pipe, in the agent's place.
+//! `chatixia-sidecar attach`: puts a person at the terminal, or a pipe, in the agent's place.
 
 mod ledger;
 mod shown;
@@ -27,21 +27,21 @@ use typed::Typed;
 /// How long the first command waits for the sidecar to say who it is.
 const GREETING_WAIT: Duration = Duration::from_millis(500);
 
-/// How events are shown.
+/// The form in which events are shown.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Style {
     /// A short line with the time of day (UTC).
     Readable,
-    /// As they came.
+    /// JSON lines as they came.
     Json,
 }
 
-/// Why it could not go on.
+/// The reason why attaching ended early.
 #[derive(Debug)]
 pub enum Error {
     /// Nobody can be reached on the socket.
     Connect(PathBuf, io::Error),
-    /// The sidecar has closed the connection, with so many commands unanswered.
+    /// The sidecar has closed the connection with so many commands unanswered.
     Closed(usize),
     /// Reading from the sidecar failed.
     Read(io::Error),
@@ -74,8 +74,8 @@ impl fmt::Display for Error {
 
 impl std::error::Error for Error {}
 
-/// Attaches standard input and output to the sidecar on `socket`. Events are shown in readable form
-/// on a terminal, as JSON lines elsewhere.
+/// Attaches standard input and output to the sidecar on `socket`. Events are shown in readable form on a
+/// terminal, as JSON lines elsewhere.
 pub fn main(socket: &Path) -> ExitCode {
     let output = io::stdout();
     let style = if output.is_terminal() {
@@ -93,13 +93,13 @@ pub fn main(socket: &Path) -> ExitCode {
     }
 }
 
-/// Sends what is typed and shows what comes, until `/quit`, or until all commands are answered after
-/// the end of `input`. `notes` gets what is meant for the one who types.
+/// Sends what is typed and shows what comes, until `/quit`, or until all commands are answered after the
+/// end of `input`. `notes` gets what is meant for the person who types.
 ///
 /// Returns whether every command was understood and succeeded.
 ///
 /// # Errors
-/// See [`Error`]. That nobody reads `output` any more is none: then it just ends.
+/// See [`Error`]. It is no error that nobody reads `output` any more: then it just ends.
 pub fn run(
     socket: &Path,
     input: impl Read + Send + 'static,
@@ -117,7 +117,7 @@ pub fn run(
         ledger: Arc::clone(&ledger),
         notes,
     };
-    // It is not joined: when all is over it may still be waiting for a key.
+    // The thread is not joined: when all is over it may still be waiting for a key.
     thread::Builder::new()
         .name("attach-input".to_owned())
         .spawn(move || typing.run(input, &greeted))
@@ -144,7 +144,7 @@ pub fn run(
     ledger.outcome().map_err(Error::Closed)
 }
 
-/// Shows the lines that are there, each after `seen` has been told of it.
+/// Shows the lines that are there. Calls `seen` with each before it is shown.
 fn show(
     output: &mut impl Write,
     lines: &mut LineBuffer,
@@ -167,7 +167,7 @@ fn show(
     output.flush()
 }
 
-/// Reads once; whether there may be more.
+/// Reads once; returns whether there may be more.
 fn read_some(input: &mut impl Read, lines: &mut LineBuffer) -> io::Result<bool> {
     loop {
         match input.read(lines.space()) {
@@ -180,7 +180,7 @@ fn read_some(input: &mut impl Read, lines: &mut LineBuffer) -> io::Result<bool> 
                 return Ok(true);
             }
             Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
-            // Closed without reading all that we sent.
+            // The sidecar has closed the connection without reading everything that we sent.
             Err(error) if error.kind() == io::ErrorKind::ConnectionReset => return Ok(false),
             Err(error) => return Err(error),
         }
@@ -196,7 +196,7 @@ struct Typing<N> {
 
 impl<N: Write> Typing<N> {
     fn run(mut self, mut input: impl Read, greeted: &Receiver<()>) {
-        // Messages name their sender, which the sidecar tells first.
+        // Messages name their sender, which we learn from the sidecar's first line.
         let _ = greeted.recv_timeout(GREETING_WAIT);
         let mut lines = LineBuffer::new(limits::ATTACH_LINE_BYTES);
         let mut more = true;
@@ -224,7 +224,7 @@ impl<N: Write> Typing<N> {
         let _ = self.stream.shutdown(end);
     }
 
-    /// Breaks when nothing that follows matters.
+    /// Handles one line that was typed. Breaks when nothing that follows matters.
     fn take(&mut self, line: &[u8]) -> ControlFlow<()> {
         let command = match typed::read(line, &self.ledger) {
             Typed::Command { id, line } => {
@@ -245,7 +245,7 @@ impl<N: Write> Typing<N> {
                 return ControlFlow::Continue(());
             }
         };
-        // When it fails the connection is closed, which the other thread sees and tells.
+        // If this fails, the connection is closed, which the other thread sees and reports.
         match (&*self.stream).write_all(format!("{command}\n").as_bytes()) {
             Ok(()) => ControlFlow::Continue(()),
             Err(_) => ControlFlow::Break(()),

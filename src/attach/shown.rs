@@ -1,12 +1,12 @@
-//! Events in short, for a person.
+//! Short descriptions of events for a person.
 
 use std::time::{SystemTime, UNIX_EPOCH};
 
 use serde_json::Value;
 
-/// One event as a line without its end (several for `stats`), with the time of day in UTC.
+/// Returns one event as a line without its end (several lines for `stats`), with the time of day in UTC.
 ///
-/// What others wrote can't move the cursor or change colours: control characters are escaped.
+/// Control characters are escaped, so that what others wrote can't move the cursor or change colours.
 pub(super) fn readable(line: &[u8], now: SystemTime) -> String {
     let text = match serde_json::from_slice::<Value>(line) {
         Ok(event) => brief(&event),
@@ -59,13 +59,13 @@ fn brief(event: &Value) -> String {
     }
 }
 
-/// A message: its text where it has one, else its type and payload.
+/// Describes a message: its text where it has one, else its type and payload.
 fn said(from: &str, message: Option<&Value>) -> String {
     let message = message.unwrap_or(&Value::Null);
     let payload = message.get("payload").unwrap_or(&Value::Null);
     let text = payload.as_str().or_else(|| payload.get("text")?.as_str());
     match text {
-        // On one line, whatever it holds.
+        // The text stays on one line, whatever it holds.
         Some(text) => format!("{from}: {}", text.replace('\n', "\\n")),
         None => format!("{from}: {} {payload}", text_at(message, "/type")),
     }
@@ -100,7 +100,7 @@ fn names(list: Option<&Value>) -> String {
     or(names.join(", "), "none")
 }
 
-/// The value as a person would write it: strings without quotes, nothing for null.
+/// Returns the value as a person would write it: strings without quotes, nothing for null.
 fn text_at(value: &Value, pointer: &str) -> String {
     match value.pointer(pointer) {
         Some(Value::String(text)) => text.clone(),

@@ -1,4 +1,4 @@
-//! Attached to a socket whose sidecar is played by the test.
+//! Tests of `attach` on a socket whose sidecar the test plays.
 
 use std::fs;
 use std::io::{BufRead, BufReader, Cursor, Read, Write};

@@ -1,10 +1,10 @@
-//! What a person types to an agent's commands.
+//! The lines that a person types: turns them into an agent's commands.
 
 use serde_json::{Value, json};
 
 use super::ledger::Ledger;
 
-/// What can be typed.
+/// The help: what can be typed.
 pub(super) const HELP: &str = "\
 @PEER TEXT      send a message to a peer; @* TEXT to all that are connected
 /peers          list the connected peers
@@ -13,25 +13,25 @@ pub(super) const HELP: &str = "\
 {...}           send a command as it is, in JSON
 /help, /quit    show this; leave (as does the end of input, once all is answered)";
 
-/// What a line means.
+/// The meaning of a line.
 #[derive(Debug, PartialEq, Eq)]
 pub(super) enum Typed {
-    /// To be sent.
+    /// A command to be sent.
     Command {
-        /// The JSON text of the id by which the answer is known; without, none need come.
+        /// The JSON text of the id that the answer will carry; without one, no answer need come.
         id: Option<String>,
-        /// Without its end.
+        /// The line without its end.
         line: String,
     },
     /// `/help`
     Help,
     /// `/quit`
     Quit,
-    /// It means nothing; says what would.
+    /// It means nothing; the text says what would be right.
     Mistake(String),
 }
 
-/// Reads a line; `ledger` gives ids and the own name.
+/// Reads a line; `ledger` gives new ids and our own name.
 pub(super) fn read(line: &[u8], ledger: &Ledger) -> Typed {
     let Ok(text) = std::str::from_utf8(line) else {
         return Typed::Mistake("what was typed is not UTF-8".to_owned());
@@ -84,7 +84,7 @@ fn command(ledger: &Ledger, kind: &str, payload: impl FnOnce(&str) -> Value) -> 
     }
 }
 
-/// A mesh message with all the fields that an agent in the field may rely on.
+/// Makes a mesh message with all the fields that an agent in the field may rely on.
 fn message(ledger: &Ledger, request_id: &str, target_agent: &str, text: &str) -> Value {
     json!({
         "type": "agent_prompt",
@@ -95,7 +95,7 @@ fn message(ledger: &Ledger, request_id: &str, target_agent: &str, text: &str) ->
     })
 }
 
-/// The id of a command in JSON, if it has one that is answered.
+/// Returns the id of a command in JSON, if it has one that is answered.
 fn id_of(line: &str) -> Option<String> {
     let command: Value = serde_json::from_str(line).ok()?;
     let id = command.get("id")?;

@@ -1,22 +1,22 @@
-//! `--help` and `--version`, and what they say of each subcommand.
+//! `--help` and `--version`: the texts about each subcommand.
 
 use std::fmt::Write as _;
 
 use crate::config::settings::{Kind, Setting};
 
-/// What a help text says beside its settings.
+/// The parts of a help text beside the settings.
 #[derive(Debug, Clone, Copy)]
 pub struct Topic {
-    /// What it is for.
+    /// The purpose of the subcommand.
     pub purpose: &'static str,
-    /// How it is called, a line each, without the program's name; two spaces or more divide it from
+    /// The ways to call it, one a line, without the program's name; two spaces or more divide a call from
     /// what it does.
     pub usage: &'static [&'static str],
-    /// What follows the settings.
+    /// The text that follows the settings.
     pub tail: &'static str,
-    /// What each exit code says, where there is more to it than success and failure.
+    /// The meaning of each exit code, where there is more to it than success and failure.
     pub exit_codes: &'static [(u8, &'static str)],
-    /// Whether the settings are environment variables too.
+    /// Whether the settings can also be given as environment variables.
     pub environment: bool,
 }
 
@@ -115,7 +115,7 @@ round trips.",
     environment: false,
 };
 
-/// The whole help text of a subcommand.
+/// Returns the whole help text of a subcommand.
 pub(super) fn text(topic: Topic, settings: &[&Setting]) -> String {
     let mut text = format!("{}{}\n\nUsage:\n", version(), topic.purpose);
     for usage in topic.usage {
@@ -142,7 +142,7 @@ pub(super) fn text(topic: Topic, settings: &[&Setting]) -> String {
     text
 }
 
-/// `chatixia-sidecar` and its version, with an end of line.
+/// Returns `chatixia-sidecar` and its version, with an end of line.
 pub(super) fn version() -> String {
     concat!("chatixia-sidecar ", env!("CARGO_PKG_VERSION"), "\n").to_owned()
 }

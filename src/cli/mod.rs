@@ -1,4 +1,4 @@
-//! The command line: arguments and environment to an [`Invocation`], without doing anything yet.
+//! The command line: turns arguments and environment into an [`Invocation`], without doing anything yet.
 
 use std::ffi::OsString;
 use std::path::PathBuf;
@@ -14,16 +14,16 @@ mod nearest;
 use help::Topic;
 use nearest::nearest;
 
-/// What the program is asked to do.
+/// A request of the command line to the program.
 #[derive(Debug)]
 pub enum Invocation {
-    /// Be the sidecar.
+    /// Run the sidecar.
     Sidecar(Box<Config>),
-    /// Check what there is to reach with the sidecar's settings.
+    /// Check what can be reached with the sidecar's settings.
     Doctor {
-        /// Those settings.
+        /// The sidecar's settings.
         config: Box<Config>,
-        /// Report in JSON.
+        /// Whether to report in JSON.
         json: bool,
     },
     /// Put a person in the agent's place.
@@ -33,7 +33,7 @@ pub enum Invocation {
     },
     /// Say whether a sidecar, or a registry, is well.
     Health(config::HealthConfig),
-    /// Be a registry.
+    /// Run a registry.
     #[cfg(feature = "registry")]
     Registry(config::RegistryConfig),
     /// Show registry, sidecars and agents at work.
@@ -43,26 +43,26 @@ pub enum Invocation {
     Print(String),
 }
 
-/// All that there is to say of one way to use the program: what `--help`, the man page and the shells'
-/// completions are made of.
+/// Everything there is to say about one way to use the program. `--help`, the manual page and the shells'
+/// completions are made of it.
 #[derive(Debug)]
 pub struct Manual {
-    /// The first argument; none for the sidecar itself.
+    /// The first argument; `None` for the sidecar itself.
     pub subcommand: Option<&'static str>,
-    /// What it is for, and the like.
+    /// The parts of its help text beside the settings.
     pub topic: Topic,
-    /// The flags that it takes, each with its variable.
+    /// The settings that it takes, each a flag and a variable.
     pub settings: Vec<&'static Setting>,
 }
 
-/// Every use of the program, the sidecar itself first.
+/// Returns the manual of every use of the program, the sidecar itself first.
 pub fn manuals() -> Vec<Manual> {
     let named = Subcommand::NAMED.iter().map(|(_, subcommand)| *subcommand);
     let all = std::iter::once(Subcommand::Sidecar).chain(named);
     all.map(Subcommand::manual).collect()
 }
 
-/// What is done, as far as the first argument says it.
+/// The subcommand that the first argument names; without one the sidecar.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Subcommand {
     Sidecar,
@@ -144,7 +144,7 @@ impl Subcommand {
 /// Reads the command line. `arguments` are those after the program's name.
 ///
 /// # Errors
-/// A line for each thing that is wrong; the process ends with code 2.
+/// One line for each thing that is wrong; the process then ends with code 2.
 pub fn parse(
     arguments: impl IntoIterator<Item = OsString, IntoIter: 'static>,
     environment: impl Fn(&str) -> Option<OsString>,
@@ -197,20 +197,20 @@ pub fn parse(
     }
 }
 
-/// What the arguments after a subcommand come to.
+/// The result of reading the arguments after a subcommand.
 enum Asked {
     For(Flags),
     Help,
     Version,
 }
 
-/// Reads flags. A call for help or for the version is heard whatever else is wrong.
+/// Reads flags. A flag that asks for help or the version wins over anything wrong before it.
 fn read_flags(arguments: Vec<OsString>, subcommand: Subcommand) -> Result<Asked, Vec<String>> {
     let known = subcommand.settings();
     let mut parser = lexopt::Parser::from_args(arguments);
     let mut flags = Flags::default();
     let mut errors = Vec::new();
-    // What follows an unknown flag is probably its value, and may be a secret: it is not repeated.
+    // The argument after an unknown flag is probably its value, and may be a secret: it is not repeated.
     let mut after_unknown = false;
     loop {
         // A flag's name borrows from the parser, which is needed again for its value.

@@ -1,6 +1,6 @@
-//! The name that was probably meant.
+//! Suggestions: finds the known name that was probably meant.
 
-/// The known name with the fewest letters to insert, delete or replace, if it is near enough to be
+/// Returns the known name with the fewest letters to insert, delete or replace, if it is near enough to be
 /// what was meant.
 pub(super) fn nearest(name: &str, known: impl IntoIterator<Item = String>) -> Option<String> {
     let far = name.chars().count() / 3 + 1;
@@ -12,7 +12,7 @@ pub(super) fn nearest(name: &str, known: impl IntoIterator<Item = String>) -> Op
         .map(|(_, known)| known)
 }
 
-/// The Levenshtein distance.
+/// Returns the Levenshtein distance.
 fn distance(a: &str, b: &str) -> usize {
     let b: Vec<char> = b.chars().collect();
     let mut row: Vec<usize> = (0..=b.len()).collect();

@@ -1,4 +1,4 @@
-//! Which STUN and TURN servers are used, and how.
+//! The settings of ICE: which STUN and TURN servers are used, and how.
 
 use std::ffi::OsString;
 
@@ -14,14 +14,14 @@ static POLICIES: [(&str, TransportPolicy); 2] = [
     ("relay", TransportPolicy::Relay),
 ];
 
-/// The servers that the user names, and how they are to be used.
+/// The servers that the user names, and how they are used.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct IceSettings {
     /// `STUN_URL`, in order of preference.
     pub stun: Vec<StunUrl>,
     /// `TURN_URL`, in order of preference.
     pub turn: Vec<TurnUrl>,
-    /// `TURN_SECRET`, or else `TURN_USERNAME` and `TURN_PASSWORD`; there are some if there are TURN
+    /// `TURN_SECRET`, or else `TURN_USERNAME` and `TURN_PASSWORD`. They are present if there are TURN
     /// servers.
     pub credentials: Option<Credentials>,
     /// `ICE_TRANSPORT_POLICY`
@@ -48,7 +48,7 @@ impl IceSettings {
         ice
     }
 
-    /// All servers there are to use: the user's, and those that the registry names and the user does not.
+    /// Returns all servers to use: the user's, and those that the registry names and the user does not.
     pub fn joined(
         &self,
         stun: &[StunUrl],

@@ -1,6 +1,6 @@
-//! Flags over environment over defaults: one validated [`Config`].
+//! The configuration: flags over environment over defaults, validated into one [`Config`].
 //!
-//! Pure: the environment is handed in, and nothing is opened or looked up.
+//! The module is pure: the environment is handed in, and nothing is opened or looked up.
 
 use std::ffi::OsString;
 use std::net::IpAddr;
@@ -27,7 +27,7 @@ use crate::mesh::MeshMode;
 use crate::nat::host::InterfaceFilter;
 use crate::secret::Secret;
 
-/// What the registry knows us by.
+/// The credential that the registry knows us by.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Credential {
     /// `API_KEY`, sent as `x-api-key`.
@@ -46,7 +46,7 @@ pub enum LogFormat {
     Json,
 }
 
-/// Everything the sidecar is told at its start.
+/// All the settings of the sidecar.
 #[derive(Debug, Clone)]
 pub struct Config {
     /// `SIGNALING_URL`
@@ -89,15 +89,15 @@ pub struct Config {
     pub log_filter: String,
     /// `LOG_FORMAT`
     pub log_format: LogFormat,
-    /// Who started us as a service, if anybody did.
+    /// The service manager that started us, if one did.
     pub service_manager: Option<ServiceManager>,
 }
 
 impl Config {
-    /// The sidecar's settings: `flags` over `environment` over defaults.
+    /// Reads the sidecar's settings: `flags` over `environment` over defaults.
     ///
     /// # Errors
-    /// A line for each setting that can't be used, with its value unless it is a secret.
+    /// One line for each setting that can't be used, with its value unless it is a secret.
     pub fn from(
         flags: &Flags,
         environment: impl Fn(&str) -> Option<OsString>,
@@ -151,8 +151,8 @@ impl Config {
     }
 }
 
-/// What `MAX_MESSAGE_BYTES` can be set to. The time that SCTP takes for a message grows with the
-/// square of its size: 0.1 s for 1 MiB, but seconds for 5 MiB, in which all other peers wait.
+/// Largest value of `MAX_MESSAGE_BYTES`. The time that SCTP takes for a message grows with the square of
+/// its size: 0.1 s for 1 MiB, but seconds for 5 MiB, during which all other peers wait.
 const LARGEST_MESSAGE_BYTES: usize = MEBIBYTE;
 
 const MEBIBYTE: usize = 1024 * 1024;

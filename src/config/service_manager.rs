@@ -1,4 +1,4 @@
-//! How a service manager such as systemd wants to hear of a service, as it says in the environment:
+//! The environment of a service manager such as systemd: how it wants to hear from a service, as in
 //! sd_notify(3), sd_watchdog_enabled(3), systemd.exec(5).
 
 use std::ffi::{OsStr, OsString};
@@ -6,36 +6,37 @@ use std::os::unix::ffi::{OsStrExt as _, OsStringExt as _};
 use std::path::PathBuf;
 use std::time::Duration;
 
-/// The variable that names its socket. Who starts other programs takes it away from them.
+/// The variable that names the service manager's socket. A program that starts others removes it from
+/// their environment.
 pub const NOTIFY_SOCKET: &str = "NOTIFY_SOCKET";
 
-/// Where the service manager listens.
+/// The address on which the service manager listens.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum NotifySocket {
     /// A file.
     Path(PathBuf),
     /// A name in Linux's abstract namespace, without the zero byte in front.
     Abstract(Vec<u8>),
-    /// Neither of them, as it stands in the environment: a kind of socket that we do not speak.
+    /// Neither of them, as it stands in the environment: a kind of socket that we do not support.
     Unknown(OsString),
 }
 
-/// What the environment says of the service manager.
+/// The service manager's part of the environment.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct ServiceManager {
     /// `NOTIFY_SOCKET`
     pub socket: NotifySocket,
-    /// `WATCHDOG_USEC`: it ends a service that it has not heard of for so long.
+    /// `WATCHDOG_USEC`: the service manager ends a service that it has not heard from for so long.
     pub watchdog: Option<Duration>,
-    /// `WATCHDOG_PID`: the process that is meant by it.
+    /// `WATCHDOG_PID`: the process that the watchdog is meant for.
     watchdog_process: Option<u32>,
-    /// `SYSTEMD_EXEC_PID`: the process that it started itself.
+    /// `SYSTEMD_EXEC_PID`: the process that the service manager started itself.
     service_process: Option<u32>,
 }
 
 impl ServiceManager {
-    /// `None` without a service manager. Nothing here is a user's setting, so what can't be read is
-    /// not an error: it is left out.
+    /// Reads the environment; returns `None` without a service manager. Nothing here is a user's setting,
+    /// so a value that can't be read is no error: it is left out.
     pub fn from(environment: impl Fn(&str) -> Option<OsString>) -> Option<Self> {
         let number = |name| environment(name)?.to_str()?.parse::<u64>().ok();
         let process = |name| number(name).and_then(|id| u32::try_from(id).ok());
@@ -50,8 +51,8 @@ impl ServiceManager {
         })
     }
 
-    /// What of it is meant for the process with the id `process`. A program that is a service may pass
-    /// its environment on to those that it spawns, such as an agent to its sidecar; these must not
+    /// Returns what of it is meant for the process with the id `process`. A program that is a service may
+    /// pass its environment on to those that it spawns, such as an agent to its sidecar; these must not
     /// speak for it.
     pub fn meant_for(mut self, process: u32) -> Option<Self> {
         let is_other = |named: Option<u32>| named.is_some_and(|named| named != process);
@@ -74,7 +75,7 @@ fn notify_socket(socket: OsString) -> NotifySocket {
 }
 
 impl NotifySocket {
-    /// As it stands in the environment.
+    /// Returns the address as it stands in the environment.
     pub fn shown(&self) -> OsString {
         match self {
             NotifySocket::Path(path) => path.clone().into_os_string(),

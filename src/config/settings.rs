@@ -1,23 +1,23 @@
-//! The table of settings, from which flags, environment, `--help` and the documentation come.
+//! The table of settings, which flags, environment, `--help` and the documentation are made of.
 
 use std::collections::HashMap;
 use std::ffi::OsString;
 
-/// One thing that can be set.
+/// One setting.
 ///
-/// The name is the environment variable's; the flag is the same in lower case with dashes:
+/// Its name is that of the environment variable; the flag is the same in lower case with dashes:
 /// `SIGNALING_URL` and `--signaling-url`.
 #[derive(Debug, PartialEq, Eq)]
 pub struct Setting {
     /// Name of the environment variable.
     pub name: &'static str,
-    /// What stands for the value in the help; empty for a switch, which takes no value.
+    /// The placeholder for the value in the help; empty for a switch, which takes no value.
     pub syntax: &'static str,
-    /// The default as it would be written; empty when there is none.
+    /// The default as a user would write it; empty when there is none.
     pub default: &'static str,
-    /// What it does, for the help.
+    /// The effect of the setting, for the help.
     pub help: &'static str,
-    /// How it is treated.
+    /// How the setting is treated.
     pub kind: Kind,
 }
 
@@ -33,13 +33,14 @@ pub enum Kind {
 }
 
 impl Setting {
-    /// The flag without its dashes in front.
+    /// Returns the flag without its leading dashes.
     pub fn flag(&self) -> String {
         self.name.to_ascii_lowercase().replace('_', "-")
     }
 }
 
-/// Names each row, so that code refers to it and not to a string, and lists them in order.
+/// Defines a constant for each row, so that code refers to it and not to a string, and a list of them in
+/// order.
 macro_rules! table {
     ($(#[$about:meta])* $table:ident: $(
         $kind:ident $name:ident $syntax:literal = $default:literal, $help:literal;
@@ -168,18 +169,18 @@ table! {
 pub struct Flags(HashMap<&'static str, String>);
 
 impl Flags {
-    /// Takes a flag; of several the last counts.
+    /// Adds a flag; if it is given several times, the last counts.
     pub fn set(&mut self, setting: &Setting, value: String) {
         self.0.insert(setting.name, value);
     }
 
-    /// Whether a switch was given.
+    /// Returns whether a switch was given.
     pub fn has(&self, setting: &Setting) -> bool {
         self.0.contains_key(setting.name)
     }
 }
 
-/// Finds each setting's value, and gathers what is wrong with them.
+/// A reader of settings: finds each setting's value, and gathers what is wrong with the values.
 pub(crate) struct Reader<'a, E> {
     flags: &'a Flags,
     environment: E,
@@ -187,7 +188,7 @@ pub(crate) struct Reader<'a, E> {
 }
 
 impl<'a, E: Fn(&str) -> Option<OsString>> Reader<'a, E> {
-    /// Flags win over `environment`, where an empty value counts as none.
+    /// Makes a reader. Flags win over `environment`, where an empty value counts as none.
     pub(crate) fn new(flags: &'a Flags, environment: E) -> Self {
         Reader {
             flags,
@@ -196,9 +197,9 @@ impl<'a, E: Fn(&str) -> Option<OsString>> Reader<'a, E> {
         }
     }
 
-    /// The value of a setting, made by `parse`, whose error says what would be right.
+    /// Returns the value of a setting, made by `parse`, whose error says what would be right.
     ///
-    /// After an error, which is kept for [`Reader::finish`], the value stands for nothing.
+    /// An error is kept for [`Reader::finish`]; the value returned is then a mere placeholder.
     pub(crate) fn read<T: Default>(
         &mut self,
         setting: &Setting,
@@ -236,17 +237,17 @@ impl<'a, E: Fn(&str) -> Option<OsString>> Reader<'a, E> {
         }
     }
 
-    /// Notes something that is wrong with the settings together.
+    /// Notes an error about the settings together.
     pub(crate) fn error(&mut self, problem: String) {
         self.errors.push(problem);
     }
 
-    /// Whether nothing wrong has been found so far.
+    /// Returns whether nothing wrong has been found so far.
     pub(crate) fn all_right(&self) -> bool {
         self.errors.is_empty()
     }
 
-    /// The result, unless there were errors; one line each.
+    /// Returns the result, or the errors if there were any, one line each.
     pub(crate) fn finish<T>(self, result: T) -> Result<T, Vec<String>> {
         if self.errors.is_empty() {
             Ok(result)
@@ -256,14 +257,14 @@ impl<'a, E: Fn(&str) -> Option<OsString>> Reader<'a, E> {
     }
 }
 
-/// A value as it is repeated in an error: one line, not too long, no password and no query of a URL
-/// in it.
+/// Returns a value as an error repeats it: on one line, not too long, without the password and the query
+/// of a URL.
 fn shown(value: &str) -> String {
     const LONGEST: usize = 100;
     if value.is_empty() {
         return "\"\"".to_owned();
     }
-    // Those of TURN and STUN have no slashes.
+    // The URLs of TURN and STUN have no slashes.
     let scheme_end = value
         .find("://")
         .map(|at| at + 3)

@@ -1,4 +1,4 @@
-//! The settings of the subcommands.
+//! The settings of the subcommands `attach`, `health`, `registry` and `demo`.
 
 use std::ffi::OsString;
 use std::path::PathBuf;
@@ -6,10 +6,10 @@ use std::path::PathBuf;
 use super::settings::{self, Flags, Reader};
 use super::values;
 
-/// `attach`: the socket of the sidecar to talk to.
+/// Reads the setting of `attach`: the socket of the sidecar to talk to.
 ///
 /// # Errors
-/// A line saying what is wrong with the path.
+/// A line that says what is wrong with the path.
 pub fn attach_socket(
     flags: &Flags,
     environment: impl Fn(&str) -> Option<OsString>,
@@ -19,7 +19,7 @@ pub fn attach_socket(
     reader.finish(socket)
 }
 
-/// Who is asked by `health`.
+/// The process that `health` asks.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum HealthConfig {
     /// The sidecar on this socket.
@@ -30,10 +30,10 @@ pub enum HealthConfig {
 }
 
 impl HealthConfig {
-    /// The settings of `health`: `flags` over `environment` over defaults.
+    /// Reads the settings of `health`: `flags` over `environment` over defaults.
     ///
     /// # Errors
-    /// A line for each setting that can't be used.
+    /// One line for each setting that can't be used.
     pub fn from(
         flags: &Flags,
         environment: impl Fn(&str) -> Option<OsString>,
@@ -61,7 +61,7 @@ mod registry {
     use super::super::{LOG_FORMATS, LogFormat};
     use super::{Flags, Reader, settings, values};
 
-    /// Whom the registry lets in.
+    /// The rule for who may use the registry.
     #[derive(Debug, Clone, PartialEq, Eq)]
     pub enum RegistryAccess {
         /// `--open`: every key, whose text is the peer's id.
@@ -70,7 +70,7 @@ mod registry {
         KeysFile(PathBuf),
     }
 
-    /// Everything that `registry` is told at its start.
+    /// All the settings of `registry`.
     #[derive(Debug, Clone)]
     pub struct RegistryConfig {
         /// `LISTEN` and `PORT`
@@ -79,7 +79,7 @@ mod registry {
         pub access: RegistryAccess,
         /// `--until-eof`: end when standard input ends.
         pub until_eof: bool,
-        /// `--show-frames`: print who says what to whom.
+        /// `--show-frames`: print who sends what to whom.
         pub show_frames: bool,
         /// `RUST_LOG`
         pub log_filter: String,
@@ -88,10 +88,10 @@ mod registry {
     }
 
     impl RegistryConfig {
-        /// The registry's settings: `flags` over `environment` over defaults.
+        /// Reads the registry's settings: `flags` over `environment` over defaults.
         ///
         /// # Errors
-        /// A line for each setting that can't be used.
+        /// One line for each setting that can't be used.
         pub fn from(
             flags: &Flags,
             environment: impl Fn(&str) -> Option<OsString>,
@@ -123,7 +123,7 @@ mod registry {
         }
     }
 
-    /// `LISTEN` and `PORT`
+    /// Reads `LISTEN` and `PORT`.
     pub(super) fn listen_address(
         reader: &mut Reader<'_, impl Fn(&str) -> Option<OsString>>,
     ) -> SocketAddr {
@@ -132,7 +132,7 @@ mod registry {
         SocketAddr::new(listen.unwrap_or(IpAddr::V4(Ipv4Addr::LOCALHOST)), port)
     }
 
-    /// Everything that `demo` is told at its start.
+    /// All the settings of `demo`.
     #[derive(Debug, Clone, PartialEq, Eq)]
     pub struct DemoConfig {
         /// `--peers`: 2 to 20.
@@ -141,15 +141,15 @@ mod registry {
         pub messages: usize,
         /// `--timeout`: for the whole demo.
         pub timeout: Duration,
-        /// `--binary`: what to run in place of the own program.
+        /// `--binary`: the program to run instead of this one.
         pub binary: Option<PathBuf>,
     }
 
     impl DemoConfig {
-        /// The demo's settings: `flags` over defaults.
+        /// Reads the demo's settings: `flags` over defaults.
         ///
         /// # Errors
-        /// A line for each setting that can't be used.
+        /// One line for each setting that can't be used.
         pub fn from(flags: &Flags) -> Result<DemoConfig, Vec<String>> {
             let mut reader = Reader::new(flags, |_: &str| None);
             let config = DemoConfig {

@@ -1,4 +1,4 @@
-//! The addresses of the registry: checked once, shown without secrets.
+//! The URLs of the registry: checked once, shown without secrets.
 
 use std::fmt;
 use std::fmt::Write as _;
@@ -7,25 +7,25 @@ use http::Uri;
 
 use crate::secret::Secret;
 
-/// The URL of a server, with host and without credentials.
+/// The URL of a server, with a host and without credentials.
 ///
-/// Its `Display` and `Debug` leave the query out, which may hold a secret. The default names no
-/// server.
+/// Its `Display` and `Debug` leave out the query, which may hold a secret. The default names no server.
 #[derive(Clone, Default, PartialEq, Eq)]
 pub struct Url(Uri);
 
 impl Url {
-    /// A `ws://` or `wss://` URL. The error says what would be right, and nothing of `text`.
+    /// Parses a `ws://` or `wss://` URL. The error says what would be right, and quotes nothing of `text`.
     pub fn websocket(text: &str) -> Result<Self, String> {
         Self::parse(text, ["ws", "wss"])
     }
 
-    /// An `http://` or `https://` URL. The error says what would be right, and nothing of `text`.
+    /// Parses an `http://` or `https://` URL. The error says what would be right, and quotes nothing of
+    /// `text`.
     pub fn http(text: &str) -> Result<Self, String> {
         Self::parse(text, ["http", "https"])
     }
 
-    /// `schemes` are the plain one and the encrypted one.
+    /// Parses a URL. `schemes` are the plain one and the encrypted one.
     fn parse(text: &str, schemes: [&str; 2]) -> Result<Self, String> {
         let [plain, encrypted] = schemes;
         let wanted = || format!("give a URL as in {encrypted}://host:port/path or {plain}://...");
@@ -53,9 +53,9 @@ impl Url {
         uri.map(Url).map_err(|_| wanted())
     }
 
-    /// The URL with `token` added to its query.
+    /// Returns the URL with `token` added to its query.
     ///
-    /// Fails when the whole becomes longer than a URL can be (65,534 bytes).
+    /// Fails when the result is longer than a URL can be (65,534 bytes).
     pub fn with_token(&self, token: &Secret) -> Result<Uri, String> {
         let mut text = self.to_string();
         match self.0.query() {
@@ -69,7 +69,7 @@ impl Url {
             .map_err(|error| format!("the token does not fit into the URL: {error}"))
     }
 
-    /// The URL of another resource in the same place: `/api/token` becomes `/api/name`.
+    /// Returns the URL of another resource in the same place: `/api/token` becomes `/api/name`.
     pub fn beside(&self, name: &str) -> Url {
         let path = self.0.path();
         let place = path.rfind('/').and_then(|end| path.get(..=end));
@@ -78,26 +78,26 @@ impl Url {
             .authority(self.0.authority().map_or("", |a| a.as_str()))
             .path_and_query(format!("{}{name}", place.unwrap_or("/")))
             .build();
-        // All of it but the name, which is ours, comes from a URL.
+        // Everything but the name, which is ours, comes from a valid URL.
         Url(uri.unwrap_or_default())
     }
 
-    /// Whether the connection is to be encrypted.
+    /// Returns whether the connection is to be encrypted.
     pub fn is_secure(&self) -> bool {
         matches!(self.0.scheme_str(), Some("wss" | "https"))
     }
 
-    /// The whole URL, query included.
+    /// Returns the whole URL, query included.
     pub fn uri(&self) -> &Uri {
         &self.0
     }
 
-    /// Name or address of the host, an IPv6 address without its brackets.
+    /// Returns the name or address of the host, an IPv6 address without its brackets.
     pub fn host(&self) -> &str {
         bare_host(self.0.host().unwrap_or_default())
     }
 
-    /// The port, or else the scheme's.
+    /// Returns the port, or else the scheme's.
     pub fn port(&self) -> u16 {
         let default = if self.is_secure() { 443 } else { 80 };
         self.0.port_u16().unwrap_or(default)
@@ -118,14 +118,14 @@ impl fmt::Debug for Url {
     }
 }
 
-/// `host` without the brackets around an IPv6 address.
+/// Returns `host` without the brackets around an IPv6 address.
 pub fn bare_host(host: &str) -> &str {
     host.strip_prefix('[')
         .and_then(|host| host.strip_suffix(']'))
         .unwrap_or(host)
 }
 
-/// Whether it is `host`, `host:port`, `[v6]` or `[v6]:port`.
+/// Returns whether it is `host`, `host:port`, `[v6]` or `[v6]:port`.
 fn is_host_and_port(authority: &str) -> bool {
     let (host, port) = match authority
         .strip_prefix('[')
@@ -142,7 +142,7 @@ fn is_host_and_port(authority: &str) -> bool {
     !host.is_empty() && !host.contains(['[', ']']) && port_is_right
 }
 
-/// Encodes everything but the unreserved characters of RFC 3986, section 2.3.
+/// Percent-encodes everything but the unreserved characters of RFC 3986, section 2.3.
 fn percent_encode(text: &str, into: &mut String) {
     for byte in text.bytes() {
         if byte.is_ascii_alphanumeric() || b"-._~".contains(&byte) {

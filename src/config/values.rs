@@ -1,4 +1,4 @@
-//! From the text of a setting to its value. Each error says what would be right.
+//! Parsers that turn the text of a setting into its value. Each error says what would be right.
 
 use std::net::IpAddr;
 use std::ops::RangeInclusive;
@@ -9,12 +9,13 @@ use crate::limits;
 use crate::nat::host::InterfaceFilter;
 use crate::secret::Secret;
 
-/// `sun_path` of `sockaddr_un` on Linux less its terminating zero.
+/// Longest path of a Unix socket, in bytes: `sun_path` of `sockaddr_un` on Linux without its terminating
+/// zero.
 const SOCKET_PATH_BYTES: usize = 107;
 
 type Parsed<T> = Result<T, String>;
 
-/// A whole number in `range`.
+/// Parses a whole number in `range`.
 pub(super) fn number(range: RangeInclusive<usize>) -> impl Fn(&str) -> Parsed<usize> {
     move |text| {
         let number = text.parse().ok().filter(|number| range.contains(number));
@@ -25,7 +26,7 @@ pub(super) fn number(range: RangeInclusive<usize>) -> impl Fn(&str) -> Parsed<us
     }
 }
 
-/// Seconds in `range`, fractions allowed.
+/// Parses seconds in `range`, fractions allowed.
 pub(super) fn seconds(range: RangeInclusive<f64>) -> impl Fn(&str) -> Parsed<Duration> {
     move |text| {
         let seconds = text.parse().ok().filter(|seconds| range.contains(seconds));
@@ -38,7 +39,7 @@ pub(super) fn seconds(range: RangeInclusive<f64>) -> impl Fn(&str) -> Parsed<Dur
     }
 }
 
-/// Seconds in `range`, or `inf`.
+/// Parses seconds in `range`, or `inf`.
 pub(super) fn seconds_or_inf(
     range: RangeInclusive<f64>,
 ) -> impl Fn(&str) -> Parsed<Option<Duration>> {
@@ -51,7 +52,7 @@ pub(super) fn seconds_or_inf(
     }
 }
 
-/// One of a few words, upper or lower case.
+/// Parses one of a few words, in upper or lower case.
 pub(super) fn word<T: Copy>(words: &'static [(&'static str, T)]) -> impl Fn(&str) -> Parsed<T> {
     move |text| {
         let found = words
@@ -64,7 +65,7 @@ pub(super) fn word<T: Copy>(words: &'static [(&'static str, T)]) -> impl Fn(&str
     }
 }
 
-/// `on` or `off`, however it is put.
+/// Parses `on` or `off` and their synonyms.
 pub(super) fn switch(text: &str) -> Parsed<bool> {
     match text.to_ascii_lowercase().as_str() {
         "on" | "true" | "yes" | "1" => Ok(true),
@@ -73,12 +74,12 @@ pub(super) fn switch(text: &str) -> Parsed<bool> {
     }
 }
 
-/// A path; none when empty.
+/// Parses a path; `None` when empty.
 pub(super) fn optional_path(text: &str) -> Parsed<Option<PathBuf>> {
     Ok((!text.is_empty()).then(|| PathBuf::from(text)))
 }
 
-/// The path of a Unix socket.
+/// Parses the path of a Unix socket.
 pub(super) fn socket_path(text: &str) -> Parsed<PathBuf> {
     if text.is_empty() {
         Err("give a path".to_owned())
@@ -94,7 +95,7 @@ pub(super) fn socket_path(text: &str) -> Parsed<PathBuf> {
     }
 }
 
-/// Something that can be sent as an HTTP header, and is kept secret; none when empty.
+/// Parses a secret that can be sent as an HTTP header; `None` when empty.
 pub(super) fn secret(text: &str) -> Parsed<Option<Secret>> {
     if !text.bytes().all(|byte| byte.is_ascii_graphic()) {
         return Err(
@@ -106,12 +107,12 @@ pub(super) fn secret(text: &str) -> Parsed<Option<Secret>> {
     Ok((!text.is_empty()).then(|| Secret::new(text.to_owned())))
 }
 
-/// Something secret for a TURN server; none when empty.
+/// Parses a secret for a TURN server; `None` when empty.
 pub(super) fn turn_secret(text: &str) -> Parsed<Option<Secret>> {
     Ok(turn_text(text)?.map(Secret::new))
 }
 
-/// Our name at a TURN server; none when empty.
+/// Parses our name at a TURN server; `None` when empty.
 pub(super) fn turn_username(text: &str) -> Parsed<Option<String>> {
     turn_text(text)
 }
@@ -126,7 +127,7 @@ fn turn_text(text: &str) -> Parsed<Option<String>> {
     Ok((!text.is_empty()).then(|| text.to_owned()))
 }
 
-/// `5000` or `5000-5100`; none when empty.
+/// Parses `5000` or `5000-5100`; `None` when empty.
 pub(super) fn ports(text: &str) -> Parsed<Option<(u16, u16)>> {
     if text.is_empty() {
         return Ok(None);
@@ -138,21 +139,21 @@ pub(super) fn ports(text: &str) -> Parsed<Option<(u16, u16)>> {
     }
 }
 
-/// A TCP port to listen on, 0 for any.
+/// Parses a TCP port to listen on, 0 for any.
 #[cfg(feature = "registry")]
 pub(super) fn port(text: &str) -> Parsed<u16> {
     text.parse()
         .map_err(|_| "give a port from 0 to 65535".to_owned())
 }
 
-/// An IP address.
+/// Parses an IP address.
 pub(super) fn address(text: &str) -> Parsed<Option<IpAddr>> {
     text.parse()
         .map(Some)
         .map_err(|_| "give an IP address".to_owned())
 }
 
-/// An address that this machine can have; none when empty.
+/// Parses an address that this machine can have; `None` when empty.
 pub(super) fn own_address(text: &str) -> Parsed<Option<IpAddr>> {
     if text.is_empty() {
         return Ok(None);
@@ -166,7 +167,7 @@ pub(super) fn own_address(text: &str) -> Parsed<Option<IpAddr>> {
     }
 }
 
-/// `eth0,wlan*,-docker*`
+/// Parses a list of interfaces: `eth0,wlan*,-docker*`.
 pub(super) fn interfaces(text: &str) -> Parsed<InterfaceFilter> {
     let mut filter = InterfaceFilter::default();
     for entry in text.split(',').map(str::trim).filter(|e| !e.is_empty()) {

@@ -1,7 +1,7 @@
-//! An agent as the demo plays it: JSON lines over its sidecar's socket (contract part 2).
+//! The demo's agents: each speaks JSON lines over its sidecar's socket (contract part 2).
 //!
-//! Every agent answers `ping` with `pong` and `task_request` with `task_response`. The first one
-//! also opens the conversation, and when that has gone through measures round trips.
+//! Every agent answers `ping` with `pong` and `task_request` with `task_response`. The first one also
+//! opens the conversation, and then measures round trips.
 
 use std::collections::HashSet;
 use std::io::{self, BufRead, BufReader, Write};
@@ -21,35 +21,35 @@ use super::{Crossing, Event};
 /// Round trips whose lines are shown; of the others only the time counts.
 const SHOWN_ROUNDS: usize = 3;
 
-/// What the opening conversation is waited to bring, by the `id` or `request_id` of what was asked.
+/// The answers that end the opening conversation, by the `id` or `request_id` of what was asked.
 const OPENING: [&str; 4] = ["list", "task", "task-1", "status"];
 
-/// From one try to reach the sidecar's socket to the next. Agents in the field look every 0.1 s.
+/// Pause between two tries to reach the sidecar's socket. Agents in the field look every 0.1 s.
 const CONNECT_EVERY: Duration = Duration::from_millis(1);
 
-/// Who an agent is.
+/// The part that an agent plays.
 #[derive(Debug)]
 pub(super) struct Part {
     pub(super) name: String,
-    /// The peers of all others.
+    /// The peers of all other agents.
     pub(super) others: Vec<String>,
-    /// Its sidecar's socket, which need not be there yet.
+    /// The sidecar's socket, which need not exist yet.
     pub(super) socket: PathBuf,
-    /// Round trips to measure, if it is the one to open the conversation.
+    /// Round trips to measure, if this agent opens the conversation.
     pub(super) rounds: usize,
-    /// Until when the socket has to be there.
+    /// The time by which the socket has to exist.
     pub(super) deadline: Instant,
 }
 
-/// The main thread's hold on an agent.
+/// The main thread's handle of an agent.
 pub(super) struct Agent {
-    /// Arrives when the agent is connected to its sidecar.
+    /// Receives the writer when the agent is connected to its sidecar.
     writer: Receiver<Writer>,
 }
 
 impl Agent {
-    /// Starts an agent on a thread of its own; what happens to it goes into `events`. The thread
-    /// ends when the sidecar closes the connection, which is a failure until `ending` is set.
+    /// Starts an agent on a thread of its own, which reports to `events`. The thread ends when the sidecar
+    /// closes the connection, which is a failure until `ending` is set.
     pub(super) fn start(part: Part, events: Sender<Event>, ending: Arc<AtomicBool>) -> Agent {
         let (hand_over, writer) = mpsc::channel();
         thread::spawn(move || {
@@ -58,15 +58,15 @@ impl Agent {
                 && !ending.load(Ordering::SeqCst)
             {
                 let failure = format!("{}'s agent: {failure}", part.name);
-                // Nobody listens any more only when the demo has ended.
+                // Nobody listens any more only if the demo has ended.
                 let _ = events.send(Event::Failed(failure));
             }
         });
         Agent { writer }
     }
 
-    /// Asks for the list of peers, gives the first peer a task and tells all of them something.
-    /// What follows is up to the agent's thread.
+    /// Opens the conversation: asks for the list of peers, gives the first peer a task and broadcasts a
+    /// status. The agent's thread does the rest.
     pub(super) fn open_conversation(&self) -> Result<(), String> {
         let writer = self.writer.recv();
         let mut writer = writer.map_err(|_| "the first agent is gone".to_owned())?;
@@ -80,7 +80,7 @@ impl Agent {
     }
 }
 
-/// A command as it stands on a line.
+/// A command as it is written on a line.
 #[derive(Serialize)]
 struct Command<'a, P> {
     #[serde(rename = "type")]
@@ -109,7 +109,7 @@ struct Message<'a> {
     payload: Value,
 }
 
-/// The side of an agent that speaks.
+/// The speaking side of an agent.
 struct Writer {
     part: Arc<Part>,
     stream: UnixStream,
@@ -173,7 +173,7 @@ impl Writer {
         let command = Command { kind, id, payload };
         let mut line = serde_json::to_string(&command).map_err(|error| error.to_string())?;
         if is_shown(&line) {
-            // Told before it is done, so that what it causes is told after it.
+            // It is reported before it is done, so that its effects are reported after it.
             self.tell(Event::Crossing(Crossing {
                 at: Instant::now(),
                 from: format!("{}'s agent", self.part.name),
@@ -192,7 +192,7 @@ impl Writer {
     }
 }
 
-/// Whether a line is one of those that are shown: pings and pongs only of the first rounds.
+/// Returns whether a line is shown: pings and pongs are shown only in the first rounds.
 fn is_shown(line: &str) -> bool {
     match line.split_once("\"request_id\":\"ping-") {
         None => true,
@@ -254,13 +254,13 @@ fn connect(part: &Part, ending: &AtomicBool) -> Result<UnixStream, String> {
     }
 }
 
-/// The side of an agent that listens, and answers.
+/// The listening side of an agent, which also answers.
 struct Player {
     writer: Writer,
     connected: HashSet<String>,
-    /// What the opening conversation still has to bring.
+    /// The answers that the opening conversation still waits for.
     awaited: HashSet<&'static str>,
-    /// The round trip that is under way.
+    /// The number of the current round trip.
     round: usize,
     ping_sent: Instant,
     trips: Vec<Duration>,
@@ -317,7 +317,7 @@ impl Player {
         }
     }
 
-    /// The opening conversation has come so far; the last answer begins the measurement.
+    /// Notes an answer of the opening conversation; the last one begins the measurement.
     fn answered(&mut self, id: &str) -> Result<(), String> {
         if self.awaited.remove(id) && self.awaited.is_empty() {
             self.ping()
@@ -326,7 +326,7 @@ impl Player {
         }
     }
 
-    /// Begins a round trip with the peer whose turn it is, or tells the times if there were enough.
+    /// Begins a round trip with the peer whose turn it is, or reports the times if there were enough.
     fn ping(&mut self) -> Result<(), String> {
         if self.round == self.writer.part.rounds {
             return self
@@ -350,7 +350,7 @@ fn ping_id(round: usize) -> String {
     format!("ping-{round}")
 }
 
-/// The string at a place, or an empty one.
+/// Returns the string at a place, or an empty one.
 fn text<'a>(value: &'a Value, place: &str) -> &'a str {
     value
         .pointer(place)

@@ -1,4 +1,5 @@
-//! A directory that only this user can look into, gone when the demo is.
+//! A private directory for the demo's sockets: only this user can look into it, and it is removed with the
+//! demo.
 
 use std::fs::{self, DirBuilder};
 use std::os::unix::fs::DirBuilderExt;
@@ -11,7 +12,7 @@ const PATH_BYTES: usize = 90;
 pub(super) struct PrivateDirectory(PathBuf);
 
 impl PrivateDirectory {
-    /// Makes one below `TMPDIR`, or below `/tmp` when that would be too long for sockets.
+    /// Makes a directory below `TMPDIR`, or below `/tmp` if that path would be too long for sockets.
     pub(super) fn create() -> Result<Self, String> {
         let name = format!(
             "chatixia-demo-{}-{:08x}",
@@ -43,7 +44,7 @@ impl PrivateDirectory {
 
 impl Drop for PrivateDirectory {
     fn drop(&mut self) {
-        // After a failure; after `remove` there is nothing to do.
+        // This removes it after a failure; after `remove` there is nothing to do.
         let _ = fs::remove_dir_all(&self.0);
     }
 }

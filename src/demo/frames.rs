@@ -1,4 +1,4 @@
-//! What the registry says of the frames that pass through it (`registry --show-frames`).
+//! Reading of the lines that the registry prints about frames (`registry --show-frames`).
 
 use std::borrow::Cow;
 use std::time::Instant;
@@ -17,8 +17,8 @@ struct Frame<'a> {
     to: Cow<'a, str>,
 }
 
-/// The boundaries that the frame of a line has crossed: two if it was relayed. `None` when the line
-/// shows no frame.
+/// Returns the boundaries that the frame of a line has crossed: two if it was relayed. `None` when the
+/// line shows no frame.
 pub(super) fn crossings(at: Instant, line: &str) -> Option<Vec<Crossing>> {
     let frame: Frame<'_> = serde_json::from_str(line).ok()?;
     let crossing = |from: &str, to: &str| Crossing {

@@ -1,5 +1,5 @@
-//! `chatixia-sidecar demo`: a registry and sidecars as real processes on this machine, their agents
-//! played by threads of this one. Every line between agent and sidecar is shown, and every frame between
+//! `chatixia-sidecar demo`: runs a registry and sidecars as real processes on this machine; threads of
+//! this process play their agents. Every line between agent and sidecar is shown, and every frame between
 //! sidecar and registry, without the descriptions.
 
 use std::ffi::OsStr;
@@ -28,19 +28,19 @@ use process::Process;
 use summary::Summary;
 use transcript::Transcript;
 
-/// The peers, as many as are asked for.
+/// The names of the peers; the demo uses as many as are asked for.
 const NAMES: [&str; 20] = [
     "alice", "bob", "carol", "dave", "erin", "frank", "grace", "heidi", "ivan", "judy", "kim",
     "leo", "mallory", "nina", "olivia", "peggy", "quentin", "rupert", "sybil", "trent",
 ];
 
-/// How long children have to end after SIGTERM: an agent waits no longer either.
+/// How long children may take to end after SIGTERM; an agent waits no longer either.
 const ENDING: Duration = Duration::from_secs(5);
 
-/// How often a wait looks for children that ended and for signals.
+/// Interval at which a wait looks for children that ended and for signals.
 const LOOK: Duration = Duration::from_millis(50);
 
-/// Makes a child's requests go to the registry directly.
+/// Variables that are removed so that a child's requests go to the registry directly.
 const PROXY_VARIABLES: [&str; 6] = [
     "http_proxy",
     "HTTP_PROXY",
@@ -50,7 +50,7 @@ const PROXY_VARIABLES: [&str; 6] = [
     "ALL_PROXY",
 ];
 
-/// What the threads tell the main one.
+/// An event that the threads report to the main one.
 #[derive(Debug)]
 enum Event {
     /// A line of the registry's standard output.
@@ -74,7 +74,7 @@ struct Crossing {
     line: String,
 }
 
-/// Plays the demo; ends with 0 if everything went well, and leaves no process behind in any case.
+/// Plays the demo. Returns 0 if everything went well, and leaves no process behind in any case.
 pub fn run(config: &DemoConfig) -> ExitCode {
     let (sender, events) = mpsc::channel();
     let mut demo = Demo {
@@ -97,7 +97,7 @@ pub fn run(config: &DemoConfig) -> ExitCode {
     }
 }
 
-/// A text for a person, saying what failed.
+/// A result; the error is a text for a person that says what failed.
 type Outcome<T> = Result<T, String>;
 
 struct Demo<'a> {
@@ -108,7 +108,7 @@ struct Demo<'a> {
     processes: Vec<Process>,
     sender: Sender<Event>,
     events: Receiver<Event>,
-    /// Once set, sidecars may close their agents' connections.
+    /// Whether the demo is ending: once set, sidecars may close their agents' connections.
     ending: Arc<AtomicBool>,
 }
 
@@ -151,7 +151,7 @@ impl Demo<'_> {
         Ok(())
     }
 
-    /// Starts the registry on a free port and gives its address.
+    /// Starts the registry on a free port and returns its address.
     fn start_registry(&mut self) -> Outcome<String> {
         let mut command = self.command()?;
         command
@@ -207,7 +207,7 @@ impl Demo<'_> {
         )
     }
 
-    /// The program to run, in an environment without settings.
+    /// Returns the program to run, with an environment without settings.
     fn command(&self) -> Outcome<Command> {
         let program = match &self.config.binary {
             Some(binary) => binary.clone(),
@@ -225,7 +225,7 @@ impl Demo<'_> {
         Ok(command)
     }
 
-    /// Shows what happens until an event is such as `wanted` says.
+    /// Shows what happens until `wanted` finds what it looks for in an event.
     fn wait_for<T>(&mut self, wanted: impl Fn(&Event) -> Option<T>) -> Outcome<T> {
         loop {
             if let Some(found) = wanted(&self.next_event()?) {
@@ -253,8 +253,8 @@ impl Demo<'_> {
         self.say(&summary.to_string())
     }
 
-    /// The next event, shown if it is a line. Fails at the deadline, at a signal, and when a child
-    /// has ended.
+    /// Returns the next event that is no line; shows those that are. Fails at the deadline, at a signal,
+    /// and when a child has ended.
     fn next_event(&mut self) -> Outcome<Event> {
         loop {
             match self.events.recv_timeout(LOOK) {
@@ -281,7 +281,7 @@ impl Demo<'_> {
         }
     }
 
-    /// Ends sidecars, then the registry, and looks whether they leave nothing behind.
+    /// Ends the sidecars, then the registry, and checks that they leave nothing behind.
     fn end(&mut self, sockets: &[PathBuf]) -> Outcome<()> {
         self.ending.store(true, Ordering::SeqCst);
         self.say("SIGTERM to all")?;
@@ -323,7 +323,7 @@ impl Demo<'_> {
         shown.map_err(|error| format!("can't write: {error}"))
     }
 
-    /// Tells of a failure, and what the children had to say last.
+    /// Reports a failure, and the last lines of the children's standard error.
     fn report(&mut self, failure: &str) -> io::Result<()> {
         let mut stderr = io::stderr().lock();
         for process in &mut self.processes {

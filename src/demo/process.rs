@@ -1,4 +1,4 @@
-//! A child process that does not outlive the demo.
+//! Child processes that do not outlive the demo.
 
 use std::collections::VecDeque;
 use std::io::{BufRead, BufReader};
@@ -13,18 +13,18 @@ use rustix::process::{Pid, Signal, kill_process_group};
 
 use super::{Event, frames};
 
-/// Lines of a child's standard error that are kept.
+/// Lines of a child's standard error that are kept; of more the last ones.
 const TAIL_LINES: usize = 10;
 
-/// How long a child has to end when it is dropped, before it is killed.
+/// How long a dropped child may take to end before it is killed.
 const GRACE: Duration = Duration::from_secs(2);
 
-/// How long the last lines of a child that has ended are waited for: what it started may hold its
+/// How long the last lines of a child that has ended are awaited: a process that it started may hold its
 /// standard error open.
 const LAST_WORDS: Duration = Duration::from_millis(200);
 
 /// A running child, in a process group of its own so that what it may have started ends with it. Its
-/// standard input stays open as long as it is kept.
+/// standard input stays open as long as this value is kept.
 pub(super) struct Process {
     name: String,
     child: Child,
@@ -72,7 +72,7 @@ impl Process {
         self.child.id()
     }
 
-    /// Sends each line of its standard output on; those that show a frame as crossings.
+    /// Sends each line of its standard output on, those that show a frame as crossings.
     pub(super) fn forward_stdout(&mut self, events: Sender<Event>) {
         if let Some(output) = self.child.stdout.take() {
             thread::spawn(move || {
@@ -89,7 +89,7 @@ impl Process {
         }
     }
 
-    /// How it ended, if it has.
+    /// Returns how it ended, if it has.
     pub(super) fn has_ended(&mut self) -> Result<Option<ExitStatus>, String> {
         let status = self.child.try_wait();
         status.map_err(|error| format!("can't ask after {}: {error}", self.name))
@@ -101,7 +101,7 @@ impl Process {
             .map_err(|error| format!("can't end {}: {error}", self.name))
     }
 
-    /// How it ended; fails when it has not at the deadline.
+    /// Waits for its end and returns how it ended; fails when it has not ended at the deadline.
     pub(super) fn wait_until(&mut self, deadline: Instant) -> Result<ExitStatus, String> {
         loop {
             if let Some(status) = self.has_ended()? {
@@ -114,7 +114,7 @@ impl Process {
         }
     }
 
-    /// The last lines of its standard error; if it has ended, those before its end.
+    /// Returns the last lines of its standard error; if it has ended, those before its end.
     pub(super) fn stderr_tail(&mut self) -> Vec<String> {
         let deadline = Instant::now() + LAST_WORDS;
         while matches!(self.has_ended(), Ok(Some(_)))
@@ -137,7 +137,7 @@ impl Process {
 
 impl Drop for Process {
     fn drop(&mut self) {
-        // Once it was waited for its id may be another's.
+        // Once it has been waited for, its id may belong to another process.
         if !matches!(self.has_ended(), Ok(None)) {
             return;
         }

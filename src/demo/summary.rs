@@ -1,9 +1,9 @@
-//! Round trip times in four numbers.
+//! A summary of round trip times in four numbers.
 
 use std::fmt;
 use std::time::Duration;
 
-/// Percentiles by nearest rank.
+/// The least, the largest and two percentiles by nearest rank.
 #[derive(Debug, PartialEq, Eq)]
 pub(super) struct Summary {
     min: Duration,
@@ -13,7 +13,7 @@ pub(super) struct Summary {
 }
 
 impl Summary {
-    /// Sorts the times and sums them up; `None` if there are none.
+    /// Sorts the times and sums them up; returns `None` if there are none.
     pub(super) fn of(times: &mut [Duration]) -> Option<Summary> {
         times.sort_unstable();
         let percentile = |percent: usize| {

@@ -1,4 +1,4 @@
-//! What the demo prints: a time and a line each, no wider than the terminal if there is one.
+//! The demo's output: a time and a text on each line, no wider than the terminal if there is one.
 
 use std::io::{self, Write};
 use std::os::fd::AsFd;
@@ -6,18 +6,18 @@ use std::time::Instant;
 
 use super::Crossing;
 
-/// Room for `mallory's agent -> mallory`.
+/// Width of the route, in characters: room for `mallory's agent -> mallory`.
 const ROUTE_COLUMNS: usize = 26;
 
 pub(super) struct Transcript<W> {
     output: W,
     began: Instant,
-    /// Of the terminal, if the output is one.
+    /// The width of the terminal, if the output is one.
     columns: Option<usize>,
 }
 
 impl<W: Write + AsFd> Transcript<W> {
-    /// Times count from now.
+    /// Makes a transcript whose times count from now.
     pub(super) fn new(output: W) -> Self {
         let size = rustix::termios::tcgetwinsize(&output).ok();
         let columns = size.map(|size| usize::from(size.ws_col));
@@ -30,7 +30,7 @@ impl<W: Write + AsFd> Transcript<W> {
 }
 
 impl<W: Write> Transcript<W> {
-    /// Prints what the demo itself has to say; never shortened.
+    /// Prints a line of the demo itself; it is never shortened.
     pub(super) fn say(&mut self, at: Instant, line: &str) -> io::Result<()> {
         let time = self.time(at);
         writeln!(self.output, "{time}  {line}")
@@ -56,7 +56,7 @@ impl<W: Write> Transcript<W> {
     }
 }
 
-/// At most so many characters, with `…` for what is left out.
+/// Returns at most `columns` characters, with `…` for what is left out.
 fn shortened(line: &str, columns: usize) -> String {
     if line.chars().count() <= columns {
         return line.to_owned();

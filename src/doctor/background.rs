@@ -1,16 +1,16 @@
-//! Checks at the same time: each on a thread of its own, waited for until a deadline and no longer.
+//! Checks in the background: each runs on a thread of its own and is awaited until a deadline, no longer.
 
 use std::io;
 use std::time::Instant;
 
 use crossbeam_channel::{Receiver, bounded};
 
-/// A piece of work under way. Nothing ends it; the process does not wait for it.
+/// A running check. Nothing ends it; the process does not wait for it.
 #[derive(Debug)]
 pub(super) struct Background<T>(Receiver<T>);
 
 impl<T: Send + 'static> Background<T> {
-    /// Begins.
+    /// Begins the work on a thread of its own.
     ///
     /// # Errors
     /// The system gives no thread.
@@ -24,7 +24,7 @@ impl<T: Send + 'static> Background<T> {
         Ok(Background(receiver))
     }
 
-    /// What came of it; `None` when it has not ended by then.
+    /// Returns the result; `None` when the work has not ended by the deadline.
     pub(super) fn wait(&self, deadline: Instant) -> Option<T> {
         self.0.recv_deadline(deadline).ok()
     }

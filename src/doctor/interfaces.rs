@@ -1,4 +1,4 @@
-//! Which of the machine's addresses are used.
+//! The check of the machine's addresses: which are used.
 
 use std::net::IpAddr;
 
@@ -8,8 +8,8 @@ use super::report::{Check, Finding, listed};
 use crate::nat::host::{self, InterfaceAddress, Rules, Unused};
 use crate::runtime::network::sockets;
 
-/// The addresses in use and those that are not, and whether there are UDP sockets to be had. A sidecar
-/// that is running may have the ports of a narrow `UDP_PORT`.
+/// Returns what was found (the addresses in use, those that are not, and whether UDP sockets can be bound)
+/// and the addresses in use. A sidecar that is running may hold the ports of a narrow `UDP_PORT`.
 pub(super) fn check(
     rules: &Rules,
     ports: Option<(u16, u16)>,

@@ -1,13 +1,15 @@
-//! `chatixia-sidecar doctor`: what a sidecar with these settings would find, a line for each thing.
+//! `chatixia-sidecar doctor`: reports what a sidecar with these settings would find, a line for each
+//! thing.
 //!
-//! Nothing is left behind: no socket file, no allocation, no place taken from a sidecar that runs. The
+//! Nothing is left behind: no socket file, no allocation, and no running sidecar loses its place. The
 //! checks run at the same time, and all ends within [`limits::DOCTOR_TIME`] whatever hangs.
 //!
 //! * `socket`, `interfaces`, `registry`, `servers`, `stun`, `nat`, `turn`: the checks.
 //! * `udp`: the sockets of the last three.
-//! * `report`, `background`: what was found, and waiting for it.
+//! * `report`: the findings and their text.
+//! * `background`: running checks on threads, and waiting for them.
 //!
-//! What speaks STUN and TURN is [`nat`](crate::nat)'s.
+//! The code that speaks STUN and TURN is that of [`nat`](crate::nat).
 
 mod background;
 mod interfaces;
@@ -41,9 +43,9 @@ use nat::Relays;
 use report::{Check, Finding};
 use servers::Servers;
 
-/// Checks everything and prints what was found on standard output, for people or in JSON.
+/// Checks everything and prints the findings on standard output, for people or in JSON.
 ///
-/// Gives 0 when nothing failed, 1 when something did, 2 when a setting is of no use.
+/// Returns 0 when nothing failed, 1 when something did, 2 when a setting cannot be used.
 pub fn run(config: &Config, json: bool) -> ExitCode {
     let began = Instant::now();
     let complain = |what: &dyn std::fmt::Display, code: u8| {
@@ -70,7 +72,7 @@ pub fn run(config: &Config, json: bool) -> ExitCode {
     }
 }
 
-/// The registry is waited for less long than by a sidecar, which has time.
+/// Returns the settings for the registry. It is awaited for a shorter time than by a sidecar.
 fn registry_settings(config: &Config, tls: &Arc<ClientConfig>) -> signaling::Settings {
     let (connect, handshake) = limits::DOCTOR_REGISTRY_TIME;
     signaling::Settings::new(
@@ -86,7 +88,7 @@ fn registry_settings(config: &Config, tls: &Arc<ClientConfig>) -> signaling::Set
     })
 }
 
-/// All findings, in the order of the report.
+/// Runs the checks and returns all findings, in the order of the report.
 fn examine(
     config: &Config,
     tls: &Arc<ClientConfig>,
@@ -156,7 +158,8 @@ fn examine(
     Ok(findings)
 }
 
-/// The servers that tell our address: STUN servers, and TURN servers over UDP, as for a sidecar.
+/// Returns the addresses of the servers that tell our address: STUN servers, and TURN servers over UDP, as
+/// for a sidecar.
 fn stun_addresses(found: &Servers) -> Vec<SocketAddr> {
     let stun = found.stun.iter().map(|(_, place)| place);
     let turn = found.turn.iter();

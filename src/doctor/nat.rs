@@ -1,20 +1,20 @@
-//! What the network does with UDP, in words: mapping and filtering (RFC 4787), or nothing at all.
+//! The report on what the network does with UDP: mapping and filtering (RFC 4787), or that UDP is blocked.
 
 use serde_json::json;
 
 use super::report::{Check, Finding};
 use crate::nat::stun::survey::{Filtering, Mapping, Survey};
 
-/// Which relays there are to help.
+/// The relays that could help.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) struct Relays {
-    /// There are some.
+    /// Whether there are any.
     pub(super) any: bool,
-    /// Some are used over TCP or TLS.
+    /// Whether some are used over TCP or TLS.
     pub(super) over_streams: bool,
 }
 
-/// What the surveys come to.
+/// Returns the findings of the surveys.
 pub(super) fn report(surveys: &[Survey], relays: Relays) -> Vec<Finding> {
     let asked = surveys.iter().any(|survey| survey.asked() > 0);
     let heard: Vec<_> = surveys

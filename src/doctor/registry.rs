@@ -1,4 +1,4 @@
-//! Whether the registry takes us in, and what its clock says.
+//! The report on the registry: whether it takes us in, and what its clock says.
 
 use std::time::UNIX_EPOCH;
 
@@ -11,7 +11,7 @@ use crate::limits;
 use crate::nat::credentials::{Credentials, LIFETIME};
 use crate::runtime::signaling::{Refusal, Visit};
 
-/// What came of a visit; `None`: it did not end in time.
+/// Returns the findings of a visit; `None` is one that did not end in time.
 pub(super) fn report(config: &Config, visit: Option<Result<Visit, String>>) -> Vec<Finding> {
     let Some(visit) = visit else {
         let late = format!("no answer within {} s", limits::DOCTOR_TIME.as_secs());
@@ -70,7 +70,7 @@ fn websocket(config: &Config, visit: &Visit) -> Option<Finding> {
     Some(finding)
 }
 
-/// The registry's date against ours, both of the same moment; `unix` is in seconds.
+/// Compares the registry's date with ours, both of the same moment; `unix` is in seconds.
 fn clock(date: &str, unix: u64, makes_logins: bool) -> Finding {
     let Some(registry) = http_date::unix_time(date) else {
         return Finding::warn(Check::Clock, "the registry tells no time that can be read");

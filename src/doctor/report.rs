@@ -1,4 +1,4 @@
-//! What was found, for people and for programs.
+//! The report of `doctor`: its findings, as lines for people and for programs.
 
 use std::fmt::{self, Write as _};
 use std::time::Duration;
@@ -6,7 +6,7 @@ use std::time::Duration;
 use serde::Serialize;
 use serde_json::Value;
 
-/// How well it is.
+/// The verdict of a finding.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "lowercase")]
 pub(super) enum Verdict {
@@ -15,7 +15,7 @@ pub(super) enum Verdict {
     Fail,
 }
 
-/// What was looked at.
+/// The part that was checked.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "lowercase")]
 pub(super) enum Check {
@@ -34,27 +34,27 @@ pub(super) enum Check {
 pub(super) struct Finding {
     pub(super) verdict: Verdict,
     pub(super) check: Check,
-    /// What of several it is about, such as a URL.
+    /// The one of several things that it is about, such as a URL.
     subject: Option<String>,
     message: String,
-    /// What to do, or to look at.
+    /// What the user should do, or look at.
     advice: Option<String>,
     /// The figures in the message, as numbers and addresses.
     details: Value,
 }
 
 impl Finding {
-    /// It is as it should be.
+    /// Makes a finding that something is as it should be.
     pub(super) fn ok(check: Check, message: impl Into<String>) -> Self {
         Self::new(Verdict::Ok, check, message.into())
     }
 
-    /// It may be a hindrance.
+    /// Makes a finding that something may be a hindrance.
     pub(super) fn warn(check: Check, message: impl Into<String>) -> Self {
         Self::new(Verdict::Warn, check, message.into())
     }
 
-    /// It does not work.
+    /// Makes a finding that something does not work.
     pub(super) fn fail(check: Check, message: impl Into<String>) -> Self {
         Self::new(Verdict::Fail, check, message.into())
     }
@@ -86,7 +86,7 @@ impl Finding {
     }
 }
 
-/// A line for a person.
+/// Writes the line for a person.
 impl fmt::Display for Finding {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let verdict = match self.verdict {
@@ -116,7 +116,7 @@ impl fmt::Display for Finding {
     }
 }
 
-/// The whole report: a line for each finding.
+/// Returns the whole report: a line for each finding.
 pub(super) fn text(findings: &[Finding], json: bool) -> String {
     let mut text = String::new();
     for finding in findings {
@@ -128,12 +128,12 @@ pub(super) fn text(findings: &[Finding], json: bool) -> String {
     text
 }
 
-/// Whether something has failed.
+/// Returns whether something has failed.
 pub(super) fn has_failure(findings: &[Finding]) -> bool {
     findings.iter().any(|found| found.verdict == Verdict::Fail)
 }
 
-/// A list for a line, cut short where it is long.
+/// Joins a list for one line; a long list is cut short.
 pub(super) fn listed(items: impl IntoIterator<Item = String>) -> String {
     let mut items = items.into_iter();
     let mut shown: Vec<_> = items.by_ref().take(crate::limits::DOCTOR_LISTED).collect();
@@ -144,7 +144,7 @@ pub(super) fn listed(items: impl IntoIterator<Item = String>) -> String {
     shown.join(", ")
 }
 
-/// Milliseconds to a tenth.
+/// Returns milliseconds, rounded to a tenth.
 pub(super) fn milliseconds(duration: Duration) -> f64 {
     (duration.as_secs_f64() * 10_000.0).round() / 10.0
 }

@@ -1,4 +1,4 @@
-//! Which STUN and TURN servers there are to be checked, and where.
+//! The servers to check: finds the STUN and TURN servers that there are, and their addresses.
 
 use std::collections::BTreeMap;
 use std::io;
@@ -16,7 +16,7 @@ use crate::protocol::ice_servers::IceServer;
 use crate::runtime::network::registry_servers::usable;
 use crate::runtime::network::resolver::look_up;
 
-/// Where a server is, or why that is not known.
+/// The addresses of a server, or why they are not known.
 pub(super) type Place = Result<Vec<SocketAddr>, String>;
 
 /// The servers that a sidecar would use, in order of preference.
@@ -24,14 +24,14 @@ pub(super) type Place = Result<Vec<SocketAddr>, String>;
 pub(super) struct Servers {
     pub(super) stun: Vec<(StunUrl, Place)>,
     pub(super) turn: Vec<(TurnUrl, Credentials, Place)>,
-    /// What the registry said of servers, if it was asked.
+    /// The finding on the registry's answer about servers, if it was asked.
     pub(super) finding: Option<Finding>,
 }
 
 type Fetch = Background<Result<Vec<IceServer>, String>>;
 type LookUps = BTreeMap<String, Background<io::Result<Vec<IpAddr>>>>;
 
-/// Waits for the registry's servers, if there are any to come, and for the addresses of all.
+/// Waits for the registry's servers, if it was asked for them, and for the addresses of all servers.
 ///
 /// # Errors
 /// The system gives no thread.
@@ -40,7 +40,7 @@ pub(super) fn find(
     fetch: Option<&Fetch>,
     deadline: Instant,
 ) -> io::Result<Servers> {
-    // The user's own names need not wait for the registry.
+    // The names in the user's settings need not wait for the registry.
     let (stun, turn) = config.ice.joined(&[], &[]);
     let mut look_ups = LookUps::new();
     begin(&mut look_ups, config.ipv6, &stun, &turn)?;
@@ -92,7 +92,7 @@ pub(super) fn find(
     })
 }
 
-/// Begins the look-ups of names that are not being looked up yet.
+/// Begins to look up the names that are not being looked up yet.
 fn begin(
     look_ups: &mut LookUps,
     ipv6: bool,
@@ -131,7 +131,8 @@ fn named(stun: usize, turn: usize) -> Finding {
     Finding::ok(Check::Servers, text).details(json!({"stun": stun, "turn": turn}))
 }
 
-/// Registries without such an answer are many.
+/// Returns the finding on a registry that names no servers. It is no failure: many registries have no such
+/// answer.
 fn unnamed(why: &str, has_own: bool) -> Finding {
     let text = format!("no servers of the registry: {why}");
     if has_own {

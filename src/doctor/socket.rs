@@ -1,4 +1,4 @@
-//! Whether the agent's socket can be had.
+//! The check of the agent's socket: whether a sidecar can have it.
 
 use super::report::{Check, Finding};
 use crate::config::Config;
@@ -6,7 +6,7 @@ use crate::limits;
 use crate::protocol::ipc::Limits;
 use crate::runtime::ipc::{self, BindError, Standing};
 
-/// What was found, and whether a sidecar runs there already.
+/// Returns the finding, and whether a sidecar runs on the socket already.
 pub(super) fn check(config: &Config) -> (Finding, bool) {
     let line_limits = Limits {
         message_bytes: config.max_message_bytes,

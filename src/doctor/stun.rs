@@ -1,4 +1,4 @@
-//! What STUN servers see of us, in words.
+//! The report on STUN servers: the addresses that they see us at.
 
 use std::net::IpAddr;
 
@@ -9,7 +9,7 @@ use super::servers::Place;
 use crate::nat::stun::survey::{Sighting, Survey};
 use crate::nat::url::StunUrl;
 
-/// What became of one server.
+/// Returns the finding on one server.
 pub(super) fn report(url: &StunUrl, place: &Place, surveys: &[Survey]) -> Finding {
     let addresses = match place {
         Ok(addresses) => addresses,

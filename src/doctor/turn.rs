@@ -1,5 +1,5 @@
-//! Whether TURN servers relay, each over each transport: trials, those over TCP and TLS over real
-//! streams. Those over UDP are `udp`'s.
+//! The checks of TURN servers: whether each relays, over each transport. Those over TCP and TLS run here
+//! over real streams, those over UDP in `udp`.
 
 use std::io;
 use std::net::{IpAddr, SocketAddr};
@@ -31,12 +31,12 @@ const FIRST_STREAM: usize = 0;
 pub(super) struct Trials {
     url: TurnUrl,
     transport: Transport,
-    /// The login is the registry's.
+    /// Whether the login is the registry's.
     is_named: bool,
     ways: Vec<Way>,
 }
 
-/// One of them.
+/// One way to a server.
 enum Way {
     /// Over UDP: the number of its plan.
     Datagrams(usize),
@@ -44,7 +44,7 @@ enum Way {
     Stream(Background<io::Result<Outcome>>),
 }
 
-/// Begins the trials of a server that is at these addresses. Those over UDP are left to be tried: they are
+/// Begins the trials of a server at these addresses. Those over UDP are not tried here: their plans are
 /// added to `over_udp`.
 ///
 /// # Errors
@@ -150,7 +150,7 @@ fn carry_out(trial: &mut RelayCheck, streams: &mut Streams, poll: &Poll) {
 }
 
 impl Trials {
-    /// What became of them: of several ways the best counts.
+    /// Returns the finding on the trials: of several ways the best counts.
     pub(super) fn report(&self, over_udp: &Heard, deadline: Instant) -> Finding {
         let outcomes = self.ways.iter().map(|way| {
             let outcome = match way {
@@ -172,12 +172,12 @@ impl Trials {
     }
 }
 
-/// The finding on a server whose address is not known.
+/// Returns the finding on a server whose address is not known.
 pub(super) fn unknown(url: &TurnUrl, why: &str) -> Finding {
     Finding::fail(Check::Turn, why).about(url)
 }
 
-/// The better the smaller; of failures the one that says most.
+/// Ranks outcomes: the smaller the better, and among failures the most telling one first.
 fn rank(outcome: &Outcome) -> u8 {
     match outcome {
         Outcome::Relays { .. } => 0,
@@ -249,7 +249,7 @@ fn advice(failure: &Failure, transport: Transport, is_named: bool) -> Option<&'s
         (Failure::Silent, Transport::Tcp | Transport::Tls) => {
             Some("is the address right, and this port allowed to leave this network?")
         }
-        // What is said of TLS has its own advice sometimes.
+        // A failure of TLS sometimes brings its own advice.
         (Failure::Connection(why), Transport::Tls) if why.starts_with("TLS") => {
             if why.contains("; ") {
                 return None;

@@ -1,7 +1,7 @@
-//! What is checked over UDP: the surveys, and trials of TURN servers, over real sockets.
+//! The checks over UDP: surveys by STUN and trials of TURN servers, over real sockets.
 //!
-//! All of a local address goes over one socket, as with a sidecar. `UDP_PORT` may be narrow, and a firewall
-//! may let nothing else out. A second socket, where there is room for it, only listens.
+//! Everything from one local address goes through one socket, as in a sidecar: `UDP_PORT` may be narrow,
+//! and a firewall may let nothing else out. A second socket, where there is room for it, only listens.
 
 use std::io;
 use std::net::{IpAddr, SocketAddr};
@@ -19,17 +19,17 @@ use crate::runtime::event_loop::waiting::poll_once;
 use crate::runtime::network::reach::unix;
 use crate::runtime::network::sockets::{bind_in_range, receive_from};
 
-/// What came of it.
+/// The results of the checks over UDP.
 #[derive(Debug, Default)]
 pub(super) struct Heard {
-    /// Of each address that a socket was to be had of.
+    /// The survey of each address on which a socket could be bound.
     pub(super) surveys: Vec<Survey>,
-    /// Of each plan, in their order; `None` where none is known.
+    /// The outcome of each plan, in their order; `None` where it is not known.
     pub(super) outcomes: Vec<Option<Outcome>>,
 }
 
 /// Asks all STUN servers from each local address, and tries the plans, each from the address that it
-/// names, until all is settled or it has taken long enough.
+/// names, until all is settled or the time is over.
 ///
 /// # Errors
 /// The system gives no poll.
@@ -51,7 +51,7 @@ pub(super) fn check(
                 tries: tries.map(|(number, plan)| Try::new(number, plan)).collect(),
                 sockets,
             }),
-            // It has been told among the interfaces.
+            // It was reported among the interfaces.
             Err(error) => log::debug!("nothing is asked from {address}: {error}"),
         }
     }
@@ -95,11 +95,11 @@ struct Sockets {
 }
 
 impl Sockets {
-    /// On two of the ports or on one; on any if none of them is free.
+    /// Binds the sockets to two of the ports or to one; to any port if none of them is free.
     fn bind(registry: &Registry, address: IpAddr, ports: Option<(u16, u16)>) -> io::Result<Self> {
         let bind = |ports| {
             let mut socket = UdpSocket::from_std(bind_in_range(address, ports)?.into());
-            // Whichever has something, all are looked at.
+            // All sockets share a token: whichever is ready, all are looked at.
             registry.register(&mut socket, Token(0), Interest::READABLE)?;
             io::Result::Ok((socket.local_addr()?, socket))
         };
@@ -120,7 +120,7 @@ impl Sockets {
         std::iter::once(&self.speaking).chain(&self.listening)
     }
 
-    /// The next datagram, and where it came in.
+    /// Receives the next datagram; returns its length, its source and the address where it came in.
     fn receive(&self, buffer: &mut [u8]) -> Option<(usize, SocketAddr, SocketAddr)> {
         self.both().find_map(|(address, socket)| {
             let (length, source) = receive_from(socket, buffer).ok()?;
@@ -146,7 +146,7 @@ impl Sockets {
     }
 }
 
-/// One way to a TURN server, which may have to wait for another to the same.
+/// One way to a TURN server, which may have to wait for another way to the same server.
 struct Try {
     number: usize,
     plan: Plan,
@@ -162,13 +162,13 @@ impl Try {
         }
     }
 
-    /// Whether its server has an allocation for our socket, or may have.
+    /// Returns whether its server has an allocation for our socket, or may have.
     fn is_under_way(&self, now: Instant) -> bool {
         self.trial.as_ref().is_some_and(|trial| !trial.is_over(now))
     }
 }
 
-/// One local address and what goes over its sockets.
+/// One local address and everything that goes over its sockets.
 struct Home {
     sockets: Sockets,
     survey: Survey,
@@ -212,7 +212,8 @@ impl Home {
         }
     }
 
-    /// A server has one allocation at a time for a socket, so tries at one server take turns.
+    /// Begins waiting tries. A server has one allocation at a time for a socket, so tries at one server
+    /// take turns.
     fn begin_tries(&mut self, now: Instant) {
         let under_way = self.tries.iter().filter(|t| t.is_under_way(now));
         let mut busy: Vec<_> = under_way.map(|t| t.plan.server).collect();
@@ -227,7 +228,7 @@ impl Home {
         }
     }
 
-    /// When there is something to do; `None` when everything is settled.
+    /// Returns when there is something to do; `None` when everything is settled.
     fn next_timeout(&mut self, now: Instant, surveyed_until: Instant) -> Option<Instant> {
         let survey = self.survey.next_timeout();
         let survey = survey.filter(|_| now < surveyed_until);

@@ -1,10 +1,10 @@
-//! Frames on the `mesh-control` channel between two of ours (contract part 5).
+//! Frames on the `mesh-control` channel between two sidecars of this make (contract part 5).
 
 use super::json::{Value, write_object};
 use super::signaling::wire_id;
 use crate::limits;
 
-/// One control frame. A frame may hold several in the field's JSON; unknown fields are ignored.
+/// One control frame. The JSON of a frame may hold several; unknown fields are ignored.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Control {
     /// `hello`: the first frame of each side on each connection.
@@ -14,7 +14,7 @@ pub enum Control {
         /// Messages of the receiver's session that the sender's agent has taken so far.
         received: u64,
     },
-    /// `ack`
+    /// `ack`: what the sender's agent has taken, and the window.
     Ack {
         /// Messages of the receiver's session that the sender's agent has taken.
         taken: u64,
@@ -26,7 +26,7 @@ pub enum Control {
         /// The sender's own mark, as JSON text.
         t: String,
     },
-    /// `pong`
+    /// `pong`: the answer to a ping.
     Pong {
         /// The mark of the ping, as JSON text.
         t: String,
@@ -34,7 +34,7 @@ pub enum Control {
 }
 
 impl Control {
-    /// The JSON text.
+    /// Returns the frame as JSON text.
     pub fn to_text(&self) -> String {
         let mut text = String::new();
         write_object(&mut text, |frame| match self {
@@ -52,8 +52,8 @@ impl Control {
         text
     }
 
-    /// Parses a frame; `None` for what we do not know or cannot use. Of a frame that holds
-    /// several, the first usable in the order of [`Control`]'s variants.
+    /// Parses a frame; returns `None` for one that we do not know or cannot use. If a frame holds several,
+    /// it returns the first usable one in the order of [`Control`]'s variants.
     pub fn parse(data: &[u8]) -> Option<Self> {
         if data.len() > limits::CONTROL_FRAME_BYTES {
             return None;
@@ -68,7 +68,7 @@ impl Control {
     }
 }
 
-/// The members that frames have.
+/// The known members of a control frame.
 #[derive(Default)]
 struct Frame<'a> {
     hello: Option<Value<'a>>,
@@ -79,7 +79,7 @@ struct Frame<'a> {
 }
 
 impl<'a> Frame<'a> {
-    /// The members of a frame; none when it is no object.
+    /// Reads the members of a frame; there are none if it is no object.
     fn of(frame: Value<'a>) -> Self {
         let mut members = Frame::default();
         frame.members(|key, value| match key {

@@ -1,18 +1,18 @@
-//! The registry's answer to `GET /api/config`: STUN and TURN servers, as browsers are told of them
-//! (contract part 3).
+//! The registry's answer to `GET /api/config`: the list of STUN and TURN servers, in the form that
+//! browsers know (contract part 3).
 
 use serde::Deserialize;
 
 use crate::limits;
 
-/// One entry of the list. Its URLs are texts as they came, and may be of any kind.
+/// One entry of the list. Its URLs are unchecked texts of any kind.
 #[derive(Clone, PartialEq, Eq)]
 pub struct IceServer {
-    /// All of them are of the same credentials.
+    /// The URLs, all with the same credentials.
     pub urls: Vec<String>,
-    /// Of TURN servers.
+    /// The name to log in with at TURN servers.
     pub username: Option<String>,
-    /// The password to it.
+    /// The password for that name.
     pub credential: Option<String>,
 }
 
@@ -36,10 +36,11 @@ enum Urls {
     Many(Vec<String>),
 }
 
-/// Reads the answer, [`limits::ICE_SERVERS`] entries of it and as many URLs of each.
+/// Parses the answer: the first [`limits::ICE_SERVERS`] entries, and as many URLs of each.
 ///
 /// # Errors
-/// Where it is not what it should be; nothing of it is shown, since it may hold passwords.
+/// The answer has another form. The error says where, and quotes nothing, since the answer may hold
+/// passwords.
 pub fn parse(answer: &[u8]) -> Result<Vec<IceServer>, String> {
     let answer: Answer = serde_json::from_slice(answer).map_err(|error| {
         let (line, column) = (error.line(), error.column());

@@ -1,38 +1,38 @@
-//! Bytes of a stream to lines, with a limit.
+//! Splitting of a byte stream into lines, with a limit.
 
 use memchr::memchr;
 
-/// Least room that [`LineBuffer::space`] gives, and what an idle buffer holds, in bytes.
+/// Least room that [`LineBuffer::space`] returns, and what an idle buffer holds, in bytes.
 pub const READ_BYTES: usize = 64 * 1024;
 
-/// What [`LineBuffer::next_line`] found.
+/// A result of [`LineBuffer::next_line`].
 #[derive(Debug, PartialEq, Eq)]
 pub enum Line<'a> {
     /// A line without its `\n` or `\r\n`; never blank.
     Complete(&'a [u8]),
-    /// A line longer than the limit has ended or has just grown past it; said once a line, and the
-    /// rest of it is skipped.
+    /// A line longer than the limit has ended or has just grown past it. This is said once for each such
+    /// line; the rest of it is skipped.
     TooLong,
 }
 
-/// Splits a byte stream into lines and never holds more than one line of the limit and one read.
+/// Splits a byte stream into lines. It never holds more than one line of the limit and one read.
 ///
-/// After each read take all the lines, until [`LineBuffer::next_line`] gives `None`.
+/// After each read, take lines until [`LineBuffer::next_line`] returns `None`.
 #[derive(Debug)]
 pub struct LineBuffer {
     limit: usize,
-    /// Bytes `start..end` are read and not yet taken; beyond `end` is room.
+    /// Bytes `start..end` are read and not yet taken; the room is beyond `end`.
     buffer: Vec<u8>,
     start: usize,
     end: usize,
     /// No line ends in `start..scanned`.
     scanned: usize,
-    /// Whether the line under way was said to be too long, so that what is left of it is dropped.
+    /// Whether the line being read was already said to be too long, so that the rest of it is dropped.
     skipping: bool,
 }
 
 impl LineBuffer {
-    /// A buffer for lines of at most `limit` bytes, line ending not counted.
+    /// Makes a buffer for lines of at most `limit` bytes, line ending not counted.
     pub fn new(limit: usize) -> Self {
         LineBuffer {
             limit,
@@ -44,8 +44,8 @@ impl LineBuffer {
         }
     }
 
-    /// Room to read into, [`READ_BYTES`] or more; tell with [`LineBuffer::filled`] how much of it
-    /// was used.
+    /// Returns room to read into, [`READ_BYTES`] or more. [`LineBuffer::filled`] has to be told how much
+    /// of it was used.
     pub fn space(&mut self) -> &mut [u8] {
         if self.start == self.end {
             self.buffer.truncate(READ_BYTES);
@@ -68,13 +68,13 @@ impl LineBuffer {
         self.buffer.get_mut(self.end..).unwrap_or_default()
     }
 
-    /// `count` bytes of [`LineBuffer::space`] were read.
+    /// Notes that `count` bytes were read into [`LineBuffer::space`].
     pub fn filled(&mut self, count: usize) {
         debug_assert!(count <= self.buffer.len() - self.end, "more than the space");
         self.end = (self.end + count).min(self.buffer.len());
     }
 
-    /// The stream has ended: its last line is whole even without its line ending.
+    /// Notes that the stream has ended: its last line is whole even without its line ending.
     pub fn end(&mut self) {
         if let Some(byte) = self.space().first_mut() {
             *byte = b'\n';
@@ -82,7 +82,7 @@ impl LineBuffer {
         }
     }
 
-    /// The next line, if a whole one is there. Blank lines are passed over.
+    /// Returns the next line, if a whole one is there. Skips blank lines.
     pub fn next_line(&mut self) -> Option<Line<'_>> {
         loop {
             let unseen = self.held(self.scanned, self.end);
@@ -108,12 +108,12 @@ impl LineBuffer {
         }
     }
 
-    /// Looks at the line under way, of which the end is not there yet: drops it when it is too
-    /// long, and says so the first time.
+    /// Looks at the line whose end has not come yet: drops it when it is too long, and returns true the
+    /// first time.
     fn has_grown_too_long(&mut self) -> bool {
         let line = self.held(self.start, self.end);
         let within = line.len() <= self.limit
-            // The one byte more may be half of the line's ending.
+            // The one byte too many may be half of the line's ending.
             || (line.len() - 1 == self.limit && line.ends_with(b"\r"));
         if within && !self.skipping {
             return false;

@@ -1,4 +1,4 @@
-//! A mesh message M (contract part 2): checked, never rebuilt.
+//! A mesh message M (contract part 2). It is checked, but never rebuilt.
 
 use std::borrow::Cow;
 use std::fmt;
@@ -10,15 +10,15 @@ use crate::limits;
 
 /// A mesh message as its JSON text: one object with a string `type`, on one line. Cheap to clone.
 ///
-/// Whoever made it, its text is untouched: key order, numbers of any size, unknown fields.
+/// Its text is left as the sender wrote it: key order, numbers of any size, unknown fields.
 #[derive(Debug, Clone)]
 pub struct Message {
     json: Arc<str>,
-    /// Where its `request_id` begins: never at 0, where the object does.
+    /// Where its `request_id` begins; never at 0, where the object begins.
     request_id: Option<NonZeroUsize>,
 }
 
-/// The text is all of it.
+/// Messages are equal when their texts are.
 impl PartialEq for Message {
     fn eq(&self, other: &Self) -> bool {
         self.json == other.json
@@ -30,20 +30,20 @@ impl Eq for Message {}
 /// Room for the fields that [`Message::from_peer`] adds, in bytes.
 const ADDED_BYTES: usize = 80;
 
-/// Why a text is no mesh message.
+/// The reason why a text is no mesh message.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum MessageError {
-    /// Not UTF-8, or not JSON.
+    /// It is not UTF-8, or not JSON.
     NotJson,
-    /// JSON, but no object.
+    /// It is JSON, but no object.
     NotAnObject,
-    /// An object without a `type` that is a string.
+    /// It is an object without a `type` that is a string.
     NoType,
-    /// More objects and arrays within each other than [`limits::MESSAGE_NESTING`].
+    /// It nests objects and arrays deeper than [`limits::MESSAGE_NESTING`].
     TooDeep,
 }
 
-/// What is wrong, for a person; follows "it" or "the message".
+/// Says what is wrong, for a person; the text follows "it" or "the message".
 impl fmt::Display for MessageError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
@@ -66,8 +66,8 @@ impl Message {
         Draft::parse(json)?.into_message()
     }
 
-    /// Checks a data channel message of a peer, puts it on one line, and adds the fields that an
-    /// agent may rely on where they are missing (contract part 2).
+    /// Checks a message that a peer sent on the data channel, puts it on one line, and adds the fields
+    /// that an agent may rely on where they are missing (contract part 2).
     pub fn from_peer(data: &[u8]) -> Result<Self, MessageError> {
         let json = std::str::from_utf8(data).map_err(|_| MessageError::NotJson)?;
         let draft = Draft::parse(json)?;
@@ -79,7 +79,7 @@ impl Message {
         let members = message.json.strip_suffix('}').unwrap_or_default();
         let mut completed = String::with_capacity(message.size() + ADDED_BYTES);
         completed.push_str(members);
-        // There is a `type` before them, so each begins with a comma.
+        // A `type` comes before them, so each begins with a comma.
         completed.extend(missing());
         completed.push('}');
         Ok(Message {
@@ -88,17 +88,17 @@ impl Message {
         })
     }
 
-    /// The JSON text.
+    /// Returns the JSON text.
     pub fn as_str(&self) -> &str {
         &self.json
     }
 
-    /// Length of the JSON text in bytes.
+    /// Returns the length of the JSON text in bytes.
     pub fn size(&self) -> usize {
         self.json.len()
     }
 
-    /// The `request_id` that it came with, for an error that has to name it; `None` as well when it
+    /// Returns the `request_id` that it came with, for an error that has to name it; `None` also when it
     /// is longer than [`limits::REQUEST_ID_BYTES`].
     pub fn request_id(&self) -> Option<String> {
         let rest = self.json.get(self.request_id?.get()..)?;
@@ -106,7 +106,7 @@ impl Message {
     }
 }
 
-/// How many objects and arrays within each other a JSON text has; `None` if it is no JSON.
+/// Returns the depth of nested objects and arrays of a JSON text; `None` if it is no JSON.
 pub fn nesting(json: &str) -> Option<usize> {
     let mut reader = Reader::new(json);
     reader.value().ok()?;
@@ -119,14 +119,14 @@ pub fn nesting(json: &str) -> Option<usize> {
 #[derive(Clone, Copy)]
 pub(super) struct Draft<'a> {
     json: Value<'a>,
-    /// `None` when it is no object.
+    /// The fields; `None` when it is no object.
     fields: Option<Fields<'a>>,
-    /// How many objects and arrays within each other it has, itself included, if it is an object.
+    /// The depth of nested objects and arrays, itself included; 0 if it is no object.
     nesting: usize,
 }
 
 impl<'a> Draft<'a> {
-    /// Reads a value and notes what there is of a message, in the same pass.
+    /// Reads a value, and notes the fields of a message in the same pass.
     pub(super) fn read(reader: &mut Reader<'a>) -> Result<Self, SyntaxError> {
         if !reader.is_at_object() {
             let json = reader.value()?;
@@ -160,17 +160,17 @@ impl<'a> Draft<'a> {
             .map_err(|_| MessageError::NotJson)
     }
 
-    /// Length of the JSON text in bytes.
+    /// Returns the length of the JSON text in bytes.
     pub(super) fn size(&self) -> usize {
         self.json.as_json().len()
     }
 
-    /// The `request_id`, as [`Message::request_id`] gives it, of what may be no message.
+    /// Returns the `request_id`, as [`Message::request_id`] does, even if this is no message.
     pub(super) fn request_id(&self) -> Option<String> {
         usable_request_id(self.fields?.request_id?.value)
     }
 
-    /// The message, if it is one.
+    /// Returns the message, if it is one.
     pub(super) fn into_message(self) -> Result<Message, MessageError> {
         let fields = self.fields.ok_or(MessageError::NotAnObject)?;
         if self.nesting > limits::MESSAGE_NESTING {
@@ -178,7 +178,7 @@ impl<'a> Draft<'a> {
         }
         match fields.kind {
             Some(kind) if kind.is_string() => Ok(Message {
-                // As long as it was, so that all in it stays where it was.
+                // The length stays the same, so that every member stays where it was.
                 json: on_one_line(self.json.as_json()).into(),
                 request_id: fields
                     .request_id
@@ -189,7 +189,8 @@ impl<'a> Draft<'a> {
     }
 }
 
-/// Line breaks of JSON stand between its tokens only, where a space is as good.
+/// Replaces line breaks by spaces. JSON has line breaks between its tokens only, where a space means the
+/// same.
 fn on_one_line(json: &str) -> Cow<'_, str> {
     match memchr::memchr2(b'\n', b'\r', json.as_bytes()) {
         None => Cow::Borrowed(json),
@@ -233,7 +234,7 @@ impl<'a> Fields<'a> {
         }
     }
 
-    /// What has to be added before the closing brace.
+    /// Returns what has to be added before the closing brace.
     fn missing(&self) -> impl Iterator<Item = &'static str> {
         [
             (self.request_id.is_some(), r#","request_id":"""#),

@@ -1,6 +1,7 @@
 //! The wire formats of the boundary contract: bytes to types and back.
 //!
-//! Pure: no state beyond a line buffer, no I/O, no clock, no logging. Each parser has a fuzz target.
+//! The module is pure: no state beyond a line buffer, no I/O, no clock, no logging. Each parser has a fuzz
+//! target.
 
 pub mod control;
 pub mod ice_servers;

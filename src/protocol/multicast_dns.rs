@@ -1,28 +1,28 @@
-//! Multicast DNS (RFC 6762), the little of it that finds the address behind a `.local` name: browsers
-//! put such names into their candidates in place of private addresses.
+//! The part of multicast DNS (RFC 6762) that finds the address behind a `.local` name. Browsers put such
+//! names into their candidates in place of private addresses.
 
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddrV4};
 
 use crate::limits;
 
-/// Where questions go and answers come from (RFC 6762 section 3).
+/// Multicast group that questions go to and answers come from (RFC 6762 section 3).
 pub const GROUP: SocketAddrV4 = SocketAddrV4::new(Ipv4Addr::new(224, 0, 0, 251), 5353);
 
 const HEADER_BYTES: usize = 12;
-/// The first bit of the flags: an answer (RFC 1035 section 4.1.1).
+/// The first bit of the flags, which marks an answer (RFC 1035 section 4.1.1).
 const IS_ANSWER: u16 = 0x8000;
 const TYPE_A: u16 = 1;
 const TYPE_AAAA: u16 = 28;
 const CLASS_INTERNET: u16 = 1;
-/// The first bit of the class, which asks for an answer to us alone (RFC 6762 section 5.4) or says
-/// that older answers are void (section 10.2).
+/// The first bit of the class. In a question it asks for an answer to us alone (RFC 6762 section 5.4); in
+/// an answer it says that older answers are void (section 10.2).
 const TOP_BIT: u16 = 0x8000;
-/// Bytes of a label, and of a name on the wire (RFC 1035 section 2.3.4).
+/// Longest label and longest name on the wire, in bytes (RFC 1035 section 2.3.4).
 const LABEL_BYTES: usize = 63;
 const NAME_BYTES: usize = 255;
 
-/// Whether a candidate's address is a name to be asked for: letters, digits and dashes, and `.local`
-/// at its end.
+/// Returns whether a candidate's address is a name to be resolved: letters, digits and dashes, with
+/// `.local` at the end.
 pub fn is_local_name(name: &str) -> bool {
     let is_label = |label: &str| {
         (1..=LABEL_BYTES).contains(&label.len())
@@ -37,10 +37,10 @@ pub fn is_local_name(name: &str) -> bool {
         && name.split('.').all(is_label)
 }
 
-/// The question for a name's addresses of both families, for which [`is_local_name`] holds.
+/// Returns the question for the addresses of both families of a name for which [`is_local_name`] holds.
 pub fn question(name: &str) -> Vec<u8> {
     let mut packet = vec![0; HEADER_BYTES];
-    // The fifth byte and the sixth count the questions.
+    // The fifth and the sixth byte count the questions.
     packet.splice(4..6, 2_u16.to_be_bytes());
     for kind in [TYPE_A, TYPE_AAAA] {
         for label in name.split('.') {
@@ -54,11 +54,11 @@ pub fn question(name: &str) -> Vec<u8> {
     packet
 }
 
-/// The addresses that an answer gives, each with the name it is for in lower case. What can't be read
-/// ends the list, and a packet that is no answer gives none.
+/// Returns the addresses in an answer, each with its name in lower case. The list ends at the first thing
+/// that cannot be read; a packet that is no answer has none.
 pub fn addresses(packet: &[u8]) -> Vec<(String, IpAddr)> {
     let mut found = Vec::new();
-    // `None` where the packet ends early; what was found until there counts.
+    // It is `None` where the packet ends early; what was found until there counts.
     let _ = collect_addresses(packet, &mut found);
     found
 }
@@ -119,8 +119,8 @@ impl<'a> Reader<'a> {
         Some(u16::from_be_bytes(bytes))
     }
 
-    /// A name, which may go on elsewhere in the packet (RFC 1035 section 4.1.4). Each such jump has to
-    /// lead backwards, so that there is an end.
+    /// Reads a name, which may continue elsewhere in the packet (RFC 1035 section 4.1.4). Each jump has to
+    /// lead backwards, so that reading ends.
     fn name(&mut self) -> Option<String> {
         let mut name = String::new();
         let mut reader = Reader {

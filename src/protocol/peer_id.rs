@@ -14,7 +14,7 @@ use crate::limits;
 pub struct PeerId(Arc<str>);
 
 impl PeerId {
-    /// Takes a name; `None` when it is empty, too long, or holds a control character.
+    /// Checks a name; returns `None` when it is empty, too long, or holds a control character.
     pub fn new(name: &str) -> Option<Self> {
         let usable = !name.is_empty()
             && name.len() <= limits::PEER_ID_BYTES
@@ -22,7 +22,7 @@ impl PeerId {
         usable.then(|| PeerId(name.into()))
     }
 
-    /// The name.
+    /// Returns the name.
     pub fn as_str(&self) -> &str {
         &self.0
     }

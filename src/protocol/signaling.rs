@@ -1,4 +1,4 @@
-//! Registry and sidecar: the frames on the WebSocket (contract parts 3 and 5).
+//! Signaling frames between registry and sidecar on the WebSocket (contract parts 3 and 5).
 
 use std::borrow::Cow;
 
@@ -6,25 +6,25 @@ use super::PeerId;
 use super::json::{ObjectWriter, Value, shorten, write_object};
 use crate::limits;
 
-/// The version of our additions that we send as `v`.
+/// The version of our additions, sent as `v`.
 const VERSION: u32 = 1;
 
-/// The sender of what the registry itself says (contract part 3).
+/// The sender name in frames of the registry itself (contract part 3).
 const REGISTRY: &str = "registry";
 
-/// Our additions to the payload of an offer, answer or candidate (contract part 5). Registries
-/// relay them, others ignore them.
+/// Our additions to the payload of an offer, answer or candidate (contract part 5). Registries relay them;
+/// sidecars of another make ignore them.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Extension {
     /// Whether the sender speaks part 5 (`"v": 1` or higher).
     pub ours: bool,
-    /// The connection attempt it belongs to, chosen by the offerer.
+    /// The id of the connection attempt, chosen by the offerer.
     pub conn: Option<String>,
     /// The sender's session.
     pub session: Option<String>,
 }
 
-/// What one sidecar tells another through the registry.
+/// A signal that one sidecar sends another through the registry.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Signal {
     /// `offer`
@@ -51,11 +51,11 @@ pub enum Outgoing {
     Register,
     /// `heartbeat`
     Heartbeat,
-    /// Relayed to `target`.
+    /// A signal to another sidecar, which the registry relays.
     Relay {
-        /// Who gets it.
+        /// The sidecar that gets it.
         target: PeerId,
-        /// What it says.
+        /// The signal.
         signal: Signal,
         /// Our additions.
         extension: Extension,
@@ -65,33 +65,33 @@ pub enum Outgoing {
 /// A frame from the registry.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Incoming {
-    /// `peer_list`: names that are not usable are left out.
+    /// `peer_list`; names that are not usable are left out.
     PeerList {
-        /// The others online that this one may see.
+        /// The other peers online that this one may see.
         peers: Vec<PeerId>,
     },
-    /// Relayed from `sender`.
+    /// A signal of another sidecar, relayed by the registry.
     Relay {
-        /// Who sent it.
+        /// The sidecar that sent it.
         sender: PeerId,
-        /// What it says.
+        /// The signal.
         signal: Signal,
         /// Our additions, as far as they are usable.
         extension: Extension,
     },
-    /// A type that we do not know; ignored.
+    /// A frame of a type that we do not know; ignored.
     Unknown {
         /// The type, shortened for a log line.
         kind: String,
     },
 }
 
-/// Why a frame cannot be used; the text names no secret.
+/// The reason why a frame cannot be used. The text names no secret.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct FrameError(pub String);
 
 impl Outgoing {
-    /// The text frame, sent by `own`.
+    /// Returns the text frame, with `own` as its sender.
     pub fn to_text(&self, own: &PeerId) -> String {
         match self {
             Outgoing::Register => frame("register", own, None, |_| {}),
@@ -129,7 +129,7 @@ fn frame(
 }
 
 impl Signal {
-    /// The frame's `type`.
+    /// Returns the frame's `type`.
     pub fn kind(&self) -> &'static str {
         match self {
             Signal::Offer { .. } => "offer",
@@ -175,7 +175,7 @@ impl Incoming {
             .kind
             .and_then(Value::string)
             .ok_or_else(|| FrameError("a frame without a `type` that is a string".into()))?;
-        // A list may be as long as what the socket takes; everything else comes from some peer.
+        // A list may be as long as the socket allows; every other frame comes from some peer.
         if kind != "peer_list" && text.len() > limits::SIGNALING_FRAME_BYTES {
             let (size, limit) = (text.len(), limits::SIGNALING_FRAME_BYTES);
             return Err(FrameError(format!(
@@ -206,7 +206,7 @@ impl Incoming {
 struct Frame<'a> {
     kind: Option<Value<'a>>,
     peer_id: Option<Value<'a>>,
-    /// A null payload is an absent one.
+    /// The payload; null counts as absent.
     payload: Option<Value<'a>>,
 }
 
@@ -245,7 +245,8 @@ impl<'a> Frame<'a> {
         }
     }
 
-    /// What another sidecar sent. `signal` takes it from the payload, or says what is wrong.
+    /// Reads a frame that another sidecar sent. `signal` takes the signal from the payload, or says what
+    /// is wrong.
     fn relay(
         &self,
         kind: &'static str,
@@ -271,7 +272,7 @@ impl<'a> Frame<'a> {
     }
 }
 
-/// The members of a payload that some frame has; null ones are absent.
+/// The members of a payload that some frame has; null counts as absent.
 #[derive(Default)]
 struct Payload<'a> {
     peers: Option<Value<'a>>,
@@ -332,12 +333,12 @@ impl<'a> Payload<'a> {
     }
 }
 
-/// Whether a `v` is an integer from 1 up.
+/// Returns whether a `v` is an integer from 1 up.
 fn is_version(value: Value<'_>) -> bool {
     value.is_integer() && !value.as_json().starts_with(['-', '0'])
 }
 
-/// A `conn` or `session` id that can be kept and logged.
+/// Returns a `conn` or `session` id, if it can be kept and logged.
 pub(super) fn wire_id(value: Value<'_>) -> Option<String> {
     value
         .string()

@@ -1,4 +1,4 @@
-//! What each HTTP request gets, without I/O.
+//! The registry's HTTP resources: decides, without I/O, what each request is answered.
 
 use std::time::{Duration, Instant};
 
@@ -12,15 +12,15 @@ use super::limits;
 use super::tokens::{TOKEN_BYTES, Tokens};
 use crate::protocol::PeerId;
 
-/// What a request gets.
+/// The outcome of a request.
 pub(super) enum Outcome {
-    /// This answer, and the connection ends.
+    /// Send this answer and end the connection.
     Answer(Response),
-    /// This answer, and the connection becomes the WebSocket of a peer.
+    /// Send this answer; then the connection is the WebSocket of this peer.
     WebSocket(Response, PeerId),
 }
 
-/// The resources of the registry, and what they know.
+/// The registry's resources and their state.
 pub(super) struct Api {
     keys: Keys,
     tokens: Tokens,
@@ -31,7 +31,7 @@ pub(super) struct Api {
 }
 
 impl Api {
-    /// Nobody has a token yet.
+    /// Makes an API for which no token has been given out yet.
     pub(super) fn new(
         keys: Keys,
         ice_servers: &[serde_json::Value],
@@ -63,8 +63,8 @@ impl Api {
         Outcome::Answer(response)
     }
 
-    /// The answer to a request whose body is on its way, unless it depends on that body: only the task
-    /// queue reads bodies, and only of callers that it knows.
+    /// Returns the answer to a request whose body is still on its way, or `None` if the answer depends on
+    /// that body. Only the task queue reads bodies, and only those of callers that it knows.
     pub(super) fn answer_without_body(
         &mut self,
         request: &Request,

@@ -1,4 +1,4 @@
-//! One TCP connection: a request, its answer, and then its end or a WebSocket.
+//! One TCP connection of the registry: a request, its answer, and then its end or a WebSocket.
 
 use std::io::{self, Read, Write};
 use std::net::Shutdown;
@@ -14,22 +14,22 @@ use super::progress::Next;
 use super::websocket::WebSocket;
 use crate::protocol::PeerId;
 
-/// How long things may take.
+/// How long the phases of a connection may take.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Times {
-    /// From a connection's start to the end of its answer.
+    /// From the connection's start to the end of its request, and from there to the end of its answer.
     pub(super) request_timeout: Duration,
-    /// From one ping of a WebSocket to the next.
+    /// Time between two pings of a WebSocket.
     pub(super) ping_interval: Duration,
-    /// A WebSocket without any byte.
+    /// How long a WebSocket may be without any byte from the client.
     pub(super) silence_timeout: Duration,
 }
 
-/// What follows an answer.
+/// What the connection becomes after an answer.
 pub(super) enum AfterAnswer {
     /// The connection ends.
     End,
-    /// It is the WebSocket of `peer`, of which these bytes have come already.
+    /// It is the WebSocket of `peer`; the bytes `received` came behind the request.
     WebSocket { peer: PeerId, received: Vec<u8> },
 }
 
@@ -38,16 +38,16 @@ pub(super) struct Connection {
     stream: TcpStream,
     times: Times,
     phase: Phase,
-    /// When it was accepted, or last sent a byte.
+    /// When the client last sent a byte, or when the connection was accepted.
     heard: Instant,
-    /// Bytes that it may still read in this turn.
+    /// Bytes that may still be read in this turn.
     turn: usize,
 }
 
 enum Phase {
     Request {
         buffer: RequestBuffer,
-        /// Whether a body that did not come with its head is read.
+        /// Whether to read a body that did not come with its head.
         takes_body: bool,
         deadline: Instant,
     },
@@ -60,13 +60,13 @@ enum Phase {
         websocket: Box<WebSocket>,
         next_ping: Instant,
     },
-    /// All is said. What the client still sends is read and dropped: if we closed with unread bytes,
-    /// the system would reset the connection, and the client might lose our last words.
+    /// Everything is sent. What the client still sends is read and dropped: if we closed with unread
+    /// bytes, the system would reset the connection, and the client might lose our last words.
     Farewell { deadline: Instant },
 }
 
 impl Connection {
-    /// A connection that was accepted `now`.
+    /// Makes a connection that was accepted `now`.
     pub(super) fn new(stream: TcpStream, times: Times, now: Instant) -> Self {
         Connection {
             stream,
@@ -81,7 +81,7 @@ impl Connection {
         }
     }
 
-    /// Whose WebSocket it is.
+    /// Returns the peer whose WebSocket this is.
     pub(super) fn peer(&self) -> Option<&PeerId> {
         match &self.phase {
             Phase::WebSocket { websocket, .. } => Some(websocket.peer()),
@@ -89,12 +89,12 @@ impl Connection {
         }
     }
 
-    /// Begins a turn, in which it reads up to [`limits::TURN_BYTES`].
+    /// Begins a turn, in which up to [`limits::TURN_BYTES`] are read.
     pub(super) fn begin_turn(&mut self) {
         self.turn = limits::TURN_BYTES;
     }
 
-    /// Writes what waits, reads what is there, and tells what happened next.
+    /// Writes what waits, reads what is there, and returns what happened next.
     pub(super) fn next(&mut self, now: Instant) -> Next {
         let before = self.turn;
         let step = self.step(now);
@@ -131,7 +131,7 @@ impl Connection {
         }
     }
 
-    /// The head of the request whose body is on its way, and the length of that body in bytes.
+    /// Returns the head of a request whose body is still on its way, and the length of that body in bytes.
     pub(super) fn head(&self) -> Option<(&Request, usize)> {
         match &self.phase {
             Phase::Request { buffer, .. } => buffer.head(),
@@ -139,14 +139,14 @@ impl Connection {
         }
     }
 
-    /// Reads on to the end of the request's body.
+    /// Has the request's body read to its end.
     pub(super) fn take_body(&mut self) {
         if let Phase::Request { takes_body, .. } = &mut self.phase {
             *takes_body = true;
         }
     }
 
-    /// Length of the body that is being read, in bytes; 0 when there is none.
+    /// Returns the length of the body that is being read, in bytes; 0 when there is none.
     pub(super) fn body_length(&self) -> usize {
         match &self.phase {
             Phase::Request {
@@ -158,7 +158,7 @@ impl Connection {
         }
     }
 
-    /// Answers the request. The caller goes on with [`Connection::next`], which writes it.
+    /// Sets the answer to the request. The caller goes on with [`Connection::next`], which writes it.
     pub(super) fn answer(
         &mut self,
         response: &Response,
@@ -191,8 +191,8 @@ impl Connection {
         }
     }
 
-    /// Sends a text frame, or as much of it as the socket takes. An error says why the connection
-    /// has to end: its queue is full, or it failed.
+    /// Sends a text frame, or as much of it as the socket takes. An error says why the connection has to
+    /// end: its queue is full, or it failed.
     pub(super) fn send(&mut self, text: Utf8Bytes) -> Result<(), &'static str> {
         match &mut self.phase {
             Phase::WebSocket { websocket, .. } => websocket.send(&mut self.stream, text),
@@ -217,7 +217,7 @@ impl Connection {
         }
     }
 
-    /// When [`Connection::expire`] has something to do.
+    /// Returns when [`Connection::expire`] has something to do.
     pub(super) fn deadline(&self) -> Instant {
         match &self.phase {
             Phase::Request { deadline, .. }
@@ -229,7 +229,7 @@ impl Connection {
         }
     }
 
-    /// Does what the deadline asks for. An error says why the connection has to end.
+    /// Does what a passed deadline asks for. An error says why the connection has to end.
     pub(super) fn expire(&mut self, date: SystemTime, now: Instant) -> Result<(), &'static str> {
         if now < self.deadline() {
             return Ok(());
@@ -257,7 +257,7 @@ impl Connection {
     }
 }
 
-/// The socket in one turn: when the turn's bytes are read, it says `WouldBlock`.
+/// The socket during one turn: once the turn's bytes are read, reading fails with `WouldBlock`.
 struct Turn<'a> {
     stream: &'a mut TcpStream,
     left: &'a mut usize,

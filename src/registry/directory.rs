@@ -1,4 +1,5 @@
-//! Who is online, and who gets which frame: the registry's side of contract part 3, without I/O.
+//! The directory of who is online: decides, without I/O, which frame goes to whom. It is the registry's
+//! side of contract part 3.
 
 use std::borrow::Cow;
 use std::collections::BTreeMap;
@@ -8,11 +9,11 @@ use serde::Deserialize;
 use super::limits::PEER_LIST_BYTES;
 use crate::protocol::PeerId;
 
-/// One connection to the registry; never used again for another.
+/// The id of one connection to the registry; never used again for another.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub(super) struct ConnectionId(pub(super) usize);
 
-/// What a frame makes the registry do.
+/// The registry's reaction to a frame.
 #[derive(Debug, PartialEq, Eq)]
 pub(super) enum Reaction {
     /// The sender is online now, and gets this `peer_list`.
@@ -22,20 +23,20 @@ pub(super) enum Reaction {
         /// An older connection of the same peer, which is to be closed.
         replaced: Option<ConnectionId>,
     },
-    /// The frame goes, as it came, to this connection.
+    /// The frame goes unchanged to this connection.
     Relay {
         /// Its type.
         kind: &'static str,
-        /// Whom it is for.
+        /// The peer it is for.
         target: PeerId,
         /// The connection of that peer.
         connection: ConnectionId,
     },
-    /// Nothing, and why.
+    /// The frame has no effect, for this reason.
     Nothing(&'static str),
 }
 
-/// The types of the frames that peers say to each other.
+/// The types of frames that peers send each other.
 const RELAYED: [&str; 3] = ["offer", "answer", "ice_candidate"];
 
 /// The peers that have registered, and the connection of each.
@@ -55,12 +56,12 @@ struct Envelope<'a> {
 }
 
 impl Directory {
-    /// How many peers are online.
+    /// Returns how many peers are online.
     pub(super) fn len(&self) -> usize {
         self.online.len()
     }
 
-    /// A text frame came on `connection`, which was opened with a token of `sender`.
+    /// Handles a text frame that came on `connection`, which was opened with a token of `sender`.
     pub(super) fn frame(
         &mut self,
         connection: ConnectionId,
@@ -92,7 +93,7 @@ impl Directory {
         }
     }
 
-    /// `connection` has ended. A newer one of the same peer stays online.
+    /// Notes that `connection` has ended. A newer one of the same peer stays online.
     pub(super) fn closed(&mut self, connection: ConnectionId, peer: &PeerId) {
         if self.online.get(peer) == Some(&connection) {
             self.online.remove(peer);
@@ -107,7 +108,7 @@ impl Directory {
         }
     }
 
-    /// The others that are online, as a frame of at most [`PEER_LIST_BYTES`].
+    /// Returns the other peers that are online as a frame of at most [`PEER_LIST_BYTES`].
     fn peer_list(&self, asker: &PeerId) -> String {
         const END: &str = "]}}";
         let mut frame =

@@ -1,5 +1,5 @@
-//! HTTP/1.1 as far as the registry needs it: one request and one answer a connection, bytes to
-//! types and back.
+//! The part of HTTP/1.1 that the registry needs: one request and one answer a connection, bytes to types
+//! and back.
 
 use std::fmt::{self, Write as _};
 use std::time::SystemTime;
@@ -9,38 +9,38 @@ use crate::http_date::imf_fixdate;
 
 /// A request. It has no `Debug`, since it holds keys and tokens.
 pub(super) struct Request {
-    /// As it was sent: `GET`, `POST`.
+    /// The method as it was sent: `GET`, `POST`.
     pub(super) method: String,
-    /// Without the query; nothing is percent-decoded.
+    /// The path without the query; nothing is percent-decoded.
     pub(super) path: String,
     query: String,
     headers: Vec<(String, Vec<u8>)>,
-    /// Its body, as it came.
+    /// The body as it came.
     pub(super) body: Vec<u8>,
-    /// What came after the request on the same connection.
+    /// The bytes that came behind the request on the same connection.
     pub(super) rest: Vec<u8>,
 }
 
 impl Request {
-    /// The first value of a header that is text and not empty.
+    /// Returns the first value of a header that is text and not empty.
     pub(super) fn header(&self, name: &str) -> Option<&str> {
         self.values(name).find(|value| !value.is_empty())
     }
 
-    /// The key by which the sender is known: that of a paired device, or an API key.
+    /// Returns the key that says who sent it: that of a paired device, or an API key.
     pub(super) fn key(&self) -> Option<&str> {
         self.header("x-device-token")
             .or_else(|| self.header("x-api-key"))
     }
 
-    /// Whether a header that is a comma list holds `token`, in any case.
+    /// Returns whether a header that is a comma-separated list holds `token`, in any case.
     pub(super) fn lists(&self, name: &str, token: &str) -> bool {
         self.values(name)
             .flat_map(|value| value.split(','))
             .any(|item| item.trim().eq_ignore_ascii_case(token))
     }
 
-    /// The first value of a query parameter; nothing is percent-decoded.
+    /// Returns the first value of a query parameter; nothing is percent-decoded.
     pub(super) fn parameter(&self, name: &str) -> Option<&str> {
         self.query
             .split('&')
@@ -55,7 +55,7 @@ impl Request {
             .filter_map(|(_, value)| std::str::from_utf8(value).ok())
     }
 
-    /// Length of the body in bytes (RFC 9112, 6.3).
+    /// Returns the length of the body in bytes (RFC 9112, 6.3).
     fn body_length(&self) -> Result<usize, Response> {
         if self.header("transfer-encoding").is_some() {
             return Err(Response::error(411, "send a Content-Length"));
@@ -64,7 +64,7 @@ impl Request {
         let length = match (lengths.next(), lengths.next()) {
             (None, _) => 0,
             (Some(length), None) if length.bytes().all(|byte| byte.is_ascii_digit()) => {
-                // More digits than fit are a length over the limit as well.
+                // A number with more digits than fit is over the limit as well.
                 length.parse().unwrap_or(usize::MAX)
             }
             (Some(_), _) => return Err(Response::error(400, "Content-Length is not one number")),
@@ -86,21 +86,21 @@ pub(super) struct RequestBuffer {
 }
 
 impl RequestBuffer {
-    /// Whether anything has come.
+    /// Returns whether anything has come.
     pub(super) fn is_empty(&self) -> bool {
         self.bytes.is_empty() && self.head.is_none()
     }
 
-    /// The head of a request whose body is on its way, and the length of that body in bytes.
+    /// Returns the head of a request whose body is on its way, and the length of that body in bytes.
     pub(super) fn head(&self) -> Option<(&Request, usize)> {
         self.head.as_ref().map(|(head, length)| (head, *length))
     }
 
-    /// Takes the next bytes. Gives the request when it is whole, or the answer to one that cannot
-    /// be used.
+    /// Takes the next bytes. Returns the request when it is complete, or the answer to one that cannot be
+    /// used.
     pub(super) fn push(&mut self, bytes: &[u8]) -> Result<Option<Request>, Response> {
-        // Only a line's end can complete the head; the very first bytes are looked at because they
-        // may show that this is no HTTP at all. So a client that sends single bytes costs little.
+        // Only the end of a line can complete the head, so a client that sends single bytes costs little.
+        // The very first bytes are parsed too, because they may show that this is no HTTP at all.
         let worth_parsing = self.bytes.is_empty() || bytes.contains(&b'\n');
         self.bytes.extend_from_slice(bytes);
         if self.head.is_none() {
@@ -160,7 +160,7 @@ fn head_too_large() -> Response {
     Response::error(431, &text)
 }
 
-/// An answer.
+/// An answer to a request.
 pub(super) struct Response {
     /// The status code.
     pub(super) status: u16,
@@ -170,7 +170,7 @@ pub(super) struct Response {
 }
 
 impl Response {
-    /// 200 with a JSON text.
+    /// Makes a 200 with a JSON text.
     pub(super) fn ok(body: String) -> Self {
         Response {
             status: 200,
@@ -179,7 +179,7 @@ impl Response {
         }
     }
 
-    /// A refusal: `{"error": text}`.
+    /// Makes a refusal: `{"error": text}`.
     pub(super) fn error(status: u16, text: &str) -> Self {
         Response {
             status,
@@ -188,17 +188,17 @@ impl Response {
         }
     }
 
-    /// 405: the resource takes only these methods.
+    /// Makes a 405: the resource takes only these methods.
     pub(super) fn only(methods: &'static str) -> Self {
         Self::error(405, &format!("use {methods}")).with("Allow", methods)
     }
 
-    /// 404.
+    /// Makes a 404.
     pub(super) fn nothing_here() -> Self {
         Self::error(404, "there is nothing at this path")
     }
 
-    /// 101: what follows on the connection is WebSocket (RFC 6455, 4.2.2).
+    /// Makes a 101: the connection goes on as a WebSocket (RFC 6455, 4.2.2).
     pub(super) fn switching_to_websocket(accept_key: String) -> Self {
         Response {
             status: 101,
@@ -211,13 +211,13 @@ impl Response {
         }
     }
 
-    /// The same answer with one more header.
+    /// Adds a header.
     pub(super) fn with(mut self, name: &'static str, value: &str) -> Self {
         self.headers.push((name, value.to_owned()));
         self
     }
 
-    /// The bytes of the answer, given at `date`.
+    /// Returns the bytes of the answer, with `date` as its date.
     pub(super) fn to_bytes(&self, date: SystemTime) -> Vec<u8> {
         let reason = reason_phrase(self.status);
         let mut text = format!("HTTP/1.1 {} {reason}\r\n", self.status);
@@ -241,7 +241,7 @@ impl Response {
     }
 }
 
-/// Without the body, which may hold a token.
+/// Leaves out the body, which may hold a token.
 impl fmt::Debug for Response {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "Response({})", self.status)

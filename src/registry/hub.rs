@@ -1,4 +1,4 @@
-//! The HTTP face of the task queue, without I/O.
+//! The task queue's HTTP interface, without I/O.
 //!
 //! | | |
 //! |---|---|
@@ -7,16 +7,16 @@
 //! | `POST /api/hub/tasks/{id}` | `{"state", "result", "error"}`, the state `completed` or `failed`; ends it |
 //! | `POST /api/hub/heartbeat` | `{"agent_id", "skill_names"}`; gives `{"status": "ok", "pending_tasks": [task, ...]}`, which are assigned from then on |
 //!
-//! `ttl` is in seconds. A result is any JSON. Null is as good as nothing in every field. What is refused
-//! has a status of 400 and above, and says why in `error`. That is so for what is nested deeper than a
-//! mesh message may be ([`MESSAGE_NESTING`]): many JSON readers would fail at the whole answer that it is
-//! a part of.
+//! `ttl` is in seconds. A result is any JSON. Null counts as absent in every field. A refusal has a status
+//! of 400 or above and says why in `error`. What is nested deeper than a mesh message may be
+//! ([`MESSAGE_NESTING`]) is refused too: many JSON readers would fail at the whole answer that it is a
+//! part of.
 //!
-//! **Who may what.** The contract leaves it open. Here callers show the key of the token exchange
-//! (`x-api-key`, `x-device-token`) and are the agent of that key's peer: they submit in their own
-//! name, take their own tasks, and neither read nor end what is between others. A registry that lets
-//! in everybody (`--open`) believes whatever name a caller gives, without a key as well: that is how
-//! agents in the field submit.
+//! **Who may do what.** The contract leaves it open. Here callers show the key of the token exchange
+//! (`x-api-key`, `x-device-token`) and count as the agent of that key's peer: they submit in their own
+//! name, take their own tasks, and neither read nor end tasks between others. A registry that lets in
+//! everybody (`--open`) believes whatever name a caller gives, even without a key: agents in the field
+//! submit like that.
 
 use std::time::{Duration, Instant};
 
@@ -38,16 +38,16 @@ use crate::protocol::message::nesting;
 /// Random bytes of a task's id.
 const ID_BYTES: usize = 16;
 
-/// Who asks.
+/// The caller of a request.
 enum Caller {
     /// The agent of a listed key.
     Agent(String),
-    /// Anybody, with the name of the key if there was one.
+    /// Anybody, with the agent name of the key if there was one.
     Anybody(Option<String>),
 }
 
 impl Caller {
-    /// Whether what belongs to this agent belongs to the caller.
+    /// Returns whether what belongs to this agent belongs to the caller.
     fn is(&self, agent: &str) -> bool {
         match self {
             Caller::Agent(own) => own == agent_name(agent),
@@ -55,7 +55,7 @@ impl Caller {
         }
     }
 
-    /// The name to act under, where the caller asks to be `claimed`.
+    /// Returns the name to act under when the caller asks to be `claimed`, or a refusal.
     fn acting_as(self, claimed: String) -> Result<String, Response> {
         match self {
             Caller::Agent(own) if !claimed.is_empty() && own != agent_name(&claimed) => {
@@ -99,19 +99,19 @@ struct HandedOver<'a> {
     pending_tasks: Vec<&'a Task>,
 }
 
-/// The task queue as it is reached over HTTP.
+/// The task queue, reached over HTTP.
 #[derive(Default)]
 pub(super) struct Hub {
     tasks: Tasks,
 }
 
 impl Hub {
-    /// The answer to whoever may not use the task queue at all.
+    /// Returns the refusal for a caller who may not use the task queue at all.
     pub(super) fn refusal(request: &Request, keys: &Keys) -> Option<Response> {
         caller(request, keys).err()
     }
 
-    /// Answers a request for what is below `/api/hub`.
+    /// Answers a request for a path below `/api/hub`.
     pub(super) fn answer(
         &mut self,
         path: &[&str],
@@ -238,7 +238,7 @@ fn caller(request: &Request, keys: &Keys) -> Result<Caller, Response> {
     }
 }
 
-/// Whether the caller is the one who does the task.
+/// Returns whether the caller is the agent that does the task.
 fn works_on(caller: &Caller, task: &Task) -> bool {
     caller.is(&task.target_agent_id) || caller.is(&task.assigned_agent_id)
 }
@@ -267,7 +267,7 @@ fn ttl(seconds: Option<f64>) -> Result<Duration, Response> {
 }
 
 fn text(value: &impl Serialize) -> String {
-    // Maps with string keys and no writer that fails: this can't fail.
+    // The maps have string keys and the writer does not fail, so this cannot fail.
     serde_json::to_string(value).unwrap_or_default()
 }
 

@@ -1,4 +1,4 @@
-//! Who may have a token.
+//! The keys that get tokens: which are accepted, and whose they are.
 
 use std::collections::HashMap;
 use std::fmt;
@@ -10,29 +10,29 @@ use super::Error;
 use super::tasks::agent_name;
 use crate::protocol::PeerId;
 
-/// The role of whoever no other is written down for.
+/// The role of a key for which none is given.
 const DEFAULT_ROLE: &str = "agent";
 
-/// Which keys are taken, and whose they are.
+/// The accepted keys and their owners.
 #[derive(Clone)]
 pub enum Keys {
     /// Any key that is a usable peer id; its text is the peer id.
     Open,
-    /// Those of a file (see [`load_keys`]).
+    /// The keys of a file (see [`load_keys`]).
     Listed(HashMap<String, Identity>),
 }
 
-/// Whom a key belongs to.
+/// The owner of a key.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Identity {
-    /// The name by which others know it.
+    /// The name by which others know the owner.
     pub peer_id: PeerId,
-    /// Told to the peer with its token; of no meaning to the registry.
+    /// The role that the peer is told with its token; it means nothing to the registry.
     pub role: String,
 }
 
 impl Keys {
-    /// Whom `key` belongs to; `None` when it is to be refused.
+    /// Returns the owner of `key`; `None` when the key is to be refused.
     pub(super) fn identity(&self, key: &str) -> Option<Identity> {
         match self {
             Keys::Open => PeerId::new(key).map(|peer_id| Identity {
@@ -53,12 +53,13 @@ impl fmt::Debug for Keys {
     }
 }
 
-/// Reads a keys file: `{"keys": {key: {"peer_id": string, "role": string}}}`. Without a `role` it is
-/// `agent`; other fields are ignored.
+/// Reads a keys file: `{"keys": {key: {"peer_id": string, "role": string}}}`. The role is `agent` if none
+/// is given; other fields are ignored.
 ///
-/// Fails when the file cannot be read, has another form, holds no key, an empty one, a peer id that
-/// cannot be used, or two that name the same agent, as `x` and `x-sidecar` do: each would read the
-/// other's tasks. (Keys of the same peer id are one peer's.) The error text names no key.
+/// Fails when the file cannot be read, has another form, holds no key or an empty one, a peer id that
+/// cannot be used, or two peer ids that name the same agent, as `x` and `x-sidecar` do: each would read
+/// the other's tasks. (Several keys with the same peer id belong to one peer.) The error text names no
+/// key.
 pub fn load_keys(path: &Path) -> Result<Keys, Error> {
     let failure = |reason: String| Error::Keys {
         path: path.to_owned(),
@@ -85,7 +86,7 @@ fn default_role() -> String {
 }
 
 fn parse(text: &str) -> Result<Keys, String> {
-    // The parser's own text may quote what it did not expect, and that may be a key.
+    // The parser's own text may quote what it did not expect, which may be a key.
     let file: File = serde_json::from_str(text).map_err(|error| {
         format!(
             "line {}, column {}: expected {{\"keys\": {{KEY: {{\"peer_id\": ..., \"role\": ...}}}}}}",

@@ -1,10 +1,10 @@
-//! The registry for development and tests (contract part 3): it gives out tokens, introduces peers to
-//! each other, and keeps the tasks of agents that can't reach each other. One thread and one event
-//! loop hold all its sockets.
+//! The registry for development and tests (contract part 3). It gives out tokens, introduces peers to each
+//! other, and keeps the tasks of agents that can't reach each other. One thread and one event loop hold
+//! all its sockets.
 //!
-//! `directory` decides who gets which frame, `api` what each request gets, and `hub` what those for
-//! the task queue (`tasks`) get, all without I/O. `connection` and `websocket` carry bytes for them,
-//! `server` owns it all.
+//! `directory` decides which frame goes to whom, `api` answers requests, and `hub` those for the task
+//! queue (`tasks`), all without I/O. `connection` and `websocket` carry bytes for them; `server` owns
+//! everything.
 
 mod api;
 mod connection;
@@ -35,26 +35,26 @@ use connection::Times;
 pub use keys::{Identity, Keys, load_keys};
 use server::{LISTENER, Server, WAKER};
 
-/// A frame that the registry has answered, sent or relayed: who says what kind of thing to whom.
+/// A frame that the registry has answered, sent or relayed: its type, from whom and to whom.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Passing<'a> {
     /// The frame's type.
     pub kind: &'a str,
-    /// The peer that has sent it, or `registry`.
+    /// The peer that sent it, or `registry`.
     pub from: &'a str,
     /// The peer that it is for, or `registry`.
     pub to: &'a str,
 }
 
-/// Is called on the registry's thread, which waits for it.
+/// A function that is called on the registry's thread, which waits for it.
 pub type Watch = fn(Passing<'_>);
 
-/// How a registry is to be. [`Options::new`] gives the usual values.
+/// The options of a registry. [`Options::new`] gives the usual values, which are named after the colon here.
 #[derive(Debug, Clone)]
 pub struct Options {
-    /// Where it listens; port 0 takes a free one (see [`Registry::local_addr`]).
+    /// The address to listen on; port 0 takes a free one (see [`Registry::local_addr`]).
     pub listen: SocketAddr,
-    /// Who may have a token.
+    /// The keys that get tokens.
     pub keys: Keys,
     /// The `iceServers` of `/api/config`, handed out as they are.
     pub ice_servers: Vec<serde_json::Value>,
@@ -63,18 +63,18 @@ pub struct Options {
     /// From a connection's start to the end of its request, and from there to the end of its
     /// answer: 10 s.
     pub request_timeout: Duration,
-    /// From one ping of a WebSocket to the next: 20 s.
+    /// Time between two pings of a WebSocket: 20 s.
     pub ping_interval: Duration,
     /// How long a WebSocket may be silent, pongs included, before it is closed: 60 s.
     pub silence_timeout: Duration,
-    /// Open connections of any kind; more are refused: 4096.
+    /// Open connections of any kind; further ones are refused: 4096.
     pub max_connections: usize,
-    /// Is told of each frame: nobody.
+    /// A function that is called for each frame that has an effect: `None`.
     pub watch: Option<Watch>,
 }
 
 impl Options {
-    /// The usual values, without ICE servers.
+    /// Makes the usual options, without ICE servers.
     pub fn new(listen: SocketAddr, keys: Keys) -> Self {
         Options {
             listen,
@@ -90,21 +90,21 @@ impl Options {
     }
 }
 
-/// Why there is no registry.
+/// The reason why a registry cannot start.
 #[derive(Debug)]
 pub enum Error {
     /// The keys file cannot be used.
     Keys {
         /// The file.
         path: PathBuf,
-        /// What is wrong with it; names no key.
+        /// The reason; names no key.
         reason: String,
     },
-    /// It cannot listen there.
+    /// The registry cannot listen on that address.
     Listen {
         /// The address that was asked for.
         address: SocketAddr,
-        /// What the system says.
+        /// The system's error.
         source: io::Error,
     },
 }
@@ -136,7 +136,7 @@ impl std::error::Error for Error {
     }
 }
 
-/// Ends a [`Registry::run`] from another thread. Cheap to clone.
+/// A handle that ends a [`Registry::run`] from another thread. Cheap to clone.
 #[derive(Debug, Clone)]
 pub struct StopHandle {
     stopped: Arc<AtomicBool>,
@@ -144,7 +144,7 @@ pub struct StopHandle {
 }
 
 impl StopHandle {
-    /// Ends the registry soon; when it has ended already, nothing happens.
+    /// Ends the registry soon; does nothing when it has ended already.
     pub fn stop(&self) {
         self.stopped.store(true, Ordering::SeqCst);
         if let Err(error) = self.waker.wake() {
@@ -207,25 +207,25 @@ impl Registry {
         })
     }
 
-    /// Where it listens.
+    /// Returns the address it listens on.
     pub fn local_addr(&self) -> SocketAddr {
         self.address
     }
 
-    /// What ends [`Registry::run`].
+    /// Returns a handle that ends [`Registry::run`].
     pub fn stop_handle(&self) -> StopHandle {
         self.stop.clone()
     }
 
-    /// Serves on the calling thread until a [`StopHandle`] ends it. Fails only when the system's
-    /// event queue does.
+    /// Serves on the calling thread until a [`StopHandle`] ends it. Fails only when the system's event
+    /// queue does.
     pub fn run(mut self) -> io::Result<()> {
         log::info!("the registry listens on {}", self.address);
         self.server.run(&self.stop)
     }
 }
 
-/// Listens with room for a thousand clients that come at the same moment, as they do when the
+/// Listens, with a queue for a thousand clients that come at the same moment, as they do after the
 /// registry was restarted.
 fn listen(address: SocketAddr) -> io::Result<mio::net::TcpListener> {
     const BACKLOG: i32 = 1024;

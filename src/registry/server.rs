@@ -1,4 +1,4 @@
-//! The sockets around the directory and the API: one thread, one event loop.
+//! The registry's event loop: the sockets around the directory and the API, on one thread.
 
 use std::collections::{HashMap, VecDeque};
 use std::io::{self, Write};
@@ -20,7 +20,7 @@ pub(super) const LISTENER: Token = Token(0);
 pub(super) const WAKER: Token = Token(1);
 const FIRST_CONNECTION: usize = 2;
 
-/// What the registry is called in its own frames.
+/// The registry's name in its own frames.
 const REGISTRY: &str = "registry";
 
 /// Everything that the registry's thread owns.
@@ -32,19 +32,19 @@ pub(super) struct Server {
     connections: HashMap<ConnectionId, Connection>,
     max_connections: usize,
     times: Times,
-    /// Is told of each frame that has an effect.
+    /// Is called for each frame that has an effect.
     watch: Option<Watch>,
     next_id: usize,
-    /// Connections that have more to do than one turn.
+    /// Connections that have more to do than one turn allowed.
     unfinished: VecDeque<ConnectionId>,
-    /// When more connections may be waiting to be accepted; the socket says it only once.
+    /// When to accept again, as more connections may be waiting; the socket reports them only once.
     accept_at: Option<Instant>,
-    /// No connection has a deadline before.
+    /// No connection has a deadline before this.
     next_deadline: Option<Instant>,
 }
 
 impl Server {
-    /// A server without connections. `poll` watches `listener` as [`LISTENER`].
+    /// Makes a server without connections. `poll` watches `listener` as [`LISTENER`].
     pub(super) fn new(
         poll: Poll,
         listener: TcpListener,
@@ -119,7 +119,7 @@ impl Server {
             .map(|next| next.saturating_duration_since(now))
     }
 
-    /// Looks at the deadlines when one is due.
+    /// Handles the deadlines of all connections when one is due.
     fn expire(&mut self, now: Instant) {
         if self.next_deadline.is_none_or(|deadline| now < deadline) {
             return;
@@ -162,14 +162,14 @@ impl Server {
         if self.connections.len() >= self.max_connections {
             log::debug!("a connection is refused: {} are open", self.max_connections);
             let refusal = Response::error(503, "too many connections; try again later");
-            // Whether it hears that or not, it is closed.
+            // The connection is closed whether the refusal arrives or not.
             let _ = stream.write(&refusal.to_bytes(SystemTime::now()));
             return;
         }
         let id = ConnectionId(self.next_id);
         self.next_id += 1;
-        // Both interests from the start: the system reports an edge, so writability is told only
-        // after the socket was full.
+        // Both interests are registered from the start: the system reports changes only, so it reports
+        // writability only after the socket was full.
         let interest = Interest::READABLE | Interest::WRITABLE;
         let watched = stream.set_nodelay(true).and_then(|()| {
             self.poll
@@ -185,7 +185,7 @@ impl Server {
         self.note_deadline(id);
     }
 
-    /// Lets a connection do what it can do now, up to a turn's share.
+    /// Lets a connection do what it can do now, up to its share of a turn.
     fn take_turn(&mut self, id: ConnectionId, now: Instant) {
         if let Some(connection) = self.connections.get_mut(&id) {
             connection.begin_turn();
@@ -210,7 +210,7 @@ impl Server {
         self.note_deadline(id);
     }
 
-    /// Reads on to the body of a request that needs it, if there is room.
+    /// Has the body of a request read if the answer needs it and there is room; answers it otherwise.
     fn let_in(&mut self, id: ConnectionId, now: Instant) {
         let bodies: usize = self.connections.values().map(Connection::body_length).sum();
         let Some(connection) = self.connections.get_mut(&id) else {
@@ -244,7 +244,7 @@ impl Server {
         }
     }
 
-    /// A text frame came in.
+    /// Handles a text frame.
     fn frame(&mut self, id: ConnectionId, text: Utf8Bytes, now: Instant) {
         let connection = self.connections.get(&id);
         let Some(peer) = connection.and_then(Connection::peer).cloned() else {
@@ -289,7 +289,7 @@ impl Server {
         }
     }
 
-    /// Ends a WebSocket so that its client learns why.
+    /// Ends a WebSocket with a reason for its client.
     fn say_goodbye(
         &mut self,
         id: ConnectionId,
@@ -316,7 +316,7 @@ impl Server {
         }
     }
 
-    /// Makes sure that the loop looks at the connection when its deadline comes.
+    /// Makes sure that the loop looks at the connection at its deadline.
     fn note_deadline(&mut self, id: ConnectionId) {
         let deadline = self.connections.get(&id).map(Connection::deadline);
         self.next_deadline = [self.next_deadline, deadline].into_iter().flatten().min();

@@ -1,10 +1,10 @@
-//! The task queue: what agents ask of each other when their peers can't reach each other directly
-//! (contract part 3), without I/O.
+//! The task queue, without I/O: agents ask things of each other here when their peers can't reach each
+//! other directly (contract part 3).
 //!
-//! A task is `pending` until its agent's heartbeat takes it, then `assigned`, and ends as `completed`
-//! or `failed`. One that has not ended when its time to live is over has failed. Ended tasks can be
-//! read for [`limits::ENDED_TASK_KEPT`], and are then forgotten. Nothing is done between calls: each
-//! call first brings the tasks up to its own time.
+//! A task is `pending` until its agent's heartbeat takes it, then `assigned`, and ends as `completed` or
+//! `failed`. It fails if it has not ended when its time to live is over. Ended tasks can be read for
+//! [`limits::ENDED_TASK_KEPT`] and are then forgotten. Nothing happens between calls: each call first
+//! brings the tasks up to its own time.
 
 use std::time::{Duration, Instant};
 
@@ -13,50 +13,50 @@ use serde_json::value::RawValue;
 
 use super::limits;
 
-/// Where a task stands.
+/// The state of a task.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "lowercase")]
 pub(super) enum State {
-    /// Waits for its agent.
+    /// It waits for its agent.
     Pending,
     /// Its agent has it.
     Assigned,
-    /// Ended with a result.
+    /// It ended with a result.
     Completed,
-    /// Ended without one.
+    /// It ended without one.
     Failed,
 }
 
 impl State {
-    /// Whether nothing can happen to the task any more.
+    /// Returns whether nothing can happen to the task any more.
     fn is_end(self) -> bool {
         matches!(self, State::Completed | State::Failed)
     }
 }
 
-/// What is asked, of whom, by whom.
+/// A new task: what is asked, of whom, and by whom.
 pub(super) struct Submission {
-    /// Names the kind of work; may be empty.
+    /// The kind of work; may be empty.
     pub(super) skill: String,
-    /// The agent that is to do it. Empty: any agent that says it has the skill.
+    /// The agent that is to do it. If empty, any agent that says it has the skill.
     pub(super) target_agent_id: String,
     /// The agent that asks.
     pub(super) source_agent_id: String,
-    /// Carried as it came.
+    /// The payload, carried as it came.
     pub(super) payload: Box<RawValue>,
-    /// From now until the task has failed if it has not ended.
+    /// How long it may take from now; if it has not ended by then, it has failed.
     pub(super) ttl: Duration,
 }
 
-/// A task as it is shown to agents. The names are the contract's.
+/// A task in the form that agents see. The field names are the contract's.
 #[derive(Debug, Serialize)]
 pub(super) struct Task {
-    /// Can't be guessed.
+    /// An id that can't be guessed.
     pub(super) id: String,
     pub(super) skill: String,
     pub(super) target_agent_id: String,
     pub(super) source_agent_id: String,
-    /// Who has taken it; empty while it is pending.
+    /// The agent that has taken it; empty while it is pending.
     pub(super) assigned_agent_id: String,
     payload: Box<RawValue>,
     pub(super) state: State,
@@ -66,13 +66,13 @@ pub(super) struct Task {
     error: String,
     /// Seconds, as they were asked for.
     ttl: f64,
-    /// When it fails, or when it is forgotten once it has ended.
+    /// When it fails, or, once it has ended, when it is forgotten.
     #[serde(skip)]
     deadline: Instant,
 }
 
 impl Task {
-    /// What it costs in memory, about, in bytes.
+    /// Returns its approximate memory cost in bytes.
     fn size(&self) -> usize {
         let texts = [
             &self.skill,
@@ -95,48 +95,48 @@ impl Task {
     }
 }
 
-/// The state that a task ends in.
+/// The state that an agent ends a task in.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub(super) enum Outcome {
-    /// It was done.
+    /// The work was done.
     Completed,
-    /// It was not.
+    /// The work was not done.
     Failed,
 }
 
 /// How a task ends. Result and error are kept whatever the outcome is.
 pub(super) struct Ending {
     pub(super) outcome: Outcome,
-    /// Any JSON.
+    /// The result, any JSON.
     pub(super) result: Box<RawValue>,
-    /// Text for a person.
+    /// The error, text for a person.
     pub(super) error: String,
 }
 
-/// Why a task is not taken. Some will be gone after a while.
+/// The reason why a task is not taken. Some reasons pass after a while.
 #[derive(Debug, PartialEq, Eq)]
 pub(super) enum SubmitError {
     /// There is no room for more.
     Full,
-    /// Its source has [`limits::UNDONE_TASKS_PER_SOURCE`] that have not ended.
+    /// Its source has [`limits::UNDONE_TASKS_PER_SOURCE`] tasks that have not ended.
     TooManyUndone,
-    /// Its source's tasks, ended ones included, take its share of the room.
+    /// Its source's tasks, ended ones included, fill the source's share of the room.
     ShareUsedUp,
 }
 
-/// Why a task can't be ended.
+/// The reason why a task can't be ended.
 #[derive(Debug, PartialEq, Eq)]
 pub(super) enum EndError {
-    /// It has never been, or is forgotten.
+    /// There was never such a task, or it is forgotten.
     Unknown,
     /// It has ended before, in this state.
     Ended(State),
-    /// The result is too much beside what is held already.
+    /// The result does not fit beside what is held already.
     Full,
 }
 
-/// The tasks that have not been forgotten, the oldest first. There are few enough to look through.
+/// The tasks that have not been forgotten, the oldest first. There are few enough for linear searches.
 #[derive(Default)]
 pub(super) struct Tasks {
     tasks: Vec<Task>,
@@ -178,7 +178,7 @@ impl Tasks {
         Ok(())
     }
 
-    /// The task of that id.
+    /// Returns the task of that id.
     pub(super) fn get(&mut self, now: Instant, id: &str) -> Option<&Task> {
         self.bring_to(now);
         self.tasks.iter().find(|task| task.id == id)
@@ -202,7 +202,8 @@ impl Tasks {
         Ok(())
     }
 
-    /// Hands an agent what waits for it, the oldest first, at most [`limits::TASKS_PER_HEARTBEAT`].
+    /// Hands an agent the tasks that wait for it, the oldest first, at most
+    /// [`limits::TASKS_PER_HEARTBEAT`].
     pub(super) fn assign(&mut self, now: Instant, agent: &str, skills: &[String]) -> Vec<&Task> {
         self.bring_to(now);
         let waits_for_it = |task: &&mut Task| {
@@ -222,7 +223,7 @@ impl Tasks {
         handed_over.collect()
     }
 
-    /// What is due happens: tasks expire, and are forgotten.
+    /// Brings the tasks to the time `now`: they expire, and are forgotten.
     fn bring_to(&mut self, now: Instant) {
         self.tasks
             .retain(|task| now < task.deadline || !task.state.is_end());
@@ -259,11 +260,11 @@ impl Tasks {
     }
 }
 
-/// What one agent has asked for.
+/// The tasks that one agent has asked for.
 #[derive(Default)]
 struct Held {
     tasks: usize,
-    /// Those of them that have not ended.
+    /// Tasks that have not ended.
     undone: usize,
     bytes: usize,
 }
@@ -275,8 +276,8 @@ impl Held {
     }
 }
 
-/// The name of an agent, whether that or its peer is named: by convention the peer of agent `x` is
-/// `x-sidecar`. The name of an agent's name is that name.
+/// Returns the name of an agent, given its name or that of its peer: by convention the peer of agent `x`
+/// is `x-sidecar`. An agent's name is returned as it is.
 pub(super) fn agent_name(name: &str) -> &str {
     match name.trim_end_matches("-sidecar") {
         "" => name,
@@ -284,7 +285,7 @@ pub(super) fn agent_name(name: &str) -> &str {
     }
 }
 
-/// A result that says nothing.
+/// Returns an empty text as JSON, for a result that says nothing.
 pub(super) fn empty_text() -> Box<RawValue> {
     // An empty string is JSON, so this is never null.
     RawValue::from_string(r#""""#.to_owned()).unwrap_or_else(|_| RawValue::NULL.to_owned())

@@ -1,4 +1,4 @@
-//! The tokens that open WebSockets.
+//! The tokens that open WebSockets: gives them out and checks them.
 
 use std::collections::{HashMap, VecDeque};
 use std::fmt::Write as _;
@@ -6,22 +6,22 @@ use std::time::{Duration, Instant};
 
 use crate::protocol::PeerId;
 
-/// Random bytes of a token.
+/// Random bytes in a token.
 pub(super) const TOKEN_BYTES: usize = 32;
 
-/// Tokens given out and still valid. Each opens any number of WebSockets until it expires.
+/// The tokens given out and still valid. Each opens any number of WebSockets until it expires.
 ///
 /// It deliberately has no `Debug`: its content is secret.
 pub(super) struct Tokens {
     lifetime: Duration,
     limit: usize,
     peers: HashMap<String, PeerId>,
-    /// All live equally long, so the first to expire is the first given out.
+    /// When each token expires. All live equally long, so the first given out is the first to expire.
     expiries: VecDeque<(Instant, String)>,
 }
 
 impl Tokens {
-    /// No tokens yet; at most `limit` valid ones at a time.
+    /// Makes an empty set of at most `limit` valid tokens.
     pub(super) fn new(lifetime: Duration, limit: usize) -> Self {
         Tokens {
             lifetime,
@@ -31,7 +31,7 @@ impl Tokens {
         }
     }
 
-    /// Makes `random` a token of `peer`; `None` when there are as many as there may be.
+    /// Makes a token of `peer` from `random`; returns `None` when the limit is reached.
     pub(super) fn issue(
         &mut self,
         now: Instant,
@@ -49,7 +49,7 @@ impl Tokens {
         Some(token)
     }
 
-    /// The peer that a token was given to; `None` when it is unknown or has expired.
+    /// Returns the peer that a token was given to; `None` when it is unknown or has expired.
     pub(super) fn peer(&mut self, now: Instant, token: &str) -> Option<PeerId> {
         self.forget_expired(now);
         self.peers.get(token).cloned()
@@ -62,7 +62,7 @@ impl Tokens {
     }
 }
 
-/// Bytes as two digits each.
+/// Returns the bytes as two hexadecimal digits each.
 pub(super) fn hex(bytes: &[u8]) -> String {
     bytes.iter().fold(String::new(), |mut text, byte| {
         // Writing to a string cannot fail.

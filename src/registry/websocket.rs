@@ -10,14 +10,14 @@ use super::limits;
 use super::progress::Next;
 use crate::protocol::PeerId;
 
-/// Frames in and out of one peer's socket.
+/// The WebSocket of one peer: its frames in and out.
 pub(super) struct WebSocket {
     peer: PeerId,
     context: WebSocketContext,
 }
 
 impl WebSocket {
-    /// The WebSocket of `peer`; the bytes `received` came right behind its handshake.
+    /// Makes the WebSocket of `peer`; the bytes `received` came right behind its handshake.
     pub(super) fn new(peer: PeerId, received: Vec<u8>) -> Self {
         let config = WebSocketConfig::default()
             .read_buffer_size(4096)
@@ -31,13 +31,13 @@ impl WebSocket {
         }
     }
 
-    /// Whose it is.
+    /// Returns the peer whose WebSocket it is.
     pub(super) fn peer(&self) -> &PeerId {
         &self.peer
     }
 
-    /// Writes what waits and reads on to the next text frame. Pings are answered on the way; binary
-    /// frames mean nothing to the registry.
+    /// Writes what waits and reads on to the next text frame. Pings are answered on the way; binary frames
+    /// are ignored.
     pub(super) fn next(&mut self, socket: &mut (impl Read + Write)) -> io::Result<Next> {
         loop {
             let read =
@@ -50,8 +50,8 @@ impl WebSocket {
         }
     }
 
-    /// Sends a text frame, or queues what the socket does not take. An error says why the
-    /// connection has to end.
+    /// Sends a text frame, or queues what the socket does not take. An error says why the connection has
+    /// to end.
     pub(super) fn send(
         &mut self,
         socket: &mut (impl Read + Write),
@@ -60,12 +60,12 @@ impl WebSocket {
         self.write(socket, Message::Text(text))
     }
 
-    /// Asks for a sign of life.
+    /// Sends a ping, which asks for a sign of life.
     pub(super) fn ping(&mut self, socket: &mut (impl Read + Write)) -> Result<(), &'static str> {
         self.write(socket, Message::Ping(Bytes::new()))
     }
 
-    /// Says why it ends, as far as the socket takes it.
+    /// Sends a close frame with the reason, as far as the socket takes it.
     pub(super) fn close(
         &mut self,
         socket: &mut (impl Read + Write),
@@ -94,7 +94,7 @@ impl WebSocket {
     }
 }
 
-/// A socket that takes no more is no failure: the rest is written when it is ready again.
+/// Treats a socket that takes no more as no failure: the rest is written when it is ready again.
 fn unless_blocked(result: tungstenite::Result<()>) -> tungstenite::Result<()> {
     match result {
         Err(Error::Io(error)) if error.kind() == io::ErrorKind::WouldBlock => Ok(()),
@@ -102,7 +102,7 @@ fn unless_blocked(result: tungstenite::Result<()>) -> tungstenite::Result<()> {
     }
 }
 
-/// What an error while reading means for the connection.
+/// Returns what an error while reading means for the connection.
 fn after(error: Error) -> io::Result<Next> {
     match error {
         Error::Io(error) => Err(error),

@@ -1,5 +1,5 @@
-//! Session descriptions as the stacks in the field write them: each is answered, whatever of it we
-//! can't use.
+//! Tests with session descriptions as the stacks in the field write them: each is answered, even if it
+//! holds things that we can't use.
 
 #![allow(clippy::unwrap_used)]
 

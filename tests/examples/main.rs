@@ -1,6 +1,6 @@
-//! The agents in `examples/`, with each other: the real programs, with real sidecars.
+//! Tests of the agents in `examples/` with each other: the real programs, with real sidecars.
 //!
-//! An interpreter that is not installed is told on standard error and its examples are skipped, unless
+//! If an interpreter is not installed, standard error says so and its examples are skipped, unless
 //! `REQUIRE_TOOLS` is set.
 
 #![cfg(feature = "registry")]

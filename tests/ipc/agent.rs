@@ -1,4 +1,4 @@
-//! One agent at a time, and its lines.
+//! Tests of one agent on the IPC socket: its lines, and that there is one at a time.
 
 use std::net::Shutdown;
 use std::thread;

@@ -1,4 +1,4 @@
-//! Backpressure, and what becomes of the rest when an agent hangs up.
+//! Tests of backpressure on the IPC socket, and of what is left when an agent hangs up.
 
 use std::io::Write;
 use std::time::Duration;

@@ -1,5 +1,5 @@
-//! The agent's Unix socket: real sockets on one side, channels in place of the event loop on the
-//! other.
+//! Tests of the agent's Unix socket, with real sockets on one side and channels instead of the event loop
+//! on the other.
 
 // The lints for what comes from outside; a test that fails here has failed.
 #![allow(

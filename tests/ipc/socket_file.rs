@@ -1,4 +1,4 @@
-//! Who has the socket: stale ones, other sidecars, other programs.
+//! Tests of taking the socket's path: stale sockets, other sidecars, other programs.
 
 use std::fs;
 use std::io::Write;

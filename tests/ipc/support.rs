@@ -1,4 +1,4 @@
-//! A directory of its own for each test, an agent, and what stands in for the event loop.
+//! Support for the IPC tests: a directory for each test, an agent, and a stand-in for the event loop.
 
 use std::fs;
 use std::io::{BufRead, BufReader, Write};

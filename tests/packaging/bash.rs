@@ -1,4 +1,4 @@
-//! Completion for bash.
+//! The completion for bash: writes the script and tests what bash makes of it.
 
 use std::fmt::Write as _;
 

@@ -1,5 +1,5 @@
-//! The documents that are made from the table of settings, the one that `--help` is printed from, and kept
-//! under version control so that packagers need not run the program.
+//! The documents made from the table of settings, from which `--help` is printed too. They are kept under
+//! version control so that packagers need not run the program.
 
 use std::path::Path;
 
@@ -37,7 +37,7 @@ fn the_documents_say_what_the_help_says() {
     }
 }
 
-/// What a value can be, as far as a shell can help with it.
+/// The possible values of a setting, as far as a shell can help with them.
 pub(crate) enum Values {
     /// There is none: it is a switch.
     None,
@@ -63,7 +63,7 @@ impl Values {
     }
 }
 
-/// What is said of a subcommand in a line, from the usage of the program as a whole.
+/// Returns the one-line description of a subcommand, from the usage of the program as a whole.
 pub(crate) fn about(manuals: &[Manual], subcommand: &str) -> &'static str {
     let mut rows = manuals[0].topic.usage.iter();
     let row = rows.find(|row| row.split(' ').next() == Some(subcommand));
@@ -71,7 +71,7 @@ pub(crate) fn about(manuals: &[Manual], subcommand: &str) -> &'static str {
     about.trim_start()
 }
 
-/// The subcommands, `help` included, each with what is said of it.
+/// Returns the subcommands, `help` included, each with its description.
 pub(crate) fn subcommands(manuals: &[Manual]) -> Vec<(&'static str, &'static str)> {
     let named = manuals.iter().filter_map(|manual| manual.subcommand);
     let all = named.chain(["help"]);
@@ -87,6 +87,6 @@ pub(crate) fn takes_socket(manual: &Manual) -> bool {
         .any(|usage| usage.ends_with("[SOCKET]"))
 }
 
-/// The first line of each document, after what marks a comment.
+/// The text of each document's first line, behind the comment sign.
 pub(crate) const ORIGIN: &str =
     "Made from the program's table of settings by `make packaging`; do not edit.";

@@ -1,4 +1,4 @@
-//! Completion for fish.
+//! The completion for fish: writes the script and tests what fish makes of it.
 
 use std::fmt::Write as _;
 

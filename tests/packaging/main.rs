@@ -1,7 +1,8 @@
-//! What is packed beside the program, in `packaging/` and for containers: that it is up to date, and that
-//! the tools that it is made for accept it.
+//! Tests of what is packed beside the program, in `packaging/` and for containers: that it is up to date,
+//! and that the tools that it is made for accept it.
 //!
-//! A tool that is not installed is told on standard error and skipped, unless `REQUIRE_TOOLS` is set.
+//! If a tool is not installed, standard error says so and its tests are skipped, unless `REQUIRE_TOOLS` is
+//! set.
 
 #![cfg(feature = "registry")]
 #![allow(

@@ -1,4 +1,4 @@
-//! The manual page, in the language of man(7).
+//! The manual page: writes it in the language of man(7) and tests it.
 
 use std::fmt::Write as _;
 

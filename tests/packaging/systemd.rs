@@ -1,4 +1,4 @@
-//! The units for systemd.
+//! Tests of the units for systemd.
 
 use std::fs;
 use std::path::{Path, PathBuf};

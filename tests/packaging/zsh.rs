@@ -1,4 +1,4 @@
-//! Completion for zsh.
+//! The completion for zsh: writes the script and tests what zsh makes of it.
 
 use std::fmt::Write as _;
 

@@ -1,4 +1,5 @@
-//! Clients that send too much, too little, too slowly or nonsense: they lose, others do not notice.
+//! Tests with clients that send too much, too little, too slowly or nonsense: they lose, and others do not
+//! notice.
 
 use std::io::{ErrorKind, Read, Write};
 use std::net::TcpStream;
@@ -113,7 +114,7 @@ fn a_silent_websocket_is_closed_and_one_that_answers_pings_stays() {
     let mut silent = registry.registered("silent");
     let mut alive = registry.registered("alive");
     let mut pings = 0;
-    // Reading answers the pings, beyond the time that silence is suffered.
+    // Reading answers the pings, for longer than silence is tolerated.
     while pings < 18 {
         if let Message::Ping(_) = alive.socket.read().unwrap() {
             pings += 1;

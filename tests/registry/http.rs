@@ -1,4 +1,4 @@
-//! Tokens and the other resources.
+//! Tests of tokens and the registry's other HTTP resources.
 
 use std::time::Duration;
 

@@ -1,4 +1,4 @@
-//! Registering and relaying.
+//! Tests of registering and relaying.
 
 use super::support::RunningRegistry;
 

@@ -1,4 +1,4 @@
-//! The registry over real sockets on the loopback interface.
+//! Tests of the registry over real sockets on the loopback interface.
 
 #![cfg(feature = "registry")]
 #![allow(clippy::expect_used, clippy::unwrap_used, clippy::indexing_slicing)]

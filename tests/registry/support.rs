@@ -1,4 +1,4 @@
-//! A registry on a thread of the test, and a blocking client for it.
+//! Support for the registry's tests: a registry on a thread of the test, and a blocking client for it.
 
 use std::io::{self, Read, Write};
 use std::net::{SocketAddr, TcpStream};

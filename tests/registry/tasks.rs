@@ -1,4 +1,4 @@
-//! The task queue.
+//! Tests of the task queue over HTTP.
 
 use std::io::Write;
 use std::time::{Duration, Instant};

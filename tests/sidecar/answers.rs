@@ -1,4 +1,4 @@
-//! Commands with an id get exactly one answer, those without are silent when all is well.
+//! Tests of answers: commands with an id get exactly one, those without get none when all is well.
 
 use std::collections::BTreeMap;
 
@@ -84,7 +84,7 @@ fn each_command_with_an_id_is_answered_once_and_with_its_kind_of_answer() {
         assert_eq!(event.kind(), kind, "{event:?}");
         let answer = expected.insert(id.clone(), Value::Null).unwrap();
         let mut payload = event.payload().clone();
-        // Told in the order in which the receipts came.
+        // The list has the order in which the receipts came.
         if let Some(Value::Array(delivered)) = payload.get_mut("delivered") {
             delivered.sort_by_key(Value::to_string);
         }
@@ -113,7 +113,7 @@ fn without_an_id_success_is_silent_and_a_failure_is_an_event() {
         let event = bob.agent.until_peer("message", "alice");
         assert_eq!(event.message()["type"], kind);
     }
-    // With a receipt for this one there is one for those before.
+    // A receipt for this one implies receipts for those before it.
     let payload = json!({"target_peer": "bob", "message": {"type": "three"}});
     alice.agent.command(1, "send", &payload);
     assert_eq!(alice.agent.next().kind(), "ok");

@@ -1,4 +1,4 @@
-//! Lines that are wrong: each gets an error that says so, and the next line is read.
+//! Tests with wrong lines: each gets an error that says what is wrong, and the next line is read.
 
 use std::io::Write as _;
 use std::thread;
@@ -151,7 +151,7 @@ fn every_line_of_random_bytes_is_answered() {
     let mut events = agent.all_until(|event| event.kind() == "peer_list");
     writing.join().unwrap();
     events.retain(|event| event.kind() == "error");
-    // A line may well be a number.
+    // A number is valid JSON for a line.
     let codes = ["bad_json", "bad_command"];
     assert!(events.iter().all(|event| codes.contains(&event.code())));
     assert_eq!(events.len(), expected);

@@ -1,4 +1,4 @@
-//! Peers that vanish, come back, or stand still for a while.
+//! Tests with peers that vanish, come back, or stand still for a while.
 
 use std::time::{Duration, Instant};
 

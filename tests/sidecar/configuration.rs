@@ -1,4 +1,4 @@
-//! Settings that are wrong end it at once, with one line that says what would be right.
+//! Tests with wrong settings: they end the sidecar at once, with one line that says what would be right.
 
 use crate::support::{Place, Setup, Site};
 

@@ -1,4 +1,4 @@
-//! What a message says arrives as it was written.
+//! Tests that messages arrive as they were written.
 
 use serde_json::json;
 

@@ -1,4 +1,4 @@
-//! `chatixia-sidecar doctor`: what it prints, its exit code, and what it leaves alone.
+//! Tests of `chatixia-sidecar doctor`: what it prints, its exit code, and what it leaves alone.
 
 use std::ffi::OsStr;
 use std::net::UdpSocket;

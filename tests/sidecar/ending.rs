@@ -1,4 +1,4 @@
-//! How it ends when it is asked to.
+//! Tests of how the sidecar ends when it is asked to.
 
 use std::io::Write as _;
 use std::time::Duration;
@@ -18,7 +18,7 @@ fn sigterm_and_sigint_end_it_with_0_and_peers_are_told_at_once() {
         let site = Site::new();
         let [mut alice, mut bob] = site.meet(["alice", "bob"]);
         alice.sidecar.signal(signal);
-        // Far less than it takes to notice by silence.
+        // This is far less than it takes to notice the end by silence.
         bob.agent
             .until_within(TIME_TO_END, |event| event.is("peer_disconnected", "alice"));
         assert_eq!(

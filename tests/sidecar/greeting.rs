@@ -1,4 +1,4 @@
-//! The socket and the first line on it.
+//! Tests of the socket and the first line on it.
 
 use std::os::unix::fs::PermissionsExt;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -62,7 +62,7 @@ fn a_command_that_comes_with_the_connection_is_answered_however_busy_the_sidecar
     drop(agent);
     let is_over = AtomicBool::new(false);
     std::thread::scope(|threads| {
-        // Long turns over many datagrams, which agents arrive in the middle of.
+        // The event loop has long turns over many datagrams, and agents arrive in the middle of them.
         let sending = threads.spawn(|| {
             let message = json!({"type": "ping", "payload": "x".repeat(200_000)});
             while !is_over.load(Ordering::Relaxed) {

@@ -1,4 +1,5 @@
-//! `health`: whether a sidecar, or a registry, is well, for those who look after processes.
+//! Tests of `health`, which tells programs that supervise processes whether a sidecar, or a registry, is
+//! well.
 
 use std::net::{SocketAddr, TcpListener};
 use std::os::unix::net::UnixListener;

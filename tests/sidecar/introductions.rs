@@ -1,4 +1,4 @@
-//! Peers that the registry lets in and that do not play by the rules.
+//! Tests with peers that the registry lets in and that break the rules.
 
 use serde_json::{Value, json};
 
@@ -67,7 +67,7 @@ fn an_answer_of_garbage_or_of_another_is_not_taken() {
     for answer in [
         json!({"sdp": "garbage"}),
         json!({"sdp": "garbage", "v": 1, "conn": "of another attempt", "session": "s"}),
-        // Our own words, with which nobody can be reached.
+        // Our own description, at which nobody can be reached.
         json!({"sdp": sdp, "v": 1, "conn": conn, "session": "s"}),
     ] {
         send(&mut mallory, "answer", "alice", &answer);

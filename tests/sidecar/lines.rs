@@ -1,4 +1,4 @@
-//! How commands may be cut into lines, and lines into writes.
+//! Tests of how commands may be divided into lines, and lines into writes.
 
 use std::io::Write as _;
 use std::thread;

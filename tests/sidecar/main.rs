@@ -1,5 +1,5 @@
-//! The real binary, as its agent, its registry, its peers and its operating system meet it: real
-//! processes, their real Unix sockets, real UDP on the loopback interface.
+//! Tests of the real binary from outside, as its agent, its registry, its peers and its operating system
+//! meet it: real processes, their real Unix sockets, real UDP on the loopback interface.
 
 #![cfg(feature = "registry")]
 #![allow(

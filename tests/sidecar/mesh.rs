@@ -1,4 +1,4 @@
-//! Several peers, and which connections there are between them.
+//! Tests with several peers: which connections there are between them.
 
 use serde_json::json;
 

@@ -1,4 +1,4 @@
-//! Two processes under one name, at once or one after the other.
+//! Tests with two processes under one name, at once or one after the other.
 
 use std::time::Instant;
 

@@ -1,4 +1,4 @@
-//! The UDP side: which sockets are used, and what strangers may send to them.
+//! Tests of the UDP side: which sockets are used, and what strangers may send to them.
 
 use std::net::{SocketAddr, UdpSocket};
 

@@ -1,4 +1,4 @@
-//! One agent at a time: how a second one fares, and what happens while there is none.
+//! Tests that there is one agent at a time: how a second one fares, and what happens while there is none.
 
 use std::io::Write as _;
 use std::thread;

@@ -1,4 +1,4 @@
-//! The registry comes late, goes, and comes back.
+//! Tests with a registry that comes late, goes, and comes back.
 
 use std::io::Write as _;
 use std::thread;

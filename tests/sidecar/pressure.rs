@@ -1,5 +1,5 @@
-//! A reader that does not read slows its writers, within bounded memory, and in the end stands in
-//! nobody else's way.
+//! Tests of backpressure: a reader that does not read slows its writers, within bounded memory, and in the
+//! end does not hinder anybody else.
 
 use std::collections::BTreeSet;
 use std::io::{ErrorKind, Write as _};

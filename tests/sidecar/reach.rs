@@ -1,4 +1,5 @@
-//! How the sidecar finds the addresses to tell its peers, with servers that the test plays.
+//! Tests of how the sidecar finds the addresses to tell its peers, with STUN and TURN servers that the
+//! test plays.
 
 use std::net::{Ipv4Addr, SocketAddr, UdpSocket};
 use std::thread::{self, JoinHandle};
@@ -8,7 +9,7 @@ use serde_json::{Value, json};
 use crate::registry::{Client, RunningRegistry, open_options};
 use crate::support::{Node, Place, Setup, Site};
 
-/// As whom the STUN server sees everybody.
+/// The address that the STUN server reports to everybody.
 const OUTER: Ipv4Addr = Ipv4Addr::new(203, 0, 113, 7);
 
 /// The cookie of RFC 8489.

@@ -1,4 +1,4 @@
-//! A registry that refuses, hangs, breaks off or talks nonsense.
+//! Tests with a registry that refuses, hangs, breaks off or talks nonsense.
 
 use std::time::Duration;
 

@@ -1,4 +1,4 @@
-//! Processes and agents that end and begin again and again while messages are under way.
+//! Tests with processes and agents that end and begin again and again while messages are under way.
 
 use std::collections::BTreeSet;
 use std::io::Write as _;

@@ -1,4 +1,4 @@
-//! The sidecar as a service: what it tells a service manager such as systemd, and when.
+//! Tests of the sidecar as a service: what it tells a service manager such as systemd, and when.
 
 use std::io::ErrorKind;
 use std::os::linux::net::SocketAddrExt;

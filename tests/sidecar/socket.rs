@@ -1,4 +1,4 @@
-//! Who has the socket's path.
+//! Tests of sidecars and other programs that want the same socket path.
 
 use std::os::unix::fs::FileTypeExt;
 use std::os::unix::net::UnixListener;

@@ -1,4 +1,4 @@
-//! What the process that spawned the sidecar gave it, and what it does with that.
+//! Tests of what the sidecar does with the things that it inherits from the process that spawned it.
 
 use std::process::ChildStderr;
 

@@ -1,4 +1,4 @@
-//! The signaling thread with a test in the place of the event loop.
+//! A client for the tests: the signaling thread, with the test in the place of the event loop.
 
 use std::path::Path;
 use std::time::Duration;
@@ -25,7 +25,7 @@ pub(crate) fn device_token() -> Credential {
     Credential::DeviceToken(Secret::new(format!("{SECRET_WORD}.alice")))
 }
 
-/// The field's times, but failures are tried again at once.
+/// The times as in the field, except that failures are tried again at once.
 pub(crate) fn times() -> Times {
     Times {
         backoff: (Duration::from_millis(5), Duration::from_millis(20)),

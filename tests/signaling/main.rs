@@ -1,4 +1,4 @@
-//! The signaling thread against a registry that misbehaves by script.
+//! Tests of the signaling thread against a registry that misbehaves by script.
 
 #![allow(
     clippy::unwrap_used,

@@ -1,4 +1,4 @@
-//! Asked to end, the thread ends, whatever it is doing.
+//! Tests that the signaling thread ends when it is asked to, whatever it is doing.
 
 use std::time::Duration;
 

@@ -1,4 +1,4 @@
-//! `https` and `wss`: whom we trust, and what is said when we do not.
+//! Tests of `https` and `wss`: whom we trust, and what is said when we do not.
 
 use std::path::PathBuf;
 use std::sync::Arc;

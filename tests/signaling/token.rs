@@ -1,4 +1,4 @@
-//! The token exchange: who we are, refusals, wrong answers.
+//! Tests of the token exchange: who we are, refusals, wrong answers.
 
 use std::time::Duration;
 

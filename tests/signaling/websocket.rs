@@ -1,4 +1,4 @@
-//! The WebSocket: frames, wrong upgrades and ends, keepalive, reconnecting.
+//! Tests of the WebSocket: frames, wrong upgrades and ends, keepalive, reconnecting.
 
 use std::time::{Duration, Instant};
 
@@ -224,7 +224,7 @@ fn frames_of_a_lost_connection_are_never_sent_on_the_next() {
     assert!(taken >= limits::SIGNALING_QUEUE_FRAMES);
     client.disconnected();
     assert!(matches!(client.next(), Notice::Connected { .. }));
-    // At once: the stale ones must not fill the queue any more.
+    // It is taken at once: the stale ones must not fill the queue any more.
     assert!(client.handle.send(offer("fresh")));
     registry.wait_for(|seen| {
         let (socket, text) = frame(seen)?;

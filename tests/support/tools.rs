@@ -1,4 +1,4 @@
-//! Programs that judge what we made.
+//! Runs programs that check the files we made.
 
 use std::collections::BTreeSet;
 use std::io::{ErrorKind, Write as _};

@@ -1,4 +1,4 @@
-//! An agent's line to a command.
+//! Parsing of an agent's line into a command.
 
 use super::{Command, CommandId, ErrorCode, ErrorReport, Limits, Rejection, Request};
 use crate::limits;
@@ -20,7 +20,7 @@ pub fn parse(line: &[u8], limits: Limits) -> Result<Request, Box<Rejection>> {
     }
 }
 
-/// The rejection of a line that was longer than the limit.
+/// Returns the rejection of a line that was longer than the limit.
 pub fn line_too_long(limits: Limits) -> Box<Rejection> {
     let limit = limits.line_bytes;
     let message = format!("the line is longer than {limit} bytes and was skipped");
@@ -31,22 +31,22 @@ pub fn line_too_long(limits: Limits) -> Box<Rejection> {
     Box::new(Rejection { id: None, error })
 }
 
-/// The members of a line that have a meaning. Of one that comes twice the last counts.
+/// The members of a line that have a meaning. If one comes twice, the last counts.
 #[derive(Default)]
 struct Line<'a> {
     kind: Option<Value<'a>>,
-    /// A null id is an absent one.
+    /// The id; null counts as absent.
     id: Option<Value<'a>>,
     payload: Payload<'a>,
 }
 
-/// The members of a payload that some command knows.
+/// The members of a payload that some command uses.
 #[derive(Default)]
 struct Payload<'a> {
     target_peer: Option<Value<'a>>,
     target_peer_id: Option<Value<'a>>,
     message: Option<Draft<'a>>,
-    /// What stands in its place, if it is neither an object, nor null, nor absent.
+    /// The value given as payload, if it is neither an object, nor null, nor absent.
     unusable: Option<Value<'a>>,
 }
 
@@ -215,7 +215,7 @@ fn unusable(field: &str, value: Option<Value<'_>>, expected: &str) -> ErrorRepor
     bad_command(format!("`{field}` is {fault}: expected {expected}"))
 }
 
-/// A value of the wrong kind, for a person: its kind and how it begins.
+/// Describes a value of the wrong kind for a person: its kind and how it begins.
 fn described(value: Value<'_>) -> String {
     format!("{} ({})", value.kind(), shorten(value.as_json()))
 }

@@ -1,4 +1,4 @@
-//! Events to an agent's lines.
+//! Writing of events as lines for an agent.
 
 use super::{CommandId, ErrorReport, Event, Pressure, Receipt, RegistryState, Success};
 use crate::protocol::PeerId;
@@ -7,10 +7,10 @@ use crate::protocol::json::{ObjectWriter, push_string, write_object};
 /// The version of the IPC protocol that `ready` names.
 const PROTOCOL: u32 = 1;
 
-/// About what surrounds the parts of an event that vary in length, in bytes.
+/// Approximate length of what surrounds the variable parts of an event, in bytes.
 const FRAME_BYTES: usize = 96;
 
-/// About what a failed peer of a broadcast takes besides its name, in bytes.
+/// Approximate length of a failed peer's entry in a broadcast's answer, its name aside, in bytes.
 const FAILURE_BYTES: usize = 40;
 
 type Writer<'a> = ObjectWriter<'a, Vec<u8>>;
@@ -88,7 +88,7 @@ impl Event {
         }
     }
 
-    /// About the length of the line in bytes, for bounding queues; cheap.
+    /// Returns the approximate length of the line in bytes; cheap, for bounding queues.
     pub fn size_hint(&self) -> usize {
         let varying = match self {
             Event::Ready { peer_id, .. } => FRAME_BYTES + optional_bytes(peer_id.as_ref()),
@@ -167,7 +167,7 @@ impl Success {
 }
 
 impl Receipt {
-    /// The receipt as the contract spells it.
+    /// Returns the receipt as the contract spells it.
     pub fn as_str(self) -> &'static str {
         match self {
             Receipt::Agent => "agent",
@@ -177,7 +177,7 @@ impl Receipt {
 }
 
 impl RegistryState {
-    /// The state as the contract spells it.
+    /// Returns the state as the contract spells it.
     pub fn as_str(self) -> &'static str {
         match self {
             RegistryState::Connected => "connected",
@@ -188,7 +188,7 @@ impl RegistryState {
 }
 
 impl Pressure {
-    /// The state as the contract spells it.
+    /// Returns the state as the contract spells it.
     pub fn as_str(self) -> &'static str {
         match self {
             Pressure::High => "high",
@@ -224,7 +224,7 @@ fn write_event(
     write_line(out, kind, id, |line| line.object("payload", members));
 }
 
-/// For a field that is always there.
+/// Writes a field that is always present, with null for `None`.
 fn write_or_null(payload: &mut Writer<'_>, name: &'static str, text: Option<&str>) {
     match text {
         Some(text) => payload.string(name, text),
@@ -232,7 +232,7 @@ fn write_or_null(payload: &mut Writer<'_>, name: &'static str, text: Option<&str
     }
 }
 
-/// For a field that is there only where it applies.
+/// Writes a field that is present only where it applies.
 fn write_optional(payload: &mut Writer<'_>, name: &'static str, text: Option<&str>) {
     if let Some(text) = text {
         payload.string(name, text);
@@ -243,7 +243,7 @@ fn write_peers(payload: &mut Writer<'_>, name: &'static str, peers: &[PeerId]) {
     payload.array(name, peers, |out, peer| push_string(out, peer.as_str()));
 }
 
-/// A name with its quotes and comma.
+/// Returns the length of a name with its quotes and comma.
 fn peer_bytes(peer: &PeerId) -> usize {
     peer.as_str().len() + 3
 }

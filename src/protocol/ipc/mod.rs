@@ -1,4 +1,4 @@
-//! Agent and sidecar: commands and events (contract parts 2 and 5).
+//! The IPC protocol between agent and sidecar: commands and events (contract parts 2 and 5).
 
 mod command;
 mod event;
@@ -15,25 +15,25 @@ use super::message::Message;
 pub struct CommandId(Box<str>);
 
 impl CommandId {
-    /// The JSON text.
+    /// Returns the JSON text.
     pub fn as_json(&self) -> &str {
         &self.0
     }
 }
 
-/// What an agent asks for.
+/// A command of an agent.
 #[derive(Debug, Clone, PartialEq)]
 pub enum Command {
     /// `send`
     Send {
-        /// Who gets it.
+        /// The peer that gets the message.
         target_peer: PeerId,
-        /// What it gets.
+        /// The message.
         message: Message,
     },
     /// `broadcast`
     Broadcast {
-        /// What every connected peer gets.
+        /// The message that every connected peer gets.
         message: Message,
     },
     /// `list_peers`
@@ -50,7 +50,7 @@ pub enum Command {
 /// A command and the id its answer has to carry.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Request {
-    /// With an id the command is answered exactly once; without, only its failure is told.
+    /// The id. With one the command is answered exactly once; without, only its failure is told.
     pub id: Option<CommandId>,
     /// The command.
     pub command: Command,
@@ -69,15 +69,15 @@ pub enum ErrorCode {
     BadCommand,
     /// The message is no object or has no `type`.
     BadMessage,
-    /// Neither connected nor known to the registry.
+    /// The peer is neither connected nor known to the registry.
     UnknownPeer,
-    /// No connection within the deadline.
+    /// There was no connection within the deadline.
     ConnectFailed,
-    /// Handed to a connection that ended, and not known to have arrived.
+    /// The message was handed to a connection that ended, and is not known to have arrived.
     ConnectionLost,
-    /// Larger than the peer or the settings allow.
+    /// The message is larger than the peer or the settings allow.
     MessageTooLarge,
-    /// The peer's queue has been full too long.
+    /// The peer's queue has been full for too long.
     PeerStalled,
     /// `MAX_PEERS` is reached.
     TooManyPeers,
@@ -88,7 +88,7 @@ pub enum ErrorCode {
 }
 
 impl ErrorCode {
-    /// The code as the contract spells it.
+    /// Returns the code as the contract spells it.
     pub fn as_str(self) -> &'static str {
         match self {
             ErrorCode::BadJson => "bad_json",
@@ -111,20 +111,20 @@ impl ErrorCode {
 /// The payload of an `error`.
 #[derive(Debug, Clone, PartialEq)]
 pub struct ErrorReport {
-    /// What kind of failure.
+    /// The kind of failure.
     pub code: ErrorCode,
-    /// For a person: what failed, with what value, what to do.
+    /// Text for a person: what failed, with what value, what to do.
     pub message: String,
     /// The peer it is about.
     pub target_peer: Option<PeerId>,
     /// The `request_id` of the message it is about.
     pub request_id: Option<String>,
-    /// The limit that was passed, in bytes.
+    /// The limit that was exceeded, in bytes.
     pub limit: Option<u64>,
 }
 
 impl ErrorReport {
-    /// A report with the other fields empty.
+    /// Makes a report with the other fields empty.
     pub fn new(code: ErrorCode, message: impl Into<String>) -> Self {
         ErrorReport {
             code,
@@ -136,7 +136,7 @@ impl ErrorReport {
     }
 }
 
-/// Why a line is no request; becomes an `error` with the line's id, if it had a usable one.
+/// The reason why a line is no request. It becomes an `error` with the line's id, if it had a usable one.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Rejection {
     /// The id of the line, as far as it could be read.
@@ -166,23 +166,23 @@ pub enum Receipt {
 /// The payload of an `ok`.
 #[derive(Debug, Clone, PartialEq)]
 pub enum Success {
-    /// Of `send`.
+    /// The answer to `send`.
     Sent {
-        /// Who has it.
+        /// The peer that has the message.
         target_peer: PeerId,
-        /// How far it is known to have come.
+        /// How far the message is known to have come.
         receipt: Receipt,
     },
-    /// Of `broadcast`.
+    /// The answer to `broadcast`.
     Broadcast {
-        /// Who has it.
+        /// The peers that have the message.
         delivered: Vec<PeerId>,
-        /// Who has not, and why.
+        /// The peers that do not have it, and why.
         failed: Vec<(PeerId, ErrorCode)>,
     },
-    /// Of `connect`.
+    /// The answer to `connect`.
     Connected {
-        /// To whom.
+        /// The peer that is connected.
         target_peer_id: PeerId,
     },
 }
@@ -190,98 +190,98 @@ pub enum Success {
 /// The state of the registry connection in a `registry` event.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum RegistryState {
-    /// Registered.
+    /// The sidecar is registered.
     Connected,
-    /// Gone; being tried again.
+    /// The connection is gone and is being tried again.
     Disconnected,
-    /// The key or token was refused; being tried again.
+    /// The key or token was refused; it is being tried again.
     Refused,
 }
 
 /// Whether a peer's queue is above its watermark.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Pressure {
-    /// Above: more would be held back.
+    /// It is above, so more would be held back.
     High,
-    /// Below again.
+    /// It is below again.
     Normal,
 }
 
-/// What an agent is told.
+/// An event that an agent is told.
 #[derive(Debug, Clone)]
 pub enum Event {
     /// `ready`
     Ready {
-        /// The own name, once the registry gave one.
+        /// The sidecar's own name, once the registry gave one.
         peer_id: Option<PeerId>,
         /// Largest message, in bytes.
         max_message_bytes: usize,
         /// Longest line, in bytes.
         max_line_bytes: usize,
-        /// `connected` or `connecting`.
+        /// Whether the registry is `connected`; otherwise `connecting`.
         registry_connected: bool,
     },
     /// `message`
     Message {
-        /// Who sent it.
+        /// The peer that sent it.
         from_peer: PeerId,
-        /// What it says.
+        /// The message.
         message: Message,
     },
     /// `peer_connected`
     PeerConnected {
-        /// Who.
+        /// The peer.
         peer_id: PeerId,
-        /// Whether the session of before goes on; only then is the field written.
+        /// Whether the earlier session goes on; only then is the field written.
         resumed: bool,
     },
     /// `peer_disconnected`
     PeerDisconnected {
-        /// Who.
+        /// The peer.
         peer_id: PeerId,
     },
     /// `peer_list`
     PeerList {
-        /// Of the command.
+        /// The id of the command.
         id: Option<CommandId>,
-        /// The connected ones.
+        /// The connected peers.
         peers: Vec<PeerId>,
     },
     /// `ok`
     Ok {
-        /// Of the command.
+        /// The id of the command.
         id: CommandId,
-        /// What was done.
+        /// The result.
         payload: Success,
     },
     /// `error`
     Error {
-        /// Of the command, if it had one.
+        /// The id of the command, if it had one.
         id: Option<CommandId>,
-        /// What failed.
+        /// The failure.
         error: ErrorReport,
     },
     /// `registry`
     Registry {
-        /// How it is.
+        /// The state of the connection.
         state: RegistryState,
-        /// The own name, if known.
+        /// The sidecar's own name, if known.
         peer_id: Option<PeerId>,
-        /// Why, for a person.
+        /// The reason, for a person.
         reason: Option<String>,
     },
     /// `pressure`
     Pressure {
-        /// Whose queue.
+        /// The peer whose queue it is.
         target_peer: PeerId,
-        /// Above or below.
+        /// Whether the queue is above or below its watermark.
         state: Pressure,
-        /// Bytes in it.
+        /// Bytes in the queue.
         queued_bytes: usize,
     },
     /// `stats`
     Stats {
-        /// Of the command.
+        /// The id of the command.
         id: Option<CommandId>,
         /// The numbers, a JSON object.
         payload: Box<RawValue>,

@@ -1,8 +1,8 @@
-//! The little JSON that the wire types need: objects read in one pass, their values checked and
-//! kept as the text that they were written in, and objects written without a tree in between.
+//! A small JSON reader and writer for the wire types. Objects are read in one pass, and their values are
+//! checked and kept as the text they were written in; objects are written without a tree in between.
 //!
-//! A library's reader gives either values or their text; to carry messages untouched and fast we
-//! need the text of a message and some of its members from the same pass.
+//! A library's reader gives either values or their text. To carry messages untouched and fast, we need the
+//! text of a message and some of its members from the same pass.
 
 mod reader;
 mod value;

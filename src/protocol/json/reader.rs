@@ -1,18 +1,18 @@
-//! A JSON text, read from front to back.
+//! The reader: goes through a JSON text from front to back.
 
 use std::fmt;
 
 use super::Value;
 
-/// Bytes of a string looked at one by one, before a search over more of them pays.
+/// Bytes of a string that are looked at one by one before searching more of them at once pays.
 const SHORT_STRING_BYTES: usize = 16;
 
-/// Why a text is not JSON. Quotes nothing of it.
+/// The reason why a text is not JSON. It quotes nothing of the text.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(in crate::protocol) enum SyntaxError {
-    /// It goes wrong here, counted in bytes from 0.
+    /// The text is wrong at this byte, counted from 0.
     At(usize),
-    /// It ends too early.
+    /// The text ends too early.
     Incomplete,
 }
 
@@ -25,19 +25,19 @@ impl fmt::Display for SyntaxError {
     }
 }
 
-/// Reads a JSON text (RFC 8259) in one pass and without recursion: values nested as deep as one
-/// likes cost a byte each, no stack.
+/// Reads a JSON text (RFC 8259) in one pass and without recursion: each level of nesting costs a byte, and
+/// no stack.
 ///
-/// As that standard says, any escape `\uXXXX` stands in a string, half of a surrogate pair as
-/// well, and numbers have no limits.
+/// As that standard allows, a string may hold any escape `\uXXXX`, half of a surrogate pair as well, and
+/// numbers have no limits.
 #[derive(Debug)]
 pub(in crate::protocol) struct Reader<'a> {
     text: &'a str,
-    /// What is left of it to read.
+    /// The part that is not read yet.
     rest: &'a [u8],
-    /// The closing brackets that are due in the value under way, the innermost last.
+    /// The closing brackets that are due in the value being read, the innermost last.
     open: Vec<u8>,
-    /// How many objects and arrays within each other the last value has.
+    /// The depth of nested objects and arrays of the last value.
     nesting: usize,
 }
 
@@ -52,13 +52,14 @@ impl<'a> Reader<'a> {
         }
     }
 
-    /// Whether what comes next is an object.
+    /// Returns whether an object comes next.
     pub(in crate::protocol) fn is_at_object(&mut self) -> bool {
         self.skip_space();
         self.peek() == Some(b'{')
     }
 
-    /// Reads an object. `member` gets each key, without its escapes, and has to read the value.
+    /// Reads an object. It calls `member` with each key, without its escapes; `member` has to read the
+    /// value.
     pub(in crate::protocol) fn object(
         &mut self,
         mut member: impl FnMut(&str, &mut Self) -> Result<(), SyntaxError>,
@@ -69,12 +70,12 @@ impl<'a> Reader<'a> {
             reader.string()?;
             let key = reader.since(start);
             reader.expect(b':')?;
-            // A key that is no text (half of a surrogate pair) is none that anyone knows.
+            // A key that is no text (half of a surrogate pair) is a key that nobody knows.
             member(&key.string().unwrap_or_default(), reader)
         })
     }
 
-    /// Reads an array. `element` has to read an element.
+    /// Reads an array. It calls `element` for each element; `element` has to read it.
     pub(in crate::protocol) fn array(
         &mut self,
         element: impl FnMut(&mut Self) -> Result<(), SyntaxError>,
@@ -105,7 +106,7 @@ impl<'a> Reader<'a> {
         }
     }
 
-    /// How many objects and arrays within each other the last [`Reader::value`] has.
+    /// Returns the depth of nested objects and arrays of the last [`Reader::value`].
     pub(in crate::protocol) fn nesting(&self) -> usize {
         self.nesting
     }
@@ -138,7 +139,7 @@ impl<'a> Reader<'a> {
         Ok(self.since(start))
     }
 
-    /// Enters an object or array; true when it is empty, and so complete already.
+    /// Enters an object or array; returns true when it is empty, and so complete already.
     fn enter(&mut self, close: u8) -> Result<bool, SyntaxError> {
         self.nesting = self.nesting.max(self.open.len() + 1);
         self.skip(1);
@@ -152,8 +153,8 @@ impl<'a> Reader<'a> {
         Ok(false)
     }
 
-    /// Goes on behind a complete value: to the next one of what is open; or, out of all that ends
-    /// here, to the end, which is true.
+    /// Goes on behind a complete value: to the next value of what is open (returns false), or out of
+    /// everything that ends here to the end of the outermost value (returns true).
     fn go_on(&mut self) -> Result<bool, SyntaxError> {
         while let Some(&close) = self.open.last() {
             if self.take_after_space(b',') {
@@ -168,7 +169,7 @@ impl<'a> Reader<'a> {
         Ok(true)
     }
 
-    /// Passes over a key and the colon behind it.
+    /// Skips a key and the colon behind it.
     fn skip_key(&mut self) -> Result<(), SyntaxError> {
         self.skip_space();
         self.string()?;
@@ -292,7 +293,7 @@ impl<'a> Reader<'a> {
     }
 }
 
-/// Counts the bytes up to the next one of a string that is a quote, a backslash or not allowed.
+/// Counts the bytes of a string up to the next quote, backslash or forbidden byte.
 fn plain_characters(rest: &[u8]) -> usize {
     let is_special = |byte: u8| byte < b' ' || byte == b'"' || byte == b'\\';
     for (length, byte) in rest.iter().enumerate() {
@@ -305,7 +306,7 @@ fn plain_characters(rest: &[u8]) -> usize {
     }
     let length = memchr::memchr2(b'"', b'\\', rest).unwrap_or(rest.len());
     let plain = rest.get(..length).unwrap_or(rest);
-    // Without a branch for each byte, so that many are compared at once.
+    // There is no branch for each byte, so that many are compared at once.
     match plain.iter().fold(false, |any, byte| any | (*byte < b' ')) {
         false => length,
         true => plain.iter().position(|byte| *byte < b' ').unwrap_or(length),

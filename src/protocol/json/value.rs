@@ -1,34 +1,34 @@
-//! One JSON value, as the text it was written in.
+//! A JSON value that keeps the text it was written in.
 
 use std::borrow::Cow;
 
 use super::{Reader, SyntaxError};
 use crate::limits;
 
-/// The text of one JSON value, known to be one, without white space around it.
+/// The text of one valid JSON value, without white space around it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(in crate::protocol) struct Value<'a>(&'a str);
 
 impl<'a> Value<'a> {
-    /// Takes a text that is one value and nothing else.
+    /// Parses a text that is one value and nothing else.
     pub(in crate::protocol) fn parse(text: &'a str) -> Result<Self, SyntaxError> {
         let mut reader = Reader::new(text);
         let value = reader.value()?;
         reader.end().map(|()| value)
     }
 
-    /// What a [`Reader`] has read.
+    /// Wraps the text of a value that a [`Reader`] has read.
     pub(super) fn of(json: &'a str) -> Self {
         Value(json)
     }
 
-    /// The text.
+    /// Returns the JSON text.
     pub(in crate::protocol) fn as_json(self) -> &'a str {
         self.0
     }
 
-    /// Gives each key, without its escapes, and value of an object; false for what is none.
-    /// A key that comes twice is given twice: let the last one count.
+    /// Calls `member` with each key, without its escapes, and value of an object; returns false if it is
+    /// no object. A key that comes twice is given twice: the last should count.
     pub(in crate::protocol) fn members(self, mut member: impl FnMut(&str, Value<'a>)) -> bool {
         Reader::new(self.0)
             .object(|key, reader| {
@@ -38,7 +38,7 @@ impl<'a> Value<'a> {
             .is_ok()
     }
 
-    /// Gives each element of an array; false for what is none.
+    /// Calls `element` with each element of an array; returns false if it is no array.
     pub(in crate::protocol) fn elements(self, mut element: impl FnMut(Value<'a>)) -> bool {
         Reader::new(self.0)
             .array(|reader| {
@@ -48,17 +48,17 @@ impl<'a> Value<'a> {
             .is_ok()
     }
 
-    /// Itself, or nothing when it is null.
+    /// Returns the value, or `None` when it is null.
     pub(in crate::protocol) fn unless_null(self) -> Option<Self> {
         (self.0 != "null").then_some(self)
     }
 
-    /// Whether it is a string.
+    /// Returns whether it is a string.
     pub(in crate::protocol) fn is_string(self) -> bool {
         self.0.starts_with('"')
     }
 
-    /// The text of a string; `None` for other values, and for a string that is no Unicode text
+    /// Returns the text of a string; `None` for other values, and for a string that is no Unicode text
     /// because it has half of a surrogate pair as an escape.
     pub(in crate::protocol) fn string(self) -> Option<Cow<'a, str>> {
         let inner = self.0.strip_prefix('"')?.strip_suffix('"')?;
@@ -68,18 +68,18 @@ impl<'a> Value<'a> {
         serde_json::from_str(self.0).ok().map(Cow::Owned)
     }
 
-    /// Whether it is a number written without fraction and exponent, of any size.
+    /// Returns whether it is a number written without fraction and exponent, of any size.
     pub(in crate::protocol) fn is_integer(self) -> bool {
         let digits = self.0.strip_prefix('-').unwrap_or(self.0);
         digits.bytes().all(|byte| byte.is_ascii_digit())
     }
 
-    /// A whole number that is not negative and fits 64 bits.
+    /// Returns a whole number that is not negative and fits 64 bits; `None` for anything else.
     pub(in crate::protocol) fn count(self) -> Option<u64> {
         self.0.parse().ok()
     }
 
-    /// What it is, for a person.
+    /// Names its kind for a person.
     pub(in crate::protocol) fn kind(self) -> &'static str {
         match self.0.as_bytes().first() {
             Some(b'{') => "an object",
@@ -92,7 +92,7 @@ impl<'a> Value<'a> {
     }
 }
 
-/// The beginning of a text from outside, fit for a message or a log line.
+/// Returns the beginning of a text from outside, escaped so that it fits into a message or a log line.
 pub(in crate::protocol) fn shorten(text: &str) -> String {
     let mut chars = text.chars();
     let mut short: String = (&mut chars)

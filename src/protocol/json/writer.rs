@@ -1,10 +1,10 @@
-//! Writing: objects as text, member by member, without a tree in between.
+//! The writer: writes objects as text, member by member, without a tree in between.
 
 use std::fmt::Display;
 
-/// Where JSON text goes.
+/// A buffer that JSON text is written to.
 pub(in crate::protocol) trait Sink {
-    /// Appends.
+    /// Appends text.
     fn push(&mut self, text: &str);
 }
 
@@ -33,31 +33,31 @@ pub(in crate::protocol) fn write_object<S: Sink>(
     out.push("}");
 }
 
-/// Writes the members of one object. Names are ours and need no escapes.
+/// Writes the members of one object. The names are our own and need no escapes.
 pub(in crate::protocol) struct ObjectWriter<'a, S> {
     out: &'a mut S,
     separator: &'static str,
 }
 
 impl<S: Sink> ObjectWriter<'_, S> {
-    /// A member whose value is JSON text already.
+    /// Writes a member whose value is JSON text already.
     pub(in crate::protocol) fn raw(&mut self, name: &'static str, json: &str) {
         self.name(name);
         self.out.push(json);
     }
 
-    /// A string.
+    /// Writes a string.
     pub(in crate::protocol) fn string(&mut self, name: &'static str, text: &str) {
         self.name(name);
         push_string(self.out, text);
     }
 
-    /// A number.
+    /// Writes a number.
     pub(in crate::protocol) fn number(&mut self, name: &'static str, number: impl Display) {
         self.raw(name, &number.to_string());
     }
 
-    /// An object.
+    /// Writes an object.
     pub(in crate::protocol) fn object(
         &mut self,
         name: &'static str,
@@ -67,7 +67,7 @@ impl<S: Sink> ObjectWriter<'_, S> {
         write_object(self.out, members);
     }
 
-    /// An array; `element` appends one.
+    /// Writes an array; `element` appends one element.
     pub(in crate::protocol) fn array<T>(
         &mut self,
         name: &'static str,

@@ -1,4 +1,4 @@
-//! The program at the other end of the sidecar's socket.
+//! An agent for the tests: the program at the other end of the sidecar's socket.
 
 use std::io::{ErrorKind, Read, Write};
 use std::net::Shutdown;

@@ -1,10 +1,10 @@
-//! A line that a sidecar wrote.
+//! An event: a line that a sidecar wrote.
 
 use std::fmt;
 
 use serde_json::Value;
 
-/// One event, as its text and as what the text says.
+/// One event, as its text and as the JSON value that it holds.
 #[derive(Clone)]
 pub(crate) struct Event {
     text: String,
@@ -47,7 +47,7 @@ impl Event {
                 .any(|field| self.payload()[field] == peer)
     }
 
-    /// Of a `message`, its M.
+    /// Returns the mesh message M of a `message`.
     pub(crate) fn message(&self) -> &Value {
         &self.payload()["message"]
     }

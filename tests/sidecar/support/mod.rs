@@ -1,4 +1,4 @@
-//! Sidecars as real processes, and agents on their real sockets.
+//! Support for the tests of the binary: sidecars as real processes, and agents on their real sockets.
 
 mod agent;
 mod event;

@@ -1,4 +1,4 @@
-//! Sidecars and agents around a registry of ours.
+//! Sidecars and agents around a registry of ours, for the tests.
 
 use std::net::SocketAddr;
 

@@ -14,7 +14,7 @@ use rustix::process::{Pid, Signal, kill_process};
 
 use super::{Agent, DEADLINE, Place};
 
-/// From one look at the file system to the next, where nothing tells of a change.
+/// Interval at which the file system is looked at, where nothing reports a change.
 const LOOK: Duration = Duration::from_millis(2);
 
 /// A sidecar that is about to be started. Its environment is empty but for what is set here.
@@ -103,7 +103,7 @@ impl Setup {
     }
 }
 
-/// What tells one file of a name from the next, which may have its number.
+/// Returns what distinguishes one file of a name from the next, which may have the same inode number.
 fn identity(path: &Path) -> Option<(u64, i64, i64)> {
     let metadata = std::fs::symlink_metadata(path).ok()?;
     Some((metadata.ino(), metadata.ctime(), metadata.ctime_nsec()))
@@ -113,7 +113,7 @@ fn identity(path: &Path) -> Option<(u64, i64, i64)> {
 pub(crate) struct Sidecar {
     pub(crate) name: String,
     pub(crate) socket: PathBuf,
-    /// Of what was at the socket's path before.
+    /// The identity of the file that was at the socket's path before.
     file_before: Option<(u64, i64, i64)>,
     child: Child,
     log: Arc<Mutex<String>>,

@@ -1,6 +1,6 @@
-//! A registry that does what a script says, right or wrong, and records what it is asked.
+//! A registry for tests that does what a script says, right or wrong, and records what it is asked.
 //!
-//! Threads on a loopback address of its own; each test file uses a part of it.
+//! It runs threads on a loopback address of its own; each test file uses a part of it.
 
 #![allow(dead_code)]
 
@@ -17,7 +17,7 @@ use rustls::ServerConfig;
 use socket2::SockRef;
 use tungstenite::Message;
 
-/// Nothing that is waited for takes longer, or the test fails.
+/// Longest wait for anything; after it the test fails.
 pub(crate) const DEADLINE: Duration = Duration::from_secs(20);
 
 /// The answer to a token exchange.
