@@ -1,3 +1,5 @@
+//! Tests of the session with one peer, step by step.
+
 use super::*;
 
 fn outgoing(text: &str) -> Outgoing {
@@ -18,7 +20,7 @@ fn session(count: usize) -> Session {
     session
 }
 
-/// The peer says hello to one that answers with its own.
+/// The peer says hello to a session that answers with its own hello.
 fn greet(session: &mut Session, theirs: &str, received: u64) -> Greeting {
     session.greet(
         theirs,
@@ -28,7 +30,7 @@ fn greet(session: &mut Session, theirs: &str, received: u64) -> Greeting {
     )
 }
 
-/// The peer says hello to one that has told `told` in its own.
+/// The peer says hello to a session that has told `told` in its own hello.
 fn answer(session: &mut Session, told: &str, theirs: &str, received: u64) -> Greeting {
     let mut names = SessionNames::new("next".into());
     session.greet(theirs, received, Some(told), &mut names)
@@ -148,7 +150,7 @@ fn a_new_connection_of_the_same_sessions_repeats_what_has_not_arrived() {
 fn what_is_acknowledged_before_it_was_repeated_is_repeated_all_the_same() {
     let mut session = session(3);
     write_all(&mut session);
-    // The hello said 0, and its sender counts from there what comes on this connection.
+    // The hello said 0, and its sender counts what comes on this connection from there.
     assert!(resumed(greet(&mut session, "p", 0)).is_empty());
     assert!(acknowledge(&mut session, 2, 1000).is_empty());
     assert_eq!(write_all(&mut session), ["1", "2", "3"]);
@@ -201,34 +203,34 @@ fn a_hello_that_contradicts_the_session_is_impossible() {
 
 #[test]
 fn a_process_in_the_place_of_another_is_told_another_id_which_the_one_before_does_not_know() {
-    // We answer: the id is chosen once its hello is there.
+    // We are the answerer: the id is chosen once the peer's hello is there.
     let mut session = session(2);
     session.told();
     write_all(&mut session);
     acknowledge(&mut session, 1, 1000);
     assert_eq!(lost(greet(&mut session, "q", 0)), ["2"]);
     assert_eq!((session.own(), session.theirs()), ("next-1", Some("q")));
-    // The first comes back, and counts on where it was.
+    // The first process comes back, and counts on where it was.
     assert!(lost(greet(&mut session, "p", 1)).is_empty());
     assert_ne!(session.own(), "own");
 }
 
 #[test]
 fn a_hello_that_is_out_must_have_told_an_id_that_fits_the_peers() {
-    // To the one that is known, its own.
+    // The process that is known was told its own session.
     let mut known = session(1);
     write_all(&mut known);
     assert!(resumed(answer(&mut known, "own", "p", 0)).is_empty());
     let of_another = impossible(answer(&mut known, "other", "p", 0));
     assert_eq!(of_another, Contradiction::OtherProcess);
-    // To another, another.
+    // Another process was told another session.
     let unannounced = impossible(answer(&mut known, "own", "q", 0));
     assert_eq!(unannounced, Contradiction::OtherProcess);
     let claims = impossible(answer(&mut known, "other", "q", 1));
     assert_eq!(claims, Contradiction::TooMany);
     assert_eq!(lost(answer(&mut known, "other", "q", 0)), ["1"]);
     assert_eq!(known.own(), "other");
-    // To the first that is met, whatever its hello said; it can have received nothing.
+    // The first process that is met was told one, whatever its hello said; it can have received nothing.
     let mut first = Session::new("own".into());
     let claims = impossible(answer(&mut first, "own", "p", 1));
     assert_eq!(claims, Contradiction::TooMany);
