@@ -1,9 +1,9 @@
-//! Deadlines of what the agent has asked for: the one place that sees to it that each accepted command is
+//! Deadlines of the agent's commands: sees to it, in this one place, that each accepted command is
 //! answered.
 //!
 //! A message is answered when the peer's agent has taken it, or when the peer's process is known to have
 //! ended. If neither happens, it is given up `RECOVERY_TIMEOUT` after that process was last heard, or
-//! `CONNECT_TIMEOUT` after the wish to reach one that was never met. A peer that is heard and takes
+//! `CONNECT_TIMEOUT` after the wish to reach a peer that was never met. A peer that is heard and takes
 //! nothing has a slow agent; that alone loses nothing.
 //!
 //! The deadline is no field that some path might forget to set. It follows from what waits and from when
@@ -20,8 +20,8 @@ use super::link::Linker;
 use super::peer::Peer;
 use super::{Mesh, Settings, TimerKey};
 
-/// When everything that waits for the peer is given up, unless it is heard before; `None` when nothing
-/// waits for it.
+/// Returns when everything that waits for the peer is given up, unless the peer is heard before; `None`
+/// when nothing waits for it.
 fn gives_up_at(peer: &Peer, settings: &Settings) -> Option<Instant> {
     let has_accepted = !peer.session.is_idle();
     if !peer.met {
@@ -38,8 +38,8 @@ fn gives_up_at(peer: &Peer, settings: &Settings) -> Option<Instant> {
 }
 
 impl<K: Linker> Mesh<K> {
-    /// Something of the agent's waits for the peer, or the peer can't be reached: looks again when that
-    /// is to be given up.
+    /// Plans the look at the deadlines of a peer. To be called when something of the agent's waits for
+    /// the peer, or the peer can't be reached.
     pub(super) fn watch_deadlines(&mut self, now: Instant, peer_id: &PeerId) {
         let Some(peer) = self.peers.get(peer_id) else {
             return;
@@ -57,7 +57,7 @@ impl<K: Linker> Mesh<K> {
         }
     }
 
-    /// Gives up what has waited for long enough.
+    /// Gives up what has waited long enough.
     pub(super) fn look_at_deadlines(&mut self, now: Instant, peer_id: &PeerId) {
         let Some(peer) = self.peers.get(peer_id) else {
             return;
@@ -107,8 +107,8 @@ impl<K: Linker> Mesh<K> {
         }
     }
 
-    /// Nothing is kept for the peer any more: what was written is `connection_lost`, the rest and the
-    /// waiting `connect` commands get `code`.
+    /// Gives up all that is kept for the peer. What was written fails with `connection_lost`; the rest
+    /// and the waiting `connect` commands fail with `code`.
     pub(super) fn abandon(&mut self, now: Instant, peer_id: &PeerId, code: ErrorCode) {
         self.end_session(now, peer_id, code);
         let why = self.why_not_reached(peer_id, code);
@@ -126,11 +126,11 @@ impl<K: Linker> Mesh<K> {
         peer.is_some_and(|peer| peer.session.theirs().is_some())
     }
 
-    /// What was written is `connection_lost`, what was not gets `code`.
+    /// Ends the session. What was written fails with `connection_lost`, what was not written with `code`.
     fn end_session(&mut self, now: Instant, peer_id: &PeerId, code: ErrorCode) {
-        // Their hello spoke of the session that ends here.
+        // Our hellos on these attempts spoke of the session that ends here.
         self.drop_attempts(now, peer_id, |connection| connection.handshake.sent);
-        // One that was told our id and has not answered may count our numbers from now on.
+        // A peer that was told our id and has not answered may count our numbers from now on.
         if self.has_session(peer_id) {
             self.restart_session(peer_id);
         }
