@@ -1,8 +1,9 @@
-//! Telling a peer how much of what it sent our agent has taken (contract part 5, `ack`).
+//! Acknowledging messages: tells a peer how much of what it sent our agent has taken (contract part 5,
+//! `ack`).
 //!
-//! An acknowledgement by itself costs both sides as much as a message. So one that is not urgent
-//! travels with a message to the same peer, if our agent usually answers what it takes: the same
-//! idea as TCP's delayed acknowledgements (RFC 9293 section 3.8.6.3).
+//! An acknowledgement by itself costs both sides as much as a message. So one that is not urgent travels
+//! with a message to the same peer, if our agent usually answers what it takes: the same idea as TCP's
+//! delayed acknowledgements (RFC 9293 section 3.8.6.3).
 
 use std::time::Instant;
 
@@ -15,7 +16,7 @@ use super::peer::Peer;
 use super::{Mesh, TimerKey};
 
 impl<K: Linker> Mesh<K> {
-    /// Our agent has taken messages of the peer: tells it now or soon.
+    /// Tells the peer now or soon that our agent has taken messages of it.
     pub(super) fn acknowledge_soon(&mut self, now: Instant, peer_id: &PeerId) {
         let window = self.window();
         let Some(peer) = self.peers.get(peer_id) else {
@@ -30,7 +31,7 @@ impl<K: Linker> Mesh<K> {
         }
     }
 
-    /// No message to the peer has taken the acknowledgement along in time.
+    /// Tells the peer now, because no message to it has taken the acknowledgement along in time.
     pub(super) fn acknowledgement_is_due(&mut self, now: Instant, peer_id: &PeerId) {
         if let Some(peer) = self.peers.get_mut(peer_id) {
             peer.acknowledgement.is_conversation = false;
@@ -38,7 +39,8 @@ impl<K: Linker> Mesh<K> {
         self.acknowledge(now, peer_id);
     }
 
-    /// A message was written to the peer: what it is to be told goes along.
+    /// Writes the acknowledgement that is owed, if any, after a message was written to the peer, so that
+    /// both travel together.
     pub(super) fn acknowledge_along(&mut self, now: Instant, peer_id: &PeerId) {
         let Some(peer) = self.peers.get_mut(peer_id) else {
             return;
@@ -50,7 +52,7 @@ impl<K: Linker> Mesh<K> {
         }
     }
 
-    /// Tells the peer what it has not been told yet: there is no later.
+    /// Tells the peer what it was not told yet, because we are ending.
     pub(super) fn acknowledge_last(&mut self, now: Instant, peer_id: &PeerId) {
         let is_owed = |peer: &Peer| peer.acknowledgement.untold_bytes > 0;
         if self.peers.get(peer_id).is_some_and(is_owed) {
@@ -58,7 +60,7 @@ impl<K: Linker> Mesh<K> {
         }
     }
 
-    /// Tells the peer now.
+    /// Tells the peer now how much our agent has taken.
     pub(super) fn acknowledge(&mut self, now: Instant, peer_id: &PeerId) {
         let Some(id) = self.peers.get(peer_id).and_then(|peer| peer.current) else {
             return;
@@ -67,14 +69,14 @@ impl<K: Linker> Mesh<K> {
         self.after_input(now, id, written);
     }
 
-    /// Writes the acknowledgement to the connection in use; if that has no room now, it is tried
-    /// again soon.
+    /// Writes the acknowledgement to the connection in use; if that has no room now, it is tried again
+    /// soon.
     fn write_acknowledgement(&mut self, now: Instant, peer_id: &PeerId) -> Result<(), LinkError> {
         let share = self.window();
         let Some(current) = self.peers.get(peer_id).and_then(|peer| peer.current) else {
             return Ok(());
         };
-        // While a hello is under way elsewhere, what we tell here might be newer than it.
+        // While a hello is under way elsewhere, what we tell here might be newer than what it says.
         if self.greets_elsewhere(peer_id, current) {
             return Ok(());
         }
@@ -87,7 +89,7 @@ impl<K: Linker> Mesh<K> {
         if !connection.speaks_sessions {
             return Ok(());
         }
-        // What processes before this one have sent takes room too.
+        // Messages that earlier processes of the peer have sent take room too.
         let window = share.saturating_sub(peer.inbox.bytes().saturating_sub(share)) as u64;
         let frame = Control::Ack {
             taken: peer.session.taken(),

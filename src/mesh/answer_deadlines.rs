@@ -1,5 +1,5 @@
-//! Gives up what the agent has asked for and what has waited too long, so that each accepted command is
-//! answered.
+//! Deadlines of the agent's commands: gives up what has waited for too long, so that each accepted command
+//! is answered.
 //!
 //! A message is answered when the peer's agent has taken it, or when the peer's process is known to have
 //! ended. If neither happens, it is given up `RECOVERY_TIMEOUT` after that process was last heard, or
@@ -21,8 +21,8 @@ use super::link::Linker;
 use super::peer::Peer;
 use super::{Mesh, Settings, TimerKey};
 
-/// When everything that waits for the peer is given up, unless it is heard before; `None` when nothing
-/// waits for it.
+/// Returns when everything that waits for the peer is given up, unless the peer is heard before; `None`
+/// when nothing waits for it.
 fn gives_up_at(peer: &Peer, settings: &Settings) -> Option<Instant> {
     if !peer.met {
         return Some(peer.wanted? + settings.connect_timeout);
@@ -38,8 +38,8 @@ fn gives_up_at(peer: &Peer, settings: &Settings) -> Option<Instant> {
 }
 
 impl<K: Linker> Mesh<K> {
-    /// Something of the agent's waits for the peer, or the peer can't be reached: looks again when that
-    /// is to be given up.
+    /// Plans the look at the deadlines of a peer. To be called when something of the agent's waits for
+    /// the peer, or the peer can't be reached.
     pub(super) fn watch_deadlines(&mut self, now: Instant, peer_id: &PeerId) {
         let Some(peer) = self.peers.get(peer_id) else {
             return;
@@ -57,7 +57,7 @@ impl<K: Linker> Mesh<K> {
         }
     }
 
-    /// Gives up what has waited for long enough.
+    /// Gives up what has waited long enough.
     pub(super) fn look_at_deadlines(&mut self, now: Instant, peer_id: &PeerId) {
         let Some(peer) = self.peers.get(peer_id) else {
             return;
@@ -109,8 +109,8 @@ impl<K: Linker> Mesh<K> {
         }
     }
 
-    /// Nothing is kept for the peer any more: what was written is `connection_lost`, the rest and the
-    /// waiting `connect` commands get `code`.
+    /// Gives up all that is kept for the peer. What was written fails with `connection_lost`; the rest
+    /// and the waiting `connect` commands fail with `code`.
     pub(super) fn abandon(&mut self, now: Instant, peer_id: &PeerId, code: ErrorCode) {
         self.end_session(now, peer_id, code);
         let why = self.why_not_reached(peer_id, code);
@@ -128,12 +128,12 @@ impl<K: Linker> Mesh<K> {
         peer.is_some_and(|peer| peer.session.has_begun())
     }
 
-    /// What was written is `connection_lost`, what was not gets `code`.
+    /// Ends the session. What was written fails with `connection_lost`, what was not written with `code`.
     pub(super) fn end_session(&mut self, now: Instant, peer_id: &PeerId, code: ErrorCode) {
-        // Their hello spoke of the session that ends here.
+        // Our hellos on these attempts spoke of the session that ends here.
         self.drop_attempts(now, peer_id, |connection| connection.handshake.sent);
-        // Without it nothing is numbered. The peer may have taken the hello that was not answered here, and
-        // count from it: so the id stays, for when it is met again.
+        // A session that has not begun has no numbers and keeps its id: the peer may have received our hello
+        // and count under that id, though its own hello did not arrive.
         if self.has_session(peer_id) {
             self.restart_session(now, peer_id);
         }

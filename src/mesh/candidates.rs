@@ -1,5 +1,5 @@
-//! Candidates as they come and go. Of our own those found late are trickled (RFC 8838), those lost are
-//! taken out of use. Of the peer's those with a name in place of an address wait for that.
+//! Candidates that come late or go: trickles our own candidates that are found late (RFC 8838), takes
+//! those that are lost out of use, and has the names in the peer's candidates resolved.
 
 use std::net::IpAddr;
 use std::time::Instant;
@@ -12,8 +12,8 @@ use super::connection::ConnectionId;
 use super::link::{Link, Linker};
 
 impl<K: Linker> Mesh<K> {
-    /// The local candidates that there are now, in sets; see the note on lanes in `ARCHITECTURE.md`.
-    /// May be called at any time, with all of them.
+    /// Sets the local candidates that there are now, in lanes; see the note on lanes in
+    /// `ARCHITECTURE.md`. May be called at any time, with all of them.
     pub fn set_lanes(&mut self, now: Instant, lanes: Vec<Vec<LocalCandidate>>) {
         self.lanes = lanes;
         let connections: Vec<_> = self.connections.keys().copied().collect();
@@ -22,12 +22,13 @@ impl<K: Linker> Mesh<K> {
         }
     }
 
-    /// The next name under `.local` whose address a peer's candidate needs. Drained after every input.
+    /// Returns the next name under `.local` whose address a peer's candidate needs. To be drained after
+    /// every input.
     pub fn poll_local_name(&mut self) -> Option<String> {
         self.local_names.pop_front()
     }
 
-    /// A name that [`Mesh::poll_local_name`] gave has this address.
+    /// Notes that a name which [`Mesh::poll_local_name`] gave has this address.
     pub fn local_name_resolved(&mut self, now: Instant, name: &str, address: IpAddr) {
         let connections: Vec<_> = self.connections.keys().copied().collect();
         for id in connections {
@@ -39,8 +40,8 @@ impl<K: Linker> Mesh<K> {
         }
     }
 
-    /// Candidates of the peer were taken: has the names asked for that they hold, and counts those that
-    /// were too many.
+    /// Follows up on candidates of the peer that were taken: has the names in them asked for, and counts
+    /// those that were too many.
     pub(super) fn took_candidates(&mut self, id: ConnectionId) {
         if let Some(connection) = self.connections.get_mut(&id) {
             self.totals.ignored_candidates += connection.candidates.take_ignored();
@@ -49,8 +50,8 @@ impl<K: Linker> Mesh<K> {
         }
     }
 
-    /// Brings a connection's candidates up to those of its lane. A better path that this opens is
-    /// taken by ICE itself.
+    /// Brings a connection's candidates up to those of its lane. If that opens a better path, ICE takes
+    /// it by itself.
     fn update_candidates(&mut self, now: Instant, id: ConnectionId) {
         let Some(connection) = self.connections.get_mut(&id) else {
             return;

@@ -1,4 +1,4 @@
-//! What the agent asks for.
+//! The agent's commands: carries out each request that the agent sends, or refuses it.
 
 use std::time::Instant;
 
@@ -15,11 +15,11 @@ use super::link::Linker;
 use super::peer::WaitingConnect;
 use super::peer::session::Outgoing;
 
-/// What a command that comes too late is told.
+/// The error text for a command that comes too late.
 pub(super) const ENDING: &str = "the sidecar is ending";
 
 impl<K: Linker> Mesh<K> {
-    /// Whether the next request may be read. When not, the agent is to be held back: a peer's queue
+    /// Returns whether the next request may be read. If not, the agent is to be held back: a peer's queue
     /// is full, or too many answers wait.
     pub fn wants_requests(&self) -> bool {
         self.agent.has_room()
@@ -27,8 +27,8 @@ impl<K: Linker> Mesh<K> {
             && self.holding_back.is_empty()
     }
 
-    /// Takes one line of the agent. Messages go out with the next [`Mesh::flush`], so that those of
-    /// many lines share datagrams.
+    /// Takes one request of the agent. Messages go out with the next [`Mesh::flush`], so that those of
+    /// many requests share datagrams.
     pub fn handle_request(
         &mut self,
         now: Instant,
@@ -164,7 +164,7 @@ impl<K: Linker> Mesh<K> {
         }
     }
 
-    /// Whether something may be queued for the peer; makes an entry for it if need be.
+    /// Checks whether something may be queued for the peer; makes an entry for it if need be.
     fn admit(&mut self, now: Instant, target: &PeerId) -> Result<(), (ErrorCode, String)> {
         if self.shutting_down {
             return Err((ErrorCode::ShuttingDown, ENDING.to_owned()));
@@ -188,7 +188,7 @@ impl<K: Linker> Mesh<K> {
         Ok(())
     }
 
-    /// The largest message that the peer is known to take.
+    /// Returns the size of the largest message that the peer is known to take.
     fn message_limit_of(&self, target: &PeerId) -> usize {
         self.peers
             .get(target)
@@ -196,8 +196,8 @@ impl<K: Linker> Mesh<K> {
             .map_or(usize::MAX, |connection| connection.max_message_bytes)
     }
 
-    /// Something waits for the peer: hands it to the connection, or sees to it that there is one.
-    /// A new wish does not wait for the backoff of those before it.
+    /// Hands what waits for the peer to the connection, or sees to it that there is one. A new wish does
+    /// not wait for the backoff of earlier ones.
     fn reach(&mut self, now: Instant, target: &PeerId, is_new_wish: bool) {
         let Some(peer) = self.peers.get_mut(target) else {
             return;
@@ -216,7 +216,7 @@ impl<K: Linker> Mesh<K> {
     }
 }
 
-/// The payload of an error about a peer.
+/// Returns the payload of an error about a peer.
 pub(super) fn report(
     code: ErrorCode,
     message: String,

@@ -1,4 +1,5 @@
-//! The network: datagrams in, and everything that a link has to say.
+//! The network side: finds the connection of each datagram that comes in, and handles everything that a
+//! link gives out.
 
 use std::time::Instant;
 
@@ -9,7 +10,7 @@ use super::link::{Channel, Datagram, Link, LinkError, LinkOutput, Linker};
 use super::{Mesh, TimerKey};
 
 impl<K: Linker> Mesh<K> {
-    /// Datagrams so far that belonged to no connection.
+    /// Returns how many datagrams so far belonged to no connection.
     pub fn stray_datagrams(&self) -> u64 {
         self.totals.stray_datagrams
     }
@@ -20,8 +21,8 @@ impl<K: Linker> Mesh<K> {
             self.totals.stray_datagrams += 1;
             return;
         };
-        // Only what the link has verified is a sign of life: a check that it accepts is, and what
-        // comes out of a DTLS record (see `listen`); the record itself may be anybody's.
+        // Only what the link has verified is a sign of life: a check that it accepts, and what comes out
+        // of a DTLS record (see `listen`). The record itself may be anybody's.
         if is_stun(&datagram) {
             self.heard(now, id);
         }
@@ -42,8 +43,8 @@ impl<K: Linker> Mesh<K> {
         }
     }
 
-    /// Writes what requests have queued and what datagrams have made room for. To be called after
-    /// some of them: what they have written together costs less than each by itself.
+    /// Writes what requests have queued and what datagrams have made room for. To be called after some of
+    /// them: what they write together costs less than each by itself.
     pub fn flush(&mut self, now: Instant) {
         while let Some(id) = self.unflushed.pop_first() {
             if self.pump(now, id) {
@@ -52,11 +53,11 @@ impl<K: Linker> Mesh<K> {
         }
     }
 
-    /// The connection that a datagram belongs to.
+    /// Finds the connection that a datagram belongs to.
     fn route(&mut self, now: Instant, datagram: &Datagram<'_>) -> Option<ConnectionId> {
         let key = (datagram.destination, datagram.source);
-        // STUN names its connection itself, and is how a route becomes known; everything else goes by
-        // the addresses.
+        // A STUN message names its connection itself, and makes a route known. Everything else is told
+        // apart by the addresses.
         let is_stun = is_stun(datagram);
         let known = self.routes.get(&key).copied();
         if let Some(known) = known
@@ -65,7 +66,7 @@ impl<K: Linker> Mesh<K> {
             if !is_stun {
                 return Some(known);
             }
-            // A newer connection to the same peer is asked first: the one in use takes everything
+            // A newer connection to the same peer is asked first, since the one in use takes everything
             // that comes from there.
             let newer = self
                 .connections_of(&connection.peer)
@@ -86,8 +87,8 @@ impl<K: Linker> Mesh<K> {
             .filter(|(_, connection)| connection.sends_from(datagram.destination))
             .find(|(_, connection)| connection.link.accepts(now, datagram))
             .map(|(id, _)| *id)?;
-        // Where two connections share a pair of addresses, what does not name its own belongs to the
-        // newer one: the older one is about to be replaced.
+        // Where two connections share a pair of addresses, datagrams that do not name their connection
+        // belong to the newer one: the older one is about to be replaced.
         if known.map_or(self.routes.len() < self.route_limit(), |known| known < id) {
             self.routes.insert(key, id);
         }
@@ -98,7 +99,8 @@ impl<K: Linker> Mesh<K> {
         self.settings.max_peers * limits::ROUTES_PER_PEER
     }
 
-    /// An input of the link has been handled: hears what it has to say, or ends it.
+    /// Goes on after an input of the link was handled: handles its outputs, or ends the connection if
+    /// that failed.
     pub(super) fn after_input(
         &mut self,
         now: Instant,
@@ -111,7 +113,8 @@ impl<K: Linker> Mesh<K> {
         }
     }
 
-    /// Hears all that the link has to say, and writes what it has room for, until it asks for time.
+    /// Handles all outputs of the link, and writes what it has room for, until there is no more of
+    /// either.
     pub(super) fn drive(&mut self, now: Instant, id: ConnectionId) {
         self.listen(now, id);
         while self.pump(now, id) {
@@ -119,7 +122,7 @@ impl<K: Linker> Mesh<K> {
         }
     }
 
-    /// Hears all that the link has to say, until it asks for time.
+    /// Handles all outputs of the link, until it asks for a timeout.
     fn listen(&mut self, now: Instant, id: ConnectionId) {
         let mut is_heard = false;
         while let Some(connection) = self.connections.get_mut(&id) {
@@ -153,8 +156,9 @@ impl<K: Linker> Mesh<K> {
                     remote,
                     round_trip,
                 }) => {
-                    // An idle connection sends no records that would tell. But they tell our end as it
-                    // is, and ICE may tell it as a router's peer sees it.
+                    // An idle connection sends no records that would show the path. Records tell our end
+                    // as it is, while ICE may tell it as the peer of a router sees it, so what records
+                    // have told stays.
                     if connection.path.is_none_or(|path| path.remote != remote) {
                         connection.goes_by(now, Path { local, remote });
                     }
@@ -174,7 +178,7 @@ impl<K: Linker> Mesh<K> {
         self.arm(now, id);
     }
 
-    /// Ends a connection on our side: its peer is told, and it has nothing to say to us any more.
+    /// Ends a connection on our side: its peer is told, and nothing more is taken from it.
     pub(super) fn retire(&mut self, now: Instant, id: ConnectionId) {
         let Some(mut connection) = self.detach(now, id) else {
             return;
@@ -184,7 +188,7 @@ impl<K: Linker> Mesh<K> {
         self.check_reachability(now, &connection.peer);
     }
 
-    /// Sends what a link that has ended still has to say to its peer.
+    /// Sends the last datagrams of a link that has ended to its peer.
     pub(super) fn send_last_words(&mut self, link: &mut K::Link) {
         for _ in 0..limits::GOODBYE_OUTPUTS {
             match link.poll() {
@@ -196,12 +200,13 @@ impl<K: Linker> Mesh<K> {
     }
 }
 
-/// RFC 7983: STUN begins with 0 to 3.
+/// Returns whether it is a STUN message: its first byte is 0 to 3 (RFC 7983).
 fn is_stun(datagram: &Datagram<'_>) -> bool {
     matches!(datagram.bytes.first(), Some(0..=3))
 }
 
-/// RFC 8489 section 5: the class of a response sets the lowest bit of the first byte.
+/// Returns whether it is a STUN response: its class sets the lowest bit of the first byte (RFC 8489
+/// section 5).
 fn is_stun_response(datagram: &Datagram<'_>) -> bool {
     matches!(datagram.bytes.first(), Some(1 | 3))
 }

@@ -1,5 +1,5 @@
-//! What is known of a message's arrival: acknowledgements of the peer or of its transport, and what the
-//! agent is told became of each message.
+//! Delivery of messages: handles the acknowledgements of the peer or of its transport, and tells the
+//! agent what became of each message.
 
 use std::time::Instant;
 
@@ -15,7 +15,7 @@ use super::link::{Channel, Link, Linker};
 use super::peer::session::Outgoing;
 
 impl<K: Linker> Mesh<K> {
-    /// A frame on `mesh-control`.
+    /// Handles a frame that came in on `mesh-control`.
     pub(super) fn control_frame(&mut self, now: Instant, id: ConnectionId, data: &[u8]) {
         let Some(connection) = self.connections.get_mut(&id) else {
             return;
@@ -73,8 +73,8 @@ impl<K: Linker> Mesh<K> {
         self.watch_pressure(now, peer_id);
     }
 
-    /// Towards other makes the transport's acknowledgement is the receipt: it says that `buffered` bytes
-    /// of the mesh channel are not acknowledged.
+    /// Settles messages to a peer of another make by the acknowledgements of its transport, which says
+    /// that `buffered` bytes of the mesh channel are not acknowledged.
     pub(super) fn settle_by_transport(&mut self, now: Instant, id: ConnectionId, buffered: usize) {
         let Some(connection) = self.connections.get_mut(&id) else {
             return;
@@ -91,7 +91,7 @@ impl<K: Linker> Mesh<K> {
         }
     }
 
-    /// What became of a message.
+    /// Tells what became of a message.
     pub(super) fn settle(
         &mut self,
         peer_id: &PeerId,
@@ -120,7 +120,8 @@ impl<K: Linker> Mesh<K> {
         key: BroadcastKey,
         result: Result<Receipt, ErrorReport>,
     ) {
-        // With an id the answer lists the failures, without one each is told by itself.
+        // The answer to a broadcast with an id lists the failures. Without an id each failure is told by
+        // itself.
         if let Err(error) = &result
             && let Some(origin @ Origin::Command { id: None, .. }) = self.broadcasts.origin(key)
         {
@@ -142,7 +143,7 @@ impl<K: Linker> Mesh<K> {
         }
     }
 
-    /// A message will not arrive, for a reason that a person can read.
+    /// Tells that a message will not arrive, for a reason that a person can read.
     pub(super) fn settle_failed(
         &mut self,
         peer_id: &PeerId,

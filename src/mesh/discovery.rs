@@ -1,4 +1,5 @@
-//! Whom to reach: the registry's list of who is online, when to offer, and when a peer is forgotten.
+//! Discovery: keeps the registry's list of who is online, decides when to offer a connection, and forgets
+//! peers that nothing depends on.
 
 use std::time::{Duration, Instant};
 
@@ -24,7 +25,7 @@ impl<K: Linker> Mesh<K> {
         }
     }
 
-    /// Whether somebody wants a connection to the peer that it does not have, and none is under way.
+    /// Returns whether a connection to the peer is wanted, and none that works is there or under way.
     fn wants_offer(&self, now: Instant, peer_id: &PeerId) -> bool {
         let Some(peer) = self.peers.get(peer_id) else {
             return false;
@@ -36,7 +37,8 @@ impl<K: Linker> Mesh<K> {
         is_wanted && self.is_in_doubt(now, peer_id) && !peer.has_attempt() && !self.shutting_down
     }
 
-    /// Offers if somebody wants the peer and it is online; asks the registry where that is not sure.
+    /// Offers a connection if one is wanted and the peer is online; asks the registry if that is not
+    /// sure.
     pub(super) fn consider_offer(&mut self, now: Instant, peer_id: &PeerId) {
         if !self.wants_offer(now, peer_id) {
             return;
@@ -45,7 +47,7 @@ impl<K: Linker> Mesh<K> {
         let Some(peer) = self.peers.get_mut(peer_id) else {
             return;
         };
-        // The list tells nothing of who has gone since, so after a failure it is asked for again.
+        // The list does not tell who has gone since, so after a failure it is asked for again.
         if listed && peer.retry.backoff.is_fresh() && self.roster.is_connected() {
             self.offer(now, peer_id);
         } else {
@@ -56,7 +58,7 @@ impl<K: Linker> Mesh<K> {
         self.arm_peer(now, peer_id);
     }
 
-    /// The registry has told who is online.
+    /// Takes the registry's list of who is online, and offers connections to those that are wanted.
     pub(super) fn listed(&mut self, now: Instant, peers: Vec<PeerId>) {
         self.roster.update(peers);
         self.arm_roster();
@@ -76,7 +78,7 @@ impl<K: Linker> Mesh<K> {
                 continue;
             };
             peer.retry.awaits_list = false;
-            // Much may have happened since the question, so whether to offer is decided now.
+            // Much may have happened since the question, so it is decided only now whether to offer.
             if peer.retry.at.is_none() && self.wants_offer(now, &peer_id) {
                 self.offer(now, &peer_id);
             }
@@ -90,7 +92,9 @@ impl<K: Linker> Mesh<K> {
         self.resolve_unlisted(now);
     }
 
-    /// Whoever was waited for and is not online.
+    /// Handles the peers that are not listed as online. Of those that waited for the list, plans another
+    /// try for the ones that were met before, and gives up the others unless a connection is under way.
+    /// Forgets the rest if nothing depends on them.
     fn resolve_unlisted(&mut self, now: Instant) {
         let unlisted: Vec<_> = self
             .peers
@@ -127,7 +131,7 @@ impl<K: Linker> Mesh<K> {
             || !peer.early.is_empty()
             || (peer.retry.is_planned() && self.roster.lists(peer_id));
         if !is_kept {
-            // What is forgotten here the peer must not remember.
+            // The peer must not remember a session that is forgotten here.
             debug_assert_eq!(peer.session.theirs(), None);
             self.peers.remove(peer_id);
             self.holding_back.remove(peer_id);

@@ -1,9 +1,9 @@
-//! From open channels to the connection that carries the session.
+//! The handshake on `mesh-control`: decides which connection carries the session, once channels are open.
 //!
-//! Between two of ours the offerer proposes a connection with its `hello`, and the answerer takes it
-//! with its own. When both sides have offered and their hellos cross, the connection offered by the
-//! smaller name is taken, on both sides. From its own hello on a side listens to no older connection,
-//! because that hello told what it has and the peer repeats the rest.
+//! Between two of ours the offerer proposes a connection with its `hello`, and the answerer takes it with
+//! its own. When both sides have offered and their hellos cross, the connection offered by the smaller
+//! name is taken, on both sides. From its own hello on a side takes nothing from older connections,
+//! because that hello told what it has, and the peer repeats the rest.
 
 use std::time::Instant;
 
@@ -18,7 +18,7 @@ use super::link::{Channel, Link, Linker};
 use super::peer::session::{Contradiction, Greeting};
 
 impl<K: Linker> Mesh<K> {
-    /// A channel has opened, or the peer has said hello: goes as far as that allows.
+    /// Goes as far as is possible after a channel has opened, or the peer has said hello.
     pub(super) fn advance(&mut self, now: Instant, id: ConnectionId) {
         let Some(connection) = self.connections.get(&id) else {
             return;
@@ -55,7 +55,7 @@ impl<K: Linker> Mesh<K> {
         }
     }
 
-    /// Whether the peer has taken another connection since we offered this one.
+    /// Returns whether another connection to the peer was taken since we offered this one, and works.
     fn is_superfluous(&self, now: Instant, id: ConnectionId) -> bool {
         let Some(connection) = self.connections.get(&id) else {
             return true;
@@ -65,8 +65,8 @@ impl<K: Linker> Mesh<K> {
         })
     }
 
-    /// Whether a connection that the peer proposes gives way to one that we have proposed. If not,
-    /// ours does, and is retired.
+    /// Returns whether a connection that the peer proposes gives way to one that we have proposed. If
+    /// not, ours gives way and is retired.
     fn gives_way(&mut self, now: Instant, id: ConnectionId) -> bool {
         let Some(connection) = self.connections.get(&id) else {
             return true;
@@ -109,14 +109,15 @@ impl<K: Linker> Mesh<K> {
             .filter_map(|id| Some((*id, self.connections.get(id)?)))
     }
 
-    /// Whether we have said hello on another connection to this peer and are not answered yet.
+    /// Returns whether we have said hello on another connection to this peer and are not answered yet.
     pub(super) fn greets_elsewhere(&self, peer_id: &PeerId, id: ConnectionId) -> bool {
         self.connections_of(peer_id).any(|(other, connection)| {
             other != id && connection.handshake.sent && !connection.is_ready()
         })
     }
 
-    /// Says what we have of the peer's session. From here on only this connection is listened to.
+    /// Sends our hello, which says what we have received of the peer's session. From here on messages are
+    /// taken from this connection only.
     fn say_hello(&mut self, now: Instant, id: ConnectionId) {
         let Some(connection) = self.connections.get_mut(&id) else {
             return;
@@ -124,7 +125,7 @@ impl<K: Linker> Mesh<K> {
         let Some(peer) = self.peers.get_mut(&connection.peer) else {
             return;
         };
-        // What its hello said counts more than what its description announced.
+        // Its hello counts more than what its description announced.
         let theirs = match &connection.greeting {
             Some((session, _)) => Some(session.as_str()),
             None => connection.announced_session.as_deref(),
@@ -143,7 +144,8 @@ impl<K: Linker> Mesh<K> {
         }
     }
 
-    /// Both hellos are there, or we are about to answer the peer's: the session goes on here.
+    /// Lets the session go on over this connection. The peer's hello is there, and ours was sent or is
+    /// sent now.
     fn adopt(&mut self, now: Instant, id: ConnectionId) {
         let Some(connection) = self.connections.get(&id) else {
             return;
@@ -227,8 +229,9 @@ impl<K: Linker> Mesh<K> {
         self.connection_failed(now, id, REASON);
     }
 
-    /// Towards another make an open channel is all there is, and what was written to the connection
-    /// before this one is out of our hands.
+    /// Lets messages go over this connection to a peer of another make, as soon as its channel is open.
+    /// If the peer was one of ours before, that session ends, and what was written in it is reported as
+    /// lost.
     fn adopt_without_session(&mut self, now: Instant, id: ConnectionId) {
         let Some(connection) = self.connections.get(&id) else {
             return;
@@ -244,8 +247,8 @@ impl<K: Linker> Mesh<K> {
         self.take_over(now, id, false);
     }
 
-    /// Numbers start over, under a new id if the peer may know the old one: what was written is lost,
-    /// what was not stays.
+    /// Starts numbers over, under a new id if the peer may know the old one. What was written is reported
+    /// as lost; what was not written stays.
     pub(super) fn restart_session(&mut self, now: Instant, peer_id: &PeerId) {
         let Some(peer) = self.peers.get_mut(peer_id) else {
             return;
@@ -260,7 +263,7 @@ impl<K: Linker> Mesh<K> {
         self.watch_pressure(now, peer_id);
     }
 
-    /// The connection carries the messages from now on; the others to this peer are retired.
+    /// Makes this connection the one that carries the messages, and retires the others to this peer.
     fn take_over(&mut self, now: Instant, id: ConnectionId, resumed: bool) {
         let Some(connection) = self.connections.get_mut(&id) else {
             return;
@@ -323,7 +326,7 @@ impl<K: Linker> Mesh<K> {
         self.arm_peer(now, &peer_id);
     }
 
-    /// The peer is there: so the `connect` commands that wait for it are told.
+    /// Answers the `connect` commands that wait for the peer, since it is connected.
     pub(super) fn answer_waiting(&mut self, peer_id: &PeerId) {
         let Some(peer) = self.peers.get_mut(peer_id) else {
             return;

@@ -1,25 +1,28 @@
-//! The sans-IO core: peers, sessions and connections.
+//! The sans-IO core: decides everything about peers, sessions and connections, without doing any input or
+//! output itself.
 //!
-//! [`Mesh`] takes `(now, input)` and gives transmits, frames for the registry, events for the agent,
-//! and the time at which it wants to be called next. It knows no socket, thread, clock or environment.
+//! [`Mesh`] takes `(now, input)` and gives datagrams to send, frames for the registry, events for the
+//! agent, and the time at which it wants to be called next. It knows no socket, thread, clock or
+//! environment.
 //!
-//! A *session* ([`peer::session`]) is what two processes have to say to each other: numbered messages, kept
-//! until they are known to have arrived. A *connection* ([`connection`]) is one attempt at a path between
-//! them. To heal, the core builds a connection beside the one in doubt, resumes the session on it, and drops
-//! the loser.
+//! A *session* ([`peer::session`]) is what two processes have to say to each other: numbered messages,
+//! kept until they are known to have arrived. A *connection* ([`connection`]) is one attempt at a path
+//! between them. To heal, the core builds a connection beside the one in doubt, resumes the session on
+//! it, and drops the loser.
 //!
 //! The files beside this one are what the core does, each an `impl Mesh`:
 //!
-//! * [`commands`]: what the agent asks for. [`answer_deadlines`]: when that is given up.
-//! * [`signaling`], [`candidates`]: offers, answers, candidates of other sidecars.
-//! * [`discovery`]: whom to offer to, and when.
-//! * [`handshake`]: which connection carries the session.
+//! * [`commands`]: carries out the commands of the agent. [`answer_deadlines`]: gives them up in time.
+//! * [`signaling`], [`candidates`]: offers, answers and candidates of other sidecars.
+//! * [`discovery`]: who is online, and when to offer a connection to whom.
+//! * [`handshake`]: decides which connection carries the session.
 //! * [`datagrams`]: the network. [`recovery`]: timers, liveness, replacing a connection.
-//! * [`sending`], [`receiving`]: messages. [`acknowledging`], [`delivery`]: what is known of their arrival.
+//! * [`sending`], [`receiving`]: messages. [`acknowledging`], [`delivery`]: what is known of their
+//!   arrival.
 //! * [`statistics`], [`shutdown`]: the answer to `stats`, and the end.
 //!
-//! What it keeps is in the folders [`agent`], [`peer`], [`connection`], [`introduction`], [`link`] and
-//! [`base`], which know nothing of [`Mesh`].
+//! The state of the core is in the folders [`agent`], [`peer`], [`connection`], [`introduction`],
+//! [`link`] and [`base`], which know nothing of [`Mesh`].
 
 mod acknowledging;
 mod agent;
@@ -64,7 +67,7 @@ use link::{Linker, Transmit};
 use peer::Peer;
 use peer::session::SessionNames;
 
-/// `MESH`: when connections are opened.
+/// The setting `MESH`: when connections are opened.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub enum MeshMode {
     /// To every peer that the registry lists.
@@ -74,18 +77,18 @@ pub enum MeshMode {
     Lazy,
 }
 
-/// What the core has to know of the configuration.
+/// The part of the configuration that the core needs.
 #[derive(Debug, Clone)]
 pub struct Settings {
     /// When connections are opened.
     pub mode: MeshMode,
-    /// Peers at most.
+    /// The largest number of peers.
     pub max_peers: usize,
-    /// Sizes that the agent's lines are held to.
+    /// The size limits for the agent's lines.
     pub limits: ipc::Limits,
-    /// Bytes queued for each peer before the agent is held back.
+    /// How many bytes may be queued for each peer before the agent is held back.
     pub queue_bytes: usize,
-    /// From the wish to reach a peer to giving up.
+    /// The time from the wish to reach a peer to giving up.
     pub connect_timeout: Duration,
     /// How long the session with a lost peer is kept.
     pub recovery_timeout: Duration,
@@ -97,11 +100,11 @@ pub struct Settings {
 enum TimerKey {
     /// The link wants to be called.
     Link(ConnectionId),
-    /// The deadline of a phase, or a look at the health.
+    /// A connection is to be looked at: the deadline of a phase, or a change of its health.
     Connection(ConnectionId),
-    /// To offer, to answer a held offer, to see a stall.
+    /// A peer is to be looked at: to offer, to answer a held offer, to notice a stall.
     Peer(PeerId),
-    /// To give up what was asked for.
+    /// What the agent asked for may have to be given up.
     Deadlines(PeerId),
     /// An acknowledgement is due.
     Acknowledgement(PeerId),
@@ -109,7 +112,7 @@ enum TimerKey {
     Roster,
 }
 
-/// The core. All state of all connections; owned by one thread.
+/// The core: all state of all connections, owned by one thread.
 pub struct Mesh<K: Linker> {
     settings: Settings,
     linker: K,
@@ -119,7 +122,7 @@ pub struct Mesh<K: Linker> {
     /// Names our sessions.
     session_names: SessionNames,
     roster: Roster,
-    /// Offers under names that nothing is known of.
+    /// Limits offers from names that nothing is known of.
     strangers: TokenBucket,
     /// Sets of local candidates. Connections to one peer use different sets, so that datagrams of an
     /// old and a new one are told apart by their addresses.
@@ -127,8 +130,8 @@ pub struct Mesh<K: Linker> {
     peers: BTreeMap<PeerId, Peer>,
     connections: BTreeMap<ConnectionId, Connection<K::Link>>,
     next_connection: u64,
-    /// Local and remote address to connection. Iterated only to drop those of one connection, so its
-    /// order does not matter.
+    /// Finds the connection of a local and a remote address. Iterated only to drop the entries of one
+    /// connection, so its order does not matter.
     routes: HashMap<(SocketAddr, SocketAddr), ConnectionId>,
     agent: AgentQueue,
     broadcasts: Broadcasts,
@@ -139,16 +142,16 @@ pub struct Mesh<K: Linker> {
     timers: Timers<TimerKey>,
     transmits: VecDeque<Transmit>,
     frames: VecDeque<Outgoing>,
-    /// Names under `.local` to be asked for.
+    /// Names under `.local` whose addresses are to be asked for.
     local_names: VecDeque<String>,
     totals: Totals,
-    /// What peers of ours send now is theirs to report as lost.
+    /// Whether messages of peers of ours are no longer taken, so that they report them as lost.
     refuses_messages: bool,
     shutting_down: bool,
 }
 
 impl<K: Linker> Mesh<K> {
-    /// A core without peers. `seed` decides every random choice: ids and jitter.
+    /// Creates a core without peers. `seed` decides every random choice: ids and jitter.
     pub fn new(settings: Settings, linker: K, seed: u64, now: Instant) -> Self {
         let mut random = fastrand::Rng::with_seed(seed);
         Mesh {
@@ -179,22 +182,22 @@ impl<K: Linker> Mesh<K> {
         }
     }
 
-    /// The next datagram to send. Drained after every input.
+    /// Returns the next datagram to send. To be drained after every input.
     pub fn poll_transmit(&mut self) -> Option<Transmit> {
         self.transmits.pop_front()
     }
 
-    /// The next frame for the registry. Drained after every input.
+    /// Returns the next frame for the registry. To be drained after every input.
     pub fn poll_frame(&mut self) -> Option<Outgoing> {
         self.frames.pop_front()
     }
 
-    /// When [`Mesh::handle_timeout`] wants to be called, if nothing else comes first.
+    /// Returns when [`Mesh::handle_timeout`] wants to be called, if nothing else comes first.
     pub fn next_timeout(&self) -> Option<Instant> {
         self.timers.next()
     }
 
-    /// An agent is connected.
+    /// Notes that an agent is connected, and queues its greeting.
     pub fn agent_connected(&mut self, generation: Generation) {
         let ready = Event::Ready {
             peer_id: self.own.clone(),
@@ -213,12 +216,12 @@ impl<K: Linker> Mesh<K> {
             .connected(generation, greeting, reachable.map(|peer| &peer.id));
     }
 
-    /// The agent has gone; `unsent` is what its writer still had, in order.
+    /// Notes that the agent has gone; `unsent` is what its writer still had, in order.
     pub fn agent_gone(&mut self, generation: Generation, unsent: Vec<Event>) {
         self.agent.gone(generation, unsent);
     }
 
-    /// Events for the agent's writer, about `bytes` of them.
+    /// Takes out events for the agent's writer, about `bytes` of them.
     pub fn take_events(&mut self, bytes: usize) -> Vec<Event> {
         let events = self.agent.take_events(bytes);
         if self.agent.wants_summary() {
@@ -233,17 +236,18 @@ impl<K: Linker> Mesh<K> {
         events
     }
 
-    /// The agent's writer did not take what [`Mesh::take_events`] gave last.
+    /// Takes back the events that [`Mesh::take_events`] gave last, because the agent's writer did not
+    /// take them.
     pub fn take_back_events(&mut self, events: Vec<Event>) {
         self.agent.take_back(events);
     }
 
-    /// Whether the agent has all the answers that it is owed.
+    /// Returns whether the agent has all the answers that it is owed.
     pub fn agent_is_answered(&self) -> bool {
         self.agent.owes_nothing()
     }
 
-    /// The registry has given us a name; `register` is on its way to it.
+    /// Notes that the registry has given us a name; `register` was sent to it.
     pub fn registry_connected(&mut self, now: Instant, own: PeerId) {
         log::info!("registered as {own}");
         self.agent.push_state(Event::Registry {
@@ -260,7 +264,7 @@ impl<K: Linker> Mesh<K> {
         }
     }
 
-    /// The registry can't be reached. Nothing changes for connections that exist.
+    /// Notes that the registry can't be reached. Nothing changes for connections that exist.
     pub fn registry_disconnected(&mut self, state: RegistryState, reason: String) {
         self.roster.disconnected(state, reason.clone());
         self.arm_roster();
@@ -271,7 +275,7 @@ impl<K: Linker> Mesh<K> {
         });
     }
 
-    /// Finds the peer, or makes an entry for it within `MAX_PEERS`.
+    /// Finds the peer, or makes an entry for it; `None` if that would be more than `MAX_PEERS`.
     fn ensure_peer(&mut self, now: Instant, id: &PeerId) -> Option<&mut Peer> {
         if !self.peers.contains_key(id) {
             if self.peers.len() >= self.settings.max_peers {
@@ -283,7 +287,7 @@ impl<K: Linker> Mesh<K> {
         self.peers.get_mut(id)
     }
 
-    /// The window that each peer of ours is granted: its share of what may wait for the agent.
+    /// Returns the window that each peer of ours is granted: its share of what may wait for the agent.
     fn window(&self) -> usize {
         let share = limits::INBOX_BYTES / self.peers.len().max(1);
         share
@@ -291,16 +295,16 @@ impl<K: Linker> Mesh<K> {
             .max(limits::LEAST_WINDOW_BYTES)
     }
 
-    /// What a peer that keeps to its window can have waiting for the agent: twice the largest
-    /// window, if a process before it has left the first of them, what may be sent before the
-    /// window is told, and the message that may be larger than any window.
+    /// Returns how many bytes a peer that keeps to its window can have waiting for the agent. That is
+    /// twice the largest window, since a process before it may have left a full one; what may be sent
+    /// before the window is told; and one message, which may be larger than any window.
     fn inbox_limit(&self) -> usize {
         let largest = self.settings.queue_bytes.max(limits::LEAST_WINDOW_BYTES);
         2 * largest + limits::LEAST_WINDOW_BYTES + self.settings.limits.message_bytes
     }
 }
 
-/// A random id for the wire, 128 bits in hexadecimal.
+/// Returns a random id for the wire, 128 bits in hexadecimal.
 fn random_id(random: &mut fastrand::Rng) -> String {
     format!("{:032x}", random.u128(..))
 }

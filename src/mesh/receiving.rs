@@ -1,5 +1,6 @@
-//! Messages in: numbered as they come from a connection, queued for the agent, and counted as taken
-//! when the agent's socket has them. A peer that is not ours is slowed by its gate ([`super::connection::flow_control`]).
+//! Receiving messages: numbers them as they come from a connection, queues them for the agent, and counts
+//! them as taken when the agent's socket has them. A peer that is not ours is slowed by holding its
+//! datagrams ([`super::connection::flow_control`]).
 
 use std::time::Instant;
 
@@ -14,7 +15,7 @@ use super::connection::ConnectionId;
 use super::link::{Link, Linker};
 
 impl<K: Linker> Mesh<K> {
-    /// A message on `mesh`.
+    /// Takes a message that came in on the channel `mesh`.
     pub(super) fn mesh_message(&mut self, now: Instant, id: ConnectionId, data: Vec<u8>) {
         let Some(connection) = self.connections.get_mut(&id) else {
             return;
@@ -52,7 +53,7 @@ impl<K: Linker> Mesh<K> {
         self.totals.received.add(data.len());
         match message {
             Ok(message) => {
-                // Those of the wire: its sender knows of no others.
+                // The bytes on the wire are counted: its sender knows of no others.
                 let bytes = data.len();
                 peer.inbox.add(bytes);
                 let taken = Taken {
@@ -75,7 +76,7 @@ impl<K: Linker> Mesh<K> {
         self.watch_gate(id);
     }
 
-    /// Keeps what comes in before the `hello` that gives it its number.
+    /// Keeps a message that comes in before the `hello` that gives it its number.
     fn keep_until_ready(&mut self, now: Instant, id: ConnectionId, data: Vec<u8>) {
         let most = self.window() + self.settings.limits.message_bytes;
         let Some(connection) = self.connections.get_mut(&id) else {
@@ -86,8 +87,8 @@ impl<K: Linker> Mesh<K> {
         }
     }
 
-    /// Closes the gate of a peer while the agent has more than enough of it. One of ours is slowed
-    /// by its window long before, unless its messages are tiny: a window counts bytes alone.
+    /// Holds the datagrams of a peer while too many of its messages wait for the agent. A peer of ours is
+    /// slowed by its window long before, unless its messages are tiny: a window counts bytes alone.
     pub(super) fn watch_gate(&mut self, id: ConnectionId) {
         let inbox_limit = self.inbox_limit();
         let Some(connection) = self.connections.get_mut(&id) else {
@@ -108,7 +109,7 @@ impl<K: Linker> Mesh<K> {
         }
     }
 
-    /// The agent's socket has taken `count` further events.
+    /// Notes that the agent's socket has taken `count` further events.
     pub fn events_written(&mut self, now: Instant, generation: Generation, count: usize) {
         let mut touched: Vec<PeerId> = Vec::new();
         for taken in self.agent.written(generation, count) {

@@ -1,4 +1,5 @@
-//! What time brings: deadlines, silence, doubt about a connection, and its end.
+//! Timers: deadlines of attempts, liveness checks, replacing a suspect connection, and ending a
+//! connection.
 
 use std::time::{Duration, Instant};
 
@@ -14,9 +15,9 @@ use super::link::{Channel, Link, Linker};
 use super::{Mesh, TimerKey};
 
 impl<K: Linker> Mesh<K> {
-    /// Time has passed; does what is due at `now`.
+    /// Does what is due at `now`.
     pub fn handle_timeout(&mut self, now: Instant) {
-        // What becomes due while the due is done waits for the next call, so that this one ends.
+        // Timers that become due meanwhile wait for the next call, so that this one ends.
         let due: Vec<_> = std::iter::from_fn(|| self.timers.pop_due(now)).collect();
         for key in due {
             match key {
@@ -35,7 +36,7 @@ impl<K: Linker> Mesh<K> {
         }
     }
 
-    /// Sets the timers of a connection and its peer to what they now wait for.
+    /// Sets the timer of a connection to what it now waits for.
     pub(super) fn arm(&mut self, now: Instant, id: ConnectionId) {
         let Some(connection) = self.connections.get(&id) else {
             return;
@@ -123,8 +124,8 @@ impl<K: Linker> Mesh<K> {
         self.drive(now, id);
     }
 
-    /// Something came in that only the peer can have sent: if it counted as unreachable it is there
-    /// again.
+    /// Notes that something came in that only the peer can have sent. If it came on the connection in use
+    /// and the peer counted as unreachable, the peer is reachable again.
     pub(super) fn heard(&mut self, now: Instant, id: ConnectionId) {
         let Some(connection) = self.connections.get_mut(&id) else {
             return;
@@ -165,7 +166,7 @@ impl<K: Linker> Mesh<K> {
         self.arm_peer(now, &peer_id);
     }
 
-    /// The last that is heard on a connection.
+    /// Notes that the peer has ended the connection, which is the last sign of life on it.
     pub(super) fn said_goodbye(&mut self, now: Instant, id: ConnectionId) {
         let peer = self.connections.get(&id).map(|ended| &ended.peer);
         if let Some(peer) = peer.and_then(|peer| self.peers.get_mut(peer))
@@ -175,8 +176,8 @@ impl<K: Linker> Mesh<K> {
         }
     }
 
-    /// If the connection in use is in doubt, another is to be built beside it, first by the side that
-    /// offered this one.
+    /// Plans to build another connection beside the one in use, if that is in doubt. The side that
+    /// offered this one goes first.
     pub(super) fn plan_replacement(&mut self, now: Instant, peer_id: &PeerId) {
         if !self.is_in_doubt(now, peer_id) {
             return;
@@ -196,7 +197,8 @@ impl<K: Linker> Mesh<K> {
         self.arm_peer(now, peer_id);
     }
 
-    /// The peer can't be reached now: the agent is told, and what was accepted is kept for a while.
+    /// Notes that the peer can't be reached: the agent is told, and what was accepted is kept for a
+    /// while.
     fn unreachable(&mut self, now: Instant, peer_id: &PeerId) {
         let Some(peer) = self.peers.get_mut(peer_id) else {
             return;
@@ -208,7 +210,7 @@ impl<K: Linker> Mesh<K> {
         peer.note_state(now);
         let current = peer.current.and_then(|id| self.connections.get_mut(&id));
         if let Some(current) = current {
-            // The sidecar in the field does after 5 s, and never takes such a connection up again.
+            // The sidecar in the field gives up such a connection after 5 s, and never takes it up again.
             current.may_be_left = !current.speaks_sessions;
         }
         peer.wanted = Some(now);
@@ -220,12 +222,12 @@ impl<K: Linker> Mesh<K> {
         self.arm_peer(now, peer_id);
     }
 
-    /// A connection has ended by itself, or an attempt has failed.
+    /// Cleans up after a connection that has ended by itself, or an attempt that has failed.
     pub(super) fn connection_failed(&mut self, now: Instant, id: ConnectionId, reason: &str) {
         let Some(mut connection) = self.detach(now, id) else {
             return;
         };
-        // The answer to a goodbye, or an alert.
+        // The last words are the answer to a goodbye, or an alert.
         self.send_last_words(&mut connection.link);
         let peer_id = connection.peer;
         log::info!(
@@ -235,7 +237,7 @@ impl<K: Linker> Mesh<K> {
                 Phase::Open => "lost the connection to",
             }
         );
-        // After our hello the connection in use was not listened to any more.
+        // Once our hello was sent, nothing was taken from the connection in use.
         let was_proposed = connection.handshake.sent && !connection.handshake.received;
         let current = self.peers.get(&peer_id).and_then(|peer| peer.current);
         if let Some(current) = current.filter(|_| was_proposed) {
@@ -246,8 +248,8 @@ impl<K: Linker> Mesh<K> {
         self.forget_if_idle(&peer_id);
     }
 
-    /// Without a connection in use the peer can't be reached. Unless we have proposed another: the
-    /// peer ends the old one as it takes the new one, and its hello is on its way.
+    /// Counts the peer as unreachable if there is no connection in use, unless we have proposed another
+    /// one: the peer ends the old one as it takes the new one, and its hello is on its way.
     pub(super) fn check_reachability(&mut self, now: Instant, peer_id: &PeerId) {
         let has_current = self.current_of(peer_id).is_some();
         let has_proposed = self
@@ -258,7 +260,8 @@ impl<K: Linker> Mesh<K> {
         }
     }
 
-    /// Takes a connection out of all tables. Of what can't be sent again the agent is told.
+    /// Takes a connection out of all tables. Tells the agent what was lost with it and can't be sent
+    /// again.
     pub(super) fn detach(&mut self, now: Instant, id: ConnectionId) -> Option<Connection<K::Link>> {
         let mut connection = self.connections.remove(&id)?;
         self.routes.retain(|_, routed| *routed != id);
@@ -307,7 +310,7 @@ impl<K: Linker> Mesh<K> {
         self.forget_if_idle(peer_id);
     }
 
-    /// Whether there is no connection to the peer that is known to work, both ways.
+    /// Returns whether there is no connection to the peer that is known to work, both ways.
     pub(super) fn is_in_doubt(&self, now: Instant, peer_id: &PeerId) -> bool {
         self.current_of(peer_id)
             .is_none_or(|current| current.may_be_left || !current.is_well(now))

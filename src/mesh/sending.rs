@@ -1,5 +1,5 @@
-//! Messages out: from a session's outbox into the connection of the day, as many as the peer's window
-//! and the channel have room for; and what a queue that fills means for the agent.
+//! Sending messages: writes them from a session's outbox to the current connection, as many as the peer's
+//! window and the channel have room for, and holds the agent back when a queue fills.
 
 use std::time::Instant;
 
@@ -12,8 +12,8 @@ use super::link::{Channel, Link, Linker};
 use super::peer::session::Outgoing;
 
 impl<K: Linker> Mesh<K> {
-    /// Writes as many queued messages as the window and the channel have room for. Says whether
-    /// anything was written, so that the link has to be heard again.
+    /// Writes as many queued messages as the window and the channel have room for. Returns whether
+    /// anything was written, so that the link has to be polled again.
     pub(super) fn pump(&mut self, now: Instant, id: ConnectionId) -> bool {
         let Some(connection) = self.connections.get_mut(&id) else {
             return false;
@@ -31,8 +31,8 @@ impl<K: Linker> Mesh<K> {
         else {
             return false;
         };
-        // Another make that offers anew has dropped this connection: what is left to send goes over
-        // the next.
+        // A peer of another make that offers anew has dropped this connection: what is left to send goes
+        // over the next one.
         let is_replaced = !connection.speaks_sessions && peer.connections.last() != Some(&id);
         if peer.current != Some(id) || is_replaced {
             return false;
@@ -104,7 +104,7 @@ impl<K: Linker> Mesh<K> {
         wrote
     }
 
-    /// Tells the agent when a queue crosses its watermarks, and holds it back above.
+    /// Tells the agent when a queue crosses its watermarks, and holds it back while the queue is full.
     pub(super) fn watch_pressure(&mut self, now: Instant, peer_id: &PeerId) {
         let Some(peer) = self.peers.get_mut(peer_id) else {
             return;

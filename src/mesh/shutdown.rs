@@ -1,7 +1,7 @@
-//! The end of all: what is under way is settled, nothing is told twice, and peers hear a goodbye.
+//! Shutting down: settles what is under way, tells nothing twice, and says goodbye to peers.
 //!
 //! It goes in steps, with time between them: [`Mesh::refuse_messages`], [`Mesh::stop_sending`],
-//! [`Mesh::shut_down`]. So what both agents are told of a message agrees, as far as the time allows.
+//! [`Mesh::shut_down`]. So both agents are told the same about a message, as far as the time allows.
 
 use std::time::Instant;
 
@@ -12,8 +12,8 @@ use super::commands::ENDING;
 use super::link::Linker;
 
 impl<K: Linker> Mesh<K> {
-    /// Whether some message is on its way of which it is not known what became of it: to a peer, if it
-    /// can still be sent, or to our agent.
+    /// Returns whether a message is on its way whose outcome is not known: to a peer, if it can still be
+    /// sent, or to our agent.
     pub fn has_unsettled(&self) -> bool {
         let to_peer = self
             .peers
@@ -26,14 +26,14 @@ impl<K: Linker> Mesh<K> {
         to_peer || to_other_makes || self.agent.is_taking_messages()
     }
 
-    /// From here on no more is taken of peers that are ours: they are not told that our agent has it,
-    /// and report it as lost. Other makes are told by their transport, so from them it goes on.
+    /// Takes no more messages from peers that are ours: they are not told that our agent has them, and
+    /// report them as lost. Other makes are told by their transport, so their messages are still taken.
     pub fn refuse_messages(&mut self) {
         self.refuses_messages = true;
     }
 
-    /// From here on nothing new is sent: what was not written and what is asked for later is refused.
-    /// What was written may still be acknowledged.
+    /// Sends nothing new from here on: what was not written is refused, and so is what is asked for
+    /// later. What was written may still be acknowledged.
     pub fn stop_sending(&mut self, now: Instant) {
         self.shutting_down = true;
         let peers: Vec<_> = self.peers.keys().cloned().collect();
@@ -49,8 +49,8 @@ impl<K: Linker> Mesh<K> {
         }
     }
 
-    /// Tells every peer what our agent has taken and goodbye, and the agent what will not be
-    /// delivered. To be called once; what there is to transmit is polled as ever.
+    /// Tells every peer what our agent has taken, and goodbye; tells the agent what will not be
+    /// delivered. To be called once. Its datagrams are polled as usual.
     pub fn shut_down(&mut self, now: Instant) {
         self.refuse_messages();
         self.stop_sending(now);
@@ -58,7 +58,7 @@ impl<K: Linker> Mesh<K> {
         for peer_id in &peers {
             self.acknowledge_last(now, peer_id);
         }
-        // What the agent has not got by now, its senders are told to be lost.
+        // The senders of messages that the agent has not got by now are told that they are lost.
         let peers_of_ours = &self.peers;
         self.agent.drop_messages(|peer_id| {
             peers_of_ours

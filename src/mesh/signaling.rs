@@ -1,4 +1,5 @@
-//! What other sidecars say through the registry: offers, answers, candidates.
+//! Signaling: handles the offers, answers and candidates that other sidecars send through the registry,
+//! and makes our own.
 
 use std::time::{Duration, Instant};
 
@@ -20,11 +21,11 @@ use super::link::{Link, Linker};
 use super::peer::{HeldOffer, Peer};
 use super::{Mesh, random_id};
 
-/// How long an attempt is waited for, from its beginning.
+/// How long an attempt may take, from its beginning.
 struct Patience {
-    /// For the answer to our offer.
+    /// How long the answer to our offer may take.
     answer: Duration,
-    /// For the connection.
+    /// How long the connection may take.
     attempt: Duration,
 }
 
@@ -96,13 +97,13 @@ impl<K: Linker> Mesh<K> {
         });
     }
 
-    /// A set of candidates that no other connection to this peer uses, or else the one that was
-    /// used the longest time ago.
+    /// Chooses a lane, a set of local candidates: one that no other connection to this peer uses, or else
+    /// the one that comes next in turn.
     fn free_lane(&self, peer_id: &PeerId) -> usize {
         let lanes = self.lanes.len().max(1);
         let first = usize::try_from(self.next_connection).unwrap_or(0) % lanes;
         let in_turn = (0..lanes).map(|step| (first + step) % lanes);
-        // Where ports are scarce a lane may have no candidate at all.
+        // If there are few ports, a lane may have no candidate at all.
         let has_candidate =
             |lane: &usize| self.lanes.get(*lane).is_some_and(|found| !found.is_empty());
         let mut usable = in_turn.filter(has_candidate);
@@ -166,8 +167,8 @@ impl<K: Linker> Mesh<K> {
         id
     }
 
-    /// How long the next attempt may take. For the first there is time for another within the connect
-    /// timeout; each that fails earns the next one more.
+    /// Returns how long the next attempt may take. The first leaves time for another within the connect
+    /// timeout; each that fails doubles the time for the next, up to a limit.
     fn patience(&self, peer_id: &PeerId) -> Patience {
         let failures = self.peers.get(peer_id).map_or(0, Peer::failures);
         let doubled = 1 << failures.min(limits::PATIENCE_DOUBLINGS);
@@ -234,7 +235,7 @@ impl<K: Linker> Mesh<K> {
         }
     }
 
-    /// Whether neither we have met the peer nor the registry has listed it.
+    /// Returns whether we have neither met the peer nor seen it listed by the registry.
     fn is_stranger(&self, peer_id: &PeerId) -> bool {
         self.peers
             .get(peer_id)
@@ -257,7 +258,8 @@ impl<K: Linker> Mesh<K> {
         }
     }
 
-    /// The own offer, which stood against this one, was not answered in time; or the peer may offer again.
+    /// Looks again at the offer that was held: our own offer, which stood against it, was not answered in
+    /// time, or the peer may offer again.
     pub(super) fn answer_held_offer(&mut self, now: Instant, peer_id: &PeerId) {
         let held = self
             .peers
@@ -270,7 +272,7 @@ impl<K: Linker> Mesh<K> {
         }
     }
 
-    /// Answers an offer with a new connection, beside those that there are.
+    /// Answers an offer with a new connection, beside those that exist.
     fn accept_offer(&mut self, now: Instant, peer_id: &PeerId, sdp: &str, extension: Extension) {
         let repeated = extension.conn.is_some()
             && self
@@ -279,7 +281,7 @@ impl<K: Linker> Mesh<K> {
         if repeated {
             return;
         }
-        // The offerer has given up its offer before this one.
+        // The peer has given up its earlier offer in favour of this one.
         self.drop_attempts(now, peer_id, |connection| {
             connection.role == Role::Answerer && connection.is_attempt()
         });
@@ -318,8 +320,8 @@ impl<K: Linker> Mesh<K> {
         self.arm_peer(now, peer_id);
     }
 
-    /// A description announces another session than the one we know: that process is gone, and so are
-    /// all connections to it.
+    /// Drops the connection in use if a description announces another session than the one that we know:
+    /// that process is gone.
     fn meet_session(&mut self, now: Instant, peer_id: &PeerId, extension: &Extension) {
         let Some(peer) = self.peers.get(peer_id) else {
             return;
@@ -366,10 +368,12 @@ impl<K: Linker> Mesh<K> {
         self.arm_peer(now, peer_id);
     }
 
-    /// An answer to no open offer. A peer that was away, asleep for instance, answers every offer that has
-    /// waited for it, and one of another make does not say which: what we took for the answer to the
-    /// latest was that to an earlier one, and comes to nothing. It has left the older connections,
-    /// so it is offered another at once.
+    /// Handles an answer that belongs to no open offer.
+    ///
+    /// A peer that was away, asleep for instance, answers every offer that has waited for it, and one of
+    /// another make does not say which. So what we took for the answer to our latest offer was the answer
+    /// to an earlier one, and comes to nothing. The peer has left the older connections, so it is offered
+    /// another at once.
     fn answered_again(&mut self, now: Instant, peer_id: &PeerId) {
         let is_mistaken = |connection: &Connection<K::Link>| {
             connection.role == Role::Offerer
@@ -408,7 +412,7 @@ impl<K: Linker> Mesh<K> {
         if let Some(connection) = found.and_then(|id| self.connections.get_mut(&id)) {
             connection.take_candidate(now, &candidate);
         }
-        // One that names no attempt may still be meant for the offer that follows it.
+        // A candidate that names no attempt may still be meant for the offer that follows it.
         if (found.is_none() || attempt.is_none())
             && let Some(peer) = self.ensure_peer(now, peer_id)
         {

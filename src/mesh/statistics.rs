@@ -1,4 +1,4 @@
-//! The numbers that `stats` tells.
+//! Statistics: collects the numbers that `stats` tells.
 
 use std::net::SocketAddr;
 use std::time::Instant;
@@ -30,9 +30,9 @@ struct Process<'a> {
     registry: &'static str,
     /// How many peers are in each state.
     peers: PeerCounts,
-    /// Accepted from the agent and not known to have arrived.
+    /// Bytes accepted from the agent and not known to have arrived.
     queued_bytes: usize,
-    /// Arrived and not taken by the agent.
+    /// Bytes that have arrived and were not taken by the agent.
     inbox_bytes: usize,
     sent: Count,
     received: Count,
@@ -61,7 +61,7 @@ struct Drops {
 struct PeerStatistics<'a> {
     peer_id: &'a PeerId,
     state: State,
-    /// Seconds that it has been in this state.
+    /// For how many seconds it has been in this state.
     since_seconds: f64,
     role: Option<&'static str>,
     /// Whether the peer is one of ours, so that there is a session with it.
@@ -89,7 +89,7 @@ struct End {
 }
 
 impl<K: Linker> Mesh<K> {
-    /// The payload of `stats`.
+    /// Returns the payload of `stats`.
     pub(super) fn statistics(&self, now: Instant) -> Box<RawValue> {
         let mut counts = PeerCounts::default();
         for peer in self.peers.values() {

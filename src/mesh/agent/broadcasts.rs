@@ -1,4 +1,4 @@
-//! Broadcasts that wait until each of their peers is settled.
+//! Broadcasts that wait to be answered until each of their peers is settled.
 
 use std::collections::BTreeMap;
 
@@ -18,14 +18,14 @@ struct Open {
 /// A broadcast whose peers are all settled.
 #[derive(Debug, PartialEq)]
 pub(crate) struct Settled {
-    /// Who asked for it.
+    /// Who asked for the broadcast, and is answered.
     pub(crate) origin: Origin,
     delivered: Vec<PeerId>,
     failed: Vec<(PeerId, ErrorReport)>,
 }
 
 impl Settled {
-    /// The answer to the command.
+    /// Returns the answer to the command.
     pub(crate) fn into_answer(self) -> Success {
         let failed = self.failed.into_iter();
         Success::Broadcast {
@@ -34,7 +34,7 @@ impl Settled {
         }
     }
 
-    /// Its failures one by one, for when nobody is left who waits for the answer.
+    /// Returns its failures one by one, for when nobody who waits for the answer is left.
     pub(crate) fn into_failures(self) -> impl Iterator<Item = ErrorReport> {
         self.failed.into_iter().map(|(_, error)| error)
     }
@@ -45,13 +45,13 @@ impl Settled {
 pub(crate) struct Broadcasts {
     next: BroadcastKey,
     open: BTreeMap<BroadcastKey, Open>,
-    /// Peers of all that are open.
+    /// How many peers all open broadcasts have together.
     deliveries: usize,
 }
 
 impl Broadcasts {
-    /// A broadcast that `origin` asked for; it is told once [`Broadcasts::settle`] was called for
-    /// each of its `peers` peers.
+    /// Opens a broadcast that `origin` asked for. It is settled once [`Broadcasts::settle`] was called
+    /// for each of its `peers` peers.
     pub(crate) fn open(&mut self, origin: Origin, peers: usize) -> BroadcastKey {
         let key = self.next;
         self.next += 1;
@@ -68,12 +68,12 @@ impl Broadcasts {
         key
     }
 
-    /// Peers of the broadcasts under way.
+    /// Returns how many peers the broadcasts under way have together.
     pub(crate) fn deliveries(&self) -> usize {
         self.deliveries
     }
 
-    /// What became of it at one peer. Gives all of it when that was the last.
+    /// Notes what became of a broadcast at one peer. Returns all results when that was the last peer.
     pub(crate) fn settle(
         &mut self,
         key: BroadcastKey,
@@ -98,7 +98,7 @@ impl Broadcasts {
         })
     }
 
-    /// Who asked for it.
+    /// Returns who asked for a broadcast.
     pub(crate) fn origin(&self, key: BroadcastKey) -> Option<&Origin> {
         self.open.get(&key).map(|open| &open.origin)
     }

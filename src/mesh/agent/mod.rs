@@ -1,8 +1,8 @@
-//! What waits for the agent, in order, and what it has taken.
+//! The queue to the agent: keeps in order what waits for it, and tells what it has taken.
 //!
-//! Messages wait as long as it takes: their senders are slowed by windows and gates. Of the rest,
-//! answers are bounded by not reading further requests, and changes of state (who is connected, how
-//! full a queue is) are left out above a limit and told in one go once the agent reads again.
+//! Messages wait as long as it takes: their senders are slowed by windows and flow control. Answers are
+//! bounded by not reading further requests. Changes of state (who is connected, how full a queue is) are
+//! left out above a limit, and told in one go once the agent reads again.
 
 pub(crate) mod broadcasts;
 pub(crate) mod origin;
@@ -16,24 +16,24 @@ use crate::protocol::ipc::{CommandId, ErrorReport, Event, Success};
 use super::base::queue_size::QueueSize;
 use origin::{Generation, Origin};
 
-/// Of whom a message was that the agent has now taken.
+/// A message that the agent has now taken: the peer it is from, and what it counts for.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) struct Taken {
     pub(super) peer: PeerId,
     /// The session epoch that the message belongs to.
     pub(super) epoch: u64,
-    /// On the wire.
+    /// Its size on the wire.
     pub(super) bytes: usize,
 }
 
-/// What an event tells, which decides what becomes of it when the agent leaves.
+/// The subject of an event, which decides what becomes of it when the agent leaves.
 #[derive(Debug)]
 enum Subject {
-    /// A message of a peer: waits for the next agent.
+    /// A message of a peer. It waits for the next agent.
     Message(Taken),
-    /// That a message will not arrive: the next agent is told too.
+    /// The failure of a message of ours. The next agent is told, too.
     MessageFailure,
-    /// What concerns this agent alone.
+    /// Something that concerns this agent alone.
     Other,
 }
 
@@ -43,30 +43,30 @@ struct Entry {
     subject: Subject,
 }
 
-/// The way to the agent.
+/// The queue of events for the agent.
 #[derive(Debug, Default)]
 pub(super) struct AgentQueue {
     generation: Option<Generation>,
     queue: VecDeque<Entry>,
-    /// For each event that the writer has: what it tells.
+    /// The subject of each event that the writer has.
     in_flight: VecDeque<Subject>,
     message_bytes: usize,
-    /// Events that are no messages and that no writer has yet.
+    /// The size of the events that are no messages and that no writer has yet.
     others: QueueSize,
-    /// Commands with an id that are not answered yet.
+    /// How many commands with an id are not answered yet.
     owed_answers: usize,
     /// Peers that the agent believes to be connected.
     told: BTreeSet<PeerId>,
-    /// Changes of state were left out; no more are told before their summary.
+    /// Whether changes of state were left out. No more are told before their summary.
     incomplete: bool,
-    /// The last state left out, of each peer's queue, and under `None` of the registry.
+    /// The last state that was left out: of each peer's queue, and under `None` of the registry.
     latest: BTreeMap<Option<PeerId>, Event>,
-    /// Events left out because nobody was there to read them, or too many waited.
+    /// How many events were left out because nobody was there to read them, or too many waited.
     left_out: u64,
 }
 
 impl AgentQueue {
-    /// Bytes of messages that the agent has not taken.
+    /// Returns the bytes of messages that the agent has not taken.
     pub(super) fn message_bytes(&self) -> usize {
         self.message_bytes
     }
@@ -75,24 +75,24 @@ impl AgentQueue {
         self.left_out
     }
 
-    /// What no writer has yet.
+    /// Returns the events that no writer has yet.
     #[cfg(test)]
     pub(super) fn waiting(&self) -> impl Iterator<Item = &Event> {
         self.queue.iter().map(|entry| &entry.event)
     }
 
-    /// Whether another request may be read.
+    /// Returns whether another request may be read.
     pub(super) fn has_room(&self) -> bool {
         self.others.cost() < limits::AGENT_EVENT_BYTES
     }
 
-    /// Whether every command with an id of this agent was answered, and every answer written.
+    /// Returns whether every command with an id of this agent was answered, and every answer written.
     pub(super) fn owes_nothing(&self) -> bool {
         self.owed_answers == 0 && self.queue.is_empty() && self.in_flight.is_empty()
     }
 
-    /// An agent is there: `greeting` (the `ready` and what belongs to it) goes first, then who is
-    /// connected, then what waited.
+    /// Notes that an agent is connected: `greeting` (the `ready` and what belongs to it) goes first, then
+    /// who is connected, then what waited.
     pub(super) fn connected<'a>(
         &mut self,
         generation: Generation,
@@ -122,8 +122,9 @@ impl AgentQueue {
         });
     }
 
-    /// The agent has gone; `unsent` comes back from its writer. What it did not get waits for the
-    /// next agent: all messages, and failures of messages. The rest concerned only the one that left.
+    /// Notes that the agent has gone; `unsent` comes back from its writer. All messages that it did not
+    /// get wait for the next agent, and so do failures of messages, up to a limit. The rest is dropped,
+    /// since it concerned only the agent that left.
     pub(super) fn gone(&mut self, generation: Generation, unsent: Vec<Event>) {
         if self.generation != Some(generation) {
             return;
@@ -152,7 +153,7 @@ impl AgentQueue {
         self.left_out += left_out;
     }
 
-    /// A message of a peer.
+    /// Queues a message of a peer.
     pub(super) fn push_message(&mut self, event: Event, taken: Taken) {
         self.message_bytes += taken.bytes;
         self.queue.push_back(Entry {
@@ -161,12 +162,12 @@ impl AgentQueue {
         });
     }
 
-    /// Whether there are messages that an agent may still take.
+    /// Returns whether there are messages that the agent that is connected may still take.
     pub(super) fn is_taking_messages(&self) -> bool {
         self.generation.is_some() && self.message_bytes > 0
     }
 
-    /// Drops the messages of such peers that no writer has yet.
+    /// Drops the messages that no writer has yet, of those peers for which `is_dropped` says so.
     pub(super) fn drop_messages(&mut self, is_dropped: impl Fn(&PeerId) -> bool) {
         let mut count = 0;
         let mut bytes = 0;
@@ -182,14 +183,15 @@ impl AgentQueue {
         self.message_bytes -= bytes;
     }
 
-    /// A command came in that is owed an answer.
+    /// Notes that a command came in that is owed an answer.
     pub(super) fn owe_answer(&mut self, generation: Generation) {
         if self.generation == Some(generation) {
             self.owed_answers += 1;
         }
     }
 
-    /// Tells the agent a change of state, unless none is there or it has stopped reading.
+    /// Tells the agent of a change of state. Leaves it out if no agent is connected, or if it has stopped
+    /// reading.
     pub(super) fn push_state(&mut self, event: Event) {
         if self.generation.is_none() {
             return;
@@ -216,7 +218,7 @@ impl AgentQueue {
             Event::Pressure { target_peer, .. } => {
                 self.latest.insert(Some(target_peer.clone()), event);
             }
-            // Who is connected is found out when it is told.
+            // Who is connected is found out when the summary is made.
             _ => {}
         }
     }
@@ -242,14 +244,14 @@ impl AgentQueue {
         self.queue.push_back(Entry { event, subject });
     }
 
-    /// Tells of a command's success, if it had an id and its agent is still there.
+    /// Answers that a command has succeeded, if it had an id and its agent is still there.
     pub(super) fn succeed(&mut self, origin: &Origin, payload: Success) {
         if let Some(id) = self.answerable(origin) {
             self.push_answer(Event::Ok { id, payload }, Subject::Other);
         }
     }
 
-    /// Tells of a command's failure, whether it had an id or not, if its agent is still there.
+    /// Tells that a command has failed, whether it had an id or not, if its agent is still there.
     pub(super) fn fail(&mut self, origin: &Origin, error: ErrorReport) {
         if let Some(id) = self.answerable(origin) {
             let id = Some(id);
@@ -261,8 +263,8 @@ impl AgentQueue {
         }
     }
 
-    /// Tells that a message will not arrive. If the agent who sent it has gone, whoever is there or
-    /// comes next is told: no message disappears silently.
+    /// Tells that a message will not arrive. If the agent that sent it has gone, the one that is
+    /// connected, or comes next, is told: no message disappears silently.
     pub(super) fn fail_message(&mut self, origin: &Origin, error: ErrorReport) {
         if let Some(id) = self.answerable(origin) {
             let id = Some(id);
@@ -274,7 +276,7 @@ impl AgentQueue {
         }
     }
 
-    /// Whether the agent that gave the command is still there and wants an answer.
+    /// Returns whether the agent that gave the command is still there and wants an answer.
     pub(super) fn awaits_answer(&self, origin: &Origin) -> bool {
         self.answerable(origin).is_some()
     }
@@ -286,7 +288,7 @@ impl AgentQueue {
         }
     }
 
-    /// Whether it is a command of the agent that is connected now.
+    /// Returns whether it is a command of the agent that is connected now.
     fn is_of_agent(&self, origin: &Origin) -> bool {
         match origin {
             Origin::Command { generation, .. } => self.generation == Some(*generation),
@@ -294,7 +296,7 @@ impl AgentQueue {
         }
     }
 
-    /// Up to about `bytes` of events for the agent's writer.
+    /// Takes out events for the agent's writer, about `bytes` at most.
     pub(super) fn take_events(&mut self, bytes: usize) -> Vec<Event> {
         let mut events = Vec::new();
         let mut size = 0;
@@ -313,10 +315,10 @@ impl AgentQueue {
         events
     }
 
-    /// The last that were taken for the writer come back from it, in order.
+    /// Puts back the last events that the writer was given, in order.
     pub(super) fn take_back(&mut self, events: Vec<Event>) {
         for event in events.into_iter().rev() {
-            // The newest marks belong to these events: what was written came before them.
+            // The newest subjects belong to these events: what was written came before them.
             let subject = self.in_flight.pop_back().unwrap_or(Subject::Other);
             if !matches!(subject, Subject::Message(_)) {
                 self.others.add(event.size_hint());
@@ -325,7 +327,7 @@ impl AgentQueue {
         }
     }
 
-    /// The agent's socket has taken `count` further events. Gives the messages among them.
+    /// Notes that the agent's socket has taken `count` further events. Returns the messages among them.
     pub(super) fn written(&mut self, generation: Generation, count: usize) -> Vec<Taken> {
         if self.generation != Some(generation) {
             return Vec::new();
@@ -342,7 +344,7 @@ impl AgentQueue {
         taken
     }
 
-    /// Whether changes of state were left out and there is room again to tell them.
+    /// Returns whether changes of state were left out and there is room again to tell them.
     pub(super) fn wants_summary(&self) -> bool {
         self.incomplete && self.others.cost() < limits::AGENT_EVENT_BYTES / 2
     }
@@ -366,7 +368,7 @@ impl AgentQueue {
     }
 }
 
-/// Takes the id out of an error that the next agent is told: only the one before knew it.
+/// Takes the id out of an error that the next agent is told: only the agent before it knows the id.
 fn forget_id(event: &mut Event) {
     if let Event::Error { id, .. } = event {
         *id = None;

@@ -1,17 +1,17 @@
-//! Where a command came from, and so who is told what became of it.
+//! The origin of a command, which decides who is told what became of it.
 
 use crate::protocol::ipc::CommandId;
 
-/// Tells one connection of an agent from those before and after it.
+/// The number of one connection of an agent, which tells it from those before and after it.
 pub type Generation = u64;
 
-/// Names a broadcast that is not settled yet.
+/// The key of a broadcast that is not settled yet.
 pub(crate) type BroadcastKey = u64;
 
-/// Who is told what became of a message.
+/// The origin of a message or command: who is told what became of it.
 #[derive(Debug, Clone, PartialEq)]
 pub(crate) enum Origin {
-    /// A command; with an id its success is told, its failure always.
+    /// A command. With an id its success is told; its failure is told in any case.
     Command {
         /// The agent connection that it came in on.
         generation: Generation,

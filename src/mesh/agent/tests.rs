@@ -1,4 +1,4 @@
-//! What waits for the agent, step by step.
+//! Tests of the queue to the agent, step by step.
 
 use super::*;
 use crate::protocol::ipc::{ErrorCode, RegistryState};
@@ -35,7 +35,7 @@ fn changes_left_out_are_told_in_one_go_and_none_is_told_twice() {
     };
     queue.push_state(registry);
     assert!(queue.left_out() > 0);
-    // There is room again, but what was left out has to come first.
+    // There is room again, but what was left out has to be told first.
     let mut events = queue.take_events(1000);
     queue.push_state(disconnected("b"));
     queue.push_state(connected("b"));
@@ -65,7 +65,7 @@ fn command(generation: Generation) -> Origin {
     Origin::Command { generation, id }
 }
 
-/// An error, by its text, about no message in particular.
+/// Makes an error with this text, about no message in particular.
 fn error(text: &str) -> ErrorReport {
     ErrorReport::new(ErrorCode::ConnectionLost, text)
 }

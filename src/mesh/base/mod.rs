@@ -1,4 +1,4 @@
-//! What the rest of the core is built with: deadlines, the size of a queue, counters.
+//! Small parts that the rest of the core is built with: deadlines, the size of a queue, counters.
 
 pub(crate) mod queue_size;
 pub(crate) mod timers;

@@ -1,9 +1,9 @@
-//! How much waits in a queue: its bytes, which is what users are told, and what it costs in memory,
-//! which is what limits are held against.
+//! The size of a queue: its bytes, which users are told, and its cost in memory, which limits are held
+//! against.
 
 use crate::limits;
 
-/// The items of one queue.
+/// The number of items in one queue, and their bytes.
 #[derive(Debug, Default, Clone, Copy, PartialEq, Eq)]
 pub(crate) struct QueueSize {
     items: usize,
@@ -11,13 +11,13 @@ pub(crate) struct QueueSize {
 }
 
 impl QueueSize {
-    /// An item of `bytes` was queued.
+    /// Adds an item of `bytes`.
     pub(crate) fn add(&mut self, bytes: usize) {
         self.items += 1;
         self.bytes += bytes;
     }
 
-    /// An item of `bytes` has left.
+    /// Removes an item of `bytes`.
     pub(crate) fn remove(&mut self, bytes: usize) {
         self.items = self.items.saturating_sub(1);
         self.bytes = self.bytes.saturating_sub(bytes);
@@ -31,8 +31,8 @@ impl QueueSize {
         self.bytes
     }
 
-    /// About what they take in memory, in bytes: a queue of small items is mostly what surrounds
-    /// them.
+    /// Returns about how many bytes the items take in memory. A queue of small items consists mostly of
+    /// overhead.
     pub(crate) fn cost(&self) -> usize {
         self.bytes + self.items * limits::ITEM_COST_BYTES
     }

@@ -1,4 +1,4 @@
-//! Deadlines by name, soonest first.
+//! Timers: deadlines by key, soonest first.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::Instant;
@@ -32,7 +32,7 @@ impl<K: Ord + Clone> Timers<K> {
         }
     }
 
-    /// Whether the deadline of `key` comes no later than `deadline` as it is.
+    /// Returns whether `key` already has a deadline no later than `deadline`, where `None` is never.
     pub(crate) fn is_set_before(&self, key: &K, deadline: Option<Instant>) -> bool {
         match (self.deadlines.get(key), deadline) {
             (Some(set), Some(deadline)) => *set <= deadline,
@@ -41,12 +41,12 @@ impl<K: Ord + Clone> Timers<K> {
         }
     }
 
-    /// The soonest deadline.
+    /// Returns the soonest deadline.
     pub(crate) fn next(&self) -> Option<Instant> {
         self.queue.first().map(|(deadline, _)| *deadline)
     }
 
-    /// Takes a key whose deadline has come.
+    /// Takes out a key whose deadline has come.
     pub(crate) fn pop_due(&mut self, now: Instant) -> Option<K> {
         let (deadline, _) = self.queue.first()?;
         if *deadline > now {

@@ -16,7 +16,7 @@ impl Count {
     }
 }
 
-/// Counted since the process started.
+/// What was counted since the process started.
 #[derive(Debug, Default)]
 pub(crate) struct Totals {
     pub(crate) sent: Count,

@@ -1,4 +1,4 @@
-//! Messages that arrive on a connection before the `hello` that gives them their numbers.
+//! Keeps messages that arrive on a connection before the `hello` that gives them their numbers.
 
 use crate::limits;
 
@@ -10,7 +10,8 @@ pub(crate) struct EarlyMessages {
 }
 
 impl EarlyMessages {
-    /// Keeps a message, unless all of them would have more than `most` bytes, or are too many.
+    /// Keeps a message and returns `true`, unless all of them would then have more than `most` bytes or
+    /// be too many.
     pub(crate) fn keep(&mut self, message: Vec<u8>, most: usize) -> bool {
         let has_room =
             self.bytes + message.len() <= most && self.messages.len() < limits::EARLY_MESSAGES;
@@ -21,7 +22,7 @@ impl EarlyMessages {
         has_room
     }
 
-    /// All of them: their numbers are known now.
+    /// Takes out all messages, once their numbers are known.
     pub(crate) fn take(&mut self) -> Vec<Vec<u8>> {
         std::mem::take(self).messages
     }

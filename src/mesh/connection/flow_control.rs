@@ -1,8 +1,8 @@
-//! Slowing a peer that is not ours: its DTLS datagrams are held, in order, until the agent has room.
+//! Flow control for incoming messages: holds a peer's DTLS datagrams, in order, until the agent has room.
 //!
-//! str0m can't be paused, but a transport that hears no acknowledgement stops by itself. STUN goes
-//! through, so the path stays up. A newer datagram must never pass a held one: DTLS would take the
-//! held ones for replays.
+//! This slows a peer of another make, and one of ours whose messages are tiny. str0m can't be paused, but
+//! a transport that hears no acknowledgement stops by itself. STUN goes through, so the path stays up. A
+//! newer datagram must never pass a held one: DTLS would take the held ones for replays.
 
 use std::collections::VecDeque;
 use std::net::SocketAddr;
@@ -10,7 +10,7 @@ use std::net::SocketAddr;
 use crate::mesh::base::queue_size::QueueSize;
 use crate::mesh::link::Datagram;
 
-/// A held datagram.
+/// A datagram that is held.
 #[derive(Debug)]
 pub(crate) struct Held {
     destination: SocketAddr,
@@ -34,14 +34,14 @@ pub(crate) struct FlowControl {
     closed: bool,
     held: VecDeque<Held>,
     account: QueueSize,
-    /// What the held ones may cost, in bytes.
+    /// How much the held datagrams may cost, in bytes.
     limit: usize,
 }
 
 impl FlowControl {
-    /// An open gate that will hold what a peer may have under way to a receive window of
-    /// `window_bytes`, and a quarter more for what surrounds it. The tail beyond is dropped; the
-    /// peer's transport sends it again.
+    /// Creates a flow control that lets everything pass at first. Once closed it holds what a peer may
+    /// have under way for a receive window of `window_bytes`, and a quarter more for the overhead.
+    /// Datagrams beyond that are dropped; the peer's transport sends them again.
     pub(crate) fn new(window_bytes: usize) -> Self {
         FlowControl {
             closed: false,
@@ -55,7 +55,7 @@ impl FlowControl {
         self.closed = closed;
     }
 
-    /// Keeps the datagram if it has to wait; `false` when it may pass.
+    /// Keeps the datagram if it has to wait; returns `false` when it may pass.
     pub(crate) fn holds(&mut self, datagram: &Datagram<'_>) -> bool {
         // RFC 7983: the first byte of a DTLS record is 20 to 63.
         let is_dtls = matches!(datagram.bytes.first(), Some(20..=63));
@@ -73,7 +73,7 @@ impl FlowControl {
         true
     }
 
-    /// The oldest held datagram, once the gate is open again.
+    /// Takes out the oldest held datagram; `None` while closed.
     pub(crate) fn release(&mut self) -> Option<Held> {
         if self.closed {
             return None;

@@ -1,36 +1,42 @@
-//! Whether the other side of a connection still lives, judged by what comes in of it: checks that bear
-//! its password, and messages. What anybody could have sent does not count. And, between two of ours,
-//! whether what we send arrives: a peer may be heard on one path while that which we use is dead.
+//! Liveness of a connection: judges whether the peer is still there, and whether it receives what we
+//! send.
+//!
+//! Only what the peer alone can have sent counts as a sign of life: checks that bear its password, and
+//! messages. Between two of ours, what we send must also be known to arrive: a peer may be heard on one
+//! path while the path that we use is dead.
 
 use std::time::{Duration, Instant};
 
-/// After this long without a sign of life, a peer of ours is asked for a sign of life.
+/// After this long without a sign of life or an answer, a peer of ours is sent a ping.
 pub(crate) const ASK_AFTER: Duration = Duration::from_millis(2000);
 
-/// After this long without a sign of life the connection is suspect, and another is tried beside it.
+/// After this long without a sign of life or an answer the connection is suspect, and another is tried
+/// beside it.
 pub(crate) const SUSPECT_AFTER: Duration = Duration::from_millis(3500);
 
 /// After this long without a sign of life the agent is told that the peer can't be reached.
 pub(crate) const SILENT_AFTER: Duration = Duration::from_millis(5000);
 
-/// How a connection looks at some moment.
+/// The health of a connection at some moment.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub(crate) enum Health {
-    /// Heard of lately.
+    /// Heard of lately, and answered if answers are expected.
     Alive,
-    /// Quiet; worth a ping.
+    /// Quiet for a while; worth a ping.
     Quiet,
-    /// No answer to the ping so far.
+    /// Quiet for longer; the ping was not answered so far.
     Suspect,
-    /// Counts as unreachable.
+    /// Quiet for so long that the peer counts as unreachable.
     Silent,
 }
 
-/// When a connection was last heard of, and when last something that we had sent was known to have arrived.
+/// When a connection was last heard of, and when something that we had sent was last known to have
+/// arrived.
 #[derive(Debug, Clone)]
 pub(crate) struct Liveness {
     heard: Instant,
-    /// `None` where nobody asks for it: some peers of another make check paths that they do not answer on.
+    /// When we last knew that what we send arrives. `None` where that is not demanded: some peers of
+    /// another make check paths on which they do not answer.
     answered: Option<Instant>,
 }
 
@@ -42,22 +48,24 @@ impl Liveness {
         }
     }
 
-    /// From now on what we send has to be known to arrive, too.
+    /// Demands from now on that what we send is known to arrive, too.
     pub(crate) fn expect_answers(&mut self, now: Instant) {
         self.answered = Some(now);
     }
 
-    /// A sign of life came in.
+    /// Notes that a sign of life came in.
     pub(crate) fn heard(&mut self, now: Instant) {
         self.heard = self.heard.max(now);
     }
 
-    /// What we send arrives, by the path in use; or there is another path now, whose turn it is.
+    /// Notes that what we send arrives by the path in use. Also called for a new path, which so gets its
+    /// time to prove itself.
     pub(crate) fn answered(&mut self, now: Instant) {
         self.answered = self.answered.map(|answered| answered.max(now));
     }
 
-    /// The path in use is no longer there: the connection is suspect until it is heard and answered again.
+    /// Makes the connection suspect until it is heard and answered again. To be called when the path in
+    /// use is gone.
     pub(crate) fn doubt(&mut self, now: Instant) {
         if let Some(suspect) = now.checked_sub(SUSPECT_AFTER) {
             self.heard = self.heard.min(suspect);
@@ -65,7 +73,8 @@ impl Liveness {
         }
     }
 
-    /// A peer that is heard is never silent, however long it has not answered.
+    /// Returns the health at `now`. Missing answers alone make it suspect at most: a peer that is heard
+    /// is never silent, however long it has not answered.
     pub(crate) fn health(&self, now: Instant) -> Health {
         let by_answers = self
             .answered
@@ -73,7 +82,7 @@ impl Liveness {
         health_since(self.heard, now).max(by_answers.min(Health::Suspect))
     }
 
-    /// When the health changes next if nothing comes in; a silent connection has no next.
+    /// Returns when the health changes next if nothing comes in; `None` for a silent connection.
     pub(crate) fn next_change(&self, now: Instant) -> Option<Instant> {
         let of_silence =
             [ASK_AFTER, SUSPECT_AFTER, SILENT_AFTER].map(|after| Some(self.heard + after));

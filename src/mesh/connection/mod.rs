@@ -1,4 +1,4 @@
-//! One connection to a peer: a [`Link`] and where it stands.
+//! The state of one connection to a peer: its [`Link`] and how far it has come.
 
 pub(crate) mod early_messages;
 pub(crate) mod flow_control;
@@ -23,11 +23,11 @@ use remote_candidates::RemoteCandidates;
 use send_window::SendWindow;
 
 /// Identifies a connection within this process. Everything is keyed by it, never by the peer's name
-/// alone: a peer may come back while its old connection is not known to be dead.
+/// alone: a peer may come back before its old connection is known to be dead.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub(super) struct ConnectionId(pub(super) u64);
 
-/// Who made the offer.
+/// Which side made the offer: `Offerer` if we did, `Answerer` if the peer did.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Role {
     Offerer,
@@ -39,24 +39,25 @@ pub(super) enum Role {
 pub(super) enum Phase {
     /// Our offer is not answered yet.
     Offered,
-    /// Both descriptions are known; ICE, DTLS, SCTP and the channels are on their way.
+    /// Both descriptions are known; ICE, DTLS, SCTP and the channels are being established.
     Connecting,
-    /// Carries messages, or did until it was replaced.
+    /// It carries messages, or did until it was replaced.
     Open,
 }
 
-/// The first frames on `mesh-control`.
+/// How far opening the channels and exchanging `hello`s on `mesh-control` has come.
 #[derive(Debug, Default)]
 pub(super) struct Handshake {
     pub(super) mesh_open: bool,
     pub(super) control_open: bool,
-    /// We have said hello: from here on older connections are not listened to.
+    /// We have sent our hello. From here on nothing is taken from older connections.
     pub(super) sent: bool,
-    /// The peer has said hello, and it was acted upon.
+    /// The connection carries the session: the peer's hello was acted upon, or the peer is of another
+    /// make.
     pub(super) received: bool,
 }
 
-/// The nominated pair of addresses.
+/// The pair of addresses in use for sending, nominated by ICE.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) struct Path {
     pub(super) local: SocketAddr,
@@ -75,62 +76,63 @@ pub(super) struct Connection<L> {
     pub(super) attempt: Option<String>,
     /// Whether both descriptions carried our additions.
     pub(super) speaks_sessions: bool,
-    /// The session that the peer's description announced.
+    /// The id of the peer's session, as its description announced it.
     pub(super) announced_session: Option<String>,
-    /// Our side's session, as our hello has told it.
+    /// The id of our session, as our hello has told it.
     pub(super) told_session: Option<String>,
     pub(super) link: L,
     pub(super) phase: Phase,
     pub(super) created: Instant,
-    /// When the present phase has to be over; open connections have none.
+    /// The deadline of the present phase; open connections have none.
     pub(super) deadline: Option<Instant>,
     pub(super) handshake: Handshake,
-    /// The peer's hello: its session, and what it has of ours.
+    /// The peer's hello: the id of its session, and how many of our messages it has received.
     pub(super) greeting: Option<(String, u64)>,
-    /// Messages that came in before it.
+    /// Messages that came in before the peer's hello.
     pub(super) early: EarlyMessages,
     /// When it began to carry messages.
     pub(super) opened: Option<Instant>,
     pub(super) candidates: RemoteCandidates,
-    /// Our candidates, those that were found after the description included.
+    /// Our candidates, including those that were found after the description was sent.
     pub(super) local: Vec<LocalCandidate>,
-    /// What the peer takes in one message, in bytes.
+    /// The largest message that the peer takes, in bytes.
     pub(super) max_message_bytes: usize,
     /// The number of the next mesh message to come in.
     pub(super) next_number: u64,
     pub(super) liveness: Liveness,
-    /// Whether the peer, of another make, may have given it up in a silence, though it is heard of again.
+    /// Whether the peer may have given up this connection while it was silent, although it is heard
+    /// again. Only for peers of another make.
     pub(super) may_be_left: bool,
-    /// Of the mesh channel.
+    /// What is under way on the mesh channel, and how much more is worth writing.
     pub(super) send_window: SendWindow,
-    /// Holds the peer's records while our agent has more than enough of it.
+    /// Holds the peer's DTLS records while too many of its messages wait for our agent.
     pub(super) flow_control: FlowControl,
-    /// Of a peer of another make.
+    /// Messages that the transport has not acknowledged yet. Only for peers of another make.
     pub(super) receipts: Receipts,
     pub(super) path: Option<Path>,
     pub(super) round_trip: Option<Duration>,
 }
 
 impl<L: Link> Connection<L> {
-    /// Whether messages may be written to it.
+    /// Returns whether messages may be written to it.
     pub(super) fn is_ready(&self) -> bool {
         let greeted = self.handshake.sent && self.handshake.received;
         self.phase == Phase::Open && (greeted || !self.speaks_sessions)
     }
 
-    /// Whether it was heard of lately.
+    /// Returns whether the peer was heard lately, and has lately answered if answers are expected.
     pub(super) fn is_well(&self, now: Instant) -> bool {
         self.liveness.health(now) <= Health::Quiet
     }
 
-    /// Whether its attempt is still under way.
+    /// Returns whether it is an attempt that is still under way.
     pub(super) fn is_attempt(&self) -> bool {
         matches!(self.phase, Phase::Offered | Phase::Connecting)
     }
 
     /// Adds a candidate of the peer, or keeps it until the peer's description is there.
     pub(super) fn take_candidate(&mut self, now: Instant, candidate: &str) {
-        // Empty says that no more follow, which changes nothing here.
+        // An empty candidate says that no more will follow, which changes nothing here.
         if candidate.is_empty() || !self.candidates.admit(now) {
             return;
         }
@@ -141,7 +143,8 @@ impl<L: Link> Connection<L> {
         }
     }
 
-    /// The peer's description is there: what waited for it is used.
+    /// Takes the message size and the candidates of the peer's description, and adds the candidates that
+    /// waited for it.
     pub(super) fn described(&mut self, sdp: &str) {
         self.max_message_bytes = description::max_message_bytes(sdp);
         for line in description::candidates(sdp) {
@@ -161,12 +164,12 @@ impl<L: Link> Connection<L> {
         }
         self.note_kind(candidate);
         if let Err(error) = self.link.add_remote_candidate(candidate) {
-            // TCP candidates and the like: others may do.
+            // A TCP candidate, for instance. Others may work.
             log::debug!("{}: {error}", self.peer);
         }
     }
 
-    /// The address behind a name is known: uses the candidates that hold it. Says whether there were
+    /// Adds the candidates that hold `name`, now that its address is known. Returns whether there were
     /// any.
     pub(super) fn resolved(&mut self, now: Instant, name: &str, address: IpAddr) -> bool {
         let lines = self.candidates.with_address(name, address);
@@ -183,31 +186,31 @@ impl<L: Link> Connection<L> {
         self.candidates.note_kind(candidate, in_use);
     }
 
-    /// Whether it sends from this address of ours, and so may receive there.
+    /// Returns whether it sends from this address of ours, and so may receive there.
     pub(super) fn sends_from(&self, source: SocketAddr) -> bool {
         self.local
             .iter()
             .any(|candidate| candidate.source() == source)
     }
 
-    /// What is sent goes by this path from now on. A new one has its time to prove itself.
+    /// Notes the path that our datagrams now take. A new path gets the full time to prove that it works.
     pub(super) fn goes_by(&mut self, now: Instant, path: Path) {
         if self.path.replace(path) != Some(path) {
             self.liveness.answered(now);
         }
     }
 
-    /// Whether the datagram came by the path on which we send.
+    /// Returns whether the datagram came by the path on which we send.
     pub(super) fn uses(&self, datagram: &Datagram<'_>) -> bool {
         self.path.is_some_and(|path| {
-            // The local end may be told as what a router made of it.
+            // ICE may tell our end as the address that a router made of it.
             let is_told_otherwise = !self.sends_from(path.local);
             path.remote == datagram.source
                 && (path.local == datagram.destination || is_told_otherwise)
         })
     }
 
-    /// Of which kind the local end of a path is (RFC 8445): a socket of ours, or a relay.
+    /// Returns the kind of the local end of a path (RFC 8445): `relay`, or `host` for a socket of ours.
     pub(super) fn kind_of_local(&self, source: SocketAddr) -> &'static str {
         let is_relayed = self.local.iter().any(|candidate| {
             matches!(candidate, LocalCandidate::Relayed { address, .. } if *address == source)
@@ -215,7 +218,7 @@ impl<L: Link> Connection<L> {
         if is_relayed { "relay" } else { "host" }
     }
 
-    /// Of which kind a remote address is (RFC 8445): what the peer called it, or else `prflx`.
+    /// Returns the kind of a remote address (RFC 8445): what the peer called it, or else `prflx`.
     pub(super) fn kind_of_remote(&self, remote: SocketAddr) -> &'static str {
         self.candidates.kind(remote).unwrap_or("prflx")
     }

@@ -1,8 +1,8 @@
-//! Receipts of the transport, for peers that are not ours.
+//! Receipts of the transport: tells which messages have arrived at a peer of another make.
 //!
-//! SCTP tells how many bytes of a channel are not acknowledged, not which: bytes acknowledged out of
-//! order count too. So a message has certainly arrived only when nothing at all is outstanding, or
-//! when more was acknowledged beyond its end than any receiver buffers out of order.
+//! SCTP tells how many bytes of a channel are not acknowledged, but not which ones: bytes that were
+//! acknowledged out of order count too. So a message has certainly arrived only when nothing at all is
+//! outstanding, or when more was acknowledged beyond its end than any receiver buffers out of order.
 
 use std::collections::VecDeque;
 
@@ -13,22 +13,22 @@ use crate::mesh::agent::origin::Origin;
 /// More than the receive window of every stack in the field (the largest, Chromium's, is 5 MiB).
 const RECEIVE_WINDOW_BYTES: u64 = 8 * 1024 * 1024;
 
-/// Messages that may be written beyond the bound, one at a time. Two are enough for the last packet to
-/// be acknowledged, unless they take an even number of packets each.
+/// How many messages may be written beyond the bound, one at a time. Two are enough to get the last
+/// packet acknowledged, unless each takes an even number of packets.
 const COMPANIONS: usize = 64;
 
-/// A message that was written to a connection and is out of our hands.
+/// A message that was written to a connection, so that its delivery is up to the transport.
 #[derive(Debug)]
 pub(crate) struct Written {
-    /// Whom to tell.
+    /// Who is told what became of it.
     pub(crate) origin: Origin,
-    /// For the error, should the connection be lost.
+    /// Its request id, for the error if the connection is lost.
     pub(crate) request_id: Option<String>,
-    /// Bytes written to the channel up to the end of this message.
+    /// How many bytes were written to the channel up to the end of this message.
     end: u64,
 }
 
-/// What was written to one connection and is not known to have arrived, in order.
+/// Messages that were written to one connection and are not known to have arrived, in order.
 #[derive(Debug, Default)]
 pub(crate) struct Receipts {
     unsettled: VecDeque<Written>,
@@ -36,23 +36,23 @@ pub(crate) struct Receipts {
 }
 
 impl Receipts {
-    /// Whether all that was written has arrived.
+    /// Returns whether all that was written has arrived.
     pub(crate) fn is_empty(&self) -> bool {
         self.unsettled.is_empty()
     }
 
-    /// Whether another message may be written.
+    /// Returns whether another message may be written.
     pub(crate) fn has_room(&self) -> bool {
         self.unsettled.len() < limits::UNSETTLED_MESSAGES
     }
 
-    /// Whether one message may be written though there is no room, because what is left to arrive may
-    /// be one packet: it is acknowledged once another follows.
+    /// Returns whether one message may be written beyond the bound because only one packet may be left to
+    /// be acknowledged: its acknowledgement comes once another packet follows.
     pub(crate) fn has_room_for_companion(&self) -> bool {
         self.unsettled.len() < limits::UNSETTLED_MESSAGES + COMPANIONS
     }
 
-    /// A message of `size` bytes was written.
+    /// Notes that a message of `size` bytes was written.
     pub(crate) fn written(&mut self, origin: Origin, request_id: Option<String>, size: usize) {
         self.written_bytes += size as u64;
         self.unsettled.push_back(Written {
@@ -62,8 +62,8 @@ impl Receipts {
         });
     }
 
-    /// The transport says that `buffered` bytes of the channel are not acknowledged. Gives the
-    /// messages that have certainly arrived.
+    /// Returns the messages that have certainly arrived, given that `buffered` bytes of the channel are
+    /// not acknowledged.
     pub(crate) fn settle(&mut self, buffered: usize) -> Vec<Written> {
         let acknowledged = self.written_bytes.saturating_sub(buffered as u64);
         let certain = if buffered == 0 {
@@ -75,7 +75,7 @@ impl Receipts {
         self.unsettled.drain(..count).collect()
     }
 
-    /// The connection is lost: gives all that is not known to have arrived.
+    /// Takes out all messages that are not known to have arrived, because the connection is lost.
     pub(crate) fn take_all(&mut self) -> Vec<Written> {
         self.unsettled.drain(..).collect()
     }

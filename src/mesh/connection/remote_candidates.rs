@@ -1,5 +1,5 @@
-//! A peer's candidates for one connection: how many are taken, what waits for the description or for
-//! the address behind a name, and of which kind each address is.
+//! The peer's candidates for one connection: limits how many are taken, and keeps those that wait for the
+//! description or for the address behind a name, and the kind of each address.
 
 use std::borrow::Cow;
 use std::collections::VecDeque;
@@ -15,15 +15,15 @@ use crate::mesh::link::description;
 #[derive(Debug)]
 pub(crate) struct RemoteCandidates {
     allowance: TokenBucket,
-    /// How many were too many.
+    /// How many candidates were ignored because they were too many.
     ignored: u64,
-    /// Those that came before the description.
+    /// Candidates that came before the description.
     waiting: Vec<String>,
-    /// Those with a name under `.local` in place of an address, each with that name. Oldest first.
+    /// Candidates with a name under `.local` in place of an address, each after that name. Oldest first.
     unresolved: VecDeque<(String, String)>,
-    /// How many of them have been asked for.
+    /// How many of the unresolved names have been asked for.
     asked_names: usize,
-    /// Addresses and what the peer called each (RFC 8445). Oldest first.
+    /// Addresses, and the kind that the peer called each (RFC 8445). Oldest first.
     kinds: VecDeque<(SocketAddr, &'static str)>,
 }
 
@@ -44,21 +44,21 @@ impl RemoteCandidates {
         }
     }
 
-    /// Counts a candidate against the limit; `false` when it is one too many.
+    /// Counts a candidate against the limit; returns `false` when it is one too many.
     pub(crate) fn admit(&mut self, now: Instant) -> bool {
         let is_admitted = self.allowance.take(now);
         self.ignored += u64::from(!is_admitted);
         is_admitted
     }
 
-    /// The description with no more candidates than the limit admits.
+    /// Returns the description with no more candidates than the limit admits.
     pub(crate) fn limit<'a>(&mut self, now: Instant, sdp: &'a str) -> Cow<'a, str> {
         let all = description::candidates(sdp);
         let admitted = all.filter(|_| self.admit(now)).count();
         description::limit_candidates(sdp, admitted)
     }
 
-    /// How many were too many since this was last asked.
+    /// Returns how many candidates were ignored since the last call.
     pub(crate) fn take_ignored(&mut self) -> u64 {
         std::mem::take(&mut self.ignored)
     }
@@ -68,12 +68,13 @@ impl RemoteCandidates {
         self.waiting.push(candidate);
     }
 
-    /// What has waited for the description.
+    /// Takes out the candidates that have waited for the description.
     pub(crate) fn take_waiting(&mut self) -> Vec<String> {
         std::mem::take(&mut self.waiting)
     }
 
-    /// Keeps a candidate whose address is a name until that is known. Of too many the oldest goes.
+    /// Keeps a candidate until the address behind its name is known. If there are too many, the oldest is
+    /// dropped.
     pub(crate) fn wait_for_name(&mut self, name: &str, candidate: &str) {
         if self.unresolved.len() == limits::LOCAL_NAMES_PER_CONNECTION {
             self.unresolved.pop_front();
@@ -83,14 +84,14 @@ impl RemoteCandidates {
         self.unresolved.push_back((name, candidate.to_owned()));
     }
 
-    /// Names that nobody has asked for yet.
+    /// Returns the names that have not been asked for yet, and counts them as asked.
     pub(crate) fn names_to_ask(&mut self) -> impl Iterator<Item = &str> {
         let asked = std::mem::replace(&mut self.asked_names, self.unresolved.len());
         let unasked = self.unresolved.iter().skip(asked);
         unasked.map(|(name, _)| name.as_str())
     }
 
-    /// The candidates that hold this name, with the address in its place.
+    /// Returns the candidates that hold this name, with the address in its place.
     pub(crate) fn with_address(&self, name: &str, address: IpAddr) -> Vec<String> {
         let address = address.to_string();
         let lines = self.unresolved.iter();
@@ -103,8 +104,8 @@ impl RemoteCandidates {
             .collect()
     }
 
-    /// Remembers of which kind a candidate's address is. Of too many the oldest is forgotten, but not
-    /// the one that is in use.
+    /// Remembers the kind of a candidate's address. If there are too many, the oldest is forgotten,
+    /// except the one that is in use.
     pub(crate) fn note_kind(&mut self, candidate: &str, in_use: Option<SocketAddr>) {
         let Some((address, kind)) = description::candidate_address(candidate) else {
             return;
@@ -121,7 +122,7 @@ impl RemoteCandidates {
         self.kinds.push_back((address, kind));
     }
 
-    /// What the peer called this address.
+    /// Returns the kind that the peer called this address, if it is known.
     pub(crate) fn kind(&self, address: SocketAddr) -> Option<&'static str> {
         let mut known = self.kinds.iter();
         known

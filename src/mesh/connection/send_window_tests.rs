@@ -1,14 +1,16 @@
+//! Tests of the send window, against a receiver that acknowledges as SCTP does.
+
 use super::*;
 
 const NO_SECOND_PACKET_WITHIN: Duration = Duration::from_millis(200);
 
-/// A receiver that acknowledges every second packet at once, and an odd last one late; and the path to
-/// it and back.
+/// A path to a receiver and back. The receiver acknowledges every second packet at once, and an odd last
+/// one late.
 struct Path {
     /// Bytes of chunks in a packet, headers included.
     packet_bytes: usize,
     round_trip: Duration,
-    /// From one packet to the next.
+    /// The time from one packet to the next.
     spacing: Duration,
 
     now: Duration,
@@ -45,7 +47,7 @@ impl Path {
         }
     }
 
-    /// Writes of these messages what there is room for, in as few packets as they fit into.
+    /// Writes as many of these messages as there is room for, in as few packets as they fit into.
     fn write(&mut self, messages: &mut VecDeque<usize>) {
         let (mut filled, mut bytes) = (0, 0);
         while let Some(size) = messages.front().copied()
@@ -84,7 +86,7 @@ impl Path {
         self.acknowledgements.push_back((arrival, self.received));
     }
 
-    /// Goes to the next thing that happens, if anything does, and lets it.
+    /// Goes to the next event, if there is any, and handles it.
     fn step(&mut self) {
         let packet = self.packets.front().map(|(at, _)| *at);
         let acknowledgement = self.acknowledgements.front().map(|(at, _)| *at);
@@ -107,7 +109,7 @@ impl Path {
         }
     }
 
-    /// Sends them as fast as it goes, until the last one is written.
+    /// Sends the messages as fast as possible, until the last one is written.
     fn stream(mut self, messages: impl IntoIterator<Item = usize>) -> usize {
         let mut messages: VecDeque<_> = messages.into_iter().collect();
         self.write(&mut messages);
@@ -118,8 +120,8 @@ impl Path {
         self.stalls
     }
 
-    /// Sends each once the one before it has arrived and its answer has come, which acknowledges
-    /// nothing.
+    /// Sends each message once the one before it has arrived and its answer, which acknowledges nothing,
+    /// has come.
     fn converse(mut self, messages: impl IntoIterator<Item = usize>) -> usize {
         for size in messages {
             let mut message = VecDeque::from([size]);
@@ -147,7 +149,7 @@ impl Path {
     }
 }
 
-/// Paths with packets, round trips and paces of every kind.
+/// Returns paths with packets, round trips and spacings of every kind.
 fn paths() -> impl Iterator<Item = (usize, Duration, Duration)> {
     let packets = [500, 1143, 1144, 1172, 1200, PACKET_BYTES];
     let round_trips = [0, 100, 3_000, 150_000].map(Duration::from_micros);
@@ -161,7 +163,7 @@ fn paths() -> impl Iterator<Item = (usize, Duration, Duration)> {
     })
 }
 
-/// Sizes of messages that take every number of packets, and more and less than is useful.
+/// Returns sizes of messages that take every number of packets, and more and less than is useful.
 fn sizes() -> impl Iterator<Item = usize> {
     let to_packets = (1..=120).map(|packets| packets * 565);
     let known = [11, 12, 100, 40_000, 41_000, 59_500, 61_440, 100_000];

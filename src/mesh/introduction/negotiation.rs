@@ -1,6 +1,8 @@
-//! Who offers, and what becomes of an offer that comes in (contract parts 3 and 5).
+//! Decides what becomes of an offer that comes in, and which of two crossing offers or hellos gives way
+//! (contract parts 3 and 5).
 //!
-//! Pure decisions; [`crate::mesh::signaling`] carries them out.
+//! The decisions are pure functions; [`crate::mesh::signaling`] and [`crate::mesh::handshake`] carry them
+//! out.
 
 use crate::protocol::PeerId;
 
@@ -22,18 +24,18 @@ pub(crate) struct Situation<'a> {
 pub(crate) enum Verdict {
     /// Answer it.
     Accept,
-    /// Answer it, and forget the own offer.
+    /// Answer it, and drop our own offer.
     Yield,
-    /// The own offer stands. Should that go unanswered, this one is answered after all: its sender
-    /// may have come too late to receive ours.
+    /// Hold it, because our own offer stands. If ours goes unanswered, this one is answered after all:
+    /// its sender may have come too late to receive ours.
     Hold,
 }
 
-/// Judges an offer.
+/// Decides what to do with an offer.
 ///
 /// Between two of ours the connection offered by the lexicographically smaller name survives, on both
-/// sides and in whatever order the offers arrive. A peer of another make answers the last offer that
-/// it received and forgets its own, so against it our offer stands.
+/// sides and in whatever order the offers arrive. A peer of another make answers the last offer that it
+/// received and forgets its own, so against it our offer stands.
 pub(crate) fn judge(situation: Situation<'_>) -> Verdict {
     if !situation.own_offer_outstanding {
         return Verdict::Accept;
@@ -45,8 +47,8 @@ pub(crate) fn judge(situation: Situation<'_>) -> Verdict {
     }
 }
 
-/// Whether our `hello` on a connection that we offered gives way to the peer's `hello` on one that it
-/// offered, when the two have crossed. The same rule as for offers, so both sides agree.
+/// Returns whether our `hello` on a connection that we offered gives way to the peer's `hello` on one
+/// that it offered, when the two have crossed. The rule is the same as for offers, so both sides agree.
 pub(crate) fn hello_yields(own: &PeerId, theirs: &PeerId) -> bool {
     theirs < own
 }

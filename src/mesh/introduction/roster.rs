@@ -1,4 +1,4 @@
-//! Who is online, as far as the registry told; it tells only when asked.
+//! The roster: who is online, as far as the registry has told. It tells only when asked.
 
 use std::collections::BTreeSet;
 use std::time::Instant;
@@ -11,20 +11,20 @@ use crate::protocol::ipc::RegistryState;
 #[derive(Debug)]
 pub(crate) struct Roster {
     state: RegistryState,
-    /// Why it is not connected, once that was tried.
+    /// Why the registry is not connected, once connecting was tried.
     reason: Option<String>,
     listed: BTreeSet<PeerId>,
-    /// The last `register` that is known to be on its way.
+    /// When the last `register` was sent, as far as known.
     asked: Option<Instant>,
     unanswered: bool,
-    /// The next `register` that is wanted.
+    /// When the next `register` is wanted.
     wanted: Option<Instant>,
-    /// How many of those listed there was no room for.
+    /// How many of the listed peers there was no room for.
     refused: usize,
 }
 
 impl Roster {
-    /// Of a registry that was not reached yet.
+    /// Creates the roster of a registry that was not reached yet.
     pub(crate) fn new() -> Self {
         Roster {
             state: RegistryState::Disconnected,
@@ -37,14 +37,14 @@ impl Roster {
         }
     }
 
-    /// The registry is there, and `register` on its way.
+    /// Notes that the registry is connected, and that `register` was sent.
     pub(crate) fn connected(&mut self, now: Instant) {
         self.state = RegistryState::Connected;
         self.reason = None;
         self.sent(now);
     }
 
-    /// The registry is not there, for this reason.
+    /// Notes that the registry is not connected, for this reason.
     pub(crate) fn disconnected(&mut self, state: RegistryState, reason: String) {
         self.state = state;
         self.reason = Some(reason);
@@ -56,7 +56,7 @@ impl Roster {
         self.state
     }
 
-    /// Why the registry is not connected; `None` as well when that is not known yet.
+    /// Returns why the registry is not connected; `None` also when that is not known yet.
     pub(crate) fn reason(&self) -> Option<&String> {
         self.reason.as_ref()
     }
@@ -69,7 +69,7 @@ impl Roster {
         self.listed.contains(peer)
     }
 
-    /// A list came in.
+    /// Takes over a list that came in.
     pub(crate) fn update(&mut self, peers: Vec<PeerId>) {
         self.unanswered = false;
         self.listed = peers.into_iter().take(limits::LISTED_PEERS).collect();
@@ -79,19 +79,19 @@ impl Roster {
         self.listed.iter()
     }
 
-    /// There is no room for `count` of those listed. Says whether that is news.
+    /// Notes that there is no room for `count` of those listed. Returns whether that is news.
     pub(crate) fn refuses(&mut self, count: usize) -> bool {
         count != std::mem::replace(&mut self.refused, count) && count > 0
     }
 
-    /// Somebody was heard of through the registry, so it is online.
+    /// Adds a peer that was heard of through the registry, and so is online.
     pub(crate) fn heard_of(&mut self, peer: &PeerId) {
         if self.listed.len() < limits::LISTED_PEERS {
             self.listed.insert(peer.clone());
         }
     }
 
-    /// A fresh list is wanted. Questions are bundled: at most one each [`limits::LIST_INTERVAL`].
+    /// Plans to ask for a fresh list. Questions are bundled: at most one each [`limits::LIST_INTERVAL`].
     pub(crate) fn want(&mut self, now: Instant) {
         if !self.is_connected() || self.unanswered || self.wanted.is_some() {
             return;
@@ -102,8 +102,8 @@ impl Roster {
         self.wanted = Some(soonest.max(now));
     }
 
-    /// When to ask next: when somebody wants to know, when the last question went unanswered, and
-    /// every now and then with `refresh`, because the registry does not tell who has come.
+    /// Returns when to ask next: when somebody wants to know, when the last question went unanswered, and
+    /// with `refresh` every now and then, because the registry does not tell who has come.
     pub(crate) fn next_question(&self, refresh: bool) -> Option<Instant> {
         if !self.is_connected() || self.wanted.is_some() {
             return self.wanted;
@@ -115,7 +115,7 @@ impl Roster {
         Some(self.asked? + patience?)
     }
 
-    /// `register` was sent.
+    /// Notes that `register` was sent.
     pub(crate) fn sent(&mut self, now: Instant) {
         self.asked = Some(now);
         self.unanswered = true;

@@ -1,8 +1,8 @@
-//! A token bucket: lets a burst through and then a few a second.
+//! A token bucket: lets a burst through, and then one per interval.
 
 use std::time::{Duration, Instant};
 
-/// What is left of a burst, and how it comes back.
+/// How much of a burst is left, and how it comes back.
 #[derive(Debug)]
 pub(crate) struct TokenBucket {
     burst: u32,
@@ -12,7 +12,7 @@ pub(crate) struct TokenBucket {
 }
 
 impl TokenBucket {
-    /// `burst` at once, and one more after each `interval`.
+    /// Creates a full bucket: it lets `burst` through at once, and one more after each `interval`.
     pub(crate) fn new(burst: u32, interval: Duration, now: Instant) -> Self {
         TokenBucket {
             burst,
@@ -22,7 +22,7 @@ impl TokenBucket {
         }
     }
 
-    /// Whether one more is within the limit.
+    /// Takes a token; returns whether there was one, so that one more is within the limit.
     pub(crate) fn take(&mut self, now: Instant) -> bool {
         let gained =
             now.saturating_duration_since(self.since).as_nanos() / self.interval.as_nanos().max(1);
@@ -39,7 +39,7 @@ impl TokenBucket {
         allowed
     }
 
-    /// When there is one more, after one was refused.
+    /// Returns when the next token comes, after one was refused.
     pub(crate) fn next(&self) -> Instant {
         self.since + self.interval
     }

@@ -1,15 +1,16 @@
-//! The little that we read and write in an SDP ourselves.
+//! Reads and changes the few things in an SDP that we handle ourselves.
 
 use std::borrow::Cow;
 use std::net::SocketAddr;
 
 use crate::protocol::multicast_dns::is_local_name;
 
-/// What a peer that announces no `a=max-message-size` is sent at most: one byte less than the 64 KiB
-/// of RFC 8841, because one message of exactly that kills the channel of several stacks.
+/// The largest message for a peer that announces no `a=max-message-size`: one byte less than the 64 KiB
+/// of RFC 8841, because one message of exactly that size kills the channel of several stacks.
 pub const UNANNOUNCED_MAX_MESSAGE_BYTES: usize = 65_535;
 
-/// The largest message that the sender of this description takes, in bytes (RFC 8841: 0 is no limit).
+/// Returns the largest message that the sender of this description takes, in bytes (RFC 8841: 0 is no
+/// limit).
 pub fn max_message_bytes(sdp: &str) -> usize {
     let announced = sdp
         .lines()
@@ -22,12 +23,12 @@ pub fn max_message_bytes(sdp: &str) -> usize {
     }
 }
 
-/// Whether the sender of this answer leaves it to us to begin the SCTP association.
+/// Returns whether the sender of this answer leaves it to us to begin the SCTP association.
 ///
-/// Both sides are to begin it (RFC 8841 section 9.3), but aiortc before 1.16 and werift do so only as
-/// the offerer, and str0m only as the DTLS client: when they answer, nobody would. They are known by
-/// the size that they announce, together with `a=setup` in the media section; to begin it with others
-/// is no good, since str0m does not sort out two that cross.
+/// Both sides are to begin it (RFC 8841 section 9.3), but aiortc before 1.16 and werift do so only as the
+/// offerer, and str0m only as the DTLS client: when they answer, nobody would. They are recognised by the
+/// size that they announce, together with `a=setup` in the media section. With others we must not begin
+/// it, since str0m does not resolve two beginnings that cross.
 pub fn waits_for_sctp(answer: &str) -> bool {
     let Some((_, media)) = answer.split_once("\nm=") else {
         return false;
@@ -36,17 +37,17 @@ pub fn waits_for_sctp(answer: &str) -> bool {
     has("a=setup:active") && has("a=max-message-size:65536")
 }
 
-/// The identification tag of the first media section (RFC 5888).
+/// Returns the identification tag of the first media section (RFC 5888).
 pub fn first_mid(sdp: &str) -> Option<&str> {
     sdp.lines()
         .find_map(|line| line.strip_prefix("a=mid:"))
         .map(str::trim)
 }
 
-/// The description with the identification tag `from` named `to` instead.
+/// Returns the description with the identification tag `from` renamed to `to`.
 ///
-/// Several stacks match a trickled candidate by its `sdpMid` alone, and everybody else's only section
-/// is called `0`, so ours has to be as well.
+/// Several stacks match a trickled candidate by its `sdpMid` alone, and everybody else's only section is
+/// called `0`, so ours has to be called that as well.
 pub fn rename_mid(sdp: &str, from: &str, to: &str) -> String {
     let mut renamed = String::with_capacity(sdp.len());
     for line in sdp.split_inclusive('\n') {
@@ -69,12 +70,12 @@ pub fn rename_mid(sdp: &str, from: &str, to: &str) -> String {
     renamed
 }
 
-/// The candidate lines of a description, as they are trickled (RFC 8839 section 5.1).
+/// Returns the candidate lines of a description, as they are trickled (RFC 8839 section 5.1).
 pub fn candidates(sdp: &str) -> impl Iterator<Item = &str> {
     sdp.lines().filter_map(candidate_of)
 }
 
-/// The description with `most` candidates at most, the first ones.
+/// Returns the description with only the first `most` candidates.
 pub fn limit_candidates(sdp: &str, most: usize) -> Cow<'_, str> {
     if candidates(sdp).nth(most).is_none() {
         return Cow::Borrowed(sdp);
@@ -95,7 +96,7 @@ fn candidate_of(line: &str) -> Option<&str> {
         .filter(|candidate| candidate.starts_with("candidate:"))
 }
 
-/// The address of a candidate line and its kind, if it names an address (RFC 8839 section 5.1).
+/// Returns the address of a candidate line and its kind, if it names an address (RFC 8839 section 5.1).
 pub fn candidate_address(line: &str) -> Option<(SocketAddr, &'static str)> {
     let mut words = line.strip_prefix("candidate:")?.split(' ');
     let address = words.nth(4)?.parse().ok()?;
@@ -107,7 +108,8 @@ pub fn candidate_address(line: &str) -> Option<(SocketAddr, &'static str)> {
     Some((SocketAddr::new(address, port), kind))
 }
 
-/// The name in a candidate line whose address is one under `.local` (RFC 6762), as browsers write it.
+/// Returns the name in a candidate line whose address is a name under `.local` (RFC 6762), as browsers
+/// write it.
 pub fn candidate_name(line: &str) -> Option<&str> {
     let name = line.strip_prefix("candidate:")?.split(' ').nth(4)?;
     is_local_name(name).then_some(name)

@@ -1,7 +1,7 @@
 //! Holds back the first SCTP packets from a peer that is not ready for them as soon as DTLS is.
 //!
 //! aiortc before 1.16 reads nothing that comes in the same datagram as the end of the DTLS handshake, and
-//! listens to SCTP a moment later only; what it has missed is sent again after 3 s.
+//! listens to SCTP only a moment later. What it misses is sent again only after 3 s.
 
 use std::collections::VecDeque;
 use std::time::{Duration, Instant};
@@ -11,13 +11,13 @@ use super::Transmit;
 /// How long the first packet is held back.
 const MOMENT: Duration = Duration::from_millis(50);
 
-/// Content type of application data, and what a record begins with: type, version, epoch, sequence
-/// number, length (RFC 6347 section 4.1).
+/// The content type of application data, and the length of a record's header: type, version, epoch,
+/// sequence number, length (RFC 6347 section 4.1).
 const APPLICATION_DATA: u8 = 23;
 const RECORD_HEADER_BYTES: usize = 13;
 
-/// What is held back of a connection. Until it is released nothing comes in that could be answered, so
-/// there is little of it: the packet that begins the association.
+/// The packets of one connection that are held back. Until they are released nothing comes in that could
+/// be answered, so there is little of it: the packet that begins the association.
 #[derive(Debug, Default)]
 pub(crate) struct LateStart {
     until: Option<Instant>,
@@ -25,7 +25,7 @@ pub(crate) struct LateStart {
 }
 
 impl LateStart {
-    /// Gives what is to be sent now of what is to be sent.
+    /// Returns what to send now of a datagram, and holds back the application data in it.
     pub(crate) fn pass(&mut self, now: Instant, mut transmit: Transmit) -> Option<Transmit> {
         if self.is_over(now) {
             return Some(transmit);
@@ -47,19 +47,19 @@ impl LateStart {
         self.until.is_some_and(|until| now >= until) && self.held.is_empty()
     }
 
-    /// What has been held back long enough.
+    /// Takes out a datagram that has been held back long enough.
     pub(crate) fn due(&mut self, now: Instant) -> Option<Transmit> {
         self.held
             .pop_front_if(|_| self.until.is_some_and(|until| now >= until))
     }
 
-    /// When there will be something due.
+    /// Returns when the next held datagram is due.
     pub(crate) fn next(&self) -> Option<Instant> {
         self.until.filter(|_| !self.held.is_empty())
     }
 }
 
-/// Where application data begins in a datagram of DTLS records.
+/// Returns where application data begins in a datagram of DTLS records.
 fn application_data(datagram: &[u8]) -> Option<usize> {
     let mut at = 0;
     loop {

@@ -1,7 +1,7 @@
-//! What the core needs of a WebRTC stack: one [`Link`] is one attempt at a peer connection.
+//! The interface between the core and a WebRTC stack: one [`Link`] is one attempt at a peer connection.
 //!
-//! [`self::webrtc`] puts str0m behind it; tests step the core through thousands of seeds with
-//! a deterministic one.
+//! [`self::webrtc`] implements it with str0m. Tests step the core through thousands of seeds with a
+//! deterministic implementation.
 
 pub mod description;
 mod late_start;
@@ -14,7 +14,7 @@ use std::time::{Duration, Instant};
 
 use crate::nat::candidate::LocalCandidate;
 
-/// The two data channels that we know.
+/// The two data channels that we use.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Channel {
     /// Label `mesh`: mesh messages.
@@ -24,7 +24,7 @@ pub enum Channel {
 }
 
 impl Channel {
-    /// The label on the wire.
+    /// Returns the label on the wire.
     pub fn label(self) -> &'static str {
         match self {
             Channel::Mesh => "mesh",
@@ -32,7 +32,7 @@ impl Channel {
         }
     }
 
-    /// The channel of a label; `None` for channels that are none of our business.
+    /// Returns the channel of a label; `None` for channels that are not ours.
     pub fn of_label(label: &str) -> Option<Self> {
         [Channel::Mesh, Channel::Control]
             .into_iter()
@@ -56,33 +56,33 @@ pub struct Datagram<'a> {
 pub struct Transmit {
     /// The local address to send it from.
     pub source: SocketAddr,
-    /// Where to.
+    /// The address to send it to.
     pub destination: SocketAddr,
     /// Its payload.
     pub bytes: Vec<u8>,
 }
 
-/// What a link has to say; polled until it says [`LinkOutput::Timeout`].
+/// An output of a link, which is polled until it gives [`LinkOutput::Timeout`].
 #[derive(Debug)]
 pub enum LinkOutput {
-    /// Send this.
+    /// A datagram to send.
     Transmit(Transmit),
-    /// The channel is open, both ways.
+    /// The channel is open, in both directions.
     Opened(Channel),
     /// A message came in.
     Message(Channel, Vec<u8>),
-    /// The pair of addresses in use was looked at.
+    /// The pair of addresses in use, as it was last looked at.
     Pair {
         /// Our end: a socket's address, or a relayed one.
         local: SocketAddr,
         /// The peer's end.
         remote: SocketAddr,
-        /// From there and back, if that was measured.
+        /// The round-trip time, if it was measured.
         round_trip: Option<Duration>,
     },
-    /// The other side ended the connection, or it cannot go on.
+    /// The other side has ended the connection, or it cannot go on.
     Closed,
-    /// Nothing more until this time, or until the next input.
+    /// There is nothing more until this time, or until the next input.
     Timeout(Instant),
 }
 
@@ -100,17 +100,17 @@ impl std::error::Error for LinkError {}
 
 /// Makes links.
 pub trait Linker {
-    /// What it makes.
+    /// The kind of link that it makes.
     type Link: Link;
 
-    /// Starts a connection with the given local candidates; gives the offer's SDP.
+    /// Starts a connection with the given local candidates; returns the offer's SDP with it.
     fn offer(
         &mut self,
         now: Instant,
         candidates: &[LocalCandidate],
     ) -> Result<(Self::Link, String), LinkError>;
 
-    /// Answers an offer with the given local candidates; gives the answer's SDP.
+    /// Answers an offer with the given local candidates; returns the answer's SDP with the connection.
     fn answer(
         &mut self,
         now: Instant,
@@ -123,42 +123,43 @@ pub trait Linker {
 ///
 /// After every input and every write it is polled until it asks for a timeout.
 pub trait Link {
-    /// Takes the answer to the offer that it was made with.
+    /// Takes the answer to the offer that the link was made with.
     fn accept_answer(&mut self, now: Instant, sdp: &str) -> Result<(), LinkError>;
 
-    /// Adds a candidate of the peer, after its description. An error harms nothing.
+    /// Adds a candidate of the peer, once the peer's description is known. An error does no harm.
     fn add_remote_candidate(&mut self, candidate: &str) -> Result<(), LinkError>;
 
-    /// Adds a local candidate found later; gives the candidate line to trickle, unless it is of no
-    /// use beside those that there are.
+    /// Adds a local candidate that was found later. Returns the candidate line to trickle, or `None` if
+    /// the candidate is of no use beside those that there are.
     fn add_local_candidate(&mut self, candidate: LocalCandidate) -> Option<String>;
 
-    /// Nothing can be sent from this candidate any more.
+    /// Removes a local candidate from which nothing can be sent any more.
     fn remove_local_candidate(&mut self, candidate: LocalCandidate);
 
-    /// Whether the datagram belongs to this connection. Of STUN this is certain: it bears the password
-    /// of one of the descriptions. All else is judged by the address that it claims to come from.
+    /// Returns whether the datagram belongs to this connection. For STUN this is certain: it bears the
+    /// password of one of the descriptions. Anything else is judged by the address that it claims to come
+    /// from.
     fn accepts(&self, now: Instant, datagram: &Datagram<'_>) -> bool;
 
     /// Takes a datagram of this connection.
     fn handle_datagram(&mut self, now: Instant, datagram: &Datagram<'_>) -> Result<(), LinkError>;
 
-    /// Time has passed.
+    /// Does what is due at `now`.
     fn handle_timeout(&mut self, now: Instant) -> Result<(), LinkError>;
 
-    /// What it has to say.
+    /// Returns its next output.
     fn poll(&mut self) -> Result<LinkOutput, LinkError>;
 
-    /// Opens `mesh-control`, once the description of the other side is known.
+    /// Opens `mesh-control`. To be called once the description of the other side is known.
     fn open_control(&mut self);
 
-    /// Writes a message, all or nothing; `false` when it does not fit now.
+    /// Writes a message as a whole; returns `false` when it does not fit now.
     fn write(&mut self, channel: Channel, message: &[u8]) -> Result<bool, LinkError>;
 
-    /// Bytes written to the channel and not acknowledged by the peer's transport; `usize::MAX` when
-    /// that can't be told any more.
+    /// Returns how many bytes written to the channel are not acknowledged by the peer's transport;
+    /// `usize::MAX` when that can't be told any more.
     fn buffered(&mut self, channel: Channel) -> usize;
 
-    /// Starts the goodbye; what it has to say of it is polled as ever.
+    /// Starts the goodbye. Its datagrams are polled as usual.
     fn close(&mut self);
 }

@@ -1,15 +1,15 @@
-//! How fast connectivity checks follow each other while a path is looked for.
+//! Pacing of connectivity checks: how fast they follow each other while a path is looked for.
 //!
-//! str0m's ICE agent sends one check each time it is told the time, and asks for that every 50 ms: with ten
-//! pairs of candidates the tenth waits for half a second. RFC 8445 (section 14.2) allows 5 ms. How often a
-//! check is repeated is another matter, and stays as it is.
+//! str0m's ICE agent sends one check each time it is told the time, and asks for that every 50 ms: with
+//! ten pairs of candidates the tenth waits for half a second. RFC 8445 (section 14.2) allows 5 ms. How
+//! often a check is repeated is not changed by this.
 
 use std::time::{Duration, Instant};
 
-/// Between two checks.
+/// The time between two checks.
 const INTERVAL: Duration = Duration::from_millis(10);
 
-/// How long the agent is hurried after it has learned of other candidates.
+/// How long checks are hurried after other candidates became known.
 const HURRY: Duration = Duration::from_secs(1);
 
 /// When to tell the ICE agent the time.
@@ -27,23 +27,23 @@ impl Pacing {
         }
     }
 
-    /// There are other pairs to be checked.
+    /// Notes that there are other pairs to be checked: hurries for a while.
     pub(crate) fn candidates_changed(&mut self, now: Instant) {
         self.until = now + HURRY;
         self.next = self.next.min(now + INTERVAL);
     }
 
-    /// There is a path, and all that needs it is there.
+    /// Ends the hurry. To be called when there is a path and a channel has opened on it.
     pub(crate) fn is_connected(&mut self) {
         self.until = self.next;
     }
 
-    /// The agent has been told the time.
+    /// Notes that the agent has been told the time.
     pub(crate) fn checked(&mut self, now: Instant) {
         self.next = now + INTERVAL;
     }
 
-    /// When to do so next; `None` when it may choose.
+    /// Returns when to tell it the time next; `None` when it may choose.
     pub(crate) fn next(&self) -> Option<Instant> {
         (self.next < self.until).then_some(self.next)
     }

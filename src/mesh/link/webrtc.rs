@@ -1,4 +1,4 @@
-//! str0m behind [`Link`]: ICE, DTLS, SCTP and data channels.
+//! Implements [`Link`] with str0m: ICE, DTLS, SCTP and data channels.
 
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 use std::panic::{AssertUnwindSafe, catch_unwind};
@@ -18,22 +18,23 @@ use super::late_start::LateStart;
 use super::pacing::Pacing;
 use super::{Channel, Datagram, Link, LinkError, LinkOutput, Linker, Transmit};
 
-/// Bytes that str0m buffers for all channels of a connection, beside the largest message. The core
-/// keeps the mesh channel below; what is left is the headroom of control frames.
+/// How many bytes str0m buffers for all channels of a connection, beside the largest message. The core
+/// keeps the mesh channel below that; the rest is headroom for control frames.
 const SEND_BUFFER_BYTES: usize = 2 * 1024 * 1024;
 
-/// Checks without an answer until a path is given up, about 10 s after the first: time for a peer
-/// that is slow to begin its own.
+/// How many checks go unanswered until a path is given up, about 10 s after the first. That leaves time
+/// for a peer that is slow to begin its own checks.
 const STUN_ATTEMPTS: usize = 11;
 
-/// The longest wait between two connectivity checks of a working path. Two lost ones must fit into
-/// the 5 s after which a peer counts as gone.
+/// The longest wait between two connectivity checks of a working path. Two lost ones must fit into the
+/// 5 s after which a peer counts as gone.
 const LONGEST_STUN_WAIT: Duration = Duration::from_millis(1500);
 
-/// The first wait for the answer to a connectivity check. The first check that comes to a router from
-/// outside is often lost, and makes way for none: only what was sent from inside does. And pion and
-/// webrtc-rs nominate a path when a check comes along it after their own was answered; else they look at
-/// their paths every 200 ms only.
+/// The first wait for the answer to a connectivity check.
+///
+/// The first check that comes to a router from outside is often lost, and does not open a way for later
+/// ones: only what was sent from inside does. And pion and webrtc-rs nominate a path when a check comes
+/// along it after their own was answered; otherwise they look at their paths only every 200 ms.
 const FIRST_STUN_WAIT: Duration = Duration::from_millis(100);
 
 /// How often the round-trip time is read.
@@ -45,7 +46,7 @@ pub struct WebRtc {
 }
 
 impl WebRtc {
-    /// A maker of connections that announce room for messages of `max_message_bytes`.
+    /// Creates a maker of connections that announce room for messages of `max_message_bytes`.
     pub fn new(max_message_bytes: usize) -> Result<Self, LinkError> {
         let provider = from_feature_flags();
         let certificate: DtlsCert = provider
@@ -114,12 +115,12 @@ impl Linker for WebRtc {
         candidates: &[LocalCandidate],
         offer: &str,
     ) -> Result<(WebRtcLink, String), LinkError> {
-        // Read first, because a connection costs milliseconds of key generation.
+        // The offer is read first, because a connection costs milliseconds of key generation.
         let offer =
             guarded(|| SdpOffer::from_sdp_string(offer).map_err(|_| LinkError(UNREADABLE.into())))?;
         let mut link = self.build(now, candidates)?;
-        // Before it was ever told the time, the ICE agent sends no checks: it would only answer them.
-        // Told before it knows the other side, it begins a little later than the answer leaves.
+        // Until it is first told the time, the ICE agent sends no checks and only answers them. It is
+        // told before it knows the other side, so that its checks begin a little after the answer leaves.
         link.handle_timeout(now)?;
         let answer = guarded(|| link.rtc.sdp_api().accept_offer(offer).map_err(describe))?;
         link.pacing.candidates_changed(now);
@@ -127,10 +128,10 @@ impl Linker for WebRtc {
     }
 }
 
-/// What the only media section of our offers is called; see [`rename_mid`].
+/// The name of the only media section of our offers; see [`rename_mid`].
 const OUR_MID: &str = "0";
 
-/// Says nothing of the description itself: it holds credentials.
+/// The text of an error. It quotes nothing of the description, which holds credentials.
 const UNREADABLE: &str = "the session description cannot be read";
 
 /// An address that no path leads to.
@@ -138,7 +139,7 @@ const ELSEWHERE: SocketAddr = SocketAddr::new(IpAddr::V4(Ipv4Addr::UNSPECIFIED),
 
 struct Pending {
     offer: SdpPendingOffer,
-    /// What str0m calls the section that is [`OUR_MID`] on the wire.
+    /// The name that str0m uses for the section that is [`OUR_MID`] on the wire.
     mid: String,
 }
 
@@ -150,7 +151,7 @@ pub struct WebRtcLink {
     control: Option<ChannelId>,
     /// The time of the latest input.
     now: Instant,
-    /// Towards a peer that waits for us to begin SCTP.
+    /// Holds back the first SCTP packets, if the peer waits for us to begin SCTP.
     late_start: Option<LateStart>,
     pacing: Pacing,
 }
@@ -169,7 +170,8 @@ impl WebRtcLink {
             .find(|channel| self.id_of(*channel) == Some(id))
     }
 
-    /// A channel of a known label counts once; a second one of that label is left alone.
+    /// Notes that a channel has opened. Returns it if its label is known and it is the first of that
+    /// label.
     fn opened(&mut self, id: ChannelId, label: &str) -> Option<Channel> {
         let channel = Channel::of_label(label)?;
         let slot = match channel {
@@ -184,7 +186,7 @@ impl WebRtcLink {
         Some(channel)
     }
 
-    /// What an event means; `None` for those that are none of our business.
+    /// Returns what an event means for the core; `None` for events that mean nothing to it.
     fn translate(&mut self, event: Event) -> Option<LinkOutput> {
         match event {
             Event::ChannelOpen(id, label) => self.opened(id, &label).map(LinkOutput::Opened),
@@ -224,8 +226,9 @@ impl Link for WebRtcLink {
                 SdpAnswer::from_sdp_string(&sdp).map_err(|_| LinkError(UNREADABLE.into()))?;
             if waits_for_sctp(&sdp) {
                 self.late_start = Some(LateStart::default());
-                // str0m takes 64 KiB for the other's largest message now, which is what they announce,
-                // and numbers its channels as the DTLS client would, which they don't mind.
+                // str0m now takes 64 KiB for the largest message of the other side, which is what that
+                // announces. And it numbers its channels as the DTLS client would, which the other side
+                // does not mind.
                 self.rtc.direct_api().start_sctp(true);
             }
             self.rtc
@@ -268,8 +271,8 @@ impl Link for WebRtcLink {
     }
 
     fn accepts(&self, now: Instant, datagram: &Datagram<'_>) -> bool {
-        // Once it has a path str0m accepts all that comes along it, unverified. Only of what comes
-        // from elsewhere it asks its ICE agent, which looks at the STUN message alone.
+        // Once it has a path, str0m accepts everything that comes along it, unverified. Only about what
+        // comes from elsewhere it asks its ICE agent, which looks at nothing but the STUN message.
         let asked = match datagram.bytes.first() {
             Some(0..=3) => Datagram {
                 source: ELSEWHERE,
@@ -282,7 +285,7 @@ impl Link for WebRtcLink {
 
     fn handle_datagram(&mut self, now: Instant, datagram: &Datagram<'_>) -> Result<(), LinkError> {
         self.now = now;
-        // What is neither STUN nor DTLS nor RTP is no reason to end a connection.
+        // A datagram that is neither STUN nor DTLS nor RTP is no reason to end a connection.
         let Ok(input) = receive(now, datagram) else {
             return Ok(());
         };
@@ -336,7 +339,7 @@ impl Link for WebRtcLink {
         let opened = guarded(|| {
             let mut changes = self.rtc.sdp_api();
             changes.add_channel(Channel::Control.label().to_owned());
-            // The media section is there already, so there is nothing to negotiate.
+            // The media section exists already, so there is nothing to negotiate.
             changes.apply();
             Ok(())
         });
@@ -359,7 +362,7 @@ impl Link for WebRtcLink {
         let Some(id) = self.id_of(channel) else {
             return 0;
         };
-        // Of a channel that is gone nothing more is known to arrive.
+        // Once a channel is gone, nothing more is known to arrive on it.
         guarded(|| {
             Ok(self
                 .rtc
@@ -402,7 +405,7 @@ fn receive<'a>(now: Instant, datagram: &Datagram<'a>) -> Result<Input<'a>, LinkE
     Ok(Input::Receive(now, receive))
 }
 
-/// The kind of error, without what a peer's description may have put into its text.
+/// Returns an error that says what failed, without what a peer's description may have put into the text.
 fn describe(error: RtcError) -> LinkError {
     match error {
         RtcError::RemoteSdp(reason) => LinkError(format!("session description: {reason}")),
@@ -413,8 +416,8 @@ fn describe(error: RtcError) -> LinkError {
     }
 }
 
-/// Runs a piece of the WebRTC stack. It holds assertions that a peer might reach: a panic costs that
-/// peer its connection, and nobody else anything.
+/// Runs a piece of the WebRTC stack and catches its panics. It holds assertions that a peer might
+/// trigger: a panic costs that peer its connection, and nobody else anything.
 fn guarded<T>(work: impl FnOnce() -> Result<T, LinkError>) -> Result<T, LinkError> {
     catch_unwind(AssertUnwindSafe(work))
         .unwrap_or_else(|_| Err(LinkError("the WebRTC stack panicked".into())))

@@ -1,35 +1,35 @@
-//! When to tell a peer how much of what it sent our agent has taken (contract part 5, `ack`).
+//! Decides when to tell a peer how much of what it sent our agent has taken (contract part 5, `ack`).
 //!
-//! An acknowledgement by itself costs both sides as much as a message. So one that is not urgent travels with
-//! a message to the same peer, if our agent usually answers what it takes. TCP's delayed acknowledgements
-//! work the same way (RFC 9293 section 3.8.6.3).
+//! An acknowledgement by itself costs both sides as much as a message. So one that is not urgent travels
+//! with a message to the same peer, if our agent usually answers what it takes. TCP's delayed
+//! acknowledgements work the same way (RFC 9293 section 3.8.6.3).
 
 use std::time::Instant;
 
 use crate::limits;
 
-/// What the peer has not been told yet, and how soon it should be.
+/// What the peer was not told yet, and how soon it should be.
 #[derive(Debug, Default)]
 pub(crate) struct Acknowledgement {
-    /// Taken and not told, in bytes.
+    /// Bytes that our agent has taken and that the peer was not told of.
     pub(crate) untold_bytes: usize,
     /// When the peer was told last.
     pub(crate) last_told: Option<Instant>,
     /// When our agent took a message last.
     last_taken: Option<Instant>,
-    /// Our agent has answered at once what it took last.
+    /// Whether our agent has answered at once what it took last.
     pub(crate) is_conversation: bool,
 }
 
 impl Acknowledgement {
-    /// Our agent has taken a message of `bytes`.
+    /// Notes that our agent has taken a message of `bytes`.
     pub(crate) fn taken(&mut self, now: Instant, bytes: usize) {
         self.untold_bytes += bytes;
         self.last_taken = Some(now);
     }
 
-    /// When to tell the peer: at once if much is untold, or if nothing was told lately and no message
-    /// to it is to be expected; or else a moment later, together with what is taken until then.
+    /// Returns when to tell the peer: at once if much is untold, or if nothing was told lately and no
+    /// message to it is to be expected. Otherwise a moment later, together with what is taken until then.
     pub(crate) fn due(&self, now: Instant, window: usize) -> Instant {
         let last = if self.is_conversation {
             self.last_told.max(self.last_taken)
@@ -44,7 +44,8 @@ impl Acknowledgement {
         }
     }
 
-    /// A message to the peer was written. Says whether there is anything to be told along with it.
+    /// Notes that a message to the peer was written. Returns whether there is anything to tell it along
+    /// with that.
     pub(crate) fn spoken(&mut self, now: Instant) -> bool {
         self.is_conversation = self
             .last_taken

@@ -1,4 +1,4 @@
-//! What is kept for a peer, whatever connections come and go.
+//! The state of one peer, which outlives its connections.
 
 pub(crate) mod acknowledgement;
 pub(crate) mod session;
@@ -23,14 +23,15 @@ use acknowledgement::Acknowledgement;
 use session::Session;
 use watermarks::Watermarks;
 
-/// An offer that waits for our own to be answered or not, or until its sender may offer again.
+/// An offer of the peer that is not answered yet: it waits until our own offer was answered or not, or
+/// until its sender may offer again.
 #[derive(Debug)]
 pub(super) struct HeldOffer {
     pub(super) sdp: String,
     pub(super) extension: Extension,
-    /// Looked at again at this time.
+    /// When it is looked at again.
     pub(super) until: Instant,
-    /// It came too soon after others, and has not been looked at yet.
+    /// Whether it came too soon after others, and has not been looked at yet.
     pub(super) is_early: bool,
 }
 
@@ -42,25 +43,25 @@ pub(super) struct EarlyCandidate {
     pub(super) since: Instant,
 }
 
-/// When to offer next.
+/// When to offer a connection next.
 #[derive(Debug)]
 pub(super) struct Retry {
     pub(super) backoff: Backoff,
-    /// When the last connection began to carry messages. Only one that lasts ends the backoff.
+    /// When the last connection began to carry messages. Only a connection that lasts ends the backoff.
     pub(super) adopted: Option<Instant>,
-    /// The next look; `None` when nothing is planned.
+    /// When to look next at whether to offer; `None` when no time is planned.
     pub(super) at: Option<Instant>,
-    /// Waits for the registry to tell whether the peer is there at all.
+    /// Whether this waits for the registry to tell if the peer is online at all.
     pub(super) awaits_list: bool,
 }
 
 impl Retry {
-    /// Whether another look is planned, at a time or with the registry's answer.
+    /// Returns whether another look is planned, at a time or with the registry's answer.
     pub(super) fn is_planned(&self) -> bool {
         self.at.is_some() || self.awaits_list
     }
 
-    /// Nothing is planned any more.
+    /// Cancels what was planned.
     pub(super) fn cancel(&mut self) {
         self.at = None;
         self.awaits_list = false;
@@ -71,11 +72,11 @@ impl Retry {
 #[derive(Debug)]
 pub(super) struct WaitingConnect {
     pub(super) origin: Origin,
-    /// Failed at this time, whatever else is still hoped for.
+    /// When it fails, whatever else is still hoped for.
     pub(super) until: Instant,
 }
 
-/// How a peer stands, as `stats` tells it.
+/// The state of a peer, as `stats` tells it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "lowercase")]
 pub(super) enum State {
@@ -84,34 +85,35 @@ pub(super) enum State {
     Disconnected,
 }
 
-/// One peer.
+/// One peer: its session, its connections, and what is waited for.
 #[derive(Debug)]
 pub(super) struct Peer {
     pub(super) id: PeerId,
     pub(super) session: Session,
-    /// Of the last connection that carried messages: whether it was between two of ours.
+    /// Whether the last connection that carried messages was between two of ours.
     pub(super) speaks_sessions: bool,
     pub(super) connections: Vec<ConnectionId>,
-    /// The one that messages go over.
+    /// The connection that messages go over.
     pub(super) current: Option<ConnectionId>,
-    /// The agent's view: `peer_connected` was the last that it was told.
+    /// Whether the agent believes the peer to be connected: `peer_connected` was the last that it was
+    /// told.
     pub(super) reachable: bool,
-    /// As of the last [`Peer::note_state`], and since when.
+    /// Its state as of the last [`Peer::note_state`].
     pub(super) state: State,
-    /// See `state`.
+    /// Since when it has been in `state`.
     pub(super) since: Instant,
-    /// The session has been connected before, so that it can be resumed.
+    /// Whether the session has been connected before, so that it can be resumed.
     pub(super) met: bool,
-    /// Who offered the last connection that carried messages; offers again when that is lost.
+    /// Our role in the last connection that carried messages. Its offerer offers again when it is lost.
     pub(super) last_role: Role,
     pub(super) retry: Retry,
     /// When its process was last heard, on the connection that messages go over.
     pub(super) heard: Instant,
-    /// Since when it is to be reached and can't be: something waits for it, or its session is to go on.
+    /// Since when we want to reach it and can't: something waits for it, or its session is to go on.
     pub(super) wanted: Option<Instant>,
-    /// It has contradicted its session, and acknowledged nothing since.
+    /// Whether it has contradicted its session and acknowledged nothing since.
     pub(super) has_contradicted: bool,
-    /// `connect` commands to be answered, in the order of their deadlines.
+    /// Unanswered `connect` commands, in the order of their deadlines.
     pub(super) waiting: VecDeque<WaitingConnect>,
     /// Its messages that the agent has not taken, with their bytes on the wire.
     pub(super) inbox: QueueSize,
@@ -122,7 +124,7 @@ pub(super) struct Peer {
     pub(super) offers: TokenBucket,
     pub(super) sent: Count,
     pub(super) received: Count,
-    /// Connections that carried messages before the current one.
+    /// How many connections carried messages before the current one.
     pub(super) restarts: u64,
 }
 
@@ -161,7 +163,8 @@ impl Peer {
         }
     }
 
-    /// To be called when a connection was added or is gone, or the peer became reachable or not.
+    /// Brings `state` up to date. To be called when a connection was added or is gone, or the peer became
+    /// reachable or unreachable.
     pub(super) fn note_state(&mut self, now: Instant) {
         let state = if self.reachable {
             State::Connected
@@ -176,24 +179,24 @@ impl Peer {
         }
     }
 
-    /// Whether anything is being kept for the peer until it can be reached.
+    /// Returns whether anything is kept for the peer until it can be reached.
     pub(super) fn is_waited_for(&self) -> bool {
         !self.session.is_idle() || !self.waiting.is_empty()
     }
 
-    /// Takes out a `connect` command whose time is over.
+    /// Takes out a `connect` command whose time is over, and returns its origin.
     pub(super) fn next_overdue(&mut self, now: Instant) -> Option<Origin> {
         let overdue = self.waiting.pop_front_if(|first| first.until <= now)?;
         Some(overdue.origin)
     }
 
-    /// Whether a further connection is under way.
+    /// Returns whether a connection beside the current one is under way.
     pub(super) fn has_attempt(&self) -> bool {
         self.connections.len() > usize::from(self.current.is_some())
     }
 
-    /// Keeps a candidate that came before its description, bounded in time and in number; `false` when
-    /// it is one too many.
+    /// Keeps a candidate that came before its description, for a limited time; returns `false` when it is
+    /// one too many.
     pub(super) fn keep_early(
         &mut self,
         now: Instant,
@@ -212,8 +215,9 @@ impl Peer {
         has_room
     }
 
-    /// The early candidates that belong to an attempt. One that names no attempt is used for every
-    /// connection that its sender offers soon after: where it does not belong it does no harm.
+    /// Returns the early candidates that belong to an attempt, and takes them out. Candidates without an
+    /// attempt are kept: they are used for every connection that their sender offers soon after, since
+    /// they do no harm where they do not belong.
     pub(super) fn early_of(&mut self, now: Instant, attempt: Option<&str>) -> Vec<String> {
         self.forget_stale(now);
         let mut found = Vec::new();
@@ -227,7 +231,7 @@ impl Peer {
         found
     }
 
-    /// When the oldest early candidate is forgotten.
+    /// Returns when the oldest early candidate is forgotten.
     pub(super) fn early_until(&self) -> Option<Instant> {
         let oldest = self.early.front()?;
         Some(oldest.since + limits::EARLY_CANDIDATE_LIFETIME)
@@ -242,7 +246,7 @@ impl Peer {
         }
     }
 
-    /// Attempts in a row that have led to no connection that lasts.
+    /// Returns how many attempts in a row have led to no connection that lasts.
     pub(super) fn failures(&self) -> u32 {
         self.retry.backoff.failures()
     }

@@ -1,9 +1,10 @@
-//! The session with one peer: what was accepted for it, numbered, until it is known to have arrived.
+//! The session with one peer: numbers the messages accepted for it, and keeps them until they are known
+//! to have arrived.
 //!
-//! A session outlives connections. Between two of ours (contract part 5) each message has a number,
-//! the order of its first writing; the peer's `ack` and `hello` say how many its agent has taken, and
-//! a new connection replays the rest. Towards others a session degrades to the life of a connection:
-//! what was written is out of our hands, and only a receipt of the transport settles it.
+//! A session outlives connections. Between two of ours (contract part 5) each message has a number, given
+//! in the order in which messages are first written. The peer's `ack` and `hello` say how many of them
+//! its agent has taken, and a new connection replays the rest. Towards other makes a session lasts no
+//! longer than a connection: what was written is up to the transport, and only its receipt settles it.
 
 use std::collections::VecDeque;
 use std::fmt;
@@ -15,37 +16,37 @@ use crate::protocol::message::Message;
 use crate::mesh::agent::origin::Origin;
 use crate::mesh::base::queue_size::QueueSize;
 
-/// Bytes that a peer of ours may be sent before its first `ack` has told its window.
+/// How many bytes a peer of ours may be sent before its first `ack` has told its window.
 pub(crate) const INITIAL_WINDOW_BYTES: u64 = limits::LEAST_WINDOW_BYTES as u64;
 
 /// A message on its way to a peer.
 #[derive(Debug)]
 pub(crate) struct Outgoing {
-    /// What is sent.
+    /// The message itself.
     pub(crate) message: Message,
-    /// Whom to tell what became of it.
+    /// Who is told what became of it.
     pub(crate) origin: Origin,
 }
 
-/// What a `hello` of the peer means for the session.
+/// The meaning of a peer's `hello` for the session.
 #[derive(Debug)]
 pub(crate) enum Greeting {
-    /// The session goes on. `settled` has arrived, the rest is sent again.
+    /// The session goes on. `settled` has arrived; the rest is sent again.
     Resumed { settled: Vec<Outgoing> },
-    /// The peer is a new process, or was never met: numbers start over. `lost` was written to the
-    /// process before it and is not known to have arrived.
+    /// The peer is a new process, or was never met: numbers start over. `lost` was written to the process
+    /// before it and is not known to have arrived.
     New { lost: Vec<Outgoing> },
-    /// It contradicts what is known of that process.
+    /// The hello contradicts what is known of that process.
     Impossible(Contradiction),
 }
 
-/// A number of the peer's that cannot be true: it counts messages of ours as it would not if it had received
-/// what we sent. Nothing that it says of this session can be relied on.
+/// Why the peer's count of our messages cannot be true. A peer that received what we sent would not count so.
+/// Nothing that it says of this session can be relied on.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Contradiction {
-    /// It claims to have what we never sent.
+    /// It claims to have messages that we never sent.
     TooMany,
-    /// It no longer has what it acknowledged.
+    /// It no longer has messages that it acknowledged.
     TooFew,
 }
 
@@ -58,7 +59,7 @@ impl fmt::Display for Contradiction {
     }
 }
 
-/// The ids under which our sessions are told to peers.
+/// The ids under which peers are told of our sessions.
 ///
 /// The id is that of the process, drawn once. A session that is given up goes on under another one, because
 /// its numbers can't be sent again: the id of the process with a count. Entries made later begin with that id.
@@ -78,7 +79,7 @@ impl SessionNames {
         }
     }
 
-    /// Where a session without a past begins.
+    /// Returns the id for a session that begins.
     pub(crate) fn current(&self) -> String {
         match self.given_up {
             0 => self.process.clone(),
@@ -86,7 +87,7 @@ impl SessionNames {
         }
     }
 
-    /// In place of one that is given up.
+    /// Returns a new id, in place of one that is given up.
     pub(crate) fn next(&mut self) -> String {
         self.given_up += 1;
         self.current()
@@ -106,9 +107,9 @@ pub(crate) struct Session {
     /// Our side's id. It belongs to the process `theirs`: another one under the same name is told another
     /// id, because either may come back and count on where it was.
     own: String,
-    /// A hello has told it.
+    /// Whether a hello has told it.
     is_told: bool,
-    /// The peer's id of its `hello`; `None` before the first, and for peers that are not ours.
+    /// The peer's id from its `hello`; `None` before the first one, and for peers that are not ours.
     theirs: Option<String>,
     /// A process that has announced itself in place of `theirs`, and the id that was told to it. It may
     /// have begun to count under that id though its `hello` never came.
@@ -116,33 +117,33 @@ pub(crate) struct Session {
     /// Changes when numbers start over, so that late reports about older messages are told apart.
     epoch: u64,
 
-    /// In the order of sending; the first `handed` are written to the connection of the day.
+    /// Messages in the order of sending. The first `handed` are written to the current connection.
     outbox: VecDeque<Outgoing>,
     handed: usize,
-    /// How many at the front of the outbox were ever written, and so have their numbers.
+    /// How many messages at the front of the outbox were ever written, and so have their numbers.
     numbered: usize,
-    /// Messages of ours that have left the outbox, because the peer's agent has taken them.
+    /// How many of our messages have left the outbox because the peer's agent has taken them.
     acknowledged: u64,
-    /// Messages of ours that the peer's agent has taken, as it last told. What it took of an older
-    /// connection may be told before it was repeated on this one; but the peer counts what comes from
-    /// its hello on, so it has to be repeated all the same.
+    /// How many of our messages the peer's agent has taken, as the peer last told. It may include
+    /// messages that came over an older connection and are not repeated on this one yet. Those have to be
+    /// repeated all the same, because the peer counts what comes after its hello.
     taken_by_peer: u64,
-    /// Bytes beyond message `acknowledged` that the peer allows under way.
+    /// How many bytes the peer allows under way beyond message `acknowledged`.
     window: u64,
     queued: QueueSize,
     handed_bytes: u64,
 
-    /// Messages of the peer that are in the agent's queue or beyond.
+    /// How many messages of the peer are in the agent's queue, or were taken from it.
     accepted: u64,
-    /// Messages of the peer that the agent has taken.
+    /// How many messages of the peer the agent has taken.
     taken: u64,
-    /// Numbers between the two whose messages no agent can be given, each run of them as one: so
-    /// there are no more of these than messages that wait for the agent.
+    /// Numbers between `taken` and `accepted` whose messages cannot be given to an agent. Each run of
+    /// them is one entry, so there are no more entries than messages that wait for the agent.
     unusable: VecDeque<RangeInclusive<u64>>,
 }
 
 impl Session {
-    /// A session without a past.
+    /// Creates a session that has exchanged nothing yet.
     pub(crate) fn new(own: String) -> Self {
         Session {
             own,
@@ -169,7 +170,7 @@ impl Session {
         &self.own
     }
 
-    /// Whether the peer may know our side's id, and count its numbers.
+    /// Returns whether the peer may know our side's id, and count its numbers.
     pub(crate) fn is_told(&self) -> bool {
         self.is_told
     }
@@ -187,7 +188,7 @@ impl Session {
         self.epoch
     }
 
-    /// What was accepted and is not settled.
+    /// Returns the size of what was accepted and is not settled.
     pub(crate) fn queued(&self) -> QueueSize {
         self.queued
     }
@@ -196,7 +197,7 @@ impl Session {
         self.outbox.is_empty()
     }
 
-    /// Messages of the peer's session that our agent has taken.
+    /// Returns how many messages of the peer's session our agent has taken.
     pub(crate) fn taken(&self) -> u64 {
         self.taken
     }
@@ -230,13 +231,14 @@ impl Session {
         }
     }
 
-    /// What our `hello` says to a peer that has announced `session`: 0 to one not met before.
+    /// Returns how many messages our `hello` says we have received, to a peer that has announced
+    /// `session`: 0 if that was not met before.
     pub(crate) fn received_of(&self, session: Option<&str>) -> u64 {
         let known = session.is_none() || session == self.theirs();
         if known { self.taken } else { 0 }
     }
 
-    /// Whether a peer that announces `session` is another process than the one that is known.
+    /// Returns whether a peer that announces `session` is another process than the one that is known.
     pub(crate) fn is_replaced_by(&self, session: Option<&str>) -> bool {
         self.theirs().is_some() && session.is_some() && session != self.theirs()
     }
@@ -247,9 +249,9 @@ impl Session {
         self.outbox.push_back(outgoing);
     }
 
-    /// The next message to write to the connection, if the peer's window has room for it.
+    /// Returns the next message to write to the connection, if the peer's window has room for it.
     ///
-    /// A message larger than the whole window goes when nothing else is under way.
+    /// A message larger than the whole window may go when nothing else is under way.
     pub(crate) fn next_to_write(&self) -> Option<&Message> {
         let next = &self.outbox.get(self.handed)?.message;
         let size = next.size() as u64;
@@ -257,7 +259,8 @@ impl Session {
         (fits || (self.handed_bytes == 0 && self.window > 0)).then_some(next)
     }
 
-    /// The message of [`Session::next_to_write`] was written to a connection between two of ours.
+    /// Notes that the message of [`Session::next_to_write`] was written to a connection between two of
+    /// ours.
     pub(crate) fn written(&mut self) {
         if let Some(next) = self.outbox.get(self.handed) {
             self.handed_bytes += next.message.size() as u64;
@@ -266,26 +269,27 @@ impl Session {
         }
     }
 
-    /// Takes the next unwritten message out: towards others once written, or when it cannot be
-    /// written at all.
+    /// Takes out the next unwritten message: once it was written to a peer of another make, or when it
+    /// cannot be written at all.
     pub(crate) fn take_next(&mut self) -> Option<Outgoing> {
         let next = self.outbox.remove(self.handed)?;
         self.queued.remove(next.message.size());
         Some(next)
     }
 
-    /// The next unwritten message, whatever the window.
+    /// Returns the next unwritten message, whatever the window.
     pub(crate) fn peek_next(&self) -> Option<&Message> {
         self.outbox.get(self.handed).map(|next| &next.message)
     }
 
-    /// Whether the next unwritten message has never been written, so that it has no number yet.
+    /// Returns whether the next unwritten message was never written on an earlier connection either, so
+    /// that it has no number yet.
     pub(crate) fn next_is_unnumbered(&self) -> bool {
         self.handed >= self.numbered
     }
 
-    /// The peer's agent has taken `taken` messages and allows `window` bytes beyond. Gives the
-    /// messages that this settles.
+    /// Notes that the peer's agent has taken `taken` messages and that it allows `window` bytes beyond.
+    /// Returns the messages that this settles.
     ///
     /// # Errors
     ///
@@ -304,14 +308,14 @@ impl Session {
         Ok(self.settle_taken())
     }
 
-    /// Gives the messages that the peer's agent has taken and that this connection has carried.
+    /// Takes out the messages that the peer's agent has taken and that this connection has carried.
     pub(crate) fn settle_taken(&mut self) -> Vec<Outgoing> {
         // What the connection before has carried may be acknowledged before it is repeated here.
         let news = self.news(self.taken_by_peer).unwrap_or(0);
         self.settle(news.min(self.handed))
     }
 
-    /// How many messages `taken` settles.
+    /// Returns how many messages `taken` settles.
     fn news(&self, taken: u64) -> Result<usize, Contradiction> {
         let news = taken.checked_sub(self.acknowledged);
         let news = news.ok_or(Contradiction::TooFew)?;
@@ -337,7 +341,7 @@ impl Session {
         settled
     }
 
-    /// The connection of the day is gone or replaced: nothing counts as written any more.
+    /// Counts nothing as written any more, because the current connection is gone or replaced.
     pub(crate) fn suspend(&mut self) {
         self.handed = 0;
         self.handed_bytes = 0;
@@ -362,7 +366,7 @@ impl Session {
         greeting.unwrap_or_else(Greeting::Impossible)
     }
 
-    /// The process that is known is there again, and was told the id that it knows.
+    /// Goes on with the process that is known, which was told the id that it knows.
     fn go_on(&mut self, received: u64) -> Result<Greeting, Contradiction> {
         let news = self.news(received)?;
         self.suspend();
@@ -373,10 +377,11 @@ impl Session {
         Ok(Greeting::Resumed { settled })
     }
 
-    /// Numbers start over with another process than the one that is known, or with the first.
+    /// Begins anew with another process than the one that is known, or with the first.
     ///
-    /// It may be one that was known before another took its place, and count on where it was. So it must
-    /// not count under an id that the other has. Of an id that it has just been told it has received nothing.
+    /// The process may have been known before another took its place, and may count on where it was. So it
+    /// must not count under an id that the other was told. It can have received nothing under an id that
+    /// it is told only now.
     fn begin(
         &mut self,
         theirs: &str,
@@ -419,7 +424,7 @@ impl Session {
         lost
     }
 
-    /// Takes out what was never written.
+    /// Takes out the messages that were never written.
     pub(crate) fn take_unwritten(&mut self) -> Vec<Outgoing> {
         let unwritten: Vec<_> = self.outbox.drain(self.numbered..).collect();
         for out in &unwritten {
@@ -428,8 +433,8 @@ impl Session {
         unwritten
     }
 
-    /// Message `number` of the peer's session came in. `true`: it is the next one and goes to the
-    /// agent. `false`: it is there already.
+    /// Notes that message `number` of the peer's session came in. Returns `true` if it is the next one
+    /// and goes to the agent, `false` if it was received before.
     pub(crate) fn accept(&mut self, number: u64) -> bool {
         let is_next = number == self.accepted + 1;
         if is_next {
@@ -438,8 +443,8 @@ impl Session {
         is_next
     }
 
-    /// Message `number` came in and is none that an agent can be given: it has its number all the
-    /// same, and counts as taken once those before it are.
+    /// Notes that message `number` came in and cannot be given to an agent. It has its number all the
+    /// same, and counts as taken once those before it are. Returns whether it is the next one.
     pub(crate) fn accept_unusable(&mut self, number: u64) -> bool {
         let is_next = self.accept(number);
         if is_next {
@@ -459,13 +464,13 @@ impl Session {
         }
     }
 
-    /// Runs of numbers that are kept because their messages are unusable.
+    /// Returns how many runs of numbers are kept because their messages are unusable.
     #[cfg(test)]
     pub(crate) fn unusable_runs(&self) -> usize {
         self.unusable.len()
     }
 
-    /// The agent has taken one more message of the epoch `epoch`. Says whether it counts.
+    /// Notes that the agent has taken one more message of the epoch `epoch`. Returns whether it counts.
     pub(crate) fn take(&mut self, epoch: u64) -> bool {
         let counts = epoch == self.epoch && self.taken < self.accepted;
         if counts {

@@ -1,3 +1,5 @@
+//! Tests of the session with one peer, step by step.
+
 use super::*;
 
 fn outgoing(text: &str) -> Outgoing {
@@ -18,7 +20,7 @@ fn session(count: usize) -> Session {
     session
 }
 
-/// The peer says hello to one that answers with its own.
+/// The peer says hello to a session that answers with its own hello.
 fn greet(session: &mut Session, theirs: &str, received: u64) -> Greeting {
     session.greet(
         theirs,
@@ -28,7 +30,7 @@ fn greet(session: &mut Session, theirs: &str, received: u64) -> Greeting {
     )
 }
 
-/// The peer says hello to one that has told `told` in its own.
+/// The peer says hello to a session that has told `told` in its own hello.
 fn answer(session: &mut Session, told: &str, theirs: &str, received: u64) -> Greeting {
     let mut names = SessionNames::new("next".into());
     session.greet(theirs, received, Some(told), &mut names)
@@ -148,7 +150,7 @@ fn a_new_connection_of_the_same_sessions_repeats_what_has_not_arrived() {
 fn what_is_acknowledged_before_it_was_repeated_is_repeated_all_the_same() {
     let mut session = session(3);
     write_all(&mut session);
-    // The hello said 0, and its sender counts from there what comes on this connection.
+    // The hello said 0, and its sender counts what comes on this connection from there.
     assert!(resumed(greet(&mut session, "p", 0)).is_empty());
     assert!(acknowledge(&mut session, 2, 1000).is_empty());
     assert_eq!(write_all(&mut session), ["1", "2", "3"]);

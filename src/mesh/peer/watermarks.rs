@@ -1,10 +1,10 @@
-//! The watermarks of a peer's queue: when to hold the agent back, and when to stop doing so.
+//! The watermarks of a peer's queue: decides when to hold the agent back, and when to stop doing so.
 
 use std::time::{Duration, Instant};
 
 use crate::protocol::ipc::Pressure;
 
-/// Watches how full a peer's queue is and whether it moves.
+/// The watch on how full a peer's queue is, and whether it moves.
 #[derive(Debug)]
 pub(crate) struct Watermarks {
     pressure: Pressure,
@@ -22,8 +22,8 @@ impl Watermarks {
         }
     }
 
-    /// What the queue holds costs `cost` of `capacity`, in bytes. Says when a watermark was crossed: high at the
-    /// capacity, normal at half of it.
+    /// Notes that what the queue holds costs `cost` of `capacity`, in bytes. Returns the new pressure
+    /// when a watermark was crossed: high at the capacity, normal at half of it.
     pub(crate) fn fill(&mut self, now: Instant, cost: usize, capacity: usize) -> Option<Pressure> {
         let pressure = match self.pressure {
             Pressure::Normal if cost >= capacity => Pressure::High,
@@ -36,27 +36,29 @@ impl Watermarks {
         Some(pressure)
     }
 
-    /// The peer has acknowledged something of the queue; what only we have written does not count.
+    /// Notes that the peer has acknowledged something of the queue. What we have merely written does not
+    /// count.
     pub(crate) fn moved(&mut self, now: Instant) {
         self.moved = now;
     }
 
-    /// Whether the agent has to wait for this queue.
+    /// Returns whether the agent has to wait for this queue.
     pub(crate) fn holds_back(&self) -> bool {
         self.pressure == Pressure::High && !self.stalled
     }
 
-    /// Whether the queue is full and taken out of the way: what is sent to it is refused.
+    /// Returns whether the queue is full and taken out of the way: what is sent to it is refused.
     pub(crate) fn is_stalled(&self) -> bool {
         self.stalled
     }
 
-    /// When the queue counts as stalled if it does not move.
+    /// Returns when the queue counts as stalled if it does not move.
     pub(crate) fn stalls_at(&self, patience: Duration) -> Option<Instant> {
         self.holds_back().then(|| self.moved + patience)
     }
 
-    /// Takes the queue out of the way if it has not moved for `patience`; `true` when it just did.
+    /// Takes the queue out of the way if it has not moved for `patience`; returns `true` when it just
+    /// did.
     pub(crate) fn check_stall(&mut self, now: Instant, patience: Duration) -> bool {
         let stalls = self.stalls_at(patience).is_some_and(|at| now >= at);
         self.stalled |= stalls;
