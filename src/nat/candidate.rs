@@ -1,4 +1,4 @@
-//! What a peer is told of us: the addresses at which it may find us (RFC 8445 section 5.1.1).
+//! Local candidates: the addresses at which a peer may reach us (RFC 8445 section 5.1.1).
 
 use std::net::SocketAddr;
 
@@ -10,14 +10,14 @@ pub enum LocalCandidate {
         /// That address.
         address: SocketAddr,
     },
-    /// What a STUN server sees as the source of one of our sockets.
+    /// Server-reflexive: the source address that a STUN server sees of one of our sockets.
     ServerReflexive {
         /// The outer side of the mapping.
         address: SocketAddr,
         /// The socket behind it.
         base: SocketAddr,
     },
-    /// An address that a TURN server lends us.
+    /// Relayed: an address that a TURN server lends us.
     Relayed {
         /// The address on the server.
         address: SocketAddr,
@@ -27,8 +27,8 @@ pub enum LocalCandidate {
 }
 
 impl LocalCandidate {
-    /// What datagrams from this candidate have as their source, in the terms of the ICE agent: a
-    /// socket of ours, or the address on the relay (RFC 8445 section 4, "base").
+    /// Returns the source address of datagrams sent from this candidate, in the terms of the ICE agent:
+    /// one of our sockets, or the address on the relay (RFC 8445 section 4, "base").
     pub fn source(&self) -> SocketAddr {
         match *self {
             LocalCandidate::Host { address } | LocalCandidate::Relayed { address, .. } => address,

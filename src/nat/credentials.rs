@@ -1,4 +1,5 @@
-//! What a TURN server knows us by.
+//! Logins at TURN servers: names and passwords, given to us or made from a shared secret, and when to
+//! replace them.
 
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
@@ -8,17 +9,17 @@ use sha1::Sha1;
 use crate::limits;
 use crate::secret::Secret;
 
-/// How long a login lives that we make of a shared secret, in seconds.
+/// Lifetime in seconds of a login that we make from a shared secret.
 pub const LIFETIME: u64 = 24 * 60 * 60;
 
-/// What we have to log in with.
+/// The credentials for one TURN server.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Credentials {
-    /// `TURN_SECRET`: shared with the server, from which logins are made that expire.
+    /// `TURN_SECRET`, shared with the server. Logins that expire are made from it.
     Shared(Secret),
-    /// A name and a password, of the user or from the registry.
+    /// A name and a password, from the user or from the registry.
     Given {
-        /// The name. One that begins with a time, as in `1700000000:name`, expires then.
+        /// The name. If it begins with a Unix time, as in `1700000000:name`, the login expires then.
         username: String,
         /// The password.
         password: Secret,
@@ -30,13 +31,13 @@ pub enum Credentials {
 pub(super) struct Login {
     pub(super) username: String,
     pub(super) password: Secret,
-    /// Unix time in seconds from which on another should be used: some time before it expires. `None`
-    /// when that is not known.
+    /// Unix time in seconds from which on another login should be used, some time before this one
+    /// expires. `None` when its expiry is not known.
     pub(super) renew_at: Option<u64>,
 }
 
 impl Credentials {
-    /// The login to use at this Unix time, in seconds.
+    /// Returns the login to use at this Unix time, in seconds.
     pub(super) fn login(&self, unix: u64) -> Login {
         match self {
             Credentials::Shared(secret) => {
@@ -56,8 +57,8 @@ impl Credentials {
         }
     }
 
-    /// When a login that was given to us ends, in Unix seconds; `None` when that is not known, or
-    /// when we make new ones ourselves.
+    /// Returns the Unix time in seconds at which a login that was given to us expires; `None` when that
+    /// is not known, or when we make new logins ourselves.
     pub fn given_until(&self) -> Option<u64> {
         match self {
             Credentials::Shared(_) => None,
@@ -66,22 +67,22 @@ impl Credentials {
     }
 }
 
-/// The password of the TURN REST API: base64(HMAC-SHA1(secret, username)).
+/// Returns the password of the TURN REST API: base64(HMAC-SHA1(secret, username)).
 pub(super) fn password(secret: &Secret, username: &str) -> Secret {
     let tag = Hmac::<Sha1>::new_from_slice(secret.reveal().as_bytes())
         .map(|mac| mac.chain_update(username).finalize().into_bytes());
-    // A key of any length will do for HMAC, so there is always a tag.
+    // HMAC takes a key of any length, so there is always a tag.
     Secret::new(tag.map(|tag| STANDARD.encode(tag)).unwrap_or_default())
 }
 
-/// When a login is to be replaced that is used from `unix` on: with half of its time left, or with
+/// Returns when to replace a login that is used from `unix` on: when half of its time is left, or
 /// [`limits::TURN_RENEWAL`] if that is less.
 fn renew_at(expires: u64, unix: u64) -> u64 {
     let left = expires.saturating_sub(unix);
     expires - limits::TURN_RENEWAL.as_secs().min(left / 2)
 }
 
-/// The time at the beginning of a name such as `1700000000:name`.
+/// Reads the time at the beginning of a name such as `1700000000:name`.
 fn expiry(username: &str) -> Option<u64> {
     let time = username.split(':').next()?;
     let is_time = time.len() == 10 && time.bytes().all(|byte| byte.is_ascii_digit());

@@ -1,18 +1,18 @@
-//! Why a TURN server is of no use, in words for the person who has to mend it.
+//! Errors of TURN servers: why one cannot be used, in words for the person who has to mend it.
 
 use std::fmt;
 use std::net::SocketAddr;
 
-/// Why there is no allocation, or none any more.
+/// The reason why there is no allocation, or none any more.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Failure {
     /// No answer in time.
     Silent,
-    /// No connection; what the system or TLS says.
+    /// There is no connection; holds the error of the system or of TLS.
     Connection(String),
-    /// The server refused, with this code and these words.
+    /// The server refused, with this error code and reason.
     Refused(u16, String),
-    /// What answers is no TURN server, or speaks it in a way that we do not understand.
+    /// The other side is no TURN server, or speaks TURN in a way that we do not understand.
     Unusable,
     /// The server claims to relay for us at this address, which cannot be one of its own.
     Misplaced(SocketAddr),
@@ -24,18 +24,19 @@ pub enum Failure {
 pub mod code {
     /// The credentials are not right, or none were given.
     pub const UNAUTHORIZED: u16 = 401;
-    /// The server knows nothing of an allocation, or of another one.
+    /// The allocation that the request names is unknown to the server, or the socket already has
+    /// another one.
     pub const ALLOCATION_MISMATCH: u16 = 437;
     /// The nonce is too old; the request is repeated with a new one.
     pub const STALE_NONCE: u16 = 438;
-    /// No addresses of this family.
+    /// The server has no addresses of this family.
     pub const FAMILY_NOT_SUPPORTED: u16 = 440;
     /// The credentials are not those of the allocation.
     pub const WRONG_CREDENTIALS: u16 = 441;
 }
 
 impl Failure {
-    /// Whether nothing but a change at the server or in the settings will help.
+    /// Returns whether only a change at the server or in the settings can help.
     pub(super) fn is_refusal(&self) -> bool {
         matches!(
             self,
@@ -43,7 +44,7 @@ impl Failure {
         )
     }
 
-    /// Whether it is the login that the server does not take.
+    /// Returns whether the server does not accept the login.
     pub(super) fn is_of_login(&self) -> bool {
         matches!(
             self,
@@ -53,7 +54,7 @@ impl Failure {
 }
 
 impl Failure {
-    /// What has happened and what may be wrong, in a line for the log.
+    /// Describes the failure and what may be wrong, in one line for the log.
     pub(super) fn with_advice(&self) -> String {
         match self.advice() {
             Some(advice) => format!("{self}; {advice}"),
@@ -61,7 +62,7 @@ impl Failure {
         }
     }
 
-    /// What may be wrong, or what to look at; `None` when the failure says it all.
+    /// Returns advice on what may be wrong or what to look at; `None` when the failure says it all.
     pub fn advice(&self) -> Option<&'static str> {
         match self {
             Failure::Silent => Some("is the address right, and the way open?"),
@@ -86,7 +87,7 @@ impl Failure {
     }
 }
 
-/// What has happened, without advice.
+/// Describes the failure, without advice.
 impl fmt::Display for Failure {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {

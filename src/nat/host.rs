@@ -1,5 +1,5 @@
-//! Host candidates: the addresses of this machine that are worth telling a peer (RFC 8445 section
-//! 5.1.1.1).
+//! Host candidates: selects the addresses of this machine that are worth telling a peer (RFC 8445
+//! section 5.1.1.1).
 
 use std::fmt;
 use std::net::IpAddr;
@@ -13,22 +13,22 @@ pub struct InterfaceAddress {
     pub address: IpAddr,
 }
 
-/// `INTERFACES`: which network interfaces are used. A name may end in `*`, for any rest.
+/// `INTERFACES`: which network interfaces are used. A name may end in `*`, which stands for any rest.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct InterfaceFilter {
-    /// When not empty only these.
+    /// The interfaces to use. If empty, all are used.
     pub allow: Vec<String>,
-    /// Never these, allowed or not.
+    /// Interfaces never used, even if they are in `allow`.
     pub deny: Vec<String>,
 }
 
 impl InterfaceFilter {
-    /// Whether the interface of this name may be used.
+    /// Returns whether the interface of this name may be used.
     pub fn permits(&self, interface: &str) -> bool {
         (self.allow.is_empty() || self.names(interface)) && !is_listed(&self.deny, interface)
     }
 
-    /// Whether the interface is asked for by its name.
+    /// Returns whether `allow` lists the interface.
     pub fn names(&self, interface: &str) -> bool {
         is_listed(&self.allow, interface)
     }
@@ -41,34 +41,35 @@ fn is_listed(list: &[String], interface: &str) -> bool {
     })
 }
 
-/// What the user allows.
+/// The user's settings for local addresses.
 #[derive(Debug, Clone)]
 pub struct Rules {
     /// `INTERFACES`
     pub interfaces: InterfaceFilter,
     /// `IPV6`
     pub ipv6: bool,
-    /// `BIND_ADDRESS`: this one only.
+    /// `BIND_ADDRESS`: if set, only this address is used.
     pub bind_address: Option<IpAddr>,
 }
 
-/// How the names of bridges for containers and virtual machines begin: their addresses are the same on
-/// many machines and reach nobody but the guests of this one. Used only when `INTERFACES` names them, or
-/// `BIND_ADDRESS` their address. Those of networks made with Docker are beside: [`is_virtual_bridge`].
+/// Prefixes of the names of bridges for containers and virtual machines. Their addresses are the
+/// same on many machines and reach nobody but the guests of this one. They are used only when
+/// `INTERFACES` names the bridge, or `BIND_ADDRESS` its address. [`is_virtual_bridge`] also knows the
+/// bridges of networks made with Docker.
 const VIRTUAL_BRIDGES: [&str; 7] = ["docker", "podman", "veth", "virbr", "lxcbr", "lxdbr", "cni"];
 
-/// Why an address is not used.
+/// The reason why an address is not used.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Unused {
     /// `IPV6` is off.
     Ipv6,
     /// `BIND_ADDRESS` is another one.
     NotBindAddress,
-    /// It is link-local, or no address of a host at all.
+    /// It is link-local, unspecified or multicast.
     LinkLocal,
     /// `INTERFACES` leaves its interface out.
     Interface,
-    /// It is that of a bridge for guests of this machine.
+    /// It belongs to a bridge for guests of this machine.
     Bridge,
     /// It is loopback, and there are others.
     Loopback,
@@ -87,8 +88,8 @@ impl fmt::Display for Unused {
     }
 }
 
-/// The addresses to use, sorted. Loopback is among them only when `INTERFACES` or `BIND_ADDRESS`
-/// asks for it, or when there is nothing else.
+/// Returns the addresses to use, sorted. Loopback is among them only when `INTERFACES` or
+/// `BIND_ADDRESS` asks for it, or when there is nothing else.
 pub fn addresses(found: &[InterfaceAddress], rules: &Rules) -> Vec<IpAddr> {
     let used = judge(found, rules).filter(|(_, unused)| unused.is_none());
     let mut addresses: Vec<_> = used.map(|(found, _)| found.address).collect();
@@ -97,7 +98,7 @@ pub fn addresses(found: &[InterfaceAddress], rules: &Rules) -> Vec<IpAddr> {
     addresses
 }
 
-/// Each address that was found, and why it is not used; `None` where it is.
+/// Returns each address that was found with the reason why it is not used; `None` if it is used.
 pub fn judge<'a>(
     found: &'a [InterfaceAddress],
     rules: &Rules,
@@ -114,7 +115,7 @@ pub fn judge<'a>(
     })
 }
 
-/// Why an address may not be used, whatever others there are.
+/// Returns why an address may not be used, whatever other addresses there are.
 fn unpermitted(found: &InterfaceAddress, rules: &Rules) -> Option<Unused> {
     let is_named = rules.interfaces.names(&found.interface) || rules.bind_address.is_some();
     if !rules.ipv6 && found.address.is_ipv6() {
@@ -132,7 +133,8 @@ fn unpermitted(found: &InterfaceAddress, rules: &Rules) -> Option<Unused> {
     }
 }
 
-/// Docker names its bridges `br-` and 12 hexadecimal digits. A mere `br-` would be a router's `br-lan` too.
+/// Returns whether the name is that of a bridge for guests. Docker names its bridges `br-` and 12
+/// hexadecimal digits; `br-` alone would also match a router's `br-lan`.
 fn is_virtual_bridge(interface: &str) -> bool {
     let is_id = |id: &str| id.len() == 12 && id.bytes().all(|byte| byte.is_ascii_hexdigit());
     let mut known = VIRTUAL_BRIDGES.iter();
@@ -140,7 +142,8 @@ fn is_virtual_bridge(interface: &str) -> bool {
         || known.any(|stem| interface.starts_with(stem))
 }
 
-/// Link-local addresses mean nothing without their link.
+/// Returns whether an address can be told to a peer. Link-local addresses mean nothing without their
+/// link.
 fn is_usable(address: IpAddr) -> bool {
     match address {
         IpAddr::V4(v4) => !v4.is_link_local() && !v4.is_unspecified() && !v4.is_multicast(),

@@ -1,5 +1,5 @@
-//! Names under `.local` that peers' candidates hold, and the asking for their addresses by multicast
-//! (RFC 6762). In the background: no connection waits for it.
+//! Looks up names under `.local`, which peers' candidates may hold, by multicast DNS (RFC 6762). It
+//! works in the background: no connection waits for it.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::net::IpAddr;
@@ -8,7 +8,8 @@ use std::time::{Duration, Instant};
 use crate::limits;
 use crate::protocol::multicast_dns;
 
-/// From each question for a name to the next, and from the last to giving up.
+/// Pauses from each question for a name to the next; the last one is the time from the last question to
+/// giving up.
 const WAITS: [Duration; 4] = [
     Duration::from_millis(250),
     Duration::from_secs(1),
@@ -16,7 +17,7 @@ const WAITS: [Duration; 4] = [
     Duration::from_secs(4),
 ];
 
-/// Names that are being asked for.
+/// The names that are being asked for.
 #[derive(Debug, Default)]
 pub struct LocalNames {
     asked: BTreeMap<String, Asked>,
@@ -24,15 +25,15 @@ pub struct LocalNames {
 
 #[derive(Debug)]
 struct Asked {
-    /// Questions sent.
+    /// How many questions were sent.
     questions: usize,
-    /// When the next is due.
+    /// When the next question is due.
     next: Instant,
 }
 
 impl LocalNames {
-    /// Asks for a name, for which [`multicast_dns::is_local_name`] holds. Beyond
-    /// [`limits::LOCAL_NAMES`] at a time it is left alone.
+    /// Asks for a name, for which [`multicast_dns::is_local_name`] must hold. Ignores it if
+    /// [`limits::LOCAL_NAMES`] are being asked for already.
     pub fn ask(&mut self, now: Instant, name: &str) {
         let name = name.to_ascii_lowercase();
         if self.asked.len() < limits::LOCAL_NAMES || self.asked.contains_key(&name) {
@@ -46,8 +47,8 @@ impl LocalNames {
         }
     }
 
-    /// Takes a datagram that came to the multicast group. Gives what it tells of names that were asked
-    /// for, of each an address of either family, and asks for those no longer.
+    /// Takes a datagram that came to the multicast group. Returns the addresses in it of names that
+    /// were asked for, at most one of each family for each name, and stops asking for those names.
     pub fn handle_datagram(&mut self, bytes: &[u8]) -> Vec<(String, IpAddr)> {
         if self.asked.is_empty() {
             return Vec::new();
@@ -63,7 +64,7 @@ impl LocalNames {
         found
     }
 
-    /// The questions that are due.
+    /// Returns the questions that are due.
     pub fn handle_timeout(&mut self, now: Instant) -> Vec<Vec<u8>> {
         let mut questions = Vec::new();
         self.asked.retain(|name, asked| {
@@ -82,7 +83,8 @@ impl LocalNames {
         questions
     }
 
-    /// When [`LocalNames::handle_timeout`] has something to do; `None` while no name is asked for.
+    /// Returns when [`LocalNames::handle_timeout`] has something to do; `None` while no name is asked
+    /// for.
     pub fn next_timeout(&self) -> Option<Instant> {
         self.asked.values().map(|asked| asked.next).min()
     }
@@ -92,7 +94,7 @@ impl LocalNames {
 mod tests {
     use super::*;
 
-    /// An answer that gives `name` as many addresses, the first of them 192.0.2.7.
+    /// Builds an answer that gives `name` as many addresses, the first of them 192.0.2.7.
     fn answer_of(name: &str, addresses: u8) -> Vec<u8> {
         let mut packet = multicast_dns::question(name);
         let question = packet.split_off(12);

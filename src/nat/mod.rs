@@ -1,10 +1,11 @@
-//! Which addresses become candidates, what keeps them alive, and relays. Sans-IO: takes what the
-//! system has, gives what to use.
+//! NAT traversal: finds the addresses that become candidates, keeps their mappings alive, and sends and
+//! receives over TURN relays. Sans-IO: sockets, looked-up names and time come in from outside.
 //!
 //! * [`reach`]: the whole, as the runtime sees it.
-//! * [`turn`]: relays on TURN servers. It stands on
-//! * [`stun`]: STUN messages, and what STUN servers see of our sockets. Both stand on
-//! * [`url`], [`credentials`], [`server`], [`candidate`], [`failure`], [`output`]: the types that all of them use.
+//! * [`turn`]: relays on TURN servers. It is built on
+//! * [`stun`]: STUN messages, and what STUN servers see of our sockets. Both are built on
+//! * [`url`], [`credentials`], [`server`], [`candidate`], [`failure`], [`output`]: the types that all
+//!   of them use.
 //! * [`host`]: the addresses of this machine. [`local_names`]: names under `.local` in peers' candidates.
 
 pub mod candidate;

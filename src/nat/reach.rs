@@ -2,8 +2,8 @@
 //! alive, and carries packets over relays.
 //!
 //! It takes `(now, input)`, is polled for [`Output`]s after every input, and is called again at
-//! [`Reach::next_timeout`]. It resolves no names and opens no sockets. Without servers it has nothing
-//! to say and wants nothing.
+//! [`Reach::next_timeout`]. It resolves no names and opens no sockets. Without servers it gives no
+//! requests to send and asks for no timeout.
 
 use std::collections::{BTreeSet, VecDeque};
 use std::net::SocketAddr;
@@ -20,29 +20,29 @@ use super::url::Transport;
 /// `ICE_TRANSPORT_POLICY`: which ways to a peer are allowed.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub enum TransportPolicy {
-    /// All that work.
+    /// All ways that work.
     #[default]
     All,
-    /// Over a TURN server only.
+    /// Only over a TURN server.
     Relay,
 }
 
-/// Candidates beyond the addresses of our own sockets.
+/// Finds the candidates beyond the addresses of our own sockets, by STUN and TURN.
 #[derive(Debug)]
 pub struct Reach {
     policy: TransportPolicy,
     lanes: Vec<Vec<SocketAddr>>,
     reflexive: Reflexive,
     relays: Relays,
-    /// Who is asked for our address.
+    /// The servers that are asked for our address.
     asked: BTreeSet<SocketAddr>,
     random: fastrand::Rng,
     outputs: VecDeque<Output>,
 }
 
 impl Reach {
-    /// Nothing yet. `unix` is the Unix time in seconds, `seed` decides every random choice that is
-    /// made here; the TURN crate draws transaction ids of its own.
+    /// Creates a `Reach` without sockets and servers. `unix` is the Unix time in seconds. `seed`
+    /// decides every random choice that is made here; the TURN crate draws transaction ids of its own.
     pub fn new(policy: TransportPolicy, now: Instant, unix: u64, seed: u64) -> Self {
         let mut random = fastrand::Rng::with_seed(seed);
         Reach {
@@ -56,12 +56,12 @@ impl Reach {
         }
     }
 
-    /// What Unix time it is now, in seconds. To be told now and then, because clocks are set.
+    /// Sets the current Unix time in seconds. To be called now and then, because clocks are set.
     pub fn set_clock(&mut self, now: Instant, unix: u64) {
         self.relays.set_clock(now, unix);
     }
 
-    /// The UDP sockets there are, by lane.
+    /// Sets the UDP sockets that exist, by lane.
     pub fn set_sockets(&mut self, now: Instant, lanes: Vec<Vec<SocketAddr>>) {
         if lanes == self.lanes {
             return;
@@ -73,7 +73,8 @@ impl Reach {
         self.outputs.push_back(Output::CandidatesChanged);
     }
 
-    /// The servers to use, resolved; to be told again whenever something of them has changed.
+    /// Sets the servers to use, with their names resolved; to be called again whenever one of them has
+    /// changed.
     ///
     /// TURN servers on UDP are asked for our address as well, for they are STUN servers too.
     pub fn set_servers(&mut self, now: Instant, servers: Servers) {
@@ -98,15 +99,15 @@ impl Reach {
         self.relays.set_servers(now, servers.turn);
     }
 
-    /// Something has changed for the better, such as the registry being reachable again: servers that
-    /// were silent are tried at once.
+    /// Tries silent servers at once, because something has changed for the better, such as the registry
+    /// being reachable again.
     pub fn try_now(&mut self, now: Instant) {
         self.reflexive.ask_now(now);
         self.relays.try_now(now);
     }
 
-    /// The candidates of each lane, the whole of them. There is one relayed address, and beside it
-    /// those that it has replaced and that still carry data.
+    /// Returns all candidates of each lane. There is one relayed address, and beside it those that it
+    /// has replaced and that still carry data.
     pub fn lanes(&self) -> Vec<Vec<LocalCandidate>> {
         let relayed = self.relays.candidates().into_iter();
         let relayed = relayed.map(|(address, base)| LocalCandidate::Relayed { address, base });
@@ -127,7 +128,8 @@ impl Reach {
         std::iter::once(host).chain(mapped)
     }
 
-    /// Takes a datagram that came to `destination`, one of our sockets; `false` when it is a peer's.
+    /// Takes a datagram that came to `destination`, one of our sockets. Returns `false` when it is a
+    /// peer's.
     pub fn handle_datagram(
         &mut self,
         now: Instant,
@@ -148,8 +150,8 @@ impl Reach {
         self.relays.handle_datagram(now, pair, bytes)
     }
 
-    /// Sends a packet to a peer from a relayed address; `false` when it is none of ours. Like any
-    /// datagram it may be lost.
+    /// Sends a packet to a peer from a relayed address. Returns `false` when the address is none of
+    /// ours. Like any datagram the packet may be lost.
     pub fn send(
         &mut self,
         now: Instant,
@@ -160,22 +162,22 @@ impl Reach {
         self.relays.send(now, relayed, to, packet)
     }
 
-    /// A stream is open, as asked for; `local` is our end of it.
+    /// Notes that a stream is open, as asked for; `local` is our end of it.
     pub fn stream_opened(&mut self, now: Instant, stream: StreamId, local: SocketAddr) {
         self.relays.stream_opened(now, stream, local);
     }
 
-    /// Bytes have come on a stream.
+    /// Takes bytes that came on a stream.
     pub fn stream_received(&mut self, now: Instant, stream: StreamId, bytes: &[u8]) {
         self.relays.stream_received(now, stream, bytes);
     }
 
-    /// A stream could not be opened, or has ended; `why` is for a person.
+    /// Notes that a stream could not be opened, or has ended; `why` is for a person.
     pub fn stream_closed(&mut self, now: Instant, stream: StreamId, why: String) {
         self.relays.stream_closed(now, stream, why);
     }
 
-    /// Time has passed.
+    /// Does what is due: asks servers again, ends attempts that got no answer, replaces allocations.
     pub fn handle_timeout(&mut self, now: Instant) {
         let outputs = &mut self.outputs;
         let send = |request: Request| {
@@ -191,7 +193,7 @@ impl Reach {
         self.relays.handle_timeout(now);
     }
 
-    /// When [`Reach::handle_timeout`] wants to be called, if nothing else comes first.
+    /// Returns when [`Reach::handle_timeout`] wants to be called, if nothing else comes first.
     pub fn next_timeout(&self) -> Option<Instant> {
         let reflexive = self.reflexive.next_timeout();
         reflexive
@@ -200,14 +202,14 @@ impl Reach {
             .min()
     }
 
-    /// The next thing to do. Drained after every input.
+    /// Returns the next thing to do. To be drained after every input.
     pub fn poll(&mut self) -> Option<Output> {
         self.outputs
             .pop_front()
             .or_else(|| self.relays.poll_output())
     }
 
-    /// Gives every allocation back; what there is to send for that is polled as ever.
+    /// Gives every allocation back. The packets for that are polled as usual.
     pub fn shut_down(&mut self, now: Instant) {
         self.relays.shut_down(now);
     }

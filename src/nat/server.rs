@@ -1,4 +1,4 @@
-//! The STUN and TURN servers there are to use.
+//! The STUN and TURN servers to use, with their names resolved.
 
 use std::net::SocketAddr;
 
@@ -8,28 +8,28 @@ use super::url::{StunUrl, TurnUrl};
 /// A STUN server whose name is resolved.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct StunServer {
-    /// What it is called in the log.
+    /// Its URL, which also names it in the log.
     pub url: StunUrl,
-    /// Where it answers.
+    /// The addresses at which it answers.
     pub addresses: Vec<SocketAddr>,
 }
 
 /// A TURN server whose name is resolved.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct TurnServer {
-    /// What it is called in the log; its host is whom TLS must prove.
+    /// Its URL, which also names it in the log. With TLS it must prove to be the URL's host.
     pub url: TurnUrl,
-    /// Where it answers, the best first.
+    /// The addresses at which it answers, the best first.
     pub addresses: Vec<SocketAddr>,
-    /// What it knows us by.
+    /// Our credentials for it.
     pub credentials: Credentials,
 }
 
-/// All servers there are to use, in order of preference.
+/// All servers to use, in order of preference.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Servers {
-    /// Those that tell our address.
+    /// The servers that tell us our address.
     pub stun: Vec<StunServer>,
-    /// Those that relay.
+    /// The servers that relay.
     pub turn: Vec<TurnServer>,
 }

@@ -1,16 +1,16 @@
-//! The URLs of STUN and TURN servers (RFC 7064, RFC 7065).
+//! Parses and prints the URLs of STUN and TURN servers (RFC 7064, RFC 7065).
 
 use std::fmt;
 use std::net::{IpAddr, Ipv6Addr};
 
 use crate::limits;
 
-/// The port of `stun:` and `turn:` without one.
+/// The port of a `stun:` or `turn:` URL that names none.
 const PLAIN_PORT: u16 = 3478;
-/// The port of `turns:` without one.
+/// The port of a `turns:` URL that names none.
 const TLS_PORT: u16 = 5349;
 
-/// Where a server is: a name that is to be resolved, or an address.
+/// The host of a server: a name that is to be resolved, or an address.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum Host {
     /// A name of the DNS or of `/etc/hosts`.
@@ -28,7 +28,7 @@ impl fmt::Display for Host {
     }
 }
 
-/// How a TURN server is spoken to. What it relays is UDP in any case.
+/// The transport between us and a TURN server. It relays UDP in any case.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum Transport {
     /// Datagrams from one of our sockets.
@@ -49,31 +49,31 @@ impl fmt::Display for Transport {
     }
 }
 
-/// `stun:host[:port]`
+/// A STUN URL: `stun:host[:port]`
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct StunUrl {
-    /// Where it is.
+    /// The server's host.
     pub host: Host,
     /// Its UDP port.
     pub port: u16,
 }
 
-/// `turn:host[:port][?transport=udp|tcp]` or `turns:host[:port][?transport=tcp]`
+/// A TURN URL: `turn:host[:port][?transport=udp|tcp]` or `turns:host[:port][?transport=tcp]`
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct TurnUrl {
-    /// Where it is.
+    /// The server's host.
     pub host: Host,
     /// Its port.
     pub port: u16,
-    /// The transport that the URL names; without one UDP, and TCP where UDP gets no answer.
+    /// The transport that the URL names. `None` means UDP, and TCP where UDP gets no answer.
     pub transport: Option<Transport>,
 }
 
 impl StunUrl {
-    /// Reads one URL.
+    /// Parses one URL.
     ///
     /// # Errors
-    /// What would be right, for a person.
+    /// Says what would be right, for a person.
     pub fn parse(text: &str) -> Result<Self, String> {
         let wanted = || "give stun:host or stun:host:port".to_owned();
         let (scheme, rest) = text.split_once(':').ok_or_else(wanted)?;
@@ -90,10 +90,10 @@ impl StunUrl {
 }
 
 impl TurnUrl {
-    /// Reads one URL.
+    /// Parses one URL.
     ///
     /// # Errors
-    /// What would be right, for a person.
+    /// Says what would be right, for a person.
     pub fn parse(text: &str) -> Result<Self, String> {
         let wanted = || {
             "give turn:host:port, turn:host:port?transport=udp, ...=tcp, or turns:host:port"
@@ -128,7 +128,7 @@ impl TurnUrl {
         })
     }
 
-    /// The transports to try, the best first.
+    /// Returns the transports to try, the best first.
     pub fn transports(&self) -> &'static [Transport] {
         match self.transport {
             None => &[Transport::Udp, Transport::Tcp],
@@ -139,10 +139,10 @@ impl TurnUrl {
     }
 }
 
-/// Reads a comma list with `parse`; `none` and nothing are an empty one.
+/// Parses a comma-separated list with `parse`. `none` and an empty text give an empty list.
 ///
 /// # Errors
-/// The first entry that is not right, and what would be; or that there are too many.
+/// The error of the first entry that is not right, or that there are too many.
 pub fn list<T>(text: &str, parse: impl Fn(&str) -> Result<T, String>) -> Result<Vec<T>, String> {
     if text.eq_ignore_ascii_case("none") {
         return Ok(Vec::new());
@@ -184,7 +184,7 @@ impl fmt::Display for Authority<'_> {
     }
 }
 
-/// `host`, `host:port`, `[v6]` or `[v6]:port`.
+/// Parses `host`, `host:port`, `[v6]` or `[v6]:port`.
 fn host_and_port(text: &str) -> Option<(Host, Option<u16>)> {
     let (host, rest) = match text.strip_prefix('[') {
         Some(bracketed) => {
@@ -210,7 +210,7 @@ fn host_and_port(text: &str) -> Option<(Host, Option<u16>)> {
     Some((host, port))
 }
 
-/// Whether it can be the name of a host (RFC 1123, and the underscore that some use).
+/// Returns whether the text can be the name of a host (RFC 1123, and the underscore that some use).
 fn is_name(text: &str) -> bool {
     let is_label = |label: &str| {
         (1..=63).contains(&label.len())

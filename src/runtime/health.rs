@@ -1,4 +1,4 @@
-//! The `health` subcommand: asks a sidecar or a registry whether it is well.
+//! The `health` subcommand: asks a sidecar or a registry whether it works.
 
 use std::io::{self, Write as _};
 use std::path::Path;
@@ -8,7 +8,7 @@ use super::ipc::{self, Served};
 use crate::config::HealthConfig;
 use crate::output;
 
-/// Prints a line and gives 0 if it is well, 1 if not.
+/// Prints one line. Returns exit code 0 if the sidecar or registry works, 1 if not.
 pub fn run(config: &HealthConfig) -> ExitCode {
     let answer = match config {
         HealthConfig::Sidecar(socket) => sidecar(socket),
@@ -42,7 +42,7 @@ mod registry {
 
     use crate::limits;
 
-    /// `GET /health`. The status line is enough.
+    /// Sends `GET /health`. Only the status line of the answer is read.
     pub(super) fn ask(address: SocketAddr) -> Result<String, String> {
         let address = reachable(address);
         let failed =
@@ -67,7 +67,8 @@ mod registry {
         Ok(line.trim_end().to_owned())
     }
 
-    /// Where one who listens on any address can be reached on this machine.
+    /// Returns an address of this machine at which a registry can be reached that listens on any
+    /// address.
     fn reachable(address: SocketAddr) -> SocketAddr {
         let ip = match address.ip() {
             IpAddr::V4(Ipv4Addr::UNSPECIFIED) => IpAddr::V4(Ipv4Addr::LOCALHOST),

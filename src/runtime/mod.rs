@@ -1,7 +1,7 @@
-//! Sockets, threads, signals and files around the sans-IO core.
+//! Runs the sidecar: sockets, threads, signals and files around the sans-IO core.
 //!
-//! One event loop thread owns all connection state. The IPC and signaling threads block on their
-//! own sockets and exchange messages with it through bounded channels and one [`wake::LoopWaker`].
+//! One event loop thread owns all connection state. The IPC and signaling threads block on their own
+//! sockets and exchange messages with it through bounded channels and one [`wake::LoopWaker`].
 
 pub(crate) mod event_loop;
 pub mod health;
@@ -37,21 +37,21 @@ use process::service_manager::ServiceManager;
 use process::signals;
 use wake::LoopWaker;
 
-/// Why the sidecar ends otherwise than as asked.
+/// The reason why the sidecar ends with an error.
 #[derive(Debug)]
 enum Failure {
-    /// The IPC socket can't be had.
+    /// The IPC socket cannot be bound.
     Socket(ipc::BindError),
-    /// A setting turned out to be of no use.
+    /// A setting turned out to be unusable.
     Configuration(String),
     /// The registry refused the API key.
     KeyRefused(String),
-    /// The system refused something.
+    /// The system refused something, or a thread of ours ended.
     Runtime(String),
 }
 
 impl Failure {
-    /// The exit code of contract part 5.
+    /// Returns the exit code of contract part 5.
     fn exit_code(&self) -> ExitCode {
         ExitCode::from(match self {
             Failure::Runtime(_) => 1,
@@ -73,8 +73,8 @@ impl fmt::Display for Failure {
     }
 }
 
-/// The sidecar, until a signal, its agent's absence or a fatal error ends it. An error is one line on
-/// standard error.
+/// Runs the sidecar until a signal, its agent's absence or a fatal error ends it. Prints an error as
+/// one line on standard error.
 pub fn run(config: Config) -> ExitCode {
     match serve(config) {
         Ok(()) => ExitCode::SUCCESS,
@@ -95,8 +95,9 @@ fn serve(config: Config) -> Result<(), Failure> {
     };
     // From here on a signal leaves no socket behind.
     let signals = signals::catch().map_err(runtime("catch signals"))?;
-    // An agent that has seen the socket asks no more for the exit code, and a sidecar that lives on
-    // it must not give way to one that can't run: so settings are all checked before.
+    // All settings are checked before the socket is bound. An agent that has seen the socket no longer
+    // looks at the exit code, and a sidecar that has the socket must not give way to one that cannot
+    // run.
     let tls = signaling::tls::client_config(config.ca_file.as_deref())
         .map_err(|error| Failure::Configuration(error.to_string()))?;
     let signaling_settings = signaling::Settings::new(
@@ -107,7 +108,8 @@ fn serve(config: Config) -> Result<(), Failure> {
     );
     let ice_servers =
         signaling::IceServersClient::new(&signaling_settings).map_err(Failure::Configuration)?;
-    // Then at once: an agent polls for the socket, whether the registry can be reached or not.
+    // The socket is bound as early as possible: an agent polls for it, whether the registry can be
+    // reached or not.
     let settings = ipc::Settings::new(config.ipc_socket.clone(), line_limits);
     let bound = ipc::bind(settings).map_err(Failure::Socket)?;
 

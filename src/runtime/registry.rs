@@ -1,4 +1,5 @@
-//! The `registry` subcommand: [`crate::registry`] with its keys from a file, until a signal ends it.
+//! The `registry` subcommand: runs [`crate::registry`] with its keys from a file, until a signal ends
+//! it.
 
 use std::io::{self, Read, Write as _};
 use std::process::ExitCode;
@@ -12,7 +13,7 @@ use super::process::signals;
 /// Serves until SIGTERM, SIGINT or SIGHUP, or, if `config` says so, until standard input ends. The
 /// first line on standard output ends with the address that it listens on.
 ///
-/// Gives 0 after that, 1 if it can't listen, 2 if the keys file can't be used.
+/// Returns exit code 0 after that, 1 if it can't listen, 2 if the keys file can't be used.
 pub fn run(config: &RegistryConfig) -> ExitCode {
     let (failure, code) = match serve(config) {
         Ok(Ok(())) => return ExitCode::SUCCESS,
@@ -44,14 +45,14 @@ fn serve(config: &RegistryConfig) -> Result<io::Result<()>, Error> {
     Ok(registry.run())
 }
 
-/// Prints a frame without what it carries: descriptions and candidates hold passwords.
+/// Prints a frame without its payload, because descriptions and candidates hold passwords.
 fn show(frame: Passing<'_>) {
     let Passing { kind, from, to } = frame;
     let line = serde_json::json!({"type": kind, "peer_id": from, "target_id": to});
     let _ = writeln!(io::stdout(), "{line}");
 }
 
-/// Stops the registry when there is no more to be read.
+/// Stops the registry when `input` ends.
 fn stop_at_end(mut input: impl Read + Send + 'static, stop: StopHandle) {
     thread::spawn(move || {
         let _ = io::copy(&mut input, &mut io::sink());

@@ -1,4 +1,4 @@
-//! Waking the event loop from other threads, at most once until it has looked.
+//! Wakes the event loop from other threads, with one system call until the loop has looked.
 
 use std::io;
 use std::sync::Arc;
@@ -12,7 +12,7 @@ pub struct LoopWaker {
 }
 
 impl LoopWaker {
-    /// A waker that makes `token` ready in the poll of `registry`.
+    /// Creates a waker that makes `token` ready in the poll of `registry`.
     pub fn new(registry: &mio::Registry, token: mio::Token) -> io::Result<Self> {
         Ok(LoopWaker {
             waker: Arc::new(mio::Waker::new(registry, token)?),
@@ -20,7 +20,7 @@ impl LoopWaker {
         })
     }
 
-    /// Wakes the loop unless a wake is already under way. Call it after the message is in its
+    /// Wakes the loop unless a wake is already under way. To be called after the message is in its
     /// channel.
     pub fn wake(&self) {
         if !self.pending.swap(true, Ordering::SeqCst)
@@ -30,8 +30,8 @@ impl LoopWaker {
         }
     }
 
-    /// The loop is about to drain its channels. To be called before draining, so that what comes in
-    /// while it drains wakes it again.
+    /// Allows the next wake. The loop calls it before it drains its channels, so that messages that
+    /// come in while it drains wake it again.
     pub fn clear(&self) {
         self.pending.store(false, Ordering::SeqCst);
     }

@@ -1,4 +1,5 @@
-//! One socket asking one STUN server for the outer side of its mapping (RFC 8489 section 6.2.1).
+//! The Binding requests of one socket to one STUN server, which tell the outer side of its mapping (RFC
+//! 8489 section 6.2.1).
 
 use std::net::SocketAddr;
 use std::time::{Duration, Instant};
@@ -13,21 +14,21 @@ use crate::limits;
 pub(crate) enum Step {
     /// Send this request.
     Ask(Vec<u8>),
-    /// The server has not answered; it will be asked again seldom.
+    /// The server has not answered. It will be asked again, but seldom.
     GiveUp,
 }
 
 #[derive(Debug)]
 pub(crate) struct Binding {
     mapped: Option<SocketAddr>,
-    /// What is asked at the moment.
+    /// The request under way.
     transaction: Option<Transaction>,
     due: Instant,
     patience: Backoff,
 }
 
 impl Binding {
-    /// A binding that asks for the first time then.
+    /// Creates a binding that asks for the first time at `due`.
     pub(crate) fn new(due: Instant) -> Self {
         Binding {
             mapped: None,
@@ -37,28 +38,28 @@ impl Binding {
         }
     }
 
-    /// The address that the server sees.
+    /// Returns the address that the server sees.
     pub(crate) fn mapped(&self) -> Option<SocketAddr> {
         self.mapped
     }
 
-    /// When [`Binding::step`] is to be called.
+    /// Returns when [`Binding::step`] is to be called.
     pub(crate) fn due(&self) -> Instant {
         self.due
     }
 
-    /// Whether there is no address, and none is asked for at the moment.
+    /// Returns whether there is no address, and none is asked for at the moment.
     pub(crate) fn is_idle(&self) -> bool {
         self.transaction.is_none() && self.mapped.is_none()
     }
 
-    /// Asks then, though the server may have been silent.
+    /// Asks at `due`, even if the server was silent before.
     pub(crate) fn ask_at(&mut self, due: Instant) {
         self.patience.reset();
         self.due = due;
     }
 
-    /// Waits as if the server were silent: others have told enough.
+    /// Waits as if the server were silent, because enough others have answered.
     pub(crate) fn rest(&mut self, now: Instant, random: &mut fastrand::Rng) {
         self.due = now + self.patience.next(random.f64());
     }
@@ -78,7 +79,7 @@ impl Binding {
         Step::GiveUp
     }
 
-    /// Whether this is the answer to what was asked; if so, it is taken.
+    /// Takes the answer to the request under way. Returns `false` if the reply is not that answer.
     pub(crate) fn answer(
         &mut self,
         now: Instant,

@@ -1,5 +1,5 @@
-//! The few STUN messages that we make and read ourselves (RFC 8489); those of an allocation are the
-//! TURN crate's business.
+//! The few STUN messages that we build and read ourselves (RFC 8489). The TURN crate handles those of
+//! an allocation.
 
 mod binding;
 pub(crate) mod reflexive;
@@ -23,16 +23,17 @@ use turn_client_proto::types::stun::prelude::{
 
 use crate::limits;
 
-/// What is asked of a server, without a proof of who asks.
+/// A request to a server without credentials.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Question {
-    /// What our address is.
+    /// Asks what our address is.
     Binding,
-    /// To refresh what we have; it is answered with the wish for a proof, so it changes nothing.
+    /// Asks to refresh our allocation. The server answers with a challenge to authenticate, so it
+    /// changes nothing.
     Refresh,
 }
 
-/// From where a server is to answer (CHANGE-REQUEST, RFC 5780 section 7.2).
+/// The place from which a server is asked to answer (CHANGE-REQUEST, RFC 5780 section 7.2).
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Elsewhere {
     /// Another port of the address that was asked.
@@ -45,7 +46,7 @@ pub(super) enum Elsewhere {
 const CHANGE_REQUEST: u16 = 0x0003;
 const OTHER_ADDRESS: u16 = 0x802C;
 
-/// The request with this transaction id.
+/// Builds the request with this transaction id.
 pub(super) fn request(question: Question, id: u128) -> Vec<u8> {
     match question {
         Question::Binding => binding(None, id),
@@ -53,7 +54,7 @@ pub(super) fn request(question: Question, id: u128) -> Vec<u8> {
     }
 }
 
-/// The request for our address with this transaction id, to be answered from elsewhere if that is asked
+/// Builds a Binding request with this transaction id, to be answered from elsewhere if that is asked
 /// for.
 pub(super) fn binding(elsewhere: Option<Elsewhere>, id: u128) -> Vec<u8> {
     let mut message = builder(BINDING, id);
@@ -63,7 +64,7 @@ pub(super) fn binding(elsewhere: Option<Elsewhere>, id: u128) -> Vec<u8> {
         Some(Elsewhere::OtherAddress) => [0, 0, 0, 6],
     };
     let change = RawAttribute::new(AttributeType::new(CHANGE_REQUEST), &change);
-    // It is refused only beside an attribute that has to be the last one.
+    // Adding it fails only after an attribute that has to be the last one, and there is none.
     let _ = message.add_attribute(&change);
     message.finish()
 }
@@ -73,16 +74,16 @@ fn builder(method: Method, id: u128) -> MessageWriteVec {
     Message::builder(kind, id.into(), MessageWriteVec::new())
 }
 
-/// A request on its way to a server.
+/// The facts about a request on its way to a server.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) struct Asked {
     pub(super) id: u128,
     pub(super) method: Method,
-    /// It carries a proof of who asks.
+    /// It carries credentials (MESSAGE-INTEGRITY).
     pub(super) signed: bool,
 }
 
-/// What a request asks; `None` when it is none.
+/// Reads what a request asks; `None` if the bytes are no request.
 pub(super) fn asked(bytes: &[u8]) -> Option<Asked> {
     let message = Message::from_bytes(bytes).ok()?;
     message.has_class(MessageClass::Request).then(|| Asked {
@@ -92,21 +93,21 @@ pub(super) fn asked(bytes: &[u8]) -> Option<Asked> {
     })
 }
 
-/// A server's answer. Nothing of it is proven but that whoever sent it has seen the request.
+/// A server's answer. It proves only that its sender has seen the request.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) struct Reply {
     pub(super) id: u128,
     /// What the server sees as our address.
     pub(super) mapped: Option<SocketAddr>,
-    /// Where the server answers as well, if it can be asked to (OTHER-ADDRESS).
+    /// The other address at which the server answers, if it has one (OTHER-ADDRESS).
     pub(super) other: Option<SocketAddr>,
     /// How long the server keeps what was asked for.
     pub(super) lifetime: Option<Duration>,
-    /// The error's code and words.
+    /// The error's code and reason.
     pub(super) error: Option<(u16, String)>,
 }
 
-/// Reads an answer; `None` when it is none.
+/// Reads an answer; `None` if the bytes are none.
 pub(super) fn reply(bytes: &[u8]) -> Option<Reply> {
     if !MessageHeader::from_bytes(bytes)
         .ok()?
@@ -135,13 +136,13 @@ pub(super) fn reply(bytes: &[u8]) -> Option<Reply> {
     })
 }
 
-/// An outsider's words as they may stand in a line of the log.
+/// Makes an outsider's words safe for a line of the log: bounded and escaped.
 fn words(text: &str) -> String {
     let quoted = text.chars().take(limits::QUOTED_CHARS);
     quoted.flat_map(char::escape_debug).collect()
 }
 
-/// Whether these bytes may be STUN, by the first of them (RFC 7983).
+/// Returns whether these bytes may be STUN, judged by the first byte (RFC 7983).
 pub(super) fn is_stun(bytes: &[u8]) -> bool {
     bytes.first().is_some_and(|first| *first < 4)
 }

@@ -1,8 +1,9 @@
-//! Server-reflexive addresses: what STUN servers see of our sockets (RFC 8445 section 5.1.1.2).
+//! Server-reflexive addresses: asks STUN servers which addresses they see of our sockets (RFC 8445
+//! section 5.1.1.2).
 //!
-//! Every socket asks servers of its address family, in order of preference, and goes on asking so that
-//! the mappings live. The first server of each is asked at once, the others one shortly after the other,
-//! and none when enough have answered. A server that is silent is asked seldom, and costs nothing else.
+//! Every socket asks servers of its address family, in order of preference, and goes on asking to keep
+//! the mappings alive. The first server of each socket is asked at once, the others one shortly after
+//! the other, until enough have answered. A silent server is asked seldom, and costs nothing else.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
@@ -12,7 +13,7 @@ use super::binding::{Binding, Step};
 use crate::limits;
 use crate::nat::stun;
 
-/// A server and the names of it that the log uses.
+/// A server's address and its name in the log.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct Target {
     pub(crate) name: String,
@@ -21,14 +22,14 @@ pub(crate) struct Target {
 
 #[derive(Debug)]
 pub(crate) struct Reflexive {
-    /// In order of preference.
+    /// The servers to ask, in order of preference.
     targets: Vec<Target>,
     sockets: Vec<SocketAddr>,
-    /// By socket and server.
+    /// The bindings, by socket and server.
     bindings: BTreeMap<(SocketAddr, SocketAddr), Binding>,
-    /// Servers of which the log has said that they are silent.
+    /// The servers that the log has called silent.
     silent: BTreeSet<String>,
-    /// The last moment that was given to a request that need not be sent at once.
+    /// The latest time that was given to a request that need not be sent at once.
     paced: Option<Instant>,
 }
 
@@ -50,13 +51,14 @@ impl Reflexive {
         }
     }
 
-    /// The sockets there are. Says whether addresses were lost with some.
+    /// Sets the sockets that exist. Returns whether addresses were lost with removed ones.
     pub(crate) fn set_sockets(&mut self, now: Instant, sockets: Vec<SocketAddr>) -> bool {
         self.sockets = sockets;
         self.arrange(now)
     }
 
-    /// The servers to ask, in order of preference. Says whether addresses were lost with some.
+    /// Sets the servers to ask, in order of preference. Returns whether addresses were lost with
+    /// removed ones.
     pub(crate) fn set_targets(&mut self, now: Instant, mut targets: Vec<Target>) -> bool {
         let mut seen = BTreeSet::new();
         targets.retain(|target| seen.insert(target.address));
@@ -66,7 +68,8 @@ impl Reflexive {
         self.arrange(now)
     }
 
-    /// Keeps the bindings that are still wanted, and begins those that are missing.
+    /// Keeps the bindings that are still wanted, and begins those that are missing. Returns whether an
+    /// address was lost.
     fn arrange(&mut self, now: Instant) -> bool {
         let order = self.order();
         let wanted: BTreeSet<_> = order.iter().map(|(_, pair)| *pair).collect();
@@ -85,8 +88,9 @@ impl Reflexive {
         lost
     }
 
-    /// Every socket with every server that it can reach, and how many it prefers to that one: the first
-    /// of each socket first, then the second of each, and so on.
+    /// Returns every pair of a socket and a server that it can reach, with the server's rank in the
+    /// socket's preference. The first server of each socket comes first, then the second of each, and
+    /// so on.
     fn order(&self) -> Vec<(usize, (SocketAddr, SocketAddr))> {
         let mut order = Vec::new();
         for socket in &self.sockets {
@@ -99,8 +103,8 @@ impl Reflexive {
         order
     }
 
-    /// When a socket may ask the server of this rank. The first costs no time, and all at once would be
-    /// a burst that a router may drop (RFC 8445 section 14).
+    /// Returns when a socket may ask the server of this rank. The first server is asked at once; asking
+    /// all at once would be a burst that a router may drop (RFC 8445 section 14).
     fn slot(&mut self, now: Instant, rank: usize) -> Instant {
         if rank == 0 {
             return now;
@@ -110,7 +114,7 @@ impl Reflexive {
         slot
     }
 
-    /// Servers that are silent, or were not asked, are asked now: something has changed.
+    /// Asks servers now that are silent or were not asked, because something has changed.
     pub(crate) fn ask_now(&mut self, now: Instant) {
         self.ask_idle(now, |_| true);
     }
@@ -129,7 +133,7 @@ impl Reflexive {
         }
     }
 
-    /// Whether enough servers have answered the socket, so that no others need be asked.
+    /// Returns whether enough servers have answered the socket, so that no others need be asked.
     fn has_enough(&self, socket: SocketAddr) -> bool {
         let from = (
             socket,
@@ -141,7 +145,8 @@ impl Reflexive {
         outer.count() >= limits::MAPPINGS_PER_SOCKET
     }
 
-    /// Whether the datagram answers one of our requests; if so, whether an address has changed.
+    /// Takes a datagram. Returns `None` if it answers none of our requests, else whether an address has
+    /// changed.
     pub(crate) fn handle(
         &mut self,
         now: Instant,
@@ -166,7 +171,7 @@ impl Reflexive {
         Some(reply.mapped != before)
     }
 
-    /// Asks what is due. Says whether an address was lost.
+    /// Sends the requests that are due. Returns whether an address was lost.
     pub(crate) fn handle_timeout(
         &mut self,
         now: Instant,
@@ -214,7 +219,8 @@ impl Reflexive {
         self.bindings.values().map(Binding::due).min()
     }
 
-    /// The addresses under which a socket is seen from outside, the most trusted server's first.
+    /// Returns the addresses under which a socket is seen from outside, the most trusted server's
+    /// first.
     pub(crate) fn mapped(&self, socket: SocketAddr) -> Vec<SocketAddr> {
         let mut found = Vec::new();
         for target in &self.targets {
@@ -230,7 +236,7 @@ impl Reflexive {
         found
     }
 
-    /// All addresses of servers that may answer.
+    /// Returns the addresses of all servers that may answer.
     pub(crate) fn servers(&self) -> impl Iterator<Item = SocketAddr> + '_ {
         self.targets.iter().map(|target| target.address)
     }
@@ -240,7 +246,7 @@ impl Reflexive {
         target.map(|target| target.name.as_str())
     }
 
-    /// Tells once that a server does not answer on any of its addresses, from any socket.
+    /// Logs once that a server does not answer on any of its addresses, from any socket.
     fn tell_of_silence(&mut self, server: SocketAddr) {
         let Some(name) = self.name(server).map(str::to_owned) else {
             return;
@@ -267,7 +273,7 @@ impl Reflexive {
     }
 }
 
-/// Whether a datagram can go from one to the other at all.
+/// Returns whether a datagram can go from one address to the other at all.
 pub(crate) fn can_reach(from: IpAddr, to: IpAddr) -> bool {
     from.is_ipv4() == to.is_ipv4() && (!from.is_loopback() || to.is_loopback())
 }

@@ -1,5 +1,5 @@
-//! What the network does with UDP of one local address: what STUN servers see of it, how its router
-//! maps and what it lets in (RFC 4787), as far as the servers there are can tell (RFC 5780).
+//! Surveys, for `doctor`, what the network does with UDP of one local address: what STUN servers see of
+//! it, how its router maps and what it lets in (RFC 4787), as far as the servers can tell (RFC 5780).
 //!
 //! One socket asks every server. A second one, which has spoken to nobody else, asks one server to
 //! answer from elsewhere.
@@ -15,29 +15,29 @@ use crate::limits;
 use crate::nat::output::Output;
 use crate::nat::stun;
 
-/// A router's mapping, by what servers see of one socket.
+/// A router's mapping, judged by what servers see of one socket.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Mapping {
-    /// There is none: the address is seen as it is.
+    /// There is no mapping: servers see the address as it is.
     None,
     /// Every server sees the same address and port.
     EndpointIndependent,
-    /// They see different ones.
+    /// Servers see different addresses or ports.
     EndpointDependent,
-    /// Not two servers of different addresses have answered.
+    /// No two servers of different addresses have answered.
     Unknown,
 }
 
-/// What comes in to a socket that has spoken to one server.
+/// The router's or firewall's filtering: which packets reach a socket that has spoken to one server.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Filtering {
-    /// What anybody sends.
+    /// Packets from anybody.
     EndpointIndependent,
-    /// What comes from that server's address, whatever the port.
+    /// Packets from that server's address, whatever the port.
     AddressDependent,
-    /// What comes from that server's address and port.
+    /// Packets from that server's address and port.
     AddressAndPortDependent,
-    /// No server was of help.
+    /// No server was able to test it.
     Unknown,
 }
 
@@ -46,9 +46,9 @@ pub enum Filtering {
 pub struct Sighting {
     /// The server.
     pub server: SocketAddr,
-    /// What it sees as our address.
+    /// The address that it sees of us.
     pub mapped: SocketAddr,
-    /// From the last request to the answer.
+    /// The time from the last request to the answer.
     pub round_trip: Duration,
 }
 
@@ -60,10 +60,10 @@ struct Inquiry {
     elsewhere: Option<Elsewhere>,
     transaction: Transaction,
     asked: Instant,
-    /// When something is to be done; `None` when it is settled.
+    /// When something is to be done; `None` when the inquiry is settled.
     due: Option<Instant>,
     sighting: Option<Sighting>,
-    /// Who has answered.
+    /// The address that the answer came from.
     source: Option<SocketAddr>,
 }
 
@@ -78,7 +78,7 @@ pub struct Survey {
 }
 
 impl Survey {
-    /// Begins. `speaking` asks `servers`, those of them that it can reach; `listening` is a further
+    /// Begins a survey. `speaking` asks those of `servers` that it can reach; `listening` is a further
     /// socket of the same address, if there is one.
     pub fn begin(
         now: Instant,
@@ -101,7 +101,7 @@ impl Survey {
         survey
     }
 
-    /// Has a server tell our address, unless it was asked before.
+    /// Asks a server for our address, unless it was asked before.
     fn see(&mut self, now: Instant, server: SocketAddr) {
         let asked = |inquiry: &Inquiry| inquiry.server == server && inquiry.elsewhere.is_none();
         if can_reach(self.speaking.ip(), server.ip()) && !self.inquiries.iter().any(asked) {
@@ -128,8 +128,8 @@ impl Survey {
         });
     }
 
-    /// Takes a datagram that came to one of the two sockets; `false` when it answers nothing that was
-    /// asked here.
+    /// Takes a datagram that came to one of the two sockets. Returns `false` when it answers none of
+    /// our requests.
     pub fn handle_datagram(
         &mut self,
         now: Instant,
@@ -163,7 +163,8 @@ impl Survey {
         true
     }
 
-    /// A server that answers elsewhere too is as good as two.
+    /// Uses a server's other address, if its answer names one: asks it to answer the second socket from
+    /// elsewhere, and asks the other address as a further server. Does so for one server only.
     fn follow(&mut self, now: Instant, server: SocketAddr, reply: &Reply) {
         let Some(other) = reply.other else {
             return;
@@ -181,7 +182,7 @@ impl Survey {
         self.handle_timeout(now);
     }
 
-    /// Time has passed.
+    /// Sends the requests that are due.
     pub fn handle_timeout(&mut self, now: Instant) {
         for inquiry in &mut self.inquiries {
             if inquiry.due.is_none_or(|due| due > now) {
@@ -204,29 +205,29 @@ impl Survey {
         }
     }
 
-    /// When [`Survey::handle_timeout`] wants to be called; `None` when everything is settled.
+    /// Returns when [`Survey::handle_timeout`] wants to be called; `None` when everything is settled.
     pub fn next_timeout(&self) -> Option<Instant> {
         let open = self.inquiries.iter();
         open.filter_map(|inquiry| inquiry.due).min()
     }
 
-    /// The next datagram to send.
+    /// Returns the next datagram to send.
     pub fn poll(&mut self) -> Option<Output> {
         self.outputs.pop_front()
     }
 
-    /// The local address.
+    /// Returns the local address.
     pub fn address(&self) -> IpAddr {
         self.speaking.ip()
     }
 
-    /// What servers see of the socket that speaks.
+    /// Returns what servers see of the speaking socket.
     pub fn sightings(&self) -> impl Iterator<Item = Sighting> + '_ {
         let plain = self.inquiries.iter().filter(|i| i.elsewhere.is_none());
         plain.filter_map(|inquiry| inquiry.sighting)
     }
 
-    /// How many servers were asked.
+    /// Returns how many servers were asked.
     pub fn asked(&self) -> usize {
         self.inquiries
             .iter()
@@ -234,7 +235,7 @@ impl Survey {
             .count()
     }
 
-    /// The router's mapping.
+    /// Returns the router's mapping.
     pub fn mapping(&self) -> Mapping {
         let mut sightings = self.sightings();
         let Some(first) = sightings.next() else {
@@ -253,13 +254,14 @@ impl Survey {
         }
     }
 
-    /// What the router, or a firewall, lets in.
+    /// Returns what the router, or a firewall, lets in.
     pub fn filtering(&self) -> Filtering {
         let came_from = |elsewhere| {
             let asked = self.inquiries.iter();
             let mut asked = asked.filter(|i| i.elsewhere == Some(elsewhere) && i.due.is_none());
             asked.next().map(|inquiry| {
-                // An error, or an answer from where it was not asked from, tells nothing.
+                // An error, or an answer from the address that was asked instead of elsewhere, tells
+                // nothing.
                 let tells = inquiry.sighting.is_some() && inquiry.source != Some(inquiry.server);
                 inquiry.source.map(|_| tells)
             })

@@ -1,4 +1,4 @@
-//! One STUN request for our address, repeated until it is answered (RFC 8489 section 6.2.1).
+//! One STUN Binding request, repeated until it is answered (RFC 8489 section 6.2.1).
 
 use std::time::Duration;
 
@@ -6,7 +6,7 @@ use super::{Elsewhere, Reply};
 use crate::limits;
 use crate::nat::stun;
 
-/// The bits that a transaction id has.
+/// The bits of a transaction id.
 const ID: u128 = (1 << 96) - 1;
 
 #[derive(Debug)]
@@ -17,7 +17,8 @@ pub(crate) struct Transaction {
 }
 
 impl Transaction {
-    /// Not sent yet; to be answered from elsewhere if that is asked for.
+    /// Creates a request that is not sent yet; it is to be answered from elsewhere if that is asked
+    /// for.
     pub(crate) fn new(elsewhere: Option<Elsewhere>, random: &mut fastrand::Rng) -> Self {
         Transaction {
             elsewhere,
@@ -26,8 +27,8 @@ impl Transaction {
         }
     }
 
-    /// The request, to be sent now, and how long its answer is waited for; `None` when it has been sent
-    /// `most` times.
+    /// Returns the request, to be sent now, and how long to wait for its answer; `None` when it has
+    /// been sent `most` times.
     pub(crate) fn send(&mut self, most: u32) -> Option<(Vec<u8>, Duration)> {
         if self.sent >= most {
             return None;
@@ -37,7 +38,7 @@ impl Transaction {
         Some((stun::binding(self.elsewhere, self.id), wait))
     }
 
-    /// Whether this is the answer.
+    /// Returns whether the reply answers this request.
     pub(crate) fn is_answered_by(&self, reply: &Reply) -> bool {
         self.sent > 0 && self.id == reply.id
     }

@@ -1,4 +1,4 @@
-//! Logins that end, change, are refused, and are renewed beside the allocation in use.
+//! Tests of logins that end, change, are refused, and are renewed beside the allocation in use.
 
 use std::time::Duration;
 
@@ -37,7 +37,7 @@ fn a_new_login_changes_nothing_while_the_one_in_use_lasts() {
         assert_eq!(world.candidates(), Vec::from_iter(first));
     }
     assert_eq!(world.server(server).served(3), 1, "one allocation");
-    // Ten minutes before the first login ends the last one is used, beside the allocation there is.
+    // Ten minutes before the first login ends, the last one is used for a new allocation.
     world.run(3600 * SECOND - limits::TURN_RENEWAL - 60 * SECOND);
     assert_eq!(world.candidate(), first);
     world.run(61 * SECOND);
@@ -96,7 +96,7 @@ fn new_credentials_bring_a_new_allocation_while_the_old_one_serves_on() {
     }
     round_trip(&mut world, second, DATA);
     assert_eq!(world.server(server).granted.len(), 2);
-    // With its last user gone the old one is given back.
+    // Its last user is gone, so the old one is given back.
     world.run(2 * limits::TURN_IDLE);
     let left: Vec<_> = world
         .server(server)
@@ -111,7 +111,7 @@ fn new_credentials_bring_a_new_allocation_while_the_old_one_serves_on() {
 #[test]
 fn credentials_may_change_often_without_a_break_for_new_connections() {
     let (mut world, server) = world();
-    // So that giving one back takes a second request.
+    // Giving one back now takes a second request.
     world.server(server).mood.nonce_life = Some(2 * SECOND);
     let mut before = None;
     for number in 0..50 {
@@ -163,7 +163,7 @@ fn with_one_socket_a_new_login_takes_a_stream_without_a_break() {
     assert_eq!(world.candidates(), [second, first]);
     round_trip(&mut world, first, DATA);
     round_trip(&mut world, second, DATA);
-    // With the first one gone its socket is free for the next login.
+    // The first one is gone, so its socket is free for the next login.
     world.run(2 * limits::TURN_IDLE);
     world.use_servers(&[], &[(A, "three")]);
     world.run(SECOND);
@@ -182,7 +182,7 @@ fn with_one_socket_and_no_stream_the_allocation_in_use_is_kept() {
     world.use_servers(&[], &[(url, "two")]);
     world.run(600 * SECOND);
     assert_eq!(world.candidates(), [first]);
-    // When it is lost, the new login is used.
+    // The allocation is lost, so the new login is used.
     world.server(server).restart();
     world.we_send(first, peer(), CHECK);
     world.run(SECOND);

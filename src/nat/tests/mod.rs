@@ -1,4 +1,4 @@
-//! [`Reach`](super::reach::Reach) in simulated time, before scripted servers.
+//! Tests of [`Reach`](super::reach::Reach) in simulated time, against scripted servers.
 
 mod logins;
 mod reflexive;

@@ -21,7 +21,7 @@ pub(super) fn peer() -> SocketAddr {
     "203.0.113.1:4000".parse().unwrap()
 }
 
-/// A packet each way.
+/// Sends and receives one packet through the relay.
 pub(super) fn round_trip(world: &mut World, relayed: SocketAddr, packet: &[u8]) {
     world.at_peers.clear();
     world.relayed.clear();
@@ -131,7 +131,7 @@ fn the_first_server_is_preferred_though_the_second_works_too() {
 fn a_try_that_loses_gives_back_what_it_is_lent_all_the_same() {
     let (mut world, first) = world();
     let second = world.add_server("192.0.2.2:3478", "right");
-    // So far away that the second is asked before the first has answered.
+    // The server is so far away that the second is asked before the first has answered.
     world.latency = Duration::from_millis(100);
     world.use_servers(&[], &[(A, "user"), (B, "user")]);
     world.run(3 * SECOND);
@@ -249,7 +249,8 @@ fn a_server_that_was_started_again_is_asked_for_a_new_allocation() {
     world.run(SECOND);
     let before = world.candidate().unwrap();
     world.server(server).restart();
-    // A peer's address that is new to it asks for a permission, and the server knows of nothing.
+    // A peer's address that is new to it asks for a permission, which the server refuses: it knows no
+    // allocation.
     world.we_send(before, peer(), CHECK);
     world.run(SECOND);
     assert!(!world.candidates().contains(&before));
@@ -384,7 +385,7 @@ fn an_allocation_that_is_lost_early_is_replaced_at_once_and_later_with_patience(
     }
     assert!(waits[0] < SECOND, "{waits:?}");
     assert!(waits[1] > 2 * SECOND && waits[3] > 5 * SECOND, "{waits:?}");
-    // It has lasted: all is forgiven.
+    // The allocation has lasted, so the earlier failures count no more.
     world.run(2 * limits::TURN_TRUSTED_AFTER);
     world.server(server).restart();
     world.break_streams();

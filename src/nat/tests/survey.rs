@@ -1,4 +1,5 @@
-//! Surveys through simulated routers, with servers that answer from elsewhere when they are asked to.
+//! Tests of surveys through simulated routers, with servers that answer from elsewhere when they are
+//! asked to.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::net::{IpAddr, SocketAddr};
@@ -16,7 +17,7 @@ use crate::nat::stun::survey::{Filtering, Mapping, Survey};
 const SPEAKING: &str = "10.0.0.1:5000";
 const LISTENING: &str = "10.0.0.1:5001";
 
-/// Two addresses with two ports each, of one server.
+/// The addresses of one server; each has two ports.
 const ADDRESSES: [&str; 2] = ["192.0.2.1", "192.0.2.2"];
 const PORTS: [u16; 2] = [3478, 3479];
 
@@ -33,7 +34,7 @@ struct Net {
     is_open: bool,
     /// The server tells of its other address.
     has_other: bool,
-    /// It answers from where it was asked whatever it was asked for.
+    /// It answers from where it was asked, whatever it was asked for.
     stays: bool,
     mappings: BTreeMap<(SocketAddr, Option<SocketAddr>), SocketAddr>,
     spoken_to: BTreeSet<(SocketAddr, SocketAddr)>,
@@ -62,7 +63,7 @@ impl Net {
         *self.mappings.entry((socket, destination)).or_insert(outer)
     }
 
-    /// The answer to a request, and who it comes from, if it comes in.
+    /// Returns the answer to a request and the address it comes from, if it comes in.
     fn ask(
         &mut self,
         socket: SocketAddr,
@@ -100,7 +101,7 @@ impl Net {
     }
 }
 
-/// The same place of the server's, or the one beside it.
+/// Returns an address and port of the server: those given, or the other of either where that is asked for.
 fn place(server: SocketAddr, other_address: bool, other_port: bool) -> SocketAddr {
     let ips = ADDRESSES.map(|ip| ip.parse::<IpAddr>().unwrap());
     let ip = usize::from((server.ip() == ips[1]) != other_address);
@@ -108,7 +109,7 @@ fn place(server: SocketAddr, other_address: bool, other_port: bool) -> SocketAdd
     SocketAddr::new(ips[ip], PORTS[port])
 }
 
-/// A survey to its end, with these servers.
+/// Runs a survey to its end, with these servers.
 fn surveyed(net: &mut Net, servers: &[&str]) -> (Survey, Duration) {
     let start = Instant::now();
     let mut now = start;

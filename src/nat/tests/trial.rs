@@ -1,4 +1,4 @@
-//! Trials of TURN servers, in simulated time.
+//! Tests of the checks of TURN servers (`relay_check`), in simulated time.
 
 use std::collections::VecDeque;
 use std::net::SocketAddr;
@@ -18,10 +18,10 @@ use crate::secret::Secret;
 
 const SERVER: &str = "192.0.2.1:3478";
 const SOCKET: &str = "10.0.0.1:5000";
-/// From one end to the other.
+/// The time from one end to the other.
 const LATENCY: Duration = Duration::from_millis(10);
-/// A challenge and the allocation, or a permission and the packet: the crate leaves 50 ms from one request
-/// to the next.
+/// The time for two requests. A challenge and the allocation, or a permission and the packet: the crate
+/// leaves 50 ms from one request to the next.
 const TWO_REQUESTS: Duration = Duration::from_millis(50 + 20);
 
 fn plan(url: &str) -> Plan {
@@ -40,8 +40,8 @@ fn server(password: &str) -> TurnServer {
     TurnServer::new("192.0.2.1".parse().unwrap(), password)
 }
 
-/// What becomes of a trial over UDP, and how long it takes. `turns_back`: whether the server has what
-/// it sends to its own address.
+/// Returns the result of a check over UDP, and how long it takes. `turns_back`: whether the server gets
+/// the packets that it sends to its own address.
 fn outcome(server: &mut TurnServer, turns_back: bool) -> (Outcome, Duration) {
     let socket: SocketAddr = SOCKET.parse().unwrap();
     let client = Client::Socket(socket);

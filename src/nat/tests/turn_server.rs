@@ -1,4 +1,4 @@
-//! A TURN server to play with: it does what a good one does, until it is told otherwise.
+//! A TURN server for the tests: it works as a good one does, until it is told otherwise.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::net::{IpAddr, SocketAddr};
@@ -25,14 +25,14 @@ use crate::secret::Secret;
 
 const REALM: &str = "example.org";
 
-/// Who speaks to the server: from which address, or on which stream.
+/// A client of the server, by its address or its stream.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub(super) enum Client {
     Socket(SocketAddr),
     Stream(StreamId),
 }
 
-/// What the server sends.
+/// Something that the server sends.
 #[derive(Debug, PartialEq, Eq)]
 pub(super) enum Sent {
     ToClient(Client, Vec<u8>),
@@ -56,23 +56,23 @@ pub(super) struct Granted {
 pub(super) struct Mood {
     /// It says nothing at all.
     pub(super) is_silent: bool,
-    /// It does as asked, but what it says is lost.
+    /// It does as asked, but its messages are lost.
     pub(super) is_mute: bool,
-    /// It takes nothing over UDP.
+    /// It ignores everything over UDP.
     pub(super) drops_datagrams: bool,
     /// It ignores Binding requests, as some do.
     pub(super) ignores_bindings: bool,
-    /// Whatever is right, it is refused with this code.
+    /// It refuses every request with this code, even a right one.
     pub(super) refuses: Option<u16>,
-    /// It lets this peer not in.
+    /// It does not let this peer in.
     pub(super) denies: Option<IpAddr>,
-    /// It takes this user no more.
+    /// It no longer accepts this user.
     pub(super) bars: Option<String>,
-    /// A nonce lives so long.
+    /// A nonce expires after this time.
     pub(super) nonce_life: Option<Duration>,
     /// It lends this address.
     pub(super) lends: Option<SocketAddr>,
-    /// An allocation lives so long at most, in seconds.
+    /// The longest lifetime of an allocation, in seconds.
     pub(super) shortest: Option<u32>,
 }
 
@@ -81,7 +81,7 @@ pub(super) struct TurnServer {
     relay: IpAddr,
     next_port: u16,
     password: String,
-    /// Makes passwords in place of the one.
+    /// Makes passwords from this secret, in place of the one password.
     pub(super) secret: Option<Secret>,
     pub(super) mood: Mood,
     nonce: (u32, Option<Instant>),
@@ -91,7 +91,7 @@ pub(super) struct TurnServer {
 }
 
 impl TurnServer {
-    /// One that relays at this address, and knows everybody by this password.
+    /// Creates a server that relays at this address, and knows everybody by this password.
     pub(super) fn new(relay: IpAddr, password: &str) -> Self {
         TurnServer {
             relay,
@@ -109,12 +109,12 @@ impl TurnServer {
         self.served.get(&method).copied().unwrap_or(0)
     }
 
-    /// It forgets everything, as after a restart.
+    /// Forgets everything, as after a restart.
     pub(super) fn restart(&mut self) {
         self.granted.clear();
     }
 
-    /// A packet of a peer comes to a relayed address.
+    /// Takes a packet of a peer that comes to a relayed address.
     pub(super) fn peer_packet(
         &mut self,
         relayed: SocketAddr,
@@ -141,7 +141,7 @@ impl TurnServer {
         Some(Sent::ToClient(*client, bytes))
     }
 
-    /// A message of a client; `seen` is where it seems to come from.
+    /// Takes a message of a client; `seen` is where it seems to come from.
     pub(super) fn client_message(
         &mut self,
         now: Instant,
@@ -281,12 +281,12 @@ impl TurnServer {
         lent(relayed, self.lifetime(), request, key)
     }
 
-    /// How long an allocation lives at most, in seconds.
+    /// Returns how long an allocation lives at most, in seconds.
     fn lifetime(&self) -> u32 {
         self.mood.shortest.unwrap_or(1800)
     }
 
-    /// A request about an allocation that there is.
+    /// Handles a request about an allocation that exists.
     fn change(
         &mut self,
         now: Instant,

@@ -1,4 +1,5 @@
-//! Simulated time, a network with a router in front of us, servers behind it, and a peer.
+//! The simulation for the tests: time, a network with a router in front of us, servers behind it, and a
+//! peer.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::net::SocketAddr;
@@ -29,22 +30,22 @@ enum Delivery {
 
 pub(super) struct World {
     pub(super) now: Instant,
-    /// From one end of the network to the other.
+    /// The time from one end of the network to the other.
     pub(super) latency: Duration,
     pub(super) reach: Reach,
     pub(super) servers: BTreeMap<SocketAddr, TurnServer>,
     /// Servers that take connections over TCP.
     pub(super) listening: BTreeSet<SocketAddr>,
-    /// The outer sides of our sockets; those that are not here have none but themselves.
+    /// The outer addresses of our sockets. A socket that is not here is seen as it is.
     pub(super) mappings: BTreeMap<SocketAddr, SocketAddr>,
     streams: BTreeMap<StreamId, (SocketAddr, Framing)>,
     pub(super) opened: Vec<(StreamId, SocketAddr, Option<String>)>,
     pub(super) closed: Vec<StreamId>,
     in_flight: BTreeMap<(Instant, u64), Delivery>,
     sequence: u64,
-    /// What peers have received: from where, to whom, what.
+    /// The packets that peers have received: from where, to whom, what.
     pub(super) at_peers: Vec<(SocketAddr, SocketAddr, Vec<u8>)>,
-    /// What was relayed to us.
+    /// The packets that were relayed to us.
     pub(super) relayed: Vec<(SocketAddr, SocketAddr, Vec<u8>)>,
     pub(super) changes: usize,
     /// Servers that have refused a login that was given to us.
@@ -76,12 +77,12 @@ impl World {
         }
     }
 
-    /// Three sockets of one address, as the runtime has them.
+    /// Adds three sockets of one address, as the runtime has them.
     pub(super) fn with_sockets(self) -> Self {
         self.with_lanes(3)
     }
 
-    /// One socket on each of so many lanes.
+    /// Adds one socket on each of so many lanes.
     pub(super) fn with_lanes(mut self, count: u16) -> Self {
         let lanes = (1..=count).map(|lane| vec![socket(lane)]).collect();
         self.reach.set_sockets(self.now, lanes);
@@ -101,7 +102,7 @@ impl World {
         self.servers.get_mut(&address).unwrap()
     }
 
-    /// Tells the servers, with the addresses in their URLs.
+    /// Sets the servers, with the addresses in their URLs.
     pub(super) fn use_servers(&mut self, stun: &[&str], turn: &[(&str, &str)]) {
         let stun = stun.iter().map(|text| {
             let url = StunUrl::parse(text).unwrap();
@@ -165,7 +166,7 @@ impl World {
         }
     }
 
-    /// Lets time pass until something is so.
+    /// Lets time pass until `is_so`.
     pub(super) fn until(&mut self, limit: Duration, is_so: impl Fn(&World) -> bool) -> Duration {
         let began = self.now;
         while !is_so(self) {
@@ -231,7 +232,7 @@ impl World {
         }
     }
 
-    /// A peer sends to a relayed address.
+    /// Sends a packet from a peer to a relayed address.
     pub(super) fn peer_sends(&mut self, peer: SocketAddr, relayed: SocketAddr, packet: &[u8]) {
         let all = self.servers.iter_mut();
         let sent: Vec<_> = all
@@ -245,13 +246,13 @@ impl World {
         }
     }
 
-    /// We send to a peer through a relayed address.
+    /// Sends a packet from us to a peer through a relayed address.
     pub(super) fn we_send(&mut self, relayed: SocketAddr, peer: SocketAddr, packet: &[u8]) {
         self.reach.send(self.now, relayed, peer, packet);
         self.drain();
     }
 
-    /// The server's end of every stream breaks.
+    /// Breaks the server's end of every stream.
     pub(super) fn break_streams(&mut self) {
         let streams: Vec<_> = std::mem::take(&mut self.streams).into_keys().collect();
         for stream in streams {
@@ -318,12 +319,12 @@ impl World {
         }
     }
 
-    /// The best relayed address that peers are told.
+    /// Returns the best relayed address that peers are told.
     pub(super) fn candidate(&self) -> Option<SocketAddr> {
         self.candidates().first().copied()
     }
 
-    /// All relayed addresses that peers are told.
+    /// Returns all relayed addresses that peers are told.
     pub(super) fn candidates(&self) -> Vec<SocketAddr> {
         let lanes = self.reach.lanes();
         let first = lanes.into_iter().next().unwrap_or_default().into_iter();
@@ -335,7 +336,7 @@ impl World {
     }
 }
 
-/// Our socket on a lane, counted from 1.
+/// Returns our socket on a lane, counted from 1.
 pub(super) fn socket(lane: u16) -> SocketAddr {
     ([10, 0, 0, 1], 5000 + lane).into()
 }

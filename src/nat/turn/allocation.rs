@@ -1,12 +1,12 @@
-//! One allocation on one TURN server: an address of the server's that relays to and from peers
-//! (RFC 8656).
+//! One allocation on one TURN server: an address of the server's that relays to and from peers (RFC
+//! 8656).
 //!
-//! The protocol is the TURN crate's: authentication, refreshing, permissions, channels, stale nonces.
-//! Here is what it leaves to others: it names no reasons, so errors are read from the answers as they
-//! pass; it waits for ever for some answers, so deadlines are the caller's and [`Keepalive`]'s; it has no
-//! bounds, so [`Permissions`] has them. It is used as over UDP on every transport, because its reading
-//! of streams does not know of padding; streams are taken apart by
-//! [`Framing`](super::framing::Framing).
+//! The TURN crate speaks the protocol: authentication, refreshing, permissions, channels, stale nonces.
+//! This module adds what the crate does not do. The crate tells no reasons, so errors are read from the
+//! answers as they pass. It waits for ever for some answers, so the caller and [`Keepalive`] set
+//! deadlines. It has no bounds, so [`Permissions`] sets them. It is used as over UDP on every
+//! transport, because its reader of streams does not know of padding;
+//! [`Framing`](super::framing::Framing) splits streams into messages instead.
 
 use std::collections::VecDeque;
 use std::net::{IpAddr, SocketAddr};
@@ -28,20 +28,21 @@ use crate::nat::failure::{Failure, code};
 use crate::nat::stun;
 use crate::nat::stun::Asked;
 
-/// Steps that the crate may take at once; it is a bug of one of us when it wants more.
+/// The most steps that the crate may take at once. If it wants more, the crate or this program has a
+/// bug.
 const STEPS: usize = 1024;
 
-/// The shortest lifetime that the crate takes in the answer to a refresh.
+/// The shortest lifetime that the crate accepts in the answer to a refresh.
 const SHORTEST_REFRESHED: Duration = Duration::from_secs(600);
 
-/// What became of an allocation.
+/// An event of an allocation.
 #[derive(Debug, PartialEq, Eq)]
 pub(crate) enum News {
-    /// There is one, of this relayed address.
+    /// The allocation exists, with this relayed address.
     Ready(SocketAddr),
-    /// There is none, or none any more.
+    /// There is no allocation, or none any more.
     Over(Failure),
-    /// The server takes the login no more: the allocation lives on until it is to be refreshed.
+    /// The server no longer accepts the login. The allocation lives on until it is to be refreshed.
     LoginRefused,
     /// A packet came from a peer.
     Packet(SocketAddr, Vec<u8>),
@@ -50,19 +51,19 @@ pub(crate) enum News {
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum State {
     Asking,
-    /// Asked for and not wanted any more: what comes of it is given back at once.
+    /// Asked for and not wanted any more. If it is granted, it is given back at once.
     Unwanted,
     Serving,
     Leaving,
     Over,
 }
 
-/// Who asks whom, and for what.
+/// The parameters of an allocation: our address, the server, and how to ask.
 #[derive(Debug, Clone)]
 pub(crate) struct Terms {
     /// Our address towards the server.
     pub(crate) local: SocketAddr,
-    /// The server's.
+    /// The server's address.
     pub(crate) server: SocketAddr,
     /// Whether an IPv6 address is wanted.
     pub(crate) ipv6: bool,
@@ -70,14 +71,13 @@ pub(crate) struct Terms {
     pub(crate) is_lossy: bool,
 }
 
-/// The end of an allocation whose server grants less time than the crate takes for possible when it is
-/// refreshed.
+/// The planned end of an allocation whose server grants less time than the crate accepts at a refresh.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Foreseen {
     /// When it should be replaced.
     pub(crate) replace_at: Instant,
-    /// When it should be given back at the latest. The server may have prolonged it when the crate takes
-    /// it for ended, and would know our socket by it for as long again.
+    /// When it should be given back at the latest. After that the crate may take it for ended although
+    /// the server has prolonged it, and the server would know our socket by it for as long again.
     pub(crate) leave_at: Instant,
 }
 
@@ -85,25 +85,25 @@ pub(crate) struct Foreseen {
 pub(crate) struct Allocation {
     client: TurnClientUdp,
     terms: Terms,
-    /// Where the crate's time begins.
+    /// The instant at which the crate's time begins.
     epoch: Instant,
     state: State,
     relayed: Option<SocketAddr>,
-    /// The requests sent last.
+    /// The latest requests, which answers are matched with.
     asked: VecDeque<Asked>,
     admission: Permissions,
     pulse: Keepalive,
     /// When the crate wants to be called.
     wake: Instant,
-    /// When data of a peer's last passed.
+    /// When a peer's data last passed, in either direction.
     carried: Instant,
-    /// When it should be replaced, and given back, for the crate will not keep it.
+    /// When it should be replaced and given back, if the crate will not keep it.
     foreseen: Option<Foreseen>,
     packets: VecDeque<Vec<u8>>,
     news: VecDeque<News>,
 }
 
-/// One step of the crate's.
+/// One step of the crate.
 enum Step {
     Send(Vec<u8>),
     Event(TurnEvent),
@@ -112,7 +112,7 @@ enum Step {
 }
 
 impl Allocation {
-    /// Asks for an allocation.
+    /// Sends the request for an allocation.
     pub(crate) fn ask(now: Instant, terms: Terms, login: &Login) -> Self {
         let credentials = TurnCredentials::new(&login.username, login.password.reveal());
         let mut config = TurnConfig::new(credentials);
@@ -145,47 +145,48 @@ impl Allocation {
         allocation
     }
 
-    /// The address that the server lends us; `None` before there is one, and after it.
+    /// Returns the address that the server lends us; `None` before there is one, and after it.
     pub(crate) fn relayed(&self) -> Option<SocketAddr> {
         self.relayed.filter(|_| self.state == State::Serving)
     }
 
-    /// Our address towards the server.
+    /// Returns our address towards the server.
     pub(crate) fn base(&self) -> SocketAddr {
         self.terms.local
     }
 
-    /// Whether the server has been asked for a sign of life in vain, or has no more room for peers.
+    /// Returns whether the server did not answer several keepalive probes, or has no more room for
+    /// peers.
     pub(crate) fn is_wanting(&self) -> bool {
         self.state == State::Serving && (self.pulse.is_weak() || self.admission.is_full())
     }
 
-    /// Whether the server does not let this peer in.
+    /// Returns whether the server does not let this peer in.
     pub(crate) fn denies(&self, now: Instant, peer: IpAddr) -> bool {
         self.admission.denies(now, peer)
     }
 
-    /// When it ends, if the crate will not keep it.
+    /// Returns when it ends, if the crate will not keep it.
     pub(crate) fn foreseen(&self) -> Option<Foreseen> {
         self.foreseen
     }
 
-    /// When data of a peer's last passed.
+    /// Returns when a peer's data last passed, in either direction.
     pub(crate) fn carried(&self) -> Instant {
         self.carried
     }
 
-    /// The next packet for the server, to be sent as one datagram or, padded, on the stream.
+    /// Returns the next packet for the server, to be sent as one datagram or, padded, on the stream.
     pub(crate) fn poll_packet(&mut self) -> Option<Vec<u8>> {
         self.packets.pop_front()
     }
 
-    /// What became of it.
+    /// Returns the next event of the allocation.
     pub(crate) fn poll_news(&mut self) -> Option<News> {
         self.news.pop_front()
     }
 
-    /// When [`Allocation::handle_timeout`] wants to be called.
+    /// Returns when [`Allocation::handle_timeout`] wants to be called.
     pub(crate) fn next_timeout(&self) -> Option<Instant> {
         match self.state {
             State::Asking | State::Unwanted | State::Leaving => Some(self.wake),
@@ -194,7 +195,8 @@ impl Allocation {
         }
     }
 
-    /// Time has passed.
+    /// Sends a keepalive request if one is due, ends the allocation if the server is silent, and lets
+    /// the crate do what is due.
     pub(crate) fn handle_timeout(&mut self, now: Instant, random: &mut fastrand::Rng) {
         if self.state == State::Serving && self.pulse.due() <= now {
             match self.pulse.beat(now, random) {
@@ -205,8 +207,8 @@ impl Allocation {
         self.drive(now);
     }
 
-    /// Sends a packet to a peer, or keeps it until the server lets the peer in. It is lost where the
-    /// server does not.
+    /// Sends a packet to a peer, or keeps it until the server lets the peer in. Drops it if the server
+    /// does not.
     pub(crate) fn send(&mut self, now: Instant, to: SocketAddr, packet: &[u8]) {
         let Some(relayed) = self.relayed() else {
             return;
@@ -241,7 +243,7 @@ impl Allocation {
         }
     }
 
-    /// Takes a message from the server; `false` when it is none of this allocation's.
+    /// Takes a message from the server. Returns `false` if it does not belong to this allocation.
     pub(crate) fn receive(&mut self, now: Instant, message: &[u8]) -> bool {
         let reply = stun::reply(message);
         if let Some(reply) = &reply
@@ -293,10 +295,10 @@ impl Allocation {
         taken
     }
 
-    /// The reasons that the crate keeps to itself.
+    /// Acts on the error of an answer, which the crate does not tell.
     fn hear_error(&mut self, asked: Asked, number: u16, words: String) {
         match (self.state, number) {
-            // The challenge to prove who we are, and to do it again: the crate does.
+            // These are challenges to authenticate, or to do so again; the crate answers them.
             (_, code::STALE_NONCE) => {}
             (State::Asking | State::Unwanted, code::UNAUTHORIZED) if !asked.signed => {}
             (State::Asking | State::Unwanted, _) if asked.method == ALLOCATE => {
@@ -315,8 +317,9 @@ impl Allocation {
         }
     }
 
-    /// Gives the address back, also one that is only asked for: the server may lend it all the same, and
-    /// would keep it for ten minutes. It is over when the server has confirmed that, or refused.
+    /// Gives the address back. An allocation that is only asked for is given back when it comes,
+    /// because the server may lend the address all the same, and would keep it for ten minutes. It is
+    /// over when the server has confirmed or refused that.
     pub(crate) fn leave(&mut self, now: Instant) {
         match self.state {
             State::Asking => self.state = State::Unwanted,
@@ -336,7 +339,7 @@ impl Allocation {
         }
     }
 
-    /// Whether there is nothing more to come of it.
+    /// Returns whether it is over: nothing more will come of it.
     pub(crate) fn is_over(&self) -> bool {
         self.state == State::Over
     }
@@ -363,7 +366,7 @@ impl Allocation {
         }
     }
 
-    /// Lets the crate do what it has to do now.
+    /// Lets the crate do what is due now.
     fn drive(&mut self, now: Instant) {
         let at = self.time(now);
         let mut idle = 0;
@@ -381,7 +384,7 @@ impl Allocation {
                 Some(Step::Closed) => return self.closed(),
                 Some(Step::Wait(until)) => {
                     self.wake = self.instant(until);
-                    // It may say "now" once more after it has dropped a transaction.
+                    // The crate may say "now" once more after it has dropped a transaction.
                     idle += 1;
                     if self.wake > now || idle > 8 {
                         break;
@@ -389,7 +392,7 @@ impl Allocation {
                 }
             }
         }
-        // Never at once: that would be a busy loop.
+        // Never call the crate again at once: that would be a busy loop.
         self.wake = self.wake.max(now + Duration::from_millis(1));
     }
 
@@ -421,7 +424,7 @@ impl Allocation {
             }
             TurnEvent::AllocationCreated(..) if self.state == State::Unwanted => self.delete(now),
             TurnEvent::AllocationCreateFailed(_) if self.state == State::Asking => {
-                // The answer itself, looked at after this, may say more.
+                // The answer itself is looked at after this and may say more.
             }
             TurnEvent::PermissionCreated(_, peer) => {
                 for (to, packet) in self.admission.granted(*peer) {
@@ -438,8 +441,8 @@ impl Allocation {
         }
     }
 
-    /// Runs a piece of the crate. It holds assertions that a server might reach: a panic costs this
-    /// allocation, and nobody else anything.
+    /// Runs code of the crate and catches its panics. It holds assertions that a server might reach; a
+    /// panic costs this allocation and nothing else.
     fn guarded<T>(&mut self, work: impl FnOnce(&mut TurnClientUdp) -> T) -> Option<T> {
         let client = &mut self.client;
         let done = catch_unwind(AssertUnwindSafe(move || work(client))).ok();
@@ -469,7 +472,7 @@ fn step(client: &mut TurnClientUdp, at: turn_client_proto::stun::Instant) -> Ste
     match client.poll(at) {
         TurnPollRet::WaitUntil(until) => Step::Wait(until),
         TurnPollRet::Closed => Step::Closed,
-        // Only of allocations of TCP, which we do not make.
+        // These come only from TCP allocations, which we do not make.
         TurnPollRet::AllocateTcpSocket { .. } | TurnPollRet::TcpClose { .. } => Step::Closed,
     }
 }

@@ -1,16 +1,17 @@
-//! Messages of TURN on a stream (RFC 8656 section 12.5, RFC 8489 section 6.2.2).
+//! Splits a stream into TURN messages and pads those that are written to it (RFC 8656 section 12.5, RFC
+//! 8489 section 6.2.2).
 //!
 //! A stream carries STUN messages, whose length is a multiple of four, and channel data, which is
-//! padded to one. Taken apart here, the rest of the program sees datagrams.
+//! padded to one. The rest of the program sees datagrams.
 
 use std::fmt;
 
-/// Length of the header of channel data, and of what both headers begin with.
+/// Length of the header of channel data. Both headers begin with these four bytes.
 const CHANNEL_HEADER: usize = 4;
 /// Length of a STUN header.
 const STUN_HEADER: usize = 20;
 
-/// The stream carries something else than TURN.
+/// The error of a stream that carries something other than TURN.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) struct NotTurn;
 
@@ -20,26 +21,26 @@ impl fmt::Display for NotTurn {
     }
 }
 
-/// Takes a stream apart into messages. Holds at most one message and what was last pushed.
+/// Splits a stream into messages. Holds at most one message and what was last pushed.
 #[derive(Debug, Default)]
 pub(crate) struct Framing {
     received: Vec<u8>,
-    /// What of it has been taken.
+    /// How many bytes of `received` were returned as messages.
     taken: usize,
 }
 
 impl Framing {
-    /// Takes the next bytes of the stream. [`Framing::next`] is to be called until it has no more.
+    /// Adds the next bytes of the stream. [`Framing::next`] is to be called until it returns `None`.
     pub(crate) fn push(&mut self, bytes: &[u8]) {
         self.received.drain(..self.taken);
         self.taken = 0;
         self.received.extend_from_slice(bytes);
     }
 
-    /// The next whole message, without padding.
+    /// Returns the next whole message, without padding.
     ///
     /// # Errors
-    /// The stream is of no more use.
+    /// The stream does not carry TURN and is of no more use.
     pub(crate) fn next(&mut self) -> Result<Option<&[u8]>, NotTurn> {
         let rest = self.received.get(self.taken..).unwrap_or_default();
         let Some((first, length)) = header(rest) else {
@@ -62,7 +63,7 @@ impl Framing {
     }
 }
 
-/// The first byte and the length field, which both kinds of message have in the same place.
+/// Reads the first byte and the length field, which both kinds of message have in the same place.
 fn header(bytes: &[u8]) -> Option<(u8, usize)> {
     match bytes {
         [first, _, high, low, ..] => Some((*first, usize::from(u16::from_be_bytes([*high, *low])))),
@@ -70,7 +71,7 @@ fn header(bytes: &[u8]) -> Option<(u8, usize)> {
     }
 }
 
-/// Makes a message fit for a stream.
+/// Pads a message for a stream.
 pub(crate) fn pad(message: &mut Vec<u8>) {
     message.resize(message.len().next_multiple_of(4), 0);
 }

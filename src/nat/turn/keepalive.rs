@@ -1,7 +1,7 @@
-//! Whether a TURN server is still there.
+//! Checks whether a TURN server still answers.
 //!
-//! An allocation by itself is refreshed every half hour or so. A server that dies meanwhile, and a
-//! mapping that is forgotten on the way to it, would not be noticed for as long.
+//! An allocation by itself is refreshed every half hour or so. If the server died meanwhile, or a
+//! router's mapping on the way to it was forgotten, that would not be noticed for as long.
 
 use std::time::Instant;
 
@@ -9,7 +9,7 @@ use crate::limits;
 use crate::nat::stun;
 use crate::nat::stun::Question;
 
-/// What to do when the pulse is due.
+/// The result of [`Keepalive::beat`].
 #[derive(Debug, PartialEq, Eq)]
 pub(crate) enum Beat {
     /// Send this request.
@@ -21,18 +21,18 @@ pub(crate) enum Beat {
 #[derive(Debug)]
 pub(crate) struct Keepalive {
     heard: Instant,
-    /// The first thing said since the server was heard.
+    /// When we first sent something that may bring an answer since the server was last heard.
     unanswered: Option<Instant>,
-    /// The requests of the probe under way, or else of the last one: its answers may still come.
+    /// The requests of the probe under way, or else of the last one, whose answers may still come.
     asked: Vec<(u128, Question)>,
-    /// When the probe under way goes on.
+    /// When the probe under way continues; `None` if there is none.
     next: Option<Instant>,
-    /// What the server is known to answer, as far as we know. Some ignore Binding requests.
+    /// The request that the server is believed to answer. Some ignore Binding requests.
     question: Question,
 }
 
 impl Keepalive {
-    /// Of a server that has just been heard.
+    /// Creates the state for a server that has just been heard.
     pub(crate) fn new(now: Instant) -> Self {
         Keepalive {
             heard: now,
@@ -43,19 +43,20 @@ impl Keepalive {
         }
     }
 
-    /// Something came from the server.
+    /// Notes that something came from the server.
     pub(crate) fn heard(&mut self, now: Instant) {
         self.heard = now;
         self.unanswered = None;
         self.next = None;
     }
 
-    /// Something that may bring an answer was sent.
+    /// Notes that something was sent that may bring an answer.
     pub(crate) fn spoke(&mut self, now: Instant) {
         self.unanswered.get_or_insert(now);
     }
 
-    /// Whether this transaction was one of ours; if so, it is the sign of life that was wanted.
+    /// Returns whether this transaction id is of one of our requests. If so, the answer is a sign of
+    /// life.
     pub(crate) fn answers(&mut self, now: Instant, id: u128) -> bool {
         let Some((_, question)) = self.asked.iter().find(|(known, _)| *known == id) else {
             return false;
@@ -65,12 +66,12 @@ impl Keepalive {
         true
     }
 
-    /// Whether it has been asked in vain for long enough to look for another server.
+    /// Returns whether the server has left enough requests unanswered to look for another server.
     pub(crate) fn is_weak(&self) -> bool {
         self.next.is_some() && self.asked.len() > limits::TURN_WEAK_AFTER
     }
 
-    /// When [`Keepalive::beat`] is to be called.
+    /// Returns when [`Keepalive::beat`] is to be called.
     pub(crate) fn due(&self) -> Instant {
         let idle = self.heard + limits::TURN_KEEPALIVE;
         match (self.next, self.unanswered) {
@@ -80,7 +81,7 @@ impl Keepalive {
         }
     }
 
-    /// Asks, or finds that the server is gone.
+    /// Asks the server again, or finds that it is gone.
     pub(crate) fn beat(&mut self, now: Instant, random: &mut fastrand::Rng) -> Beat {
         let question = self.question;
         if self.next.is_none() {
@@ -90,7 +91,7 @@ impl Keepalive {
         if sent >= limits::TURN_PROBES {
             return Beat::Dead;
         }
-        // The second request asks otherwise than the first, and so on.
+        // Every second request of a probe asks the other question.
         let question = match (sent.is_multiple_of(2), question) {
             (true, question) => question,
             (false, Question::Binding) => Question::Refresh,

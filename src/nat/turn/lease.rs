@@ -1,4 +1,5 @@
-//! A try at an allocation and the allocation that comes of it, on the way that was planned for it.
+//! One way to one TURN server in use: its attempt at an allocation and the allocation that comes of it,
+//! over the socket or stream that its plan names.
 
 use std::collections::VecDeque;
 use std::net::SocketAddr;
@@ -15,35 +16,35 @@ use crate::nat::output::{Output, StreamId};
 use crate::nat::stun;
 use crate::nat::url::Transport;
 
-/// What a lease is for.
+/// The role of a lease.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Role {
-    /// It is being tried, until then.
+    /// An attempt, which ends at `until`.
     Attempt { until: Instant },
-    /// New connections use it.
+    /// In use: new connections use it.
     Current,
-    /// It was replaced, and serves those who use it still.
+    /// Replaced: it serves the connections that still use it.
     Replaced,
-    /// It is being given back, until then.
+    /// Being given back, until `until` at the latest.
     Leaving { until: Instant },
 }
 
-/// What has become of a lease.
+/// An event of a lease.
 #[derive(Debug)]
 pub(crate) enum Turn {
-    /// It has this relayed address.
+    /// The lease has this relayed address.
     Ready(SocketAddr),
-    /// It has none, or none any more.
+    /// The lease has no relayed address, or none any more.
     Over(Failure),
-    /// The server takes its login no more. It serves on for a while.
+    /// The server no longer accepts its login. The lease serves on for a while.
     LoginRefused,
 }
 
 #[derive(Debug)]
 enum Path {
-    /// Datagrams of this socket.
+    /// UDP datagrams from this socket.
     Datagrams(SocketAddr),
-    /// A stream, as far as it has come.
+    /// A stream, with the bytes that came and are not yet a whole message.
     Stream(Framing),
 }
 
@@ -55,14 +56,14 @@ pub(crate) struct Lease {
     id: StreamId,
     path: Path,
     allocation: Option<Allocation>,
-    /// The relayed address, once there was one.
+    /// The relayed address, once there was one. It stays known after the allocation has ended.
     relayed: Option<SocketAddr>,
-    /// The server takes the login no more.
+    /// Whether the server no longer accepts the login.
     is_refused: bool,
 }
 
 impl Lease {
-    /// Begins a try.
+    /// Begins an attempt.
     pub(crate) fn begin(
         now: Instant,
         id: StreamId,
@@ -110,14 +111,14 @@ impl Lease {
         self.allocation = Some(Allocation::ask(now, terms, &self.login));
     }
 
-    /// Its stream is open.
+    /// Asks for the allocation, now that the stream is open.
     pub(crate) fn stream_opened(&mut self, now: Instant, local: SocketAddr) {
         if self.is_on_stream() && self.allocation.is_none() {
             self.ask(now, local);
         }
     }
 
-    /// Bytes have come on its stream.
+    /// Takes bytes that came on its stream.
     pub(crate) fn receive_bytes(&mut self, now: Instant, bytes: &[u8]) -> Result<(), Failure> {
         let (Path::Stream(framing), Some(allocation)) = (&mut self.path, &mut self.allocation)
         else {
@@ -135,12 +136,12 @@ impl Lease {
         }
     }
 
-    /// Whether datagrams between these two addresses belong to it.
+    /// Returns whether datagrams between these two addresses belong to it.
     pub(crate) fn is_between(&self, local: SocketAddr, server: SocketAddr) -> bool {
         self.plan.local == Some(local) && self.plan.server == server
     }
 
-    /// Whether it is on a stream.
+    /// Returns whether it uses a stream.
     pub(crate) fn is_on_stream(&self) -> bool {
         matches!(self.path, Path::Stream(_))
     }
@@ -149,35 +150,35 @@ impl Lease {
         self.allocation.as_mut()
     }
 
-    /// The relayed address, if packets pass through it, and our address towards the server.
+    /// Returns the relayed address, if packets pass through it, and our address towards the server.
     pub(crate) fn address(&self) -> Option<(SocketAddr, SocketAddr)> {
         let allocation = self.allocation.as_ref()?;
         Some((allocation.relayed()?, allocation.base()))
     }
 
-    /// The relayed address, once there was one.
+    /// Returns the relayed address, once there was one.
     pub(crate) fn relayed(&self) -> Option<SocketAddr> {
         self.relayed
     }
 
-    /// Whether the server takes its login no more.
+    /// Returns whether the server no longer accepts its login.
     pub(crate) fn is_refused(&self) -> bool {
         self.is_refused
     }
 
-    /// Whether something better should be looked for.
+    /// Returns whether something better should be looked for.
     pub(crate) fn is_wanting(&self) -> bool {
         self.is_refused || self.allocation.as_ref().is_some_and(Allocation::is_wanting)
     }
 
-    /// When it should be replaced in any case.
+    /// Returns when it should be replaced in any case.
     pub(crate) fn replace_at(&self) -> Option<Instant> {
         let foreseen = self.allocation.as_ref()?.foreseen()?;
         Some(foreseen.replace_at)
     }
 
-    /// When it is given back, once it is replaced: when nobody has used it for a while, or when it would
-    /// end anyhow.
+    /// Returns when a replaced lease is given back: when nobody has used it for a while, or before its
+    /// allocation would end anyhow.
     pub(crate) fn leave_at(&self) -> Option<Instant> {
         let allocation = self.allocation.as_ref()?;
         let foreseen = allocation.foreseen().map(|foreseen| foreseen.leave_at);
@@ -195,7 +196,7 @@ impl Lease {
         }
     }
 
-    /// Whether it has been given back, or has had enough time for it.
+    /// Returns whether it has been given back, or has had enough time for that.
     pub(crate) fn is_over(&self, now: Instant) -> bool {
         match self.role {
             Role::Leaving { until } => {
@@ -205,7 +206,7 @@ impl Lease {
         }
     }
 
-    /// When it wants to be called.
+    /// Returns when it wants to be called.
     pub(crate) fn next_timeout(&self) -> Option<Instant> {
         let of_role = match self.role {
             Role::Attempt { until } | Role::Leaving { until } => Some(until),
@@ -216,7 +217,7 @@ impl Lease {
         of_role.into_iter().chain(of_allocation).min()
     }
 
-    /// Hands on what it has to send and to deliver; tells what has become of it.
+    /// Moves packets to send and to deliver to `outputs`, and returns the other events.
     pub(crate) fn hand_out(&mut self, outputs: &mut VecDeque<Output>) -> Vec<Turn> {
         let Some(allocation) = &mut self.allocation else {
             return Vec::new();
@@ -264,7 +265,7 @@ impl Lease {
         turns
     }
 
-    /// Gives up the way that it used.
+    /// Closes the stream that it used, if any.
     pub(crate) fn close(self, outputs: &mut VecDeque<Output>) {
         if self.is_on_stream() {
             outputs.push_back(Output::CloseStream(self.id));

@@ -1,8 +1,9 @@
-//! Which TURN server is used, and which one next.
+//! The relays: decides which TURN server is used and which is tried next, and passes packets through
+//! them.
 //!
-//! One allocation at a time is told to peers, all of them and on all lanes. When there is none, or
-//! something is wrong with it, a *round* tries the servers there are, one shortly after the other;
-//! the best that works is kept. What it replaces stays for those who use it.
+//! Peers are told one allocation at a time, the same for all of them and on all lanes. When there is
+//! none, or something is wrong with it, a *round* tries the servers, one shortly after the other, and
+//! keeps the best that works. The allocation that it replaces stays for the connections that use it.
 
 mod allocation;
 pub(crate) mod framing;
@@ -31,7 +32,7 @@ use warnings::Warnings;
 
 use round::Round;
 
-/// Unix time at some instant.
+/// A Unix time and the instant at which it was.
 #[derive(Debug, Clone, Copy)]
 struct Clock {
     at: Instant,
@@ -49,7 +50,7 @@ pub(super) struct Relays {
     round: Option<Round>,
     /// When the next round begins.
     next_round: Option<Instant>,
-    /// No round beside an allocation that works begins before.
+    /// The earliest time for a round beside an allocation that works.
     not_before: Instant,
     patience: Backoff,
     clock: Clock,
@@ -78,7 +79,7 @@ impl Relays {
         }
     }
 
-    /// What Unix time it is, in seconds: shared secrets make logins of it.
+    /// Sets the Unix time in seconds. Logins made from shared secrets depend on it.
     pub(super) fn set_clock(&mut self, now: Instant, unix: u64) {
         self.clock = Clock { at: now, unix };
     }
@@ -87,8 +88,8 @@ impl Relays {
         self.outputs.pop_front()
     }
 
-    /// The relayed addresses that packets pass through, each with our address towards its server;
-    /// the best first.
+    /// Returns the relayed addresses that packets pass through, each with our address towards its
+    /// server; the best first.
     pub(super) fn candidates(&self) -> Vec<(SocketAddr, SocketAddr)> {
         let current = self.current.and_then(|id| self.leases.get(&id));
         let others = self.leases.values().rev();
@@ -97,7 +98,7 @@ impl Relays {
         all.filter_map(Lease::address).collect()
     }
 
-    /// Our sockets, by lane. An allocation over one that is gone is gone with it.
+    /// Sets our sockets, by lane. An allocation over a socket that is gone is lost.
     pub(super) fn set_sockets(&mut self, now: Instant, lanes: Vec<Vec<SocketAddr>>) {
         let had_any = self.lanes.iter().any(|lane| !lane.is_empty());
         self.lanes = lanes;
@@ -115,7 +116,7 @@ impl Relays {
         }
     }
 
-    /// The servers to use, in order of preference, with what they know us by now.
+    /// Sets the servers to use, in order of preference, with our present credentials for them.
     pub(super) fn set_servers(&mut self, now: Instant, servers: Vec<TurnServer>) {
         if servers == self.servers {
             return;
@@ -133,7 +134,7 @@ impl Relays {
         }
     }
 
-    /// Something has changed for the better: a server that was silent is tried at once.
+    /// Tries servers at once that were silent, because something has changed for the better.
     pub(super) fn try_now(&mut self, now: Instant) {
         let was_silent = !self.patience.is_fresh() && self.next_round.is_some();
         if self.current.is_none() && self.round.is_none() && was_silent {
@@ -146,7 +147,7 @@ impl Relays {
         self.clock.unix.saturating_add(since)
     }
 
-    /// Takes a datagram; `false` when it is none of an allocation's.
+    /// Takes a datagram. Returns `false` when it belongs to no allocation.
     pub(super) fn handle_datagram(
         &mut self,
         now: Instant,
@@ -185,7 +186,7 @@ impl Relays {
         self.fail(now, id, Failure::Connection(why));
     }
 
-    /// Sends a packet to a peer; `false` when the address is none of ours.
+    /// Sends a packet to a peer. Returns `false` when the address is none of ours.
     pub(super) fn send(
         &mut self,
         now: Instant,
@@ -208,7 +209,8 @@ impl Relays {
         true
     }
 
-    /// Time has passed.
+    /// Does what is due: ends attempts without an answer and idle replaced allocations, begins rounds and
+    /// attempts.
     pub(super) fn handle_timeout(&mut self, now: Instant) {
         let is_due = |lease: &Lease| lease.next_timeout().is_some_and(|at| at <= now);
         for id in self.leases_where(is_due) {
@@ -244,19 +246,19 @@ impl Relays {
         }
     }
 
-    /// When the allocation in use is to be replaced, because of its own lifetime or its login's. As long
-    /// as a login lasts another one changes nothing.
+    /// Returns when to replace the allocation in use because of its own lifetime or its login's. As
+    /// long as its login lasts, another login changes nothing.
     fn renewal(&self) -> Option<Instant> {
         let lease = self.leases.get(&self.current?)?;
         let of_login = self.has_successor(lease).then(|| {
-            // One of which nothing is known may end at any time.
+            // A login whose expiry is not known may end at any time.
             let renew_at = lease.login.renew_at.unwrap_or(0);
             self.clock.at + Duration::from_secs(renew_at.saturating_sub(self.clock.unix))
         });
         of_login.into_iter().chain(lease.replace_at()).min()
     }
 
-    /// Whether there is another login for the same server.
+    /// Returns whether there is another login for the same server.
     fn has_successor(&self, lease: &Lease) -> bool {
         match &lease.plan.credentials {
             Credentials::Shared(_) => true,
@@ -295,13 +297,13 @@ impl Relays {
         }
     }
 
-    /// The oldest first.
+    /// Returns the ids of the leases that are meant, the oldest first.
     fn leases_where(&self, is_meant: impl Fn(&Lease) -> bool) -> Vec<StreamId> {
         let meant = self.leases.iter().filter(|(_, lease)| is_meant(lease));
         meant.map(|(id, _)| *id).collect()
     }
 
-    /// Hands on what a lease has to say.
+    /// Handles the events of a lease, and passes on its outputs.
     fn settle(&mut self, now: Instant, id: StreamId) {
         let Some(lease) = self.leases.get_mut(&id) else {
             return;
@@ -321,8 +323,9 @@ impl Relays {
         }
     }
 
-    /// Whether an address may be one of the relay's. What is sent from a relayed address goes to its server,
-    /// so a server that names a socket of ours would have all that is sent from there.
+    /// Returns whether an address may be one of the relay's. What is sent from a relayed address goes
+    /// to its server, so a server that named a socket of ours would get everything that is sent from
+    /// there.
     fn is_of_a_relay(&self, id: StreamId, relayed: SocketAddr) -> bool {
         let ip = relayed.ip();
         let is_ours = self.lanes.iter().flatten().any(|socket| *socket == relayed);
@@ -331,7 +334,7 @@ impl Relays {
         !ip.is_unspecified() && !ip.is_multicast() && relayed.port() != 0 && !is_ours && !is_lent
     }
 
-    /// A try has brought an allocation.
+    /// Uses the allocation that an attempt has brought.
     fn succeed(&mut self, now: Instant, id: StreamId, relayed: SocketAddr) {
         let Some(lease) = self.leases.get_mut(&id) else {
             return;
@@ -346,7 +349,7 @@ impl Relays {
         }
         self.current_since = now;
         self.not_before = now + limits::TURN_REST;
-        // A better one that is on its way may still arrive; nothing else is begun.
+        // Attempts of better servers that are under way may still succeed; nothing else is begun.
         if let Some(round) = &mut self.round {
             round.plans.clear();
         }
@@ -358,7 +361,7 @@ impl Relays {
         self.advance(now);
     }
 
-    /// The oldest of too many allocations goes, used or not.
+    /// Gives back the oldest of too many replaced allocations, used or not.
     fn bound_replaced(&mut self, now: Instant) {
         let replaced = self.leases_where(|lease| lease.role == Role::Replaced);
         let surplus = replaced.len().saturating_sub(limits::TURN_REPLACED);
@@ -367,7 +370,7 @@ impl Relays {
         }
     }
 
-    /// A try has failed, or an allocation is lost.
+    /// Handles an attempt that failed, or an allocation that is lost.
     fn fail(&mut self, now: Instant, id: StreamId, failure: Failure) {
         let Some(lease) = self.leases.get(&id) else {
             return;
@@ -377,7 +380,7 @@ impl Relays {
             self.login_refused(id);
         }
         if failure == Failure::Silent {
-            // It may have lent an address without our having heard of it.
+            // The server may have lent an address without our having heard of it.
             self.retire(now, id);
         } else {
             self.remove(id);
@@ -398,8 +401,8 @@ impl Relays {
         }
     }
 
-    /// Another is looked for at once. But one that does not last is no success: if that happens again, it
-    /// takes ever longer, and nothing more is said of it.
+    /// Looks for another allocation at once. But one that does not last is no success: if that happens
+    /// again, the wait grows each time, and nothing more is logged of it.
     fn current_lost(&mut self, now: Instant, plan: &Plan, failure: &Failure) {
         let lasted = now.saturating_duration_since(self.current_since);
         if lasted >= limits::TURN_TRUSTED_AFTER {
@@ -419,7 +422,8 @@ impl Relays {
         }
     }
 
-    /// What was given to us to log in with is of no use any more; what we make ourselves is made anew.
+    /// Reports that a login that was given to us is of no use any more. Logins that we make ourselves
+    /// are made anew.
     fn login_refused(&mut self, id: StreamId) {
         if let Some(lease) = self.leases.get(&id)
             && let Credentials::Given { .. } = lease.plan.credentials
@@ -429,7 +433,7 @@ impl Relays {
         }
     }
 
-    /// Gives an allocation back, or gives up a try.
+    /// Gives an allocation back, or gives up an attempt.
     fn retire(&mut self, now: Instant, id: StreamId) {
         self.current = self.current.filter(|current| *current != id);
         if let Some(lease) = self.leases.get_mut(&id) {

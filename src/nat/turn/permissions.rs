@@ -1,8 +1,9 @@
-//! Which peers an allocation lets in, and what waits until it does (RFC 8656 sections 9 and 12).
+//! Permissions and channels of an allocation: which peers it lets in, and which packets wait until it
+//! does (RFC 8656 sections 9 and 12).
 //!
-//! A packet to a new peer asks for a permission and waits for it. With the permission packets go as
-//! indications, so that the first checks of a path lose no further round trip; once data flows, the
-//! peer gets a channel, which takes fewer bytes a packet.
+//! A packet to a new peer asks for a permission and waits for it. Once there is a permission, packets
+//! go as indications, so that the first checks of a path lose no further round trip. Once data flows,
+//! the peer gets a channel, which takes fewer bytes a packet.
 
 use std::collections::{BTreeMap, VecDeque};
 use std::net::{IpAddr, SocketAddr};
@@ -24,18 +25,18 @@ impl Standing {
     }
 }
 
-/// What a packet to a peer needs.
+/// The decision about a packet to a peer.
 #[derive(Debug, PartialEq, Eq)]
 pub(crate) enum Verdict {
     /// It can go.
     Go,
     /// It can go, and the peer should get a channel.
     GoAndBind,
-    /// It is kept.
+    /// It is kept until the permission is granted.
     Held,
     /// It is kept, and a permission is to be asked for.
     Ask,
-    /// The peer is not let in.
+    /// The packet is dropped, because the peer is not let in or there is no room for it.
     Dropped,
 }
 
@@ -44,12 +45,12 @@ pub(crate) struct Permissions {
     permissions: BTreeMap<IpAddr, Standing>,
     channels: BTreeMap<SocketAddr, Standing>,
     held: VecDeque<(SocketAddr, Vec<u8>)>,
-    /// The first peer that found no room.
+    /// Whether a peer was turned away for lack of room.
     full: bool,
 }
 
 impl Permissions {
-    /// Looks at a packet on its way to a peer; keeps it if the peer is to be let in yet.
+    /// Decides about a packet to a peer. Keeps the packet if the permission is still to be granted.
     pub(crate) fn check(&mut self, now: Instant, to: SocketAddr, packet: &[u8]) -> Verdict {
         let known = self.permissions.get(&to.ip()).copied();
         match known.filter(|standing| !standing.is_over(now)) {
@@ -85,44 +86,44 @@ impl Permissions {
     }
 
     fn hold(&mut self, to: SocketAddr, packet: &[u8]) {
-        // The newest is worth the most: what came before it is repeated sooner.
+        // The newest packets are worth the most: older ones are sent again sooner.
         if self.held.len() >= limits::TURN_HELD_PACKETS {
             self.held.pop_front();
         }
         self.held.push_back((to, packet.to_vec()));
     }
 
-    /// A permission was granted; gives what waited for it.
+    /// Notes that a permission was granted. Returns the packets that waited for it.
     pub(crate) fn granted(&mut self, peer: IpAddr) -> Vec<(SocketAddr, Vec<u8>)> {
         self.permissions.insert(peer, Standing::Granted);
         self.take_held(peer)
     }
 
-    /// A permission was denied, or has ended.
+    /// Notes that a permission was denied, or has ended, and drops the packets that waited for it.
     pub(crate) fn denied(&mut self, now: Instant, peer: IpAddr) {
         let until = now + limits::TURN_DENIED_WAIT;
         self.permissions.insert(peer, Standing::Denied { until });
         self.take_held(peer);
     }
 
-    /// A peer has no channel, or none any more.
+    /// Notes that a peer has no channel, or none any more.
     pub(crate) fn unbound(&mut self, now: Instant, peer: SocketAddr) {
         let until = now + limits::TURN_DENIED_WAIT;
         self.channels.insert(peer, Standing::Denied { until });
     }
 
-    /// A peer has a channel.
+    /// Notes that a peer has a channel.
     pub(crate) fn bound(&mut self, peer: SocketAddr) {
         self.channels.insert(peer, Standing::Granted);
     }
 
-    /// Whether a peer was turned away for want of room. The crate keeps every permission and renews
-    /// it for ever: only a new allocation gets rid of those of peers long gone.
+    /// Returns whether a peer was turned away for lack of room. The crate keeps every permission and
+    /// renews it for ever: only a new allocation gets rid of those of peers long gone.
     pub(crate) fn is_full(&self) -> bool {
         self.full
     }
 
-    /// Whether a peer was denied a permission not long ago.
+    /// Returns whether a peer was denied a permission not long ago.
     pub(crate) fn denies(&self, now: Instant, peer: IpAddr) -> bool {
         let standing = self.permissions.get(&peer);
         standing.is_some_and(|standing| {

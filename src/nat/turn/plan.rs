@@ -1,4 +1,4 @@
-//! Which TURN servers to try, over what, and when.
+//! Plans the attempts of a round: which TURN servers to try, over which transport, and when.
 
 use std::net::SocketAddr;
 use std::time::Duration;
@@ -9,33 +9,33 @@ use crate::nat::server::TurnServer;
 use crate::nat::stun::reflexive::can_reach;
 use crate::nat::url::{Transport, TurnUrl};
 
-/// One way to one server.
+/// One way to one server: its address, the transport, and our socket.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Plan {
-    /// From the beginning of the round to this try.
+    /// The time from the beginning of the round to this attempt.
     pub(crate) offset: Duration,
-    /// Of two that work the one with the smaller number is better.
+    /// Of two ways that work, the one with the smaller rank is better.
     pub(crate) rank: usize,
     /// The URL of the server.
     pub url: TurnUrl,
     pub(crate) credentials: Credentials,
-    /// Over what it is spoken to.
+    /// The transport between us and the server.
     pub transport: Transport,
-    /// Its address.
+    /// The server's address.
     pub server: SocketAddr,
-    /// The socket to use; on a stream the system chooses.
+    /// The socket to use. `None` for streams, for which the system chooses.
     pub local: Option<SocketAddr>,
-    /// Ask for an IPv6 address, since the server has none of IPv4.
+    /// Ask for an IPv6 address, since the server has no IPv4 addresses.
     pub(crate) ipv6: bool,
 }
 
 impl Plan {
-    /// What the log calls it.
+    /// Returns its name in the log.
     pub fn name(&self) -> String {
         format!("{} over {}", self.url, self.transport)
     }
 
-    /// Whether it leads over the same address of ours to the same server and says the same there.
+    /// Returns whether it uses the same address of ours, the same server and the same login as `other`.
     pub(crate) fn is_same_way(&self, other: &Plan) -> bool {
         let local = |plan: &Plan| plan.local.map(|local| local.ip());
         self.url == other.url
@@ -46,9 +46,10 @@ impl Plan {
     }
 }
 
-/// The ways to try, by the time at which they are to be tried. Each server gets a short start on the
-/// next one; UDP gets a longer one on TCP, which is the worse way and for closed networks only. The ways
-/// to each server are bounded, those over UDP and those on streams apart, so that none takes another's.
+/// Returns the ways to try, by the time at which they are to be tried. Each server gets a short start
+/// on the next one; UDP gets a longer one on TCP, which is the worse way and for closed networks only.
+/// The ways to each server are bounded, those over UDP and those on streams apart, so that none takes
+/// another's.
 pub fn plans(servers: &[TurnServer], sockets: &[SocketAddr]) -> Vec<Plan> {
     let mut plans: Vec<Plan> = Vec::new();
     for (server, start) in servers.iter().zip(0..) {
@@ -86,7 +87,8 @@ pub fn plans(servers: &[TurnServer], sockets: &[SocketAddr]) -> Vec<Plan> {
     plans
 }
 
-/// The first socket of each address of the server, then the second of each, and so on.
+/// Returns the ways over UDP: the first socket of each address of the server, then the second of each,
+/// and so on.
 fn datagram_ways(
     addresses: &[SocketAddr],
     sockets: &[SocketAddr],

@@ -1,4 +1,5 @@
-//! Whether a TURN server relays: an allocation on it, and a packet that it relays to itself.
+//! Checks, for `doctor`, whether a TURN server relays: asks for an allocation and sends a packet
+//! through the relay to itself.
 //!
 //! The packet goes to the relayed address from the relayed address, so no peer is needed. A server
 //! behind a router that does not turn such packets back fails here and may be fine otherwise.
@@ -13,23 +14,23 @@ use crate::limits;
 use crate::nat::failure::{Failure, code};
 use crate::nat::output::{Output, StreamId};
 
-/// What a server turned out to do.
+/// The result of a check.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Outcome {
     /// It relays.
     Relays {
         /// The address that it lent.
         relayed: SocketAddr,
-        /// From the first word to the allocation.
+        /// The time from the first packet to the allocation.
         allocated_in: Duration,
-        /// How long the packet took that came back, the permission for it included.
+        /// The time that the packet took to come back, including the permission for it.
         returned_in: Duration,
     },
     /// It lent an address, but no packet came back.
     Keeps {
-        /// The address.
+        /// The relayed address.
         relayed: SocketAddr,
-        /// It said that this address may not be sent to.
+        /// Whether the server said that this address may not be sent to.
         is_denied: bool,
     },
     /// It lends no address.
@@ -40,17 +41,17 @@ pub enum Outcome {
 enum Stage {
     /// An address is asked for.
     Asking,
-    /// Packets to itself are under way, sent at these times.
+    /// Packets to itself are under way; `sent` holds when each was sent.
     Relaying {
         relayed: SocketAddr,
         allocated_in: Duration,
         sent: Vec<Instant>,
     },
-    /// The address is being given back, until then.
+    /// The address is being given back, until `until` at the latest.
     Done { outcome: Outcome, until: Instant },
 }
 
-/// One way to one server, tried. It has one stream at a time, if any.
+/// The check of one way to one server. It has one stream at a time, if any.
 #[derive(Debug)]
 pub struct RelayCheck {
     lease: Lease,
@@ -64,7 +65,7 @@ pub struct RelayCheck {
 }
 
 impl RelayCheck {
-    /// Begins. `unix` is the Unix time in seconds.
+    /// Begins the check. `unix` is the Unix time in seconds.
     pub fn begin(now: Instant, unix: u64, plan: Plan, seed: u64) -> Self {
         let mut outputs = VecDeque::new();
         let login = plan.credentials.login(unix);
@@ -81,7 +82,7 @@ impl RelayCheck {
         trial
     }
 
-    /// Takes a datagram of the server's.
+    /// Takes a datagram from the server.
     pub fn handle_datagram(&mut self, now: Instant, bytes: &[u8]) {
         if let Some(allocation) = self.lease.allocation() {
             allocation.receive(now, bytes);
@@ -89,13 +90,13 @@ impl RelayCheck {
         self.settle(now);
     }
 
-    /// The stream is open, as asked for; `local` is our end of it.
+    /// Notes that the stream is open, as asked for; `local` is our end of it.
     pub fn stream_opened(&mut self, now: Instant, local: SocketAddr) {
         self.lease.stream_opened(now, local);
         self.settle(now);
     }
 
-    /// Bytes have come on the stream.
+    /// Takes bytes that came on the stream.
     pub fn stream_received(&mut self, now: Instant, bytes: &[u8]) {
         let received = self.lease.receive_bytes(now, bytes);
         self.settle(now);
@@ -104,12 +105,12 @@ impl RelayCheck {
         }
     }
 
-    /// The stream could not be opened, or has ended; `why` is for a person.
+    /// Notes that the stream could not be opened, or has ended; `why` is for a person.
     pub fn stream_closed(&mut self, now: Instant, why: String) {
         self.fail(now, Failure::Connection(why));
     }
 
-    /// Time has passed.
+    /// Does what is due: packets, and the deadline of the stage.
     pub fn handle_timeout(&mut self, now: Instant) {
         if let Some(allocation) = self.lease.allocation()
             && allocation.next_timeout().is_some_and(|at| at <= now)
@@ -124,7 +125,7 @@ impl RelayCheck {
         }
     }
 
-    /// When [`RelayCheck::handle_timeout`] wants to be called.
+    /// Returns when [`RelayCheck::handle_timeout`] wants to be called.
     pub fn next_timeout(&mut self) -> Option<Instant> {
         let allocation = self.lease.allocation();
         let allocation = allocation.and_then(|allocation| allocation.next_timeout());
@@ -133,12 +134,12 @@ impl RelayCheck {
         allocation.into_iter().chain(packet).chain(deadline).min()
     }
 
-    /// The next thing to do. Drained after every input.
+    /// Returns the next thing to do. To be drained after every input.
     pub fn poll(&mut self) -> Option<Output> {
         self.outputs.pop_front()
     }
 
-    /// What became of it.
+    /// Returns the result; `None` while the check is running.
     pub fn outcome(&self) -> Option<&Outcome> {
         match &self.stage {
             Stage::Done { outcome, .. } => Some(outcome),
@@ -146,7 +147,7 @@ impl RelayCheck {
         }
     }
 
-    /// Whether there is an outcome, and nothing is left to do.
+    /// Returns whether there is a result, and nothing is left to do.
     pub fn is_over(&self, now: Instant) -> bool {
         match self.stage {
             Stage::Done { until, .. } => until <= now || self.lease.is_over(now),
@@ -154,7 +155,7 @@ impl RelayCheck {
         }
     }
 
-    /// The outcome is what it is by now.
+    /// Ends the stage whose deadline has passed.
     fn give_up(&mut self, now: Instant) {
         match self.stage {
             Stage::Asking => self.fail(now, Failure::Silent),
@@ -180,7 +181,7 @@ impl RelayCheck {
         }
     }
 
-    /// Hears what has become of the allocation and its packets.
+    /// Handles the events of the lease, and looks for the packet that came back.
     fn settle(&mut self, now: Instant) {
         for turn in self.lease.hand_out(&mut self.outputs) {
             match turn {
@@ -210,7 +211,7 @@ impl RelayCheck {
         }
     }
 
-    /// The server has no addresses of IPv4.
+    /// Begins again, asking for an IPv6 address, because the server has none of IPv4.
     fn ask_for_ipv6(&mut self, now: Instant) {
         self.streams += 1;
         let plan = Plan {
@@ -276,7 +277,7 @@ impl RelayCheck {
         self.end(now, Outcome::Fails(failure));
     }
 
-    /// Gives the address back.
+    /// Sets the result and gives the address back. Does nothing if there is a result already.
     fn end(&mut self, now: Instant, outcome: Outcome) {
         if self.outcome().is_some() {
             return;
@@ -290,7 +291,7 @@ impl RelayCheck {
     }
 }
 
-/// What is sent: nothing that could be taken for STUN.
+/// Returns the payload of a packet, which cannot be taken for STUN.
 fn packet(number: usize) -> String {
     format!("chatixia-sidecar doctor {number}")
 }

@@ -1,11 +1,11 @@
-//! One round: which tries of TURN servers are still to be made, and when.
+//! A round of attempts at TURN servers: those that are still to be made, and when.
 
 use std::collections::VecDeque;
 use std::time::Instant;
 
 use super::plan::Plan;
 
-/// The tries that are not made yet.
+/// The attempts that are not made yet.
 #[derive(Debug)]
 pub(super) struct Round {
     pub(super) began: Instant,
@@ -14,7 +14,7 @@ pub(super) struct Round {
 }
 
 impl Round {
-    /// When the next try is due.
+    /// Returns when the next attempt is due.
     pub(super) fn next_try(&self) -> Option<Instant> {
         Some(self.began + self.plans.front()?.offset)
     }

@@ -1,4 +1,4 @@
-//! Rounds: the servers there are tried, one shortly after the other, until one relays for us.
+//! Runs rounds: tries the servers one shortly after the other until one relays for us.
 
 use std::collections::VecDeque;
 use std::net::{IpAddr, SocketAddr};
@@ -44,8 +44,9 @@ impl Relays {
         self.advance(now);
     }
 
-    /// A server knows an allocation by our socket, so a further one needs another socket. Says whether
-    /// there is one; streams need none.
+    /// Chooses a socket that holds no allocation at the plan's server. A server knows an allocation by
+    /// our socket, so a further one needs another socket. Returns whether there is one; streams need
+    /// none.
     fn find_socket(&self, plan: &mut Plan) -> bool {
         let Some(local) = plan.local else {
             return true;
@@ -55,8 +56,8 @@ impl Relays {
         free.is_some()
     }
 
-    /// Our sockets of one address that hold nothing at this server and ask it for nothing; the first
-    /// lane's first.
+    /// Returns our sockets of one address that hold no allocation at this server and ask it for none;
+    /// the first lane's first.
     fn free_sockets(&self, ip: IpAddr, server: SocketAddr) -> impl Iterator<Item = SocketAddr> {
         let sockets = self.lanes.iter().flatten().copied();
         sockets.filter(move |socket| {
@@ -65,8 +66,8 @@ impl Relays {
         })
     }
 
-    /// When there is no other way, the oldest allocation that was replaced gives its socket, used or
-    /// not.
+    /// Takes the socket of the oldest allocation that was replaced, used or not, when there is no other
+    /// way.
     fn make_room(&mut self, now: Instant, plan: Plan) -> Option<Plan> {
         let ip = plan.local?.ip();
         let (id, local) = self.leases.iter().find_map(|(id, lease)| {
@@ -81,7 +82,7 @@ impl Relays {
         })
     }
 
-    /// Begins the tries that are due, and ends the round when there are none left.
+    /// Begins the attempts that are due, and ends the round when there are none left.
     pub(super) fn advance(&mut self, now: Instant) {
         while let Some(round) = &mut self.round {
             let is_trying = self.leases.values().any(is_attempt);
@@ -121,7 +122,7 @@ impl Relays {
         self.settle(now, id);
     }
 
-    /// Begins a round beside the allocation in use when that one is not what it should be.
+    /// Begins a round beside the allocation in use when that one is weak, refused or about to end.
     pub(super) fn look_for_better(&mut self, now: Instant) {
         let Some(current) = self.current.and_then(|id| self.leases.get(&id)) else {
             return;
@@ -154,10 +155,10 @@ impl Relays {
         self.advance(now);
     }
 
-    /// How the same server may be asked once more, after what it said.
+    /// Returns how to ask the same server once more after its answer, if that may help.
     fn otherwise(&self, plan: &Plan, failure: &Failure) -> Option<Plan> {
         match failure {
-            // It has an allocation for this socket, of a process before us.
+            // The server has an allocation for this socket, of a process before us.
             Failure::Refused(code::ALLOCATION_MISMATCH, _) => {
                 let local = plan.local?;
                 let lane_of = |socket| self.lanes.iter().position(|lane| lane.contains(&socket));

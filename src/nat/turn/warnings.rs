@@ -1,20 +1,21 @@
-//! What the log was told of servers that are of no use, so that it is told once.
+//! Remembers the warnings that were logged about servers that are of no use, so that each is logged
+//! once.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::net::{IpAddr, SocketAddr};
 
 use super::plan::Plan;
 
-/// A way to a server: what it is called, the server's address and ours.
+/// A way to a server: its name, the server's address and ours.
 type Way = (String, SocketAddr, Option<IpAddr>);
 
-/// What was last wrong with each way.
+/// The last failure of each way.
 #[derive(Debug, Default)]
 pub(crate) struct Warnings(BTreeMap<Way, String>);
 
 impl Warnings {
-    /// Notes what is wrong with a way. Says whether that is to be told: not when it was wrong with it
-    /// before, or is with another way of the same name.
+    /// Notes the failure of a way. Returns whether it is to be logged: not if it was the last failure
+    /// of this way or of another way of the same name.
     pub(crate) fn is_new(&mut self, plan: &Plan, failure: &str) -> bool {
         let way = way(plan);
         let mut same = self.0.iter().filter(|((name, ..), _)| *name == way.0);
@@ -23,7 +24,7 @@ impl Warnings {
         is_new
     }
 
-    /// One of the ways of this name works, so nothing is wrong any more.
+    /// Forgets the failures of all ways of this name, because one of them works.
     pub(crate) fn settle(&mut self, name: &str) {
         self.0.retain(|(known, ..), _| known != name);
     }

@@ -12,33 +12,33 @@ use crate::protocol::ipc::{Event, Rejection, Request};
 
 use crate::runtime::ipc::{Generation, Notice, RequestBatch};
 
-/// A line of an agent, as it was understood.
+/// A parsed line of an agent.
 pub(crate) struct NextRequest {
     pub(crate) generation: Generation,
     pub(crate) line: Result<Request, Box<Rejection>>,
 }
 
-/// The batch of requests that is being worked on.
+/// The batch of requests that is being handled.
 #[derive(Default)]
 pub(crate) struct Requests {
     generation: Generation,
     batch: VecDeque<Result<Request, Box<Rejection>>>,
-    /// The agent whose last request has been taken.
+    /// The agent whose last batch has been taken from the channel.
     ended: Option<Generation>,
 }
 
 impl Requests {
-    /// Whether a request is there already.
+    /// Returns whether a request can be taken without looking at the channel.
     pub(crate) fn is_waiting(&self) -> bool {
         !self.batch.is_empty()
     }
 
-    /// The agent that will ask for nothing more, once its last request has been taken.
+    /// Returns the agent that will ask for nothing more, once its last request has been taken.
     pub(crate) fn ended(&self) -> Option<Generation> {
         self.ended.filter(|_| self.batch.is_empty())
     }
 
-    /// The next request, if there is one.
+    /// Returns the next request, if there is one.
     pub(crate) fn next(&mut self, batches: &Receiver<RequestBatch>) -> Option<NextRequest> {
         while self.batch.is_empty() {
             let batch = batches.try_recv().ok()?;
@@ -60,18 +60,18 @@ struct Connected {
     events: Sender<Vec<Event>>,
 }
 
-/// The connected agent, or how long there may be none.
+/// The connected agent, or the time left for one to come back.
 pub(crate) struct Agent {
     connected: Option<Connected>,
-    /// The last that was connected.
+    /// The last agent that was connected.
     last: Option<Generation>,
     linger: Option<Duration>,
     linger_deadline: Option<Instant>,
 }
 
 impl Agent {
-    /// No agent yet; the first one is waited for as long as it takes. `linger` is how long after an
-    /// agent has left another may come, `None` for ever.
+    /// Creates the state without an agent. The first agent is waited for as long as it takes. `linger`
+    /// is how long another agent may take to come after one has left; `None` for ever.
     pub(crate) fn new(linger: Option<Duration>) -> Self {
         Agent {
             connected: None,
@@ -81,12 +81,12 @@ impl Agent {
         }
     }
 
-    /// The last agent that was connected, gone or not.
+    /// Returns the last agent that was connected, gone or not.
     pub(crate) fn last(&self) -> Option<Generation> {
         self.last
     }
 
-    /// When it is over, if no agent comes back.
+    /// Returns when the sidecar ends, if no agent comes back.
     pub(crate) fn linger_deadline(&self) -> Option<Instant> {
         self.linger_deadline
     }
@@ -105,7 +105,8 @@ impl Agent {
             }
             Notice::AgentGone { generation, unsent } => {
                 log::info!("the agent has gone");
-                // Dropped first, so that nothing more gets into the channel that `unsent` drains.
+                // The sender is dropped first, so that nothing more gets into the channel that `unsent`
+                // drains.
                 self.connected = None;
                 mesh.agent_gone(generation, unsent.collect());
                 self.linger_deadline = self.linger.map(|linger| now + linger);
@@ -114,8 +115,8 @@ impl Agent {
         }
     }
 
-    /// Gives the writer what it has room for. An agent that has `ended` its requests is let go when
-    /// it has all its answers.
+    /// Hands events to the writer while it has room. Lets an agent go that has `ended` its requests and
+    /// has all its answers.
     pub(crate) fn hand_on(&mut self, mesh: &mut Mesh<WebRtc>, ended: Option<Generation>) {
         let Some(connected) = &self.connected else {
             return;
@@ -126,8 +127,8 @@ impl Agent {
                 break;
             }
             if let Err(refused) = connected.events.try_send(events) {
-                // There was room and we are the only sender, so the writer is gone. Its last notice
-                // is under way, and what comes back with that goes before these.
+                // There was room and we are the only sender, so the writer has ended. Its last notice
+                // is under way, and the events that it brings back go before these.
                 mesh.take_back_events(refused.into_inner());
                 break;
             }
@@ -137,7 +138,7 @@ impl Agent {
         }
     }
 
-    /// Whether an agent is there that has not all its answers.
+    /// Returns whether an agent is connected that does not have all its answers.
     pub(crate) fn is_connected(&self) -> bool {
         self.connected.is_some()
     }

@@ -1,4 +1,4 @@
-//! The end of the loop: when it comes, and what is said last.
+//! The end of the event loop: decides when it ends, and says goodbye to peers, registry and agent.
 
 use std::io;
 use std::time::{Duration, Instant};
@@ -9,8 +9,8 @@ use super::{End, EventLoop};
 use crate::limits;
 
 impl EventLoop {
-    /// Whether it is time to end: nothing is left that agents have said and others have not got, or there
-    /// is no more time for it. The last words of many an agent are followed at once by a signal to us.
+    /// Returns whether the loop may end: every message of an agent has been delivered, or there is no
+    /// more time for that. Many agents write their last messages and then signal us at once.
     pub(super) fn all_is_said(&mut self) -> bool {
         match &self.end {
             None => return false,
@@ -32,14 +32,14 @@ impl EventLoop {
             self.is_settling = true;
             self.farewell_until = Some(now + limits::SETTLING_TIMEOUT);
             self.parts.mesh.stop_sending(now);
-            // So that there is another turn at once.
+            // This makes the loop take another turn at once.
             self.unheard = true;
             return false;
         }
         is_over
     }
 
-    /// Peers and registry are told goodbye, and the agent gets its last events; all within
+    /// Says goodbye to the peers and the registry, and hands the agent its last events; all within
     /// [`limits::SHUTDOWN_TIMEOUT`].
     pub(super) fn shut_down(&mut self) {
         let now = Instant::now();
@@ -49,19 +49,20 @@ impl EventLoop {
         self.parts.reaching.shut_down(now);
         self.transmit(now);
         self.parts.signaling.stop();
-        // Before the agent's end: who sees that may start another sidecar on the same path.
+        // This comes before the agent's end: a program that sees the agent's end may start another
+        // sidecar on the same path.
         self.parts.ipc.shutdown();
         self.answer_the_rest(deadline);
         let left = deadline.saturating_duration_since(Instant::now());
         self.parts.signaling.wait(left);
     }
 
-    /// Waits, until `deadline`, for the agent to have an answer to all that it has asked. Those of its
-    /// commands that waited for room in a queue are owed one too.
+    /// Waits, until `deadline`, for the agent to have an answer to every request. Commands that waited
+    /// for room in a queue get one too.
     fn answer_the_rest(&mut self, deadline: Instant) {
         let mut events = Events::with_capacity(64);
         loop {
-            // Cleared before its channels are drained, as in `run`.
+            // The waker is cleared before its channels are drained, as in `run`.
             self.parts.waker.clear();
             self.unheard = false;
             self.hear_agent_threads();

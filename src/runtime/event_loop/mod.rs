@@ -1,7 +1,7 @@
 //! The event loop: the only thread that owns connection state, and the only poll of the data path.
 //!
-//! It drains each source up to a budget in turn, so that none starves, and after each hands on what
-//! the core has to say.
+//! It drains each source up to a budget in turn, so that none starves, and sends the outputs of the
+//! core after each source.
 
 mod agent;
 mod ending;
@@ -32,18 +32,19 @@ use super::{ipc, signaling};
 use agent::{Agent, Requests};
 use waiting::Waiting;
 
-/// The waker of the other threads.
+/// The token of the waker that other threads use.
 pub(super) const WAKER: Token = Token(0);
-/// The pipe that signals write to.
+/// The token of the pipe that signals write to.
 const SIGNALS: Token = Token(1);
-/// The socket for names under `.local`.
+/// The token of the multicast socket for names under `.local`.
 const MULTICAST: Token = Token(2);
-/// The UDP sockets have this token and those above.
+/// The first token of the UDP sockets; further ones have the tokens above.
 pub(super) const FIRST_SOCKET: usize = 3;
-/// Streams to TURN servers have this token and those above; no process has so many sockets.
+/// The first token of streams to TURN servers; further ones have the tokens above. No process has so
+/// many sockets that the ranges meet.
 pub(super) const FIRST_STREAM: usize = 1 << 30;
 
-/// Why the loop ended.
+/// The reason why the loop ended.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) enum End {
     /// A signal asked for it.
@@ -58,7 +59,7 @@ pub(super) enum End {
     ThreadLost(&'static str),
 }
 
-/// What the loop is made of.
+/// The parts that the loop is made of.
 pub(super) struct Parts {
     pub(super) poll: Poll,
     pub(super) waker: LoopWaker,
@@ -80,16 +81,17 @@ pub(super) struct EventLoop {
     agent: Agent,
     requests: Requests,
     multicast: Multicast,
-    /// Sockets that may have more to read.
+    /// The tokens of sockets that may have more to read.
     readable: BTreeSet<Token>,
-    /// The other threads may have told more than was taken.
+    /// Whether other threads may have sent messages that were not taken yet.
     unheard: bool,
     next_address_check: Instant,
     buffer: Vec<u8>,
     end: Option<End>,
-    /// When the end goes on whether all has been said or not.
+    /// When the loop ends its present phase of the end, whether all has been delivered or not.
     farewell_until: Option<Instant>,
-    /// Nothing new is sent, and what is under way has a last moment to be acknowledged.
+    /// Whether the last phase has begun: nothing new is sent, and what is under way may still be
+    /// acknowledged.
     is_settling: bool,
 }
 
@@ -130,8 +132,8 @@ impl EventLoop {
             waiting.wait(&mut self.parts.poll, &mut events, timeout)?;
             for event in &events {
                 match event.token() {
-                    // Cleared before its channels are drained, so that what comes in meanwhile wakes
-                    // the loop again.
+                    // The waker is cleared before its channels are drained, so that messages that come
+                    // in meanwhile wake the loop again.
                     WAKER => {
                         self.parts.waker.clear();
                         self.unheard = true;
@@ -168,9 +170,9 @@ impl EventLoop {
         }
     }
 
-    /// How long there is nothing to do unless something comes in.
+    /// Returns how long the loop may sleep if nothing comes in; `None` for ever.
     fn timeout(&self, now: Instant) -> Option<Duration> {
-        // The core may have got room again since requests were last read, by nothing but time.
+        // The core may take requests again since they were last read, because only time has passed.
         let has_requests = self.requests.is_waiting() || !self.parts.requests.is_empty();
         let may_read = has_requests && self.parts.mesh.wants_requests();
         let has_input = !self.readable.is_empty()
@@ -196,7 +198,7 @@ impl EventLoop {
         .map(|at| at.saturating_duration_since(now))
     }
 
-    /// One turn around all sources.
+    /// Goes once around all sources, handles what is due, and hands on the outputs.
     fn turn(&mut self) {
         let readable: Vec<_> = self.readable.iter().copied().collect();
         for socket in readable {
@@ -299,7 +301,8 @@ impl EventLoop {
         self.unheard = true;
     }
 
-    /// A thread that never ends by itself has ended: without it we would be deaf for good.
+    /// Ends the loop because a thread has ended that never ends by itself. Without it we would hear
+    /// nothing of the agent or the registry any more.
     fn lost_thread(&mut self, name: &'static str) {
         self.end.get_or_insert(End::ThreadLost(name));
     }
@@ -322,15 +325,17 @@ impl EventLoop {
         self.parts.mesh.flush(now);
     }
 
-    /// Hears that this agent has connected. It was said before the agent's first request could come, but
-    /// on another channel, and that may have been looked into for the last time before both came.
+    /// Takes notices until this agent has connected. The notice was sent before the agent's first
+    /// request, but on another channel, which may have been looked at for the last time before both
+    /// came.
     fn hear_arrival(&mut self, generation: ipc::Generation) {
         while self.agent.last() < Some(generation) && !self.parts.ipc_notices.is_empty() {
             self.hear_agent_threads();
         }
     }
 
-    /// Hands on what the core has to say.
+    /// Hands on the outputs of the core: datagrams, frames for the registry, names to look up, events
+    /// for the agent.
     fn hand_on(&mut self, now: Instant) {
         self.transmit(now);
         while let Some(frame) = self.parts.mesh.poll_frame() {
@@ -344,12 +349,13 @@ impl EventLoop {
             let registry = self.parts.poll.registry();
             self.multicast.ask(now, registry, &name, interfaces);
         }
-        // At the end the agent is kept to be told what will not arrive.
+        // At the end the agent stays connected, to be told which messages will not arrive.
         let ended = self.requests.ended().filter(|_| self.end.is_none());
         self.agent.hand_on(&mut self.parts.mesh, ended);
     }
 
-    /// Sends what there is to send, directly or over a relay, and hands the core what comes of that.
+    /// Sends the datagrams of the core, directly or over a relay, and feeds the core what comes back
+    /// from the relays.
     fn transmit(&mut self, now: Instant) {
         let Parts {
             poll,
@@ -374,7 +380,7 @@ impl EventLoop {
     fn check_addresses(&mut self, now: Instant) {
         self.next_address_check = now + limits::ADDRESS_INTERVAL;
         self.parts.reaching.look_at_clock(now);
-        // A thread that has died cannot wake us.
+        // A thread that has died cannot wake us, so the loop looks for it here.
         self.unheard = true;
         match self.parts.sockets.refresh(self.parts.poll.registry()) {
             Ok(true) => {

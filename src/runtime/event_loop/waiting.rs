@@ -1,23 +1,23 @@
-//! How the event loop waits for what comes next.
+//! Waits for the next event, staying awake for a moment when events come in quick succession.
 //!
-//! A processor that has nothing to do goes to sleep, and in a virtual machine it takes tens of microseconds
-//! to wake it. A message and its answer pass through a dozen such waits, which are most of the time that
-//! they take. So while things come in quick succession, the loop does not sleep but looks again and again,
-//! and gives way to every other thread in between. An idle sidecar sleeps.
+//! An idle processor goes to sleep, and in a virtual machine it takes tens of microseconds to wake it.
+//! A message and its answer pass through a dozen such waits, which take most of the time of the
+//! exchange. So while events come in quick succession, the loop does not sleep but polls again and
+//! again, and yields to every other thread in between. An idle sidecar sleeps.
 
 use std::io;
 use std::time::{Duration, Instant};
 
 use mio::{Events, Poll};
 
-/// How long the loop stays awake for what it expects.
+/// How long the loop stays awake for an event that it expects.
 const WAKE_TIME: Duration = Duration::from_micros(200);
 
-/// So many waits in succession have to be shorter than [`WAKE_TIME`] before the next is expected to be. What
-/// comes at random, such as the checks of many idle connections, hardly ever does that.
+/// How many waits in succession must be shorter than [`WAKE_TIME`] before the next is expected to be.
+/// Random events, such as the checks of many idle connections, hardly ever come so close.
 const QUICK_SUCCESSION: u32 = 4;
 
-/// The waits of the loop.
+/// The recent waits of the loop.
 #[derive(Debug, Default)]
 pub(crate) struct Waiting {
     /// How many waits in succession were short.
@@ -52,7 +52,8 @@ impl Waiting {
         Ok(())
     }
 
-    /// What came was of no use, at least in part: nobody who only sends garbage keeps the loop awake.
+    /// Notes that something useless came in, at least in part: garbage alone does not keep the loop
+    /// awake.
     pub(crate) fn disturbed(&mut self) {
         self.short_waits = 0;
     }
@@ -61,7 +62,7 @@ impl Waiting {
         self.short_waits >= QUICK_SUCCESSION
     }
 
-    /// A wait has ended because something came in, or because its time was over.
+    /// Notes the end of a wait, because something came in or because its time was over.
     fn waited(&mut self, time: Duration, something_came: bool) {
         self.short_waits = if something_came && time < WAKE_TIME {
             self.short_waits.saturating_add(1)
@@ -71,7 +72,7 @@ impl Waiting {
     }
 }
 
-/// Waits once. An interruption is a wait that has ended with nothing.
+/// Polls once. An interruption counts as a wait that ended with nothing.
 pub(crate) fn poll_once(
     poll: &mut Poll,
     events: &mut Events,

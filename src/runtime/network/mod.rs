@@ -1,4 +1,5 @@
-//! The network: UDP sockets, streams to TURN servers, look-ups of names, and the servers that the registry names.
+//! The network: UDP sockets, streams to TURN servers, look-ups of names, and the servers that the
+//! registry names.
 
 pub(crate) mod multicast;
 pub(crate) mod reach;

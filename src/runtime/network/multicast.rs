@@ -1,5 +1,6 @@
-//! The socket on which names under `.local` are asked for. There is one only while a name is being
-//! asked for: whoever has it is woken by everything that anybody asks or answers on this network.
+//! The multicast socket on which names under `.local` are looked up. It exists only while a name is
+//! being asked for, because it wakes the loop for everything that anybody asks or answers on this
+//! network.
 
 use std::collections::BTreeSet;
 use std::io;
@@ -14,27 +15,27 @@ use super::sockets::is_passing;
 use crate::limits;
 use crate::nat::local_names::LocalNames;
 
-/// Asks by multicast over IPv4, on each interface whose addresses are candidates.
+/// Asks for names by multicast over IPv4, on each interface whose addresses are candidates.
 pub(crate) struct Multicast {
     token: Token,
     group: SocketAddrV4,
     names: LocalNames,
     member: Option<Member>,
-    /// There may be more to read.
+    /// Whether there may be more to read.
     is_ready: bool,
-    /// That it can't be had was logged.
+    /// Whether a failure to open the socket was logged.
     has_failed: bool,
 }
 
-/// A socket in the group.
+/// A socket that is a member of the multicast group.
 struct Member {
     socket: UdpSocket,
-    /// Addresses of the interfaces on which it is.
+    /// The addresses of the interfaces on which it has joined the group.
     joined: BTreeSet<Ipv4Addr>,
 }
 
 impl Multicast {
-    /// Asks nothing yet. Questions will go to `group` and its port.
+    /// Creates the state without a socket. Questions go to `group` and its port.
     pub(crate) fn new(token: Token, group: SocketAddrV4) -> Self {
         Multicast {
             token,
@@ -72,18 +73,17 @@ impl Multicast {
         }
     }
 
-    /// The poll has something of the socket.
+    /// Notes that the poll reports the socket as readable.
     pub(crate) fn ready(&mut self) {
         self.is_ready = true;
     }
 
-    /// Whether there may be more to read.
+    /// Returns whether there may be more to read.
     pub(crate) fn is_ready(&self) -> bool {
         self.is_ready
     }
 
-    /// Takes of what has come in as much as is a source's turn, and gives the addresses of names that
-    /// were asked for.
+    /// Reads up to the budget of a source, and returns the addresses of names that were asked for.
     pub(crate) fn receive(&mut self) -> Vec<(String, IpAddr)> {
         let mut found = Vec::new();
         let mut buffer = [0; limits::MULTICAST_DNS_BYTES];
@@ -93,7 +93,7 @@ impl Multicast {
                 break;
             };
             match member.socket.recv_from(&mut buffer) {
-                // Whoever answers has the usual port (RFC 6762 section 6).
+                // Answers come from the usual port (RFC 6762 section 6).
                 Ok((length, source)) if source.port() == self.group.port() => {
                     let packet = buffer.get(..length).unwrap_or_default();
                     found.extend(self.names.handle_datagram(packet));
@@ -131,14 +131,14 @@ impl Multicast {
 }
 
 impl Member {
-    /// The usual port is shared with whatever else on this machine answers or asks (RFC 6762 section
-    /// 15.1).
+    /// Opens a socket on the usual port, which it shares with other programs of this machine that
+    /// answer or ask (RFC 6762 section 15.1).
     fn open(registry: &Registry, token: Token, port: u16) -> io::Result<Self> {
         let socket = Socket::new(Domain::IPV4, Type::DGRAM, Some(Protocol::UDP))?;
         socket.set_reuse_address(true)?;
         socket.set_reuse_port(true)?;
         socket.set_nonblocking(true)?;
-        // RFC 6762 section 11.
+        // The TTL of RFC 6762 section 11.
         socket.set_multicast_ttl_v4(255)?;
         let any = SocketAddr::from((Ipv4Addr::UNSPECIFIED, port));
         socket.bind(&any.into())?;
@@ -190,7 +190,8 @@ mod tests {
 
     const MOMENT: std::time::Duration = std::time::Duration::from_secs(5);
 
-    /// A socket of the group's port, as one that answers has it, and where it reaches the other.
+    /// Returns a socket that shares the group's port, as a responder does, and the address at which it
+    /// reaches the other.
     fn neighbour() -> (std::net::UdpSocket, SocketAddrV4) {
         let socket = Socket::new(Domain::IPV4, Type::DGRAM, Some(Protocol::UDP)).unwrap();
         socket.set_reuse_address(true).unwrap();
@@ -209,7 +210,7 @@ mod tests {
         multicast
     }
 
-    /// Gives `a.local` the address 192.0.2.7.
+    /// Returns an answer that gives `a.local` the address 192.0.2.7.
     fn answer() -> Vec<u8> {
         let header = [0, 0, 0x84, 0, 0, 0, 0, 1, 0, 0, 0, 0];
         let record = [0, 1, 0x80, 1, 0, 0, 0, 120, 0, 4, 192, 0, 2, 7];

@@ -1,5 +1,5 @@
-//! What finds our candidates and carries packets over relays, with its streams and its servers:
-//! sockets and threads around [`Reach`].
+//! Runs [`Reach`], which finds our candidates and carries packets over relays: gives it sockets,
+//! streams and servers, and carries out its outputs.
 
 use std::collections::BTreeSet;
 use std::net::SocketAddr;
@@ -25,7 +25,7 @@ use crate::nat::url::{Host, StunUrl, TurnUrl};
 use crate::runtime::signaling::IceServersClient;
 use crate::runtime::wake::LoopWaker;
 
-/// The part of the event loop that looks after STUN and TURN.
+/// The part of the event loop that handles STUN and TURN.
 pub(crate) struct Reaching {
     reach: Reach,
     settings: IceSettings,
@@ -35,7 +35,7 @@ pub(crate) struct Reaching {
 }
 
 impl Reaching {
-    /// Nothing is asked yet. Streams have `first_token` and the tokens above.
+    /// Creates it; nothing is asked yet. Streams have `first_token` and the tokens above.
     pub(crate) fn new(
         config: &Config,
         tls: Arc<ClientConfig>,
@@ -57,35 +57,36 @@ impl Reaching {
         reaching
     }
 
-    /// The UDP sockets there are, by lane.
+    /// Sets the UDP sockets that exist, by lane.
     pub(crate) fn set_sockets(&mut self, now: Instant, lanes: Vec<Vec<SocketAddr>>) {
         self.reach.set_sockets(now, lanes);
     }
 
-    /// The candidates of each lane.
+    /// Returns the candidates of each lane.
     pub(crate) fn lanes(&self) -> Vec<Vec<LocalCandidate>> {
         self.reach.lanes()
     }
 
-    /// Takes a datagram from a server; `false` when it is a peer's.
+    /// Takes a datagram from a server. Returns `false` when it is a peer's.
     pub(crate) fn handle_datagram(&mut self, now: Instant, datagram: &Datagram<'_>) -> bool {
         let (destination, source) = (datagram.destination, datagram.source);
         self.reach
             .handle_datagram(now, destination, source, datagram.bytes)
     }
 
-    /// Sends a datagram that goes over a relay; `false` when it does not.
+    /// Sends a datagram whose source is a relayed address. Returns `false` when it is not one.
     pub(crate) fn send(&mut self, now: Instant, transmit: &Transmit) -> bool {
         self.reach
             .send(now, transmit.source, transmit.destination, &transmit.bytes)
     }
 
-    /// The poll has something of a stream.
+    /// Notes that the poll reports a stream as ready.
     pub(crate) fn stream_ready(&mut self, token: Token) {
         self.streams.ready(token);
     }
 
-    /// The registry can be reached, and so probably everything else.
+    /// Tries silent servers and failed look-ups again, because the registry can be reached, and so
+    /// probably everything else.
     pub(crate) fn registry_connected(&mut self, now: Instant) {
         self.reach.try_now(now);
         self.resolver.try_now(now);
@@ -94,7 +95,7 @@ impl Reaching {
         }
     }
 
-    /// The clock may have been set.
+    /// Checks whether the clock was set.
     pub(crate) fn look_at_clock(&mut self, now: Instant) {
         let unix = unix();
         self.reach.set_clock(now, unix);
@@ -103,7 +104,7 @@ impl Reaching {
         }
     }
 
-    /// Does what there is to do.
+    /// Does what is due: streams, the registry's servers, look-ups, and STUN and TURN.
     pub(crate) fn turn(&mut self, now: Instant) {
         for (stream, news) in self.streams.take() {
             match news {
@@ -129,12 +130,12 @@ impl Reaching {
         }
     }
 
-    /// Whether there is something to do without waiting.
+    /// Returns whether there is something to do without waiting.
     pub(crate) fn is_ready(&self) -> bool {
         self.streams.is_ready()
     }
 
-    /// When [`Reaching::turn`] wants to be called.
+    /// Returns when [`Reaching::turn`] wants to be called.
     pub(crate) fn next_timeout(&self) -> Option<Instant> {
         let named = self.registry_servers.as_ref();
         let others = [
@@ -145,7 +146,7 @@ impl Reaching {
         self.reach.next_timeout().into_iter().chain(others).min()
     }
 
-    /// Hands on what there is to send and to deliver; says whether the core has been given something.
+    /// Sends and delivers the outputs of [`Reach`]. Returns whether the core was given something.
     pub(crate) fn hand_on<K: Linker>(
         &mut self,
         now: Instant,
@@ -215,7 +216,7 @@ impl Reaching {
         self.reach.shut_down(now);
     }
 
-    /// All servers by their URLs.
+    /// Returns all servers by their URLs: those of the settings and those that the registry names.
     fn named(&self) -> (Vec<StunUrl>, Vec<(TurnUrl, Credentials)>) {
         match &self.registry_servers {
             Some(named) => self.settings.joined(&named.stun, &named.turn),
@@ -268,7 +269,7 @@ impl Reaching {
     }
 }
 
-/// Unix time in seconds.
+/// Returns the Unix time in seconds.
 pub(crate) fn unix() -> u64 {
     let since = SystemTime::now().duration_since(UNIX_EPOCH);
     since.map(|since| since.as_secs()).unwrap_or(0)

@@ -1,17 +1,18 @@
-//! When the registry is asked for ICE servers: well before a login that it gave expires, soon again
-//! when that fails, and at once when a server takes a login no more.
+//! Decides when to ask the registry for ICE servers: well before a login that it gave expires, soon
+//! again when that fails, and at once when a server no longer accepts a login.
 
 use std::time::{Duration, Instant};
 
 use crate::backoff::Backoff;
 use crate::limits;
 
-/// An answer, as far as time is concerned.
+/// The times of the registry's last answer.
 #[derive(Debug, Clone, Copy)]
 struct Answered {
     /// When the first of the logins expires, in Unix seconds; `None` when that is not known.
     until: Option<u64>,
-    /// What the clock showed, and when: the answer's time or that of the last step of the clock.
+    /// The instant at which the clock showed `unix`: that of the answer, or of the last step of the
+    /// clock.
     at: Instant,
     unix: u64,
 }
@@ -20,14 +21,14 @@ struct Answered {
 pub(crate) struct Schedule {
     next: Instant,
     asked: Option<Instant>,
-    /// The last question was answered.
+    /// Whether the last question was answered.
     is_answered: bool,
     last_answer: Option<Answered>,
     patience: Backoff,
 }
 
 impl Schedule {
-    /// The first question is due at once.
+    /// Creates a schedule whose first question is due at once.
     pub(crate) fn new(now: Instant) -> Self {
         let (first, _) = limits::ICE_SERVERS_REFRESH;
         Schedule {
@@ -39,18 +40,17 @@ impl Schedule {
         }
     }
 
-    /// When the next question is due.
+    /// Returns when the next question is due.
     pub(crate) fn next(&self) -> Instant {
         self.next
     }
 
-    /// The question has been put.
+    /// Notes that the question was sent.
     pub(crate) fn asked(&mut self, now: Instant) {
         self.asked = Some(now);
     }
 
-    /// It was answered at this Unix time in seconds, with logins of which the first expires `until`
-    /// then.
+    /// Notes an answer at this Unix time in seconds, with logins of which the first expires at `until`.
     pub(crate) fn answered(&mut self, now: Instant, unix: u64, until: Option<u64>) {
         self.is_answered = true;
         self.patience.reset();
@@ -62,8 +62,8 @@ impl Schedule {
         self.next = now + wait(until, unix);
     }
 
-    /// It was not answered. Says whether that is the first time after an answer, so that servers may be
-    /// about to be lost. Registries that never answer are many, and are left alone.
+    /// Notes that the question failed. Returns whether it is the first failure after an answer, so that
+    /// servers may soon be lost. Many registries never answer, and are asked seldom.
     pub(crate) fn failed(&mut self, now: Instant, jitter: f64) -> bool {
         let was_answered = std::mem::replace(&mut self.is_answered, false);
         self.next = now
@@ -74,22 +74,22 @@ impl Schedule {
         was_answered
     }
 
-    /// The registry can be reached: what it has not answered is asked again.
+    /// Asks again at once what was not answered, because the registry can be reached.
     pub(crate) fn registry_connected(&mut self, now: Instant) {
         if !self.is_answered {
             self.next = now;
         }
     }
 
-    /// A server takes a login of the last answer no more.
+    /// Asks again soon, because a server no longer accepts a login of the last answer.
     pub(crate) fn login_refused(&mut self, now: Instant) {
         let (least, _) = limits::ICE_SERVERS_REFRESH;
         let soonest = self.asked.map_or(now, |asked| asked + least);
         self.next = self.next.min(soonest.max(now));
     }
 
-    /// It is this Unix time, in seconds. The next question was planned by a clock that may have been
-    /// set since, or have gone on while the machine slept.
+    /// Plans again if the clock, which shows this Unix time in seconds, was set since the last answer,
+    /// or has gone on while the machine slept.
     pub(crate) fn look_at_clock(&mut self, now: Instant, unix: u64) {
         let Some(answer) = self.last_answer.as_mut().filter(|_| self.is_answered) else {
             return;
@@ -103,7 +103,7 @@ impl Schedule {
     }
 }
 
-/// Until the question is put again: half the time that the first login has left.
+/// Returns the time until the next question: half the time that the first login has left.
 fn wait(until: Option<u64>, unix: u64) -> Duration {
     let (least, most) = limits::ICE_SERVERS_REFRESH;
     let half = until.map(|until| Duration::from_secs(until.saturating_sub(unix) / 2));
@@ -136,7 +136,7 @@ mod tests {
         let second = schedule.next();
         assert!(!schedule.failed(second, 1.0), "said already");
         assert!(schedule.next() <= start + 60 * SECOND);
-        // It does not go on like this when the registry stays away.
+        // The tries get rare while the registry stays away.
         let tries = (0..100).take_while(|_| {
             schedule.failed(schedule.next(), 0.0);
             schedule.next() < start + 24 * 3600 * SECOND
@@ -176,7 +176,7 @@ mod tests {
     fn a_clock_that_is_set_changes_the_plan_and_one_that_runs_does_not() {
         let start = Instant::now();
         let mut schedule = Schedule::new(start);
-        // In 1970 a login of ten minutes seems to last for half a century.
+        // The clock shows 1970: a login of ten minutes seems to last for half a century.
         schedule.asked(start);
         schedule.answered(start, 30, Some(1_700_000_600));
         let planned = schedule.next();

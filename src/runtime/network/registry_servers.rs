@@ -1,5 +1,5 @@
-//! STUN and TURN servers that the registry names, asked for on a thread of its own so that nothing
-//! waits for it.
+//! Asks the registry for its STUN and TURN servers, on a thread of its own so that nothing waits for
+//! the answer.
 
 use std::sync::Arc;
 use std::time::Instant;
@@ -17,7 +17,7 @@ use crate::secret::Secret;
 
 type Answer = Result<Vec<IceServer>, String>;
 
-/// What the registry names.
+/// The servers that the registry names, and the state of asking for them.
 pub(crate) struct RegistryServers {
     client: Arc<IceServersClient>,
     pub(crate) stun: Vec<StunUrl>,
@@ -30,7 +30,7 @@ pub(crate) struct RegistryServers {
 }
 
 impl RegistryServers {
-    /// Nothing is known yet; it is asked for at once.
+    /// Creates it without servers; the first question is due at once.
     pub(crate) fn new(client: IceServersClient, now: Instant, waker: LoopWaker) -> Self {
         RegistryServers {
             client: Arc::new(client),
@@ -43,24 +43,25 @@ impl RegistryServers {
         }
     }
 
-    /// The registry can be reached: what it has not answered yet is asked for again.
+    /// Asks again at once what was not answered yet, because the registry can be reached.
     pub(crate) fn registry_connected(&mut self, now: Instant) {
         self.schedule.registry_connected(now);
     }
 
-    /// A TURN server takes our login no more: if it is one of the registry's, another is asked for.
+    /// Asks for another login soon, if the TURN server that no longer accepts ours is one of the
+    /// registry's.
     pub(crate) fn login_refused(&mut self, now: Instant, url: &TurnUrl) {
         if self.turn.iter().any(|(known, _)| known == url) {
             self.schedule.login_refused(now);
         }
     }
 
-    /// It is this Unix time, in seconds; the clock may have been set.
+    /// Plans the next question again if the clock was set; `unix` is the Unix time in seconds.
     pub(crate) fn look_at_clock(&mut self, now: Instant, unix: u64) {
         self.schedule.look_at_clock(now, unix);
     }
 
-    /// Asks if it is time.
+    /// Asks the registry if it is time.
     pub(crate) fn handle_timeout(&mut self, now: Instant) {
         if self.is_asked || self.schedule.next() > now {
             return;
@@ -84,8 +85,8 @@ impl RegistryServers {
         }
     }
 
-    /// Takes the answer if it has come; says whether the servers have changed. `unix` is the time in
-    /// seconds.
+    /// Takes the answer if it has come. Returns whether the servers have changed. `unix` is the Unix
+    /// time in seconds.
     pub(crate) fn hear(&mut self, now: Instant, unix: u64) -> bool {
         let Ok(answer) = self.answers.1.try_recv() else {
             return false;
@@ -123,7 +124,7 @@ impl RegistryServers {
     }
 }
 
-/// What of it can be used; the rest is left alone.
+/// Returns the usable servers of an answer, and ignores the rest.
 pub(crate) fn usable(servers: Vec<IceServer>) -> (Vec<StunUrl>, Vec<(TurnUrl, Credentials)>) {
     let (mut stun, mut turn) = (Vec::new(), Vec::new());
     for server in servers {

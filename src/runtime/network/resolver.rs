@@ -1,6 +1,6 @@
-//! The addresses of STUN and TURN servers that are named: looked up on threads of their own, a thread
-//! for a look-up and as long as the system takes, so that nothing waits for it. A look-up can't be ended;
-//! one that takes too long is no longer waited for, and how many there may be is limited.
+//! Looks up the addresses of STUN and TURN servers that are named, so that nothing waits for it. Each
+//! look-up has a thread of its own and takes as long as the system needs. It can't be ended; after a
+//! while its answer is no longer waited for, and the number of running look-ups is limited.
 
 use std::collections::BTreeMap;
 use std::fmt;
@@ -15,10 +15,10 @@ use crate::backoff::Backoff;
 use crate::limits;
 use crate::runtime::wake::LoopWaker;
 
-/// How a name is looked up.
+/// The function that looks up a name.
 type LookUp = dyn Fn(&str) -> io::Result<Vec<IpAddr>> + Send + Sync;
 
-/// Tells look-ups apart.
+/// The number of a look-up.
 type Number = u64;
 
 struct Answer {
@@ -29,15 +29,15 @@ struct Answer {
 #[derive(Debug)]
 struct Name {
     addresses: Vec<IpAddr>,
-    /// The latest look-up, and until when it is waited for.
+    /// The latest look-up, and until when its answer is waited for.
     asked: Option<(Number, Instant)>,
-    /// When it is asked next.
+    /// When the name is looked up next.
     next: Instant,
     patience: Backoff,
 }
 
 impl Name {
-    /// A look-up has come to nothing. What was known may still be right.
+    /// Notes that a look-up failed. The known addresses stay, since they may still be right.
     fn failed(&mut self, now: Instant, name: &str, why: &dyn fmt::Display) {
         if self.patience.is_fresh() {
             log::warn!("the address of {name} cannot be found: {why}");
@@ -47,7 +47,7 @@ impl Name {
     }
 }
 
-/// The addresses of a name that are of use, on the calling thread and as long as the system takes.
+/// Looks up the usable addresses of a name, on the calling thread and as long as the system takes.
 pub(crate) fn look_up(name: &str, ipv6: bool) -> io::Result<Vec<IpAddr>> {
     let found = (name, 0).to_socket_addrs()?.map(|found| found.ip());
     let mut addresses: Vec<_> = found.filter(|a| ipv6 || a.is_ipv4()).collect();
@@ -56,14 +56,14 @@ pub(crate) fn look_up(name: &str, ipv6: bool) -> io::Result<Vec<IpAddr>> {
     Ok(addresses)
 }
 
-/// Names and what is known of them.
+/// The names and their known addresses.
 pub(crate) struct Resolver {
     names: BTreeMap<String, Name>,
     look_up: Arc<LookUp>,
-    /// Look-ups that have not ended, whether they are waited for or not.
+    /// The look-ups that have not ended, whether they are waited for or not.
     running: BTreeMap<Number, String>,
     last_number: Number,
-    /// It was logged that there are too many.
+    /// Whether it was logged that there are too many look-ups.
     told_busy: bool,
     /// Holds one answer of each look-up at most.
     answers: (Sender<Answer>, Receiver<Answer>),
@@ -71,7 +71,7 @@ pub(crate) struct Resolver {
 }
 
 impl Resolver {
-    /// Without names. `waker` is woken after each answer.
+    /// Creates a resolver without names. `waker` is woken after each answer.
     pub(crate) fn new(ipv6: bool, waker: LoopWaker) -> Self {
         Self::with(Arc::new(move |name: &str| look_up(name, ipv6)), waker)
     }
@@ -88,7 +88,7 @@ impl Resolver {
         }
     }
 
-    /// The names to look up, the whole of them.
+    /// Sets all names to look up.
     pub(crate) fn set_names(&mut self, now: Instant, names: impl IntoIterator<Item = String>) {
         let mut known = std::mem::take(&mut self.names);
         for name in names {
@@ -102,14 +102,14 @@ impl Resolver {
         }
     }
 
-    /// The addresses of a name, as far as they are known.
+    /// Returns the addresses of a name, as far as they are known.
     pub(crate) fn addresses(&self, name: &str) -> &[IpAddr] {
         self.names
             .get(name)
             .map_or(&[], |name| name.addresses.as_slice())
     }
 
-    /// Names that could not be found are looked up again at once.
+    /// Looks up names again at once that could not be found.
     pub(crate) fn try_now(&mut self, now: Instant) {
         for name in self.names.values_mut() {
             if name.addresses.is_empty() {
@@ -139,7 +139,7 @@ impl Resolver {
         }
     }
 
-    /// Whether a look-up more is within the limits, of this name and of all.
+    /// Returns whether one more look-up is within the limits, of this name and of all.
     fn may_ask(&self, name: &str) -> bool {
         let of_name = self.running.values().filter(|running| *running == name);
         self.running.len() < limits::RESOLVE_RUNNING
@@ -172,7 +172,7 @@ impl Resolver {
         }
     }
 
-    /// Takes the answers that have come; says whether an address has changed.
+    /// Takes the answers that have come. Returns whether an address has changed.
     pub(crate) fn hear(&mut self, now: Instant) -> bool {
         let mut has_changed = false;
         while let Ok(Answer { number, addresses }) = self.answers.1.try_recv() {
@@ -185,7 +185,7 @@ impl Resolver {
             };
             let is_latest = entry.asked.is_some_and(|(latest, _)| latest == number);
             match addresses {
-                // However late.
+                // An answer counts however late it comes.
                 Ok(addresses) => {
                     log::debug!("{name} is at {addresses:?}");
                     entry.patience.reset();
@@ -201,7 +201,7 @@ impl Resolver {
         has_changed
     }
 
-    /// When [`Resolver::handle_timeout`] has something to do, unless an answer comes first.
+    /// Returns when [`Resolver::handle_timeout`] has something to do, unless an answer comes first.
     pub(crate) fn next_timeout(&self) -> Option<Instant> {
         let names = self.names.iter();
         let times = names.filter_map(|(name, entry)| match entry.asked {
@@ -223,13 +223,13 @@ mod tests {
     const ADDRESS: IpAddr = IpAddr::V4(std::net::Ipv4Addr::new(192, 0, 2, 7));
     const DEADLINE: Duration = Duration::from_secs(10);
 
-    /// A resolver whose look-ups end as the test says.
+    /// A resolver whose look-ups end when the test says so.
     struct Slow {
         poll: Poll,
         resolver: Resolver,
-        /// What is being looked up.
+        /// The names that are being looked up.
         begun: Receiver<String>,
-        /// Each lets one look-up end.
+        /// Each result lets one look-up end.
         end: Sender<io::Result<Vec<IpAddr>>>,
         heard: usize,
     }
@@ -259,7 +259,7 @@ mod tests {
             self.begun.recv_timeout(DEADLINE).unwrap()
         }
 
-        /// Lets a look-up end, and hears it.
+        /// Lets a look-up end, and takes its answer.
         fn end(&mut self, now: Instant, answer: io::Result<Vec<IpAddr>>) {
             let running = self.resolver.running.len();
             self.end.send(answer).unwrap();
@@ -288,13 +288,13 @@ mod tests {
         slow.resolver.handle_timeout(again);
         assert_eq!(slow.begun(), "a");
 
-        // The first comes late, but is right all the same.
+        // The first look-up comes late, but is right all the same.
         slow.end(again, Ok(vec![ADDRESS]));
         assert_eq!(
             (slow.resolver.addresses("a"), slow.heard),
             (&[ADDRESS][..], 1)
         );
-        // The second knows nothing, which changes nothing.
+        // The second look-up finds nothing, which changes nothing.
         slow.end(again, Err(io::ErrorKind::NotFound.into()));
         assert_eq!(slow.resolver.addresses("a"), [ADDRESS]);
     }
@@ -312,7 +312,7 @@ mod tests {
             now += Duration::from_secs(10);
         }
         assert_eq!(begun, limits::RESOLVE_RUNNING);
-        // Whoever had to wait is looked up when another is through.
+        // The name that had to wait is looked up when another look-up has ended.
         let wanted = "wanted".to_owned();
         slow.resolver.set_names(now, [wanted.clone()]);
         slow.resolver.handle_timeout(now);

@@ -17,7 +17,7 @@ struct Bound {
     socket: UdpSocket,
     address: SocketAddr,
     lane: usize,
-    /// What the system had no room for, in order.
+    /// The datagrams that the system had no room for, in order.
     unsent: VecDeque<Transmit>,
     unsent_bytes: usize,
 }
@@ -28,14 +28,14 @@ pub(crate) struct Sockets {
     ports: Option<(u16, u16)>,
     bound: BTreeMap<Token, Bound>,
     next_token: usize,
-    /// It was logged that there is no address to use.
+    /// Whether it was logged that there is no address to use.
     told_none: bool,
-    /// Of which it was logged that no socket is to be had.
+    /// The address and lane of sockets that could not be bound, which was logged.
     refused: BTreeSet<(IpAddr, usize)>,
 }
 
 impl Sockets {
-    /// No sockets yet. Their tokens are `first_token` and above.
+    /// Creates it without sockets. Their tokens are `first_token` and above.
     pub(crate) fn new(rules: Rules, ports: Option<(u16, u16)>, first_token: usize) -> Self {
         Sockets {
             rules,
@@ -47,8 +47,8 @@ impl Sockets {
         }
     }
 
-    /// Looks which addresses the machine has, binds the new ones and closes those that are gone.
-    /// Says whether anything has changed.
+    /// Checks which addresses the machine has, binds sockets for the new ones and closes those that are
+    /// gone. Returns whether anything has changed.
     pub(crate) fn refresh(&mut self, registry: &Registry) -> io::Result<bool> {
         let wanted = host::addresses(&interface_addresses()?, &self.rules);
         self.tell_if_none(&wanted);
@@ -65,7 +65,7 @@ impl Sockets {
                     changed = true;
                     self.refused.remove(&(address, lane));
                 }
-                // Tried again with each look, told once.
+                // Binding is tried again at every refresh, and logged once.
                 Err(error) if self.refused.insert((address, lane)) => {
                     log::warn!("no UDP socket on {address}: {error}");
                 }
@@ -75,7 +75,7 @@ impl Sockets {
         Ok(changed)
     }
 
-    /// Without an address no peer can be reached, which nothing else would show.
+    /// Warns if no address can be used. No peer can be reached then, which nothing else would show.
     fn tell_if_none(&mut self, wanted: &[IpAddr]) {
         let is_news = wanted.is_empty() && !self.told_none;
         self.told_none = wanted.is_empty();
@@ -87,7 +87,8 @@ impl Sockets {
         }
     }
 
-    /// Ports of a narrow range may be fewer than the lanes that we would like.
+    /// Returns the number of lanes. The ports of a narrow range may be fewer than the lanes that we
+    /// would like.
     fn lane_count(&self) -> usize {
         self.ports.map_or(limits::LANES, |(first, last)| {
             limits::LANES.min(usize::from(last.saturating_sub(first)) + 1)
@@ -129,12 +130,12 @@ impl Sockets {
         Ok(())
     }
 
-    /// The local addresses in use.
+    /// Returns the local addresses in use, once for each socket.
     pub(crate) fn addresses(&self) -> impl Iterator<Item = IpAddr> {
         self.bound.values().map(|bound| bound.address.ip())
     }
 
-    /// The addresses of the sockets, by lane.
+    /// Returns the addresses of the sockets, by lane.
     pub(crate) fn lanes(&self) -> Vec<Vec<SocketAddr>> {
         let mut lanes = vec![Vec::new(); self.lane_count()];
         for bound in self.bound.values() {
@@ -145,8 +146,8 @@ impl Sockets {
         lanes
     }
 
-    /// The next datagram of a socket: how long it is, who sent it, and where it came in. `None` when
-    /// there is none at the moment.
+    /// Receives the next datagram of a socket. Returns its length, its source and the local address;
+    /// `None` when there is none at the moment.
     pub(crate) fn receive(
         &self,
         token: Token,
@@ -171,25 +172,25 @@ impl Sockets {
             .iter_mut()
             .find(|(_, bound)| bound.address == transmit.source)
         else {
-            // The address is gone; the path with it.
+            // The address is gone, and the path with it.
             return;
         };
         if bound.unsent.is_empty() {
             if bound.try_send(&transmit) {
                 return;
             }
-            // Not watched before: each datagram that leaves would wake the loop.
+            // Writability was not watched before: each datagram that leaves would wake the loop.
             bound.watch(registry, *token, Interest::READABLE | Interest::WRITABLE);
         }
         let size = transmit.bytes.len();
-        // Beyond the limit it is lost, as in any full queue on its way.
+        // Beyond the limit the datagram is lost, as in any full queue on its way.
         if bound.unsent_bytes + size <= limits::UNSENT_DATAGRAM_BYTES {
             bound.unsent_bytes += size;
             bound.unsent.push_back(transmit);
         }
     }
 
-    /// The socket has room again.
+    /// Sends kept datagrams, because the socket has room again.
     pub(crate) fn writable(&mut self, registry: &Registry, token: Token) {
         let Some(bound) = self.bound.get_mut(&token) else {
             return;
@@ -215,7 +216,8 @@ impl Bound {
         }
     }
 
-    /// `false` when the system has no room now. A datagram that can't be sent at all is lost.
+    /// Sends a datagram. Returns `false` when the system has no room now. A datagram that can't be sent
+    /// at all is lost.
     fn try_send(&self, transmit: &Transmit) -> bool {
         loop {
             match self.socket.send_to(&transmit.bytes, transmit.destination) {
@@ -231,7 +233,7 @@ impl Bound {
     }
 }
 
-/// The addresses of interfaces that are up.
+/// Returns the addresses of interfaces that are up.
 pub(crate) fn interface_addresses() -> io::Result<Vec<InterfaceAddress>> {
     let found = if_addrs::get_if_addrs()?.into_iter();
     let up = found.filter(|found| found.is_oper_up() || found.is_loopback());
@@ -242,7 +244,7 @@ pub(crate) fn interface_addresses() -> io::Result<Vec<InterfaceAddress>> {
     Ok(addresses.collect())
 }
 
-/// A socket on the first port of a range, inclusive, that is free; without a range on any port.
+/// Opens a socket on the first free port of an inclusive range; without a range, on any port.
 pub(crate) fn bind_in_range(address: IpAddr, ports: Option<(u16, u16)>) -> io::Result<Socket> {
     let (first, last) = ports.unwrap_or((0, 0));
     let mut failure = io::Error::from(io::ErrorKind::AddrInUse);
@@ -263,8 +265,8 @@ fn pairs(addresses: &[IpAddr], lanes: usize) -> impl Iterator<Item = (IpAddr, us
     addresses.iter().flat_map(lanes_of)
 }
 
-/// The next datagram of a socket, and who sent it. What is passing is passed over: an ICMP error of an
-/// earlier datagram, or a signal.
+/// Receives the next datagram of a socket, and its sender. Skips transient errors: ICMP errors of
+/// earlier datagrams, and EINTR.
 pub(crate) fn receive_from(
     socket: &UdpSocket,
     buffer: &mut [u8],
@@ -277,7 +279,7 @@ pub(crate) fn receive_from(
     }
 }
 
-/// Whether an error of receiving says nothing about what comes next.
+/// Returns whether an error of receiving says nothing about the next datagram.
 pub(crate) fn is_passing(error: &io::Error) -> bool {
     matches!(
         error.kind(),

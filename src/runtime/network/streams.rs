@@ -14,12 +14,12 @@ use crate::limits;
 use crate::nat::output::StreamId;
 use crate::runtime::signaling::stream::{Stream, describe};
 
-/// What has happened on a stream.
+/// An event of a stream.
 #[derive(Debug)]
 pub(crate) enum News {
     /// It is open; our end has this address.
     Opened(SocketAddr),
-    /// Bytes have come.
+    /// Bytes have come in.
     Received(Vec<u8>),
     /// It could not be opened, or has ended, for this reason.
     Closed(String),
@@ -29,25 +29,25 @@ struct Connection {
     id: StreamId,
     stream: Stream,
     is_open: bool,
-    /// There may be something to do.
+    /// Whether there may be something to do.
     is_ready: bool,
-    /// What the system had no room for.
+    /// The bytes that the system had no room for.
     unsent: Vec<u8>,
 }
 
-/// All streams. Whether the time to open one is over is the sans-IO part's to decide.
+/// All streams. The sans-IO part decides when opening one has taken too long.
 pub(crate) struct Streams {
     tls: Arc<ClientConfig>,
     bind_address: Option<IpAddr>,
     connections: BTreeMap<Token, Connection>,
-    /// Streams that could not even be begun.
+    /// Streams that could not even be begun, with the reason.
     refused: Vec<(StreamId, String)>,
     next_token: usize,
     buffer: Vec<u8>,
 }
 
 impl Streams {
-    /// No streams yet. Their tokens are `first_token` and above.
+    /// Creates it without streams. Their tokens are `first_token` and above.
     pub(crate) fn new(
         tls: Arc<ClientConfig>,
         bind_address: Option<IpAddr>,
@@ -63,7 +63,7 @@ impl Streams {
         }
     }
 
-    /// Begins a stream, over TLS to the host that is given. What becomes of it is told as news.
+    /// Begins a stream, over TLS if `tls` names the host. Its result is told as [`News`].
     pub(crate) fn open(
         &mut self,
         registry: &Registry,
@@ -111,7 +111,7 @@ impl Streams {
         let domain = Domain::for_address(server);
         let socket = Socket::new(domain, Type::STREAM, Some(Protocol::TCP))?;
         socket.set_nonblocking(true)?;
-        // Packets of peers are not to wait for one another.
+        // Peers' packets should not wait for one another.
         socket.set_tcp_nodelay(true)?;
         if let Some(address) = self.bind_address {
             socket.bind(&SocketAddr::new(address, 0).into())?;
@@ -126,19 +126,19 @@ impl Streams {
         }
     }
 
-    /// The poll has something of the stream with this token.
+    /// Notes that the poll reports the stream with this token as ready.
     pub(crate) fn ready(&mut self, token: Token) {
         if let Some(connection) = self.connections.get_mut(&token) {
             connection.is_ready = true;
         }
     }
 
-    /// Whether there is something to do without waiting.
+    /// Returns whether there is something to do without waiting.
     pub(crate) fn is_ready(&self) -> bool {
         !self.refused.is_empty() || self.connections.values().any(|c| c.is_ready)
     }
 
-    /// Takes what has come, some of each stream in turn.
+    /// Advances the streams that are ready, each up to its budget, and returns their news.
     pub(crate) fn take(&mut self) -> Vec<(StreamId, News)> {
         let mut news = Vec::new();
         for (id, why) in self.refused.drain(..) {
@@ -163,8 +163,8 @@ impl Streams {
         news
     }
 
-    /// Writes to a stream that is open, or keeps what the system has no room for. A packet that may be
-    /// lost is lost when too much is kept.
+    /// Queues bytes for an open stream; [`Streams::flush`] sends them. A packet that may be lost is
+    /// dropped when more than [`limits::TURN_STREAM_BYTES`] are queued, anything else at twice that.
     pub(crate) fn write(&mut self, id: StreamId, bytes: &[u8], may_be_lost: bool) {
         let found = self.connections.values_mut().find(|c| c.id == id);
         let Some(connection) = found else {
@@ -180,17 +180,17 @@ impl Streams {
         }
     }
 
-    /// Sends what was written since.
+    /// Sends the queued bytes of open streams.
     pub(crate) fn flush(&mut self) {
         for connection in self.connections.values_mut() {
             if connection.is_open && !connection.unsent.is_empty() && connection.send().is_err() {
-                // The error is told when it is read.
+                // The error is reported when the stream is read.
                 connection.is_ready = true;
             }
         }
     }
 
-    /// Closes a stream; nothing more is told of it.
+    /// Closes a stream. Nothing more is reported of it.
     pub(crate) fn close(&mut self, id: StreamId) {
         self.connections.retain(|_, connection| connection.id != id);
         self.refused.retain(|(refused, _)| *refused != id);
@@ -198,7 +198,7 @@ impl Streams {
 }
 
 impl Connection {
-    /// Goes on with the handshake, sends what was kept, and reads what has come.
+    /// Continues the handshake, sends queued bytes, and reads what has come.
     fn advance(&mut self, buffer: &mut [u8], tell: &mut impl FnMut(News)) -> io::Result<()> {
         if !self.is_open {
             let Some(local) = self.connected()? else {
@@ -230,7 +230,7 @@ impl Connection {
         Ok(())
     }
 
-    /// Our address once the connection is there.
+    /// Returns our address once the connection is established.
     fn connected(&self) -> io::Result<Option<SocketAddr>> {
         let socket = self.stream.socket();
         if let Some(error) = socket.take_error()? {

@@ -1,4 +1,4 @@
-//! Telling a service manager, such as systemd, how we are: sd_notify(3).
+//! Tells a service manager, such as systemd, our state: sd_notify(3).
 
 use std::io;
 use std::os::unix::net::{SocketAddr, UnixDatagram};
@@ -7,7 +7,7 @@ use std::time::{Duration, Instant};
 use crate::config::service_manager::{NotifySocket, ServiceManager as Settings};
 use crate::limits;
 
-/// The service manager, if there is one; without it nothing is said.
+/// The service manager, if there is one. Without it nothing is sent.
 #[derive(Debug, Default)]
 pub(crate) struct ServiceManager {
     socket: Option<(UnixDatagram, SocketAddr)>,
@@ -16,7 +16,7 @@ pub(crate) struct ServiceManager {
     has_failed: bool,
 }
 
-/// The signs of life that it wants.
+/// The watchdog: how often the service manager wants a sign of life, and when the next is due.
 #[derive(Debug)]
 struct Watchdog {
     interval: Duration,
@@ -24,7 +24,7 @@ struct Watchdog {
 }
 
 impl ServiceManager {
-    /// The one of these settings, if they are meant for this process.
+    /// Creates the service manager of these settings, if they are meant for this process.
     pub(crate) fn new(settings: Option<Settings>, now: Instant) -> Self {
         let Some(settings) = settings.and_then(|all| all.meant_for(std::process::id())) else {
             return ServiceManager::default();
@@ -33,7 +33,7 @@ impl ServiceManager {
             Ok(socket) => ServiceManager {
                 socket: Some(socket),
                 watchdog: settings.watchdog.map(|timeout| {
-                    // Half the time, as sd_watchdog_enabled(3) advises.
+                    // Half of the timeout, as sd_watchdog_enabled(3) advises.
                     let interval = (timeout / 2).max(limits::WATCHDOG_INTERVAL);
                     Watchdog {
                         interval,
@@ -50,24 +50,24 @@ impl ServiceManager {
         }
     }
 
-    /// Agents can connect.
+    /// Tells that agents can connect.
     pub(crate) fn ready(&mut self) {
         self.tell("READY=1");
     }
 
-    /// The end has begun; told once.
+    /// Tells that the end has begun; sent only once.
     pub(crate) fn stopping(&mut self) {
         if !std::mem::replace(&mut self.is_stopping, true) {
             self.tell("STOPPING=1");
         }
     }
 
-    /// When the next sign of life is due.
+    /// Returns when the next sign of life is due.
     pub(crate) fn next_timeout(&self) -> Option<Instant> {
         self.watchdog.as_ref().map(|watchdog| watchdog.next)
     }
 
-    /// Gives a sign of life if one is due. To be called by the thread whose life is meant.
+    /// Sends a sign of life if one is due. To be called by the thread that the watchdog watches.
     pub(crate) fn handle_timeout(&mut self, now: Instant) {
         if let Some(watchdog) = self.watchdog.as_mut().filter(|due| due.next <= now) {
             watchdog.next = now + watchdog.interval;
@@ -89,7 +89,7 @@ impl ServiceManager {
     }
 }
 
-/// A socket to send from, and where to.
+/// Opens a socket to send from, and finds the address of the service manager.
 fn open(socket: &NotifySocket) -> io::Result<(UnixDatagram, SocketAddr)> {
     let address = match socket {
         NotifySocket::Path(path) => SocketAddr::from_pathname(path)?,
@@ -102,7 +102,7 @@ fn open(socket: &NotifySocket) -> io::Result<(UnixDatagram, SocketAddr)> {
         }
     };
     let socket = UnixDatagram::unbound()?;
-    // A manager that is busy may be waited for, but not so long that peers notice.
+    // A busy manager may be waited for, but not so long that peers notice.
     socket.set_write_timeout(Some(limits::NOTIFY_TIMEOUT))?;
     Ok((socket, address))
 }

@@ -1,11 +1,11 @@
-//! The signals that ask a process to end.
+//! Catches the signals that ask the process to end.
 
 use std::io;
 use std::os::unix::net::UnixStream;
 
 use signal_hook::consts::{SIGHUP, SIGINT, SIGTERM};
 
-/// Catches SIGTERM, SIGINT and SIGHUP from here on: the end of a pipe that gets a byte for each.
+/// Catches SIGTERM, SIGINT and SIGHUP from now on. Returns the end of a pipe that gets a byte for each.
 pub(crate) fn catch() -> io::Result<UnixStream> {
     let (receiver, sender) = UnixStream::pair()?;
     for signal in [SIGHUP, SIGINT, SIGTERM] {
