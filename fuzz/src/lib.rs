@@ -8,12 +8,12 @@ pub mod limits;
 #[path = "../../src/protocol/mod.rs"]
 pub mod protocol;
 
-#[path = "../../src/nat/framing.rs"]
+#[path = "../../src/nat/turn/framing.rs"]
 mod framing;
 // Our targets parse; what makes requests is not reached.
 #[allow(dead_code)]
-#[path = "../../src/nat/stun.rs"]
-mod stun;
+#[path = "../../src/nat/stun/message.rs"]
+mod message;
 #[path = "../../src/nat/url.rs"]
 pub mod url;
 
@@ -46,7 +46,7 @@ pub fn stream(messages: Vec<Vec<u8>>) -> Vec<u8> {
 
 /// Whether the bytes are taken for a request, and for an answer.
 pub fn stun_message(bytes: &[u8]) -> (bool, bool) {
-    (stun::asked(bytes).is_some(), stun::reply(bytes).is_some())
+    (message::asked(bytes).is_some(), message::reply(bytes).is_some())
 }
 
 /// Whether another reader takes bytes for one JSON text.

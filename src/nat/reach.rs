@@ -12,7 +12,7 @@ use std::time::Instant;
 use super::candidate::LocalCandidate;
 use super::output::{Output, StreamId};
 use super::server::Servers;
-use super::stun;
+use super::stun::message;
 use super::stun::reflexive::{Reflexive, Request, Target};
 use super::turn::Relays;
 use super::url::Transport;
@@ -139,7 +139,7 @@ impl Reach {
     ) -> bool {
         let pair = (destination, source);
         if self.asked.contains(&source)
-            && stun::is_stun(bytes)
+            && message::is_stun(bytes)
             && let Some(has_changed) = self.reflexive.handle(now, pair, bytes, &mut self.random)
         {
             if has_changed {

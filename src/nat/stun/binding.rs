@@ -4,7 +4,7 @@
 use std::net::SocketAddr;
 use std::time::{Duration, Instant};
 
-use super::Reply;
+use super::message::Reply;
 use super::transaction::Transaction;
 use crate::backoff::Backoff;
 use crate::limits;
@@ -111,7 +111,7 @@ fn between((least, most): (Duration, Duration), random: &mut fastrand::Rng) -> D
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::nat::stun;
+    use crate::nat::stun::message;
 
     #[test]
     fn an_unanswered_request_is_repeated_at_doubling_intervals_and_then_given_up() {
@@ -120,7 +120,7 @@ mod tests {
         let mut binding = Binding::new(start);
         let mut sent = Vec::new();
         while let Step::Ask(request) = binding.step(binding.due(), &mut random) {
-            let id = stun::asked(&request).unwrap().id;
+            let id = message::asked(&request).unwrap().id;
             sent.push((id, binding.due().duration_since(start).as_millis()));
         }
         let next: Vec<_> = sent.iter().map(|(_, next)| *next).collect();
@@ -142,7 +142,7 @@ mod tests {
             panic!("not asked");
         };
         let mut reply = Reply {
-            id: stun::asked(&request).unwrap().id,
+            id: message::asked(&request).unwrap().id,
             mapped: Some("192.0.2.1:1".parse().unwrap()),
             other: None,
             lifetime: None,

@@ -11,7 +11,7 @@ use std::time::Instant;
 
 use super::binding::{Binding, Step};
 use crate::limits;
-use crate::nat::stun;
+use crate::nat::stun::message;
 
 /// A server's address and its name in the log.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -155,7 +155,7 @@ impl Reflexive {
         random: &mut fastrand::Rng,
     ) -> Option<bool> {
         let binding = self.bindings.get_mut(&pair)?;
-        let reply = stun::reply(bytes)?;
+        let reply = message::reply(bytes)?;
         let before = binding.mapped();
         if !binding.answer(now, &reply, random) {
             return None;

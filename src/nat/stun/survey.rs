@@ -8,12 +8,12 @@ use std::collections::VecDeque;
 use std::net::{IpAddr, SocketAddr};
 use std::time::{Duration, Instant};
 
+use super::message::{Elsewhere, Reply};
 use super::reflexive::can_reach;
 use super::transaction::Transaction;
-use super::{Elsewhere, Reply};
 use crate::limits;
 use crate::nat::output::Output;
-use crate::nat::stun;
+use crate::nat::stun::message;
 
 /// A router's mapping, judged by what servers see of one socket.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -137,7 +137,7 @@ impl Survey {
         source: SocketAddr,
         bytes: &[u8],
     ) -> bool {
-        let Some(reply) = stun::reply(bytes) else {
+        let Some(reply) = message::reply(bytes) else {
             return false;
         };
         let mut open = self.inquiries.iter_mut();

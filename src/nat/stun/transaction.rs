@@ -2,9 +2,9 @@
 
 use std::time::Duration;
 
-use super::{Elsewhere, Reply};
+use super::message::{Elsewhere, Reply};
 use crate::limits;
-use crate::nat::stun;
+use crate::nat::stun::message;
 
 /// The bits of a transaction id.
 const ID: u128 = (1 << 96) - 1;
@@ -35,7 +35,7 @@ impl Transaction {
         }
         let wait = limits::STUN_FIRST_WAIT * (1 << self.sent);
         self.sent += 1;
-        Some((stun::binding(self.elsewhere, self.id), wait))
+        Some((message::binding(self.elsewhere, self.id), wait))
     }
 
     /// Returns whether the reply answers this request.

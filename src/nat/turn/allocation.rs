@@ -25,8 +25,8 @@ use super::permissions::{Permissions, Verdict};
 use crate::limits;
 use crate::nat::credentials::Login;
 use crate::nat::failure::{Failure, code};
-use crate::nat::stun;
-use crate::nat::stun::Asked;
+use crate::nat::stun::message;
+use crate::nat::stun::message::Asked;
 
 /// The most steps that the crate may take at once. If it wants more, the crate or this program has a
 /// bug.
@@ -216,7 +216,7 @@ impl Allocation {
         if relayed.is_ipv4() != to.is_ipv4() {
             return;
         }
-        if !stun::is_stun(packet) {
+        if !message::is_stun(packet) {
             self.carried = now;
         }
         match self.admission.check(now, to, packet) {
@@ -245,7 +245,7 @@ impl Allocation {
 
     /// Takes a message from the server. Returns `false` if it does not belong to this allocation.
     pub(crate) fn receive(&mut self, now: Instant, message: &[u8]) -> bool {
-        let reply = stun::reply(message);
+        let reply = message::reply(message);
         if let Some(reply) = &reply
             && self.pulse.answers(now, reply.id)
         {
@@ -265,7 +265,7 @@ impl Allocation {
             return true;
         };
         if let Some((peer, packet)) = packet {
-            if !stun::is_stun(&packet) {
+            if !message::is_stun(&packet) {
                 self.carried = now;
             }
             self.news.push_back(News::Packet(peer, packet));
@@ -405,7 +405,7 @@ impl Allocation {
     }
 
     fn note(&mut self, packet: &[u8]) {
-        if let Some(asked) = stun::asked(packet)
+        if let Some(asked) = message::asked(packet)
             && !self.asked.contains(&asked)
         {
             if self.asked.len() >= limits::TURN_REQUESTS {

@@ -6,8 +6,8 @@
 use std::time::Instant;
 
 use crate::limits;
-use crate::nat::stun;
-use crate::nat::stun::Question;
+use crate::nat::stun::message;
+use crate::nat::stun::message::Question;
 
 /// The result of [`Keepalive::beat`].
 #[derive(Debug, PartialEq, Eq)]
@@ -100,7 +100,7 @@ impl Keepalive {
         let id = random.u128(..) >> 32;
         self.asked.push((id, question));
         self.next = Some(now + limits::STUN_FIRST_WAIT * (1 << sent));
-        Beat::Ask(stun::request(question, id))
+        Beat::Ask(message::request(question, id))
     }
 }
 
@@ -122,7 +122,7 @@ mod tests {
         let Beat::Ask(request) = pulse.beat(pulse.due(), &mut random) else {
             panic!("not asked");
         };
-        let id = stun::asked(&request).unwrap().id;
+        let id = message::asked(&request).unwrap().id;
         assert!(!pulse.answers(start, id ^ 1));
         assert!(pulse.answers(start, id));
         assert_eq!(after(&pulse, start), limits::TURN_KEEPALIVE);
@@ -154,7 +154,7 @@ mod tests {
             let Beat::Ask(request) = pulse.beat(pulse.due(), &mut random) else {
                 panic!("not asked");
             };
-            last = stun::asked(&request).unwrap().id;
+            last = message::asked(&request).unwrap().id;
         }
         assert!(pulse.answers(start, last));
         assert_eq!(pulse.question, Question::Refresh);

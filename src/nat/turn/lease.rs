@@ -13,7 +13,7 @@ use crate::limits;
 use crate::nat::credentials::Login;
 use crate::nat::failure::Failure;
 use crate::nat::output::{Output, StreamId};
-use crate::nat::stun;
+use crate::nat::stun::message;
 use crate::nat::url::Transport;
 
 /// The role of a lease.
@@ -233,7 +233,7 @@ impl Lease {
                     framing::pad(&mut bytes);
                     Output::Write {
                         stream: self.id,
-                        may_be_lost: stun::asked(&bytes).is_none(),
+                        may_be_lost: message::asked(&bytes).is_none(),
                         bytes,
                     }
                 }

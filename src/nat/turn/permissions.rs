@@ -10,7 +10,7 @@ use std::net::{IpAddr, SocketAddr};
 use std::time::Instant;
 
 use crate::limits;
-use crate::nat::stun;
+use crate::nat::stun::message;
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Standing {
@@ -82,7 +82,7 @@ impl Permissions {
             Some(standing) => standing.is_over(now),
             None => self.channels.len() < limits::TURN_CHANNELS,
         };
-        may_have && !stun::is_stun(packet)
+        may_have && !message::is_stun(packet)
     }
 
     fn hold(&mut self, to: SocketAddr, packet: &[u8]) {

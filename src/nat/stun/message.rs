@@ -1,0 +1,203 @@
+//! The few STUN messages that we build and read ourselves (RFC 8489). The TURN crate handles those of
+//! an allocation.
+
+use std::net::SocketAddr;
+use std::time::Duration;
+
+use turn_client_proto::stun::types::attribute::{
+    AttributeType, ErrorCode, MappedSocketAddr, MessageIntegrity, RawAttribute, XorMappedAddress,
+};
+use turn_client_proto::stun::types::message::{
+    BINDING, Message, MessageClass, MessageHeader, MessageType, MessageWriteVec, Method,
+};
+use turn_client_proto::types::attribute::Lifetime;
+use turn_client_proto::types::message::REFRESH;
+use turn_client_proto::types::stun::prelude::{
+    AttributeStaticType as _, MessageWrite as _, MessageWriteExt as _,
+};
+
+use crate::limits;
+
+/// A request to a server without credentials.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Question {
+    /// Asks what our address is.
+    Binding,
+    /// Asks to refresh our allocation. The server answers with a challenge to authenticate, so it
+    /// changes nothing.
+    Refresh,
+}
+
+/// The place from which a server is asked to answer (CHANGE-REQUEST, RFC 5780 section 7.2).
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Elsewhere {
+    /// Another port of the address that was asked.
+    OtherPort,
+    /// Another address and port.
+    OtherAddress,
+}
+
+/// Numbers of attributes (RFC 5780 section 7).
+const CHANGE_REQUEST: u16 = 0x0003;
+const OTHER_ADDRESS: u16 = 0x802C;
+
+/// Builds the request with this transaction id.
+pub(crate) fn request(question: Question, id: u128) -> Vec<u8> {
+    match question {
+        Question::Binding => binding(None, id),
+        Question::Refresh => builder(REFRESH, id).finish(),
+    }
+}
+
+/// Builds a Binding request with this transaction id, to be answered from elsewhere if that is asked
+/// for.
+pub(crate) fn binding(elsewhere: Option<Elsewhere>, id: u128) -> Vec<u8> {
+    let mut message = builder(BINDING, id);
+    let change = match elsewhere {
+        None => return message.finish(),
+        Some(Elsewhere::OtherPort) => [0, 0, 0, 2],
+        Some(Elsewhere::OtherAddress) => [0, 0, 0, 6],
+    };
+    let change = RawAttribute::new(AttributeType::new(CHANGE_REQUEST), &change);
+    // Adding it fails only after an attribute that has to be the last one, and there is none.
+    let _ = message.add_attribute(&change);
+    message.finish()
+}
+
+fn builder(method: Method, id: u128) -> MessageWriteVec {
+    let kind = MessageType::from_class_method(MessageClass::Request, method);
+    Message::builder(kind, id.into(), MessageWriteVec::new())
+}
+
+/// The facts about a request on its way to a server.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct Asked {
+    pub(crate) id: u128,
+    pub(crate) method: Method,
+    /// It carries credentials (MESSAGE-INTEGRITY).
+    pub(crate) signed: bool,
+}
+
+/// Reads what a request asks; `None` if the bytes are no request.
+pub(crate) fn asked(bytes: &[u8]) -> Option<Asked> {
+    let message = Message::from_bytes(bytes).ok()?;
+    message.has_class(MessageClass::Request).then(|| Asked {
+        id: message.transaction_id().into(),
+        method: message.method(),
+        signed: message.has_attribute(MessageIntegrity::TYPE),
+    })
+}
+
+/// A server's answer. It proves only that its sender has seen the request.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct Reply {
+    pub(crate) id: u128,
+    /// What the server sees as our address.
+    pub(crate) mapped: Option<SocketAddr>,
+    /// The other address at which the server answers, if it has one (OTHER-ADDRESS).
+    pub(crate) other: Option<SocketAddr>,
+    /// How long the server keeps what was asked for.
+    pub(crate) lifetime: Option<Duration>,
+    /// The error's code and reason.
+    pub(crate) error: Option<(u16, String)>,
+}
+
+/// Reads an answer; `None` if the bytes are none.
+pub(crate) fn reply(bytes: &[u8]) -> Option<Reply> {
+    if !MessageHeader::from_bytes(bytes)
+        .ok()?
+        .get_type()
+        .is_response()
+    {
+        return None;
+    }
+    let message = Message::from_bytes(bytes).ok()?;
+    let id = message.transaction_id();
+    let mapped = message.attribute::<XorMappedAddress>().ok();
+    let other = message.raw_attribute(AttributeType::new(OTHER_ADDRESS));
+    let other = other.and_then(|other| MappedSocketAddr::from_raw(&other).ok());
+    let lifetime = message.attribute::<Lifetime>().ok();
+    let error = message.attribute::<ErrorCode>().ok();
+    Some(Reply {
+        id: id.into(),
+        mapped: mapped
+            .filter(|_| message.has_class(MessageClass::Success))
+            .map(|mapped| mapped.addr(id)),
+        other: other.map(|other| other.addr()),
+        lifetime: lifetime.map(|lifetime| Duration::from_secs(lifetime.seconds().into())),
+        error: error
+            .filter(|_| message.has_class(MessageClass::Error))
+            .map(|error| (error.code(), words(error.reason()))),
+    })
+}
+
+/// Makes an outsider's words safe for a line of the log: bounded and escaped.
+fn words(text: &str) -> String {
+    let quoted = text.chars().take(limits::QUOTED_CHARS);
+    quoted.flat_map(char::escape_debug).collect()
+}
+
+/// Returns whether these bytes may be STUN, judged by the first byte (RFC 7983).
+pub(crate) fn is_stun(bytes: &[u8]) -> bool {
+    bytes.first().is_some_and(|first| *first < 4)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn requests_are_recognised() {
+        let bytes = request(Question::Refresh, 7);
+        let method = REFRESH;
+        let signed = false;
+        assert_eq!(
+            asked(&bytes),
+            Some(Asked {
+                id: 7,
+                method,
+                signed
+            })
+        );
+        assert_eq!(reply(&bytes), None);
+    }
+
+    #[test]
+    fn an_answer_from_elsewhere_is_asked_for_as_rfc_5780_has_it() {
+        let bytes = binding(Some(Elsewhere::OtherAddress), 7);
+        assert_eq!(bytes[20..], [0, 3, 0, 4, 0, 0, 0, 6]);
+        let other_port = binding(Some(Elsewhere::OtherPort), 7);
+        assert_eq!(other_port[20..], [0, 3, 0, 4, 0, 0, 0, 2]);
+        assert_eq!(asked(&bytes).unwrap().method, BINDING);
+    }
+
+    #[test]
+    fn a_server_tells_where_else_it_answers() {
+        let mut answer = vec![1, 1, 0, 12, 0x21, 0x12, 0xA4, 0x42];
+        answer.extend([0; 12]);
+        answer.extend([0x80, 0x2C, 0, 8, 0, 1, 0x0D, 0x96, 192, 0, 2, 2]);
+        let other = reply(&answer).unwrap().other;
+        assert_eq!(other, Some("192.0.2.2:3478".parse().unwrap()));
+    }
+
+    #[test]
+    fn answers_tell_the_address_or_the_error() {
+        let request = request(Question::Binding, 9);
+        let request = Message::from_bytes(&request).unwrap();
+        let address = "192.0.2.1:5000".parse().unwrap();
+        let mut success = Message::builder_success(&request, MessageWriteVec::new());
+        let mapped = XorMappedAddress::new(address, request.transaction_id());
+        success.add_attribute(&mapped).unwrap();
+        let success = reply(&success.finish()).unwrap();
+        assert_eq!((success.id, success.mapped), (9, Some(address)));
+        assert_eq!((success.lifetime, success.error), (None, None));
+        assert_eq!(success.other, None);
+
+        let mut failure = Message::builder_error(&request, MessageWriteVec::new());
+        let reason = ErrorCode::new(486, "go\naway").unwrap();
+        failure.add_attribute(&reason).unwrap();
+        let failure = reply(&failure.finish()).unwrap();
+        assert_eq!((failure.id, failure.mapped), (9, None));
+        assert_eq!(failure.error, Some((486, "go\\naway".to_owned())));
+    }
+}
