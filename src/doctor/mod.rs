@@ -117,9 +117,9 @@ fn examine(
     } else {
         Vec::new()
     };
-    let (mut trials, mut plans) = (Vec::new(), Vec::new());
+    let (mut checks, mut plans) = (Vec::new(), Vec::new());
     for (url, credentials, place) in &found.turn {
-        trials.push(match place {
+        checks.push(match place {
             Ok(addresses) => Ok(turn::begin(
                 config,
                 tls,
@@ -137,10 +137,10 @@ fn examine(
     let mut findings = vec![socket];
     findings.extend(interfaces);
     let heard = over_udp.wait(deadline).transpose()?.unwrap_or_default();
-    let relayed: Vec<_> = trials
+    let relayed: Vec<_> = checks
         .iter()
-        .flat_map(|trials| match trials {
-            Ok(trials) => trials.iter().map(|t| t.report(&heard, deadline)).collect(),
+        .flat_map(|checks| match checks {
+            Ok(checks) => checks.iter().map(|t| t.report(&heard, deadline)).collect(),
             Err(finding) => vec![finding.clone()],
         })
         .collect();

@@ -27,8 +27,8 @@ use crate::runtime::network::streams::{News, Streams};
 
 const FIRST_STREAM: usize = 0;
 
-/// The trials of one server over one transport, one for each way there.
-pub(super) struct Trials {
+/// The checks of one server over one transport, one for each way there.
+pub(super) struct RelayChecks {
     url: TurnUrl,
     transport: Transport,
     /// Whether the login is the registry's.
@@ -44,7 +44,7 @@ enum Way {
     Stream(Background<io::Result<Outcome>>),
 }
 
-/// Begins the trials of a server at these addresses. Those over UDP are not tried here: their plans are
+/// Begins the checks of a server at these addresses. Those over UDP are not tried here: their plans are
 /// added to `over_udp`.
 ///
 /// # Errors
@@ -55,7 +55,7 @@ pub(super) fn begin(
     locals: &[IpAddr],
     (url, credentials, addresses): (&TurnUrl, &Credentials, &[SocketAddr]),
     over_udp: &mut Vec<Plan>,
-) -> io::Result<Vec<Trials>> {
+) -> io::Result<Vec<RelayChecks>> {
     let server = TurnServer {
         url: url.clone(),
         addresses: addresses.to_vec(),
@@ -63,7 +63,7 @@ pub(super) fn begin(
     };
     let sockets: Vec<_> = locals.iter().map(|ip| SocketAddr::new(*ip, 0)).collect();
     let mut plans = plans(&[server], &sockets);
-    let mut trials = Vec::new();
+    let mut checks = Vec::new();
     for transport in url.transports() {
         let mut ways = Vec::new();
         for plan in plans.extract_if(.., |plan| plan.transport == *transport) {
@@ -76,14 +76,14 @@ pub(super) fn begin(
                 ways.push(Way::Stream(Background::start(work)?));
             }
         }
-        trials.push(Trials {
+        checks.push(RelayChecks {
             url: url.clone(),
             transport: *transport,
             is_named: !config.ice.turn.contains(url),
             ways,
         });
     }
-    Ok(trials)
+    Ok(checks)
 }
 
 /// Tries one way on a stream, on the calling thread.
@@ -94,15 +94,15 @@ fn try_stream(
 ) -> io::Result<Outcome> {
     let mut poll = Poll::new()?;
     let mut streams = Streams::new(tls, bind_address, FIRST_STREAM);
-    let mut trial = RelayCheck::begin(Instant::now(), unix(), plan, fastrand::u64(..));
+    let mut check = RelayCheck::begin(Instant::now(), unix(), plan, fastrand::u64(..));
     let mut events = Events::with_capacity(16);
     loop {
-        carry_out(&mut trial, &mut streams, &poll);
+        carry_out(&mut check, &mut streams, &poll);
         let now = Instant::now();
-        if let Some(outcome) = trial.outcome().filter(|_| trial.is_over(now)) {
+        if let Some(outcome) = check.outcome().filter(|_| check.is_over(now)) {
             return Ok(outcome.clone());
         }
-        let due = trial.next_timeout().unwrap_or(now);
+        let due = check.next_timeout().unwrap_or(now);
         let wait = match streams.is_ready() {
             true => now,
             false => due,
@@ -115,19 +115,19 @@ fn try_stream(
         for (_, news) in streams.take() {
             let now = Instant::now();
             match news {
-                News::Opened(local) => trial.stream_opened(now, local),
-                News::Received(bytes) => trial.stream_received(now, &bytes),
-                News::Closed(why) => trial.stream_closed(now, why),
+                News::Opened(local) => check.stream_opened(now, local),
+                News::Received(bytes) => check.stream_received(now, &bytes),
+                News::Closed(why) => check.stream_closed(now, why),
             }
         }
         if due <= Instant::now() {
-            trial.handle_timeout(Instant::now());
+            check.handle_timeout(Instant::now());
         }
     }
 }
 
-fn carry_out(trial: &mut RelayCheck, streams: &mut Streams, poll: &Poll) {
-    while let Some(output) = trial.poll() {
+fn carry_out(check: &mut RelayCheck, streams: &mut Streams, poll: &Poll) {
+    while let Some(output) = check.poll() {
         match output {
             Output::OpenStream {
                 stream,
@@ -149,8 +149,8 @@ fn carry_out(trial: &mut RelayCheck, streams: &mut Streams, poll: &Poll) {
     streams.flush();
 }
 
-impl Trials {
-    /// Returns the finding on the trials: of several ways the best counts.
+impl RelayChecks {
+    /// Returns the finding on the checks: of several ways the best counts.
     pub(super) fn report(&self, over_udp: &Heard, deadline: Instant) -> Finding {
         let outcomes = self.ways.iter().map(|way| {
             let outcome = match way {

@@ -1,4 +1,4 @@
-//! The checks over UDP: surveys by STUN and trials of TURN servers, over real sockets.
+//! The checks over UDP: surveys by STUN and checks of TURN servers, over real sockets.
 //!
 //! Everything from one local address goes through one socket, as in a sidecar: `UDP_PORT` may be narrow,
 //! and a firewall may let nothing else out. A second socket, where there is room for it, only listens.
@@ -79,7 +79,7 @@ fn conclude(homes: Vec<Home>, plans: usize) -> Heard {
     for home in homes {
         heard.surveys.push(home.survey);
         for tried in home.tries {
-            let outcome = tried.trial.as_ref().and_then(RelayCheck::outcome);
+            let outcome = tried.check.as_ref().and_then(RelayCheck::outcome);
             if let Some(place) = heard.outcomes.get_mut(tried.number) {
                 *place = outcome.cloned();
             }
@@ -150,7 +150,7 @@ impl Sockets {
 struct Try {
     number: usize,
     plan: Plan,
-    trial: Option<RelayCheck>,
+    check: Option<RelayCheck>,
 }
 
 impl Try {
@@ -158,13 +158,13 @@ impl Try {
         Try {
             number,
             plan: plan.clone(),
-            trial: None,
+            check: None,
         }
     }
 
     /// Returns whether its server has an allocation for our socket, or may have.
     fn is_under_way(&self, now: Instant) -> bool {
-        self.trial.as_ref().is_some_and(|trial| !trial.is_over(now))
+        self.check.as_ref().is_some_and(|check| !check.is_over(now))
     }
 }
 
@@ -184,17 +184,17 @@ impl Home {
         }
         let now = Instant::now();
         self.survey.handle_timeout(now);
-        for trial in self.tries.iter_mut().filter_map(|t| t.trial.as_mut()) {
-            if trial.next_timeout().is_some_and(|at| at <= now) {
-                trial.handle_timeout(now);
+        for check in self.tries.iter_mut().filter_map(|t| t.check.as_mut()) {
+            if check.next_timeout().is_some_and(|at| at <= now) {
+                check.handle_timeout(now);
             }
         }
         self.begin_tries(now);
         while let Some(output) = self.survey.poll() {
             self.sockets.carry_out(&output);
         }
-        for trial in self.tries.iter_mut().filter_map(|t| t.trial.as_mut()) {
-            while let Some(output) = trial.poll() {
+        for check in self.tries.iter_mut().filter_map(|t| t.check.as_mut()) {
+            while let Some(output) = check.poll() {
                 self.sockets.carry_out(&output);
             }
         }
@@ -207,8 +207,8 @@ impl Home {
         }
         let mut tries = self.tries.iter_mut();
         let tried = tries.find(|t| t.plan.server == source && t.is_under_way(now));
-        if let Some(trial) = tried.and_then(|t| t.trial.as_mut()) {
-            trial.handle_datagram(now, bytes);
+        if let Some(check) = tried.and_then(|t| t.check.as_mut()) {
+            check.handle_datagram(now, bytes);
         }
     }
 
@@ -217,14 +217,14 @@ impl Home {
     fn begin_tries(&mut self, now: Instant) {
         let under_way = self.tries.iter().filter(|t| t.is_under_way(now));
         let mut busy: Vec<_> = under_way.map(|t| t.plan.server).collect();
-        for waiting in self.tries.iter_mut().filter(|t| t.trial.is_none()) {
+        for waiting in self.tries.iter_mut().filter(|t| t.check.is_none()) {
             if busy.contains(&waiting.plan.server) {
                 continue;
             }
             busy.push(waiting.plan.server);
             let mut plan = waiting.plan.clone();
             plan.local = Some(self.sockets.speaking.0);
-            waiting.trial = Some(RelayCheck::begin(now, unix(), plan, fastrand::u64(..)));
+            waiting.check = Some(RelayCheck::begin(now, unix(), plan, fastrand::u64(..)));
         }
     }
 
@@ -234,8 +234,8 @@ impl Home {
         let survey = survey.filter(|_| now < surveyed_until);
         let survey = survey.map(|at| at.min(surveyed_until));
         let tries = self.tries.iter_mut().filter_map(|tried| {
-            let trial = tried.trial.as_mut().filter(|trial| !trial.is_over(now))?;
-            Some(trial.next_timeout().unwrap_or(now))
+            let check = tried.check.as_mut().filter(|check| !check.is_over(now))?;
+            Some(check.next_timeout().unwrap_or(now))
         });
         tries.chain(survey).min()
     }

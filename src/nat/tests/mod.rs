@@ -2,8 +2,8 @@
 
 mod logins;
 mod reflexive;
+mod relay_check;
 mod relays;
 mod survey;
-mod trial;
 mod turn_server;
 mod world;

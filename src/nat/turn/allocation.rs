@@ -91,8 +91,8 @@ pub(crate) struct Allocation {
     relayed: Option<SocketAddr>,
     /// The latest requests, which answers are matched with.
     asked: VecDeque<Asked>,
-    admission: Permissions,
-    pulse: Keepalive,
+    permissions: Permissions,
+    keepalive: Keepalive,
     /// When the crate wants to be called.
     wake: Instant,
     /// When a peer's data last passed, in either direction.
@@ -133,8 +133,8 @@ impl Allocation {
             state: State::Asking,
             relayed: None,
             asked: VecDeque::new(),
-            admission: Permissions::default(),
-            pulse: Keepalive::new(now),
+            permissions: Permissions::default(),
+            keepalive: Keepalive::new(now),
             wake: now,
             carried: now,
             foreseen: None,
@@ -158,12 +158,12 @@ impl Allocation {
     /// Returns whether the server did not answer several keepalive probes, or has no more room for
     /// peers.
     pub(crate) fn is_wanting(&self) -> bool {
-        self.state == State::Serving && (self.pulse.is_weak() || self.admission.is_full())
+        self.state == State::Serving && (self.keepalive.is_weak() || self.permissions.is_full())
     }
 
     /// Returns whether the server does not let this peer in.
     pub(crate) fn denies(&self, now: Instant, peer: IpAddr) -> bool {
-        self.admission.denies(now, peer)
+        self.permissions.denies(now, peer)
     }
 
     /// Returns when it ends, if the crate will not keep it.
@@ -190,7 +190,7 @@ impl Allocation {
     pub(crate) fn next_timeout(&self) -> Option<Instant> {
         match self.state {
             State::Asking | State::Unwanted | State::Leaving => Some(self.wake),
-            State::Serving => Some(self.wake.min(self.pulse.due())),
+            State::Serving => Some(self.wake.min(self.keepalive.due())),
             State::Over => None,
         }
     }
@@ -198,8 +198,8 @@ impl Allocation {
     /// Sends a keepalive request if one is due, ends the allocation if the server is silent, and lets
     /// the crate do what is due.
     pub(crate) fn handle_timeout(&mut self, now: Instant, random: &mut fastrand::Rng) {
-        if self.state == State::Serving && self.pulse.due() <= now {
-            match self.pulse.beat(now, random) {
+        if self.state == State::Serving && self.keepalive.due() <= now {
+            match self.keepalive.beat(now, random) {
                 Beat::Ask(request) => self.packets.push_back(request),
                 Beat::Dead => return self.end(Failure::Lost("the server has fallen silent")),
             }
@@ -219,7 +219,7 @@ impl Allocation {
         if !message::is_stun(packet) {
             self.carried = now;
         }
-        match self.admission.check(now, to, packet) {
+        match self.permissions.check(now, to, packet) {
             Verdict::Dropped | Verdict::Held => {}
             Verdict::Go => self.relay(now, to, packet),
             Verdict::GoAndBind => {
@@ -227,7 +227,7 @@ impl Allocation {
                 let at = self.time(now);
                 let asked = self.guarded(|client| client.bind_channel(TransportType::Udp, to, at));
                 if !matches!(asked, Some(Ok(()))) {
-                    self.admission.unbound(now, to);
+                    self.permissions.unbound(now, to);
                 }
                 self.drive(now);
             }
@@ -236,7 +236,7 @@ impl Allocation {
                 let asked = self
                     .guarded(|client| client.create_permission(TransportType::Udp, to.ip(), at));
                 if !matches!(asked, Some(Ok(()))) {
-                    self.admission.denied(now, to.ip());
+                    self.permissions.denied(now, to.ip());
                 }
                 self.drive(now);
             }
@@ -247,7 +247,7 @@ impl Allocation {
     pub(crate) fn receive(&mut self, now: Instant, message: &[u8]) -> bool {
         let reply = message::reply(message);
         if let Some(reply) = &reply
-            && self.pulse.answers(now, reply.id)
+            && self.keepalive.answers(now, reply.id)
         {
             return true;
         }
@@ -289,7 +289,7 @@ impl Allocation {
             }
         }
         if taken {
-            self.pulse.heard(now);
+            self.keepalive.heard(now);
             self.drive(now);
         }
         taken
@@ -361,7 +361,7 @@ impl Allocation {
                 .map(|transmit| transmit.build().data)
         });
         if let Some(Some(packet)) = built {
-            self.pulse.spoke(now);
+            self.keepalive.spoke(now);
             self.packets.push_back(packet);
         }
     }
@@ -427,16 +427,16 @@ impl Allocation {
                 // The answer itself is looked at after this and may say more.
             }
             TurnEvent::PermissionCreated(_, peer) => {
-                for (to, packet) in self.admission.granted(*peer) {
+                for (to, packet) in self.permissions.granted(*peer) {
                     self.relay(now, to, &packet);
                 }
             }
             TurnEvent::PermissionCreateFailed(_, peer) => {
                 log::debug!("TURN server {}: {peer} is not let in", self.terms.server);
-                self.admission.denied(now, *peer);
+                self.permissions.denied(now, *peer);
             }
-            TurnEvent::ChannelCreated(_, peer) => self.admission.bound(*peer),
-            TurnEvent::ChannelCreateFailed(_, peer) => self.admission.unbound(now, *peer),
+            TurnEvent::ChannelCreated(_, peer) => self.permissions.bound(*peer),
+            TurnEvent::ChannelCreateFailed(_, peer) => self.permissions.unbound(now, *peer),
             _ => {}
         }
     }

@@ -109,54 +109,54 @@ mod tests {
     use super::*;
     use std::time::Duration;
 
-    fn after(pulse: &Keepalive, start: Instant) -> Duration {
-        pulse.due().duration_since(start)
+    fn after(keepalive: &Keepalive, start: Instant) -> Duration {
+        keepalive.due().duration_since(start)
     }
 
     #[test]
     fn an_idle_server_is_asked_now_and_then() {
         let start = Instant::now();
         let mut random = fastrand::Rng::with_seed(1);
-        let mut pulse = Keepalive::new(start);
-        assert_eq!(after(&pulse, start), limits::TURN_KEEPALIVE);
-        let Beat::Ask(request) = pulse.beat(pulse.due(), &mut random) else {
+        let mut keepalive = Keepalive::new(start);
+        assert_eq!(after(&keepalive, start), limits::TURN_KEEPALIVE);
+        let Beat::Ask(request) = keepalive.beat(keepalive.due(), &mut random) else {
             panic!("not asked");
         };
         let id = message::asked(&request).unwrap().id;
-        assert!(!pulse.answers(start, id ^ 1));
-        assert!(pulse.answers(start, id));
-        assert_eq!(after(&pulse, start), limits::TURN_KEEPALIVE);
+        assert!(!keepalive.answers(start, id ^ 1));
+        assert!(keepalive.answers(start, id));
+        assert_eq!(after(&keepalive, start), limits::TURN_KEEPALIVE);
     }
 
     #[test]
     fn a_server_that_takes_and_does_not_give_is_found_dead_within_ten_seconds() {
         let start = Instant::now();
         let mut random = fastrand::Rng::with_seed(1);
-        let mut pulse = Keepalive::new(start);
-        pulse.spoke(start);
-        pulse.spoke(start + Duration::from_secs(1));
-        assert_eq!(after(&pulse, start), limits::TURN_UNANSWERED);
+        let mut keepalive = Keepalive::new(start);
+        keepalive.spoke(start);
+        keepalive.spoke(start + Duration::from_secs(1));
+        assert_eq!(after(&keepalive, start), limits::TURN_UNANSWERED);
         let mut asked = 0;
-        while pulse.beat(pulse.due(), &mut random) != Beat::Dead {
+        while keepalive.beat(keepalive.due(), &mut random) != Beat::Dead {
             asked += 1;
-            assert_eq!(pulse.is_weak(), asked > limits::TURN_WEAK_AFTER);
+            assert_eq!(keepalive.is_weak(), asked > limits::TURN_WEAK_AFTER);
         }
-        assert!(after(&pulse, start) < Duration::from_secs(10));
+        assert!(after(&keepalive, start) < Duration::from_secs(10));
     }
 
     #[test]
     fn a_server_that_ignores_bindings_is_asked_what_it_answers() {
         let start = Instant::now();
         let mut random = fastrand::Rng::with_seed(1);
-        let mut pulse = Keepalive::new(start);
+        let mut keepalive = Keepalive::new(start);
         let mut last = 0;
         for _ in 0..2 {
-            let Beat::Ask(request) = pulse.beat(pulse.due(), &mut random) else {
+            let Beat::Ask(request) = keepalive.beat(keepalive.due(), &mut random) else {
                 panic!("not asked");
             };
             last = message::asked(&request).unwrap().id;
         }
-        assert!(pulse.answers(start, last));
-        assert_eq!(pulse.question, Question::Refresh);
+        assert!(keepalive.answers(start, last));
+        assert_eq!(keepalive.question, Question::Refresh);
     }
 }

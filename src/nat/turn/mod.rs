@@ -54,7 +54,7 @@ pub(super) struct Relays {
     not_before: Instant,
     patience: Backoff,
     clock: Clock,
-    complaints: Warnings,
+    warnings: Warnings,
     outputs: VecDeque<Output>,
     random: fastrand::Rng,
 }
@@ -73,7 +73,7 @@ impl Relays {
             not_before: now,
             patience: Backoff::new(limits::TURN_BACKOFF),
             clock: Clock { at: now, unix },
-            complaints: Warnings::default(),
+            warnings: Warnings::default(),
             outputs: VecDeque::new(),
             random: fastrand::Rng::with_seed(seed),
         }
@@ -407,10 +407,10 @@ impl Relays {
         let lasted = now.saturating_duration_since(self.current_since);
         if lasted >= limits::TURN_TRUSTED_AFTER {
             self.patience.reset();
-            self.complaints.settle(&plan.name());
+            self.warnings.settle(&plan.name());
         }
         let failure = failure.with_advice();
-        if self.complaints.is_new(plan, &failure) {
+        if self.warnings.is_new(plan, &failure) {
             log::warn!("{}: {failure}", plan.name());
         }
         let is_first = self.patience.is_fresh();

@@ -154,54 +154,54 @@ mod tests {
     #[test]
     fn one_permission_lets_all_ports_of_a_peer_in_and_frees_what_waited() {
         let now = Instant::now();
-        let mut admission = Permissions::default();
-        assert_eq!(admission.check(now, peer(1), CHECK), Verdict::Ask);
-        assert_eq!(admission.check(now, peer(2), CHECK), Verdict::Held);
-        let freed = admission.granted(peer(1).ip());
+        let mut permissions = Permissions::default();
+        assert_eq!(permissions.check(now, peer(1), CHECK), Verdict::Ask);
+        assert_eq!(permissions.check(now, peer(2), CHECK), Verdict::Held);
+        let freed = permissions.granted(peer(1).ip());
         assert_eq!(
             freed,
             [(peer(1), CHECK.to_vec()), (peer(2), CHECK.to_vec())]
         );
-        assert_eq!(admission.check(now, peer(3), CHECK), Verdict::Go);
+        assert_eq!(permissions.check(now, peer(3), CHECK), Verdict::Go);
     }
 
     #[test]
     fn the_first_data_gets_a_channel() {
         let now = Instant::now();
-        let mut admission = Permissions::default();
-        admission.check(now, peer(1), CHECK);
-        admission.granted(peer(1).ip());
-        assert_eq!(admission.check(now, peer(1), DATA), Verdict::GoAndBind);
-        assert_eq!(admission.check(now, peer(1), DATA), Verdict::Go);
-        admission.unbound(now, peer(1));
-        assert_eq!(admission.check(now, peer(1), DATA), Verdict::Go);
+        let mut permissions = Permissions::default();
+        permissions.check(now, peer(1), CHECK);
+        permissions.granted(peer(1).ip());
+        assert_eq!(permissions.check(now, peer(1), DATA), Verdict::GoAndBind);
+        assert_eq!(permissions.check(now, peer(1), DATA), Verdict::Go);
+        permissions.unbound(now, peer(1));
+        assert_eq!(permissions.check(now, peer(1), DATA), Verdict::Go);
         let later = now + limits::TURN_DENIED_WAIT;
-        assert_eq!(admission.check(later, peer(1), DATA), Verdict::GoAndBind);
+        assert_eq!(permissions.check(later, peer(1), DATA), Verdict::GoAndBind);
     }
 
     #[test]
     fn who_is_denied_is_asked_for_again_later() {
         let now = Instant::now();
-        let mut admission = Permissions::default();
-        admission.check(now, peer(1), CHECK);
-        admission.denied(now, peer(1).ip());
-        assert_eq!(admission.check(now, peer(1), CHECK), Verdict::Dropped);
+        let mut permissions = Permissions::default();
+        permissions.check(now, peer(1), CHECK);
+        permissions.denied(now, peer(1).ip());
+        assert_eq!(permissions.check(now, peer(1), CHECK), Verdict::Dropped);
         let later = now + limits::TURN_DENIED_WAIT;
-        assert_eq!(admission.check(later, peer(1), CHECK), Verdict::Ask);
+        assert_eq!(permissions.check(later, peer(1), CHECK), Verdict::Ask);
     }
 
     #[test]
     fn room_is_bounded() {
         let now = Instant::now();
-        let mut admission = Permissions::default();
+        let mut permissions = Permissions::default();
         for number in 0..limits::TURN_PERMISSIONS {
             let number = u32::try_from(number).unwrap();
             let peer = SocketAddr::new(IpAddr::from(number.to_be_bytes()), 1);
-            assert_eq!(admission.check(now, peer, CHECK), Verdict::Ask);
+            assert_eq!(permissions.check(now, peer, CHECK), Verdict::Ask);
         }
-        assert!(!admission.is_full());
-        assert_eq!(admission.check(now, peer(1), CHECK), Verdict::Dropped);
-        assert!(admission.is_full());
-        assert_eq!(admission.held.len(), limits::TURN_HELD_PACKETS);
+        assert!(!permissions.is_full());
+        assert_eq!(permissions.check(now, peer(1), CHECK), Verdict::Dropped);
+        assert!(permissions.is_full());
+        assert_eq!(permissions.held.len(), limits::TURN_HELD_PACKETS);
     }
 }

@@ -69,7 +69,7 @@ impl RelayCheck {
     pub fn begin(now: Instant, unix: u64, plan: Plan, seed: u64) -> Self {
         let mut outputs = VecDeque::new();
         let login = plan.credentials.login(unix);
-        let mut trial = RelayCheck {
+        let mut check = RelayCheck {
             lease: Lease::begin(now, StreamId(0), plan, login, &mut outputs),
             stage: Stage::Asking,
             began: now,
@@ -78,8 +78,8 @@ impl RelayCheck {
             outputs,
             random: fastrand::Rng::with_seed(seed),
         };
-        trial.settle(now);
-        trial
+        check.settle(now);
+        check
     }
 
     /// Takes a datagram from the server.

@@ -16,7 +16,7 @@ impl Relays {
     pub(super) fn begin_round(&mut self, now: Instant) {
         let sockets = self.lanes.first().map(Vec::as_slice).unwrap_or_default();
         let mut plans = plans(&self.servers, sockets);
-        self.complaints.keep(&plans);
+        self.warnings.keep(&plans);
         let is_tried = |plan: &Plan| {
             let mut tries = self.leases.values().filter(|lease| is_attempt(lease));
             tries.any(|lease| lease.plan.is_same_way(plan))
@@ -148,7 +148,7 @@ impl Relays {
             });
         } else {
             let (name, failure) = (plan.name(), failure.with_advice());
-            if self.complaints.is_new(&plan, &failure) {
+            if self.warnings.is_new(&plan, &failure) {
                 log::warn!("{name}: {failure}");
             }
         }

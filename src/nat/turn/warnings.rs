@@ -63,30 +63,30 @@ mod tests {
 
     #[test]
     fn ways_that_fail_for_different_reasons_are_told_once_each() {
-        let (ways, mut complaints) = (two_ways(), Warnings::default());
+        let (ways, mut warnings) = (two_ways(), Warnings::default());
         for round in 0..3 {
-            assert_eq!(complaints.is_new(&ways[0], "refused"), round == 0);
-            assert_eq!(complaints.is_new(&ways[1], "no answer"), round == 0);
+            assert_eq!(warnings.is_new(&ways[0], "refused"), round == 0);
+            assert_eq!(warnings.is_new(&ways[1], "no answer"), round == 0);
         }
     }
 
     #[test]
     fn ways_that_fail_for_the_same_reason_are_told_as_one() {
-        let (ways, mut complaints) = (two_ways(), Warnings::default());
-        assert!(complaints.is_new(&ways[0], "no answer"));
-        assert!(!complaints.is_new(&ways[1], "no answer"));
-        assert!(complaints.is_new(&ways[1], "refused"), "another reason");
+        let (ways, mut warnings) = (two_ways(), Warnings::default());
+        assert!(warnings.is_new(&ways[0], "no answer"));
+        assert!(!warnings.is_new(&ways[1], "no answer"));
+        assert!(warnings.is_new(&ways[1], "refused"), "another reason");
     }
 
     #[test]
     fn what_has_worked_or_was_taken_away_is_told_again() {
-        let (ways, mut complaints) = (two_ways(), Warnings::default());
-        assert!(complaints.is_new(&ways[0], "no answer"));
-        complaints.settle(&ways[0].name());
-        assert!(complaints.is_new(&ways[0], "no answer"));
-        complaints.keep(&ways);
-        assert!(!complaints.is_new(&ways[0], "no answer"));
-        complaints.keep(&[]);
-        assert!(complaints.is_new(&ways[0], "no answer"));
+        let (ways, mut warnings) = (two_ways(), Warnings::default());
+        assert!(warnings.is_new(&ways[0], "no answer"));
+        warnings.settle(&ways[0].name());
+        assert!(warnings.is_new(&ways[0], "no answer"));
+        warnings.keep(&ways);
+        assert!(!warnings.is_new(&ways[0], "no answer"));
+        warnings.keep(&[]);
+        assert!(warnings.is_new(&ways[0], "no answer"));
     }
 }

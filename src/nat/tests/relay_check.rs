@@ -47,9 +47,9 @@ fn outcome(server: &mut TurnServer, turns_back: bool) -> (Outcome, Duration) {
     let client = Client::Socket(socket);
     let start = Instant::now();
     let (mut now, mut under_way, mut took) = (start, VecDeque::new(), None);
-    let mut trial = RelayCheck::begin(now, UNIX, plan("turn:h?transport=udp"), 1);
+    let mut check = RelayCheck::begin(now, UNIX, plan("turn:h?transport=udp"), 1);
     loop {
-        while let Some(output) = trial.poll() {
+        while let Some(output) = check.poll() {
             let Output::Transmit { bytes, .. } = output else {
                 panic!("{output:?} over UDP");
             };
@@ -63,17 +63,17 @@ fn outcome(server: &mut TurnServer, turns_back: bool) -> (Outcome, Duration) {
                 under_way.push_back((now + 2 * LATENCY, bytes));
             }
         }
-        took = took.or_else(|| trial.outcome().map(|_| now - start));
-        if let Some(outcome) = trial.outcome().filter(|_| trial.is_over(now)) {
+        took = took.or_else(|| check.outcome().map(|_| now - start));
+        if let Some(outcome) = check.outcome().filter(|_| check.is_over(now)) {
             return (outcome.clone(), took.unwrap_or_default());
         }
         let arrival = under_way.front().map(|(at, _)| *at);
-        let due = trial.next_timeout().into_iter().chain(arrival).min();
-        now = now.max(due.expect("a trial without an outcome waits for something"));
+        let due = check.next_timeout().into_iter().chain(arrival).min();
+        now = now.max(due.expect("a check without an outcome waits for something"));
         while let Some((_, bytes)) = under_way.pop_front_if(|(at, _)| *at <= now) {
-            trial.handle_datagram(now, &bytes);
+            check.handle_datagram(now, &bytes);
         }
-        trial.handle_timeout(now);
+        check.handle_timeout(now);
     }
 }
 
@@ -152,13 +152,13 @@ fn a_server_without_addresses_of_ipv4_is_asked_for_one_of_ipv6_once() {
 #[test]
 fn a_stream_that_cannot_be_opened_is_a_failure_with_its_reason() {
     let now = Instant::now();
-    let mut trial = RelayCheck::begin(now, UNIX, plan("turns:h"), 1);
-    let Some(Output::OpenStream { tls, .. }) = trial.poll() else {
+    let mut check = RelayCheck::begin(now, UNIX, plan("turns:h"), 1);
+    let Some(Output::OpenStream { tls, .. }) = check.poll() else {
         panic!("no stream is asked for");
     };
     assert_eq!(tls.as_deref(), Some("h"));
-    trial.stream_closed(now, "TLS: no".to_owned());
+    check.stream_closed(now, "TLS: no".to_owned());
     let why = Failure::Connection("TLS: no".to_owned());
-    assert_eq!(trial.outcome(), Some(&Outcome::Fails(why)));
-    assert!(trial.is_over(now));
+    assert_eq!(check.outcome(), Some(&Outcome::Fails(why)));
+    assert!(check.is_over(now));
 }
