@@ -1,4 +1,4 @@
-//! The connected agent: its threads and their end.
+//! The connected agent: starts its threads and ends them.
 
 use std::collections::VecDeque;
 use std::convert::Infallible;
@@ -23,15 +23,15 @@ use crate::protocol::ipc::{Event, Limits};
 pub(super) struct Agent {
     stream: Arc<UnixStream>,
     hangup: Sender<Infallible>,
-    /// Tells the reader to end; `None` once it has.
+    /// Tells the reader to stop; `None` once it was told.
     stop: Option<PipeWriter>,
     writer: JoinHandle<()>,
 }
 
 impl Agent {
-    /// Starts the agent's threads. Its reader begins when that of the agent before has ended, so
-    /// that commands reach the event loop in the order in which they were written; the second value
-    /// tells when it has ended itself.
+    /// Starts the agent's threads. Its reader begins when that of the agent before has ended, so that
+    /// commands reach the event loop in the order in which they were written. The second value
+    /// disconnects when this reader has ended.
     pub(super) fn start(
         stream: UnixStream,
         generation: Generation,
@@ -69,15 +69,15 @@ impl Agent {
         ))
     }
 
-    /// Its socket, which hangs up when the agent has, or when the writer has ended.
+    /// Returns its socket, which hangs up when the agent has, or when the writer has ended.
     pub(super) fn stream(&self) -> &UnixStream {
         &self.stream
     }
 
-    /// Its reader ends when it has read what is there by now.
+    /// Makes its reader end after it has read the bytes that are there now.
     pub(super) fn stop_reading(&mut self) {
-        // Its socket stays as it is: an agent whose writes fail may not read any more what it is told
-        // last.
+        // The socket is not shut down for reading: an agent whose writes fail may not read its last
+        // events any more.
         if let Some(mut stop) = self.stop.take()
             && let Err(error) = stop.write_all(&[0])
         {
@@ -85,7 +85,7 @@ impl Agent {
         }
     }
 
-    /// The agent has hung up: returns when the event loop has been told so.
+    /// Ends the agent's threads after it has hung up. Returns when the event loop has been told.
     pub(super) fn retire(self) {
         drop(self.hangup);
         if self.writer.join().is_err() {
@@ -94,14 +94,14 @@ impl Agent {
     }
 }
 
-/// Closes an agent's socket and tells the event loop that it has gone, even when its writer panics:
-/// nobody else would, and the messages in its hands would be lost.
+/// Closes an agent's socket and tells the event loop that it has gone, when dropped. That happens even
+/// if its writer panics: nobody else would tell, and the messages in its hands would be lost.
 struct Farewell<'a> {
     stream: &'a UnixStream,
     generation: Generation,
     link: &'a LoopLink,
     reader_ended: Ended,
-    /// Taken out of `batches` and not wholly written.
+    /// Events taken out of `batches` and not wholly written.
     queue: VecDeque<Event>,
     batches: Receiver<Vec<Event>>,
 }
@@ -113,8 +113,8 @@ impl Drop for Farewell<'_> {
         {
             log::debug!("closing the agent's socket: {error}");
         }
-        // Closed with bytes unread a socket is reset, which keeps some from reading what they were told
-        // last.
+        // A socket closed with unread bytes is reset, which keeps some agents from reading their last
+        // events.
         if self.reader_ended.try_recv() == Err(TryRecvError::Disconnected)
             && let Err(error) = io::copy(&mut &*self.stream, &mut io::sink())
         {
@@ -131,7 +131,7 @@ impl Drop for Farewell<'_> {
     }
 }
 
-/// An agent's time, from connected to gone, on its writer thread.
+/// Serves an agent from its connection to its end, on its writer thread.
 fn serve(
     stream: &UnixStream,
     reader: Reader,

@@ -1,4 +1,4 @@
-//! Having the socket: bound, listening and private before its name appears.
+//! Binds the agent's socket: it is bound, listening and private before its name appears.
 
 use std::fmt;
 use std::fs;
@@ -16,8 +16,8 @@ use super::settings::Settings;
 use super::socket_file::{DirectoryLock, Identity, SocketFile, directory_of};
 use crate::limits;
 
-/// The socket, in its place and listening: agents can connect, and wait until it is served. Its file
-/// is removed when this is dropped.
+/// A socket that is in its place and listening: agents can connect, and wait until it is served. Its
+/// file is removed when this is dropped.
 #[derive(Debug)]
 pub struct BoundSocket {
     pub(super) listener: UnixListener,
@@ -25,20 +25,20 @@ pub struct BoundSocket {
     pub(super) settings: Settings,
 }
 
-/// Why the socket can't be had.
+/// The reason why the socket cannot be bound.
 #[derive(Debug)]
 pub enum BindError {
-    /// The path is longer than the system allows for a socket, or no path at all.
+    /// The path is longer than the system allows for a socket, or is no path at all.
     BadPath(PathBuf),
-    /// The directory is not there.
+    /// The directory does not exist.
     NoDirectory(PathBuf),
-    /// Something that is no socket has the name. It is left as it is.
+    /// A file that is no socket has the name. It is left as it is.
     NotASocket(PathBuf),
     /// Another sidecar serves an agent there.
     AgentConnected(PathBuf),
-    /// Another program listens there.
+    /// Another program listens there; says what it did.
     OtherProgram(PathBuf, &'static str),
-    /// The system refused, mostly for want of rights.
+    /// The system refused, mostly because of missing rights.
     System(PathBuf, io::Error),
 }
 
@@ -105,7 +105,8 @@ pub fn bind(settings: Settings) -> Result<BoundSocket, BindError> {
             }
             Err(error) => return Err(system(error)),
         };
-        // Kept until our socket is in its place: its end makes the other sidecar look.
+        // The probing socket is kept until ours is in its place: when it closes, the other sidecar
+        // checks its file.
         let _asked = match probe(&path, settings.probe_timeout) {
             Ok(Occupant::Stale) => None,
             Ok(Occupant::IdleSidecar(socket)) => Some(socket),
@@ -125,18 +126,18 @@ pub fn bind(settings: Settings) -> Result<BoundSocket, BindError> {
     ))
 }
 
-/// What is at the socket's path.
+/// The state of the socket's path.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Standing {
-    /// Nothing.
+    /// Nothing is there.
     Free,
     /// A socket that nobody listens on. It will be replaced.
     Stale,
-    /// That of a sidecar without an agent. It will give way.
+    /// The socket of a sidecar without an agent. The sidecar will give way.
     Idle,
 }
 
-/// Looks whether the socket could be had, and leaves everything as it is: what [`bind()`] would find.
+/// Checks what [`bind()`] would find, and leaves everything as it is.
 pub fn look(settings: &Settings) -> Result<Standing, BindError> {
     let path = &settings.socket;
     check_path(path)?;
@@ -170,11 +171,11 @@ fn check_path(path: &Path) -> Result<(), BindError> {
     }
 }
 
-/// A listening socket under a name of its own in the directory of `path`.
+/// Listens on a socket under a random name in the directory of `path`.
 fn listen_beside(path: &Path) -> io::Result<(UnixListener, Beside)> {
     let socket = Socket::new(Domain::UNIX, Type::STREAM, None)?;
-    // On Linux the mode of the file is that of the socket, less the umask: it is private from its
-    // first moment. Elsewhere this fails, and the file is made private before the socket listens.
+    // On Linux the file gets the mode of the socket, less the umask, so it is private from its first
+    // moment. Elsewhere this fails, and the file is made private before the socket listens.
     if let Err(error) = fchmod(&socket, Mode::RUSR | Mode::WUSR) {
         log::debug!("cannot set a mode on an unbound socket: {error}");
     }
@@ -209,7 +210,7 @@ fn listen_beside(path: &Path) -> io::Result<(UnixListener, Beside)> {
     ))
 }
 
-/// A random name in the directory of `path`, no longer than a socket's may be.
+/// Returns a random name in the directory of `path`, no longer than the name of a socket may be.
 fn name_beside(path: &Path) -> PathBuf {
     let random = |length: usize| {
         let name: String = (0..length).map(|_| fastrand::alphanumeric()).collect();
@@ -219,12 +220,13 @@ fn name_beside(path: &Path) -> PathBuf {
     if SocketAddr::from_pathname(&name).is_ok() {
         return name;
     }
-    // The directory's path is that long; what is left is at least as much as our name has.
+    // The directory's path is so long that 16 letters do not fit. A name as long as the socket's own
+    // does.
     random(path.file_name().map_or(1, |name| name.len()))
 }
 
-/// Renames, but never over something. Where the file system has no such step, the look that was
-/// taken before has to do.
+/// Renames a file, but never over another one. If the file system has no such step, the caller's
+/// earlier check has to do.
 fn rename_to_new(from: &Path, to: &Path) -> io::Result<()> {
     match renameat_with(CWD, from, CWD, to, RenameFlags::NOREPLACE) {
         Err(Errno::INVAL | Errno::NOSYS | Errno::NOTSUP) => fs::rename(from, to),
@@ -232,7 +234,7 @@ fn rename_to_new(from: &Path, to: &Path) -> io::Result<()> {
     }
 }
 
-/// A socket file that does not have its right name yet. Removed when dropped.
+/// A socket file that does not have its final name yet. Removed when dropped.
 #[derive(Debug)]
 struct Beside {
     path: PathBuf,
@@ -240,7 +242,7 @@ struct Beside {
 }
 
 impl Beside {
-    /// It has its right name now.
+    /// Returns the socket, now that its file has its final name.
     fn in_place(self, listener: UnixListener, settings: Settings) -> BoundSocket {
         BoundSocket {
             listener,
@@ -252,7 +254,7 @@ impl Beside {
 
 impl Drop for Beside {
     fn drop(&mut self) {
-        // After the rename there is nothing of this name.
+        // After the rename there is no file of this name.
         if let Err(error) = fs::remove_file(&self.path)
             && error.kind() != io::ErrorKind::NotFound
         {

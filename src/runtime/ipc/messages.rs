@@ -1,4 +1,4 @@
-//! What the IPC threads and the event loop exchange.
+//! Messages between the IPC threads and the event loop.
 
 use std::convert::Infallible;
 
@@ -8,57 +8,57 @@ use crate::mesh::Generation;
 use crate::protocol::ipc::{Event, Rejection, Request};
 use crate::runtime::wake::LoopWaker;
 
-/// What an agent asked for, in the order of its lines. Travels in a small bounded channel: when the
-/// event loop does not take it, the reader blocks, and so in the end does the agent.
+/// Requests of an agent, in the order of its lines. Travels in a small bounded channel: when the event
+/// loop does not take it, the reader blocks, and so in the end does the agent.
 ///
-/// Batches of a generation may come after its [`Notice::AgentGone`]; they all come before those of
-/// the next generation.
+/// Batches of a generation may come after its [`Notice::AgentGone`]; they all come before those of the
+/// next generation.
 #[derive(Debug)]
 pub struct RequestBatch {
-    /// Whose lines these were.
+    /// The connection that the lines came from.
     pub generation: Generation,
     /// The lines of one read, at most [`crate::limits::IPC_BATCH_REQUESTS`].
     pub requests: Vec<Result<Request, Box<Rejection>>>,
-    /// The agent has shut down its sending side (or is gone): nothing follows.
+    /// Whether the agent has shut down its sending side (or is gone): nothing follows.
     pub end: bool,
 }
 
-/// What the IPC threads tell the event loop beside requests.
+/// A message of the IPC threads to the event loop, other than requests.
 #[derive(Debug)]
 pub enum Notice {
-    /// An agent is connected. Events for it go into `events`; dropping that closes its connection
-    /// once everything in it has been written.
+    /// An agent is connected. Events for it go into `events`. Dropping that closes its connection once
+    /// everything in it has been written.
     AgentConnected {
-        /// Names this connection.
+        /// The number of this connection.
         generation: Generation,
         /// Batches of events, written in order. Bounded: at most [`crate::limits::IPC_EVENT_BATCHES`]
-        /// under way, so use `try_send`. After the agent has hung up they are no longer taken out:
-        /// what is in there comes back with [`Notice::AgentGone`].
+        /// under way, so use `try_send`. After the agent has hung up they are no longer taken out; what
+        /// is in there comes back with [`Notice::AgentGone`].
         events: Sender<Vec<Event>>,
     },
-    /// So many further events are now in the agent's socket.
+    /// Further events are now in the agent's socket.
     Written {
-        /// To whom.
+        /// The connection.
         generation: Generation,
         /// How many since the last notice.
         events: usize,
     },
-    /// The agent has hung up or its socket failed. Said exactly once for each `AgentConnected`;
-    /// no notice of that generation follows.
+    /// The agent has hung up or its socket failed. Sent exactly once for each `AgentConnected`; no
+    /// notice of that generation follows.
     AgentGone {
-        /// Who.
+        /// The connection.
         generation: Generation,
-        /// What was given for it and is not, or not wholly, in its socket.
+        /// The events that are not, or not wholly, in its socket.
         unsent: Unsent,
     },
-    /// No agent is connected, and the socket file is gone or is another's. Said once.
+    /// No agent is connected, and the socket file is gone or is another's. Sent once.
     SocketLost,
 }
 
-/// Iterates over the events that an agent that is gone has not got, in order.
+/// An iterator over the events that an agent that is gone did not get, in order.
 ///
-/// It holds the receiving end of the agent's channel, so that even what is sent while the notice is
-/// under way is not lost. Iterate when no more is sent.
+/// It holds the receiving end of the agent's channel, so that even events sent while the notice is
+/// under way are not lost. Iterate when no more is sent.
 #[derive(Debug)]
 pub struct Unsent {
     pub(super) taken: std::vec::IntoIter<Event>,
@@ -78,7 +78,7 @@ impl Iterator for Unsent {
     }
 }
 
-/// The way to the event loop, for all IPC threads.
+/// The channels to the event loop, for all IPC threads.
 #[derive(Debug, Clone)]
 pub(super) struct LoopLink {
     pub(super) requests: Sender<RequestBatch>,
@@ -86,19 +86,19 @@ pub(super) struct LoopLink {
     pub(super) waker: LoopWaker,
 }
 
-/// The event loop is no longer there.
+/// The error that the event loop is no longer there.
 #[derive(Debug)]
 pub(super) struct LoopEnded;
 
 impl LoopLink {
-    /// Hands over requests; blocks while the loop takes none.
+    /// Sends requests; blocks while the loop takes none.
     pub(super) fn request(&self, batch: RequestBatch) -> Result<(), LoopEnded> {
         self.requests.send(batch).map_err(|_| LoopEnded)?;
         self.waker.wake();
         Ok(())
     }
 
-    /// Tells the loop; blocks while its channel is full.
+    /// Sends a notice; blocks while the loop's channel is full.
     pub(super) fn notify(&self, notice: Notice) -> Result<(), LoopEnded> {
         self.notices.send(notice).map_err(|_| LoopEnded)?;
         self.waker.wake();
@@ -106,5 +106,5 @@ impl LoopLink {
     }
 }
 
-/// Disconnected as soon as the thread that it stands for has ended.
+/// A channel that is disconnected as soon as its thread has ended. Nothing is ever sent on it.
 pub(super) type Ended = Receiver<Infallible>;

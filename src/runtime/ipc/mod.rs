@@ -1,13 +1,13 @@
-//! The agent's side: a Unix socket, one agent at a time.
+//! The agent's side: serves a Unix socket to one agent at a time.
 //!
 //! [`bind()`] puts the socket in its place, [`start`] serves it with three kinds of threads:
 //!
-//! * the *supervisor* accepts, refuses a second agent, and alone notices that an agent has hung up
-//!   or that the socket file is no longer ours;
-//! * an agent's *writer* brackets its time with [`Notice::AgentConnected`] and
-//!   [`Notice::AgentGone`] and writes its events;
-//! * an agent's *reader* turns its lines into requests. It may outlive its agent: what a program
-//!   wrote before it hung up still counts.
+//! * the *supervisor* accepts connections, refuses a second agent, and alone notices that an agent has
+//!   hung up or that the socket file is no longer ours;
+//! * an agent's *writer* sends [`Notice::AgentConnected`] first and [`Notice::AgentGone`] last, and writes
+//!   the agent's events in between;
+//! * an agent's *reader* turns its lines into requests. It may outlive its agent: commands that a program
+//!   wrote before it hung up still count.
 
 mod agent;
 mod bind;
@@ -40,8 +40,8 @@ use supervisor::Supervisor;
 
 /// Serves agents on a bound socket.
 ///
-/// `requests` has to be a small bounded channel: it is the backpressure on the agent. `notices` may
-/// be bounded too: the threads wait for room in it, and the event loop never waits for them without
+/// `requests` has to be a small bounded channel, because it is the backpressure on the agent. `notices`
+/// may be bounded too: the threads wait for room in it, and the event loop never waits for them without
 /// taking what is in there.
 pub fn start(
     bound: BoundSocket,
@@ -67,7 +67,7 @@ pub fn start(
     Ok(Handle { file, stop })
 }
 
-/// Keeps the socket served; dropping it is a [`Handle::shutdown`].
+/// Keeps the socket served. Dropping it calls [`Handle::shutdown`].
 #[derive(Debug)]
 pub struct Handle {
     file: Arc<SocketFile>,
@@ -75,9 +75,9 @@ pub struct Handle {
 }
 
 impl Handle {
-    /// Stops accepting and removes the socket file if it is still ours. Of the agent that is connected
-    /// no more is read than it has written until now, and a batch with an `end` follows; events it
-    /// gets until its `events` are dropped.
+    /// Stops accepting and removes the socket file if it is still ours. Of the connected agent's lines,
+    /// only those written by now are read; a batch with an `end` follows. It gets events until its
+    /// `events` are dropped.
     pub fn shutdown(&self) {
         self.file.remove();
         if let Err(error) = self.stop.shutdown(Shutdown::Both)

@@ -1,8 +1,8 @@
-//! Asking the program that has a socket what it is.
+//! Asks the program that serves a socket whether it is a sidecar, and whether it has an agent.
 //!
-//! A sidecar tells by its first line: `ready` or an `error` with `busy`. The asking socket carries a
-//! name, which an agent's never does, so that a sidecar without an agent does not take it for one
-//! and pour the messages it has kept into it.
+//! A sidecar answers with its first line: `ready`, or an `error` with `busy`. The asking socket carries
+//! a name, which an agent's never does. So a sidecar without an agent does not take it for one and
+//! write the messages into it that it has kept.
 
 use std::io::{self, Read};
 use std::os::unix::net::SocketAddr;
@@ -16,20 +16,20 @@ use socket2::{Domain, SockAddr, Socket, Type};
 use crate::limits;
 use crate::protocol::ipc::ErrorCode;
 
-/// What the file of a socket turned out to be.
+/// The result of probing a socket's file.
 #[derive(Debug)]
 pub(super) enum Occupant {
     /// Nobody listens on it.
     Stale,
-    /// A sidecar without an agent. It looks at its file as soon as the socket is closed.
+    /// A sidecar without an agent. It checks its file as soon as the socket is closed.
     IdleSidecar(Socket),
     /// A sidecar with an agent.
     BusySidecar,
-    /// Someone else; says what it did.
+    /// Another program; says what it did.
     Foreign(&'static str),
 }
 
-/// By whom a socket is served.
+/// The state of a sidecar that serves a socket.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Served {
     /// A sidecar that waits for its agent.
@@ -41,7 +41,7 @@ pub enum Served {
 /// Asks whether a sidecar serves the socket at `path`, without taking an agent's place.
 ///
 /// # Errors
-/// What is there instead, or why nothing can be reached.
+/// Says what is there instead, or why it cannot be reached.
 pub fn is_served(path: &Path) -> Result<Served, String> {
     match probe(path, limits::IPC_PROBE_TIMEOUT) {
         Ok(Occupant::IdleSidecar(_)) => Ok(Served::WithoutAgent),
@@ -52,12 +52,12 @@ pub fn is_served(path: &Path) -> Result<Served, String> {
     }
 }
 
-/// Connects to `path` and judges who is there. Errors are those of connecting.
+/// Connects to `path` and judges who serves it. Errors are those of connecting.
 pub(super) fn probe(path: &Path, patience: Duration) -> io::Result<Occupant> {
     let deadline = Instant::now() + patience;
     let socket = Socket::new(Domain::UNIX, Type::STREAM, None)?;
     give_name(&socket);
-    // Also bounds the wait for room in the other's queue of connections.
+    // The timeout also bounds the wait for room in the other's queue of connections.
     socket.set_write_timeout(Some(patience))?;
     match socket.connect(&SockAddr::unix(path)?) {
         Ok(()) => {}
@@ -103,7 +103,7 @@ fn first_line(mut socket: &Socket, deadline: Instant) -> Option<Vec<u8>> {
     None
 }
 
-/// As much of a `ready` or an `error` as is needed here.
+/// The fields of a `ready` or an `error` that are needed here.
 #[derive(Deserialize)]
 struct Greeting {
     #[serde(rename = "type")]
@@ -130,12 +130,12 @@ fn judge(line: &[u8], socket: Socket) -> Occupant {
     }
 }
 
-/// What the names of asking sockets begin with, in Linux's abstract namespace.
+/// The prefix of the names of asking sockets, in Linux's abstract namespace.
 #[cfg(target_os = "linux")]
 const NAME: &str = "chatixia-sidecar-probe-";
 
-/// Names the asking socket where that leaves no file behind. Without a name it is taken for an
-/// agent that leaves again at once, which does as well as long as no messages wait for one.
+/// Names the asking socket, where that leaves no file behind. Without a name it is taken for an agent
+/// that leaves again at once, which does as well as long as no messages wait for one.
 #[cfg(target_os = "linux")]
 fn give_name(socket: &Socket) {
     let name = format!("\0{NAME}{:016x}", fastrand::u64(..));
@@ -147,7 +147,7 @@ fn give_name(socket: &Socket) {
 #[cfg(not(target_os = "linux"))]
 fn give_name(_: &Socket) {}
 
-/// Whether a connection comes from a sidecar that asks.
+/// Returns whether a connection comes from a sidecar that asks.
 #[cfg(target_os = "linux")]
 pub(super) fn is_probe(address: &SocketAddr) -> bool {
     use std::os::linux::net::SocketAddrExt;

@@ -1,4 +1,4 @@
-//! An agent's lines to requests.
+//! Reads an agent's lines and turns them into requests.
 
 use std::convert::Infallible;
 use std::io::{self, PipeReader, Read};
@@ -17,19 +17,19 @@ use crate::mesh::Generation;
 use crate::protocol::ipc::{self, Limits};
 use crate::protocol::lines::{Line, LineBuffer};
 
-/// Reads until the agent has shut down its sending side or is gone, and all it wrote is delivered; or
-/// until it is stopped, and all that the agent had written by then is.
+/// Reads until the agent has shut down its sending side or is gone, and delivers all that it wrote.
+/// When it is stopped, it delivers all that the agent had written by then.
 #[derive(Debug)]
 pub(super) struct Reader {
     pub(super) stream: Arc<UnixStream>,
     pub(super) generation: Generation,
     pub(super) limits: Limits,
     pub(super) link: LoopLink,
-    /// The reader whose requests come first.
+    /// The reader of the agent before, whose requests come first.
     pub(super) before: Option<Ended>,
-    /// Gets a byte when no more is to be read.
+    /// A pipe that gets a byte when no more is to be read.
     pub(super) stopped: PipeReader,
-    /// Dropped with the reader, which tells that it has ended.
+    /// Dropped with the reader, which shows others that it has ended.
     pub(super) _reading: Sender<Infallible>,
 }
 
@@ -47,11 +47,11 @@ impl Reader {
 
     fn run(&self) -> Result<(), LoopEnded> {
         if let Some(before) = &self.before {
-            // Nothing is ever sent: this returns when the other one has ended.
+            // Nothing is ever sent: this returns when the other reader has ended.
             let _ = before.recv();
         }
         let mut lines = LineBuffer::new(self.limits.line_bytes);
-        // Once stopped: the bytes that are still to be read.
+        // The number of bytes that are still to be read, once stopped.
         let mut left = None;
         while left != Some(0) {
             if left.is_none() && self.wait() {
@@ -70,7 +70,7 @@ impl Reader {
                 }
                 Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
                 Err(error) => {
-                    // Mostly a reset: the agent left without reading all we wrote.
+                    // This is mostly a reset: the agent left without reading all that we wrote.
                     log::debug!("reading from agent {}: {error}", self.generation);
                     break;
                 }
@@ -79,7 +79,7 @@ impl Reader {
         self.deliver(&mut lines, true)
     }
 
-    /// Waits until there is something to read. Says whether reading is to stop.
+    /// Waits until there is something to read. Returns whether reading is to stop.
     fn wait(&self) -> bool {
         let mut watched = [
             PollFd::new(&self.stream, PollFlags::IN),
@@ -100,7 +100,7 @@ impl Reader {
         }
     }
 
-    /// Hands over all whole lines, in batches that are never large.
+    /// Sends all whole lines as requests, in batches that are never large.
     fn deliver(&self, lines: &mut LineBuffer, end: bool) -> Result<(), LoopEnded> {
         let mut requests = Vec::new();
         let mut bytes = 0;

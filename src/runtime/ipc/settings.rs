@@ -1,4 +1,4 @@
-//! Where the IPC socket is, and the deadlines of its threads.
+//! The settings of the IPC socket: its path, the sizes of lines, and the deadlines of its threads.
 
 use std::path::PathBuf;
 use std::time::Duration;
@@ -6,23 +6,23 @@ use std::time::Duration;
 use crate::limits;
 use crate::protocol::ipc::Limits;
 
-/// Where to listen, and how patiently.
+/// The path of the socket, the limits of an agent's lines, and the deadlines.
 #[derive(Debug, Clone)]
 pub struct Settings {
     /// The path of the socket. Its directory has to exist and is left as it is.
     pub socket: PathBuf,
-    /// Sizes that an agent's lines are checked against.
+    /// The sizes that an agent's lines are checked against.
     pub limits: Limits,
-    /// From one look at the socket file to the next, while no agent is connected.
+    /// The time from one check of the socket file to the next, while no agent is connected.
     pub file_check: Duration,
     /// How long a second agent waits before it is told `busy`.
     pub reconnect_grace: Duration,
-    /// How long a program that has the socket already may take to say what it is.
+    /// How long a program that already has the socket may take to say what it is.
     pub probe_timeout: Duration,
 }
 
 impl Settings {
-    /// The usual timing.
+    /// Creates settings with the usual deadlines.
     pub fn new(socket: PathBuf, limits: Limits) -> Self {
         Settings {
             socket,

@@ -1,4 +1,4 @@
-//! The socket's file: whether it is still ours, and how it goes.
+//! The file of the socket: knows whether it is still ours, and removes it at the end.
 
 use std::fs::{self, File};
 use std::io;
@@ -10,7 +10,7 @@ use std::time::{Duration, Instant};
 
 use rustix::fs::{FlockOperation, flock};
 
-/// What tells a file from another one of the same name.
+/// The device and inode, which tell a file from another one of the same name.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) struct Identity {
     device: u64,
@@ -18,7 +18,7 @@ pub(super) struct Identity {
 }
 
 impl Identity {
-    /// Of what the path names itself, not of what a symbolic link points to.
+    /// Reads the identity of the path itself, not of the target of a symbolic link.
     pub(super) fn of(path: &Path) -> io::Result<Self> {
         Ok(Identity::from(&fs::symlink_metadata(path)?))
     }
@@ -50,7 +50,7 @@ impl SocketFile {
         }
     }
 
-    /// Whether someone else has removed or replaced the file.
+    /// Returns whether someone else has removed or replaced the file.
     pub(super) fn is_lost(&self) -> bool {
         !self.is_in_place() && !self.removed.load(Ordering::SeqCst)
     }
@@ -60,7 +60,7 @@ impl SocketFile {
         if self.removed.swap(true, Ordering::SeqCst) {
             return;
         }
-        // Another sidecar that takes the socket over must not do so between the look and the end.
+        // Another sidecar must not take the socket over between this check and the removal.
         let _lock = DirectoryLock::wait(directory_of(&self.path), Duration::from_millis(200));
         if self.is_in_place()
             && let Err(error) = fs::remove_file(&self.path)
@@ -72,7 +72,7 @@ impl SocketFile {
     fn is_in_place(&self) -> bool {
         match Identity::of(&self.path) {
             Ok(identity) => identity == self.identity,
-            // Only what was seen to be gone is gone.
+            // After other errors the file may still be there.
             Err(error) => !matches!(
                 error.kind(),
                 io::ErrorKind::NotFound | io::ErrorKind::NotADirectory
@@ -87,7 +87,7 @@ impl Drop for SocketFile {
     }
 }
 
-/// The directory that a path is in.
+/// Returns the directory that a path is in.
 pub(super) fn directory_of(path: &Path) -> &Path {
     match path.parent() {
         Some(parent) if !parent.as_os_str().is_empty() => parent,
@@ -95,16 +95,16 @@ pub(super) fn directory_of(path: &Path) -> &Path {
     }
 }
 
-/// Keeps sidecars that start or end on sockets of the same directory from doing so at once, by an
-/// advisory lock on the directory itself, which leaves nothing behind.
+/// A lock that keeps sidecars from starting or ending at once on sockets of the same directory. It is
+/// an advisory lock on the directory itself, which leaves nothing behind.
 #[derive(Debug)]
 pub(super) struct DirectoryLock {
     _directory: File,
 }
 
 impl DirectoryLock {
-    /// Waits for the lock. `None` when it could not be had in time or at all: anybody who can read
-    /// the directory could hold it, so it is a courtesy among sidecars that nothing may hang on.
+    /// Waits for the lock. Returns `None` when it could not be had in time or at all. Anybody who can
+    /// read the directory could hold it, so it is a courtesy among sidecars that nothing may depend on.
     pub(super) fn wait(directory: &Path, patience: Duration) -> Option<Self> {
         let file = File::open(directory).ok()?;
         let deadline = Instant::now() + patience;

@@ -1,4 +1,5 @@
-//! Who is connected: one agent, and those that have to wait or are refused.
+//! The supervisor thread: accepts connections, decides which one is the agent, and watches the agent
+//! and the socket file.
 
 use std::io::{self, Read, Write};
 use std::os::unix::net::{UnixListener, UnixStream};
@@ -22,7 +23,7 @@ use crate::protocol::ipc::{ErrorCode, ErrorReport, Event};
 #[derive(Debug)]
 struct Guest {
     stream: UnixStream,
-    /// Another sidecar that asks what we are, not an agent.
+    /// Whether it is another sidecar that asks what we are, not an agent.
     is_probe: bool,
     /// When it is refused if the agent is still there or, once answered, dropped.
     deadline: Instant,
@@ -32,7 +33,7 @@ struct Guest {
 #[derive(Debug)]
 pub(super) struct Supervisor {
     settings: Settings,
-    /// `None` when stopping.
+    /// The listening socket; `None` when stopping.
     listener: Option<UnixListener>,
     file: Arc<SocketFile>,
     /// Hangs up when the sidecar is ending.
@@ -40,11 +41,11 @@ pub(super) struct Supervisor {
     link: LoopLink,
     generation: Generation,
     agent: Option<Agent>,
-    /// Waiting for the agent to go.
+    /// Connections that wait for the agent to go.
     guests: Vec<Guest>,
-    /// Sidecars that know that we have no agent.
+    /// Sidecars that were told that we have no agent.
     answered: Vec<Guest>,
-    /// Readers of agents, the last one's included, that may still be at work; in order.
+    /// The readers of agents, the last one's included, that may still be at work; in order.
     readers: Vec<Ended>,
     accept_from: Instant,
     check_file_at: Instant,
@@ -113,12 +114,12 @@ impl Supervisor {
         }
     }
 
-    /// Sleeps until something may have changed. What has, is found out by looking.
+    /// Sleeps until something may have changed. The next turn finds out what.
     fn wait(&self) {
         if let Some(first) = self.readers.first()
             && self.is_draining()
         {
-            // They end in order. All else can wait until the next look at the file.
+            // The readers end in order. All else can wait until the next look at the file.
             let _ = first.recv_deadline(self.check_file_at);
             return;
         }
@@ -166,7 +167,8 @@ impl Supervisor {
         }
     }
 
-    /// Makes guests of those who wait for a connection: one that can be the agent at once, else all.
+    /// Accepts waiting connections as guests: while there is no agent, one at a time that can become
+    /// it, else all.
     fn accept(&mut self) {
         if self.is_draining() || Instant::now() < self.accept_from {
             return;
@@ -183,7 +185,7 @@ impl Supervisor {
             let (stream, address) = match listener.accept() {
                 Ok(accepted) => accepted,
                 Err(error) => {
-                    // A connection that is gone already: what is behind it is seen next turn.
+                    // The connection is gone already. Those behind it are accepted next turn.
                     let passing = matches!(
                         error.kind(),
                         io::ErrorKind::WouldBlock
@@ -210,7 +212,7 @@ impl Supervisor {
         }
     }
 
-    /// Makes the first guest that wants to be the agent if there is none.
+    /// Makes the first guest that wants to be the agent the agent, if there is none.
     fn admit_guest(&mut self) {
         while self.agent.is_none() && !self.is_draining() && !self.guests.is_empty() {
             let guest = self.guests.remove(0);
@@ -230,7 +232,7 @@ impl Supervisor {
                     log::debug!("agent {} has connected", self.generation);
                     self.agent = Some(agent);
                     self.readers.push(reader_ended);
-                    // The others may hope that this one leaves soon.
+                    // The others may wait anew, in the hope that this agent leaves soon.
                     let deadline = Instant::now() + self.settings.reconnect_grace;
                     self.guests
                         .iter_mut()
@@ -272,7 +274,8 @@ impl Supervisor {
         }
     }
 
-    /// Without an agent, sees whether one could still find us.
+    /// Checks the socket file while there is no agent: if it is gone or another's, no agent can find
+    /// us.
     fn check_file(&mut self) -> Result<(), LoopEnded> {
         let now = Instant::now();
         if self.agent.is_some() || self.listener.is_none() || now < self.check_file_at {
@@ -286,20 +289,20 @@ impl Supervisor {
         Ok(())
     }
 
-    /// Whether so many commands of agents that are gone are waiting that no further agent is let in.
+    /// Returns whether so many commands of agents that are gone wait that no further agent is let in.
     fn is_draining(&self) -> bool {
         self.agent.is_none() && self.readers.len() >= limits::IPC_DRAINING
     }
 }
 
-/// Whether both directions of the connection are closed. Bytes may still be there to read.
+/// Returns whether both directions of the connection are closed. Bytes may still be there to read.
 fn is_hung_up(stream: &UnixStream) -> bool {
     let mut watched = [PollFd::new(stream, PollFlags::empty())];
     let found = poll(&mut watched, Some(&Timespec::default()));
     found.is_ok_and(|count| count > 0)
 }
 
-/// Says that another agent is connected, and closes.
+/// Tells that another agent is connected, and closes the connection.
 fn refuse(guest: Guest) {
     let busy = Event::Error {
         id: None,
@@ -310,7 +313,7 @@ fn refuse(guest: Guest) {
         ),
     };
     say(&guest.stream, &busy);
-    // Closed with bytes unread, a socket is reset, which keeps some from reading what was said.
+    // A socket closed with unread bytes is reset, which keeps some from reading the error.
     let _ = io::copy(
         &mut (&guest.stream).take(limits::IPC_WRITE_BYTES as u64),
         &mut io::sink(),

@@ -1,4 +1,4 @@
-//! Events to an agent's lines.
+//! Writes events to an agent as lines.
 
 use std::collections::VecDeque;
 use std::io;
@@ -20,7 +20,7 @@ pub(super) struct Writer<'a> {
     stream: &'a UnixStream,
     generation: Generation,
     link: &'a LoopLink,
-    /// Not yet wholly in the socket.
+    /// The events that are not yet wholly in the socket.
     queue: &'a mut VecDeque<Event>,
     /// The first events of the queue as lines.
     rendered: Vec<u8>,
@@ -29,7 +29,7 @@ pub(super) struct Writer<'a> {
 }
 
 impl<'a> Writer<'a> {
-    /// A writer that leaves in `queue` what is not wholly written when it ends.
+    /// Creates a writer that leaves in `queue` the events that are not wholly written when it ends.
     pub(super) fn new(
         stream: &'a UnixStream,
         generation: Generation,
@@ -66,7 +66,7 @@ impl<'a> Writer<'a> {
         }
     }
 
-    /// Renders what is there, up to the size of a write.
+    /// Renders the events that are there, up to the size of a write.
     fn render(&mut self, batches: &Receiver<Vec<Event>>) {
         self.rendered.clear();
         if self.rendered.capacity() > limits::IPC_WRITER_BUFFER_BYTES {
@@ -87,14 +87,16 @@ impl<'a> Writer<'a> {
         }
     }
 
-    /// Writes all that is rendered. Tells the loop how many events the socket has whenever it has no
-    /// room for more: at the end that decides what peers are told of their messages.
+    /// Writes all that is rendered. Whenever the socket has no room for more, it tells the loop how
+    /// many events are in the socket, because at the end that decides what peers are told of their
+    /// messages.
     fn write(&mut self) -> io::Result<()> {
         let mut written = 0;
         while let Some(rest) = self.rendered.get(written..)
             && !rest.is_empty()
         {
-            // Rust's start of programs has SIGPIPE ignored, so an agent that has left is an error here.
+            // Rust ignores SIGPIPE at the start of programs, so an agent that has left is an error
+            // here.
             match send(self.stream, rest, SendFlags::DONTWAIT) {
                 Ok(count) => written += count,
                 Err(Errno::INTR) => {}
@@ -111,8 +113,8 @@ impl<'a> Writer<'a> {
         self.tell(written)
     }
 
-    /// `written` bytes of what is rendered are in the socket: tells of the whole events among them that
-    /// were not told of yet.
+    /// Tells the loop of the whole events among the first `written` bytes rendered that it was not told
+    /// of yet. These bytes are in the socket.
     fn tell(&mut self, written: usize) -> io::Result<()> {
         let events = self.ends.partition_point(|end| *end <= written);
         if events == 0 {

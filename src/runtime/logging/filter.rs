@@ -1,11 +1,11 @@
-//! `RUST_LOG`: which records are written.
+//! Decides which log records are written, by `RUST_LOG`.
 
 use log::{LevelFilter, Log as _, Metadata};
 
-/// The crate's own name at the front of every target of ours.
+/// The crate's own name, with which every target of ours begins.
 const OWN_CRATE: &str = env!("CARGO_CRATE_NAME");
 
-/// A target as it is shown: without what is the same for all of ours.
+/// Returns a target as the log shows it: without the prefix that all of ours have.
 pub(super) fn shown_target(target: &str) -> &str {
     let Some(module) = within(target, OWN_CRATE) else {
         return target;
@@ -17,7 +17,7 @@ pub(super) fn shown_target(target: &str) -> &str {
     }
 }
 
-/// What follows `module` in a path of modules.
+/// Returns the part of a module path that follows `module`.
 fn within<'a>(path: &'a str, module: &str) -> Option<&'a str> {
     let rest = path.strip_prefix(module)?;
     match rest.strip_prefix("::") {
@@ -26,8 +26,8 @@ fn within<'a>(path: &'a str, module: &str) -> Option<&'a str> {
     }
 }
 
-/// How much a part of the program may tell, whatever the filter says: other crates print at their
-/// lowest levels what must not be in a log.
+/// Returns the most verbose level that a part of the program may log at, whatever the filter says.
+/// Other crates print things at their lowest levels that must not be in a log.
 ///
 /// * `tungstenite` writes its whole request, with the token in it, and each frame, with SDP in it,
 ///   at `trace`, and where it is redirected to at `debug`. `ureq` shows paths and redirects when
@@ -35,7 +35,7 @@ fn within<'a>(path: &'a str, module: &str) -> Option<&'a str> {
 /// * `dimpl`, `sctp_proto` and `mio` name states, sizes and sequence numbers at `debug`, and no
 ///   content. (str0m itself writes to `tracing`, which nobody listens to here.)
 ///
-/// A crate that is not known here may tell as little as the first ones.
+/// A crate that is not known here is treated like `tungstenite`, `ureq` and `rustls`.
 fn ceiling(target: &str) -> LevelFilter {
     match target.split("::").next() {
         Some(OWN_CRATE) => LevelFilter::Trace,
@@ -44,10 +44,10 @@ fn ceiling(target: &str) -> LevelFilter {
     }
 }
 
-/// The same for a crate that the filter does not name.
+/// Returns the ceiling for a crate that the filter does not name.
 ///
-/// `dimpl` and `sctp_proto` warn of what a peer sends, and call a goodbye that is common among other
-/// makes an error. What it means for us we say ourselves.
+/// `dimpl` and `sctp_proto` warn of what a peer sends, and call an error what is a usual goodbye of
+/// other implementations. We log ourselves what it means for us.
 fn unnamed_ceiling(target: &str) -> LevelFilter {
     match target.split("::").next() {
         Some("dimpl" | "sctp_proto") => LevelFilter::Off,
@@ -57,8 +57,8 @@ fn unnamed_ceiling(target: &str) -> LevelFilter {
 
 /// The user's filter, in env_logger's syntax, under the ceilings above.
 ///
-/// A target is a path of modules as it stands in the log (`mesh`, `signaling`), or whole
-/// (`chatixia_sidecar::mesh`), or the name of another crate. Other crates tell no more than warnings,
+/// A target is a path of modules as the log shows it (`mesh`, `signaling`), or the whole path
+/// (`chatixia_sidecar::mesh`), or the name of another crate. Other crates log no more than warnings,
 /// and some nothing, unless they are named.
 #[derive(Debug)]
 pub(super) struct Filter {
@@ -67,8 +67,8 @@ pub(super) struct Filter {
 }
 
 impl Filter {
-    /// Reads a filter; an empty one means `info`. What can't be read is left out, which env_logger
-    /// tells on standard error.
+    /// Parses a filter; an empty one means `info`. Leaves out what can't be parsed, which env_logger
+    /// reports on standard error.
     pub(super) fn parse(text: &str) -> Filter {
         let text = if text.is_empty() { "info" } else { text };
         Filter {
@@ -77,12 +77,12 @@ impl Filter {
         }
     }
 
-    /// The most that any record can need, for the shortcut of the `log` crate.
+    /// Returns the most verbose level of any rule, for the shortcut of the `log` crate.
     pub(super) fn most(&self) -> LevelFilter {
         self.rules.filter()
     }
 
-    /// Whether a record is written.
+    /// Returns whether a record is written.
     pub(super) fn enabled(&self, metadata: &Metadata<'_>) -> bool {
         let target = metadata.target();
         let shown = Metadata::builder()
@@ -110,7 +110,7 @@ impl Filter {
 mod tests {
     use super::*;
 
-    /// The lowest level at which the target is written.
+    /// Returns the most verbose level at which the target is written.
     fn level(filter: &str, target: &str) -> LevelFilter {
         let filter = Filter::parse(filter);
         let written = |level: &log::Level| {

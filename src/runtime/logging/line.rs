@@ -1,4 +1,4 @@
-//! One record as one line.
+//! Formats one log record as one line.
 
 use std::borrow::Cow;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
@@ -10,7 +10,7 @@ use crate::calendar::civil_date;
 use crate::config::LogFormat;
 use crate::limits;
 
-/// What a line says.
+/// The content of a line.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Line<'a> {
     pub(super) time: SystemTime,
@@ -28,7 +28,8 @@ struct Json<'a> {
 }
 
 impl Line<'_> {
-    /// The line with its end, of at most [`limits::LOG_LINE_BYTES`]: a message too long is cut.
+    /// Returns the line with its end, of at most [`limits::LOG_LINE_BYTES`]. Cuts a message that is too
+    /// long.
     pub(super) fn write(self, format: LogFormat) -> String {
         let mut message = Cow::Borrowed(self.message);
         loop {
@@ -59,7 +60,7 @@ impl Line<'_> {
             self.target
         );
         for c in message.chars() {
-            // What others say may be part of a message; it must not look like a line of ours.
+            // A message may contain words of others, which must not look like a line of ours.
             if c.is_control() {
                 line.extend(c.escape_default());
             } else {
@@ -83,7 +84,7 @@ impl Line<'_> {
     }
 }
 
-/// A time in UTC as RFC 3339 has it, with milliseconds.
+/// Formats a time in UTC as RFC 3339 has it, with milliseconds.
 fn timestamp(time: SystemTime) -> String {
     let since_epoch = time.duration_since(UNIX_EPOCH).unwrap_or(Duration::ZERO);
     let seconds = since_epoch.as_secs();

@@ -39,9 +39,10 @@ pub fn start(filter: &str, format: LogFormat) {
 struct Logger {
     filter: Filter,
     format: LogFormat,
-    /// By level and target. Lines at `debug` and `trace` are not limited: someone asked for them.
+    /// Counts lines by level and target. Lines at `debug` and `trace` are not limited: someone asked
+    /// for them.
     limit: Mutex<RateLimited<(Level, String)>>,
-    /// Lines that standard error did not take.
+    /// The number of lines that standard error did not take.
     lost: AtomicU64,
 }
 
@@ -74,8 +75,8 @@ impl Log for Logger {
 }
 
 impl Logger {
-    /// Writes a line if that is possible at once. An agent may have given us a pipe as standard
-    /// error that it reads only when we have ended; waiting for it would stop everything.
+    /// Writes a line if that is possible at once. The agent may have given us a pipe as standard error
+    /// that it reads only after our end; waiting for it would stop everything.
     fn write(&self, level: Level, target: &str, message: &str) {
         let mut stderr = io::stderr().lock();
         let lost = self.lost.swap(0, Ordering::Relaxed);
@@ -91,7 +92,7 @@ impl Logger {
         }
     }
 
-    /// Writes a line if `stderr` takes it at once, and says whether it did.
+    /// Writes a line if `stderr` takes it at once. Returns whether it did.
     fn write_line(
         &self,
         stderr: &mut io::StderrLock<'_>,
@@ -105,13 +106,13 @@ impl Logger {
             target,
             message,
         };
-        // An error means that nobody is there to be told.
+        // An error means that nobody reads standard error.
         is_writable(stderr) && stderr.write_all(line.write(self.format).as_bytes()).is_ok()
     }
 }
 
-/// Whether a line can be written without waiting. Of a pipe Linux says so when `PIPE_BUF` bytes fit,
-/// which is what [`limits::LOG_LINE_BYTES`] is.
+/// Returns whether a line can be written without waiting. Linux reports a pipe as writable when
+/// `PIPE_BUF` bytes fit, which is what [`limits::LOG_LINE_BYTES`] is.
 fn is_writable(output: &impl AsFd) -> bool {
     let mut descriptors = [PollFd::new(output, PollFlags::OUT)];
     let at_once = Timespec {
@@ -120,7 +121,7 @@ fn is_writable(output: &impl AsFd) -> bool {
     };
     match poll(&mut descriptors, Some(&at_once)) {
         Ok(ready) => ready > 0,
-        // Better to wait than to say nothing when the question is not understood.
+        // If the poll fails, a line that may have to wait is better than none.
         Err(_) => true,
     }
 }

@@ -24,10 +24,11 @@ use super::stream;
 use crate::config::url::bare_host;
 use crate::limits;
 
-/// HTTP headers and body are handled in pieces of this size; an answer has a few hundred bytes.
+/// The size of the pieces in which HTTP headers and body are handled; an answer has a few hundred
+/// bytes.
 const BUFFER_BYTES: usize = 4 * 1024;
 
-/// An agent that connects directly over TCP, for `https` with `tls`.
+/// Returns an HTTP agent that connects directly over TCP, with `tls` for `https`.
 ///
 /// Redirects are not followed, since they would carry the key elsewhere. Proxies named in the
 /// environment (`HTTP_PROXY`, ...) are not used: the WebSocket would not go through them either, and
@@ -49,14 +50,14 @@ pub(super) fn agent(times: &Times, tls: Arc<ClientConfig>) -> ureq::Agent {
     ureq::Agent::with_parts(config, connector, BlockingResolver)
 }
 
-/// The body of an answer, at most [`limits::REGISTRY_RESPONSE_BYTES`].
+/// Reads the body of an answer, at most [`limits::REGISTRY_RESPONSE_BYTES`].
 pub(super) fn body(response: &mut Response<Body>) -> Result<Vec<u8>, Error> {
     let limited = response.body_mut().with_config();
     limited.limit(limits::REGISTRY_RESPONSE_BYTES).read_to_vec()
 }
 
 impl Times {
-    /// What went wrong, in plain words.
+    /// Describes an error in plain words.
     pub(super) fn describe(&self, error: &Error) -> String {
         if let Error::Io(error) = error {
             stream::describe(error)
@@ -72,7 +73,7 @@ impl Times {
     }
 }
 
-/// Asks the system's resolver on the calling thread. ureq's own starts a thread for each question
+/// A resolver that asks the system on the calling thread. ureq's own starts a thread for each look-up
 /// that may take too long, and leaves it behind.
 #[derive(Debug)]
 struct BlockingResolver;

@@ -1,4 +1,4 @@
-//! `GET` of the ICE servers that the registry names, beside its token URL (contract part 3).
+//! Asks the registry for its ICE servers, by `GET` of `config` beside its token URL (contract part 3).
 
 use std::sync::Arc;
 
@@ -10,7 +10,7 @@ use super::{https, token};
 use crate::config::url::Url;
 use crate::protocol::ice_servers::{self, IceServer};
 
-/// Asks for them.
+/// A client that asks for the ICE servers.
 #[derive(Debug)]
 pub struct IceServersClient {
     agent: Agent,
@@ -20,7 +20,7 @@ pub struct IceServersClient {
 }
 
 impl IceServersClient {
-    /// Fails when the credential can't be sent.
+    /// Creates the client. Fails when the credential can't be sent.
     pub fn new(settings: &Settings) -> Result<Self, String> {
         Ok(IceServersClient {
             agent: https::agent(&settings.times, Arc::clone(&settings.tls)),
@@ -30,11 +30,11 @@ impl IceServersClient {
         })
     }
 
-    /// Asks once; blocks for [`Times::handshake`](super::Times::handshake) at most, beside what the
+    /// Asks once. Blocks for [`Times::handshake`](super::Times::handshake) at most, beside what the
     /// resolver takes.
     ///
     /// # Errors
-    /// Why there are none, in a line for the log.
+    /// Says why there are no servers, in a line for the log.
     pub fn fetch(&self) -> Result<Vec<IceServer>, String> {
         let failed = |what: &dyn std::fmt::Display| format!("{}: {what}", self.url);
         let (name, value) = &self.header;

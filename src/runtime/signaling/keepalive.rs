@@ -1,19 +1,20 @@
-//! When a silent WebSocket is asked for a sign of life, and when it is given up.
+//! Decides when a silent WebSocket is pinged, and when it is given up.
 
 use std::time::{Duration, Instant};
 
 /// The times of the keepalive.
 #[derive(Debug, Clone, Copy)]
 pub struct KeepaliveTimes {
-    /// A WebSocket ping after so long without hearing anything, and again as long as that lasts.
+    /// A WebSocket ping is sent after this long without hearing anything, and again each time this
+    /// passes.
     pub ping: Duration,
-    /// A `heartbeat` frame this often: some registries forget who sends none.
+    /// A `heartbeat` frame is sent this often: some registries forget clients that send none.
     pub heartbeat: Duration,
-    /// The connection is dead after so long without hearing anything.
+    /// The connection is dead after this long without hearing anything.
     pub dead: Duration,
 }
 
-/// What is to be done now.
+/// The action that is due now.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Due {
     /// Send a WebSocket ping.
@@ -22,11 +23,11 @@ pub(super) enum Due {
     Heartbeat,
     /// Give the connection up.
     Dead,
-    /// Nothing before this.
+    /// Nothing is due before this instant.
     Nothing(Instant),
 }
 
-/// Watches one connection.
+/// The keepalive of one connection.
 #[derive(Debug)]
 pub(super) struct Keepalive {
     times: KeepaliveTimes,
@@ -36,7 +37,7 @@ pub(super) struct Keepalive {
 }
 
 impl Keepalive {
-    /// The connection opened at `now`.
+    /// Creates the keepalive of a connection that opened at `now`.
     pub(super) fn new(times: KeepaliveTimes, now: Instant) -> Self {
         Keepalive {
             times,
@@ -46,12 +47,12 @@ impl Keepalive {
         }
     }
 
-    /// Something came in: any frame at all.
+    /// Notes that something came in: any frame at all.
     pub(super) fn heard(&mut self, now: Instant) {
         self.heard = now;
     }
 
-    /// What to do now; ask again until it is [`Due::Nothing`].
+    /// Returns what to do now. To be called again until it returns [`Due::Nothing`].
     pub(super) fn next(&mut self, now: Instant) -> Due {
         let dead_at = self.heard + self.times.dead;
         let ping_at = self.heard.max(self.asked) + self.times.ping;
@@ -80,7 +81,7 @@ mod tests {
         dead: Duration::from_secs(40),
     };
 
-    /// What is done, in seconds after the opening, until `end` or death; something is heard at
+    /// Returns the actions, in seconds after the opening, until `end` or death. Something is heard at
     /// each second that `hears` says.
     fn run(end: u64, hears: impl Fn(u64) -> bool) -> Vec<(u64, Due)> {
         let start = Instant::now();

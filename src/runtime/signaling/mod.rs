@@ -1,10 +1,10 @@
-//! The registry's side: token, WebSocket, reconnecting, on a thread of its own (contract part 3).
+//! The registry's side: token, WebSocket and reconnecting, on a thread of its own (contract part 3).
 //!
 //! The thread asks `TOKEN_URL` for a token, opens the WebSocket with it, sends `register`, and then
-//! carries frames both ways until the connection is lost; after a jittered wait it starts over with
-//! a new token. What it does is told in [`Notice`]s, and logged.
+//! carries frames both ways until the connection is lost; after a jittered wait it starts over with a
+//! new token. It tells the event loop what happens in [`Notice`]s, and logs it.
 //!
-//! * [`tls`]: what `CA_FILE` is checked with.
+//! * [`tls`]: the TLS configuration, with `CA_FILE`.
 //! * `token`, `https`: the token exchange.
 //! * `websocket`, `stream`, `wakeups`: the WebSocket on a non-blocking socket, and how to wait.
 //! * `reconnect`, `keepalive`: decisions, without clock or I/O.
@@ -49,19 +49,19 @@ use crate::log_limit::RateLimited;
 use crate::protocol::signaling::Outgoing;
 use crate::runtime::wake::LoopWaker;
 
-/// The event loop's hold on the signaling thread, which ends when this is dropped.
+/// The event loop's handle of the signaling thread, which ends when this is dropped.
 pub struct Handle {
     outgoing: Sender<NumberedFrame>,
     connection: Arc<AtomicU64>,
     stop: Sender<()>,
     waker: LoopWaker,
-    /// Nothing is ever sent; disconnected when the thread has ended.
+    /// Nothing is ever sent; it is disconnected when the thread has ended.
     ended: Receiver<()>,
 }
 
 /// Starts the thread. Notices go into `notices`, which is bounded by
-/// [`limits::SIGNALING_QUEUE_FRAMES`]; `waker` is woken after each, and when the thread is to be
-/// heard of no more, `notices` is disconnected.
+/// [`limits::SIGNALING_QUEUE_FRAMES`]; `waker` is woken after each. When the thread ends and nothing
+/// more will come from it, `notices` is disconnected.
 ///
 /// Fails when the credential can't be sent, or when the system gives no thread or poll.
 pub fn start(settings: Settings, notices: Sender<Notice>, waker: LoopWaker) -> io::Result<Handle> {
@@ -106,8 +106,9 @@ pub fn start(settings: Settings, notices: Sender<Notice>, waker: LoopWaker) -> i
 impl Handle {
     /// Queues a frame for the connection that is open now. Never blocks.
     ///
-    /// `false` when there is none, or when [`limits::SIGNALING_QUEUE_FRAMES`] are waiting: the
-    /// frame is dropped. A frame that is still waiting when its connection is lost is dropped too.
+    /// Returns `false` and drops the frame when there is no connection, or when
+    /// [`limits::SIGNALING_QUEUE_FRAMES`] are waiting. A frame that is still waiting when its
+    /// connection is lost is dropped too.
     pub fn send(&self, frame: Outgoing) -> bool {
         let connection = self.connection.load(Ordering::Acquire);
         let queued =
@@ -118,18 +119,19 @@ impl Handle {
         queued
     }
 
-    /// Asks the thread to send what is queued, close the WebSocket and end. Never blocks; may be
-    /// called again.
+    /// Asks the thread to send what is queued, close the WebSocket and end. Never blocks; may be called
+    /// again.
     ///
-    /// It ends within [`Times::close`] when connected or waiting, and within [`Times::handshake`]
-    /// when in a token exchange or connecting; only the system's resolver may take longer.
+    /// The thread ends within [`Times::close`] when connected or waiting, and within
+    /// [`Times::handshake`] when in a token exchange or connecting; only the system's resolver may take
+    /// longer.
     pub fn stop(&self) {
-        // Full: it has been asked before.
+        // If the channel is full, the thread has been asked before.
         let _ = self.stop.try_send(());
         self.waker.wake();
     }
 
-    /// Waits until the thread has ended; `false` when it has not within `timeout`.
+    /// Waits until the thread has ended. Returns `false` when it has not within `timeout`.
     pub fn wait(&self, timeout: Duration) -> bool {
         self.ended.recv_timeout(timeout) == Err(RecvTimeoutError::Disconnected)
     }

@@ -1,9 +1,9 @@
-//! What the signaling thread and the event loop exchange.
+//! Messages between the signaling thread and the event loop.
 
 use crate::protocol::PeerId;
 use crate::protocol::signaling::{Incoming, Outgoing};
 
-/// What the signaling thread tells the event loop. Reasons name no secret; they have been logged.
+/// A message of the signaling thread to the event loop. Reasons name no secret; they have been logged.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Notice {
     /// The WebSocket is open and `register` has been sent.
@@ -13,21 +13,21 @@ pub enum Notice {
     },
     /// A frame has come in.
     Frame(Incoming),
-    /// The connection was lost, or could not be made; it is being tried again. Told once for each
+    /// The connection was lost, or could not be made; it is being tried again. Sent once for each
     /// reason in an outage.
     Disconnected {
         /// Why, for a person.
         reason: String,
     },
-    /// The key or token was refused. Told once for each reason in an outage.
+    /// The key or token was refused. Sent once for each reason in an outage.
     Refused {
         /// Why, for a person.
         reason: String,
-        /// The API key was refused before it was ever accepted: the process ends with code 3.
-        /// Otherwise it is being tried again.
+        /// Whether the API key was refused before it was ever accepted, so that the process ends with
+        /// code 3. Otherwise the connection is being tried again.
         fatal: bool,
     },
 }
 
-/// A frame for one connection, by its number, so that it never goes out on a later one.
+/// A frame for one connection, with its number, so that it never goes out on a later one.
 pub(super) type NumberedFrame = (u64, Outgoing);

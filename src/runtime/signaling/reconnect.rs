@@ -1,4 +1,4 @@
-//! What follows a failure: who is told what, and when the next try is.
+//! Decides what follows a failed connection: whether it is logged and told, and when the next try is.
 
 use std::time::{Duration, Instant};
 
@@ -6,27 +6,27 @@ use super::notice::Notice;
 use crate::backoff::Backoff;
 use crate::limits;
 
-/// Why there is no connection.
+/// The reason why there is no connection.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) enum Failure {
-    /// It could not be made, or it was lost.
+    /// The connection could not be made, or it was lost.
     Unreachable(String),
     /// The registry refused the API key or device token.
     Refused(String),
 }
 
-/// The answer to a failure.
+/// The consequence of a failure.
 #[derive(Debug, PartialEq, Eq)]
 pub(super) struct Verdict {
-    /// How long to wait before the next try; `None`: there is none.
+    /// How long to wait before the next try; `None` if there is none.
     pub(super) retry_in: Option<Duration>,
-    /// For the event loop, when it does not know this failure yet.
+    /// A notice for the event loop, when it does not know this failure yet.
     pub(super) notice: Option<Notice>,
-    /// A line for the log, when it is time for one.
+    /// A line for the log, when one is due.
     pub(super) log: Option<String>,
 }
 
-/// Remembers the connection and the outages of the process so far.
+/// The state of the connection and of the outage, and the backoff.
 #[derive(Debug)]
 pub(super) struct Reconnect {
     backoff: Backoff,
@@ -43,9 +43,9 @@ struct Outage {
 }
 
 impl Reconnect {
-    /// `refusal_is_fatal`: whether to give up when the very first verdict of the registry on our
-    /// credential is a refusal. A connection counts as a success, which resets the backoff, when it
-    /// has lasted for `settled_after`: a registry that takes us in and closes at once is not
+    /// Creates the state. `refusal_is_fatal`: whether to give up when the registry's very first verdict
+    /// on our credential is a refusal. A connection counts as a success, which resets the backoff, when
+    /// it has lasted for `settled_after`. So a registry that accepts us and closes at once is not
     /// hammered.
     pub(super) fn new(
         backoff: (Duration, Duration),
@@ -61,18 +61,19 @@ impl Reconnect {
         }
     }
 
-    /// The registry accepted our credential.
+    /// Notes that the registry accepted our credential.
     pub(super) fn accepted(&mut self) {
         self.refusal_is_fatal = false;
     }
 
-    /// The WebSocket is open.
+    /// Notes that the WebSocket is open.
     pub(super) fn connected(&mut self, now: Instant) {
         self.connected_at = Some(now);
         self.outage = None;
     }
 
-    /// A try failed, or the connection was lost. `jitter` is a fresh random number in `0.0..1.0`.
+    /// Handles a failed try, or the loss of the connection. `jitter` is a fresh random number in
+    /// `0.0..1.0`.
     pub(super) fn failed(&mut self, failure: Failure, now: Instant, jitter: f64) -> Verdict {
         if let Some(since) = self.connected_at.take()
             && now.saturating_duration_since(since) >= self.settled_after
@@ -97,7 +98,7 @@ impl Reconnect {
             }
             (Failure::Unreachable(why) | Failure::Refused(why), None) => why.clone(),
         };
-        // What ends the process is its last words anyway.
+        // A fatal failure is printed when the process ends, so it is not logged here.
         let log = (log_it && !fatal).then(|| text.clone());
         let notice = is_news.then_some(match &failure {
             Failure::Unreachable(_) => Notice::Disconnected { reason: text },

@@ -1,4 +1,4 @@
-//! Where the registry is, who we are to it, and the deadlines of talking to it.
+//! Settings of the connection to the registry: its URLs, our credential, and the deadlines.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -10,20 +10,20 @@ use crate::config::Credential;
 use crate::config::url::Url;
 use crate::limits;
 
-/// Waits and deadlines; the defaults are for the field, tests make them short.
+/// Waits and deadlines. The defaults are for real use; tests make them short.
 #[derive(Debug, Clone, Copy)]
 pub struct Times {
-    /// Longest try of connecting to one address.
+    /// The longest try of connecting to one address.
     pub connect: Duration,
-    /// Longest token exchange; longest way from the resolved name to the open WebSocket.
+    /// The longest token exchange, and the longest time from the resolved name to the open WebSocket.
     pub handshake: Duration,
-    /// Signs of life on the WebSocket.
+    /// The keepalive of the WebSocket.
     pub keepalive: KeepaliveTimes,
-    /// First and longest wait from a failure to the next try.
+    /// The first and the longest wait from a failure to the next try.
     pub backoff: (Duration, Duration),
-    /// A connection that lasted so long starts the backoff over.
+    /// A connection that lasted this long resets the backoff.
     pub settled: Duration,
-    /// Longest wait for the registry's answer to our goodbye.
+    /// The longest wait for the registry's answer to our goodbye.
     pub close: Duration,
 }
 
@@ -44,7 +44,7 @@ impl Default for Times {
     }
 }
 
-/// How to reach the registry.
+/// The URLs of the registry, our credential, the TLS configuration and the deadlines.
 #[derive(Debug, Clone)]
 pub struct Settings {
     pub(super) signaling_url: Url,
@@ -55,7 +55,7 @@ pub struct Settings {
 }
 
 impl Settings {
-    /// With the field's times.
+    /// Creates settings with the default times.
     pub fn new(
         signaling_url: Url,
         token_url: Url,
@@ -71,7 +71,7 @@ impl Settings {
         }
     }
 
-    /// The same with other times.
+    /// Returns the same settings with other times.
     pub fn with_times(self, times: Times) -> Self {
         Settings { times, ..self }
     }

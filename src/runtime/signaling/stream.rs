@@ -9,17 +9,17 @@ use rustls::{ClientConfig, ClientConnection, StreamOwned};
 
 use super::tls;
 
-/// What the WebSocket, and TURN, runs on.
+/// The connection under the WebSocket, and under TURN.
 pub(in crate::runtime) enum Stream {
-    /// As for `ws://`.
+    /// TCP without TLS, as for `ws://`.
     Plain(TcpStream),
-    /// As for `wss://`.
+    /// TLS, as for `wss://`.
     Tls(Box<StreamOwned<ClientConnection, TcpStream>>),
 }
 
 impl Stream {
-    /// TLS over `socket`, to a server that must prove to be `host`. The handshake takes place with
-    /// the first reads and writes.
+    /// Begins TLS over `socket`, to a server that must prove to be `host`. The handshake takes place
+    /// with the first reads and writes.
     pub(in crate::runtime) fn secured(
         socket: TcpStream,
         host: &str,
@@ -31,7 +31,7 @@ impl Stream {
         Ok(Stream::Tls(Box::new(StreamOwned::new(client, socket))))
     }
 
-    /// Goes on with the handshake; `true` when nothing is left of it.
+    /// Continues the handshake. Returns `true` when it is complete.
     pub(in crate::runtime) fn is_secured(&mut self) -> io::Result<bool> {
         let Stream::Tls(stream) = self else {
             return Ok(true);
@@ -47,7 +47,7 @@ impl Stream {
         Ok(true)
     }
 
-    /// The TCP connection.
+    /// Returns the TCP connection.
     pub(in crate::runtime) fn socket(&self) -> &TcpStream {
         match self {
             Stream::Plain(socket) => socket,
@@ -70,8 +70,8 @@ impl Write for Stream {
         match self {
             Stream::Plain(socket) => socket.write(buffer),
             Stream::Tls(stream) => {
-                // Without it rustls would take plaintext while the socket takes nothing, as long
-                // as there is something to read, until its buffer is full and `write` returns 0.
+                // Without this flush, rustls would take plaintext while the socket takes nothing, as
+                // long as there is something to read, until its buffer is full and `write` returns 0.
                 stream.flush()?;
                 stream.write(buffer)
             }
@@ -86,7 +86,7 @@ impl Write for Stream {
     }
 }
 
-/// An I/O error in plain words.
+/// Describes an I/O error in plain words.
 pub(in crate::runtime) fn describe(error: &io::Error) -> String {
     let inner = error.get_ref().and_then(|e| e.downcast_ref());
     if let Some(error) = inner {

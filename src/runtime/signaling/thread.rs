@@ -1,4 +1,4 @@
-//! The signaling thread: connects, serves the connection until it ends, starts over.
+//! The signaling thread: connects, serves the connection until it ends, and starts over.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -19,18 +19,18 @@ use crate::protocol::PeerId;
 use crate::protocol::signaling::{Incoming, Outgoing};
 use crate::runtime::wake::LoopWaker;
 
-/// No connection: the value of [`Thread::connection`] then.
+/// The value of [`Thread::connection`] while there is no connection.
 pub(super) const NOT_CONNECTED: u64 = 0;
 
-/// How a connection, or the try to make one, ended.
+/// How a connection, or the attempt to make one, ended.
 enum End {
-    /// As asked by the event loop.
+    /// The event loop asked for it.
     Stopped,
-    /// By a failure.
+    /// It failed.
     Failed(Failure),
 }
 
-/// All that the thread owns.
+/// Everything that the thread owns.
 pub(super) struct Thread {
     pub(super) settings: Settings,
     pub(super) tokens: TokenClient,
@@ -41,7 +41,7 @@ pub(super) struct Thread {
     pub(super) outgoing: Receiver<NumberedFrame>,
     /// The number of the connection that is open, shared with the [`Handle`](super::Handle).
     pub(super) connection: Arc<AtomicU64>,
-    /// Connections opened so far.
+    /// How many connections were opened so far.
     pub(super) connections: u64,
     pub(super) bad_frames: RateLimited<()>,
 }
@@ -52,7 +52,7 @@ impl Thread {
         loop {
             let ended = self.connect_and_serve();
             self.connection.store(NOT_CONNECTED, Ordering::Release);
-            // What was meant for that connection must not fill the queue of the next one.
+            // Frames for that connection must not fill the queue of the next one.
             while self.outgoing.try_recv().is_ok() {}
             let failure = match ended {
                 End::Stopped => return,
@@ -107,7 +107,7 @@ impl Thread {
         End::Failed(Failure::Unreachable(format!("WebSocket at {url}: {what}")))
     }
 
-    /// Carries frames both ways. `Ok` when asked to stop, `Err` when the connection ended.
+    /// Carries frames both ways. Returns `Ok` when asked to stop, `Err` when the connection ended.
     fn serve(&mut self, connection: &mut Connection, own: &PeerId) -> Result<(), String> {
         connection.send(Outgoing::Register.to_text(own))?;
         self.connections += 1;
@@ -134,11 +134,11 @@ impl Thread {
                 if !self.take(received) {
                     return Ok(());
                 }
-                // Only now: the event loop may have been slow to take the frame.
+                // The time is taken here, because the event loop may have been slow to take the frame.
                 keepalive.heard(Instant::now());
             }
             if self.wakeups.stopped() {
-                // What the event loop sent before it asked to stop still goes out.
+                // Frames that the event loop sent before it asked to stop still go out.
                 return self.send_queued(connection, own);
             }
             let wake_at = self.keep_alive(&mut keepalive, connection, own)?;
@@ -160,7 +160,7 @@ impl Thread {
         Ok(())
     }
 
-    /// `false` when asked to stop.
+    /// Passes a received frame on to the event loop. Returns `false` when asked to stop.
     fn take(&mut self, received: Received) -> bool {
         let parsed = match received {
             Received::Text(text) => Incoming::parse(&text).map_err(|error| error.0),
@@ -182,7 +182,7 @@ impl Thread {
         }
     }
 
-    /// Does what is due; gives the time when something will be due again.
+    /// Does what is due, and returns when something will be due again.
     fn keep_alive(
         &self,
         keepalive: &mut Keepalive,
@@ -202,8 +202,8 @@ impl Thread {
         }
     }
 
-    /// Waits while the event loop has no room: the registry's TCP connection is slowed by that.
-    /// `false` when asked to stop meanwhile.
+    /// Sends a notice to the event loop. Waits while the loop has no room, which slows the registry's
+    /// TCP connection. Returns `false` when asked to stop meanwhile.
     fn tell(&self, notice: Notice) -> bool {
         let told = select! {
             send(self.notices, notice) -> sent => sent.is_ok(),

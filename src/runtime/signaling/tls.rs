@@ -1,4 +1,4 @@
-//! The one TLS configuration, for the token exchange and the WebSocket alike.
+//! The TLS configuration for all connections: token exchange, WebSocket, ICE servers and TURN.
 
 use std::fmt;
 use std::fs::{self, File};
@@ -13,12 +13,12 @@ use rustls::{CertificateError, ClientConfig, RootCertStore};
 
 use crate::limits;
 
-/// Why there is no TLS configuration.
+/// The reason why there is no TLS configuration.
 #[derive(Debug)]
 pub enum Error {
     /// `CA_FILE` can't be read.
     Unreadable(PathBuf, io::Error),
-    /// `CA_FILE` is not what it should be.
+    /// `CA_FILE` is not a file of usable certificates.
     Unusable(PathBuf, String),
     /// The TLS library refused.
     Tls(rustls::Error),
@@ -42,10 +42,11 @@ impl fmt::Display for Error {
 
 impl std::error::Error for Error {}
 
-/// TLS 1.2 and 1.3 with aws-lc, trusting the public roots and the certificates in `ca_file`.
+/// Creates the configuration: TLS 1.2 and 1.3 with aws-lc, trusting the public roots and the
+/// certificates in `ca_file`.
 ///
-/// Certificates in `ca_file` that can't serve as roots are skipped with a warning, as bundles of
-/// operating systems hold some; that none can is an error.
+/// Certificates in `ca_file` that can't serve as roots are skipped with a warning, since bundles of
+/// operating systems hold some. It is an error if none can.
 pub fn client_config(ca_file: Option<&Path>) -> Result<Arc<ClientConfig>, Error> {
     let mut roots = RootCertStore {
         roots: webpki_roots::TLS_SERVER_ROOTS.to_vec(),
@@ -81,7 +82,7 @@ fn add_roots(roots: &mut RootCertStore, path: &Path) -> Result<(), Error> {
     }
 }
 
-/// Reads a regular file of bounded size: others may never end, or keep us from ending.
+/// Reads a regular file of bounded size. Others may never end, or keep us from ending.
 fn read_bounded(path: &Path) -> Result<Vec<u8>, Error> {
     let unreadable = |error| Error::Unreadable(path.to_owned(), error);
     let unusable = |why: &str| Error::Unusable(path.to_owned(), why.to_owned());
@@ -99,7 +100,7 @@ fn read_bounded(path: &Path) -> Result<Vec<u8>, Error> {
     Ok(content)
 }
 
-/// A failed handshake, and what a person can do about it.
+/// Describes a failed handshake, and what a person can do about it.
 pub(super) fn describe(error: &rustls::Error) -> String {
     let hint = if let rustls::Error::InvalidCertificate(why) = error {
         if *why == CertificateError::UnknownIssuer {

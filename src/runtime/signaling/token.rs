@@ -1,4 +1,5 @@
-//! `POST TOKEN_URL`: our key for a token of five minutes and the name that peers know us by.
+//! The token exchange: `POST TOKEN_URL` gives, for our key, a token of five minutes and the name that
+//! peers know us by.
 
 use std::sync::Arc;
 
@@ -15,20 +16,20 @@ use crate::limits;
 use crate::protocol::PeerId;
 use crate::secret::Secret;
 
-/// What the registry gave us.
+/// The registry's answer: the token, and our name.
 #[derive(Debug)]
 pub(super) struct Grant {
     pub(super) token: Secret,
     pub(super) peer_id: PeerId,
 }
 
-/// Asks for tokens.
+/// A client that asks for tokens.
 pub(super) struct TokenClient {
     agent: Agent,
     url: Url,
     header: (&'static str, HeaderValue),
     credential: &'static str,
-    /// For when it is refused.
+    /// Advice for when the credential is refused.
     advice: &'static str,
     times: Times,
 }
@@ -40,7 +41,7 @@ struct Answer {
 }
 
 impl TokenClient {
-    /// Fails when the credential can't be sent.
+    /// Creates the client. Fails when the credential can't be sent.
     pub(super) fn new(settings: &Settings) -> Result<Self, String> {
         let (credential, advice) = match &settings.credential {
             Credential::ApiKey(_) => ("API key", "is API_KEY right?"),
@@ -56,12 +57,12 @@ impl TokenClient {
         })
     }
 
-    /// One exchange; blocks for [`Times::handshake`] at most, beside what the resolver takes.
+    /// Asks for a token once. Blocks for [`Times::handshake`] at most, beside what the resolver takes.
     pub(super) fn exchange(&self) -> Result<Grant, Failure> {
         self.take(self.ask()?)
     }
 
-    /// The registry's answer, whatever it says.
+    /// Sends the request and returns the registry's answer, whatever its status.
     pub(super) fn ask(&self) -> Result<Response<Body>, Failure> {
         let (name, value) = &self.header;
         let asked = self.agent.post(self.url.uri()).header(*name, value);
@@ -73,7 +74,7 @@ impl TokenClient {
         Failure::Unreachable(format!("token exchange at {}: {what}", self.url))
     }
 
-    /// What such an answer comes to.
+    /// Reads the token from an answer, or the failure that it means.
     pub(super) fn take(&self, mut response: Response<Body>) -> Result<Grant, Failure> {
         let unreachable = |what: &str| self.unreachable(what);
         let status = response.status();
@@ -84,7 +85,8 @@ impl TokenClient {
                 self.url, self.advice
             )));
         }
-        // Contract part 3 knows only 401 as a refusal: this may be a proxy, or a limit that passes.
+        // In contract part 3 only 401 is a refusal. A 403 may come from a proxy, or from a limit that
+        // passes.
         if status == StatusCode::FORBIDDEN {
             return Err(unreachable(&format!(
                 "answered {status}; the registry, or a proxy before it, does not serve this \
@@ -105,8 +107,8 @@ impl TokenClient {
     }
 }
 
-/// The header that says who we are. Fails when the credential holds characters that no header can
-/// carry.
+/// Returns the header with our credential. Fails when the credential holds characters that no header
+/// can carry.
 pub(super) fn header(credential: &Credential) -> Result<(&'static str, HeaderValue), String> {
     let (name, secret, what) = match credential {
         Credential::ApiKey(key) => ("x-api-key", key, "API key"),
@@ -118,7 +120,7 @@ pub(super) fn header(credential: &Credential) -> Result<(&'static str, HeaderVal
     Ok((name, value))
 }
 
-/// The answer's content. The errors show nothing of it, since it may hold the token.
+/// Parses the answer's content. The errors show nothing of it, since it may hold the token.
 fn parse(body: &[u8]) -> Result<Grant, String> {
     let answer: Answer = serde_json::from_slice(body).map_err(|error| {
         format!(

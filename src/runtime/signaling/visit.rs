@@ -1,4 +1,5 @@
-//! One visit to the registry, to see whether it takes us in: the ways of the signaling thread, once.
+//! Visits the registry once, for `doctor`, to see whether it accepts us. It does what the signaling
+//! thread does.
 
 use std::time::{Duration, Instant, SystemTime};
 
@@ -10,19 +11,19 @@ use super::websocket::{Connection, Received};
 use crate::protocol::PeerId;
 use crate::protocol::signaling::{Incoming, Outgoing};
 
-/// What became of a visit.
+/// The result of a visit.
 #[derive(Debug)]
 pub struct Visit {
-    /// The name that the registry knows us by, and how long it took to say so.
+    /// The name that the registry knows us by, and how long the token exchange took.
     pub token: Result<(PeerId, Duration), Refusal>,
-    /// The `Date` of its answer, whatever that was, and when it came.
+    /// The `Date` header of the answer, whatever its status, and when it came.
     pub date: Option<(String, SystemTime)>,
-    /// How many others the registry says are online, and how long it took from the first word to that;
-    /// an error is for a person. `None` when that was not asked.
+    /// How many others the registry says are online, and the time from the beginning of the connection
+    /// to that answer; an error is for a person. `None` when we were not to register, or have no token.
     pub register: Option<Result<(usize, Duration), String>>,
 }
 
-/// Why there is no token, for a person.
+/// The reason why there is no token, for a person.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Refusal {
     /// The registry could not be asked, or gave no proper answer.
@@ -32,7 +33,8 @@ pub enum Refusal {
 }
 
 /// Gets a token, and if we are to be seen, opens the WebSocket and registers. Blocks for twice
-/// [`Times::handshake`](super::Times::handshake) at most, beside what the resolver takes.
+/// [`Times::handshake`](super::Times::handshake) and once [`Times::close`](super::Times::close) at
+/// most, beside what the resolver takes.
 ///
 /// To be seen means to take the place of another connection under our name.
 ///
@@ -70,7 +72,7 @@ fn register_once(settings: &Settings, grant: &Grant) -> Result<(usize, Duration)
     let (mut wakeups, _waker, _stop) = Wakeups::new().map_err(|error| failed(error.to_string()))?;
     let times = &settings.times;
     let opened = Connection::open(url, &grant.token, &settings.tls, times, &mut wakeups);
-    // Nobody asks it to stop.
+    // Nobody asks this one to stop.
     let Some(mut connection) = opened.map_err(failed)? else {
         return Err(failed("not opened".to_owned()));
     };
@@ -81,7 +83,7 @@ fn register_once(settings: &Settings, grant: &Grant) -> Result<(usize, Duration)
     peers.map(|peers| (peers, elapsed)).map_err(failed)
 }
 
-/// Registers and waits for the answer.
+/// Registers and waits for the registry's list of peers. Returns how many there are.
 fn await_list(
     connection: &mut Connection,
     own: &PeerId,

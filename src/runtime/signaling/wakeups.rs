@@ -1,4 +1,4 @@
-//! How the signaling thread sleeps: until its socket, a frame to send, `stop` or a deadline.
+//! The waits of the signaling thread: for its socket, a frame to send, `stop` or a deadline.
 
 use std::io;
 use std::time::{Duration, Instant};
@@ -21,7 +21,8 @@ pub(super) struct Wakeups {
 }
 
 impl Wakeups {
-    /// With what ends each wait early: the waker, and a place to put the wish to stop.
+    /// Creates the poll. Returns also what ends each wait early: the waker, and the sender that asks
+    /// the thread to stop.
     pub(super) fn new() -> io::Result<(Self, LoopWaker, Sender<()>)> {
         let poll = Poll::new()?;
         let waker = LoopWaker::new(poll.registry(), WAKER)?;
@@ -35,18 +36,19 @@ impl Wakeups {
         Ok((wakeups, waker, stop_sender))
     }
 
-    /// Whether the thread is asked to end.
+    /// Returns whether the thread is asked to end.
     pub(super) fn stopped(&self) -> bool {
         !self.stop.is_empty()
     }
 
-    /// Ready when the thread is asked to end; for waiting on something else at the same time.
+    /// Returns a channel that is ready when the thread is asked to end, for waiting on something else
+    /// at the same time.
     pub(super) fn stop(&self) -> &Receiver<()> {
         &self.stop
     }
 
-    /// Watches a socket until it is closed. The poll is edge-triggered: read and write it until it
-    /// would block before each wait.
+    /// Watches a socket until it is closed. The poll is edge-triggered: before each wait the socket
+    /// must be read and written until it would block.
     pub(super) fn watch(&self, socket: &mut TcpStream) -> io::Result<()> {
         let both = Interest::READABLE | Interest::WRITABLE;
         self.poll.registry().register(socket, SOCKET, both)
@@ -59,7 +61,7 @@ impl Wakeups {
             Ok(()) => {}
             Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
             Err(error) => {
-                // Not known to happen; without the pause it would be a busy loop.
+                // This is not known to happen; without the pause it would be a busy loop.
                 log::error!("signaling: waiting failed: {error}");
                 std::thread::sleep(timeout.min(Duration::from_secs(1)));
             }
@@ -67,7 +69,7 @@ impl Wakeups {
         self.waker.clear();
     }
 
-    /// Waits for all of `duration`; `false` when it ended early because of a wish to stop.
+    /// Waits for all of `duration`. Returns `false` when the thread is asked to end.
     pub(super) fn pause(&mut self, duration: Duration) -> bool {
         let deadline = Instant::now() + duration;
         while !self.stopped() && Instant::now() < deadline {

@@ -1,4 +1,4 @@
-//! One WebSocket to the registry: opening it, frames in and out, closing it.
+//! One WebSocket to the registry: opens it, sends and receives frames, closes it.
 
 use std::io::{self, ErrorKind};
 use std::net::{TcpStream, ToSocketAddrs};
@@ -20,30 +20,30 @@ use crate::config::url::Url;
 use crate::limits;
 use crate::secret::Secret;
 
-/// Pieces in which frames are read and written; most have one or two KiB.
+/// The size of the pieces in which frames are read and written; most frames have one or two KiB.
 const BUFFER_BYTES: usize = 16 * 1024;
 
-/// What came in.
+/// A received frame.
 #[derive(Debug)]
 pub(super) enum Received {
     /// A text frame.
     Text(Utf8Bytes),
-    /// A frame that is no text, and why. The connection goes on.
+    /// A frame that is no valid text, and why. The connection goes on.
     Unusable(&'static str),
-    /// A ping (answered by itself) or pong.
+    /// A ping (answered by tungstenite) or a pong.
     SignOfLife,
 }
 
-/// An open WebSocket that never blocks. All its errors, in words for a person, end it.
+/// An open WebSocket that never blocks. Any of its errors, in words for a person, ends it.
 pub(super) struct Connection {
     socket: WebSocket<Stream>,
 }
 
 impl Connection {
-    /// Connects, one address of the host after the other, secures and upgrades the connection.
+    /// Connects to the host's addresses one after the other, and secures and upgrades the connection.
     ///
-    /// Takes [`Times::handshake`] at most, beside what the resolver takes. `Ok(None)`: asked to
-    /// stop meanwhile.
+    /// Takes [`Times::handshake`] at most, beside what the resolver takes. Returns `Ok(None)` when
+    /// asked to stop meanwhile.
     pub(super) fn open(
         url: &Url,
         token: &Secret,
@@ -96,37 +96,37 @@ impl Connection {
         }
     }
 
-    /// Takes a text frame and writes what the socket takes of it; see [`Connection::flush`].
+    /// Queues a text frame and writes as much as the socket takes; see [`Connection::flush`].
     pub(super) fn send(&mut self, text: String) -> Result<(), String> {
         self.write(Message::text(text))
     }
 
-    /// The same for a ping.
+    /// Queues a ping, like [`Connection::send`].
     pub(super) fn ping(&mut self) -> Result<(), String> {
         self.write(Message::Ping(Vec::new().into()))
     }
 
     fn write(&mut self, message: Message) -> Result<(), String> {
-        // A frame that could not be written now is kept by tungstenite.
+        // tungstenite keeps a frame that could not be written now.
         let written = self.socket.write(message);
         unless_blocked(written).map_err(|error| describe(&error))?;
         self.flush().map(|_| ())
     }
 
-    /// Writes what is left of earlier frames. `false` when the socket does not take all of it now:
-    /// nothing more should be sent before it does.
+    /// Writes what is left of earlier frames. Returns `false` when the socket does not take all of it
+    /// now: nothing more should be sent before it does.
     pub(super) fn flush(&mut self) -> Result<bool, String> {
         let flushed = unless_blocked(self.socket.flush());
         Ok(flushed.map_err(|error| describe(&error))?.is_some())
     }
 
-    /// The next frame; `None` when there is none now.
+    /// Returns the next frame; `None` when there is none now.
     pub(super) fn receive(&mut self) -> Result<Option<Received>, String> {
         let message = match unless_blocked(self.socket.read()) {
             Ok(Some(message)) => message,
             Ok(None) => return Ok(None),
-            // RFC 6455 (8.1) would end the connection. But this may be a frame that the registry
-            // relayed as it came, and then any peer could cut us off; it has been read whole.
+            // RFC 6455 (8.1) would end the connection. But the registry may have relayed this frame as
+            // it came, and then any peer could cut us off. It has been read whole.
             Err(Error::Utf8(_)) => return Ok(Some(Received::Unusable("text that is not UTF-8"))),
             Err(error) => return Err(describe(&error)),
         };
@@ -183,7 +183,7 @@ fn connect(
     Err(failure)
 }
 
-/// `None` in place of the error that means "not now".
+/// Turns the error that means "not now" into `None`.
 fn unless_blocked<T>(result: Result<T, Error>) -> Result<Option<T>, Error> {
     match result {
         Ok(value) => Ok(Some(value)),
