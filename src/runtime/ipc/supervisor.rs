@@ -186,13 +186,13 @@ impl Supervisor {
                 Ok(accepted) => accepted,
                 Err(error) => {
                     // The connection is gone already. Those behind it are accepted next turn.
-                    let passing = matches!(
+                    let is_transient = matches!(
                         error.kind(),
                         io::ErrorKind::WouldBlock
                             | io::ErrorKind::Interrupted
                             | io::ErrorKind::ConnectionAborted
                     );
-                    if !passing {
+                    if !is_transient {
                         log::error!("cannot accept a connection on the IPC socket: {error}");
                         self.accept_from = Instant::now() + limits::IPC_ACCEPT_PAUSE;
                     }

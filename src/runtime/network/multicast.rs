@@ -11,7 +11,7 @@ use mio::net::UdpSocket;
 use mio::{Interest, Registry, Token};
 use socket2::{Domain, Protocol, SockRef, Socket, Type};
 
-use super::sockets::is_passing;
+use super::sockets::is_transient;
 use crate::limits;
 use crate::nat::local_names::LocalNames;
 
@@ -100,7 +100,7 @@ impl Multicast {
                     self.leave_if_done();
                 }
                 Ok(_) => {}
-                Err(error) if is_passing(&error) => {}
+                Err(error) if is_transient(&error) => {}
                 Err(_) => {
                     self.is_ready = false;
                     break;

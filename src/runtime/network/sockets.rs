@@ -273,14 +273,14 @@ pub(crate) fn receive_from(
 ) -> io::Result<(usize, SocketAddr)> {
     loop {
         match socket.recv_from(buffer) {
-            Err(error) if is_passing(&error) => {}
+            Err(error) if is_transient(&error) => {}
             received => return received,
         }
     }
 }
 
 /// Returns whether an error of receiving says nothing about the next datagram.
-pub(crate) fn is_passing(error: &io::Error) -> bool {
+pub(crate) fn is_transient(error: &io::Error) -> bool {
     matches!(
         error.kind(),
         io::ErrorKind::Interrupted
