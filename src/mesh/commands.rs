@@ -97,6 +97,13 @@ impl<K: Linker> Mesh<K> {
         let Some(peer) = self.peers.get_mut(&target) else {
             return;
         };
+        if peer.watermarks.is_stalled() {
+            let text = format!(
+                "{target} has taken nothing for SEND_STALL_SECONDS and {} bytes wait for it",
+                peer.session.queued().bytes()
+            );
+            return self.settle_failed(&target, outgoing, ErrorCode::PeerStalled, text);
+        }
         let is_new_wish = !peer.is_waited_for();
         if peer.session.is_idle() {
             peer.watermarks.moved(now);
@@ -174,16 +181,9 @@ impl<K: Linker> Mesh<K> {
             return Err((ErrorCode::UnknownPeer, text));
         }
         let max_peers = self.settings.max_peers;
-        let Some(peer) = self.ensure_peer(now, target) else {
+        if self.ensure_peer(now, target).is_none() {
             let text = format!("no room for {target}: MAX_PEERS is {max_peers}");
             return Err((ErrorCode::TooManyPeers, text));
-        };
-        if peer.watermarks.is_stalled() {
-            let text = format!(
-                "{target} has taken nothing for SEND_STALL_SECONDS and {} bytes wait for it",
-                peer.session.queued().bytes()
-            );
-            return Err((ErrorCode::PeerStalled, text));
         }
         Ok(())
     }

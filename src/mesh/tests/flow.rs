@@ -5,7 +5,7 @@ use std::time::Duration;
 use super::fake_link::FakeStack;
 use super::world::{MAX_MESSAGE_BYTES, World};
 use crate::limits;
-use crate::protocol::ipc::{ErrorCode, Event, Pressure};
+use crate::protocol::ipc::{ErrorCode, Event, Pressure, Success};
 
 const MOMENT: Duration = Duration::from_millis(300);
 const SOON: Duration = Duration::from_secs(2);
@@ -131,6 +131,19 @@ fn a_peer_that_takes_nothing_is_refused_and_the_others_flow() {
     }
     world.run_for(world.settings.send_stall + SOON);
     assert_eq!(world.nodes[0].agent.waiting_requests(), 0);
+    // Its channel is open all the same.
+    world.connect(0, "b");
+    world.run_for(MOMENT);
+    let connected = |event: &Event| {
+        matches!(
+            event,
+            Event::Ok {
+                payload: Success::Connected { .. },
+                ..
+            }
+        )
+    };
+    assert_eq!(world.count(0, connected), 1);
     let refused = world.ledger.failures_of(ErrorCode::PeerStalled);
     assert!(refused > 100, "{refused} refused");
     let to_c = world.count(0, |event| {
