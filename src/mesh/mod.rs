@@ -65,7 +65,7 @@ use introduction::roster::Roster;
 use introduction::token_bucket::TokenBucket;
 use link::{Linker, Transmit};
 use peer::Peer;
-use peer::session::SessionNames;
+use peer::session_names::SessionNames;
 
 /// The setting `MESH`: when connections are opened.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]

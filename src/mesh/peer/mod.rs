@@ -1,7 +1,9 @@
 //! The state of one peer, which outlives its connections.
 
 pub(crate) mod acknowledgement;
+pub(crate) mod incoming_numbers;
 pub(crate) mod session;
+pub(crate) mod session_names;
 pub(crate) mod watermarks;
 
 use std::collections::VecDeque;

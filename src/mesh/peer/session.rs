@@ -8,8 +8,9 @@
 
 use std::collections::VecDeque;
 use std::fmt;
-use std::ops::RangeInclusive;
 
+use super::incoming_numbers::IncomingNumbers;
+use super::session_names::SessionNames;
 use crate::limits;
 use crate::protocol::message::Message;
 
@@ -59,41 +60,6 @@ impl fmt::Display for Contradiction {
     }
 }
 
-/// The ids under which peers are told of our sessions.
-///
-/// The id is that of the process, drawn once. A session that is given up goes on under another one, because
-/// its numbers can't be sent again: the id of the process with a count. Entries made later begin with that id.
-/// So no peer meets an id again after it was given up, and of several processes under one name each is told
-/// an id of its own.
-#[derive(Debug)]
-pub(crate) struct SessionNames {
-    process: String,
-    given_up: u64,
-}
-
-impl SessionNames {
-    pub(crate) fn new(process: String) -> Self {
-        SessionNames {
-            process,
-            given_up: 0,
-        }
-    }
-
-    /// Returns the id for a session that begins.
-    pub(crate) fn current(&self) -> String {
-        match self.given_up {
-            0 => self.process.clone(),
-            count => format!("{}-{count}", self.process),
-        }
-    }
-
-    /// Returns a new id, in place of one that is given up.
-    pub(crate) fn next(&mut self) -> String {
-        self.given_up += 1;
-        self.current()
-    }
-}
-
 /// A process that takes the place of another under the same name.
 #[derive(Debug)]
 struct Successor {
@@ -133,13 +99,8 @@ pub(crate) struct Session {
     queued: QueueSize,
     handed_bytes: u64,
 
-    /// How many messages of the peer are in the agent's queue, or were taken from it.
-    accepted: u64,
-    /// How many messages of the peer the agent has taken.
-    taken: u64,
-    /// Numbers between `taken` and `accepted` whose messages cannot be given to an agent. Each run of
-    /// them is one entry, so there are no more entries than messages that wait for the agent.
-    unusable: VecDeque<RangeInclusive<u64>>,
+    /// Which messages of the peer have come in, and which of them the agent has taken.
+    incoming: IncomingNumbers,
 }
 
 impl Session {
@@ -159,9 +120,7 @@ impl Session {
             window: INITIAL_WINDOW_BYTES,
             queued: QueueSize::default(),
             handed_bytes: 0,
-            accepted: 0,
-            taken: 0,
-            unusable: VecDeque::new(),
+            incoming: IncomingNumbers::default(),
         }
     }
 
@@ -199,7 +158,7 @@ impl Session {
 
     /// Returns how many messages of the peer's session our agent has taken.
     pub(crate) fn taken(&self) -> u64 {
-        self.taken
+        self.incoming.taken()
     }
 
     /// Returns the id of our side for a description to the process `theirs`, or, when that is not known, to
@@ -235,7 +194,7 @@ impl Session {
     /// `session`: 0 if that was not met before.
     pub(crate) fn received_of(&self, session: Option<&str>) -> u64 {
         let known = session.is_none() || session == self.theirs();
-        if known { self.taken } else { 0 }
+        if known { self.taken() } else { 0 }
     }
 
     /// Returns whether a peer that announces `session` is another process than the one that is known.
@@ -417,9 +376,7 @@ impl Session {
         self.acknowledged = 0;
         self.taken_by_peer = 0;
         self.window = INITIAL_WINDOW_BYTES;
-        self.accepted = 0;
-        self.taken = 0;
-        self.unusable.clear();
+        self.incoming = IncomingNumbers::default();
         self.suspend();
         lost
     }
@@ -436,48 +393,24 @@ impl Session {
     /// Notes that message `number` of the peer's session came in. Returns `true` if it is the next one
     /// and goes to the agent, `false` if it was received before.
     pub(crate) fn accept(&mut self, number: u64) -> bool {
-        let is_next = number == self.accepted + 1;
-        if is_next {
-            self.accepted += 1;
-        }
-        is_next
+        self.incoming.accept(number)
     }
 
-    /// Notes that message `number` came in and cannot be given to an agent. It has its number all the
-    /// same, and counts as taken once those before it are. Returns whether it is the next one.
+    /// Notes that message `number` came in and cannot be given to an agent. Returns whether it is the
+    /// next one.
     pub(crate) fn accept_unusable(&mut self, number: u64) -> bool {
-        let is_next = self.accept(number);
-        if is_next {
-            match self.unusable.back_mut() {
-                Some(run) if *run.end() + 1 == number => *run = *run.start()..=number,
-                Some(_) | None => self.unusable.push_back(number..=number),
-            }
-            self.pass_unusable();
-        }
-        is_next
-    }
-
-    fn pass_unusable(&mut self) {
-        let is_due = |run: &mut RangeInclusive<u64>| *run.start() == self.taken + 1;
-        if let Some(run) = self.unusable.pop_front_if(is_due) {
-            self.taken = *run.end();
-        }
+        self.incoming.accept_unusable(number)
     }
 
     /// Returns how many runs of numbers are kept because their messages are unusable.
     #[cfg(test)]
     pub(crate) fn unusable_runs(&self) -> usize {
-        self.unusable.len()
+        self.incoming.unusable_runs()
     }
 
     /// Notes that the agent has taken one more message of the epoch `epoch`. Returns whether it counts.
     pub(crate) fn take(&mut self, epoch: u64) -> bool {
-        let counts = epoch == self.epoch && self.taken < self.accepted;
-        if counts {
-            self.taken += 1;
-            self.pass_unusable();
-        }
-        counts
+        epoch == self.epoch && self.incoming.take()
     }
 }
 
