@@ -32,7 +32,7 @@ pub(crate) fn unix_time(date: &str) -> Option<u64> {
     Some(days * SECONDS_PER_DAY + seconds)
 }
 
-/// Of up to four digits.
+/// Reads a number of up to four digits.
 fn number(digits: &str) -> Option<u64> {
     let is_number = digits.len() <= 4 && digits.bytes().all(|byte| byte.is_ascii_digit());
     is_number.then(|| digits.parse().ok()).flatten()

@@ -104,7 +104,7 @@ enum TimerKey {
     Connection(ConnectionId),
     /// A peer is to be looked at: to offer, to answer a held offer, to notice a stall.
     Peer(PeerId),
-    /// What the agent asked for may have to be given up.
+    /// A deadline of the agent's commands for this peer may have come.
     Deadlines(PeerId),
     /// An acknowledgement is due.
     Acknowledgement(PeerId),

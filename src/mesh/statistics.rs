@@ -36,7 +36,7 @@ struct Process<'a> {
     inbox_bytes: usize,
     sent: Count,
     received: Count,
-    /// What was lost, by cause.
+    /// Losses by cause.
     drops: Drops,
 }
 

@@ -25,7 +25,7 @@ pub(super) struct Times {
     pub(super) silence_timeout: Duration,
 }
 
-/// What the connection becomes after an answer.
+/// The state of a connection after an answer.
 pub(super) enum AfterAnswer {
     /// The connection ends.
     End,

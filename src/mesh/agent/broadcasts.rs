@@ -18,7 +18,7 @@ struct Open {
 /// A broadcast whose peers are all settled.
 #[derive(Debug, PartialEq)]
 pub(crate) struct Settled {
-    /// Who asked for the broadcast, and is answered.
+    /// The command that asked for the broadcast, to be answered.
     pub(crate) origin: Origin,
     delivered: Vec<PeerId>,
     failed: Vec<(PeerId, ErrorReport)>,

@@ -16,7 +16,7 @@ impl Count {
     }
 }
 
-/// What was counted since the process started.
+/// Counters since the process started.
 #[derive(Debug, Default)]
 pub(crate) struct Totals {
     pub(crate) sent: Count,

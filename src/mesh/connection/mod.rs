@@ -103,7 +103,7 @@ pub(super) struct Connection<L> {
     /// Whether the peer may have given up this connection while it was silent, although it is heard
     /// again. Only for peers of another make.
     pub(super) may_be_left: bool,
-    /// What is under way on the mesh channel, and how much more is worth writing.
+    /// The send window of the mesh channel.
     pub(super) send_window: SendWindow,
     /// Holds the peer's DTLS records while too many of its messages wait for our agent.
     pub(super) flow_control: FlowControl,

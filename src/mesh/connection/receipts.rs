@@ -20,7 +20,7 @@ const COMPANIONS: usize = 64;
 /// A message that was written to a connection, so that its delivery is up to the transport.
 #[derive(Debug)]
 pub(crate) struct Written {
-    /// Who is told what became of it.
+    /// The command that is told what became of it.
     pub(crate) origin: Origin,
     /// Its request id, for the error if the connection is lost.
     pub(crate) request_id: Option<String>,

@@ -11,7 +11,7 @@ use crate::limits;
 use crate::mesh::introduction::token_bucket::TokenBucket;
 use crate::mesh::link::description;
 
-/// What a peer has told of its addresses.
+/// The candidates of a peer.
 #[derive(Debug)]
 pub(crate) struct RemoteCandidates {
     allowance: TokenBucket,

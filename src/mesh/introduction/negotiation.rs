@@ -6,7 +6,7 @@
 
 use crate::protocol::PeerId;
 
-/// What is known when an offer comes in.
+/// The facts that decide about an offer.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Situation<'a> {
     /// Our name.
@@ -19,7 +19,7 @@ pub(crate) struct Situation<'a> {
     pub(crate) own_offer_outstanding: bool,
 }
 
-/// What to do with an offer.
+/// The decision about an offer.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Verdict {
     /// Answer it.

@@ -45,7 +45,7 @@ impl Channel {
 pub struct Datagram<'a> {
     /// The local address that it came in on.
     pub destination: SocketAddr,
-    /// Who sent it.
+    /// The sender's address.
     pub source: SocketAddr,
     /// Its payload.
     pub bytes: &'a [u8],

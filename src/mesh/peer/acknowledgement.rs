@@ -8,7 +8,7 @@ use std::time::Instant;
 
 use crate::limits;
 
-/// What the peer was not told yet, and how soon it should be.
+/// The acknowledgement that a peer is owed, and when it is due.
 #[derive(Debug, Default)]
 pub(crate) struct Acknowledgement {
     /// Bytes that our agent has taken and that the peer was not told of.

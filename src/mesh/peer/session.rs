@@ -25,7 +25,7 @@ pub(crate) const INITIAL_WINDOW_BYTES: u64 = limits::LEAST_WINDOW_BYTES as u64;
 pub(crate) struct Outgoing {
     /// The message itself.
     pub(crate) message: Message,
-    /// Who is told what became of it.
+    /// The command that is told what became of it.
     pub(crate) origin: Origin,
 }
 

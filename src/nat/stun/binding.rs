@@ -9,7 +9,7 @@ use super::transaction::Transaction;
 use crate::backoff::Backoff;
 use crate::limits;
 
-/// What to do when a binding is due.
+/// The next step of a binding that is due.
 #[derive(Debug, PartialEq, Eq)]
 pub(crate) enum Step {
     /// Send this request.

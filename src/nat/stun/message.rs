@@ -92,7 +92,7 @@ pub(crate) fn asked(bytes: &[u8]) -> Option<Asked> {
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct Reply {
     pub(crate) id: u128,
-    /// What the server sees as our address.
+    /// Our address as the server sees it.
     pub(crate) mapped: Option<SocketAddr>,
     /// The other address at which the server answers, if it has one (OTHER-ADDRESS).
     pub(crate) other: Option<SocketAddr>,

@@ -141,7 +141,7 @@ impl ErrorReport {
 pub struct Rejection {
     /// The id of the line, as far as it could be read.
     pub id: Option<CommandId>,
-    /// What is wrong with it.
+    /// The error to answer it with.
     pub error: ErrorReport,
 }
 
