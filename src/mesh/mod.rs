@@ -145,6 +145,8 @@ pub struct Mesh<K: Linker> {
     /// Names under `.local` whose addresses are to be asked for.
     local_names: VecDeque<String>,
     totals: Totals,
+    /// Whether a peer has become suspect; see [`Mesh::take_doubt`].
+    has_new_doubt: bool,
     /// Whether messages of peers of ours are no longer taken, so that they report them as lost.
     refuses_messages: bool,
     shutting_down: bool,
@@ -177,6 +179,7 @@ impl<K: Linker> Mesh<K> {
             frames: VecDeque::new(),
             local_names: VecDeque::new(),
             totals: Totals::default(),
+            has_new_doubt: false,
             refuses_messages: false,
             shutting_down: false,
         }

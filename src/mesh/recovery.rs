@@ -87,6 +87,7 @@ impl<K: Linker> Mesh<K> {
                 Health::Alive => {}
                 Health::Quiet => self.ping(now, id),
                 Health::Suspect => {
+                    self.has_new_doubt = true;
                     self.ping(now, id);
                     self.plan_replacement(now, &peer_id);
                 }
@@ -122,6 +123,20 @@ impl<K: Linker> Mesh<K> {
             log::debug!("{}: no ping: {error}", connection.peer);
         }
         self.drive(now, id);
+    }
+
+    /// Asks every peer for a sign of life, because the machine's addresses or routes have changed, or it has
+    /// slept.
+    pub fn network_changed(&mut self, now: Instant) {
+        let current: Vec<_> = self.peers.values().filter_map(|peer| peer.current).collect();
+        for id in current {
+            self.ping(now, id);
+        }
+    }
+
+    /// Returns whether a peer has become suspect since the last call, so that the network itself is in doubt.
+    pub fn take_doubt(&mut self) -> bool {
+        std::mem::take(&mut self.has_new_doubt)
     }
 
     /// Notes that something came in that only the peer can have sent. If it came on the connection in use

@@ -51,6 +51,8 @@ pub enum Output {
     CloseStream(StreamId),
     /// [`Reach::lanes`](super::reach::Reach::lanes) has changed.
     CandidatesChanged,
+    /// A server that relays for us has fallen silent, so the network itself is in doubt.
+    ServerSilent,
     /// The server does not accept, or no longer accepts, the name and password that were given to us
     /// for it. Whoever gave them may have others.
     LoginRefused(TurnUrl),

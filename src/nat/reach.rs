@@ -106,6 +106,11 @@ impl Reach {
         self.relays.try_now(now);
     }
 
+    /// Asks servers again, because the machine's addresses or routes have changed, or it has slept.
+    pub fn network_changed(&mut self, now: Instant) {
+        self.try_now(now);
+    }
+
     /// Returns all candidates of each lane. There is one relayed address, and beside it those that it
     /// has replaced and that still carry data.
     pub fn lanes(&self) -> Vec<Vec<LocalCandidate>> {

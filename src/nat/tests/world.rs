@@ -298,6 +298,7 @@ impl World {
                     self.closed.push(stream);
                 }
                 Output::CandidatesChanged => self.changes += 1,
+                Output::ServerSilent => {}
                 Output::LoginRefused(url) => self.refused.push(url),
             }
         }

@@ -32,6 +32,8 @@ pub(crate) struct Reaching {
     streams: Streams,
     resolver: Resolver,
     registry_servers: Option<RegistryServers>,
+    /// Whether a server has fallen silent; see [`Reaching::take_doubt`].
+    has_new_doubt: bool,
 }
 
 impl Reaching {
@@ -52,6 +54,7 @@ impl Reaching {
             streams: Streams::new(tls, config.bind_address, first_token),
             resolver: Resolver::new(config.ipv6, waker.clone()),
             registry_servers: config.ice.from_registry.then(named),
+            has_new_doubt: false,
         };
         reaching.name_servers(now);
         reaching
@@ -93,6 +96,17 @@ impl Reaching {
         if let Some(servers) = &mut self.registry_servers {
             servers.registry_connected(now);
         }
+    }
+
+    /// Asks servers again, because the machine's addresses or routes have changed, or it has slept.
+    pub(crate) fn network_changed(&mut self, now: Instant) {
+        self.reach.network_changed(now);
+        self.resolver.try_now(now);
+    }
+
+    /// Returns whether a server that relays for us has fallen silent since the last call.
+    pub(crate) fn take_doubt(&mut self) -> bool {
+        std::mem::take(&mut self.has_new_doubt)
     }
 
     /// Checks whether the clock was set.
@@ -197,6 +211,7 @@ impl Reaching {
                 } => self.streams.write(stream, &bytes, may_be_lost),
                 Output::CloseStream(stream) => self.streams.close(stream),
                 Output::CandidatesChanged => has_changed = true,
+                Output::ServerSilent => self.has_new_doubt = true,
                 Output::LoginRefused(url) => {
                     if let Some(servers) = &mut self.registry_servers {
                         servers.login_refused(now, &url);
