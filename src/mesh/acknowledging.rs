@@ -11,7 +11,7 @@ use crate::limits;
 use crate::protocol::PeerId;
 use crate::protocol::control::Control;
 
-use super::link::{Channel, Link, LinkError, Linker};
+use super::link::{Channel, LinkError, Linker};
 use super::peer::Peer;
 use super::{Mesh, TimerKey};
 
@@ -95,9 +95,7 @@ impl<K: Linker> Mesh<K> {
             taken: peer.session.taken(),
             window,
         };
-        let has_written = connection
-            .link
-            .write(Channel::Control, frame.to_text().as_bytes())?;
+        let has_written = connection.write(Channel::Control, frame.to_text().as_bytes())?;
         let acknowledgement = &mut peer.acknowledgement;
         acknowledgement.last_told = Some(now);
         if has_written {

@@ -73,6 +73,7 @@ impl<K: Linker> Mesh<K> {
             .is_some_and(|path| !connection.sends_from(path.local));
         if has_lost_path {
             connection.liveness.doubt(now);
+            connection.search.end();
         }
         let (peer_id, attempt) = (connection.peer.clone(), connection.attempt.clone());
         for candidate in trickled {

@@ -29,12 +29,16 @@ impl<K: Linker> Mesh<K> {
         let Some(connection) = self.connections.get_mut(&id) else {
             return;
         };
-        if is_stun_response(&datagram) && connection.uses(&datagram) {
-            connection.liveness.answered(now);
+        let is_of_path = connection.uses(&datagram);
+        if is_of_path {
+            connection.liveness.seen(now);
         }
         if !connection.flow_control.holds(&datagram) {
             match connection.link.handle_datagram(now, &datagram) {
                 Ok(()) => {
+                    if is_of_path && is_stun_response(&datagram) {
+                        self.path_answers(now, id);
+                    }
                     self.listen(now, id);
                     self.unflushed.insert(id);
                 }
@@ -162,7 +166,10 @@ impl<K: Linker> Mesh<K> {
                     if connection.path.is_none_or(|path| path.remote != remote) {
                         connection.goes_by(now, Path { local, remote });
                     }
-                    connection.round_trip = round_trip.or(connection.round_trip);
+                    if let Some(round_trip) = round_trip {
+                        connection.round_trip = Some(round_trip);
+                        connection.liveness.measured(round_trip);
+                    }
                 }
                 Ok(LinkOutput::Closed) => {
                     self.said_goodbye(now, id);

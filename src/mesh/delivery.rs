@@ -11,7 +11,7 @@ use super::Mesh;
 use super::agent::origin::{BroadcastKey, Origin};
 use super::commands::report;
 use super::connection::ConnectionId;
-use super::link::{Channel, Link, Linker};
+use super::link::{Channel, Linker};
 use super::peer::session::Outgoing;
 
 impl<K: Linker> Mesh<K> {
@@ -36,7 +36,7 @@ impl<K: Linker> Mesh<K> {
             }
             Some(Control::Ping { t }) => {
                 let pong = Control::Pong { t }.to_text();
-                if let Err(error) = connection.link.write(Channel::Control, pong.as_bytes()) {
+                if let Err(error) = connection.write(Channel::Control, pong.as_bytes()) {
                     log::debug!("{}: no pong: {error}", connection.peer);
                 }
             }

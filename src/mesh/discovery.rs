@@ -58,6 +58,22 @@ impl<K: Linker> Mesh<K> {
         self.arm_peer(now, peer_id);
     }
 
+    /// Offers at once to those that can't be reached, without the backoff of earlier failures, because
+    /// something has changed.
+    pub(super) fn hurry_offers(&mut self, now: Instant) {
+        let waiting = self.peers.values_mut().filter(|peer| peer.retry.is_planned());
+        let hurried: Vec<_> = waiting
+            .map(|peer| {
+                peer.retry.backoff.reset();
+                peer.retry.at = None;
+                peer.id.clone()
+            })
+            .collect();
+        for peer_id in hurried {
+            self.consider_offer(now, &peer_id);
+        }
+    }
+
     /// Takes the registry's list of who is online, and offers connections to those that are wanted.
     pub(super) fn listed(&mut self, now: Instant, peers: Vec<PeerId>) {
         self.roster.update(peers);

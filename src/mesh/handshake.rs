@@ -14,7 +14,7 @@ use crate::protocol::ipc::{ErrorCode, Event, Receipt, Success};
 use super::Mesh;
 use super::connection::{Connection, ConnectionId, Phase, Role};
 use super::introduction::negotiation;
-use super::link::{Channel, Link, Linker};
+use super::link::{Channel, Linker};
 use super::peer::session::{Contradiction, Greeting};
 
 impl<K: Linker> Mesh<K> {
@@ -136,9 +136,7 @@ impl<K: Linker> Mesh<K> {
         let hello = Control::Hello { session, received };
         connection.next_number = received + 1;
         connection.handshake.sent = true;
-        let written = connection
-            .link
-            .write(Channel::Control, hello.to_text().as_bytes());
+        let written = connection.write(Channel::Control, hello.to_text().as_bytes());
         if !matches!(written, Ok(true)) {
             self.connection_failed(now, id, "the hello cannot be written");
         }
@@ -271,6 +269,9 @@ impl<K: Linker> Mesh<K> {
         connection.phase = Phase::Open;
         if connection.speaks_sessions {
             connection.liveness.expect_answers(now);
+            // Until it is measured: the round trips of ICE, DTLS and SCTP are over.
+            let round_trip = now.saturating_duration_since(connection.created) / 4;
+            connection.liveness.measured(round_trip);
         }
         connection.opened = Some(now);
         connection.deadline = None;

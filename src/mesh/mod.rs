@@ -17,6 +17,7 @@
 //! * [`discovery`]: who is online, and when to offer a connection to whom.
 //! * [`handshake`]: decides which connection carries the session.
 //! * [`datagrams`]: the network. [`recovery`]: timers, liveness, replacing a connection.
+//! * [`path_recovery`]: finding a path for a connection that is in doubt.
 //! * [`sending`], [`receiving`]: messages. [`acknowledging`], [`delivery`]: what is known of their
 //!   arrival.
 //! * [`statistics`], [`shutdown`]: the answer to `stats`, and the end.
@@ -37,6 +38,7 @@ mod discovery;
 mod handshake;
 mod introduction;
 pub mod link;
+mod path_recovery;
 mod peer;
 mod receiving;
 mod recovery;

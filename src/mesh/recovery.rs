@@ -45,7 +45,8 @@ impl<K: Linker> Mesh<K> {
             Phase::Open => connection.liveness.next_change(now),
             Phase::Offered | Phase::Connecting => None,
         };
-        let next = connection.deadline.into_iter().chain(change).min();
+        let times = [connection.deadline, change, connection.search.next()];
+        let next = times.into_iter().flatten().min();
         // A look that comes too early costs little; moving it with every datagram would cost more.
         if !self.timers.is_set_before(&TimerKey::Connection(id), next) {
             self.timers.set(TimerKey::Connection(id), next);
@@ -86,17 +87,20 @@ impl<K: Linker> Mesh<K> {
             match self.health_of(now, id) {
                 Health::Alive => {}
                 Health::Quiet => self.ping(now, id),
+                Health::Overdue => self.search_path(now, id),
                 Health::Suspect => {
-                    self.has_new_doubt = true;
                     self.ping(now, id);
+                    self.search_path(now, id);
                     self.plan_replacement(now, &peer_id);
                 }
                 Health::Silent => {
+                    self.search_path(now, id);
                     self.plan_replacement(now, &peer_id);
                     self.unreachable(now, &peer_id);
                 }
             }
         }
+        self.check_paths(now, id);
         self.arm(now, id);
     }
 
@@ -106,7 +110,7 @@ impl<K: Linker> Mesh<K> {
             .map_or(Health::Silent, |connection| connection.liveness.health(now))
     }
 
-    fn ping(&mut self, now: Instant, id: ConnectionId) {
+    pub(super) fn ping(&mut self, now: Instant, id: ConnectionId) {
         let started = self.started;
         let Some(connection) = self.connections.get_mut(&id) else {
             return;
@@ -119,24 +123,10 @@ impl<K: Linker> Mesh<K> {
             .as_millis()
             .to_string();
         let ping = Control::Ping { t }.to_text();
-        if let Err(error) = connection.link.write(Channel::Control, ping.as_bytes()) {
+        if let Err(error) = connection.write(Channel::Control, ping.as_bytes()) {
             log::debug!("{}: no ping: {error}", connection.peer);
         }
         self.drive(now, id);
-    }
-
-    /// Asks every peer for a sign of life, because the machine's addresses or routes have changed, or it has
-    /// slept.
-    pub fn network_changed(&mut self, now: Instant) {
-        let current: Vec<_> = self.peers.values().filter_map(|peer| peer.current).collect();
-        for id in current {
-            self.ping(now, id);
-        }
-    }
-
-    /// Returns whether a peer has become suspect since the last call, so that the network itself is in doubt.
-    pub fn take_doubt(&mut self) -> bool {
-        std::mem::take(&mut self.has_new_doubt)
     }
 
     /// Notes that something came in that only the peer can have sent. If it came on the connection in use

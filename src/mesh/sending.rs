@@ -8,7 +8,7 @@ use crate::protocol::ipc::{Event, Pressure, Receipt};
 
 use super::Mesh;
 use super::connection::ConnectionId;
-use super::link::{Channel, Link, Linker};
+use super::link::{Channel, Linker};
 use super::peer::session::Outgoing;
 
 impl<K: Linker> Mesh<K> {
@@ -22,7 +22,7 @@ impl<K: Linker> Mesh<K> {
             return false;
         }
         let peer_id = connection.peer.clone();
-        let buffered = connection.link.buffered(Channel::Mesh);
+        let buffered = connection.look_at_acknowledgements(now);
         if !connection.speaks_sessions {
             self.settle_by_transport(now, id, buffered);
         }
@@ -63,10 +63,7 @@ impl<K: Linker> Mesh<K> {
             if !connection.send_window.has_room(size, connection.round_trip) {
                 break;
             }
-            match connection
-                .link
-                .write(Channel::Mesh, next.as_str().as_bytes())
-            {
+            match connection.write(Channel::Mesh, next.as_str().as_bytes()) {
                 Ok(true) => {}
                 Ok(false) => break,
                 Err(error) => {

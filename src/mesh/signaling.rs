@@ -10,6 +10,8 @@ use crate::protocol::signaling::{Extension, Incoming, Outgoing, Signal};
 use super::connection::early_messages::EarlyMessages;
 use super::connection::flow_control::FlowControl;
 use super::connection::liveness::Liveness;
+use super::connection::outstanding::Outstanding;
+use super::connection::path_search::PathSearch;
 use super::connection::receipts::Receipts;
 use super::connection::remote_candidates::RemoteCandidates;
 use super::connection::send_window::SendWindow;
@@ -152,6 +154,9 @@ impl<K: Linker> Mesh<K> {
             max_message_bytes: description::UNANNOUNCED_MAX_MESSAGE_BYTES,
             next_number: 1,
             liveness: Liveness::new(now),
+            search: PathSearch::default(),
+            outstanding: Outstanding::default(),
+            retransmitted: None,
             may_be_left: false,
             send_window: SendWindow::default(),
             flow_control: FlowControl::new(receive_window),

@@ -1,9 +1,13 @@
 //! Liveness of a connection: judges whether the peer is still there, and whether it receives what we
 //! send.
 //!
-//! Only what the peer alone can have sent counts as a sign of life: checks that bear its password, and
-//! messages. Between two of ours, what we send must also be known to arrive: a peer may be heard on one
-//! path while the path that we use is dead.
+//! Only what the peer alone can have sent counts as a sign of life: checks that bear its password,
+//! messages, and acknowledgements of its transport. Between two of ours, what we send must also be known
+//! to arrive: a peer may be heard on one path while the path that we use is dead.
+//!
+//! An idle connection is silent for seconds. But what is sent to a peer of ours is acknowledged within a
+//! round trip and the 200 ms of a delayed acknowledgement (RFC 9260 section 6.2). So while something waits
+//! for that, a dead path shows at once.
 
 use std::time::{Duration, Instant};
 
@@ -17,6 +21,16 @@ pub(crate) const SUSPECT_AFTER: Duration = Duration::from_millis(3500);
 /// After this long without a sign of life the agent is told that the peer can't be reached.
 pub(crate) const SILENT_AFTER: Duration = Duration::from_millis(5000);
 
+/// How long a peer of ours may be silent, beside the round trip, although it has to acknowledge something;
+/// then other paths are looked for.
+const OVERDUE_AFTER: Duration = Duration::from_millis(450);
+
+/// After this long, beside the round trip, a peer of ours that has to acknowledge something is suspect.
+const OVERDUE_SUSPECT_AFTER: Duration = Duration::from_millis(1600);
+
+/// After this long the transport has doubled the wait for its next retransmission.
+const STUCK_AFTER: Duration = Duration::from_millis(1000);
+
 /// The health of a connection at some moment.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub(crate) enum Health {
@@ -24,6 +38,8 @@ pub(crate) enum Health {
     Alive,
     /// Quiet for a while; worth a ping.
     Quiet,
+    /// Silent although it has to acknowledge something; worth a look at other paths.
+    Overdue,
     /// Quiet for longer; the ping was not answered so far.
     Suspect,
     /// Quiet for so long that the peer counts as unreachable.
@@ -38,6 +54,11 @@ pub(crate) struct Liveness {
     /// When we last knew that what we send arrives. `None` where that is not demanded: some peers of
     /// another make check paths on which they do not answer.
     answered: Option<Instant>,
+    /// Since when the peer's transport has had something to acknowledge and acknowledged nothing.
+    unacknowledged: Option<Instant>,
+    /// When the last datagram came by the path in use, whoever sent it. Only delays a look at other paths.
+    seen: Instant,
+    round_trip: Duration,
 }
 
 impl Liveness {
@@ -45,6 +66,9 @@ impl Liveness {
         Liveness {
             heard: now,
             answered: None,
+            unacknowledged: None,
+            seen: now,
+            round_trip: Duration::ZERO,
         }
     }
 
@@ -58,10 +82,45 @@ impl Liveness {
         self.heard = self.heard.max(now);
     }
 
+    /// Notes that a datagram came by the path in use.
+    pub(crate) fn seen(&mut self, now: Instant) {
+        self.seen = now;
+    }
+
     /// Notes that what we send arrives by the path in use. Also called for a new path, which so gets its
     /// time to prove itself.
     pub(crate) fn answered(&mut self, now: Instant) {
         self.answered = self.answered.map(|answered| answered.max(now));
+    }
+
+    /// Notes the round-trip time of the path in use.
+    pub(crate) fn measured(&mut self, round_trip: Duration) {
+        self.round_trip = round_trip;
+    }
+
+    /// Notes whether the peer's transport has something to acknowledge.
+    pub(crate) fn awaits_acknowledgement(&mut self, now: Instant, has_to: bool) {
+        self.unacknowledged = has_to.then(|| self.unacknowledged.unwrap_or(now));
+    }
+
+    /// Notes that the peer's transport has acknowledged something, which only the peer can do.
+    pub(crate) fn acknowledged(&mut self, now: Instant) {
+        self.heard(now);
+        self.answered(now);
+        self.unacknowledged = None;
+    }
+
+    /// Returns for how long the transport has been stuck, if it has: it waits longer for its next
+    /// retransmission than for the first.
+    pub(crate) fn stuck_for(&self, now: Instant) -> Option<Duration> {
+        let since = self.unacknowledged?;
+        self.is_stuck_since(since, now)
+            .then(|| now.saturating_duration_since(since))
+    }
+
+    /// Returns whether the transport is stuck if nothing was acknowledged since `since`.
+    pub(crate) fn is_stuck_since(&self, since: Instant, now: Instant) -> bool {
+        now.saturating_duration_since(since) >= STUCK_AFTER + 2 * self.round_trip
     }
 
     /// Makes the connection suspect until it is heard and answered again. To be called when the path in
@@ -69,39 +128,52 @@ impl Liveness {
     pub(crate) fn doubt(&mut self, now: Instant) {
         if let Some(suspect) = now.checked_sub(SUSPECT_AFTER) {
             self.heard = self.heard.min(suspect);
-            self.answered = self.answered.map(|answered| answered.min(suspect));
+            self.answered = self
+                .answered
+                .map(|answered| answered.min(suspect - 2 * self.round_trip));
         }
     }
 
     /// Returns the health at `now`. Missing answers alone make it suspect at most: a peer that is heard
     /// is never silent, however long it has not answered.
     pub(crate) fn health(&self, now: Instant) -> Health {
-        let by_answers = self
-            .answered
-            .map_or(Health::Alive, |at| health_since(at, now));
-        health_since(self.heard, now).max(by_answers.min(Health::Suspect))
+        let latest = self.changes().filter(|(at, _)| *at <= now);
+        latest.map(|(_, health)| health).max().unwrap_or(Health::Alive)
     }
 
     /// Returns when the health changes next if nothing comes in; `None` for a silent connection.
     pub(crate) fn next_change(&self, now: Instant) -> Option<Instant> {
-        let of_silence =
-            [ASK_AFTER, SUSPECT_AFTER, SILENT_AFTER].map(|after| Some(self.heard + after));
-        let of_answers = [ASK_AFTER, SUSPECT_AFTER].map(|after| Some(self.answered? + after));
+        self.changes().map(|(at, _)| at).filter(|at| *at > now).min()
+    }
+
+    /// Returns from when on each health is reached, unless something comes in.
+    fn changes(&self) -> impl Iterator<Item = (Instant, Health)> {
+        let heard = self.heard;
+        let of_silence = [
+            (heard + ASK_AFTER, Health::Quiet),
+            (heard + SUSPECT_AFTER, Health::Suspect),
+            (heard + SILENT_AFTER, Health::Silent),
+        ];
+        // An answer is one round trip younger than what it answers, and is asked for now and then.
+        let of_answers = self.answered.map(|answered| {
+            let answered = answered + 2 * self.round_trip;
+            [
+                (answered + ASK_AFTER, Health::Quiet),
+                (answered + SUSPECT_AFTER, Health::Suspect),
+            ]
+        });
+        let of_acknowledgements = self.unacknowledged.filter(|_| self.answered.is_some());
+        let of_acknowledgements = of_acknowledgements.map(|since| {
+            let since = since.max(heard).max(self.seen) + 2 * self.round_trip;
+            [
+                (since + OVERDUE_AFTER, Health::Overdue),
+                (since + OVERDUE_SUSPECT_AFTER, Health::Suspect),
+            ]
+        });
         of_silence
             .into_iter()
-            .chain(of_answers)
-            .flatten()
-            .filter(|change| *change > now)
-            .min()
-    }
-}
-
-fn health_since(last: Instant, now: Instant) -> Health {
-    match now.saturating_duration_since(last) {
-        silence if silence < ASK_AFTER => Health::Alive,
-        silence if silence < SUSPECT_AFTER => Health::Quiet,
-        silence if silence < SILENT_AFTER => Health::Suspect,
-        _ => Health::Silent,
+            .chain(of_answers.into_iter().flatten())
+            .chain(of_acknowledgements.into_iter().flatten())
     }
 }
 
@@ -147,5 +219,39 @@ mod tests {
         liveness.answered(later);
         assert_eq!(liveness.health(later), Health::Alive);
         assert_eq!(liveness.next_change(later), Some(later + ASK_AFTER));
+    }
+
+    #[test]
+    fn a_peer_that_acknowledges_nothing_is_overdue_long_before_an_idle_one_would_be_quiet() {
+        let start = Instant::now();
+        let mut liveness = Liveness::new(start);
+        liveness.expect_answers(start);
+        liveness.measured(Duration::from_millis(20));
+        liveness.awaits_acknowledgement(start, true);
+        let overdue = liveness.next_change(start).unwrap();
+        assert!(overdue < start + Duration::from_millis(500));
+        assert_eq!(liveness.health(overdue), Health::Overdue);
+        let suspect = liveness.next_change(overdue).unwrap();
+        assert!(suspect < start + ASK_AFTER);
+        assert_eq!(liveness.health(suspect), Health::Suspect);
+        liveness.acknowledged(suspect);
+        assert_eq!(liveness.health(suspect), Health::Alive);
+        assert_eq!(liveness.next_change(suspect), Some(suspect + ASK_AFTER));
+    }
+
+    #[test]
+    fn a_long_round_trip_gives_answers_their_time_but_not_silence() {
+        let start = Instant::now();
+        let mut liveness = Liveness::new(start);
+        liveness.expect_answers(start);
+        liveness.measured(Duration::from_secs(3));
+        liveness.awaits_acknowledgement(start, true);
+        let later = start + Duration::from_secs(6);
+        assert_eq!(liveness.health(later), Health::Silent);
+        liveness.heard(later);
+        assert_eq!(liveness.health(later), Health::Alive);
+        assert_eq!(liveness.stuck_for(later), None);
+        let stuck = later + Duration::from_secs(2);
+        assert_eq!(liveness.stuck_for(stuck), Some(Duration::from_secs(8)));
     }
 }

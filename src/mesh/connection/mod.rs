@@ -3,6 +3,8 @@
 pub(crate) mod early_messages;
 pub(crate) mod flow_control;
 pub(crate) mod liveness;
+pub(crate) mod outstanding;
+pub(crate) mod path_search;
 pub(crate) mod receipts;
 pub(crate) mod remote_candidates;
 pub(crate) mod send_window;
@@ -14,10 +16,12 @@ use crate::nat::candidate::LocalCandidate;
 use crate::protocol::PeerId;
 
 use super::link::description;
-use super::link::{Datagram, Link};
+use super::link::{Channel, Datagram, Link, LinkError};
 use early_messages::EarlyMessages;
 use flow_control::FlowControl;
 use liveness::{Health, Liveness};
+use outstanding::Outstanding;
+use path_search::PathSearch;
 use receipts::Receipts;
 use remote_candidates::RemoteCandidates;
 use send_window::SendWindow;
@@ -100,6 +104,12 @@ pub(super) struct Connection<L> {
     /// The number of the next mesh message to come in.
     pub(super) next_number: u64,
     pub(super) liveness: Liveness,
+    /// Looks for a path while none is known to work.
+    pub(super) search: PathSearch,
+    /// What the peer's transport has not acknowledged, of both channels.
+    pub(super) outstanding: Outstanding,
+    /// When the transport was last made to retransmit.
+    pub(super) retransmitted: Option<Instant>,
     /// Whether the peer may have given up this connection while it was silent, although it is heard
     /// again. Only for peers of another make.
     pub(super) may_be_left: bool,
@@ -122,7 +132,29 @@ impl<L: Link> Connection<L> {
 
     /// Returns whether the peer was heard lately, and has lately answered if answers are expected.
     pub(super) fn is_well(&self, now: Instant) -> bool {
-        self.liveness.health(now) <= Health::Quiet
+        self.liveness.health(now) < Health::Suspect
+    }
+
+    /// Writes a message as a whole; returns `false` when it does not fit now.
+    pub(super) fn write(&mut self, channel: Channel, message: &[u8]) -> Result<bool, LinkError> {
+        let has_written = self.link.write(channel, message)?;
+        if has_written {
+            self.outstanding.written(message.len());
+        }
+        Ok(has_written)
+    }
+
+    /// Looks at what the peer's transport has acknowledged. Returns how many bytes of the mesh channel it
+    /// has not.
+    pub(super) fn look_at_acknowledgements(&mut self, now: Instant) -> usize {
+        let of_mesh = self.link.buffered(Channel::Mesh);
+        let buffered = of_mesh.saturating_add(self.link.buffered(Channel::Control));
+        if self.outstanding.acknowledged_to(buffered) {
+            self.liveness.acknowledged(now);
+            self.retransmitted = None;
+        }
+        self.liveness.awaits_acknowledgement(now, buffered > 0);
+        of_mesh
     }
 
     /// Returns whether it is an attempt that is still under way.

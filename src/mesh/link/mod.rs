@@ -4,6 +4,7 @@
 //! deterministic implementation.
 
 pub mod description;
+mod clock;
 mod late_start;
 mod pacing;
 pub mod webrtc;
@@ -135,6 +136,14 @@ pub trait Link {
 
     /// Removes a local candidate from which nothing can be sent any more.
     fn remove_local_candidate(&mut self, candidate: LocalCandidate);
+
+    /// Checks every pair of candidates anew and at once, those that were given up included, while `local`
+    /// are the local candidates. The path in use stays until another is found to work.
+    fn check_again(&mut self, now: Instant, local: &[LocalCandidate]);
+
+    /// Sends at once again what the peer's transport has not acknowledged, because the path works again
+    /// after a `silence`. Without it the transport waits about as long as the silence has lasted.
+    fn retransmit(&mut self, now: Instant, silence: Duration) -> Result<(), LinkError>;
 
     /// Returns whether the datagram belongs to this connection. For STUN this is certain: it bears the
     /// password of one of the descriptions. Anything else is judged by the address that it claims to come

@@ -12,6 +12,9 @@ const INTERVAL: Duration = Duration::from_millis(10);
 /// How long checks are hurried after other candidates became known.
 const HURRY: Duration = Duration::from_secs(1);
 
+/// How long checks are hurried when known pairs are checked anew: time for a dozen.
+const SHORT_HURRY: Duration = Duration::from_millis(150);
+
 /// When to tell the ICE agent the time.
 #[derive(Debug)]
 pub(crate) struct Pacing {
@@ -29,7 +32,16 @@ impl Pacing {
 
     /// Notes that there are other pairs to be checked: hurries for a while.
     pub(crate) fn candidates_changed(&mut self, now: Instant) {
-        self.until = now + HURRY;
+        self.hurry(now, HURRY);
+    }
+
+    /// Notes that the known pairs are to be checked anew: hurries for a moment.
+    pub(crate) fn check_again(&mut self, now: Instant) {
+        self.hurry(now, SHORT_HURRY);
+    }
+
+    fn hurry(&mut self, now: Instant, time: Duration) {
+        self.until = self.until.max(now + time);
         self.next = self.next.min(now + INTERVAL);
     }
 

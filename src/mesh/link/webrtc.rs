@@ -13,6 +13,7 @@ use str0m::{Candidate, Event, Input, Output, Rtc, RtcConfig, RtcError};
 
 use crate::nat::candidate::LocalCandidate;
 
+use super::clock::Clock;
 use super::description::{first_mid, rename_mid, waits_for_sctp};
 use super::late_start::LateStart;
 use super::pacing::Pacing;
@@ -74,6 +75,7 @@ impl WebRtc {
             mesh: None,
             control: None,
             now,
+            clock: Clock::default(),
             late_start: None,
             pacing: Pacing::new(now),
         };
@@ -151,6 +153,8 @@ pub struct WebRtcLink {
     control: Option<ChannelId>,
     /// The time of the latest input.
     now: Instant,
+    /// Tells str0m the time.
+    clock: Clock,
     /// Holds back the first SCTP packets, if the peer waits for us to begin SCTP.
     late_start: Option<LateStart>,
     pacing: Pacing,
@@ -198,10 +202,11 @@ impl WebRtcLink {
             Event::Closed => Some(LinkOutput::Closed),
             Event::PeerStats(stats) => {
                 let pair = stats.selected_candidate_pair?;
+                let measured = pair.current_round_trip_time;
                 Some(LinkOutput::Pair {
                     local: pair.local.addr,
                     remote: pair.remote.addr,
-                    round_trip: pair.current_round_trip_time,
+                    round_trip: measured.and_then(|measured| self.clock.measured(measured)),
                 })
             }
             _ => None,
@@ -218,9 +223,10 @@ impl Link for WebRtcLink {
         let sdp = rename_mid(sdp, OUR_MID, &pending.mid);
         self.now = now;
         self.pacing.candidates_changed(now);
+        let told = self.clock.told(now);
         guarded(|| {
             self.rtc
-                .handle_input(Input::Timeout(now))
+                .handle_input(Input::Timeout(told))
                 .map_err(describe)?;
             let answer =
                 SdpAnswer::from_sdp_string(&sdp).map_err(|_| LinkError(UNREADABLE.into()))?;
@@ -270,6 +276,20 @@ impl Link for WebRtcLink {
         }
     }
 
+    fn check_again(&mut self, now: Instant, local: &[LocalCandidate]) {
+        // A candidate that comes anew is paired anew, and the ICE agent checks new pairs at once.
+        for candidate in local {
+            self.remove_local_candidate(*candidate);
+            self.add_local_candidate(*candidate);
+        }
+        self.pacing.check_again(now);
+    }
+
+    fn retransmit(&mut self, now: Instant, silence: Duration) -> Result<(), LinkError> {
+        self.clock.put_forward(silence);
+        self.handle_timeout(now)
+    }
+
     fn accepts(&self, now: Instant, datagram: &Datagram<'_>) -> bool {
         // Once it has a path, str0m accepts everything that comes along it, unverified. Only about what
         // comes from elsewhere it asks its ICE agent, which looks at nothing but the STUN message.
@@ -280,13 +300,14 @@ impl Link for WebRtcLink {
             },
             _ => *datagram,
         };
-        guarded(|| Ok(self.rtc.accepts(&receive(now, &asked)?))).unwrap_or(false)
+        let told = self.clock.told(now);
+        guarded(|| Ok(self.rtc.accepts(&receive(told, &asked)?))).unwrap_or(false)
     }
 
     fn handle_datagram(&mut self, now: Instant, datagram: &Datagram<'_>) -> Result<(), LinkError> {
         self.now = now;
         // A datagram that is neither STUN nor DTLS nor RTP is no reason to end a connection.
-        let Ok(input) = receive(now, datagram) else {
+        let Ok(input) = receive(self.clock.told(now), datagram) else {
             return Ok(());
         };
         guarded(|| self.rtc.handle_input(input).map_err(describe))
@@ -295,7 +316,8 @@ impl Link for WebRtcLink {
     fn handle_timeout(&mut self, now: Instant) -> Result<(), LinkError> {
         self.now = now;
         self.pacing.checked(now);
-        guarded(|| self.rtc.handle_input(Input::Timeout(now)).map_err(describe))
+        let told = self.clock.told(now);
+        guarded(|| self.rtc.handle_input(Input::Timeout(told)).map_err(describe))
     }
 
     fn poll(&mut self) -> Result<LinkOutput, LinkError> {
@@ -308,6 +330,7 @@ impl Link for WebRtcLink {
         loop {
             match guarded(|| self.rtc.poll_output().map_err(describe))? {
                 Output::Timeout(at) => {
+                    let at = self.clock.meant(at);
                     let late = self.late_start.as_ref().and_then(LateStart::next);
                     let ours = [late, self.pacing.next()].into_iter().flatten();
                     return Ok(LinkOutput::Timeout(ours.fold(at, Instant::min)));

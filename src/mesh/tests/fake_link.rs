@@ -273,6 +273,16 @@ impl Link for FakeLink {
         self.paths.remove_local(self.now, local.source());
     }
 
+    fn check_again(&mut self, now: Instant, _: &[LocalCandidate]) {
+        self.paths.check_again(now);
+    }
+
+    fn retransmit(&mut self, now: Instant, _: Duration) -> Result<(), LinkError> {
+        self.now = now;
+        self.streams.retransmit();
+        Ok(())
+    }
+
     fn accepts(&self, _: Instant, datagram: &Datagram<'_>) -> bool {
         match datagram.bytes.first() {
             Some(0..=3) => self.paths.accepts(datagram.bytes),

@@ -12,6 +12,8 @@ const LONGEST_INTERVAL: Duration = Duration::from_millis(1600);
 const KEEPALIVE: Duration = Duration::from_millis(1500);
 /// After this long without an answer all pairs are tried again.
 const PATIENCE: Duration = Duration::from_secs(4);
+/// After so many checks without an answer none is sent any more.
+const ATTEMPTS: u32 = 11;
 const REMOTES: usize = 32;
 
 const REQUEST: u8 = 0;
@@ -60,6 +62,8 @@ pub(super) struct Paths {
     was_asked: bool,
     answered: Option<Instant>,
     interval: Duration,
+    /// Checks of all pairs since the last answer.
+    unanswered: u32,
     next_check: Option<Instant>,
     last_check: Option<(u64, Instant)>,
     count: u64,
@@ -77,6 +81,7 @@ impl Paths {
             was_asked: false,
             answered: None,
             interval: FIRST_INTERVAL,
+            unanswered: 0,
             next_check: None,
             last_check: None,
             count: 0,
@@ -114,7 +119,16 @@ impl Paths {
 
     /// Tries all pairs, unless one works.
     fn search(&mut self, now: Instant) {
-        if self.theirs.is_some() && self.working.is_none() {
+        if self.working.is_none() {
+            self.check_again(now);
+        }
+    }
+
+    /// Tries all pairs until one works.
+    pub(super) fn check_again(&mut self, now: Instant) {
+        if self.theirs.is_some() {
+            self.answered = None;
+            self.unanswered = 0;
             self.interval = FIRST_INTERVAL;
             self.next_check = Some(now);
         }
@@ -147,6 +161,9 @@ impl Paths {
         if datagram.bytes[0] == REQUEST {
             self.add_remote(now, datagram.source);
             self.was_asked = true;
+            if self.theirs.is_some() && self.next_check.is_none() {
+                self.check_again(now);
+            }
             let answer = Check {
                 to: check.from,
                 from: self.own,
@@ -165,6 +182,7 @@ impl Paths {
             self.next_check = Some(now + KEEPALIVE);
         }
         self.answered = Some(now);
+        self.unanswered = 0;
         let round_trip = self
             .last_check
             .filter(|(count, _)| *count == check.count)
@@ -193,7 +211,9 @@ impl Paths {
                 vec![pair]
             }
             _ => {
-                self.next_check = Some(now + self.interval);
+                self.unanswered += 1;
+                let goes_on = self.unanswered < ATTEMPTS;
+                self.next_check = goes_on.then_some(now + self.interval);
                 self.interval = (self.interval * 2).min(LONGEST_INTERVAL);
                 let remotes = &self.remotes;
                 let with_all = |local: &SocketAddr| {

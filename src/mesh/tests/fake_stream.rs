@@ -238,13 +238,18 @@ impl Streams {
             self.unacknowledged = AT_ONCE;
         }
         if self.expires.is_some_and(|expires| now >= expires) {
-            self.expires = None;
-            let wait = self.wait.map_or(FIRST_WAIT, |wait| wait);
-            self.wait = Some((wait * 2).min(LONGEST_WAIT));
-            for stream in &mut self.streams {
-                for chunk in &mut stream.outstanding {
-                    chunk.sent = chunk.acknowledged;
-                }
+            self.retransmit();
+        }
+    }
+
+    /// The retransmission timer has expired.
+    pub(super) fn retransmit(&mut self) {
+        self.expires = None;
+        let wait = self.wait.map_or(FIRST_WAIT, |wait| wait);
+        self.wait = Some((wait * 2).min(LONGEST_WAIT));
+        for stream in &mut self.streams {
+            for chunk in &mut stream.outstanding {
+                chunk.sent = chunk.acknowledged;
             }
         }
     }

@@ -16,6 +16,7 @@ mod fake_stream;
 mod flow;
 mod foreign;
 mod greeting;
+mod healing;
 mod hostile;
 mod ledger;
 mod namesakes;

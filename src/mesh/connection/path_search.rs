@@ -1,0 +1,95 @@
+//! When the pairs of candidates of a connection are checked anew, because no path is known to work.
+//!
+//! ICE by itself checks a pair ever more rarely, and gives it up after ten seconds (RFC 8445 section 14.3).
+//! Checking all pairs anew begins with quick checks again, and is over before the answers of a long round
+//! trip are back. So now and then a search lasts longer.
+
+use std::time::{Duration, Instant};
+
+/// The time from one search to the next. In it a pair is checked after 0, 0.1, 0.3 and 0.7 s.
+const INTERVAL: Duration = Duration::from_secs(1);
+
+/// The same for every [`LONG_TURN`]th search, for paths whose round trip is long and not known yet.
+const LONG_INTERVAL: Duration = Duration::from_secs(4);
+
+const LONG_TURN: u32 = 5;
+
+/// The search for a path, while there is one.
+#[derive(Debug, Default)]
+pub(crate) struct PathSearch {
+    next: Option<Instant>,
+    turns: u32,
+}
+
+impl PathSearch {
+    /// Begins to search, if it has not begun yet; the first search is due at once.
+    pub(crate) fn begin(&mut self, now: Instant) {
+        if self.next.is_none() {
+            self.turns = 0;
+            self.next = Some(now);
+        }
+    }
+
+    /// Ends the search, because a path works.
+    pub(crate) fn end(&mut self) {
+        self.next = None;
+    }
+
+    pub(crate) fn is_under_way(&self) -> bool {
+        self.next.is_some()
+    }
+
+    /// Returns when to look again; `None` if nothing is searched for.
+    pub(crate) fn next(&self) -> Option<Instant> {
+        self.next
+    }
+
+    /// Returns whether all pairs are to be checked anew now, and plans the next time.
+    pub(crate) fn is_due(&mut self, now: Instant, round_trip: Option<Duration>) -> bool {
+        let is_due = self.next.is_some_and(|next| now >= next);
+        if is_due {
+            self.turns += 1;
+            let interval = if self.turns.is_multiple_of(LONG_TURN) {
+                LONG_INTERVAL
+            } else {
+                INTERVAL
+            };
+            let answer = round_trip.map_or(Duration::ZERO, |round_trip| 2 * round_trip);
+            self.next = Some(now + interval.max(answer));
+        }
+        is_due
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn turns(round_trip: Option<Duration>) -> Vec<Duration> {
+        let start = Instant::now();
+        let mut search = PathSearch::default();
+        search.begin(start);
+        let mut turns = Vec::new();
+        while turns.len() < 10 {
+            let now = search.next().unwrap();
+            assert!(search.is_due(now, round_trip) && !search.is_due(now, round_trip));
+            turns.push(search.next().unwrap() - now);
+        }
+        turns
+    }
+
+    #[test]
+    fn a_search_is_begun_again_each_second_and_now_and_then_waits_for_late_answers() {
+        let turns = turns(Some(Duration::from_millis(30)));
+        let long = turns.iter().filter(|turn| **turn == LONG_INTERVAL).count();
+        let short = turns.iter().filter(|turn| **turn == INTERVAL).count();
+        assert_eq!((long, short), (2, 8));
+    }
+
+    #[test]
+    fn a_search_lasts_until_an_answer_can_be_back() {
+        let round_trip = Duration::from_millis(1500);
+        let least = turns(Some(round_trip)).into_iter().min().unwrap();
+        assert_eq!(least, 2 * round_trip);
+    }
+}

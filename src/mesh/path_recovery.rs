@@ -1,0 +1,87 @@
+//! Finding a path again: checks the pairs of a connection anew while none is known to work, and lets the
+//! transport go on as soon as one does.
+
+use std::time::Instant;
+
+use super::Mesh;
+use super::connection::ConnectionId;
+use super::connection::liveness::Health;
+use super::link::{Link, Linker};
+
+impl<K: Linker> Mesh<K> {
+    /// Asks every peer for a sign of life, because the machine's addresses or routes have changed, or it has
+    /// slept. Looks at once for those that can't be reached.
+    pub fn network_changed(&mut self, now: Instant) {
+        let connections: Vec<_> = self.connections.keys().copied().collect();
+        for id in connections {
+            let Some(connection) = self.connections.get_mut(&id) else {
+                continue;
+            };
+            if connection.is_attempt() || !connection.is_well(now) {
+                connection.search.end();
+                self.search_path(now, id);
+                self.check_paths(now, id);
+                self.arm(now, id);
+            } else {
+                self.ping(now, id);
+            }
+        }
+        self.hurry_offers(now);
+    }
+
+    /// Returns whether a peer has become suspect since the last call, so that the network itself is in doubt.
+    pub fn take_doubt(&mut self) -> bool {
+        std::mem::take(&mut self.has_new_doubt)
+    }
+
+    /// Begins to look for a path, if that is not under way.
+    pub(super) fn search_path(&mut self, now: Instant, id: ConnectionId) {
+        let Some(connection) = self.connections.get_mut(&id) else {
+            return;
+        };
+        if !connection.search.is_under_way() {
+            connection.search.begin(now);
+            self.has_new_doubt = true;
+        }
+    }
+
+    /// Checks all pairs anew if that is due.
+    pub(super) fn check_paths(&mut self, now: Instant, id: ConnectionId) {
+        let Some(connection) = self.connections.get_mut(&id) else {
+            return;
+        };
+        if connection.is_ready() && connection.liveness.health(now) <= Health::Quiet {
+            connection.search.end();
+        }
+        if connection.search.is_due(now, connection.round_trip) {
+            connection.link.check_again(now, &connection.local);
+            self.drive(now, id);
+        }
+    }
+
+    /// Notes that the path in use has answered a check, so what we send arrives. If the transport has waited
+    /// in vain, and so would wait longer, it goes on now.
+    pub(super) fn path_answers(&mut self, now: Instant, id: ConnectionId) {
+        let Some(connection) = self.connections.get_mut(&id) else {
+            return;
+        };
+        connection.liveness.answered(now);
+        let Some(silence) = connection.liveness.stuck_for(now) else {
+            return;
+        };
+        // What was sent again a moment ago may still be acknowledged.
+        let has_just_sent = connection
+            .retransmitted
+            .is_some_and(|at| !connection.liveness.is_stuck_since(at, now));
+        // A peer of another make may have no room, which looks the same.
+        let may_have_no_room = connection.retransmitted.is_some() && !connection.speaks_sessions;
+        if has_just_sent || may_have_no_room {
+            return;
+        }
+        connection.retransmitted = Some(now);
+        log::debug!("{}: what was not acknowledged is sent again", connection.peer);
+        if let Err(error) = connection.link.retransmit(now, silence) {
+            self.connection_failed(now, id, &error.to_string());
+        }
+    }
+}

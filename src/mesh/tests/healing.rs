@@ -1,0 +1,129 @@
+//! Healing: within two seconds after some path between two live processes works again, what was accepted
+//! flows. Run on the real stack, whose transport and ICE decide how long it takes, and on the fake one.
+
+use std::time::Duration;
+
+use super::network::{self, Place, Weather};
+use super::world::{MAX_MESSAGE_BYTES, World};
+use crate::mesh::link::Linker;
+use crate::mesh::link::webrtc::WebRtc;
+use crate::nat::candidate::LocalCandidate;
+
+/// From the moment when a path works again.
+const HEALED: Duration = Duration::from_secs(2);
+const CONNECTED: Duration = Duration::from_secs(15);
+const SETTLED: Duration = Duration::from_secs(120);
+
+fn real(seed: u64, names: &[&str]) -> World<WebRtc> {
+    let make = |_| WebRtc::new(MAX_MESSAGE_BYTES).unwrap();
+    connected(World::of(seed, names, &[], Box::new(make)))
+}
+
+fn connected<K: Linker>(mut world: World<K>) -> World<K> {
+    world.start_all();
+    world.run_until_connected(CONNECTED);
+    world.run_for(Duration::from_secs(5));
+    world
+}
+
+/// `a` and `b` talk to each other.
+fn talk<K: Linker>(world: &mut World<K>) {
+    for (from, to) in [(0, "b"), (1, "a")] {
+        world.send(from, to, 200, true);
+    }
+}
+
+/// The same for a while.
+fn talk_for<K: Linker>(world: &mut World<K>, time: Duration) {
+    let until = world.now + time;
+    while world.now < until {
+        talk(world);
+        world.run_for(Duration::from_millis(100));
+    }
+}
+
+/// Waits until everything that was accepted has been delivered; gives how long that took.
+fn flows<K: Linker>(world: &mut World<K>, what: &str) -> Duration {
+    talk(world);
+    let accepted = world.ledger.next_message() as u64;
+    let took = world.run_until(HEALED, what, |world| world.ledger.deliveries == accepted);
+    assert_eq!(world.ledger.failed(), 0, "{what}");
+    took
+}
+
+/// The sidecar's addresses are others than before, and those before lead nowhere.
+fn move_away<K: Linker>(world: &mut World<K>, place: Place, index: usize) {
+    let lanes = (0..world.lane_count).map(|lane| {
+        let address = network::address(place, lane, index, 6000);
+        vec![LocalCandidate::Host { address }]
+    });
+    let lanes = lanes.collect();
+    world.set_lanes(place, lanes);
+}
+
+fn heals_after_a_cut<K: Linker>(mut world: World<K>, has_registry: bool, cut: Duration) {
+    if !has_registry {
+        world.stop_registry(false);
+    }
+    talk_for(&mut world, Duration::from_secs(1));
+    world.network.partition(0, 1);
+    talk_for(&mut world, cut);
+    world.network.heal(Weather::FAIR);
+    let took = flows(&mut world, &format!("after a cut of {cut:?}"));
+    println!("{cut:?}, registry {has_registry}: {took:?}");
+    world.registry.is_up = true;
+    world.settle(SETTLED);
+}
+
+const CUTS: [Duration; 7] = [
+    Duration::from_millis(700),
+    Duration::from_secs(2),
+    Duration::from_secs(4),
+    Duration::from_secs(8),
+    Duration::from_secs(15),
+    Duration::from_secs(30),
+    Duration::from_secs(55),
+];
+
+#[test]
+fn messages_flow_two_seconds_after_a_cut() {
+    for (seed, cut) in CUTS.into_iter().enumerate() {
+        heals_after_a_cut(real(seed as u64, &["a", "b"]), true, cut);
+        heals_after_a_cut(connected(World::new(seed as u64, &["a", "b"])), true, cut);
+    }
+}
+
+#[test]
+fn messages_flow_two_seconds_after_a_cut_without_the_registry() {
+    for (seed, cut) in CUTS.into_iter().enumerate() {
+        heals_after_a_cut(real(seed as u64, &["a", "b"]), false, cut);
+        heals_after_a_cut(connected(World::new(seed as u64, &["a", "b"])), false, cut);
+    }
+}
+
+/// The movers lose the registry with their addresses, and reach it again soon after.
+fn heals_after_a_move<K: Linker>(mut world: World<K>, movers: &[Place], away: Duration) {
+    talk_for(&mut world, Duration::from_secs(1));
+    for mover in movers {
+        world.set_lanes(*mover, vec![Vec::new(); 3]);
+        world.disconnect_from_registry(*mover);
+    }
+    talk_for(&mut world, away);
+    for mover in movers {
+        move_away(&mut world, *mover, 2);
+    }
+    let took = flows(&mut world, &format!("after {movers:?} have moved"));
+    println!("{movers:?} moved, {away:?} away: {took:?}");
+    world.settle(SETTLED);
+}
+
+#[test]
+fn messages_flow_two_seconds_after_one_side_or_both_have_moved() {
+    for (seed, away) in [0, 1, 10, 50].into_iter().enumerate() {
+        for movers in [&[0][..], &[1], &[0, 1]] {
+            let away = Duration::from_secs(away);
+            heals_after_a_move(real(seed as u64, &["a", "b"]), movers, away);
+            heals_after_a_move(connected(World::new(seed as u64, &["a", "b"])), movers, away);
+        }
+    }
+}
