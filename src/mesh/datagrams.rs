@@ -30,7 +30,7 @@ impl<K: Linker> Mesh<K> {
             return;
         };
         let is_of_path = connection.uses(&datagram);
-        if is_of_path {
+        if is_of_path && !is_stun(&datagram) {
             connection.liveness.seen(now);
         }
         if !connection.flow_control.holds(&datagram) {

@@ -21,11 +21,12 @@ pub(crate) const SUSPECT_AFTER: Duration = Duration::from_millis(3500);
 /// After this long without a sign of life the agent is told that the peer can't be reached.
 pub(crate) const SILENT_AFTER: Duration = Duration::from_millis(5000);
 
-/// How long a peer of ours may be silent, beside the round trip, although it has to acknowledge something;
-/// then other paths are looked for.
+/// How long a peer of ours may take to acknowledge something, beside the round trip; then other paths are
+/// looked for. Checks may go on meanwhile: the peer may send its data by another path than its checks.
 const OVERDUE_AFTER: Duration = Duration::from_millis(450);
 
-/// After this long, beside the round trip, a peer of ours that has to acknowledge something is suspect.
+/// After this long, beside the round trip, a peer of ours that has to acknowledge something and is not heard
+/// at all is suspect.
 const OVERDUE_SUSPECT_AFTER: Duration = Duration::from_millis(1600);
 
 /// After this long the transport has doubled the wait for its next retransmission.
@@ -38,7 +39,7 @@ pub(crate) enum Health {
     Alive,
     /// Quiet for a while; worth a ping.
     Quiet,
-    /// Silent although it has to acknowledge something; worth a look at other paths.
+    /// Acknowledges nothing although it has to; worth a look at other paths.
     Overdue,
     /// Quiet for longer; the ping was not answered so far.
     Suspect,
@@ -56,7 +57,7 @@ pub(crate) struct Liveness {
     answered: Option<Instant>,
     /// Since when the peer's transport has had something to acknowledge and acknowledged nothing.
     unacknowledged: Option<Instant>,
-    /// When the last datagram came by the path in use, whoever sent it. Only delays a look at other paths.
+    /// When the last record came by the path in use, whoever sent it. Only delays a look at other paths.
     seen: Instant,
     round_trip: Duration,
 }
@@ -82,7 +83,7 @@ impl Liveness {
         self.heard = self.heard.max(now);
     }
 
-    /// Notes that a datagram came by the path in use.
+    /// Notes that a record came by the path in use.
     pub(crate) fn seen(&mut self, now: Instant) {
         self.seen = now;
     }
@@ -164,10 +165,10 @@ impl Liveness {
         });
         let of_acknowledgements = self.unacknowledged.filter(|_| self.answered.is_some());
         let of_acknowledgements = of_acknowledgements.map(|since| {
-            let since = since.max(heard).max(self.seen) + 2 * self.round_trip;
+            let since = since.max(self.seen) + 2 * self.round_trip;
             [
                 (since + OVERDUE_AFTER, Health::Overdue),
-                (since + OVERDUE_SUSPECT_AFTER, Health::Suspect),
+                (since.max(heard) + OVERDUE_SUSPECT_AFTER, Health::Suspect),
             ]
         });
         of_silence
@@ -249,6 +250,7 @@ mod tests {
         let later = start + Duration::from_secs(6);
         assert_eq!(liveness.health(later), Health::Silent);
         liveness.heard(later);
+        liveness.answered(later);
         assert_eq!(liveness.health(later), Health::Alive);
         assert_eq!(liveness.stuck_for(later), None);
         let stuck = later + Duration::from_secs(2);
