@@ -53,8 +53,24 @@ pub const CANDIDATES_PER_CONNECTION: usize = 64;
 /// No shorter, since str0m never forgets a candidate, some 200 bytes.
 pub const CANDIDATE_INTERVAL: Duration = Duration::from_secs(10);
 
-/// Largest control frame on `mesh-control`, in bytes; a larger one is ignored.
-pub const CONTROL_FRAME_BYTES: usize = 4 * 1024;
+/// Largest control frame on `mesh-control`, in bytes; a larger one is ignored. A session description with
+/// many candidates has 4 KiB.
+pub const CONTROL_FRAME_BYTES: usize = 16 * 1024;
+
+/// Peers that are asked to pass a signal on while the registry can't.
+pub const INTRODUCERS: usize = 3;
+
+/// Signaling frames of one peer on `mesh-control` that are looked at or passed on in a burst; further ones
+/// are dropped.
+pub const PASSED_FRAMES: u32 = 64;
+/// Interval at which one more is looked at; see [`PASSED_FRAMES`].
+pub const PASSED_FRAME_INTERVAL: Duration = Duration::from_millis(100);
+
+/// Longest wait until a connection is offered again to a peer whose session is to go on.
+pub const RECOVERY_BACKOFF: Duration = Duration::from_secs(1);
+
+/// After this long an attempt at a connection that has found no path looks for one anew.
+pub const ATTEMPT_SEARCH_AFTER: Duration = Duration::from_secs(6);
 
 /// Signaling frames queued between the event loop and the signaling thread, in each direction.
 pub const SIGNALING_QUEUE_FRAMES: usize = 1024;

@@ -76,8 +76,9 @@ impl<K: Linker> Mesh<K> {
             connection.search.end();
         }
         let (peer_id, attempt) = (connection.peer.clone(), connection.attempt.clone());
+        self.choose_introducers(now, id);
         for candidate in trickled {
-            self.signal(&peer_id, Signal::Candidate { candidate }, attempt.clone());
+            self.signal(now, &peer_id, Signal::Candidate { candidate }, attempt.clone());
         }
         self.drive(now, id);
         if has_lost_path {

@@ -41,6 +41,7 @@ impl<K: Linker> Mesh<K> {
                 }
             }
             Some(Control::Pong { .. }) => connection.liveness.answered(now),
+            Some(Control::Frame { text }) => self.passed(now, id, &text),
             Some(Control::Ack { .. }) | None => {}
         }
     }

@@ -1,13 +1,14 @@
 //! Discovery: keeps the registry's list of who is online, decides when to offer a connection, and forgets
 //! peers that nothing depends on.
 
-use std::time::{Duration, Instant};
+use std::time::Instant;
 
 use crate::protocol::PeerId;
 use crate::protocol::ipc::ErrorCode;
 use crate::protocol::signaling::Outgoing as Frame;
 
 use super::link::Linker;
+use super::peer::Peer;
 use super::{Mesh, MeshMode, TimerKey};
 
 impl<K: Linker> Mesh<K> {
@@ -37,20 +38,41 @@ impl<K: Linker> Mesh<K> {
         is_wanted && self.is_in_doubt(now, peer_id) && !peer.has_attempt() && !self.shutting_down
     }
 
+    fn offer_if_wanted(&mut self, now: Instant, peer_id: &PeerId) {
+        if self.wants_offer(now, peer_id) {
+            self.offer(now, peer_id);
+        }
+    }
+
+    /// Gives up the attempts at connections on which nobody was heard, because we were away from the
+    /// registry: what was sent through it may be lost, an answer among it. So they are begun anew.
+    pub(super) fn drop_unheard_attempts(&mut self, now: Instant) {
+        let unheard = self.connections.iter().filter(|(_, connection)| {
+            connection.is_attempt() && connection.liveness.was_never_heard()
+        });
+        let unheard: Vec<_> = unheard.map(|(id, _)| *id).collect();
+        for id in unheard {
+            self.retire(now, id);
+        }
+    }
+
     /// Offers a connection if one is wanted and the peer is online; asks the registry if that is not
     /// sure.
     pub(super) fn consider_offer(&mut self, now: Instant, peer_id: &PeerId) {
         if !self.wants_offer(now, peer_id) {
             return;
         }
-        let listed = self.roster.lists(peer_id);
-        let Some(peer) = self.peers.get_mut(peer_id) else {
-            return;
-        };
         // The list does not tell who has gone since, so after a failure it is asked for again.
-        if listed && peer.retry.backoff.is_fresh() && self.roster.is_connected() {
-            self.offer(now, peer_id);
+        let is_first_try =
+            |peer: &Peer| peer.retry.backoff.is_fresh() && self.roster.lists(peer_id);
+        let may_offer = if self.roster.is_connected() {
+            self.peers.get(peer_id).is_some_and(is_first_try)
         } else {
+            self.may_be_introduced(now, peer_id)
+        };
+        if may_offer {
+            self.offer(now, peer_id);
+        } else if let Some(peer) = self.peers.get_mut(peer_id) {
             peer.retry.awaits_list = true;
             self.roster.want(now);
             self.arm_roster();
@@ -95,8 +117,8 @@ impl<K: Linker> Mesh<K> {
             };
             peer.retry.awaits_list = false;
             // Much may have happened since the question, so it is decided only now whether to offer.
-            if peer.retry.at.is_none() && self.wants_offer(now, &peer_id) {
-                self.offer(now, &peer_id);
+            if peer.retry.at.is_none() {
+                self.offer_if_wanted(now, &peer_id);
             }
         }
         if self.roster.refuses(refused) {
@@ -125,10 +147,13 @@ impl<K: Linker> Mesh<K> {
             };
             if !std::mem::take(&mut peer.retry.awaits_list) {
                 self.forget_if_idle(&peer_id);
-            } else if peer.met {
-                peer.back_off(now, jitter, Duration::ZERO);
+            } else if peer.met && peer.retry.at.is_none() && self.may_be_introduced(now, &peer_id) {
+                self.offer_if_wanted(now, &peer_id);
+            } else if let Some(peer) = self.peers.get_mut(&peer_id).filter(|peer| peer.met) {
+                peer.back_off_unlisted(now, jitter);
                 self.arm_peer(now, &peer_id);
-            } else if peer.connections.is_empty() {
+            } else if let Some(peer) = self.peers.get(&peer_id)
+                && peer.connections.is_empty() {
                 self.abandon(now, &peer_id, ErrorCode::UnknownPeer);
             }
         }

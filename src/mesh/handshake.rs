@@ -267,6 +267,7 @@ impl<K: Linker> Mesh<K> {
             return;
         };
         connection.phase = Phase::Open;
+        connection.search.end();
         if connection.speaks_sessions {
             connection.liveness.expect_answers(now);
             // Until it is measured: the round trips of ICE, DTLS and SCTP are over.

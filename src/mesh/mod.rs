@@ -14,6 +14,7 @@
 //!
 //! * [`commands`]: carries out the commands of the agent. [`answer_deadlines`]: gives them up in time.
 //! * [`signaling`], [`candidates`]: offers, answers and candidates of other sidecars.
+//! * [`passing`]: the same through other sidecars, while the registry is away.
 //! * [`discovery`]: who is online, and when to offer a connection to whom.
 //! * [`handshake`]: decides which connection carries the session.
 //! * [`datagrams`]: the network. [`recovery`]: timers, liveness, replacing a connection.
@@ -38,6 +39,7 @@ mod discovery;
 mod handshake;
 mod introduction;
 pub mod link;
+mod passing;
 mod path_recovery;
 mod peer;
 mod receiving;
@@ -267,6 +269,7 @@ impl<K: Linker> Mesh<K> {
             peer.retry.backoff.reset();
             peer.retry.awaits_list |= peer.retry.at.take().is_some();
         }
+        self.drop_unheard_attempts(now);
     }
 
     /// Notes that the registry can't be reached. Nothing changes for connections that exist.

@@ -50,10 +50,13 @@ impl<K: Linker> Mesh<K> {
         let Some(connection) = self.connections.get_mut(&id) else {
             return;
         };
-        if connection.is_ready() && connection.liveness.health(now) <= Health::Quiet {
+        let is_well = connection.liveness.health(now) <= Health::Quiet;
+        if connection.is_ready() && is_well {
             connection.search.end();
         }
-        if connection.search.is_due(now, connection.round_trip) {
+        // While an attempt is heard, its path works and its handshake is under way.
+        let is_wanted = !connection.is_attempt() || !is_well;
+        if is_wanted && connection.search.is_due(now, connection.round_trip) {
             connection.link.check_again(now, &connection.local);
             self.drive(now, id);
         }

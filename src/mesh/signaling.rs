@@ -43,19 +43,30 @@ impl<K: Linker> Mesh<K> {
                 sender,
                 signal,
                 extension,
-            } => {
-                if self.own.as_ref() == Some(&sender) {
-                    return;
-                }
-                match signal {
-                    Signal::Offer { sdp } => self.offered(now, &sender, &sdp, extension),
-                    Signal::Answer { sdp } => self.answered(now, &sender, &sdp, &extension),
-                    Signal::Candidate { candidate } => {
-                        self.candidate(now, &sender, candidate, extension.conn);
-                    }
-                }
-            }
+                target: _,
+            } => self.signaled(now, &sender, signal, extension, None),
             Incoming::Unknown { kind } => log::debug!("a frame of the unknown type {kind:?}"),
+        }
+    }
+
+    /// Takes a signal of a peer. It came from the registry, or from the peer `introducer`.
+    pub(super) fn signaled(
+        &mut self,
+        now: Instant,
+        sender: &PeerId,
+        signal: Signal,
+        extension: Extension,
+        introducer: Option<PeerId>,
+    ) {
+        if self.own.as_ref() == Some(sender) {
+            return;
+        }
+        match signal {
+            Signal::Offer { sdp } => self.offered(now, sender, &sdp, extension, introducer),
+            Signal::Answer { sdp } => self.answered(now, sender, &sdp, &extension),
+            Signal::Candidate { candidate } => {
+                self.candidate(now, sender, candidate, extension.conn);
+            }
         }
     }
 
@@ -71,24 +82,36 @@ impl<K: Linker> Mesh<K> {
             }
         };
         let attempt = random_id(&mut self.random);
+        let introducers = self.introducers(now, peer_id);
         let id = self.add_connection(now, peer_id, lane, Role::Offerer, link);
         if let Some(connection) = self.connections.get_mut(&id) {
             connection.attempt = Some(attempt.clone());
+            connection.introducers = introducers;
         }
-        self.signal(peer_id, Signal::Offer { sdp }, Some(attempt));
+        self.signal(now, peer_id, Signal::Offer { sdp }, Some(attempt));
         self.drive(now, id);
     }
 
-    pub(super) fn signal(&mut self, peer_id: &PeerId, signal: Signal, attempt: Option<String>) {
+    /// Sends a signal to the peer through the registry, and through the peers that introduce us.
+    pub(super) fn signal(
+        &mut self,
+        now: Instant,
+        peer_id: &PeerId,
+        signal: Signal,
+        attempt: Option<String>,
+    ) {
         let of_attempt = self
             .connections_of(peer_id)
             .find(|(_, connection)| connection.attempt == attempt);
+        let introducers = of_attempt
+            .map(|(_, connection)| connection.introducers.clone())
+            .unwrap_or_default();
         let theirs = of_attempt.and_then(|(_, connection)| connection.announced_session.as_deref());
         let session = self
             .peers
             .get(peer_id)
             .map(|peer| peer.session.announced_to(theirs).to_owned());
-        self.frames.push_back(Outgoing::Relay {
+        let frame = Outgoing::Relay {
             target: peer_id.clone(),
             signal,
             extension: Extension {
@@ -96,7 +119,9 @@ impl<K: Linker> Mesh<K> {
                 conn: attempt,
                 session,
             },
-        });
+        };
+        self.ask_to_pass(now, &introducers, &frame);
+        self.frames.push_back(frame);
     }
 
     /// Chooses a lane, a set of local candidates: one that no other connection to this peer uses, or else
@@ -138,6 +163,7 @@ impl<K: Linker> Mesh<K> {
             lane,
             role,
             attempt: None,
+            introducers: Vec::new(),
             speaks_sessions: false,
             announced_session: None,
             told_session: None,
@@ -184,7 +210,14 @@ impl<K: Linker> Mesh<K> {
         }
     }
 
-    fn offered(&mut self, now: Instant, peer_id: &PeerId, sdp: &str, extension: Extension) {
+    fn offered(
+        &mut self,
+        now: Instant,
+        peer_id: &PeerId,
+        sdp: &str,
+        extension: Extension,
+        introducer: Option<PeerId>,
+    ) {
         let Some(own) = self.own.clone() else {
             return;
         };
@@ -205,6 +238,7 @@ impl<K: Linker> Mesh<K> {
                 extension,
                 until,
                 is_early: true,
+                introducer,
             });
             self.totals.ignored_offers += u64::from(replaced.is_some());
             return self.arm_peer(now, peer_id);
@@ -219,12 +253,12 @@ impl<K: Linker> Mesh<K> {
             own_offer_outstanding,
         });
         match verdict {
-            Verdict::Accept => self.accept_offer(now, peer_id, sdp, extension),
+            Verdict::Accept => self.accept_offer(now, peer_id, sdp, extension, introducer),
             Verdict::Yield => {
                 self.drop_attempts(now, peer_id, |connection| {
                     connection.phase == Phase::Offered
                 });
-                self.accept_offer(now, peer_id, sdp, extension);
+                self.accept_offer(now, peer_id, sdp, extension, introducer);
             }
             Verdict::Hold => {
                 if let Some(peer) = self.peers.get_mut(peer_id) {
@@ -233,6 +267,7 @@ impl<K: Linker> Mesh<K> {
                         extension,
                         until: now + limits::HELD_OFFER_TIMEOUT,
                         is_early: false,
+                        introducer,
                     });
                 }
                 self.arm_peer(now, peer_id);
@@ -270,15 +305,32 @@ impl<K: Linker> Mesh<K> {
             .peers
             .get_mut(peer_id)
             .and_then(|peer| peer.held.take());
-        match held {
-            Some(held) if held.is_early => self.offered(now, peer_id, &held.sdp, held.extension),
-            Some(held) => self.accept_offer(now, peer_id, &held.sdp, held.extension),
-            None => {}
+        let Some(HeldOffer {
+            sdp,
+            extension,
+            is_early,
+            introducer,
+            until: _,
+        }) = held
+        else {
+            return;
+        };
+        if is_early {
+            self.offered(now, peer_id, &sdp, extension, introducer);
+        } else {
+            self.accept_offer(now, peer_id, &sdp, extension, introducer);
         }
     }
 
     /// Answers an offer with a new connection, beside those that exist.
-    fn accept_offer(&mut self, now: Instant, peer_id: &PeerId, sdp: &str, extension: Extension) {
+    fn accept_offer(
+        &mut self,
+        now: Instant,
+        peer_id: &PeerId,
+        sdp: &str,
+        extension: Extension,
+        introducer: Option<PeerId>,
+    ) {
         let repeated = extension.conn.is_some()
             && self
                 .connections_of(peer_id)
@@ -311,6 +363,8 @@ impl<K: Linker> Mesh<K> {
             .unwrap_or_default();
         if let Some(connection) = self.connections.get_mut(&id) {
             connection.attempt = attempt.clone();
+            connection.introducers.extend(introducer);
+            connection.search.begin(now + limits::ATTEMPT_SEARCH_AFTER);
             connection.speaks_sessions = extension.ours;
             connection.announced_session = extension.session;
             connection.candidates = remote;
@@ -320,7 +374,7 @@ impl<K: Linker> Mesh<K> {
             }
         }
         self.took_candidates(id);
-        self.signal(peer_id, Signal::Answer { sdp: answer }, attempt);
+        self.signal(now, peer_id, Signal::Answer { sdp: answer }, attempt);
         self.drive(now, id);
         self.arm_peer(now, peer_id);
     }
@@ -360,6 +414,7 @@ impl<K: Linker> Mesh<K> {
             return self.connection_failed(now, id, "its answer cannot be used");
         }
         connection.phase = Phase::Connecting;
+        connection.search.begin(now + limits::ATTEMPT_SEARCH_AFTER);
         connection.deadline = Some(connection.created + patience.attempt);
         connection.described(sdp);
         if connection.speaks_sessions {

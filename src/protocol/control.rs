@@ -31,6 +31,11 @@ pub enum Control {
         /// The mark of the ping, as JSON text.
         t: String,
     },
+    /// `frame`: a signaling frame for the receiver, or to be passed on to the peer that it names.
+    Frame {
+        /// The frame, as JSON text; see [`Incoming`](super::signaling::Incoming).
+        text: String,
+    },
 }
 
 impl Control {
@@ -48,6 +53,7 @@ impl Control {
             }
             Control::Ping { t } => frame.raw("ping", t),
             Control::Pong { t } => frame.raw("pong", t),
+            Control::Frame { text } => frame.raw("frame", text),
         });
         text
     }
@@ -59,12 +65,13 @@ impl Control {
             return None;
         }
         let frame = Frame::of(Value::parse(std::str::from_utf8(data).ok()?).ok()?);
-        let mark = |value: Value<'_>| value.as_json().to_owned();
+        let json = |value: Value<'_>| value.as_json().to_owned();
         frame
             .hello()
             .or_else(|| frame.ack())
-            .or_else(|| frame.ping.map(mark).map(|t| Control::Ping { t }))
-            .or_else(|| frame.pong.map(mark).map(|t| Control::Pong { t }))
+            .or_else(|| frame.ping.map(json).map(|t| Control::Ping { t }))
+            .or_else(|| frame.pong.map(json).map(|t| Control::Pong { t }))
+            .or_else(|| frame.frame.map(json).map(|text| Control::Frame { text }))
     }
 }
 
@@ -76,6 +83,7 @@ struct Frame<'a> {
     window: Option<Value<'a>>,
     ping: Option<Value<'a>>,
     pong: Option<Value<'a>>,
+    frame: Option<Value<'a>>,
 }
 
 impl<'a> Frame<'a> {
@@ -88,6 +96,7 @@ impl<'a> Frame<'a> {
             "window" => members.window = Some(value),
             "ping" => members.ping = Some(value),
             "pong" => members.pong = Some(value),
+            "frame" => members.frame = Some(value),
             _ => {}
         });
         members

@@ -74,6 +74,8 @@ pub enum Incoming {
     Relay {
         /// The sidecar that sent it.
         sender: PeerId,
+        /// The sidecar that it is for, if that is told. The registry relays only what is for us.
+        target: Option<PeerId>,
         /// The signal.
         signal: Signal,
         /// Our additions, as far as they are usable.
@@ -206,6 +208,7 @@ impl Incoming {
 struct Frame<'a> {
     kind: Option<Value<'a>>,
     peer_id: Option<Value<'a>>,
+    target_id: Option<Value<'a>>,
     /// The payload; null counts as absent.
     payload: Option<Value<'a>>,
 }
@@ -216,6 +219,7 @@ impl<'a> Frame<'a> {
         let is_object = frame.members(|key, value| match key {
             "type" => members.kind = Some(value),
             "peer_id" => members.peer_id = Some(value),
+            "target_id" => members.target_id = Some(value),
             "payload" => members.payload = value.unless_null(),
             _ => {}
         });
@@ -257,6 +261,7 @@ impl<'a> Frame<'a> {
             .and_then(Value::string)
             .and_then(|name| PeerId::new(&name))
             .ok_or_else(|| FrameError(format!("{kind} without a usable `peer_id`")))?;
+        let target = self.target_id.and_then(Value::string);
         let fault = |fault| FrameError(format!("{kind} of {sender} {fault}"));
         let payload = match self.payload {
             None => Payload::default(),
@@ -267,6 +272,7 @@ impl<'a> Frame<'a> {
         Ok(Incoming::Relay {
             signal,
             extension: payload.extension(),
+            target: target.and_then(|name| PeerId::new(&name)),
             sender,
         })
     }

@@ -51,6 +51,7 @@ pub(crate) enum Health {
 /// arrived.
 #[derive(Debug, Clone)]
 pub(crate) struct Liveness {
+    created: Instant,
     heard: Instant,
     /// When we last knew that what we send arrives. `None` where that is not demanded: some peers of
     /// another make check paths on which they do not answer.
@@ -65,6 +66,7 @@ pub(crate) struct Liveness {
 impl Liveness {
     pub(crate) fn new(now: Instant) -> Self {
         Liveness {
+            created: now,
             heard: now,
             answered: None,
             unacknowledged: None,
@@ -81,6 +83,11 @@ impl Liveness {
     /// Notes that a sign of life came in.
     pub(crate) fn heard(&mut self, now: Instant) {
         self.heard = self.heard.max(now);
+    }
+
+    /// Returns whether no sign of life ever came in, as far as can be told.
+    pub(crate) fn was_never_heard(&self) -> bool {
+        self.heard == self.created
     }
 
     /// Notes that a record came by the path in use.

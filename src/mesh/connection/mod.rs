@@ -80,6 +80,8 @@ pub(super) struct Connection<L> {
     pub(super) attempt: Option<String>,
     /// Whether both descriptions carried our additions.
     pub(super) speaks_sessions: bool,
+    /// The peers that pass on our signals of this attempt, beside the registry or in its place.
+    pub(super) introducers: Vec<PeerId>,
     /// The id of the peer's session, as its description announced it.
     pub(super) announced_session: Option<String>,
     /// The id of our session, as our hello has told it.

@@ -35,6 +35,8 @@ pub(super) struct HeldOffer {
     pub(super) until: Instant,
     /// Whether it came too soon after others, and has not been looked at yet.
     pub(super) is_early: bool,
+    /// The peer that passed it on, if it did not come from the registry.
+    pub(super) introducer: Option<PeerId>,
 }
 
 /// A candidate that came before any description it could belong to.
@@ -124,6 +126,8 @@ pub(super) struct Peer {
     pub(super) held: Option<HeldOffer>,
     pub(super) early: VecDeque<EarlyCandidate>,
     pub(super) offers: TokenBucket,
+    /// Limits its signaling frames that do not come from the registry.
+    pub(super) passes: TokenBucket,
     pub(super) sent: Count,
     pub(super) received: Count,
     /// How many connections carried messages before the current one.
@@ -159,6 +163,11 @@ impl Peer {
             held: None,
             early: VecDeque::new(),
             offers: TokenBucket::new(limits::OFFER_BURST, limits::OFFER_INTERVAL, now),
+            passes: TokenBucket::new(
+                limits::PASSED_FRAMES,
+                limits::PASSED_FRAME_INTERVAL,
+                now,
+            ),
             sent: Count::default(),
             received: Count::default(),
             restarts: 0,
@@ -253,13 +262,21 @@ impl Peer {
         self.retry.backoff.failures()
     }
 
+    /// Plans the next question whether the peer is online, since it was not. It grows rare, because the
+    /// peer offers by itself when it comes.
+    pub(super) fn back_off_unlisted(&mut self, now: Instant, jitter: f64) {
+        self.retry.at = Some(now + self.retry.backoff.next(jitter));
+    }
+
     /// Plans the next look at whether to offer, after a failure.
     pub(super) fn back_off(&mut self, now: Instant, jitter: f64, extra: Duration) {
         let lasted = |adopted: &mut Instant| *adopted + limits::CONNECTION_TRUSTED_AFTER <= now;
         if self.retry.adopted.take_if(lasted).is_some() {
             self.retry.backoff.reset();
         }
-        self.retry.at = Some(now + self.retry.backoff.next(jitter) + extra);
+        let wait = self.retry.backoff.next(jitter);
+        let longest = if self.met { limits::RECOVERY_BACKOFF } else { wait };
+        self.retry.at = Some(now + wait.min(longest) + extra);
         self.retry.awaits_list = false;
     }
 }

@@ -215,6 +215,7 @@ fn the_addresses_of_a_name_count_as_candidates() {
         let candidate = format!("candidate:{number} 1 udp 1 a.local {} typ host", 9 + number);
         let frame = Incoming::Relay {
             sender: name.clone(),
+            target: None,
             signal: Signal::Candidate { candidate },
             extension: Extension {
                 ours: true,

@@ -127,3 +127,43 @@ fn messages_flow_two_seconds_after_one_side_or_both_have_moved() {
         }
     }
 }
+
+/// The pair of addresses that the connection of `a` and `b` uses is dead for good; others work.
+fn lose_lane<K: Linker>(world: &mut World<K>) {
+    let b = world.name(1).clone();
+    let connection = world.nodes[0].mesh.current_of(&b).unwrap();
+    let ours: Vec<_> = connection.local.iter().map(LocalCandidate::source).collect();
+    let path = connection.path.unwrap();
+    let theirs = world.nodes[1].lanes.clone().into_iter();
+    let theirs = theirs.map(|lane| lane.iter().map(LocalCandidate::source).collect::<Vec<_>>());
+    let theirs = theirs.filter(|lane| lane.contains(&path.remote)).flatten();
+    for theirs in theirs {
+        for ours in &ours {
+            world.network.kill_pair(*ours, theirs);
+        }
+    }
+}
+
+fn heals_by_introduction<K: Linker>(mut world: World<K>, away: Duration) {
+    world.stop_registry(false);
+    talk_for(&mut world, Duration::from_secs(1));
+    world.network.partition(0, 1);
+    lose_lane(&mut world);
+    talk_for(&mut world, away);
+    world.network.unblock(0, 1);
+    let took = flows(&mut world, "a third sidecar introduces the two");
+    println!("introduced after {away:?}: {took:?}");
+    world.registry.is_up = true;
+    world.network.heal(Weather::FAIR);
+    world.settle(SETTLED);
+}
+
+#[test]
+fn without_the_registry_a_third_sidecar_introduces_two_that_have_lost_each_other() {
+    for (seed, away) in [3, 10, 40].into_iter().enumerate() {
+        let away = Duration::from_secs(away);
+        heals_by_introduction(real(seed as u64, &["a", "b", "c"]), away);
+        let names = &["a", "b", "c", "d", "e"];
+        heals_by_introduction(connected(World::new(seed as u64, names)), away);
+    }
+}

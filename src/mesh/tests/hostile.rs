@@ -100,6 +100,7 @@ fn nonsense_through_the_registry_harms_nothing() {
         let sender = ["b", "x", "a"][number / 3 % 3];
         let frame = Incoming::Relay {
             sender: PeerId::new(sender).unwrap(),
+            target: None,
             signal,
             extension: Extension {
                 ours: number % 2 == 0,
@@ -128,6 +129,7 @@ fn nonsense_through_the_registry_harms_nothing() {
 fn offer(name: &str, number: usize) -> Incoming {
     Incoming::Relay {
         sender: PeerId::new(name).unwrap(),
+        target: None,
         signal: Signal::Offer {
             sdp: format!("v=0\r\na=fake-tag:{number:x}1\r\n"),
         },

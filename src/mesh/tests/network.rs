@@ -86,6 +86,12 @@ impl Network {
         self.block(other, one);
     }
 
+    /// What was cut off by [`Network::partition`] is no longer.
+    pub(super) fn unblock(&mut self, one: Place, other: Place) {
+        self.blocked.remove(&(one, other));
+        self.blocked.remove(&(other, one));
+    }
+
     pub(super) fn kill_address(&mut self, address: SocketAddr) {
         self.dead.insert(address);
     }

@@ -39,6 +39,7 @@ fn fault(text: &str) -> String {
 fn relay(signal: Signal, extension: Extension) -> Incoming {
     Incoming::Relay {
         sender: peer("a-sidecar"),
+        target: None,
         signal,
         extension,
     }
