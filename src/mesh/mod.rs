@@ -35,7 +35,7 @@ mod datagrams;
 mod delivery;
 mod discovery;
 mod handshake;
-mod introduction;
+pub(crate) mod introduction;
 pub mod link;
 mod peer;
 mod receiving;

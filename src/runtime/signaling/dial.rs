@@ -1,0 +1,237 @@
+//! Opens a TCP connection to the registry: looks up its name, and tries its addresses side by side.
+//!
+//! It waits nowhere but in [`Wakeups`], so that it can be told of changes of the network meanwhile.
+
+use std::io;
+use std::net::{IpAddr, SocketAddr};
+use std::time::{Duration, Instant};
+
+use crossbeam_channel::{Receiver, Sender, unbounded};
+use mio::net::TcpStream;
+
+use super::look_up::{Answer, Names};
+use super::lost::Lost;
+use super::race::Race;
+use super::stream;
+use super::wakeups::Wakeups;
+use crate::config::url::Url;
+use crate::limits;
+
+/// An open connection, watched by the wakeups that it was opened with.
+pub(super) struct Dialled {
+    pub(super) socket: TcpStream,
+    /// Our end.
+    pub(super) local: IpAddr,
+    /// When the first address was known: the look-up of a name does not count as time of the registry.
+    pub(super) began: Instant,
+}
+
+/// Connects to the host of a URL. Takes `longest` at most from when an address is known, and
+/// [`limits::RESOLVE_TIMEOUT`] until then.
+pub(super) fn dial(
+    url: &Url,
+    longest: Duration,
+    names: &Names,
+    wakeups: &Wakeups,
+) -> Result<Dialled, Lost> {
+    let mut dial = Dial::new((url.host(), url.port()), longest, names, wakeups);
+    loop {
+        if wakeups.stopped() {
+            return Err(Lost::Path("asked to stop".to_owned()));
+        }
+        let now = Instant::now();
+        let news = wakeups.news();
+        if news.take_changed() | news.take_slept() {
+            dial.network_changed(now);
+        }
+        dial.hear(now);
+        if let Some(dialled) = dial.opened(now) {
+            return Ok(dialled);
+        }
+        dial.begin_tries(now);
+        dial.check(now)?;
+        wakeups.wait(dial.next(now));
+    }
+}
+
+struct Dial<'a> {
+    host: (&'a str, u16),
+    longest: Duration,
+    names: &'a Names,
+    wakeups: &'a Wakeups,
+    /// Whether the host is a name and no address.
+    is_name: bool,
+    began: Instant,
+    answers: (Sender<Answer>, Receiver<Answer>),
+    /// How many look-ups have not answered.
+    look_ups: usize,
+    race: Race,
+    /// The tries that are under way.
+    tries: Vec<(SocketAddr, TcpStream)>,
+    /// Why the last look-up or try failed.
+    failure: Option<String>,
+}
+
+impl<'a> Dial<'a> {
+    fn new(
+        host: (&'a str, u16),
+        longest: Duration,
+        names: &'a Names,
+        wakeups: &'a Wakeups,
+    ) -> Self {
+        let now = Instant::now();
+        let mut dial = Dial {
+            host,
+            longest,
+            names,
+            wakeups,
+            is_name: false,
+            began: now,
+            answers: unbounded(),
+            look_ups: 0,
+            race: Race::default(),
+            tries: Vec::new(),
+            failure: None,
+        };
+        match host.0.parse::<IpAddr>() {
+            Ok(address) => dial.race.add(now, &[SocketAddr::new(address, host.1)]),
+            Err(_) => {
+                dial.is_name = true;
+                dial.look_up();
+            }
+        }
+        dial
+    }
+
+    fn look_up(&mut self) {
+        let (host, port) = self.host;
+        let answers = self.answers.0.clone();
+        let begun = self.names.begin(host, port, answers, self.wakeups.waker());
+        match begun {
+            Ok(()) => self.look_ups += 1,
+            Err(error) => self.failure = Some(error.to_string()),
+        }
+    }
+
+    /// Begins again with the name and the addresses. Tries that are under way go on if their address is
+    /// still there: on a slow path one may be about to succeed.
+    fn network_changed(&mut self, now: Instant) {
+        let wakeups = self.wakeups;
+        self.tries.retain(|(_, socket)| {
+            let local = socket.local_addr().map(|local| local.ip());
+            !local.is_ok_and(|local| wakeups.is_gone(local))
+        });
+        self.race.restart(now);
+        if self.is_name {
+            self.look_up();
+        }
+    }
+
+    /// Takes the answers of look-ups. Falls back on the addresses that last worked.
+    fn hear(&mut self, now: Instant) {
+        while let Ok(answer) = self.answers.1.try_recv() {
+            self.look_ups -= 1;
+            match answer {
+                Ok(addresses) => self.race.add(now, &addresses),
+                Err(error) => self.failure = Some(stream::describe(&error)),
+            }
+        }
+        let has_waited = self.look_ups == 0 || now >= self.began + limits::LOOK_UP_PATIENCE;
+        if self.is_name && has_waited && self.race.began().is_none() {
+            let worked = self.names.worked(self.host.0, self.host.1);
+            self.race.add(now, &worked);
+        }
+    }
+
+    /// Returns the first connection that has opened.
+    fn opened(&mut self, now: Instant) -> Option<Dialled> {
+        let mut index = 0;
+        while let Some((address, socket)) = self.tries.get(index) {
+            match stream::connected(socket) {
+                Ok(None) => index += 1,
+                Ok(Some(local)) => {
+                    let address = *address;
+                    let (_, socket) = self.tries.swap_remove(index);
+                    if self.is_name {
+                        let addresses = self.race.led_by(address);
+                        self.names.keep(self.host.0, self.host.1, addresses);
+                    }
+                    let local = local.ip();
+                    let began = self.race.began().unwrap_or(self.began);
+                    // The answers come late on a slow path, but a failure to set it costs only time.
+                    let _ = socket.set_nodelay(true);
+                    return Some(Dialled {
+                        socket,
+                        local,
+                        began,
+                    });
+                }
+                Err(error) => {
+                    self.tries.remove(index);
+                    self.failed(now, &error);
+                }
+            }
+        }
+        None
+    }
+
+    fn begin_tries(&mut self, now: Instant) {
+        while self.tries.len() < limits::DIAL_TRIES
+            && let Some(address) = self.race.take(now)
+        {
+            let begun = TcpStream::connect(address).and_then(|mut socket| {
+                self.wakeups.watch(&mut socket)?;
+                Ok(socket)
+            });
+            match begun {
+                Ok(socket) => self.tries.push((address, socket)),
+                Err(error) => self.failed(now, &error),
+            }
+        }
+    }
+
+    fn failed(&mut self, now: Instant, error: &io::Error) {
+        self.failure = Some(stream::describe(error));
+        self.race.failed(now);
+    }
+
+    /// Fails when there is nothing more to wait for.
+    fn check(&mut self, now: Instant) -> Result<(), Lost> {
+        let is_over = self.tries.is_empty() && self.look_ups == 0 && self.race.is_through();
+        if is_over {
+            let why = self.failure.take();
+            return Err(Lost::Broken(
+                why.unwrap_or_else(|| "the host has no address".to_owned()),
+            ));
+        }
+        if now < self.deadline() {
+            return Ok(());
+        }
+        Err(Lost::Broken(match self.race.began() {
+            Some(_) => format!("no connection within {} s", self.longest.as_secs_f64()),
+            None => format!(
+                "the name was not looked up within {} s; is the name server reachable?",
+                limits::RESOLVE_TIMEOUT.as_secs()
+            ),
+        }))
+    }
+
+    fn deadline(&self) -> Instant {
+        match self.race.began() {
+            Some(began) => began + self.longest,
+            None => self.began + limits::RESOLVE_TIMEOUT,
+        }
+    }
+
+    /// Returns when there is something to do if nothing happens.
+    fn next(&self, now: Instant) -> Instant {
+        let patience = self.began + limits::LOOK_UP_PATIENCE;
+        let fall_back = (self.race.began().is_none() && patience > now).then_some(patience);
+        let may_try = self.tries.len() < limits::DIAL_TRIES;
+        let race = self.race.next().filter(|_| may_try);
+        [fall_back, race]
+            .into_iter()
+            .flatten()
+            .fold(self.deadline(), Instant::min)
+    }
+}
