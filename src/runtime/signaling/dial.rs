@@ -235,3 +235,156 @@ impl<'a> Dial<'a> {
             .fold(self.deadline(), Instant::min)
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use std::net::TcpListener;
+    use std::sync::atomic::{AtomicUsize, Ordering};
+
+    use socket2::{Domain, Socket, Type};
+
+    use super::super::wakeups::Control;
+    use super::*;
+
+    const LONGEST: Duration = Duration::from_secs(5);
+
+    fn wakeups() -> (Wakeups, Control) {
+        Wakeups::new(|| Ok(vec![[127, 0, 0, 1].into()])).unwrap()
+    }
+
+    fn url() -> Url {
+        Url::http("http://registry.example/").unwrap()
+    }
+
+    fn live() -> (TcpListener, SocketAddr) {
+        let listener = TcpListener::bind(("127.0.0.1", 0)).unwrap();
+        let address = listener.local_addr().unwrap();
+        (listener, address)
+    }
+
+    /// An address whose SYNs are not answered, because its queue is full, for as long as the sockets live.
+    fn dead() -> (Vec<Socket>, SocketAddr) {
+        let new = || Socket::new(Domain::IPV4, Type::STREAM, None).unwrap();
+        let listener = new();
+        let any: SocketAddr = ([127, 0, 0, 1], 0).into();
+        listener.bind(&any.into()).unwrap();
+        listener.listen(0).unwrap();
+        let address = listener.local_addr().unwrap().as_socket().unwrap();
+        let mut sockets = vec![listener];
+        for _ in 0..4 {
+            let socket = new();
+            socket.set_nonblocking(true).unwrap();
+            // It is in progress, or has taken a place.
+            let _ = socket.connect(&address.into());
+            sockets.push(socket);
+        }
+        (sockets, address)
+    }
+
+    /// Look-ups that end one after the other as given; those beyond never end.
+    fn names(answers: Vec<Vec<SocketAddr>>) -> Names {
+        let next = AtomicUsize::new(0);
+        Names::with(
+            move |_, _| match answers.get(next.fetch_add(1, Ordering::SeqCst)) {
+                Some(addresses) if !addresses.is_empty() => Ok(addresses.clone()),
+                Some(_) => Err(io::Error::other("the name server is away")),
+                None => loop {
+                    std::thread::park();
+                },
+            },
+        )
+    }
+
+    #[test]
+    fn an_address_that_is_dead_holds_up_none_that_lives() {
+        let (_queue, dead) = dead();
+        let (_listener, live) = live();
+        let (wakeups, _control) = wakeups();
+        let start = Instant::now();
+        let names = names(vec![vec![dead, live]]);
+        let dialled = dial(&url(), LONGEST, &names, &wakeups).unwrap();
+        assert_eq!(dialled.socket.peer_addr().unwrap(), live);
+        assert!(start.elapsed() < Duration::from_secs(1));
+        // The one that worked is the first the next time.
+        assert_eq!(names.worked("registry.example", 80), [live, dead]);
+    }
+
+    #[test]
+    fn dead_addresses_are_given_up_in_time_and_refusals_at_once() {
+        let (_queue, dead) = dead();
+        let (wakeups, _control) = wakeups();
+        let start = Instant::now();
+        let longest = Duration::from_millis(1500);
+        let silent = dial(&url(), longest, &names(vec![vec![dead]]), &wakeups);
+        let expected = Lost::Broken("no connection within 1.5 s".to_owned());
+        assert_eq!(silent.err(), Some(expected));
+        assert!(start.elapsed() >= longest);
+
+        let (listener, refusing) = live();
+        drop(listener);
+        let refused = dial(&url(), LONGEST, &names(vec![vec![refusing]]), &wakeups);
+        let expected = Lost::Broken("connection refused".to_owned());
+        assert_eq!(refused.err(), Some(expected));
+    }
+
+    #[test]
+    fn an_address_that_worked_is_used_while_the_name_server_is_away() {
+        let (_listener, live) = live();
+        let (wakeups, _control) = wakeups();
+        // The second look-up fails, the third does not end.
+        let names = names(vec![vec![live], Vec::new()]);
+        for _ in 0..3 {
+            let start = Instant::now();
+            let dialled = dial(&url(), LONGEST, &names, &wakeups).unwrap();
+            assert_eq!(dialled.socket.peer_addr().unwrap(), live);
+            assert!(start.elapsed() < Duration::from_secs(2));
+        }
+    }
+
+    #[test]
+    fn a_change_begins_another_look_up_and_the_time_counts_from_its_answer() {
+        let (_listener, live) = live();
+        let (wakeups, control) = wakeups();
+        let next = AtomicUsize::new(0);
+        let (begun_sender, begun) = unbounded();
+        let names = Names::with(move |_, _| {
+            let _ = begun_sender.send(());
+            if next.fetch_add(1, Ordering::SeqCst) == 0 {
+                loop {
+                    std::thread::park();
+                }
+            }
+            Ok(vec![live])
+        });
+        let changing = std::thread::spawn(move || {
+            begun.recv().unwrap();
+            let changed = Instant::now();
+            control.tell(super::super::news::News::changed);
+            changed
+        });
+        let dialled = dial(&url(), LONGEST, &names, &wakeups).unwrap();
+        assert!(dialled.began >= changing.join().unwrap());
+    }
+
+    #[test]
+    fn a_look_up_that_does_not_end_does_not_hold_up_the_end() {
+        let (wakeups, control) = wakeups();
+        control.stop();
+        assert!(dial(&url(), LONGEST, &names(Vec::new()), &wakeups).is_err());
+    }
+
+    #[test]
+    fn look_ups_that_do_not_end_are_limited() {
+        let (wakeups, _control) = wakeups();
+        let names = names(Vec::new());
+        let (answers, _receiver) = unbounded();
+        let begin = || names.begin("a", 80, answers.clone(), wakeups.waker());
+        assert!((0..limits::REGISTRY_LOOK_UPS).all(|_| begin().is_ok()));
+        assert!(
+            begin()
+                .unwrap_err()
+                .to_string()
+                .contains("too many look-ups")
+        );
+    }
+}
