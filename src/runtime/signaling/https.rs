@@ -65,6 +65,7 @@ pub(super) fn connect(
     let connection = Connection {
         buffers: LazyBuffers::new(BUFFER_BYTES, BUFFER_BYTES),
         stream,
+        is_tls: url.is_secure(),
     };
     let handover = Handover(Mutex::new(Some(connection)));
     Ok(ureq::Agent::with_parts(config, handover, NoResolver))
@@ -138,6 +139,7 @@ impl<T: Read + Write + Send + Sync> Stream for T {}
 struct Connection {
     buffers: LazyBuffers,
     stream: Box<dyn Stream>,
+    is_tls: bool,
 }
 
 impl Transport for Connection {
@@ -161,6 +163,10 @@ impl Transport for Connection {
     fn is_open(&mut self) -> bool {
         // It is used once.
         false
+    }
+
+    fn is_tls(&self) -> bool {
+        self.is_tls
     }
 }
 

@@ -309,7 +309,7 @@ mod tests {
         let next = reconnect.failed(gone(), now, 1.0);
         assert_eq!(next.retry_in, Some(SECOND));
         assert!(!reconnect.network_changed(now));
-        assert!(reconnect.network_changed(now + interval));
+        assert!(reconnect.network_changed(now + 2 * interval));
     }
 
     /// A thousand sidecars lose their registry at the same moment. It is back after `outage`.
