@@ -58,6 +58,7 @@ impl Changes {
 
 /// What a notice is about.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[cfg_attr(not(target_os = "linux"), allow(dead_code))]
 enum Notice {
     /// An interface or an address; what it means is seen by looking at the addresses.
     Address,

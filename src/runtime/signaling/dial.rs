@@ -24,6 +24,8 @@ pub(super) struct Dialled {
     pub(super) local: IpAddr,
     /// When the first address was known: the look-up of a name does not count as time of the registry.
     pub(super) began: Instant,
+    /// How long the try that has succeeded took, which is a round trip, or more if a packet was lost.
+    pub(super) round_trip: Duration,
 }
 
 /// Connects to the host of a URL. Takes `longest` at most from when an address is known, and
@@ -54,6 +56,12 @@ pub(super) fn dial(
     }
 }
 
+struct Try {
+    address: SocketAddr,
+    socket: TcpStream,
+    began: Instant,
+}
+
 struct Dial<'a> {
     host: (&'a str, u16),
     longest: Duration,
@@ -67,7 +75,7 @@ struct Dial<'a> {
     look_ups: usize,
     race: Race,
     /// The tries that are under way.
-    tries: Vec<(SocketAddr, TcpStream)>,
+    tries: Vec<Try>,
     /// Why the last look-up or try failed.
     failure: Option<String>,
 }
@@ -117,8 +125,8 @@ impl<'a> Dial<'a> {
     /// still there: on a slow path one may be about to succeed.
     fn network_changed(&mut self, now: Instant) {
         let wakeups = self.wakeups;
-        self.tries.retain(|(_, socket)| {
-            let local = socket.local_addr().map(|local| local.ip());
+        self.tries.retain(|running| {
+            let local = running.socket.local_addr().map(|local| local.ip());
             !local.is_ok_and(|local| wakeups.is_gone(local))
         });
         self.race.restart(now);
@@ -146,24 +154,22 @@ impl<'a> Dial<'a> {
     /// Returns the first connection that has opened.
     fn opened(&mut self, now: Instant) -> Option<Dialled> {
         let mut index = 0;
-        while let Some((address, socket)) = self.tries.get(index) {
-            match stream::connected(socket) {
+        while let Some(running) = self.tries.get(index) {
+            match stream::connected(&running.socket) {
                 Ok(None) => index += 1,
                 Ok(Some(local)) => {
-                    let address = *address;
-                    let (_, socket) = self.tries.swap_remove(index);
+                    let winner = self.tries.swap_remove(index);
                     if self.is_name {
-                        let addresses = self.race.led_by(address);
+                        let addresses = self.race.led_by(winner.address);
                         self.names.keep(self.host.0, self.host.1, addresses);
                     }
-                    let local = local.ip();
-                    let began = self.race.began().unwrap_or(self.began);
-                    // The answers come late on a slow path, but a failure to set it costs only time.
-                    let _ = socket.set_nodelay(true);
+                    // Without it only time is lost.
+                    let _ = winner.socket.set_nodelay(true);
                     return Some(Dialled {
-                        socket,
-                        local,
-                        began,
+                        socket: winner.socket,
+                        local: local.ip(),
+                        began: self.race.began().unwrap_or(self.began),
+                        round_trip: now.saturating_duration_since(winner.began),
                     });
                 }
                 Err(error) => {
@@ -184,7 +190,11 @@ impl<'a> Dial<'a> {
                 Ok(socket)
             });
             match begun {
-                Ok(socket) => self.tries.push((address, socket)),
+                Ok(socket) => self.tries.push(Try {
+                    address,
+                    socket,
+                    began: now,
+                }),
                 Err(error) => self.failed(now, &error),
             }
         }

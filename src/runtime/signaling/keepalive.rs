@@ -17,6 +17,14 @@ pub struct KeepaliveTimes {
     pub answer: Duration,
 }
 
+impl KeepaliveTimes {
+    /// Returns the times for a path with this round trip: on a slow one an answer may take longer.
+    pub(super) fn on_path(self, round_trip: Duration) -> Self {
+        let answer = self.answer.max(2 * round_trip);
+        KeepaliveTimes { answer, ..self }
+    }
+}
+
 /// The action that is due now.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Due {
@@ -59,6 +67,11 @@ impl Keepalive {
             asked_in_doubt: None,
             is_unanswered: false,
         }
+    }
+
+    /// Returns how long a ping that was sent in doubt may go unanswered.
+    pub(super) fn answer_time(&self) -> Duration {
+        self.times.answer
     }
 
     /// Notes that the way may no longer be there: it is asked about as soon as it may be.
@@ -198,6 +211,13 @@ mod tests {
         assert_eq!(run_in_doubt(100, |_| false, |second| second == 5), expected);
         // Further doubt asks no more often, and waits no longer.
         assert_eq!(run_in_doubt(100, |_| false, |second| second >= 5), expected);
+    }
+
+    #[test]
+    fn a_slow_path_may_take_longer_to_answer() {
+        let second = Duration::from_secs(1);
+        assert_eq!(TIMES.on_path(second / 10).answer, 2 * second);
+        assert_eq!(TIMES.on_path(3 * second).answer, 6 * second);
     }
 
     #[test]

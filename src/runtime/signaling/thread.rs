@@ -119,7 +119,8 @@ impl Thread {
         self.connections += 1;
         self.connection.store(self.connections, Ordering::Release);
         let now = Instant::now();
-        let mut keepalive = Keepalive::new(self.settings.times.keepalive, now);
+        let times = self.settings.times.keepalive.on_path(connection.round_trip);
+        let mut keepalive = Keepalive::new(times, now);
         self.reconnect.connected(now);
         log::info!(
             "registry: connected to {} as {own}",
@@ -199,18 +200,18 @@ impl Thread {
         connection: &mut Connection,
         own: &PeerId,
     ) -> Result<Instant, Lost> {
-        let times = &self.settings.times.keepalive;
         loop {
             match keepalive.next(Instant::now()) {
                 Due::Nothing(until) => return Ok(until),
                 Due::Ping => connection.ping()?,
                 Due::Heartbeat => connection.send(Outgoing::Heartbeat.to_text(own))?,
                 Due::Dead => {
-                    let seconds = times.dead.as_secs_f64();
+                    let seconds = self.settings.times.keepalive.dead.as_secs_f64();
                     return Err(Lost::Broken(format!("nothing heard for {seconds} s")));
                 }
                 Due::Unanswered => {
-                    let seconds = times.answer.as_secs_f64();
+                    let seconds = keepalive.answer_time().as_secs_f64();
+                    let seconds = (seconds * 10.0).round() / 10.0;
                     return Err(Lost::Path(format!("no answer to a ping for {seconds} s")));
                 }
             }

@@ -3,7 +3,7 @@
 use std::io::{self, ErrorKind};
 use std::net::IpAddr;
 use std::sync::Arc;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use tungstenite::client::client_with_config;
 use tungstenite::error::{CapacityError, ProtocolError};
@@ -39,6 +39,8 @@ pub(super) struct Connection {
     socket: WebSocket<Stream>,
     /// Our address.
     pub(super) local: IpAddr,
+    /// The round trip of the TCP connection when it was opened.
+    pub(super) round_trip: Duration,
 }
 
 impl Connection {
@@ -55,7 +57,7 @@ impl Connection {
         let times = &settings.times;
         let request = url.with_token(token)?;
         let dialled = dial(url, times.connect, &settings.names, wakeups)?;
-        let (socket, local) = (dialled.socket, dialled.local);
+        let (socket, local, round_trip) = (dialled.socket, dialled.local, dialled.round_trip);
         let deadline = dialled.began + times.handshake;
         let stream = if url.is_secure() {
             Stream::secured(socket, url.host(), Arc::clone(&settings.tls))?
@@ -72,7 +74,13 @@ impl Connection {
         let mut handshake = client_with_config(request, stream, Some(config));
         loop {
             let interrupted = match handshake {
-                Ok((socket, _)) => return Ok(Connection { socket, local }),
+                Ok((socket, _)) => {
+                    return Ok(Connection {
+                        socket,
+                        local,
+                        round_trip,
+                    });
+                }
                 Err(HandshakeError::Failure(error)) => return Err(describe(&error).into()),
                 Err(HandshakeError::Interrupted(interrupted)) => interrupted,
             };
