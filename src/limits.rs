@@ -81,15 +81,39 @@ pub const BAD_FRAME_WARNINGS: u32 = 3;
 /// Largest body of the registry's answers over HTTP, in bytes; a larger one is an error.
 pub const REGISTRY_RESPONSE_BYTES: u64 = 64 * 1024;
 
-/// Addresses of the registry's host that are tried, the most that ureq keeps; further ones are not used.
+/// Addresses of the registry's host that are tried; further ones are not used.
 pub const HOST_ADDRESSES: usize = 16;
+
+/// Pause between the first tries of two addresses of the registry (RFC 8305 section 8).
+pub const DIAL_STAGGER: Duration = Duration::from_millis(250);
+/// Interval at which an address of the registry is tried again while nothing has answered.
+pub const DIAL_AGAIN: Duration = Duration::from_secs(1);
+/// Tries at addresses of the registry that run side by side; at this many no further one is begun.
+pub const DIAL_TRIES: usize = 16;
+
+/// Look-ups of the registry's name that may be running; at this many no further one is begun. Nothing can
+/// end a look-up.
+pub const REGISTRY_LOOK_UPS: usize = 8;
+/// How long a look-up of the registry's name is awaited before the addresses that last worked are tried.
+pub const LOOK_UP_PATIENCE: Duration = Duration::from_secs(1);
 
 /// Interval at which the log repeats why the registry cannot be reached, while the reason stays the same.
 pub const SAME_FAILURE_LOGGED: Duration = Duration::from_secs(60);
 
-/// Wait from a failed try to reach the registry to the next one: the first and the longest.
+/// Wait from a failed try to reach the registry to the next one: the first and the longest. With a try
+/// that succeeds it is less than 2 s.
 pub const REGISTRY_BACKOFF: (Duration, Duration) =
-    (Duration::from_millis(250), Duration::from_secs(5));
+    (Duration::from_millis(250), Duration::from_millis(1750));
+/// The same when the registry has refused the key or token, which the next try won't change.
+pub const REGISTRY_REFUSED_BACKOFF: (Duration, Duration) =
+    (Duration::from_secs(1), Duration::from_secs(10));
+
+/// Tries to reach the registry that are made at once because the network has changed, and the interval of
+/// further ones; in between the wait goes on.
+pub const REGISTRY_TRIES_AT_ONCE: (u32, Duration) = (4, Duration::from_secs(1));
+
+/// How long the machine must have slept for the connection to the registry to be replaced unasked.
+pub const REGISTRY_SLEEP: Duration = Duration::from_secs(30);
 
 /// Wait from a lost connection to the next offer: the first and the longest.
 pub const OFFER_BACKOFF: (Duration, Duration) =
@@ -304,6 +328,18 @@ pub const DATAGRAM_BYTES: usize = 65_536;
 
 /// Interval at which the machine's addresses are looked up.
 pub const ADDRESS_INTERVAL: Duration = Duration::from_secs(5);
+
+/// Wait from the system's notice that the network has changed to a look at it: the rest of a burst comes
+/// meanwhile.
+pub const NETWORK_SETTLING: Duration = Duration::from_millis(30);
+/// Looks at the network after notices that come at once, and the interval of further ones.
+pub const NETWORK_LOOKS: (u32, Duration) = (8, Duration::from_millis(200));
+/// Changes of routes that are acted on at once, and the interval of further ones; a change that comes
+/// sooner waits.
+pub const ROUTE_CHANGES: (u32, Duration) = (4, Duration::from_secs(2));
+/// Largest notice of the system that is read, in bytes; the rest is cut off. The kernel writes at most a page
+/// or 8 KiB into one.
+pub const NETLINK_BYTES: usize = 8 * 1024;
 
 /// Items that a thread takes from one source before it looks at the others: datagrams of a socket, frames
 /// of the registry, requests of the agent.

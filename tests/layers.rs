@@ -54,7 +54,7 @@ const HOUSES: [(&str, Floors); 3] = [
     (
         "runtime",
         &[
-            &["logging", "process", "wake"],
+            &["interfaces", "logging", "process", "wake"],
             &["ipc", "signaling"],
             &["network"],
             &["event_loop"],

@@ -6,6 +6,7 @@ use serde_json::json;
 
 use super::report::{Check, Finding, listed};
 use crate::nat::host::{self, InterfaceAddress, Rules, Unused};
+use crate::runtime::interfaces;
 use crate::runtime::network::sockets;
 
 /// Returns what was found (the addresses in use, those that are not, and whether UDP sockets can be bound)
@@ -15,7 +16,7 @@ pub(super) fn check(
     ports: Option<(u16, u16)>,
     has_sidecar: bool,
 ) -> (Vec<Finding>, Vec<IpAddr>) {
-    let found = match sockets::interface_addresses() {
+    let found = match interfaces::addresses() {
         Ok(found) => found,
         Err(error) => {
             let why = format!("the machine's addresses cannot be listed: {error}");

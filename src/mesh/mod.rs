@@ -37,7 +37,7 @@ mod datagrams;
 mod delivery;
 mod discovery;
 mod handshake;
-mod introduction;
+pub(crate) mod introduction;
 pub mod link;
 mod passing;
 mod path_recovery;

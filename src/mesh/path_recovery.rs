@@ -54,9 +54,10 @@ impl<K: Linker> Mesh<K> {
         if connection.is_ready() && is_well {
             connection.search.end();
         }
+        let is_due = connection.search.is_due(now, connection.round_trip);
         // While an attempt is heard, its path works and its handshake is under way.
         let is_wanted = !connection.is_attempt() || !is_well;
-        if is_wanted && connection.search.is_due(now, connection.round_trip) {
+        if is_due && is_wanted {
             connection.link.check_again(now, &connection.local);
             self.drive(now, id);
         }

@@ -5,6 +5,7 @@
 
 pub(crate) mod event_loop;
 pub mod health;
+pub(crate) mod interfaces;
 pub mod ipc;
 pub mod logging;
 pub(crate) mod network;

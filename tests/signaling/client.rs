@@ -29,6 +29,7 @@ pub(crate) fn device_token() -> Credential {
 pub(crate) fn times() -> Times {
     Times {
         backoff: (Duration::from_millis(5), Duration::from_millis(20)),
+        refused_backoff: (Duration::from_millis(5), Duration::from_millis(20)),
         ..Times::default()
     }
 }
@@ -65,10 +66,24 @@ impl Client {
         let tls = tls::client_config(ca_file).unwrap();
         let urls = (Url::websocket(signaling_url), Url::http(token_url));
         let settings = Settings::new(urls.0.unwrap(), urls.1.unwrap(), credential, tls);
+        Self::with_settings(settings.with_times(times), room)
+    }
+
+    /// On a machine that has no address any more, when it looks.
+    pub(crate) fn without_addresses(registry: &ScriptedRegistry, times: Times) -> Self {
+        let tls = tls::client_config(None).unwrap();
+        let urls = (registry.signaling_url(), registry.token_url());
+        let urls = (Url::websocket(&urls.0), Url::http(&urls.1));
+        let settings = Settings::new(urls.0.unwrap(), urls.1.unwrap(), api_key(), tls);
+        let settings = settings.with_local_addresses(|| Ok(Vec::new()));
+        Self::with_settings(settings.with_times(times), 64)
+    }
+
+    fn with_settings(settings: Settings, room: usize) -> Self {
         let poll = mio::Poll::new().unwrap();
         let waker = LoopWaker::new(poll.registry(), mio::Token(0)).unwrap();
         let (sender, notices) = bounded(room);
-        let handle = signaling::start(settings.with_times(times), sender, waker).unwrap();
+        let handle = signaling::start(settings, sender, waker).unwrap();
         Client {
             handle,
             notices,

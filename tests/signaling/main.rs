@@ -8,6 +8,7 @@
 )]
 
 mod client;
+mod network_changes;
 #[path = "../support/scripted_registry/mod.rs"]
 mod scripted_registry;
 mod stopping;

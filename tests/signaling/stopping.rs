@@ -34,7 +34,7 @@ fn stop_works_while_the_event_loop_takes_nothing() {
 }
 
 #[test]
-fn stop_works_in_a_backoff_and_in_an_upgrade() {
+fn stop_works_in_a_backoff_in_an_exchange_and_in_an_upgrade() {
     let slow = Times {
         backoff: (Duration::from_secs(1000), Duration::from_secs(1000)),
         handshake: Duration::from_secs(1000),
@@ -44,6 +44,13 @@ fn stop_works_in_a_backoff_and_in_an_upgrade() {
     let registry = ScriptedRegistry::start(script);
     let client = Client::start_with(&registry, api_key(), slow, None);
     client.disconnected();
+    client.handle.stop();
+    assert!(client.handle.wait(DEADLINE));
+
+    let script = Script::with_tokens(&[TokenReply::Hang]);
+    let registry = ScriptedRegistry::start(script);
+    let client = Client::start_with(&registry, api_key(), slow, None);
+    registry.wait_for(token_request);
     client.handle.stop();
     assert!(client.handle.wait(DEADLINE));
 

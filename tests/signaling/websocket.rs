@@ -185,6 +185,7 @@ fn a_dead_connection_is_noticed_and_replaced() {
             ping: Duration::from_millis(100),
             heartbeat: Duration::from_millis(200),
             dead: Duration::from_secs(1),
+            ..times().keepalive
         },
         ..times()
     };

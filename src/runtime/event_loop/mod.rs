@@ -23,6 +23,7 @@ use crate::protocol::ipc::RegistryState;
 use crate::protocol::multicast_dns;
 use crate::protocol::signaling::Outgoing;
 
+use super::network::changes::Changes;
 use super::network::multicast::Multicast;
 use super::network::reach::Reaching;
 use super::network::sockets::Sockets;
@@ -38,8 +39,10 @@ pub(super) const WAKER: Token = Token(0);
 const SIGNALS: Token = Token(1);
 /// The token of the multicast socket for names under `.local`.
 const MULTICAST: Token = Token(2);
+/// The token of the system's notices of changes of the network.
+const CHANGES: Token = Token(3);
 /// The first token of the UDP sockets; further ones have the tokens above.
-pub(super) const FIRST_SOCKET: usize = 3;
+pub(super) const FIRST_SOCKET: usize = 4;
 /// The first token of streams to TURN servers; further ones have the tokens above. No process has so
 /// many sockets that the ranges meet.
 pub(super) const FIRST_STREAM: usize = 1 << 30;
@@ -81,6 +84,7 @@ pub(super) struct EventLoop {
     agent: Agent,
     requests: Requests,
     multicast: Multicast,
+    changes: Changes,
     /// The tokens of sockets that may have more to read.
     readable: BTreeSet<Token>,
     /// Whether other threads may have sent messages that were not taken yet.
@@ -102,8 +106,10 @@ impl EventLoop {
         let signals = parts.signals.as_raw_fd();
         let registry = parts.poll.registry();
         registry.register(&mut SourceFd(&signals), SIGNALS, Interest::READABLE)?;
-        parts.sockets.refresh(registry)?;
         let now = Instant::now();
+        // No change is missed if they are watched first.
+        let changes = Changes::new(registry, CHANGES, now);
+        parts.sockets.refresh(registry)?;
         parts.reaching.set_sockets(now, parts.sockets.lanes());
         parts.mesh.set_lanes(now, parts.reaching.lanes());
         let linger = parts.linger;
@@ -112,6 +118,7 @@ impl EventLoop {
             agent: Agent::new(linger),
             requests: Requests::default(),
             multicast: Multicast::new(MULTICAST, multicast_dns::GROUP),
+            changes,
             readable: BTreeSet::new(),
             unheard: false,
             next_address_check: now + limits::ADDRESS_INTERVAL,
@@ -140,6 +147,7 @@ impl EventLoop {
                     }
                     SIGNALS => self.read_signals(),
                     MULTICAST => self.multicast.ready(),
+                    CHANGES => self.changes.ready(Instant::now()),
                     Token(FIRST_STREAM..) => self.parts.reaching.stream_ready(event.token()),
                     socket => {
                         if event.is_writable() {
@@ -184,6 +192,7 @@ impl EventLoop {
         [
             self.parts.mesh.next_timeout(),
             self.multicast.next_timeout(),
+            self.changes.next_timeout(),
             self.parts.reaching.next_timeout(),
             self.parts.service_manager.next_timeout(),
             match self.end {
@@ -224,6 +233,10 @@ impl EventLoop {
         if now >= self.next_address_check {
             self.check_addresses(now);
         }
+        if let Some(look) = self.changes.take(now) {
+            self.look_at_network(now, look.has_new_routes);
+        }
+        self.pass_doubt_on();
         self.parts.service_manager.handle_timeout(now);
         let lingered = self.agent.linger_deadline().is_some_and(|at| at <= now);
         if lingered && self.end.is_none() {
@@ -382,14 +395,34 @@ impl EventLoop {
         self.parts.reaching.look_at_clock(now);
         // A thread that has died cannot wake us, so the loop looks for it here.
         self.unheard = true;
+        self.look_at_network(now, false);
+    }
+
+    /// Looks whether the machine's addresses have changed. If they have, or its routes, all who depend on the
+    /// network are told.
+    fn look_at_network(&mut self, now: Instant, has_new_routes: bool) {
         match self.parts.sockets.refresh(self.parts.poll.registry()) {
             Ok(true) => {
                 let lanes = self.parts.sockets.lanes();
                 self.parts.reaching.set_sockets(now, lanes);
-                self.transmit(now);
             }
-            Ok(false) => {}
-            Err(error) => log::warn!("cannot list the network interfaces: {error}"),
+            Ok(false) if has_new_routes => {}
+            Ok(false) => return,
+            Err(error) => return log::warn!("cannot list the network interfaces: {error}"),
+        }
+        log::debug!("the network has changed");
+        self.parts.mesh.network_changed(now);
+        self.parts.reaching.network_changed(now);
+        self.parts.signaling.network_changed();
+        self.transmit(now);
+    }
+
+    /// Has the way to the registry asked when the one to a peer or to a relay is in doubt.
+    fn pass_doubt_on(&mut self) {
+        let has_mesh_doubt = self.parts.mesh.take_doubt();
+        let has_reach_doubt = self.parts.reaching.take_doubt();
+        if has_mesh_doubt || has_reach_doubt {
+            self.parts.signaling.in_doubt();
         }
     }
 

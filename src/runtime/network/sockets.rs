@@ -11,7 +11,8 @@ use socket2::{Domain, Protocol, Socket, Type};
 use crate::limits;
 use crate::mesh::link::Transmit;
 use crate::nat::host;
-use crate::nat::host::{InterfaceAddress, Rules};
+use crate::nat::host::Rules;
+use crate::runtime::interfaces;
 
 struct Bound {
     socket: UdpSocket,
@@ -50,7 +51,7 @@ impl Sockets {
     /// Checks which addresses the machine has, binds sockets for the new ones and closes those that are
     /// gone. Returns whether anything has changed.
     pub(crate) fn refresh(&mut self, registry: &Registry) -> io::Result<bool> {
-        let wanted = host::addresses(&interface_addresses()?, &self.rules);
+        let wanted = host::addresses(&interfaces::addresses()?, &self.rules);
         self.tell_if_none(&wanted);
         let mut changed = self.close_gone(registry, &wanted);
         let lanes = self.lane_count();
@@ -231,17 +232,6 @@ impl Bound {
             }
         }
     }
-}
-
-/// Returns the addresses of interfaces that are up.
-pub(crate) fn interface_addresses() -> io::Result<Vec<InterfaceAddress>> {
-    let found = if_addrs::get_if_addrs()?.into_iter();
-    let up = found.filter(|found| found.is_oper_up() || found.is_loopback());
-    let addresses = up.map(|found| InterfaceAddress {
-        address: found.ip(),
-        interface: found.name,
-    });
-    Ok(addresses.collect())
 }
 
 /// Opens a socket on the first free port of an inclusive range; without a range, on any port.

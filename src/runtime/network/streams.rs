@@ -12,7 +12,7 @@ use socket2::{Domain, Protocol, Socket, Type};
 
 use crate::limits;
 use crate::nat::output::StreamId;
-use crate::runtime::signaling::stream::{Stream, describe};
+use crate::runtime::signaling::stream::{Stream, connected, describe};
 
 /// An event of a stream.
 #[derive(Debug)]
@@ -201,7 +201,7 @@ impl Connection {
     /// Continues the handshake, sends queued bytes, and reads what has come.
     fn advance(&mut self, buffer: &mut [u8], tell: &mut impl FnMut(News)) -> io::Result<()> {
         if !self.is_open {
-            let Some(local) = self.connected()? else {
+            let Some(local) = connected(self.stream.socket())? else {
                 self.is_ready = false;
                 return Ok(());
             };
@@ -228,19 +228,6 @@ impl Connection {
             }
         }
         Ok(())
-    }
-
-    /// Returns our address once the connection is established.
-    fn connected(&self) -> io::Result<Option<SocketAddr>> {
-        let socket = self.stream.socket();
-        if let Some(error) = socket.take_error()? {
-            return Err(error);
-        }
-        match socket.peer_addr() {
-            Ok(_) => socket.local_addr().map(Some),
-            Err(error) if error.kind() == ErrorKind::NotConnected => Ok(None),
-            Err(error) => Err(error),
-        }
     }
 
     fn send(&mut self) -> io::Result<()> {

@@ -1,39 +1,57 @@
-//! Gives the HTTP client our own TLS configuration and the system's resolver.
-//!
-//! ureq by itself takes certificates and a crypto provider, but no finished rustls configuration,
-//! and cannot add a file of certificates to the public roots.
+//! Gives the HTTP client our own connections: dialled, secured and cut short as we say.
 
 use std::fmt;
-use std::io::{Read, Write};
-use std::net::ToSocketAddrs;
-use std::sync::Arc;
+use std::io::{self, ErrorKind, Read, Write};
+use std::sync::{Arc, Mutex, PoisonError};
 
 use rustls::pki_types::ServerName;
-use rustls::{ClientConfig, ClientConnection, StreamOwned};
+use rustls::{ClientConnection, StreamOwned};
 use ureq::config::Config;
 use ureq::http::{Response, Uri};
-use ureq::unversioned::resolver::{DefaultResolver, ResolvedSocketAddrs, Resolver};
+use ureq::unversioned::resolver::{ResolvedSocketAddrs, Resolver};
 use ureq::unversioned::transport::{
-    Buffers, ConnectionDetails, Connector, Either, LazyBuffers, NextTimeout, TcpConnector,
-    Transport, TransportAdapter,
+    Buffers, ConnectionDetails, Connector, LazyBuffers, NextTimeout, Transport,
 };
-use ureq::{Body, Error, Timeout};
+use ureq::{Body, Error};
 
-use super::settings::Times;
+use super::dial::dial;
+use super::lost::Lost;
+use super::settings::{Settings, Times};
 use super::stream;
-use crate::config::url::bare_host;
+use super::waiting_stream::WaitingStream;
+use super::wakeups::Wakeups;
+use crate::config::url::Url;
 use crate::limits;
 
 /// The size of the pieces in which HTTP headers and body are handled; an answer has a few hundred
 /// bytes.
 const BUFFER_BYTES: usize = 4 * 1024;
 
-/// Returns an HTTP agent that connects directly over TCP, with `tls` for `https`.
+/// Connects to the host of `url`, and returns an HTTP agent for one request on that connection.
 ///
 /// Redirects are not followed, since they would carry the key elsewhere. Proxies named in the
 /// environment (`HTTP_PROXY`, ...) are not used: the WebSocket would not go through them either, and
 /// the registry is often on the same host or network.
-pub(super) fn agent(times: &Times, tls: Arc<ClientConfig>) -> ureq::Agent {
+pub(super) fn connect(
+    url: &Url,
+    settings: &Settings,
+    wakeups: &Wakeups,
+) -> Result<ureq::Agent, Lost> {
+    let times = &settings.times;
+    let dialled = dial(url, times.connect, &settings.names, wakeups)?;
+    let deadline = dialled.began + times.handshake;
+    let mut socket = WaitingStream::new(dialled, deadline, wakeups);
+    let stream: Box<dyn Stream> = if url.is_secure() {
+        let name = ServerName::try_from(url.host().to_owned())
+            .map_err(|_| "the host is not a name that TLS can verify".to_owned())?;
+        let mut client = ClientConnection::new(Arc::clone(&settings.tls), name)
+            .map_err(|error| super::tls::describe(&error))?;
+        let secured = client.complete_io(&mut socket);
+        secured.map_err(|error| times.io_lost(&error))?;
+        Box::new(StreamOwned::new(client, socket))
+    } else {
+        Box::new(socket)
+    };
     let config = Config::builder()
         .proxy(None)
         .max_redirects(0)
@@ -43,11 +61,14 @@ pub(super) fn agent(times: &Times, tls: Arc<ClientConfig>) -> ureq::Agent {
         .input_buffer_size(BUFFER_BYTES)
         .output_buffer_size(BUFFER_BYTES)
         .user_agent(concat!("chatixia-sidecar/", env!("CARGO_PKG_VERSION")))
-        .timeout_connect(Some(times.connect))
-        .timeout_global(Some(times.handshake))
         .build();
-    let connector = ().chain(TcpConnector::default()).chain(TlsConnector(tls));
-    ureq::Agent::with_parts(config, connector, BlockingResolver)
+    let connection = Connection {
+        buffers: LazyBuffers::new(BUFFER_BYTES, BUFFER_BYTES),
+        stream,
+        is_tls: url.is_secure(),
+    };
+    let handover = Handover(Mutex::new(Some(connection)));
+    Ok(ureq::Agent::with_parts(config, handover, NoResolver))
 }
 
 /// Reads the body of an answer, at most [`limits::REGISTRY_RESPONSE_BYTES`].
@@ -57,114 +78,100 @@ pub(super) fn body(response: &mut Response<Body>) -> Result<Vec<u8>, Error> {
 }
 
 impl Times {
-    /// Describes an error in plain words.
-    pub(super) fn describe(&self, error: &Error) -> String {
+    /// Describes an error of the HTTP client.
+    pub(super) fn lost(&self, error: &Error) -> Lost {
         if let Error::Io(error) = error {
-            stream::describe(error)
-        } else if let Error::Timeout(Timeout::Connect | Timeout::Resolve) = error {
-            format!("no connection within {} s", self.connect.as_secs_f64())
-        } else if let Error::Timeout(_) = error {
-            format!("no answer within {} s", self.handshake.as_secs_f64())
+            self.io_lost(error)
         } else if let Error::BodyExceedsLimit(limit) = error {
-            format!("the answer is longer than {limit} bytes")
+            Lost::Broken(format!("the answer is longer than {limit} bytes"))
         } else {
-            error.to_string()
+            Lost::Broken(error.to_string())
+        }
+    }
+
+    fn io_lost(&self, error: &io::Error) -> Lost {
+        if let Some(lost) = Lost::inside(error) {
+            lost.clone()
+        } else if error.kind() == ErrorKind::TimedOut {
+            let seconds = self.handshake.as_secs_f64();
+            Lost::Broken(format!("no answer within {seconds} s"))
+        } else {
+            Lost::Broken(stream::describe(error))
         }
     }
 }
 
-/// A resolver that asks the system on the calling thread. ureq's own starts a thread for each look-up
-/// that may take too long, and leaves it behind.
+/// A resolver that looks up nothing: the connection is there.
 #[derive(Debug)]
-struct BlockingResolver;
+struct NoResolver;
 
-impl Resolver for BlockingResolver {
-    fn resolve(&self, uri: &Uri, _: &Config, _: NextTimeout) -> Result<ResolvedSocketAddrs, Error> {
-        let name = uri
-            .scheme()
-            .zip(uri.authority())
-            .and_then(|(scheme, authority)| DefaultResolver::host_and_port(scheme, authority))
-            .ok_or_else(|| Error::BadUri("no host".to_owned()))?;
-        let mut addresses = self.empty();
-        for address in name.to_socket_addrs()?.take(limits::HOST_ADDRESSES) {
-            addresses.push(address);
-        }
-        if addresses.is_empty() {
-            return Err(Error::HostNotFound);
-        }
-        Ok(addresses)
+impl Resolver for NoResolver {
+    fn resolve(&self, _: &Uri, _: &Config, _: NextTimeout) -> Result<ResolvedSocketAddrs, Error> {
+        Ok(self.empty())
     }
 }
 
-#[derive(Debug)]
-struct TlsConnector(Arc<ClientConfig>);
+/// A connector that gives the HTTP client the one connection that was made for it.
+struct Handover(Mutex<Option<Connection>>);
 
-impl<In: Transport> Connector<In> for TlsConnector {
-    type Out = Either<In, TlsTransport>;
+impl Connector for Handover {
+    type Out = Connection;
 
     fn connect(
         &self,
-        details: &ConnectionDetails<'_>,
-        chained: Option<In>,
-    ) -> Result<Option<Self::Out>, Error> {
-        let Some(transport) = chained else {
-            return Ok(None);
-        };
-        if !details.needs_tls() {
-            return Ok(Some(Either::A(transport)));
-        }
-        let host = bare_host(details.uri.host().unwrap_or_default()).to_owned();
-        let name = ServerName::try_from(host)
-            .map_err(|_| Error::Tls("the host is not a name that TLS can verify"))?;
-        let mut client = ClientConnection::new(Arc::clone(&self.0), name)?;
-        let mut socket = TransportAdapter::new(transport.boxed(), details.current_time.clone());
-        socket.set_timeout(details.timeout);
-        client.complete_io(&mut socket)?;
-        Ok(Some(Either::B(TlsTransport {
-            buffers: LazyBuffers::new(
-                details.config.input_buffer_size(),
-                details.config.output_buffer_size(),
-            ),
-            stream: StreamOwned::new(client, socket),
-        })))
+        _: &ConnectionDetails<'_>,
+        _: Option<()>,
+    ) -> Result<Option<Connection>, Error> {
+        Ok(self.0.lock().unwrap_or_else(PoisonError::into_inner).take())
     }
 }
 
-struct TlsTransport {
-    buffers: LazyBuffers,
-    stream: StreamOwned<ClientConnection, TransportAdapter>,
+impl fmt::Debug for Handover {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("Handover")
+    }
 }
 
-impl Transport for TlsTransport {
+/// TCP or TLS.
+trait Stream: Read + Write + Send + Sync {}
+impl<T: Read + Write + Send + Sync> Stream for T {}
+
+struct Connection {
+    buffers: LazyBuffers,
+    stream: Box<dyn Stream>,
+    is_tls: bool,
+}
+
+impl Transport for Connection {
     fn buffers(&mut self) -> &mut dyn Buffers {
         &mut self.buffers
     }
 
-    fn transmit_output(&mut self, amount: usize, timeout: NextTimeout) -> Result<(), Error> {
-        self.stream.get_mut().set_timeout(timeout);
+    fn transmit_output(&mut self, amount: usize, _: NextTimeout) -> Result<(), Error> {
         let output = self.buffers.output().get(..amount).unwrap_or_default();
         self.stream.write_all(output)?;
+        self.stream.flush()?;
         Ok(())
     }
 
-    fn await_input(&mut self, timeout: NextTimeout) -> Result<bool, Error> {
-        self.stream.get_mut().set_timeout(timeout);
+    fn await_input(&mut self, _: NextTimeout) -> Result<bool, Error> {
         let amount = self.stream.read(self.buffers.input_append_buf())?;
         self.buffers.input_appended(amount);
         Ok(amount > 0)
     }
 
     fn is_open(&mut self) -> bool {
-        self.stream.get_mut().get_mut().is_open()
+        // It is used once.
+        false
     }
 
     fn is_tls(&self) -> bool {
-        true
+        self.is_tls
     }
 }
 
-impl fmt::Debug for TlsTransport {
+impl fmt::Debug for Connection {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("TlsTransport")
+        f.write_str("Connection")
     }
 }

@@ -1,11 +1,9 @@
 //! Asks the registry for its ICE servers, by `GET` of `config` beside its token URL (contract part 3).
 
-use std::sync::Arc;
-
-use ureq::Agent;
 use ureq::http::{HeaderValue, StatusCode};
 
-use super::settings::{Settings, Times};
+use super::settings::Settings;
+use super::wakeups::Wakeups;
 use super::{https, token};
 use crate::config::url::Url;
 use crate::protocol::ice_servers::{self, IceServer};
@@ -13,20 +11,18 @@ use crate::protocol::ice_servers::{self, IceServer};
 /// A client that asks for the ICE servers.
 #[derive(Debug)]
 pub struct IceServersClient {
-    agent: Agent,
+    settings: Settings,
     url: Url,
     header: (&'static str, HeaderValue),
-    times: Times,
 }
 
 impl IceServersClient {
     /// Creates the client. Fails when the credential can't be sent.
     pub fn new(settings: &Settings) -> Result<Self, String> {
         Ok(IceServersClient {
-            agent: https::agent(&settings.times, Arc::clone(&settings.tls)),
+            settings: settings.clone(),
             url: settings.token_url.beside("config"),
             header: token::header(&settings.credential)?,
-            times: settings.times,
         })
     }
 
@@ -37,18 +33,19 @@ impl IceServersClient {
     /// Says why there are no servers, in a line for the log.
     pub fn fetch(&self) -> Result<Vec<IceServer>, String> {
         let failed = |what: &dyn std::fmt::Display| format!("{}: {what}", self.url);
+        let times = &self.settings.times;
+        // Nobody tells this one of changes.
+        let (wakeups, _control) =
+            Wakeups::new(self.settings.local_addresses).map_err(|error| failed(&error))?;
         let (name, value) = &self.header;
-        let mut response = self
-            .agent
-            .get(self.url.uri())
-            .header(*name, value)
-            .call()
-            .map_err(|error| failed(&self.times.describe(&error)))?;
+        let agent = https::connect(&self.url, &self.settings, &wakeups);
+        let asked = agent.map_err(|lost| failed(&lost))?.get(self.url.uri());
+        let answer = asked.header(*name, value).call();
+        let mut response = answer.map_err(|error| failed(&times.lost(&error)))?;
         if response.status() != StatusCode::OK {
             return Err(failed(&format!("answered {}", response.status())));
         }
-        let body =
-            https::body(&mut response).map_err(|error| failed(&self.times.describe(&error)))?;
+        let body = https::body(&mut response).map_err(|error| failed(&times.lost(&error)))?;
         ice_servers::parse(&body).map_err(|why| failed(&why))
     }
 }

@@ -6,14 +6,21 @@
 //!
 //! * [`tls`]: the TLS configuration, with `CA_FILE`.
 //! * `token`, `https`: the token exchange.
+//! * `dial`, `race`, `look_up`: the TCP connection under both, with all addresses tried side by side.
 //! * `websocket`, `stream`, `wakeups`: the WebSocket on a non-blocking socket, and how to wait.
+//! * `news`: what the event loop tells of the network, which cuts every wait short.
 //! * `reconnect`, `keepalive`: decisions, without clock or I/O.
 //! * `thread`: the parts put together. `visit`: the same once, for `doctor`.
 
+mod dial;
 mod https;
 mod ice_servers;
 mod keepalive;
+mod look_up;
+mod lost;
+mod news;
 mod notice;
+mod race;
 mod reconnect;
 mod settings;
 pub(super) mod stream;
@@ -21,6 +28,7 @@ mod thread;
 pub mod tls;
 mod token;
 mod visit;
+mod waiting_stream;
 mod wakeups;
 mod websocket;
 
@@ -28,7 +36,7 @@ use std::fmt;
 use std::io;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use crossbeam_channel::{Receiver, RecvTimeoutError, Sender, bounded};
 
@@ -37,12 +45,14 @@ pub use self::keepalive::KeepaliveTimes;
 pub use self::notice::Notice;
 pub use self::settings::{Settings, Times};
 pub use self::visit::{Refusal, Visit, visit};
+pub use self::wakeups::LocalAddresses;
 
+use self::news::News;
 use self::notice::NumberedFrame;
 use self::reconnect::Reconnect;
 use self::thread::{NOT_CONNECTED, Thread};
 use self::token::TokenClient;
-use self::wakeups::Wakeups;
+use self::wakeups::{Control, Wakeups};
 use crate::config::Credential;
 use crate::limits;
 use crate::log_limit::RateLimited;
@@ -53,8 +63,7 @@ use crate::runtime::wake::LoopWaker;
 pub struct Handle {
     outgoing: Sender<NumberedFrame>,
     connection: Arc<AtomicU64>,
-    stop: Sender<()>,
-    waker: LoopWaker,
+    control: Control,
     /// Nothing is ever sent; it is disconnected when the thread has ended.
     ended: Receiver<()>,
 }
@@ -65,18 +74,17 @@ pub struct Handle {
 ///
 /// Fails when the credential can't be sent, or when the system gives no thread or poll.
 pub fn start(settings: Settings, notices: Sender<Notice>, waker: LoopWaker) -> io::Result<Handle> {
-    let tokens = TokenClient::new(&settings)
+    let (wakeups, control) = Wakeups::new(settings.local_addresses)?;
+    let tokens = TokenClient::new(&settings, &wakeups)
         .map_err(|error| io::Error::new(io::ErrorKind::InvalidInput, error))?;
-    let (wakeups, own_waker, stop) = Wakeups::new()?;
     let (outgoing_sender, outgoing) = bounded(limits::SIGNALING_QUEUE_FRAMES);
     let (alive, ended) = bounded(0);
     let connection = Arc::new(AtomicU64::new(NOT_CONNECTED));
-    let times = settings.times;
     let thread = Thread {
         reconnect: Reconnect::new(
-            times.backoff,
-            times.settled,
+            &settings.times,
             matches!(settings.credential, Credential::ApiKey(_)),
+            Instant::now(),
         ),
         settings,
         tokens,
@@ -97,8 +105,7 @@ pub fn start(settings: Settings, notices: Sender<Notice>, waker: LoopWaker) -> i
     Ok(Handle {
         outgoing: outgoing_sender,
         connection,
-        stop,
-        waker: own_waker,
+        control,
         ended,
     })
 }
@@ -114,7 +121,7 @@ impl Handle {
         let queued =
             connection != NOT_CONNECTED && self.outgoing.try_send((connection, frame)).is_ok();
         if queued {
-            self.waker.wake();
+            self.control.wake();
         }
         queued
     }
@@ -122,13 +129,35 @@ impl Handle {
     /// Asks the thread to send what is queued, close the WebSocket and end. Never blocks; may be called
     /// again.
     ///
-    /// The thread ends within [`Times::close`] when connected or waiting, and within
-    /// [`Times::handshake`] when in a token exchange or connecting; only the system's resolver may take
-    /// longer.
+    /// The thread ends within [`Times::close`] when connected, and otherwise at once.
     pub fn stop(&self) {
-        // If the channel is full, the thread has been asked before.
-        let _ = self.stop.try_send(());
-        self.waker.wake();
+        self.control.stop();
+    }
+
+    /// Tells the thread that the machine's addresses or routes have changed. Never blocks.
+    ///
+    /// If the address of a connection is gone, another connection is made at once; otherwise the open one is
+    /// asked for a sign of life, and replaced if there is none within [`KeepaliveTimes::answer`]. A wait
+    /// before the next try ends.
+    pub fn network_changed(&self) {
+        self.control.tell(News::changed);
+    }
+
+    /// Tells the thread that others have fallen silent. Never blocks. The open connection is asked for a sign
+    /// of life, as after a change.
+    pub fn in_doubt(&self) {
+        self.control.tell(News::in_doubt);
+    }
+
+    /// Tells the thread that the machine has slept for so long. Never blocks. After more than
+    /// [`limits::REGISTRY_SLEEP`] the connection is replaced at once; otherwise it is asked for a sign of
+    /// life, as after a change.
+    pub fn slept(&self, duration: Duration) {
+        if duration > limits::REGISTRY_SLEEP {
+            self.control.tell(News::slept);
+        } else {
+            self.network_changed();
+        }
     }
 
     /// Waits until the thread has ended. Returns `false` when it has not within `timeout`.

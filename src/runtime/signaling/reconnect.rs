@@ -1,18 +1,34 @@
 //! Decides what follows a failed connection: whether it is logged and told, and when the next try is.
 
+use std::fmt;
 use std::time::{Duration, Instant};
 
+use super::lost::Lost;
 use super::notice::Notice;
+use super::settings::Times;
 use crate::backoff::Backoff;
 use crate::limits;
+use crate::mesh::introduction::token_bucket::TokenBucket;
 
 /// The reason why there is no connection.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) enum Failure {
     /// The connection could not be made, or it was lost.
     Unreachable(String),
+    /// The way to the registry is gone or silent. Another may be there already.
+    PathLost(String),
     /// The registry refused the API key or device token.
     Refused(String),
+}
+
+impl Failure {
+    /// Returns the failure of `what`.
+    pub(super) fn of(lost: Lost, what: &dyn fmt::Display) -> Self {
+        match lost {
+            Lost::Broken(why) => Failure::Unreachable(format!("{what}: {why}")),
+            Lost::Path(why) => Failure::PathLost(format!("{what}: {why}")),
+        }
+    }
 }
 
 /// The consequence of a failure.
@@ -30,6 +46,9 @@ pub(super) struct Verdict {
 #[derive(Debug)]
 pub(super) struct Reconnect {
     backoff: Backoff,
+    refused_backoff: Backoff,
+    /// Tries that need not wait, because the network has changed.
+    at_once: TokenBucket,
     settled_after: Duration,
     refusal_is_fatal: bool,
     connected_at: Option<Instant>,
@@ -45,16 +64,15 @@ struct Outage {
 impl Reconnect {
     /// Creates the state. `refusal_is_fatal`: whether to give up when the registry's very first verdict
     /// on our credential is a refusal. A connection counts as a success, which resets the backoff, when
-    /// it has lasted for `settled_after`. So a registry that accepts us and closes at once is not
+    /// it has lasted for [`Times::settled`]. So a registry that accepts us and closes at once is not
     /// hammered.
-    pub(super) fn new(
-        backoff: (Duration, Duration),
-        settled_after: Duration,
-        refusal_is_fatal: bool,
-    ) -> Self {
+    pub(super) fn new(times: &Times, refusal_is_fatal: bool, now: Instant) -> Self {
+        let (tries, interval) = limits::REGISTRY_TRIES_AT_ONCE;
         Reconnect {
-            backoff: Backoff::new(backoff),
-            settled_after,
+            backoff: Backoff::new(times.backoff),
+            refused_backoff: Backoff::new(times.refused_backoff),
+            at_once: TokenBucket::new(tries, interval, now),
+            settled_after: times.settled,
             refusal_is_fatal,
             connected_at: None,
             outage: None,
@@ -64,6 +82,22 @@ impl Reconnect {
     /// Notes that the registry accepted our credential.
     pub(super) fn accepted(&mut self) {
         self.refusal_is_fatal = false;
+        self.refused_backoff.reset();
+    }
+
+    /// Returns whether the present wait is to end, because the network has changed. The registry's answer
+    /// to a wrong key would be the same.
+    pub(super) fn network_changed(&mut self, now: Instant) -> bool {
+        let is_refused = |outage: &Outage| matches!(outage.failure, Failure::Refused(_));
+        !self.outage.as_ref().is_some_and(is_refused) && self.try_at_once(now)
+    }
+
+    fn try_at_once(&mut self, now: Instant) -> bool {
+        let may = self.at_once.take(now);
+        if may {
+            self.backoff.reset();
+        }
+        may
     }
 
     /// Notes that the WebSocket is open.
@@ -81,7 +115,11 @@ impl Reconnect {
             self.backoff.reset();
         }
         let fatal = self.refusal_is_fatal && matches!(failure, Failure::Refused(_));
-        let retry_in = (!fatal).then(|| self.backoff.next(jitter));
+        let retry_in = match &failure {
+            Failure::Refused(_) => (!fatal).then(|| self.refused_backoff.next(jitter)),
+            Failure::PathLost(_) if self.try_at_once(now) => Some(Duration::ZERO),
+            Failure::PathLost(_) | Failure::Unreachable(_) => Some(self.backoff.next(jitter)),
+        };
         let told_at = self
             .outage
             .as_ref()
@@ -91,17 +129,19 @@ impl Reconnect {
         let log_it = told_at
             .is_none_or(|at| now.saturating_duration_since(at) >= limits::SAME_FAILURE_LOGGED);
 
-        let text = match (&failure, retry_in) {
-            (Failure::Unreachable(why) | Failure::Refused(why), Some(wait)) => {
+        let (Failure::Unreachable(why) | Failure::PathLost(why) | Failure::Refused(why)) = &failure;
+        let text = match retry_in {
+            None => why.clone(),
+            Some(Duration::ZERO) => format!("{why}; trying again at once"),
+            Some(wait) => {
                 let seconds = wait.as_secs_f64().max(0.1);
                 format!("{why}; trying again in {seconds:.1} s")
             }
-            (Failure::Unreachable(why) | Failure::Refused(why), None) => why.clone(),
         };
         // A fatal failure is printed when the process ends, so it is not logged here.
         let log = (log_it && !fatal).then(|| text.clone());
         let notice = is_news.then_some(match &failure {
-            Failure::Unreachable(_) => Notice::Disconnected { reason: text },
+            Failure::Unreachable(_) | Failure::PathLost(_) => Notice::Disconnected { reason: text },
             Failure::Refused(_) => Notice::Refused {
                 reason: text,
                 fatal,
@@ -124,7 +164,13 @@ mod tests {
     const SECOND: Duration = Duration::from_secs(1);
 
     fn reconnect(refusal_is_fatal: bool) -> Reconnect {
-        Reconnect::new((SECOND, 8 * SECOND), 5 * SECOND, refusal_is_fatal)
+        let times = Times {
+            backoff: (SECOND, 8 * SECOND),
+            refused_backoff: (16 * SECOND, 32 * SECOND),
+            settled: 5 * SECOND,
+            ..Times::default()
+        };
+        Reconnect::new(&times, refusal_is_fatal, Instant::now())
     }
 
     fn lost(why: &str) -> Failure {
@@ -222,6 +268,85 @@ mod tests {
                 Some(Notice::Refused { fatal: false, .. })
             ));
             assert_eq!(reconnect.failed(refused(), now, 1.0).notice, None);
+        }
+    }
+
+    #[test]
+    fn a_refusal_is_repeated_slowly_whatever_the_network_does() {
+        let now = Instant::now();
+        let mut reconnect = reconnect(false);
+        reconnect.failed(lost("down"), now, 1.0);
+        for wait in [16, 32, 32] {
+            let verdict = reconnect.failed(refused(), now, 1.0);
+            assert_eq!(verdict.retry_in, Some(wait * SECOND));
+            assert!(!reconnect.network_changed(now));
+        }
+        reconnect.accepted();
+        reconnect.connected(now);
+        let verdict = reconnect.failed(refused(), now, 1.0);
+        assert_eq!(verdict.retry_in, Some(16 * SECOND));
+    }
+
+    #[test]
+    fn a_lost_way_is_replaced_at_once_but_not_without_end() {
+        let now = Instant::now();
+        let mut reconnect = reconnect(true);
+        for _ in 0..5 {
+            reconnect.failed(lost("down"), now, 1.0);
+        }
+        let gone = || Failure::PathLost("gone".to_owned());
+        let (tries, interval) = limits::REGISTRY_TRIES_AT_ONCE;
+        for _ in 0..tries {
+            let verdict = reconnect.failed(gone(), now, 1.0);
+            assert_eq!(verdict.retry_in, Some(Duration::ZERO));
+            assert!(
+                verdict
+                    .log
+                    .is_none_or(|log| log == "gone; trying again at once")
+            );
+        }
+        // The network has changed, so the waits begin with the first again.
+        let next = reconnect.failed(gone(), now, 1.0);
+        assert_eq!(next.retry_in, Some(SECOND));
+        assert!(!reconnect.network_changed(now));
+        assert!(reconnect.network_changed(now + 2 * interval));
+    }
+
+    /// A thousand sidecars lose their registry at the same moment. It is back after `outage`.
+    /// Returns how many of them connect in each tenth of a second after it.
+    fn herd(outage: Duration) -> Vec<usize> {
+        let mut rng = fastrand::Rng::with_seed(1);
+        let mut tenths = vec![0; 20];
+        for _ in 0..1000 {
+            let start = Instant::now();
+            let mut reconnect = Reconnect::new(&Times::default(), true, start);
+            reconnect.connected(start);
+            let mut now = start + Duration::from_secs(3600);
+            let back = now + outage;
+            while now < back {
+                let verdict = reconnect.failed(lost("connection refused"), now, rng.f64());
+                now += verdict.retry_in.unwrap();
+            }
+            let tenth = (now - back).as_millis() / 100;
+            tenths[usize::try_from(tenth).unwrap()] += 1;
+        }
+        tenths
+    }
+
+    #[test]
+    fn a_thousand_sidecars_come_back_within_two_seconds_and_not_all_at_once() {
+        let tenths = herd(Duration::from_secs(600));
+        assert_eq!(tenths.iter().sum::<usize>(), 1000, "{tenths:?}");
+        // Spread evenly over 1.75 s, there would be 57 in each tenth of a second.
+        assert!(tenths.iter().all(|tenth| *tenth < 115), "{tenths:?}");
+        // A restart that takes only a moment.
+        for outage in [100, 500, 1000, 3000] {
+            let tenths = herd(Duration::from_millis(outage));
+            assert_eq!(
+                tenths.iter().sum::<usize>(),
+                1000,
+                "{outage} ms: {tenths:?}"
+            );
         }
     }
 }

@@ -1,26 +1,33 @@
 //! Settings of the connection to the registry: its URLs, our credential, and the deadlines.
 
+use std::io;
+use std::net::IpAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
 use rustls::ClientConfig;
 
 use super::keepalive::KeepaliveTimes;
+use super::look_up::Names;
+use super::wakeups::LocalAddresses;
 use crate::config::Credential;
 use crate::config::url::Url;
 use crate::limits;
+use crate::runtime::interfaces;
 
 /// Waits and deadlines. The defaults are for real use; tests make them short.
 #[derive(Debug, Clone, Copy)]
 pub struct Times {
-    /// The longest try of connecting to one address.
+    /// The longest time from the resolved name to a TCP connection, whatever the number of addresses.
     pub connect: Duration,
-    /// The longest token exchange, and the longest time from the resolved name to the open WebSocket.
+    /// The longest time from the resolved name to the token, and to the open WebSocket.
     pub handshake: Duration,
     /// The keepalive of the WebSocket.
     pub keepalive: KeepaliveTimes,
     /// The first and the longest wait from a failure to the next try.
     pub backoff: (Duration, Duration),
+    /// The same after the registry has refused our credential.
+    pub refused_backoff: (Duration, Duration),
     /// A connection that lasted this long resets the backoff.
     pub settled: Duration,
     /// The longest wait for the registry's answer to our goodbye.
@@ -36,8 +43,10 @@ impl Default for Times {
                 ping: Duration::from_secs(15),
                 heartbeat: Duration::from_secs(30),
                 dead: Duration::from_secs(40),
+                answer: Duration::from_secs(2),
             },
             backoff: limits::REGISTRY_BACKOFF,
+            refused_backoff: limits::REGISTRY_REFUSED_BACKOFF,
             settled: Duration::from_secs(5),
             close: Duration::from_millis(500),
         }
@@ -52,6 +61,8 @@ pub struct Settings {
     pub(super) credential: Credential,
     pub(super) tls: Arc<ClientConfig>,
     pub(super) times: Times,
+    pub(super) names: Names,
+    pub(super) local_addresses: LocalAddresses,
 }
 
 impl Settings {
@@ -68,6 +79,8 @@ impl Settings {
             credential,
             tls,
             times: Times::default(),
+            names: Names::new(),
+            local_addresses,
         }
     }
 
@@ -75,4 +88,18 @@ impl Settings {
     pub fn with_times(self, times: Times) -> Self {
         Settings { times, ..self }
     }
+
+    /// Returns the same settings with another list of this machine's addresses.
+    pub fn with_local_addresses(self, local_addresses: LocalAddresses) -> Self {
+        Settings {
+            local_addresses,
+            ..self
+        }
+    }
+}
+
+/// Lists the addresses of this machine's interfaces that are up.
+fn local_addresses() -> io::Result<Vec<IpAddr>> {
+    let found = interfaces::addresses()?;
+    Ok(found.into_iter().map(|found| found.address).collect())
 }

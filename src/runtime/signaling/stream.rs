@@ -1,6 +1,7 @@
 //! A non-blocking TCP connection, with or without TLS.
 
 use std::io::{self, ErrorKind, Read, Write};
+use std::net::SocketAddr;
 use std::sync::Arc;
 
 use mio::net::TcpStream;
@@ -83,6 +84,18 @@ impl Write for Stream {
             Stream::Plain(socket) => socket.flush(),
             Stream::Tls(stream) => stream.flush(),
         }
+    }
+}
+
+/// Returns our address once a connection that was begun is established.
+pub(in crate::runtime) fn connected(socket: &TcpStream) -> io::Result<Option<SocketAddr>> {
+    if let Some(error) = socket.take_error()? {
+        return Err(error);
+    }
+    match socket.peer_addr() {
+        Ok(_) => socket.local_addr().map(Some),
+        Err(error) if error.kind() == ErrorKind::NotConnected => Ok(None),
+        Err(error) => Err(error),
     }
 }
 

@@ -2,11 +2,12 @@
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use crossbeam_channel::{Receiver, Sender, select};
 
 use super::keepalive::{Due, Keepalive};
+use super::lost::Lost;
 use super::notice::{Notice, NumberedFrame};
 use super::reconnect::{Failure, Reconnect};
 use super::settings::Settings;
@@ -68,52 +69,58 @@ impl Thread {
             let Some(wait) = verdict.retry_in.filter(|_| told) else {
                 return;
             };
-            if !self.wakeups.pause(wait) {
+            if !self.pause(wait) {
                 return;
             }
         }
     }
 
-    fn connect_and_serve(&mut self) -> End {
-        let Grant { token, peer_id } = match self.tokens.exchange() {
-            Ok(grant) => grant,
-            Err(failure) => return End::Failed(failure),
-        };
-        self.reconnect.accepted();
-        let opened = Connection::open(
-            &self.settings.signaling_url,
-            &token,
-            &self.settings.tls,
-            &self.settings.times,
-            &mut self.wakeups,
-        );
-        let mut connection = match opened {
-            Ok(Some(connection)) => connection,
-            Ok(None) => return End::Stopped,
-            Err(what) => return self.lost(&what),
-        };
-        match self.serve(&mut connection, &peer_id) {
-            Ok(()) => {
-                let deadline = Instant::now() + self.settings.times.close;
-                connection.close(&mut self.wakeups, deadline);
-                End::Stopped
+    /// Waits before the next try. A change of the network ends the wait. Returns `false` when asked to end.
+    fn pause(&mut self, wait: Duration) -> bool {
+        let deadline = Instant::now() + wait;
+        while !self.wakeups.stopped() && Instant::now() < deadline {
+            self.wakeups.wait(deadline);
+            let news = self.wakeups.news();
+            if (news.take_changed() | news.take_slept())
+                && self.reconnect.network_changed(Instant::now())
+            {
+                log::debug!("registry: the network has changed; trying again at once");
+                break;
             }
-            Err(what) => self.lost(&what),
+        }
+        !self.wakeups.stopped()
+    }
+
+    fn connect_and_serve(&mut self) -> End {
+        match self.try_to_serve() {
+            Ok(()) => End::Stopped,
+            // Being asked to stop cuts short what is being done.
+            Err(_) if self.wakeups.stopped() => End::Stopped,
+            Err(failure) => End::Failed(failure),
         }
     }
 
-    fn lost(&self, what: &str) -> End {
-        let url = &self.settings.signaling_url;
-        End::Failed(Failure::Unreachable(format!("WebSocket at {url}: {what}")))
+    /// Connects, and serves the connection until asked to stop.
+    fn try_to_serve(&mut self) -> Result<(), Failure> {
+        let Grant { token, peer_id } = self.tokens.exchange()?;
+        self.reconnect.accepted();
+        let url = self.settings.signaling_url.clone();
+        let lost = |lost| Failure::of(lost, &format_args!("WebSocket at {url}"));
+        let opened = Connection::open(&self.settings, &token, &self.wakeups);
+        let mut connection = opened.map_err(lost)?;
+        self.serve(&mut connection, &peer_id).map_err(lost)?;
+        connection.close(&self.wakeups, Instant::now() + self.settings.times.close);
+        Ok(())
     }
 
     /// Carries frames both ways. Returns `Ok` when asked to stop, `Err` when the connection ended.
-    fn serve(&mut self, connection: &mut Connection, own: &PeerId) -> Result<(), String> {
+    fn serve(&mut self, connection: &mut Connection, own: &PeerId) -> Result<(), Lost> {
         connection.send(Outgoing::Register.to_text(own))?;
         self.connections += 1;
         self.connection.store(self.connections, Ordering::Release);
         let now = Instant::now();
-        let mut keepalive = Keepalive::new(self.settings.times.keepalive, now);
+        let times = self.settings.times.keepalive.on_path(connection.round_trip);
+        let mut keepalive = Keepalive::new(times, now);
         self.reconnect.connected(now);
         log::info!(
             "registry: connected to {} as {own}",
@@ -139,7 +146,11 @@ impl Thread {
             }
             if self.wakeups.stopped() {
                 // Frames that the event loop sent before it asked to stop still go out.
-                return self.send_queued(connection, own);
+                return Ok(self.send_queued(connection, own)?);
+            }
+            let has_changed = self.wakeups.check_news(connection.local)?;
+            if self.wakeups.news().take_doubt() || has_changed {
+                keepalive.doubt();
             }
             let wake_at = self.keep_alive(&mut keepalive, connection, own)?;
             if drained {
@@ -188,7 +199,7 @@ impl Thread {
         keepalive: &mut Keepalive,
         connection: &mut Connection,
         own: &PeerId,
-    ) -> Result<Instant, String> {
+    ) -> Result<Instant, Lost> {
         loop {
             match keepalive.next(Instant::now()) {
                 Due::Nothing(until) => return Ok(until),
@@ -196,7 +207,12 @@ impl Thread {
                 Due::Heartbeat => connection.send(Outgoing::Heartbeat.to_text(own))?,
                 Due::Dead => {
                     let seconds = self.settings.times.keepalive.dead.as_secs_f64();
-                    return Err(format!("nothing heard for {seconds} s"));
+                    return Err(Lost::Broken(format!("nothing heard for {seconds} s")));
+                }
+                Due::Unanswered => {
+                    let seconds = keepalive.answer_time().as_secs_f64();
+                    let seconds = (seconds * 10.0).round() / 10.0;
+                    return Err(Lost::Path(format!("no answer to a ping for {seconds} s")));
                 }
             }
         }

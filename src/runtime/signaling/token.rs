@@ -1,15 +1,15 @@
 //! The token exchange: `POST TOKEN_URL` gives, for our key, a token of five minutes and the name that
 //! peers know us by.
 
-use std::sync::Arc;
-
 use serde::Deserialize;
+use ureq::Body;
 use ureq::http::{HeaderValue, Response, StatusCode};
-use ureq::{Agent, Body};
 
 use super::https;
+use super::lost::Lost;
 use super::reconnect::Failure;
-use super::settings::{Settings, Times};
+use super::settings::Settings;
+use super::wakeups::Wakeups;
 use crate::config::Credential;
 use crate::config::url::Url;
 use crate::limits;
@@ -25,13 +25,13 @@ pub(super) struct Grant {
 
 /// A client that asks for tokens.
 pub(super) struct TokenClient {
-    agent: Agent,
+    settings: Settings,
+    wakeups: Wakeups,
     url: Url,
     header: (&'static str, HeaderValue),
     credential: &'static str,
     /// Advice for when the credential is refused.
     advice: &'static str,
-    times: Times,
 }
 
 #[derive(Deserialize)]
@@ -41,23 +41,25 @@ struct Answer {
 }
 
 impl TokenClient {
-    /// Creates the client. Fails when the credential can't be sent.
-    pub(super) fn new(settings: &Settings) -> Result<Self, String> {
+    /// Creates the client, which waits in `wakeups`. Fails when the credential can't be sent.
+    pub(super) fn new(settings: &Settings, wakeups: &Wakeups) -> Result<Self, String> {
         let (credential, advice) = match &settings.credential {
             Credential::ApiKey(_) => ("API key", "is API_KEY right?"),
             Credential::DeviceToken(_) => ("device token", "is DEVICE_TOKEN right, and approved?"),
         };
         Ok(TokenClient {
-            agent: https::agent(&settings.times, Arc::clone(&settings.tls)),
+            settings: settings.clone(),
+            wakeups: wakeups.clone(),
             url: settings.token_url.clone(),
             header: header(&settings.credential)?,
             credential,
             advice,
-            times: settings.times,
         })
     }
 
-    /// Asks for a token once. Blocks for [`Times::handshake`] at most, beside what the resolver takes.
+    /// Asks for a token once. Blocks for [`Times::handshake`](super::Times::handshake) at most, beside
+    /// what the resolver takes; less when the thread is asked to stop, or the way is lost by a change of
+    /// the network.
     pub(super) fn exchange(&self) -> Result<Grant, Failure> {
         self.take(self.ask()?)
     }
@@ -65,18 +67,19 @@ impl TokenClient {
     /// Sends the request and returns the registry's answer, whatever its status.
     pub(super) fn ask(&self) -> Result<Response<Body>, Failure> {
         let (name, value) = &self.header;
-        let asked = self.agent.post(self.url.uri()).header(*name, value);
-        let answer = asked.send_empty();
-        answer.map_err(|error| self.unreachable(&self.times.describe(&error)))
+        let agent = https::connect(&self.url, &self.settings, &self.wakeups);
+        let asked = agent.map_err(|lost| self.lost(lost))?.post(self.url.uri());
+        let answer = asked.header(*name, value).send_empty();
+        answer.map_err(|error| self.lost(self.settings.times.lost(&error)))
     }
 
-    fn unreachable(&self, what: &str) -> Failure {
-        Failure::Unreachable(format!("token exchange at {}: {what}", self.url))
+    fn lost(&self, lost: Lost) -> Failure {
+        Failure::of(lost, &format_args!("token exchange at {}", self.url))
     }
 
     /// Reads the token from an answer, or the failure that it means.
     pub(super) fn take(&self, mut response: Response<Body>) -> Result<Grant, Failure> {
-        let unreachable = |what: &str| self.unreachable(what);
+        let unreachable = |what: &str| self.lost(Lost::Broken(what.to_owned()));
         let status = response.status();
         let credential = self.credential;
         if status == StatusCode::UNAUTHORIZED {
@@ -102,7 +105,7 @@ impl TokenClient {
             return Err(unreachable(&format!("answered {status}")));
         }
         let body = https::body(&mut response)
-            .map_err(|error| unreachable(&self.times.describe(&error)))?;
+            .map_err(|error| self.lost(self.settings.times.lost(&error)))?;
         parse(&body).map_err(|what| unreachable(&what))
     }
 }
@@ -181,7 +184,8 @@ mod tests {
         let key = Credential::ApiKey(Secret::new("s3cret\r\nx-evil: 1".to_owned()));
         let urls = (Url::websocket("ws://h/"), Url::http("http://h/"));
         let settings = Settings::new(urls.0.unwrap(), urls.1.unwrap(), key, tls);
-        let Err(error) = TokenClient::new(&settings) else {
+        let (wakeups, _control) = Wakeups::new(|| Ok(Vec::new())).unwrap();
+        let Err(error) = TokenClient::new(&settings, &wakeups) else {
             panic!("a header with a line break was taken");
         };
         assert!(

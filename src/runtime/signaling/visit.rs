@@ -39,9 +39,12 @@ pub enum Refusal {
 /// To be seen means to take the place of another connection under our name.
 ///
 /// # Errors
-/// The credential can't be sent.
+/// The credential can't be sent, or the system gives no poll.
 pub fn visit(settings: &Settings, is_to_be_seen: bool) -> Result<Visit, String> {
-    let tokens = TokenClient::new(settings)?;
+    // Nobody tells this one of changes, or asks it to stop.
+    let (wakeups, _control) =
+        Wakeups::new(settings.local_addresses).map_err(|error| error.to_string())?;
+    let tokens = TokenClient::new(settings, &wakeups)?;
     let began = Instant::now();
     let mut date = None;
     let answer = tokens.ask().and_then(|answer| {
@@ -52,10 +55,10 @@ pub fn visit(settings: &Settings, is_to_be_seen: bool) -> Result<Visit, String> 
     });
     let elapsed = began.elapsed();
     let register = answer.as_ref().ok().filter(|_| is_to_be_seen);
-    let register = register.map(|grant| register_once(settings, grant));
+    let register = register.map(|grant| register_once(settings, grant, &wakeups));
     let token = match answer {
         Ok(grant) => Ok((grant.peer_id, elapsed)),
-        Err(Failure::Unreachable(why)) => Err(Refusal::Unreachable(why)),
+        Err(Failure::Unreachable(why) | Failure::PathLost(why)) => Err(Refusal::Unreachable(why)),
         Err(Failure::Refused(why)) => Err(Refusal::Refused(why)),
     };
     Ok(Visit {
@@ -65,21 +68,21 @@ pub fn visit(settings: &Settings, is_to_be_seen: bool) -> Result<Visit, String> 
     })
 }
 
-fn register_once(settings: &Settings, grant: &Grant) -> Result<(usize, Duration), String> {
+fn register_once(
+    settings: &Settings,
+    grant: &Grant,
+    wakeups: &Wakeups,
+) -> Result<(usize, Duration), String> {
     let url = &settings.signaling_url;
     let failed = |what: String| format!("WebSocket at {url}: {what}");
     let began = Instant::now();
-    let (mut wakeups, _waker, _stop) = Wakeups::new().map_err(|error| failed(error.to_string()))?;
     let times = &settings.times;
-    let opened = Connection::open(url, &grant.token, &settings.tls, times, &mut wakeups);
-    // Nobody asks this one to stop.
-    let Some(mut connection) = opened.map_err(failed)? else {
-        return Err(failed("not opened".to_owned()));
-    };
+    let opened = Connection::open(settings, &grant.token, wakeups);
+    let mut connection = opened.map_err(|lost| failed(lost.to_string()))?;
     let deadline = began + times.handshake;
-    let peers = await_list(&mut connection, &grant.peer_id, &mut wakeups, deadline);
+    let peers = await_list(&mut connection, &grant.peer_id, wakeups, deadline);
     let elapsed = began.elapsed();
-    connection.close(&mut wakeups, Instant::now() + times.close);
+    connection.close(wakeups, Instant::now() + times.close);
     peers.map(|peers| (peers, elapsed)).map_err(failed)
 }
 
@@ -87,7 +90,7 @@ fn register_once(settings: &Settings, grant: &Grant) -> Result<(usize, Duration)
 fn await_list(
     connection: &mut Connection,
     own: &PeerId,
-    wakeups: &mut Wakeups,
+    wakeups: &Wakeups,
     deadline: Instant,
 ) -> Result<usize, String> {
     connection.send(Outgoing::Register.to_text(own))?;

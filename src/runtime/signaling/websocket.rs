@@ -1,11 +1,10 @@
 //! One WebSocket to the registry: opens it, sends and receives frames, closes it.
 
 use std::io::{self, ErrorKind};
-use std::net::{TcpStream, ToSocketAddrs};
+use std::net::IpAddr;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use rustls::ClientConfig;
 use tungstenite::client::client_with_config;
 use tungstenite::error::{CapacityError, ProtocolError};
 use tungstenite::http::StatusCode;
@@ -13,10 +12,11 @@ use tungstenite::protocol::frame::coding::CloseCode;
 use tungstenite::protocol::{CloseFrame, WebSocketConfig};
 use tungstenite::{Error, HandshakeError, Message, Utf8Bytes, WebSocket};
 
-use super::settings::Times;
+use super::dial::dial;
+use super::lost::Lost;
+use super::settings::Settings;
 use super::stream::{self, Stream};
 use super::wakeups::Wakeups;
-use crate::config::url::Url;
 use crate::limits;
 use crate::secret::Secret;
 
@@ -37,36 +37,30 @@ pub(super) enum Received {
 /// An open WebSocket that never blocks. Any of its errors, in words for a person, ends it.
 pub(super) struct Connection {
     socket: WebSocket<Stream>,
+    /// Our address.
+    pub(super) local: IpAddr,
+    /// The round trip of the TCP connection when it was opened.
+    pub(super) round_trip: Duration,
 }
 
 impl Connection {
-    /// Connects to the host's addresses one after the other, and secures and upgrades the connection.
+    /// Connects to the registry, and secures and upgrades the connection.
     ///
-    /// Takes [`Times::handshake`] at most, beside what the resolver takes. Returns `Ok(None)` when
-    /// asked to stop meanwhile.
+    /// Takes [`Times::handshake`](super::Times::handshake) at most, beside what the resolver takes; less
+    /// when the thread is asked to stop, or the way is lost by a change of the network.
     pub(super) fn open(
-        url: &Url,
+        settings: &Settings,
         token: &Secret,
-        tls: &Arc<ClientConfig>,
-        times: &Times,
-        wakeups: &mut Wakeups,
-    ) -> Result<Option<Self>, String> {
+        wakeups: &Wakeups,
+    ) -> Result<Self, Lost> {
+        let url = &settings.signaling_url;
+        let times = &settings.times;
         let request = url.with_token(token)?;
-        let addresses = (url.host(), url.port())
-            .to_socket_addrs()
-            .map_err(|e| stream::describe(&e))?
-            .take(limits::HOST_ADDRESSES);
-        let deadline = Instant::now() + times.handshake;
-        let socket = connect(addresses, times.connect, deadline)?;
-        let prepared = socket
-            .set_nodelay(true)
-            .and_then(|()| socket.set_nonblocking(true));
-        let mut socket = mio::net::TcpStream::from_std(socket);
-        prepared
-            .and_then(|()| wakeups.watch(&mut socket))
-            .map_err(|e| stream::describe(&e))?;
+        let dialled = dial(url, times.connect, &settings.names, wakeups)?;
+        let (socket, local, round_trip) = (dialled.socket, dialled.local, dialled.round_trip);
+        let deadline = dialled.began + times.handshake;
         let stream = if url.is_secure() {
-            Stream::secured(socket, url.host(), Arc::clone(tls))?
+            Stream::secured(socket, url.host(), Arc::clone(&settings.tls))?
         } else {
             Stream::Plain(socket)
         };
@@ -80,16 +74,20 @@ impl Connection {
         let mut handshake = client_with_config(request, stream, Some(config));
         loop {
             let interrupted = match handshake {
-                Ok((socket, _)) => return Ok(Some(Connection { socket })),
-                Err(HandshakeError::Failure(error)) => return Err(describe(&error)),
+                Ok((socket, _)) => {
+                    return Ok(Connection {
+                        socket,
+                        local,
+                        round_trip,
+                    });
+                }
+                Err(HandshakeError::Failure(error)) => return Err(describe(&error).into()),
                 Err(HandshakeError::Interrupted(interrupted)) => interrupted,
             };
-            if wakeups.stopped() {
-                return Ok(None);
-            }
+            wakeups.check(local)?;
             if Instant::now() >= deadline {
                 let seconds = times.handshake.as_secs_f64();
-                return Err(format!("not open within {seconds} s"));
+                return Err(format!("not open within {seconds} s").into());
             }
             wakeups.wait(deadline);
             handshake = interrupted.handshake();
@@ -147,7 +145,7 @@ impl Connection {
     }
 
     /// Says goodbye and waits for the answer until `deadline`.
-    pub(super) fn close(mut self, wakeups: &mut Wakeups, deadline: Instant) {
+    pub(super) fn close(mut self, wakeups: &Wakeups, deadline: Instant) {
         let goodbye = CloseFrame {
             code: CloseCode::Normal,
             reason: Utf8Bytes::from_static(""),
@@ -161,26 +159,6 @@ impl Connection {
             progress = received.and_then(|_| unless_blocked(self.socket.flush()));
         }
     }
-}
-
-/// Connects to the first of `addresses` that answers.
-fn connect(
-    addresses: impl Iterator<Item = std::net::SocketAddr>,
-    each: Duration,
-    deadline: Instant,
-) -> Result<TcpStream, String> {
-    let mut failure = "the host has no address".to_owned();
-    for address in addresses {
-        let left = deadline.saturating_duration_since(Instant::now());
-        if left.is_zero() {
-            break;
-        }
-        match TcpStream::connect_timeout(&address, each.min(left)) {
-            Ok(socket) => return Ok(socket),
-            Err(error) => failure = stream::describe(&error),
-        }
-    }
-    Err(failure)
 }
 
 /// Turns the error that means "not now" into `None`.

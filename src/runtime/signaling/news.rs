@@ -1,0 +1,44 @@
+//! What the event loop tells the signaling thread of the network. Of each kind one is kept until the thread
+//! takes it.
+
+use std::sync::atomic::{AtomicBool, Ordering};
+
+/// The news that the thread has not taken yet.
+#[derive(Debug, Default)]
+pub(super) struct News {
+    changed: AtomicBool,
+    slept: AtomicBool,
+    in_doubt: AtomicBool,
+}
+
+impl News {
+    /// Notes that addresses or routes have changed.
+    pub(super) fn changed(&self) {
+        self.changed.store(true, Ordering::Release);
+    }
+
+    /// Notes that the machine has slept for so long that no connection is expected to have survived.
+    pub(super) fn slept(&self) {
+        self.slept.store(true, Ordering::Release);
+    }
+
+    /// Notes that something else that goes over the network has fallen silent.
+    pub(super) fn in_doubt(&self) {
+        self.in_doubt.store(true, Ordering::Release);
+    }
+
+    /// Returns whether addresses or routes have changed, and forgets it.
+    pub(super) fn take_changed(&self) -> bool {
+        self.changed.swap(false, Ordering::AcqRel)
+    }
+
+    /// Returns whether the machine has slept for long, and forgets it.
+    pub(super) fn take_slept(&self) -> bool {
+        self.slept.swap(false, Ordering::AcqRel)
+    }
+
+    /// Returns whether the network is in doubt, and forgets it.
+    pub(super) fn take_doubt(&self) -> bool {
+        self.in_doubt.swap(false, Ordering::AcqRel)
+    }
+}

@@ -1,0 +1,64 @@
+//! A TCP connection whose reads and writes wait: until a deadline, or until a change of the network cuts
+//! them short.
+
+use std::io::{self, ErrorKind, Read, Write};
+use std::net::IpAddr;
+use std::time::Instant;
+
+use mio::net::TcpStream;
+
+use super::dial::Dialled;
+use super::wakeups::Wakeups;
+
+/// The connection. Its errors may hold a [`Lost`](super::lost::Lost).
+pub(super) struct WaitingStream {
+    socket: TcpStream,
+    local: IpAddr,
+    deadline: Instant,
+    wakeups: Wakeups,
+}
+
+impl WaitingStream {
+    /// Makes one of a connection that was opened with these wakeups.
+    pub(super) fn new(dialled: Dialled, deadline: Instant, wakeups: &Wakeups) -> Self {
+        WaitingStream {
+            socket: dialled.socket,
+            local: dialled.local,
+            deadline,
+            wakeups: wakeups.clone(),
+        }
+    }
+
+    fn until_done<T>(
+        &mut self,
+        mut work: impl FnMut(&mut TcpStream) -> io::Result<T>,
+    ) -> io::Result<T> {
+        loop {
+            match work(&mut self.socket) {
+                Err(error) if error.kind() == ErrorKind::WouldBlock => {}
+                done => return done,
+            }
+            self.wakeups.check(self.local)?;
+            if Instant::now() >= self.deadline {
+                return Err(ErrorKind::TimedOut.into());
+            }
+            self.wakeups.wait(self.deadline);
+        }
+    }
+}
+
+impl Read for WaitingStream {
+    fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
+        self.until_done(|socket| socket.read(buffer))
+    }
+}
+
+impl Write for WaitingStream {
+    fn write(&mut self, buffer: &[u8]) -> io::Result<usize> {
+        self.until_done(|socket| socket.write(buffer))
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        self.until_done(TcpStream::flush)
+    }
+}
