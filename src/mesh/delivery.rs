@@ -70,7 +70,7 @@ impl<K: Linker> Mesh<K> {
         for outgoing in settled {
             self.settle(peer_id, &outgoing.origin, Ok(Receipt::Agent));
         }
-        self.watch_pressure(now, peer_id);
+        self.watch_queue(now, peer_id);
     }
 
     /// Settles messages to a peer of another make by the acknowledgements of its transport, which says
@@ -85,6 +85,7 @@ impl<K: Linker> Mesh<K> {
             && let Some(peer) = self.peers.get_mut(&peer_id)
         {
             peer.watermarks.moved(now);
+            self.watch_queue(now, &peer_id);
         }
         for written in settled {
             self.settle(&peer_id, &written.origin, Ok(Receipt::Transport));

@@ -336,8 +336,9 @@ fn tiny_messages_fill_a_queue_by_what_they_cost_and_are_told_by_their_bytes() {
     assert!(!world.nodes[0].mesh.wants_requests());
     let peer = world.nodes[0].mesh.peers.values().next().unwrap();
     let queued = peer.session.queued();
-    assert!(queued.items() <= 1 + world.settings.queue_bytes / limits::ITEM_COST_BYTES);
-    assert!(queued.bytes() < world.settings.queue_bytes / 8);
+    let room = world.settings.queue_bytes + world.settings.overflow_bytes;
+    assert!(queued.items() <= 1 + room / limits::ITEM_COST_BYTES);
+    assert!(queued.bytes() < room / 8);
     let told = |event: &Event| match event {
         Event::Pressure { queued_bytes, .. } => *queued_bytes <= queued.bytes(),
         _ => false,
