@@ -149,11 +149,17 @@ impl<K: Linker> Mesh<K> {
             };
             return self.agent.succeed(&origin, nobody);
         }
-        let key = self.broadcasts.open(origin, targets.len());
+        // Without an id there is no answer to collect: each message is a command by itself.
+        let origin = match &origin {
+            Origin::Command { id: Some(_), .. } => {
+                Origin::Broadcast(self.broadcasts.open(origin, targets.len()))
+            }
+            Origin::Command { id: None, .. } | Origin::Broadcast(_) => origin,
+        };
         for target in targets {
             let outgoing = Outgoing {
                 message: message.clone(),
-                origin: Origin::Broadcast(key),
+                origin: origin.clone(),
             };
             self.send(now, target, outgoing);
         }

@@ -305,6 +305,22 @@ fn broadcasts_that_wait_for_many_peers_stop_requests_before_they_are_many() {
     assert_eq!(world.ledger.deliveries, 8 * COUNT as u64);
 }
 
+#[test]
+fn broadcasts_without_an_id_reach_all_others_though_one_takes_nothing() {
+    const COUNT: usize = 2300;
+    let mut world = World::new(56, &["a", "b", "c", "d", "e", "f", "g", "h", "i"]);
+    world.start_all();
+    world.run_until_connected(SOON);
+    world.agent_stalls(1);
+    (0..COUNT).for_each(|_| world.broadcast(0, 100, false));
+    world.run_until(SOON, "all others have all", |world| {
+        world.ledger.deliveries == 7 * COUNT as u64
+    });
+    world.agent_resumes(1);
+    world.settle(Duration::from_secs(60));
+    assert_eq!(world.ledger.deliveries, 8 * COUNT as u64);
+}
+
 /// A message that is mostly what surrounds it, in queues and on its way.
 const TINY: &str = r#"{"type":"send","payload":{"target_peer":"b","message":{"type":"x"}}}"#;
 
