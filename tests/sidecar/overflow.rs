@@ -82,14 +82,9 @@ impl Watch {
         for times in [&mut self.round_trips, &mut self.answers] {
             times.sort_unstable();
             let [median, late] = [times.len() / 2, times.len() * 99 / 100].map(|at| times[at]);
-            println!(
-                "{} times: median {median:?}, of 99 in 100 {late:?}",
-                times.len()
-            );
             assert!(median < USUAL_ROUND_TRIP, "{median:?}");
             assert!(late < RARE_ROUND_TRIP, "{late:?}");
         }
-        println!("{} bytes of memory", self.resident);
         assert!(self.resident < MEMORY, "{} bytes", self.resident);
     }
 }
