@@ -195,7 +195,7 @@ pub const AGENT_EVENT_BYTES: usize = 1024 * 1024;
 /// Failures kept for the next agent while none is connected; further ones are only counted.
 pub const ORPHANED_FAILURES: usize = 1024;
 
-/// Peers that all broadcasts together wait for; at this limit no more requests are read.
+/// Peers that all broadcasts with an id together wait for; at this limit no more requests are read.
 pub const BROADCAST_DELIVERIES: usize = 16 * 1024;
 
 /// `connect` commands that wait for one peer; a further one fails with `connect_failed`.
@@ -270,6 +270,11 @@ pub const IPC_NOTICES: usize = 64;
 
 /// Rendered bytes after which an agent's writer writes them out.
 pub const IPC_WRITE_BYTES: usize = 256 * 1024;
+
+/// Interval at which a writer tries whether the agent's socket has room, beside being told. Linux tells it only when
+/// three quarters of the socket's buffer are free, which takes an agent that reads 8 KB/s some 20 s. By then its
+/// peers would count it as stalled.
+pub const IPC_ROOM_CHECK: Duration = Duration::from_millis(250);
 
 /// Size in bytes above which a writer's buffer, grown by a large message, is shrunk again.
 pub const IPC_WRITER_BUFFER_BYTES: usize = 1024 * 1024;

@@ -77,6 +77,8 @@ pub struct Config {
     pub max_message_bytes: usize,
     /// `QUEUE_BYTES`: for each peer and direction.
     pub queue_bytes: usize,
+    /// `OVERFLOW_BYTES`: for all peers together.
+    pub overflow_bytes: usize,
     /// `CONNECT_TIMEOUT`
     pub connect_timeout: Duration,
     /// `RECOVERY_TIMEOUT`
@@ -123,6 +125,10 @@ impl Config {
             queue_bytes: reader.read(
                 &settings::QUEUE_BYTES,
                 values::number(1024..=1024 * MEBIBYTE),
+            ),
+            overflow_bytes: reader.read(
+                &settings::OVERFLOW_BYTES,
+                values::number(0..=1024 * MEBIBYTE),
             ),
             connect_timeout: reader.read(&settings::CONNECT_TIMEOUT, values::seconds(0.1..=600.0)),
             recovery_timeout: reader.read(&settings::RECOVERY_TIMEOUT, values::seconds(0.0..=DAY)),

@@ -85,6 +85,8 @@ table! {
         "largest message, in bytes of its JSON text";
     Plain QUEUE_BYTES "N" = "1048576",
         "for each peer and way, 128 more a message; at least MAX_MESSAGE_BYTES";
+    Plain OVERFLOW_BYTES "N" = "8388608",
+        "shared by all peers, for what their own queues have no room for";
     Plain CONNECT_TIMEOUT "SECONDS" = "15",
         "until the wish to reach a peer is given up";
     Plain RECOVERY_TIMEOUT "SECONDS" = "60",

@@ -63,6 +63,7 @@ fn the_defaults_are_those_of_the_contract() {
     assert_eq!(config.max_peers, 256);
     assert_eq!(config.max_message_bytes, 256 * 1024);
     assert_eq!(config.queue_bytes, 1024 * 1024);
+    assert_eq!(config.overflow_bytes, 8 * 1024 * 1024);
     assert_eq!(config.connect_timeout, Duration::from_secs(15));
     assert_eq!(config.recovery_timeout, Duration::from_secs(60));
     assert_eq!(config.send_stall, Duration::from_secs(10));
@@ -131,6 +132,10 @@ fn each_bad_value_is_told_with_what_would_be_right() {
         (
             "QUEUE_BYTES=1 MiB",
             "QUEUE_BYTES=1 MiB: give a whole number from 1024 to 1073741824",
+        ),
+        (
+            "OVERFLOW_BYTES=8 MiB",
+            "OVERFLOW_BYTES=8 MiB: give a whole number from 0 to 1073741824",
         ),
         (
             "QUEUE_BYTES=262143",

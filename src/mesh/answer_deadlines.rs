@@ -146,6 +146,6 @@ impl<K: Linker> Mesh<K> {
         for outgoing in peer.session.take_unwritten() {
             self.settle_failed(peer_id, outgoing, code, why.clone());
         }
-        self.watch_pressure(now, peer_id);
+        self.watch_queue(now, peer_id);
     }
 }

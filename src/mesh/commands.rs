@@ -12,19 +12,19 @@ use crate::protocol::message::Message;
 use super::Mesh;
 use super::agent::origin::{Generation, Origin};
 use super::link::Linker;
-use super::peer::WaitingConnect;
 use super::peer::session::Outgoing;
+use super::peer::{Peer, WaitingConnect};
 
 /// The error text for a command that comes too late.
 pub(super) const ENDING: &str = "the sidecar is ending";
 
 impl<K: Linker> Mesh<K> {
-    /// Returns whether the next request may be read. If not, the agent is to be held back: a peer's queue
-    /// is full, or too many answers wait.
+    /// Returns whether the next request may be read. If not, the agent is to be held back: the overflow is
+    /// full, or too many answers wait.
     pub fn wants_requests(&self) -> bool {
         self.agent.has_room()
             && self.broadcasts.deliveries() < limits::BROADCAST_DELIVERIES
-            && self.holding_back.is_empty()
+            && !self.overflow.is_full()
     }
 
     /// Takes one request of the agent. Messages go out with the next [`Mesh::flush`], so that those of
@@ -94,22 +94,10 @@ impl<K: Linker> Mesh<K> {
         if outgoing.message.size() > limit {
             return self.settle_too_large(&target, outgoing, limit);
         }
-        let Some(peer) = self.peers.get_mut(&target) else {
-            return;
-        };
-        if peer.watermarks.is_stalled() {
-            let text = format!(
-                "{target} has taken nothing for SEND_STALL_SECONDS and {} bytes wait for it",
-                peer.session.queued().bytes()
-            );
-            return self.settle_failed(&target, outgoing, ErrorCode::PeerStalled, text);
+        let is_waited_for = self.peers.get(&target).is_some_and(Peer::is_waited_for);
+        if self.queue(now, &target, outgoing) {
+            self.reach(now, &target, !is_waited_for);
         }
-        let is_new_wish = !peer.is_waited_for();
-        if peer.session.is_idle() {
-            peer.watermarks.moved(now);
-        }
-        peer.session.push(outgoing);
-        self.reach(now, &target, is_new_wish);
     }
 
     fn connect(&mut self, now: Instant, target: PeerId, origin: Origin) {
@@ -161,11 +149,17 @@ impl<K: Linker> Mesh<K> {
             };
             return self.agent.succeed(&origin, nobody);
         }
-        let key = self.broadcasts.open(origin, targets.len());
+        // Without an id there is no answer to collect: each message is a command by itself.
+        let origin = match &origin {
+            Origin::Command { id: Some(_), .. } => {
+                Origin::Broadcast(self.broadcasts.open(origin, targets.len()))
+            }
+            Origin::Command { id: None, .. } | Origin::Broadcast(_) => origin,
+        };
         for target in targets {
             let outgoing = Outgoing {
                 message: message.clone(),
-                origin: Origin::Broadcast(key),
+                origin: origin.clone(),
             };
             self.send(now, target, outgoing);
         }
@@ -212,7 +206,6 @@ impl<K: Linker> Mesh<K> {
             self.arm_peer(now, target);
         }
         self.watch_deadlines(now, target);
-        self.watch_pressure(now, target);
     }
 }
 

@@ -71,7 +71,7 @@ impl<K: Linker> Mesh<K> {
         for outgoing in settled {
             self.settle(peer_id, &outgoing.origin, Ok(Receipt::Agent));
         }
-        self.watch_pressure(now, peer_id);
+        self.watch_queue(now, peer_id);
     }
 
     /// Settles messages to a peer of another make by the acknowledgements of its transport, which says
@@ -86,6 +86,7 @@ impl<K: Linker> Mesh<K> {
             && let Some(peer) = self.peers.get_mut(&peer_id)
         {
             peer.watermarks.moved(now);
+            self.watch_queue(now, &peer_id);
         }
         for written in settled {
             self.settle(&peer_id, &written.origin, Ok(Receipt::Transport));
@@ -121,25 +122,16 @@ impl<K: Linker> Mesh<K> {
         key: BroadcastKey,
         result: Result<Receipt, ErrorReport>,
     ) {
-        // The answer to a broadcast with an id lists the failures. Without an id each failure is told by
-        // itself.
-        if let Err(error) = &result
-            && let Some(origin @ Origin::Command { id: None, .. }) = self.broadcasts.origin(key)
-        {
-            self.agent.fail_message(origin, error.clone());
-        }
         let Some(settled) = self.broadcasts.settle(key, peer_id, result.err()) else {
             return;
         };
         let origin = settled.origin.clone();
-        match &origin {
-            Origin::Command { id: Some(_), .. } if !self.agent.awaits_answer(&origin) => {
-                for error in settled.into_failures() {
-                    self.agent.fail_message(&origin, error);
-                }
-            }
-            Origin::Command { .. } | Origin::Broadcast(_) => {
-                self.agent.succeed(&origin, settled.into_answer());
+        if self.agent.awaits_answer(&origin) {
+            self.agent.succeed(&origin, settled.into_answer());
+        } else {
+            // The answer would have listed the failures.
+            for error in settled.into_failures() {
+                self.agent.fail_message(&origin, error);
             }
         }
     }

@@ -175,7 +175,6 @@ impl<K: Linker> Mesh<K> {
             // The peer must not remember a session that is forgotten here.
             debug_assert_eq!(peer.session.theirs(), None);
             self.peers.remove(peer_id);
-            self.holding_back.remove(peer_id);
             for key in [
                 TimerKey::Peer,
                 TimerKey::Deadlines,

@@ -176,6 +176,11 @@ impl<K: Linker> Mesh<K> {
                 self.say_hello(now, id);
             }
         }
+        if !settled.is_empty()
+            && let Some(peer) = self.peers.get_mut(&peer_id)
+        {
+            peer.watermarks.moved(now);
+        }
         for outgoing in settled {
             self.settle(&peer_id, &outgoing.origin, Ok(Receipt::Agent));
         }
@@ -258,7 +263,7 @@ impl<K: Linker> Mesh<K> {
                 format!("the session with {peer_id} ended before its agent took the message");
             self.settle_failed(peer_id, outgoing, ErrorCode::ConnectionLost, text);
         }
-        self.watch_pressure(now, peer_id);
+        self.watch_queue(now, peer_id);
     }
 
     /// Makes this connection the one that carries the messages, and retires the others to this peer.
@@ -296,7 +301,7 @@ impl<K: Linker> Mesh<K> {
         peer.heard = now;
         peer.wanted = None;
         peer.held = None;
-        peer.watermarks.moved(now);
+        peer.watermarks.wait_anew(now);
         let others: Vec<_> = peer
             .connections
             .iter()
@@ -325,6 +330,7 @@ impl<K: Linker> Mesh<K> {
         for data in early {
             self.mesh_message(now, id, data);
         }
+        self.watch_queue(now, &peer_id);
         self.arm_peer(now, &peer_id);
     }
 

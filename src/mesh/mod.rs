@@ -19,7 +19,7 @@
 //! * [`handshake`]: decides which connection carries the session.
 //! * [`datagrams`]: the network. [`recovery`]: timers, liveness, replacing a connection.
 //! * [`path_recovery`]: finding a path for a connection that is in doubt.
-//! * [`sending`], [`receiving`]: messages. [`acknowledging`], [`delivery`]: what is known of their
+//! * [`queueing`], [`sending`], [`receiving`]: messages. [`acknowledging`], [`delivery`]: what is known of their
 //!   arrival.
 //! * [`statistics`], [`shutdown`]: the answer to `stats`, and the end.
 //!
@@ -42,6 +42,7 @@ pub mod link;
 mod passing;
 mod path_recovery;
 mod peer;
+mod queueing;
 mod receiving;
 mod recovery;
 mod sending;
@@ -69,6 +70,7 @@ use introduction::roster::Roster;
 use introduction::token_bucket::TokenBucket;
 use link::{Linker, Transmit};
 use peer::Peer;
+use peer::overflow::Overflow;
 use peer::session_names::SessionNames;
 
 /// The setting `MESH`: when connections are opened.
@@ -90,8 +92,10 @@ pub struct Settings {
     pub max_peers: usize,
     /// The size limits for the agent's lines.
     pub limits: ipc::Limits,
-    /// How many bytes may be queued for each peer before the agent is held back.
+    /// How many bytes may be queued for each peer before its messages wait in the overflow.
     pub queue_bytes: usize,
+    /// How many bytes of messages beyond that may wait, of all peers together, before the agent is held back.
+    pub overflow_bytes: usize,
     /// The time from the wish to reach a peer to giving up.
     pub connect_timeout: Duration,
     /// How long the session with a lost peer is kept.
@@ -139,8 +143,8 @@ pub struct Mesh<K: Linker> {
     routes: HashMap<(SocketAddr, SocketAddr), ConnectionId>,
     agent: AgentQueue,
     broadcasts: Broadcasts,
-    /// Peers whose full queue keeps requests from being read.
-    holding_back: BTreeSet<PeerId>,
+    /// What waits for peers beyond their own queues.
+    overflow: Overflow,
     /// Connections that messages were queued for since the last flush.
     unflushed: BTreeSet<ConnectionId>,
     timers: Timers<TimerKey>,
@@ -161,6 +165,7 @@ impl<K: Linker> Mesh<K> {
     pub fn new(settings: Settings, linker: K, seed: u64, now: Instant) -> Self {
         let mut random = fastrand::Rng::with_seed(seed);
         Mesh {
+            overflow: Overflow::new(settings.overflow_bytes),
             settings,
             linker,
             session_names: SessionNames::new(random_id(&mut random)),
@@ -176,7 +181,6 @@ impl<K: Linker> Mesh<K> {
             routes: HashMap::new(),
             agent: AgentQueue::default(),
             broadcasts: Broadcasts::default(),
-            holding_back: BTreeSet::new(),
             unflushed: BTreeSet::new(),
             timers: Timers::new(),
             transmits: VecDeque::new(),

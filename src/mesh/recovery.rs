@@ -166,6 +166,7 @@ impl<K: Linker> Mesh<K> {
             resumed: true,
         });
         self.answer_waiting(&peer_id);
+        self.watch_queue(now, &peer_id);
         self.plan_replacement(now, &peer_id);
         self.arm(now, id);
         self.arm_peer(now, &peer_id);
@@ -224,6 +225,7 @@ impl<K: Linker> Mesh<K> {
             peer_id: peer_id.clone(),
         });
         self.watch_deadlines(now, peer_id);
+        self.watch_queue(now, peer_id);
         self.arm_peer(now, peer_id);
     }
 
@@ -297,11 +299,12 @@ impl<K: Linker> Mesh<K> {
             return;
         };
         peer.forget_stale(now);
+        let is_held_offer_due = peer.held.as_ref().is_some_and(|held| now >= held.until);
         if peer.watermarks.check_stall(now, self.settings.send_stall) {
             log::warn!("{peer_id} takes nothing; what is sent to it is refused until it does");
-            self.holding_back.remove(peer_id);
+            self.watch_queue(now, peer_id);
         }
-        if peer.held.as_ref().is_some_and(|held| now >= held.until) {
+        if is_held_offer_due {
             self.answer_held_offer(now, peer_id);
         }
         let Some(peer) = self.peers.get_mut(peer_id) else {

@@ -1,10 +1,9 @@
 //! Sending messages: writes them from a session's outbox to the current connection, as many as the peer's
-//! window and the channel have room for, and holds the agent back when a queue fills.
+//! window and the channel have room for.
 
 use std::time::Instant;
 
-use crate::protocol::PeerId;
-use crate::protocol::ipc::{Event, Pressure, Receipt};
+use crate::protocol::ipc::Receipt;
 
 use super::Mesh;
 use super::connection::ConnectionId;
@@ -38,8 +37,9 @@ impl<K: Linker> Mesh<K> {
             return false;
         }
         if connection.send_window.acknowledged_to(buffered) {
-            peer.watermarks.moved(now);
+            peer.watermarks.wait_anew(now);
         }
+        let capacity = self.settings.queue_bytes;
         let mut companion =
             connection.send_window.may_be_alone() && connection.receipts.has_room_for_companion();
         let mut wrote = false;
@@ -48,7 +48,7 @@ impl<K: Linker> Mesh<K> {
         let mut taken = Vec::new();
         loop {
             let next = if connection.speaks_sessions {
-                peer.session.next_to_write()
+                peer.session.next_to_write(capacity)
             } else {
                 peer.session
                     .peek_next()
@@ -90,7 +90,7 @@ impl<K: Linker> Mesh<K> {
         for outgoing in too_large {
             self.settle_too_large(&peer_id, outgoing, limit);
         }
-        self.watch_pressure(now, &peer_id);
+        self.watch_queue(now, &peer_id);
         if let Some(error) = failure {
             self.connection_failed(now, id, &error.to_string());
             return false;
@@ -99,27 +99,5 @@ impl<K: Linker> Mesh<K> {
             self.acknowledge_along(now, &peer_id);
         }
         wrote
-    }
-
-    /// Tells the agent when a queue crosses its watermarks, and holds it back while the queue is full.
-    pub(super) fn watch_pressure(&mut self, now: Instant, peer_id: &PeerId) {
-        let Some(peer) = self.peers.get_mut(peer_id) else {
-            return;
-        };
-        let queued = peer.session.queued();
-        let change = peer
-            .watermarks
-            .fill(now, queued.cost(), self.settings.queue_bytes);
-        let Some(state) = change else { return };
-        match state {
-            Pressure::High => self.holding_back.insert(peer_id.clone()),
-            Pressure::Normal => self.holding_back.remove(peer_id),
-        };
-        self.arm_peer(now, peer_id);
-        self.agent.push_state(Event::Pressure {
-            target_peer: peer_id.clone(),
-            state,
-            queued_bytes: queued.bytes(),
-        });
     }
 }

@@ -45,7 +45,7 @@ impl<K: Linker> Mesh<K> {
                 let code = ErrorCode::ShuttingDown;
                 self.settle_failed(&peer_id, outgoing, code, ENDING.to_owned());
             }
-            self.watch_pressure(now, &peer_id);
+            self.watch_queue(now, &peer_id);
         }
     }
 

@@ -160,6 +160,7 @@ fn make_mesh(config: &Config, line_limits: protocol::ipc::Limits) -> Result<Mesh
         max_peers: config.max_peers,
         limits: line_limits,
         queue_bytes: config.queue_bytes,
+        overflow_bytes: config.overflow_bytes,
         connect_timeout: config.connect_timeout,
         recovery_timeout: config.recovery_timeout,
         send_stall: config.send_stall,

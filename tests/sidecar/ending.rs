@@ -64,7 +64,8 @@ fn stuck_pair(site: &Site) -> (Node, Sidecar) {
     let small = site
         .setup("alice")
         .set("MAX_MESSAGE_BYTES", "1024")
-        .set("QUEUE_BYTES", "1024");
+        .set("QUEUE_BYTES", "1024")
+        .set("OVERFLOW_BYTES", "0");
     let [alice, bob] = Node::meet([small, site.setup("bob")]);
     drop(bob.agent);
     bob.sidecar.await_log("the agent has gone");

@@ -34,6 +34,7 @@ mod namesakes;
 mod network;
 mod one_agent;
 mod outages;
+mod overflow;
 mod pressure;
 mod reach;
 mod registry_faults;

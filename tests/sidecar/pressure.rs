@@ -2,7 +2,7 @@
 //! end does not hinder anybody else.
 
 use std::collections::BTreeSet;
-use std::io::{ErrorKind, Write as _};
+use std::io::{BufRead as _, BufReader, ErrorKind, Read as _, Write as _};
 use std::os::unix::net::UnixStream;
 use std::sync::mpsc;
 use std::thread;
@@ -10,7 +10,7 @@ use std::time::Duration;
 
 use serde_json::{Value, json};
 
-use crate::support::{Agent, DEADLINE, Node, Sidecar, Site};
+use crate::support::{Agent, DEADLINE, Event, Node, Sidecar, Site};
 
 /// What a sidecar may take of memory while its queues are full.
 const MEMORY: u64 = 40_000_000;
@@ -121,6 +121,38 @@ fn a_slow_reader_slows_the_writer_and_loses_nothing() {
     }
     reading.join().unwrap();
     writing.join().unwrap();
+}
+
+#[test]
+fn a_reader_that_is_slow_all_the_time_does_not_count_as_stalled() {
+    const MESSAGES: u64 = 200;
+    const PAUSE: Duration = Duration::from_millis(100);
+    let site = Site::new();
+    let setup = |name| site.setup(name).set("SEND_STALL_SECONDS", "3");
+    let [mut alice, bob] = Node::meet(["alice", "bob"].map(setup));
+    write_lines(alice.agent.writer(), "bob", 0..MESSAGES);
+    // 32 KB a second, for several times as long as it takes to count as stalled.
+    let mut reader = bob.agent.writer();
+    let mut chunk = [0; 3200];
+    let mut read = Vec::new();
+    for _ in 0..120 {
+        let count = reader.read(&mut chunk).unwrap();
+        read.extend_from_slice(&chunk[..count]);
+        thread::sleep(PAUSE);
+    }
+    assert!(!alice.sidecar.log().contains("takes nothing"));
+    alice.agent.line(line("bob", MESSAGES).trim());
+    let mut lines = BufReader::new(read.as_slice().chain(&reader)).lines();
+    for number in 0..=MESSAGES {
+        let event: Value = serde_json::from_str(&lines.next().unwrap().unwrap()).unwrap();
+        assert_eq!(event["payload"]["message"]["payload"], number);
+    }
+    let last = json!(MESSAGES);
+    let told = alice.agent.all_until(|event| event.id() == Some(&last));
+    assert!(told.iter().any(|event| event.is("pressure", "bob")));
+    let answers: Vec<_> = told.iter().filter_map(Event::id).collect();
+    assert_eq!(answers.len() as u64, 1 + MESSAGES);
+    assert!(told.iter().all(|event| event.kind() != "error"));
 }
 
 fn read_with_pauses(mut agent: Agent, messages: u64, pause: &mpsc::Sender<()>) {

@@ -1,4 +1,4 @@
-//! Broadcasts that wait to be answered until each of their peers is settled.
+//! Broadcasts that wait to be answered, as those with an id are, until each of their peers is settled.
 
 use std::collections::BTreeMap;
 
@@ -96,11 +96,6 @@ impl Broadcasts {
             delivered: done.delivered,
             failed: done.failed,
         })
-    }
-
-    /// Returns who asked for a broadcast.
-    pub(crate) fn origin(&self, key: BroadcastKey) -> Option<&Origin> {
-        self.open.get(&key).map(|open| &open.origin)
     }
 }
 

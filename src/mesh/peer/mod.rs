@@ -2,6 +2,7 @@
 
 pub(crate) mod acknowledgement;
 pub(crate) mod incoming_numbers;
+pub(crate) mod overflow;
 pub(crate) mod session;
 pub(crate) mod session_names;
 pub(crate) mod watermarks;
@@ -22,6 +23,7 @@ use super::base::totals::Count;
 use super::connection::{ConnectionId, Role};
 use super::introduction::token_bucket::TokenBucket;
 use acknowledgement::Acknowledgement;
+use overflow::Excess;
 use session::Session;
 use watermarks::Watermarks;
 
@@ -122,6 +124,8 @@ pub(super) struct Peer {
     /// Its messages that the agent has not taken, with their bytes on the wire.
     pub(super) inbox: QueueSize,
     pub(super) watermarks: Watermarks,
+    /// What of its queue is in the overflow, as of the last look.
+    pub(super) excess: Excess,
     pub(super) acknowledgement: Acknowledgement,
     pub(super) held: Option<HeldOffer>,
     pub(super) early: VecDeque<EarlyCandidate>,
@@ -159,6 +163,7 @@ impl Peer {
             waiting: VecDeque::new(),
             inbox: QueueSize::default(),
             watermarks: Watermarks::new(now),
+            excess: Excess::none(),
             acknowledgement: Acknowledgement::default(),
             held: None,
             early: VecDeque::new(),
@@ -193,6 +198,11 @@ impl Peer {
     /// Returns whether anything is kept for the peer until it can be reached.
     pub(super) fn is_waited_for(&self) -> bool {
         !self.session.is_idle() || !self.waiting.is_empty()
+    }
+
+    /// Returns whether nobody is to wait for it: it is out of reach, or stalled.
+    pub(super) fn is_out_of_the_way(&self) -> bool {
+        !self.reachable || self.watermarks.is_stalled()
     }
 
     /// Takes out a `connect` command whose time is over, and returns its origin.

@@ -208,13 +208,15 @@ impl Session {
         self.outbox.push_back(outgoing);
     }
 
-    /// Returns the next message to write to the connection, if the peer's window has room for it.
+    /// Returns the next message to write to the connection, if the peer's window has room for it and no more than
+    /// `capacity` is under way then, in what it costs in memory: what is written can't be refused any more.
     ///
     /// A message larger than the whole window may go when nothing else is under way.
-    pub(crate) fn next_to_write(&self) -> Option<&Message> {
+    pub(crate) fn next_to_write(&self, capacity: usize) -> Option<&Message> {
         let next = &self.outbox.get(self.handed)?.message;
-        let size = next.size() as u64;
-        let fits = self.handed_bytes + size <= self.window;
+        let under_way = self.handed_bytes + next.size() as u64;
+        let cost = under_way + ((self.handed + 1) * limits::ITEM_COST_BYTES) as u64;
+        let fits = under_way <= self.window && cost <= capacity as u64;
         (fits || (self.handed_bytes == 0 && self.window > 0)).then_some(next)
     }
 
@@ -234,6 +236,18 @@ impl Session {
         let next = self.outbox.remove(self.handed)?;
         self.queued.remove(next.message.size());
         Some(next)
+    }
+
+    /// Takes out the newest message, if it was never written and the rest still costs `least` bytes.
+    pub(crate) fn take_newest(&mut self, least: usize) -> Option<Outgoing> {
+        let newest = self.outbox.back()?.message.size();
+        let mut rest = self.queued;
+        rest.remove(newest);
+        if self.outbox.len() <= self.numbered || rest.cost() < least {
+            return None;
+        }
+        self.queued = rest;
+        self.outbox.pop_back()
     }
 
     /// Returns the next unwritten message, whatever the window.

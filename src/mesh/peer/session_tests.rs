@@ -50,7 +50,7 @@ fn acknowledge(session: &mut Session, taken: u64, window: u64) -> Vec<String> {
 /// Writes all that the window allows; gives the types of the messages.
 fn write_all(session: &mut Session) -> Vec<String> {
     let mut written = Vec::new();
-    while let Some(next) = session.next_to_write() {
+    while let Some(next) = session.next_to_write(usize::MAX) {
         written.push(kind(next));
         session.written();
     }
@@ -103,7 +103,7 @@ fn an_acknowledgement_that_contradicts_the_session_settles_nothing() {
     let too_few = session.acknowledge(0, 0).unwrap_err();
     assert_eq!(too_few, Contradiction::TooFew);
     assert!(
-        session.next_to_write().is_some(),
+        session.next_to_write(usize::MAX).is_some(),
         "the old window was ignored"
     );
 }

@@ -1,4 +1,5 @@
-//! The watermarks of a peer's queue: decides when to hold the agent back, and when to stop doing so.
+//! The watermarks of a peer's queue: tells when it gets full, and when it is taken out of the way because it does not
+//! move.
 
 use std::time::{Duration, Instant};
 
@@ -36,15 +37,16 @@ impl Watermarks {
         Some(pressure)
     }
 
-    /// Notes that the peer has acknowledged something of the queue. What we have merely written does not
-    /// count.
+    /// Notes that the peer has taken something of the queue, so that it is no longer out of the way.
     pub(crate) fn moved(&mut self, now: Instant) {
         self.moved = now;
+        self.stalled = false;
     }
 
-    /// Returns whether the agent has to wait for this queue.
-    pub(crate) fn holds_back(&self) -> bool {
-        self.pressure == Pressure::High && !self.stalled
+    /// Notes that something has reached the peer, or may reach it again, though it may not have taken it. A queue that
+    /// does not move has its whole time again, unless it is out of the way. What we have merely written does not count.
+    pub(crate) fn wait_anew(&mut self, now: Instant) {
+        self.moved = now;
     }
 
     /// Returns whether the queue is full and taken out of the way: what is sent to it is refused.
@@ -54,7 +56,7 @@ impl Watermarks {
 
     /// Returns when the queue counts as stalled if it does not move.
     pub(crate) fn stalls_at(&self, patience: Duration) -> Option<Instant> {
-        self.holds_back().then(|| self.moved + patience)
+        (self.pressure == Pressure::High && !self.stalled).then(|| self.moved + patience)
     }
 
     /// Takes the queue out of the way if it has not moved for `patience`; returns `true` when it just
@@ -73,16 +75,16 @@ mod tests {
     const PATIENCE: Duration = Duration::from_secs(10);
 
     #[test]
-    fn a_full_queue_holds_back_until_it_is_half_empty() {
+    fn a_full_queue_is_under_pressure_until_it_is_half_empty() {
         let now = Instant::now();
         let mut outlet = Watermarks::new(now);
         assert_eq!(outlet.fill(now, 99, 100), None);
         assert_eq!(outlet.fill(now, 100, 100), Some(Pressure::High));
-        assert!(outlet.holds_back());
+        assert!(outlet.stalls_at(PATIENCE).is_some());
         assert_eq!(outlet.fill(now, 51, 100), None);
-        assert!(outlet.holds_back());
+        assert!(outlet.stalls_at(PATIENCE).is_some());
         assert_eq!(outlet.fill(now, 50, 100), Some(Pressure::Normal));
-        assert!(!outlet.holds_back());
+        assert_eq!(outlet.stalls_at(PATIENCE), None);
     }
 
     #[test]
@@ -93,8 +95,11 @@ mod tests {
         outlet.moved(start + PATIENCE / 2);
         assert!(!outlet.check_stall(start + PATIENCE, PATIENCE));
         assert!(outlet.check_stall(start + PATIENCE * 2, PATIENCE));
-        assert!(outlet.is_stalled() && !outlet.holds_back());
-        outlet.fill(start + PATIENCE * 2, 10, 100);
+        assert!(outlet.is_stalled());
+        outlet.wait_anew(start + PATIENCE * 2);
+        assert!(outlet.is_stalled());
+        outlet.moved(start + PATIENCE * 2);
         assert!(!outlet.is_stalled());
+        assert_eq!(outlet.stalls_at(PATIENCE), Some(start + PATIENCE * 3));
     }
 }

@@ -21,11 +21,18 @@ impl<K: Linker> World<K> {
         let settings = &mesh.settings;
         assert!(mesh.peers.len() <= settings.max_peers);
         assert!(mesh.routes.len() <= settings.max_peers * limits::ROUTES_PER_PEER);
+        let message = settings.limits.message_bytes + limits::ITEM_COST_BYTES;
+        let (mut moving, mut aside) = (0, 0);
         for peer in mesh.peers.values() {
             let queued = peer.session.queued().cost();
-            let message = settings.limits.message_bytes + limits::ITEM_COST_BYTES;
-            let most = settings.queue_bytes + 2 * message;
+            let most = settings.queue_bytes + settings.overflow_bytes + 2 * message;
             assert!(queued <= most, "{queued} bytes queued for {}", peer.id);
+            let excess = queued.saturating_sub(settings.queue_bytes);
+            if peer.is_out_of_the_way() {
+                aside += excess;
+            } else {
+                moving += excess;
+            }
             assert!(peer.session.unusable_runs() <= peer.inbox.items());
             assert!(peer.connections.len() <= CONNECTIONS_PER_PEER, "{peer:?}");
             assert!(peer.early.len() <= limits::CANDIDATES_PER_CONNECTION);
@@ -47,6 +54,14 @@ impl<K: Linker> World<K> {
                 peer.id
             );
         }
+        assert_eq!((moving, aside), mesh.overflow.sums(), "{place}");
+        let one_each = mesh.peers.len() * message;
+        assert!(aside <= settings.overflow_bytes + one_each, "{aside} bytes");
+        let all = moving + aside;
+        assert!(
+            all <= 2 * (settings.overflow_bytes + one_each),
+            "{all} bytes"
+        );
         for connection in mesh.connections.values() {
             assert!(connection.early.len() <= limits::EARLY_MESSAGES);
         }
@@ -230,7 +245,8 @@ impl<K: Linker> World<K> {
                 let reachable: Vec<&PeerId> = node.mesh.reachable().collect();
                 assert_eq!(told.iter().collect::<Vec<_>>(), reachable, "agent of {one}");
             }
-            assert!(node.mesh.broadcasts.deliveries() == 0 && node.mesh.holding_back.is_empty());
+            assert!(node.mesh.broadcasts.deliveries() == 0);
+            assert_eq!(node.mesh.overflow.sums(), (0, 0));
         }
     }
 

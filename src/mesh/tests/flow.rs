@@ -305,6 +305,22 @@ fn broadcasts_that_wait_for_many_peers_stop_requests_before_they_are_many() {
     assert_eq!(world.ledger.deliveries, 8 * COUNT as u64);
 }
 
+#[test]
+fn broadcasts_without_an_id_reach_all_others_though_one_takes_nothing() {
+    const COUNT: usize = 2300;
+    let mut world = World::new(56, &["a", "b", "c", "d", "e", "f", "g", "h", "i"]);
+    world.start_all();
+    world.run_until_connected(SOON);
+    world.agent_stalls(1);
+    (0..COUNT).for_each(|_| world.broadcast(0, 100, false));
+    world.run_until(SOON, "all others have all", |world| {
+        world.ledger.deliveries == 7 * COUNT as u64
+    });
+    world.agent_resumes(1);
+    world.settle(Duration::from_secs(60));
+    assert_eq!(world.ledger.deliveries, 8 * COUNT as u64);
+}
+
 /// A message that is mostly what surrounds it, in queues and on its way.
 const TINY: &str = r#"{"type":"send","payload":{"target_peer":"b","message":{"type":"x"}}}"#;
 
@@ -336,8 +352,9 @@ fn tiny_messages_fill_a_queue_by_what_they_cost_and_are_told_by_their_bytes() {
     assert!(!world.nodes[0].mesh.wants_requests());
     let peer = world.nodes[0].mesh.peers.values().next().unwrap();
     let queued = peer.session.queued();
-    assert!(queued.items() <= 1 + world.settings.queue_bytes / limits::ITEM_COST_BYTES);
-    assert!(queued.bytes() < world.settings.queue_bytes / 8);
+    let room = world.settings.queue_bytes + world.settings.overflow_bytes;
+    assert!(queued.items() <= 1 + room / limits::ITEM_COST_BYTES);
+    assert!(queued.bytes() < room / 8);
     let told = |event: &Event| match event {
         Event::Pressure { queued_bytes, .. } => *queued_bytes <= queued.bytes(),
         _ => false,

@@ -23,6 +23,7 @@ mod namesakes;
 mod network;
 mod nominating;
 mod others;
+mod overflow;
 mod proposing;
 mod real_stack;
 mod registry;

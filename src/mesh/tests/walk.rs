@@ -60,6 +60,7 @@ impl Walk {
             SameName::AllHear,
         ][random.usize(..3)];
         world.settings.queue_bytes = [64 * 1024, 256 * 1024, 1024 * 1024][random.usize(..3)];
+        world.settings.overflow_bytes = [0, 64 * 1024, 1024 * 1024][random.usize(..3)];
         if random.u32(..8) == 0 {
             world.settings.mode = MeshMode::Lazy;
         } else {

@@ -89,6 +89,7 @@ pub(super) fn settings() -> Settings {
             line_bytes: MAX_MESSAGE_BYTES + 64 * 1024,
         },
         queue_bytes: 1024 * 1024,
+        overflow_bytes: 256 * 1024,
         connect_timeout: Duration::from_secs(30),
         recovery_timeout: Duration::from_secs(60),
         send_stall: Duration::from_secs(10),

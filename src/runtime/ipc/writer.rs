@@ -5,7 +5,7 @@ use std::io;
 use std::os::unix::net::UnixStream;
 
 use crossbeam_channel::{Receiver, select};
-use rustix::event::{PollFd, PollFlags, poll};
+use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use rustix::io::Errno;
 use rustix::net::{SendFlags, send};
 
@@ -130,8 +130,13 @@ impl<'a> Writer<'a> {
             .map_err(|_| io::Error::other("the event loop has ended"))
     }
 
+    /// Waits until the socket is said to have room, or may have some.
     fn wait_for_room(&self) -> io::Result<()> {
-        match poll(&mut [PollFd::new(self.stream, PollFlags::OUT)], None) {
+        let longest = Timespec::try_from(limits::IPC_ROOM_CHECK).ok();
+        match poll(
+            &mut [PollFd::new(self.stream, PollFlags::OUT)],
+            longest.as_ref(),
+        ) {
             Ok(_) | Err(Errno::INTR) => Ok(()),
             Err(error) => Err(error.into()),
         }
