@@ -430,6 +430,10 @@ pub const TURN_WEAK_AFTER: usize = 2;
 /// How long an allocation that was replaced is kept after it last carried data; then it is given back.
 pub const TURN_IDLE: Duration = Duration::from_secs(60);
 
+/// The same time for an allocation that was replaced by one on a better way, such as UDP in place of TCP.
+/// One that never carried data is given back at once.
+pub const TURN_OUTDONE_IDLE: Duration = Duration::from_secs(3);
+
 /// Replaced allocations that are kept because they still carry data; of more the oldest is given back.
 pub const TURN_REPLACED: usize = 4;
 

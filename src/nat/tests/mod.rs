@@ -1,5 +1,6 @@
 //! Tests of [`Reach`](super::reach::Reach) in simulated time, against scripted servers.
 
+mod better_ways;
 mod logins;
 mod reflexive;
 mod relay_check;

@@ -325,6 +325,18 @@ impl World {
         self.candidates().first().copied()
     }
 
+    /// Returns whether a stream was opened and an address came of it.
+    pub(super) fn opened_and_lent(&self) -> bool {
+        let mut servers = self.servers.values();
+        !self.opened.is_empty() && servers.any(|server| !server.granted.is_empty())
+    }
+
+    /// Returns the relayed addresses that only connections of before may use.
+    pub(super) fn outdone(&self) -> Vec<SocketAddr> {
+        let outdone = self.reach.outdone().into_iter();
+        outdone.map(|candidate| candidate.source()).collect()
+    }
+
     /// Returns all relayed addresses that peers are told.
     pub(super) fn candidates(&self) -> Vec<SocketAddr> {
         let lanes = self.reach.lanes();

@@ -96,7 +96,7 @@ pub(crate) struct Allocation {
     /// When the crate wants to be called.
     wake: Instant,
     /// When a peer's data last passed, in either direction.
-    carried: Instant,
+    carried: Option<Instant>,
     /// When it should be replaced and given back, if the crate will not keep it.
     foreseen: Option<Foreseen>,
     packets: VecDeque<Vec<u8>>,
@@ -136,7 +136,7 @@ impl Allocation {
             permissions: Permissions::default(),
             keepalive: Keepalive::new(now),
             wake: now,
-            carried: now,
+            carried: None,
             foreseen: None,
             packets: VecDeque::new(),
             news: VecDeque::new(),
@@ -171,8 +171,13 @@ impl Allocation {
         self.foreseen
     }
 
-    /// Returns when a peer's data last passed, in either direction.
-    pub(crate) fn carried(&self) -> Instant {
+    /// Returns when it was asked for.
+    pub(crate) fn began(&self) -> Instant {
+        self.epoch
+    }
+
+    /// Returns when a peer's data last passed, in either direction; `None` if none ever did.
+    pub(crate) fn carried(&self) -> Option<Instant> {
         self.carried
     }
 
@@ -217,7 +222,7 @@ impl Allocation {
             return;
         }
         if !message::is_stun(packet) {
-            self.carried = now;
+            self.carried = Some(now);
         }
         match self.permissions.check(now, to, packet) {
             Verdict::Dropped | Verdict::Held => {}
@@ -266,7 +271,7 @@ impl Allocation {
         };
         if let Some((peer, packet)) = packet {
             if !message::is_stun(&packet) {
-                self.carried = now;
+                self.carried = Some(now);
             }
             self.news.push_back(News::Packet(peer, packet));
         }

@@ -42,7 +42,8 @@ struct Clock {
 #[derive(Debug)]
 pub(super) struct Relays {
     servers: Vec<TurnServer>,
-    lanes: Vec<Vec<SocketAddr>>,
+    /// Our sockets, by lane; `None` until they are known.
+    lanes: Option<Vec<Vec<SocketAddr>>>,
     leases: BTreeMap<StreamId, Lease>,
     leases_begun: u64,
     current: Option<StreamId>,
@@ -63,7 +64,7 @@ impl Relays {
     pub(super) fn new(now: Instant, unix: u64, seed: u64) -> Self {
         Relays {
             servers: Vec::new(),
-            lanes: Vec::new(),
+            lanes: None,
             leases: BTreeMap::new(),
             leases_begun: 0,
             current: None,
@@ -88,21 +89,37 @@ impl Relays {
         self.outputs.pop_front()
     }
 
-    /// Returns the relayed addresses that packets pass through, each with our address towards its
-    /// server; the best first.
+    /// Returns the relayed addresses that peers are told, each with our address towards its server; the
+    /// best first.
     pub(super) fn candidates(&self) -> Vec<(SocketAddr, SocketAddr)> {
         let current = self.current.and_then(|id| self.leases.get(&id));
-        let others = self.leases.values().rev();
-        let replaced = others.filter(|lease| lease.role == Role::Replaced);
-        let all = current.into_iter().chain(replaced);
+        let all = current.into_iter().chain(self.of_role(Role::Replaced));
         all.filter_map(Lease::address).collect()
+    }
+
+    /// Returns the relayed addresses that peers are not told any more, because there is a better one, and
+    /// that connections may still use.
+    pub(super) fn outdone(&self) -> Vec<(SocketAddr, SocketAddr)> {
+        let all = self.of_role(Role::Outdone);
+        all.filter_map(Lease::address).collect()
+    }
+
+    /// Returns the leases of a role, the latest first.
+    fn of_role(&self, role: Role) -> impl Iterator<Item = &Lease> {
+        let all = self.leases.values().rev();
+        all.filter(move |lease| lease.role == role)
+    }
+
+    /// Returns all our sockets, those of the first lane first.
+    fn sockets(&self) -> impl Iterator<Item = SocketAddr> {
+        self.lanes.iter().flatten().flatten().copied()
     }
 
     /// Sets our sockets, by lane. An allocation over a socket that is gone is lost.
     pub(super) fn set_sockets(&mut self, now: Instant, lanes: Vec<Vec<SocketAddr>>) {
-        let had_any = self.lanes.iter().any(|lane| !lane.is_empty());
-        self.lanes = lanes;
-        let is_bound = |local| self.lanes.iter().flatten().any(|socket| *socket == local);
+        let had_any = self.sockets().next().is_some();
+        self.lanes = Some(lanes);
+        let is_bound = |local| self.sockets().any(|socket| socket == local);
         let is_orphan = |lease: &Lease| lease.plan.local.is_some_and(|local| !is_bound(local));
         for id in self.leases_where(is_orphan) {
             self.fail(
@@ -238,8 +255,14 @@ impl Relays {
         };
         match lease.role {
             Role::Attempt { until } if until <= now => self.fail(now, id, Failure::Silent),
-            Role::Replaced if lease.leave_at().is_none_or(|at| at <= now) => self.retire(now, id),
-            Role::Attempt { .. } | Role::Current | Role::Replaced | Role::Leaving { .. } => {}
+            Role::Replaced | Role::Outdone if lease.leave_at().is_none_or(|at| at <= now) => {
+                self.retire(now, id);
+            }
+            Role::Attempt { .. }
+            | Role::Current
+            | Role::Replaced
+            | Role::Outdone
+            | Role::Leaving { .. } => {}
         }
         if self.leases.get(&id).is_some_and(|lease| lease.is_over(now)) {
             self.remove(id);
@@ -328,32 +351,33 @@ impl Relays {
     /// there.
     fn is_of_a_relay(&self, id: StreamId, relayed: SocketAddr) -> bool {
         let ip = relayed.ip();
-        let is_ours = self.lanes.iter().flatten().any(|socket| *socket == relayed);
+        let is_ours = self.sockets().any(|socket| socket == relayed);
         let mut others = self.leases.iter().filter(|(other, _)| **other != id);
         let is_lent = others.any(|(_, lease)| lease.relayed() == Some(relayed));
         !ip.is_unspecified() && !ip.is_multicast() && relayed.port() != 0 && !is_ours && !is_lent
     }
 
-    /// Uses the allocation that an attempt has brought.
+    /// Uses the allocation that an attempt has brought, unless the one in use is better and well.
     fn succeed(&mut self, now: Instant, id: StreamId, relayed: SocketAddr) {
-        let Some(lease) = self.leases.get_mut(&id) else {
+        let Some(lease) = self.leases.get(&id) else {
             return;
         };
-        lease.role = Role::Current;
-        let (name, rank) = (lease.plan.name(), lease.plan.rank);
-        log::info!("{name} relays for us at {relayed}");
-        if let Some(before) = self.current.replace(id)
-            && let Some(before) = self.leases.get_mut(&before)
-        {
-            before.role = Role::Replaced;
-        }
-        self.current_since = now;
-        self.not_before = now + limits::TURN_REST;
-        // Attempts of better servers that are under way may still succeed; nothing else is begun.
+        let plan = lease.plan.clone();
+        // Attempts of better ways that are under way may still succeed; nothing else is begun.
         if let Some(round) = &mut self.round {
             round.plans.clear();
         }
-        for id in self.leases_where(|lease| is_attempt(lease) && lease.plan.rank > rank) {
+        if self.has_better_than(now, &plan) {
+            self.retire(now, id);
+            return self.advance(now);
+        }
+        log::info!("{} relays for us at {relayed}", plan.name());
+        self.make_current(now, id);
+        self.current_since = now;
+        self.not_before = now + limits::TURN_REST;
+        let place = |plan: &Plan| (self.worth(plan), plan.rank);
+        let is_worse = |lease: &Lease| is_attempt(lease) && place(&lease.plan) > place(&plan);
+        for id in self.leases_where(is_worse) {
             self.retire(now, id);
         }
         self.bound_replaced(now);
@@ -361,9 +385,53 @@ impl Relays {
         self.advance(now);
     }
 
+    /// Makes a lease the one in use. Of the others those on a worse way are told to nobody any more.
+    fn make_current(&mut self, now: Instant, id: StreamId) {
+        let worth = self.leases.get(&id).map(|lease| self.worth(&lease.plan));
+        let is_worse = |lease: &Lease| Some(self.worth(&lease.plan)) > worth;
+        let outdone = self.leases_where(|lease| lease.is_lent() && is_worse(lease));
+        for (other, lease) in &mut self.leases {
+            if lease.is_lent() {
+                lease.role = if outdone.contains(other) {
+                    Role::Outdone
+                } else {
+                    Role::Replaced
+                };
+            } else if *other == id {
+                lease.role = Role::Current;
+            }
+        }
+        self.current = Some(id);
+        for id in outdone {
+            self.wake(now, id);
+        }
+    }
+
+    /// Returns the worth of a way, the best being the smallest: the place of its server among those named,
+    /// and then that of its transport. A server that is not named any more is the worst.
+    fn worth(&self, plan: &Plan) -> (usize, usize) {
+        let mut servers = self.servers.iter();
+        let server = servers.position(|server| server.url == plan.url);
+        let mut transports = plan.url.transports().iter();
+        let transport = transports.position(|transport| *transport == plan.transport);
+        (
+            server.unwrap_or(usize::MAX),
+            transport.unwrap_or(usize::MAX),
+        )
+    }
+
+    /// Returns whether the allocation in use takes a better way than this one, and need not be replaced.
+    fn has_better_than(&self, now: Instant, plan: &Plan) -> bool {
+        let current = self.current.and_then(|id| self.leases.get(&id));
+        current.is_some_and(|current| {
+            let is_well = !current.is_wanting() && self.renewal().is_none_or(|at| at > now);
+            is_well && self.worth(&current.plan) < self.worth(plan)
+        })
+    }
+
     /// Gives back the oldest of too many replaced allocations, used or not.
     fn bound_replaced(&mut self, now: Instant) {
-        let replaced = self.leases_where(|lease| lease.role == Role::Replaced);
+        let replaced = self.leases_where(Lease::is_replaced);
         let surplus = replaced.len().saturating_sub(limits::TURN_REPLACED);
         for id in replaced.into_iter().take(surplus) {
             self.retire(now, id);
@@ -393,7 +461,7 @@ impl Relays {
                 self.current_lost(now, &plan, &failure);
             }
             // It was to end some time, for its login or its lifetime.
-            Role::Replaced => {
+            Role::Replaced | Role::Outdone => {
                 log::debug!("{}: {failure}", plan.name());
                 self.outputs.push_back(Output::CandidatesChanged);
             }
