@@ -128,7 +128,11 @@ impl<K: Linker> Mesh<K> {
     /// Asks every peer for a sign of life, because the machine's addresses or routes have changed, or it has
     /// slept.
     pub fn network_changed(&mut self, now: Instant) {
-        let current: Vec<_> = self.peers.values().filter_map(|peer| peer.current).collect();
+        let current: Vec<_> = self
+            .peers
+            .values()
+            .filter_map(|peer| peer.current)
+            .collect();
         for id in current {
             self.ping(now, id);
         }

@@ -108,9 +108,10 @@ impl Reach {
         self.relays.try_now(now);
     }
 
-    /// Asks servers again, because the machine's addresses or routes have changed, or it has slept.
+    /// Asks all servers at once, those that relay whether they still do, because the machine's addresses or routes have changed, or it has slept.
     pub fn network_changed(&mut self, now: Instant) {
-        self.try_now(now);
+        self.reflexive.network_changed(now);
+        self.relays.network_changed(now);
     }
 
     /// Returns all candidates of each lane. There is one relayed address, and beside it those that it

@@ -20,13 +20,13 @@ use turn_client_proto::types::message::ALLOCATE;
 use turn_client_proto::types::{AddressFamily, TransportType, TurnCredentials};
 use turn_client_proto::udp::TurnClientUdp;
 
-use super::keepalive::{Beat, Keepalive};
+use super::keepalive::{Beat, Keepalive, Question};
 use super::permissions::{Permissions, Verdict};
 use crate::limits;
 use crate::nat::credentials::Login;
 use crate::nat::failure::{Failure, code};
 use crate::nat::stun::message;
-use crate::nat::stun::message::Asked;
+use crate::nat::stun::message::{Asked, Challenge, Reply};
 
 /// The most steps that the crate may take at once. If it wants more, the crate or this program has a
 /// bug.
@@ -34,6 +34,13 @@ const STEPS: usize = 1024;
 
 /// The shortest lifetime that the crate accepts in the answer to a refresh.
 const SHORTEST_REFRESHED: Duration = Duration::from_secs(600);
+
+/// The lifetime to ask for, which is what the crate asks for, so that no request of ours shortens what the
+/// crate counts on.
+const LIFETIME: Duration = Duration::from_secs(1800);
+
+/// Why an allocation is lost that the server does not know.
+const FORGOTTEN: &str = "the server has forgotten the allocation";
 
 /// An event of an allocation.
 #[derive(Debug, PartialEq, Eq)]
@@ -44,6 +51,8 @@ pub(crate) enum News {
     Over(Failure),
     /// The server no longer accepts the login. The allocation lives on until it is to be refreshed.
     LoginRefused,
+    /// The server has fallen silent. It may be heard again.
+    Silent,
     /// A packet came from a peer.
     Packet(SocketAddr, Vec<u8>),
 }
@@ -85,6 +94,9 @@ pub(crate) struct Foreseen {
 pub(crate) struct Allocation {
     client: TurnClientUdp,
     terms: Terms,
+    login: Login,
+    /// What the server last asked us to sign requests with.
+    challenge: Option<Challenge>,
     /// The instant at which the crate's time begins.
     epoch: Instant,
     state: State,
@@ -129,6 +141,8 @@ impl Allocation {
         let mut allocation = Allocation {
             client: TurnClientUdp::allocate(terms.local, terms.server, config),
             terms,
+            login: login.clone(),
+            challenge: None,
             epoch: now,
             state: State::Asking,
             relayed: None,
@@ -205,11 +219,39 @@ impl Allocation {
     pub(crate) fn handle_timeout(&mut self, now: Instant, random: &mut fastrand::Rng) {
         if self.state == State::Serving && self.keepalive.due() <= now {
             match self.keepalive.beat(now, random) {
-                Beat::Ask(request) => self.packets.push_back(request),
+                Beat::Ask(question, id) => {
+                    let request = self.request(question, id);
+                    self.packets.push_back(request);
+                }
                 Beat::Dead => return self.end(Failure::Lost("the server has fallen silent")),
+            }
+            if self.keepalive.take_silence() {
+                self.news.push_back(News::Silent);
             }
         }
         self.drive(now);
+    }
+
+    /// Asks the server at once whether the allocation lives, because that is in doubt.
+    pub(crate) fn doubt(&mut self, now: Instant, random: &mut fastrand::Rng) {
+        if self.state == State::Serving {
+            self.keepalive.urge(now);
+            self.handle_timeout(now, random);
+        }
+    }
+
+    fn request(&self, question: Question, id: u128) -> Vec<u8> {
+        let login = (self.login.username.as_str(), self.login.password.reveal());
+        let signed = |challenge| message::signed_refresh(id, LIFETIME, login, challenge);
+        match question {
+            Question::Binding => message::binding(None, id),
+            Question::Refresh => message::unsigned_refresh(id, LIFETIME),
+            Question::Proof => self
+                .challenge
+                .as_ref()
+                .and_then(signed)
+                .unwrap_or_else(|| message::unsigned_refresh(id, LIFETIME)),
+        }
     }
 
     /// Sends a packet to a peer, or keeps it until the server lets the peer in. Drops it if the server
@@ -252,8 +294,11 @@ impl Allocation {
     pub(crate) fn receive(&mut self, now: Instant, message: &[u8]) -> bool {
         let reply = message::reply(message);
         if let Some(reply) = &reply
-            && self.keepalive.answers(now, reply.id)
+            && let Some(question) = self.keepalive.answers(now, reply.id)
         {
+            if question == Question::Proof {
+                self.hear_proof(now, reply);
+            }
             return true;
         }
         let (local, server) = (self.terms.local, self.terms.server);
@@ -280,6 +325,9 @@ impl Allocation {
             .and_then(|reply| self.asked.iter().find(|asked| asked.id == reply.id));
         if let (Some(asked), Some(reply)) = (asked.copied(), reply) {
             taken = true;
+            if reply.challenge.is_some() {
+                self.challenge.clone_from(&reply.challenge);
+            }
             if let Some(lifetime) = reply.lifetime
                 && asked.method == ALLOCATE
                 && lifetime < SHORTEST_REFRESHED
@@ -300,6 +348,26 @@ impl Allocation {
         taken
     }
 
+    /// Acts on the answer to a request of ours to refresh the allocation.
+    fn hear_proof(&mut self, now: Instant, reply: &Reply) {
+        let Some((number, _)) = &reply.error else {
+            return;
+        };
+        let was_signed = self.challenge.is_some();
+        if reply.challenge.is_some() {
+            self.challenge.clone_from(&reply.challenge);
+        }
+        match *number {
+            code::ALLOCATION_MISMATCH => self.end(Failure::Lost(FORGOTTEN)),
+            code::STALE_NONCE => self.keepalive.ask_again(now),
+            code::UNAUTHORIZED if !was_signed => self.keepalive.ask_again(now),
+            code::UNAUTHORIZED | code::WRONG_CREDENTIALS => {
+                self.news.push_back(News::LoginRefused);
+            }
+            _ => {}
+        }
+    }
+
     /// Acts on the error of an answer, which the crate does not tell.
     fn hear_error(&mut self, asked: Asked, number: u16, words: String) {
         match (self.state, number) {
@@ -310,7 +378,7 @@ impl Allocation {
                 self.end(Failure::Refused(number, words));
             }
             (State::Serving, code::ALLOCATION_MISMATCH) => {
-                self.end(Failure::Lost("the server has forgotten the allocation"));
+                self.end(Failure::Lost(FORGOTTEN));
             }
             (State::Serving, code::UNAUTHORIZED | code::WRONG_CREDENTIALS) => {
                 self.news.push_back(News::LoginRefused);
@@ -383,6 +451,7 @@ impl Allocation {
                 None => return,
                 Some(Step::Send(packet)) => {
                     self.note(&packet);
+                    self.keepalive.spoke(now);
                     self.packets.push_back(packet);
                 }
                 Some(Step::Event(event)) => self.hear(now, &event),

@@ -41,6 +41,8 @@ pub(crate) enum Turn {
     Over(Failure),
     /// The server no longer accepts its login. The lease serves on for a while.
     LoginRefused,
+    /// The server has fallen silent. It may be heard again.
+    Silent,
 }
 
 #[derive(Debug)]
@@ -277,6 +279,7 @@ impl Lease {
                         turns.push(Turn::LoginRefused);
                     }
                 }
+                (News::Silent, _) => turns.push(Turn::Silent),
                 (News::Over(failure), _) => turns.push(Turn::Over(failure)),
             }
         }

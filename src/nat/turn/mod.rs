@@ -159,6 +159,28 @@ impl Relays {
         }
     }
 
+    /// Asks the servers at once whether they still relay for us, and tries what did not work before,
+    /// because the network has changed.
+    pub(super) fn network_changed(&mut self, now: Instant) {
+        self.patience.reset();
+        self.not_before = now;
+        for id in self.leases_where(Lease::is_lent) {
+            if let Some(allocation) = self.leases.get_mut(&id).and_then(Lease::allocation) {
+                allocation.doubt(now, &mut self.random);
+                self.settle(now, id);
+            }
+        }
+        if self.current.is_none() {
+            // A stream that is being opened may hang on a way that is no more.
+            for id in self.leases_where(|lease| is_attempt(lease) && lease.is_on_stream()) {
+                self.retire(now, id);
+            }
+            self.begin_round(now);
+        } else if self.round.is_none() && !self.has_best_way() {
+            self.begin_round(now);
+        }
+    }
+
     fn unix(&self, now: Instant) -> u64 {
         let since = now.saturating_duration_since(self.clock.at).as_secs();
         self.clock.unix.saturating_add(since)
@@ -339,6 +361,7 @@ impl Relays {
                 Turn::Ready(relayed) => self.fail(now, id, Failure::Misplaced(relayed)),
                 Turn::Over(failure) => self.fail(now, id, failure),
                 Turn::LoginRefused => self.login_refused(id),
+                Turn::Silent => self.outputs.push_back(Output::ServerSilent),
             }
         }
         if self.leases.get(&id).is_some_and(|lease| lease.is_over(now)) {
@@ -367,7 +390,7 @@ impl Relays {
         if let Some(round) = &mut self.round {
             round.plans.clear();
         }
-        if self.has_better_than(now, &plan) {
+        if self.is_no_gain(now, &plan) {
             self.retire(now, id);
             return self.advance(now);
         }
@@ -420,12 +443,18 @@ impl Relays {
         )
     }
 
-    /// Returns whether the allocation in use takes a better way than this one, and need not be replaced.
-    fn has_better_than(&self, now: Instant, plan: &Plan) -> bool {
+    /// Returns whether the allocation in use takes the best way that there may be.
+    fn has_best_way(&self) -> bool {
+        let current = self.current.and_then(|id| self.leases.get(&id));
+        current.is_some_and(|current| self.worth(&current.plan) == (0, 0))
+    }
+
+    /// Returns whether the allocation in use is well, and this way is no better than its own.
+    fn is_no_gain(&self, now: Instant, plan: &Plan) -> bool {
         let current = self.current.and_then(|id| self.leases.get(&id));
         current.is_some_and(|current| {
             let is_well = !current.is_wanting() && self.renewal().is_none_or(|at| at > now);
-            is_well && self.worth(&current.plan) < self.worth(plan)
+            is_well && self.worth(&current.plan) <= self.worth(plan)
         })
     }
 

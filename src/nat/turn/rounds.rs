@@ -26,7 +26,7 @@ impl Relays {
             let mut tries = self.leases.values().filter(|lease| is_attempt(lease));
             tries.any(|lease| lease.plan.is_same_way(plan))
         };
-        plans.retain(|plan| !is_tried(plan));
+        plans.retain(|plan| !is_tried(plan) && !self.is_no_gain(now, plan));
         let (mut ready, mut crowded) = (VecDeque::new(), Vec::new());
         for mut plan in plans {
             if self.find_socket(&mut plan) {

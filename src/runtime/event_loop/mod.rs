@@ -4,6 +4,7 @@
 //! core after each source.
 
 mod agent;
+mod clock;
 mod ending;
 pub(crate) mod waiting;
 
@@ -30,6 +31,7 @@ use super::process::service_manager::ServiceManager;
 use super::wake::LoopWaker;
 use super::{ipc, signaling};
 use agent::{Agent, Requests};
+use clock::LivedTime;
 use waiting::Waiting;
 
 /// The token of the waker that other threads use.
@@ -78,6 +80,7 @@ pub(super) struct Parts {
 
 pub(super) struct EventLoop {
     parts: Parts,
+    clock: LivedTime,
     agent: Agent,
     requests: Requests,
     multicast: Multicast,
@@ -103,12 +106,14 @@ impl EventLoop {
         let registry = parts.poll.registry();
         registry.register(&mut SourceFd(&signals), SIGNALS, Interest::READABLE)?;
         parts.sockets.refresh(registry)?;
-        let now = Instant::now();
+        let mut clock = LivedTime::new();
+        let now = clock.now();
         parts.reaching.set_sockets(now, parts.sockets.lanes());
         parts.mesh.set_lanes(now, parts.reaching.lanes());
         let linger = parts.linger;
         Ok(EventLoop {
             parts,
+            clock,
             agent: Agent::new(linger),
             requests: Requests::default(),
             multicast: Multicast::new(MULTICAST, multicast_dns::GROUP),
@@ -128,8 +133,12 @@ impl EventLoop {
         let mut waiting = Waiting::default();
         self.parts.service_manager.ready();
         loop {
-            let timeout = self.timeout(Instant::now());
+            let now = self.clock.now();
+            let timeout = self.timeout(now);
             waiting.wait(&mut self.parts.poll, &mut events, timeout)?;
+            if let Some(slept) = self.clock.waited(timeout) {
+                self.woke(slept);
+            }
             for event in &events {
                 match event.token() {
                     // The waker is cleared before its channels are drained, so that messages that come
@@ -168,6 +177,18 @@ impl EventLoop {
                 return Ok(end);
             }
         }
+    }
+
+    /// Has everything looked at that may have changed while the machine slept, or this process was
+    /// stopped, for so long.
+    fn woke(&mut self, slept: Duration) {
+        log::info!("awake again after {:.1} s", slept.as_secs_f64());
+        let now = self.clock.now();
+        // Logins end by the wall clock, and the addresses may be others.
+        self.parts.reaching.look_at_clock(now);
+        self.next_address_check = now;
+        self.parts.reaching.network_changed(now);
+        self.parts.mesh.network_changed(now);
     }
 
     /// Returns how long the loop may sleep if nothing comes in; `None` for ever.
@@ -212,7 +233,7 @@ impl EventLoop {
             self.hear_signaling_thread();
         }
         self.read_requests();
-        let now = Instant::now();
+        let now = self.clock.now();
         self.parts.reaching.turn(now);
         if self.parts.mesh.next_timeout().is_some_and(|at| at <= now) {
             self.parts.mesh.handle_timeout(now);
@@ -233,7 +254,7 @@ impl EventLoop {
     }
 
     fn read_socket(&mut self, socket: Token) {
-        let now = Instant::now();
+        let now = self.clock.now();
         for _ in 0..limits::SOURCE_BUDGET {
             let received = self.parts.sockets.receive(socket, &mut self.buffer);
             let Some((length, source, destination)) = received else {
@@ -253,14 +274,14 @@ impl EventLoop {
     }
 
     fn read_multicast(&mut self) {
-        let now = Instant::now();
+        let now = self.clock.now();
         for (name, address) in self.multicast.receive() {
             self.parts.mesh.local_name_resolved(now, &name, address);
         }
     }
 
     fn hear_agent_threads(&mut self) {
-        let now = Instant::now();
+        let now = self.clock.now();
         for _ in 0..limits::SOURCE_BUDGET {
             match self.parts.ipc_notices.try_recv() {
                 Ok(ipc::Notice::SocketLost) => {
@@ -276,7 +297,7 @@ impl EventLoop {
     }
 
     fn hear_signaling_thread(&mut self) {
-        let now = Instant::now();
+        let now = self.clock.now();
         let mesh = &mut self.parts.mesh;
         for _ in 0..limits::SOURCE_BUDGET {
             match self.parts.signaling_notices.try_recv() {
@@ -308,7 +329,7 @@ impl EventLoop {
     }
 
     fn read_requests(&mut self) {
-        let now = Instant::now();
+        let now = self.clock.now();
         let mut budget = limits::SOURCE_BUDGET * limits::SOURCE_BUDGET;
         while self.parts.mesh.wants_requests()
             && let Some(request) = self.requests.next(&self.parts.requests)

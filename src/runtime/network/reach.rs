@@ -11,7 +11,7 @@ use rustls::ClientConfig;
 
 use super::registry_servers::RegistryServers;
 use super::resolver::Resolver;
-use super::sockets::Sockets;
+use super::sockets::{Sockets, all_addresses};
 use super::streams::{News, Streams};
 use crate::config::{Config, IceSettings};
 use crate::mesh::Mesh;
@@ -98,10 +98,17 @@ impl Reaching {
         }
     }
 
-    /// Asks servers again, because the machine's addresses or routes have changed, or it has slept.
+    /// Closes streams from addresses that are gone, and asks servers again, because the machine's addresses or routes have changed, or it has slept.
     pub(crate) fn network_changed(&mut self, now: Instant) {
+        match all_addresses() {
+            Ok(present) => self.streams.close_gone(&present),
+            Err(error) => log::warn!("cannot list the addresses of this machine: {error}"),
+        }
         self.reach.network_changed(now);
-        self.resolver.try_now(now);
+        self.resolver.network_changed(now);
+        if let Some(servers) = &mut self.registry_servers {
+            servers.network_changed(now);
+        }
     }
 
     /// Returns whether a server that relays for us has fallen silent since the last call.
@@ -221,7 +228,7 @@ impl Reaching {
         }
         self.streams.flush();
         if has_changed {
-            mesh.set_lanes(now, self.reach.lanes());
+            mesh.set_candidates(now, self.reach.lanes(), self.reach.outdone());
         }
         is_fed || has_changed
     }

@@ -244,6 +244,13 @@ pub(crate) fn interface_addresses() -> io::Result<Vec<InterfaceAddress>> {
     Ok(addresses.collect())
 }
 
+/// Returns all addresses of the machine, also those that peers are not told and those of interfaces that
+/// are down.
+pub(crate) fn all_addresses() -> io::Result<Vec<IpAddr>> {
+    let found = if_addrs::get_if_addrs()?.into_iter();
+    Ok(found.map(|found| found.ip()).collect())
+}
+
 /// Opens a socket on the first free port of an inclusive range; without a range, on any port.
 pub(crate) fn bind_in_range(address: IpAddr, ports: Option<(u16, u16)>) -> io::Result<Socket> {
     let (first, last) = ports.unwrap_or((0, 0));
