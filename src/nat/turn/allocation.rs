@@ -22,11 +22,12 @@ use turn_client_proto::udp::TurnClientUdp;
 
 use super::keepalive::{Beat, Keepalive, Question};
 use super::permissions::{Permissions, Verdict};
+use super::questions::{Judgement, Questions};
 use crate::limits;
 use crate::nat::credentials::Login;
 use crate::nat::failure::{Failure, code};
 use crate::nat::stun::message;
-use crate::nat::stun::message::{Asked, Challenge, Reply};
+use crate::nat::stun::message::Asked;
 
 /// The most steps that the crate may take at once. If it wants more, the crate or this program has a
 /// bug.
@@ -34,10 +35,6 @@ const STEPS: usize = 1024;
 
 /// The shortest lifetime that the crate accepts in the answer to a refresh.
 const SHORTEST_REFRESHED: Duration = Duration::from_secs(600);
-
-/// The lifetime to ask for, which is what the crate asks for, so that no request of ours shortens what the
-/// crate counts on.
-const LIFETIME: Duration = Duration::from_secs(1800);
 
 /// Why an allocation is lost that the server does not know.
 const FORGOTTEN: &str = "the server has forgotten the allocation";
@@ -94,9 +91,7 @@ pub(crate) struct Foreseen {
 pub(crate) struct Allocation {
     client: TurnClientUdp,
     terms: Terms,
-    login: Login,
-    /// What the server last asked us to sign requests with.
-    challenge: Option<Challenge>,
+    questions: Questions,
     /// The instant at which the crate's time begins.
     epoch: Instant,
     state: State,
@@ -141,8 +136,7 @@ impl Allocation {
         let mut allocation = Allocation {
             client: TurnClientUdp::allocate(terms.local, terms.server, config),
             terms,
-            login: login.clone(),
-            challenge: None,
+            questions: Questions::new(login.clone()),
             epoch: now,
             state: State::Asking,
             relayed: None,
@@ -220,8 +214,7 @@ impl Allocation {
         if self.state == State::Serving && self.keepalive.due() <= now {
             match self.keepalive.beat(now, random) {
                 Beat::Ask(question, id) => {
-                    let request = self.request(question, id);
-                    self.packets.push_back(request);
+                    self.packets.push_back(self.questions.request(question, id));
                 }
                 Beat::Dead => return self.end(Failure::Lost("the server has fallen silent")),
             }
@@ -237,20 +230,6 @@ impl Allocation {
         if self.state == State::Serving {
             self.keepalive.urge(now);
             self.handle_timeout(now, random);
-        }
-    }
-
-    fn request(&self, question: Question, id: u128) -> Vec<u8> {
-        let login = (self.login.username.as_str(), self.login.password.reveal());
-        let signed = |challenge| message::signed_refresh(id, LIFETIME, login, challenge);
-        match question {
-            Question::Binding => message::binding(None, id),
-            Question::Refresh => message::unsigned_refresh(id, LIFETIME),
-            Question::Proof => self
-                .challenge
-                .as_ref()
-                .and_then(signed)
-                .unwrap_or_else(|| message::unsigned_refresh(id, LIFETIME)),
         }
     }
 
@@ -297,7 +276,12 @@ impl Allocation {
             && let Some(question) = self.keepalive.answers(now, reply.id)
         {
             if question == Question::Proof {
-                self.hear_proof(now, reply);
+                match self.questions.judge(reply) {
+                    Judgement::Lives => {}
+                    Judgement::AskAgain => self.keepalive.ask_again(now),
+                    Judgement::LoginRefused => self.news.push_back(News::LoginRefused),
+                    Judgement::Forgotten => self.end(Failure::Lost(FORGOTTEN)),
+                }
             }
             return true;
         }
@@ -325,9 +309,7 @@ impl Allocation {
             .and_then(|reply| self.asked.iter().find(|asked| asked.id == reply.id));
         if let (Some(asked), Some(reply)) = (asked.copied(), reply) {
             taken = true;
-            if reply.challenge.is_some() {
-                self.challenge.clone_from(&reply.challenge);
-            }
+            self.questions.note(&reply);
             if let Some(lifetime) = reply.lifetime
                 && asked.method == ALLOCATE
                 && lifetime < SHORTEST_REFRESHED
@@ -346,26 +328,6 @@ impl Allocation {
             self.drive(now);
         }
         taken
-    }
-
-    /// Acts on the answer to a request of ours to refresh the allocation.
-    fn hear_proof(&mut self, now: Instant, reply: &Reply) {
-        let Some((number, _)) = &reply.error else {
-            return;
-        };
-        let was_signed = self.challenge.is_some();
-        if reply.challenge.is_some() {
-            self.challenge.clone_from(&reply.challenge);
-        }
-        match *number {
-            code::ALLOCATION_MISMATCH => self.end(Failure::Lost(FORGOTTEN)),
-            code::STALE_NONCE => self.keepalive.ask_again(now),
-            code::UNAUTHORIZED if !was_signed => self.keepalive.ask_again(now),
-            code::UNAUTHORIZED | code::WRONG_CREDENTIALS => {
-                self.news.push_back(News::LoginRefused);
-            }
-            _ => {}
-        }
     }
 
     /// Acts on the error of an answer, which the crate does not tell.

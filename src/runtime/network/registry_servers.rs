@@ -23,6 +23,9 @@ type Ask = dyn Fn() -> Answer + Send + Sync;
 /// The number of a question.
 type Number = u64;
 
+/// An answer, with the number of its question.
+type Numbered = (Number, Answer);
+
 /// The servers that the registry names, and the state of asking for them.
 pub(crate) struct RegistryServers {
     ask: Arc<Ask>,
@@ -37,7 +40,7 @@ pub(crate) struct RegistryServers {
     running: usize,
     schedule: Schedule,
     /// Holds one answer of each question at most.
-    answers: (Sender<(Number, Answer)>, Receiver<(Number, Answer)>),
+    answers: (Sender<Numbered>, Receiver<Numbered>),
     waker: LoopWaker,
 }
 
