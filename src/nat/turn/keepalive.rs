@@ -131,20 +131,22 @@ impl Keepalive {
 
     /// Returns when [`Keepalive::beat`] is to be called.
     pub(crate) fn due(&self) -> Instant {
-        let idle = self.heard + limits::TURN_KEEPALIVE;
-        match (self.next, self.unanswered) {
-            (Some(next), _) => next,
-            (None, Some(since)) => idle.min(since + limits::TURN_UNANSWERED),
-            (None, None) => idle,
-        }
+        let next = self.next.unwrap_or(self.heard + limits::TURN_KEEPALIVE);
+        let overdue = self.overdue().filter(|_| !self.is_urgent);
+        overdue.map_or(next, |overdue| overdue.min(next))
+    }
+
+    /// Returns when there is doubt because of what is unanswered.
+    fn overdue(&self) -> Option<Instant> {
+        self.unanswered.map(|since| since + limits::TURN_UNANSWERED)
     }
 
     /// Asks the server again, or finds that it is gone.
     pub(crate) fn beat(&mut self, now: Instant, random: &mut fastrand::Rng) -> Beat {
         if self.next.is_none() {
             self.sent = 0;
-            self.is_urgent = self.unanswered.is_some();
         }
+        self.is_urgent |= self.overdue().is_some_and(|overdue| overdue <= now);
         let sent = self.sent;
         if sent > 0 {
             self.has_fallen_silent |= !std::mem::replace(&mut self.is_silent, true);
@@ -238,6 +240,23 @@ mod tests {
         keepalive.urge(start);
         while let Beat::Ask(..) = keepalive.beat(keepalive.due(), &mut random) {}
         assert_eq!(after(&keepalive, start), Duration::from_secs(2));
+    }
+
+    #[test]
+    fn a_doubt_that_comes_up_in_a_patient_probe_hurries_it() {
+        let start = Instant::now();
+        let mut random = fastrand::Rng::with_seed(1);
+        let mut keepalive = Keepalive::new(start);
+        let spoke = start + limits::TURN_KEEPALIVE;
+        assert_eq!(asks(&mut keepalive, &mut random).0, Question::Binding);
+        keepalive.spoke(spoke);
+        assert_eq!(asks(&mut keepalive, &mut random).0, Question::Refresh);
+        assert_eq!(asks(&mut keepalive, &mut random).0, Question::Binding);
+        assert_eq!(keepalive.due(), spoke + limits::TURN_UNANSWERED);
+        assert_eq!(asks(&mut keepalive, &mut random).0, Question::Proof);
+        let end = spoke + limits::TURN_UNANSWERED + limits::STUN_FIRST_WAIT;
+        assert_eq!(keepalive.due(), end);
+        assert_eq!(keepalive.beat(end, &mut random), Beat::Dead);
     }
 
     #[test]
