@@ -378,6 +378,14 @@ pub const ICE_SERVERS_REFRESH: (Duration, Duration) =
 /// always this long; after an answer it grows from the least [`ICE_SERVERS_REFRESH`] up to this.
 pub const ICE_SERVERS_RETRY: Duration = Duration::from_secs(300);
 
+/// Questions to the registry for ICE servers that may be running: one that was asked on a network that is
+/// gone may take long to end. At this many no further one is begun.
+pub const ICE_SERVERS_RUNNING: usize = 3;
+
+/// How much later than it was meant to the event loop may wake; if it is more, the machine slept or the
+/// process was stopped, and that time does not count.
+pub const UNLIVED_AFTER: Duration = Duration::from_secs(2);
+
 /// Difference between the clock and the time that has passed at which the clock counts as having been set.
 pub const CLOCK_STEP: Duration = Duration::from_secs(5);
 
@@ -486,6 +494,10 @@ pub const TURN_WEAK_AFTER: usize = 2;
 
 /// How long an allocation that was replaced is kept after it last carried data; then it is given back.
 pub const TURN_IDLE: Duration = Duration::from_secs(60);
+
+/// The same time for an allocation that was replaced by one on a better way, such as UDP in place of TCP.
+/// One that never carried data is given back at once.
+pub const TURN_OUTDONE_IDLE: Duration = Duration::from_secs(3);
 
 /// Replaced allocations that are kept because they still carry data; of more the oldest is given back.
 pub const TURN_REPLACED: usize = 4;

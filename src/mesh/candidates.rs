@@ -15,7 +15,19 @@ impl<K: Linker> Mesh<K> {
     /// Sets the local candidates that there are now, in lanes; see the note on lanes in
     /// `ARCHITECTURE.md`. May be called at any time, with all of them.
     pub fn set_lanes(&mut self, now: Instant, lanes: Vec<Vec<LocalCandidate>>) {
+        self.set_candidates(now, lanes, Vec::new());
+    }
+
+    /// Does what [`Mesh::set_lanes`] does. Candidates in `outdone` stay for the connections that have
+    /// them, and new connections do not use them.
+    pub fn set_candidates(
+        &mut self,
+        now: Instant,
+        lanes: Vec<Vec<LocalCandidate>>,
+        outdone: Vec<LocalCandidate>,
+    ) {
         self.lanes = lanes;
+        self.outdone = outdone;
         let connections: Vec<_> = self.connections.keys().copied().collect();
         for id in connections {
             self.update_candidates(now, id);
@@ -56,7 +68,12 @@ impl<K: Linker> Mesh<K> {
         let Some(connection) = self.connections.get_mut(&id) else {
             return;
         };
-        let present = self.lanes.get(connection.lane).cloned().unwrap_or_default();
+        let mut present = self.lanes.get(connection.lane).cloned().unwrap_or_default();
+        let kept = self
+            .outdone
+            .iter()
+            .filter(|kept| connection.local.contains(kept));
+        present.extend(kept);
         let former = std::mem::replace(&mut connection.local, present.clone());
         if former == present {
             return;

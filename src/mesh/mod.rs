@@ -135,6 +135,8 @@ pub struct Mesh<K: Linker> {
     /// Sets of local candidates. Connections to one peer use different sets, so that datagrams of an
     /// old and a new one are told apart by their addresses.
     lanes: Vec<Vec<LocalCandidate>>,
+    /// Candidates that no new connection uses, and those that have them may go on using.
+    outdone: Vec<LocalCandidate>,
     peers: BTreeMap<PeerId, Peer>,
     connections: BTreeMap<ConnectionId, Connection<K::Link>>,
     next_connection: u64,
@@ -175,6 +177,7 @@ impl<K: Linker> Mesh<K> {
             roster: Roster::new(),
             strangers: TokenBucket::new(limits::STRANGER_BURST, limits::STRANGER_INTERVAL, now),
             lanes: Vec::new(),
+            outdone: Vec::new(),
             peers: BTreeMap::new(),
             connections: BTreeMap::new(),
             next_connection: 0,

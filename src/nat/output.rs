@@ -8,6 +8,14 @@ use super::url::TurnUrl;
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct StreamId(pub(super) u64);
 
+#[cfg(test)]
+impl StreamId {
+    /// Returns the id of this number.
+    pub(crate) fn numbered(number: u64) -> Self {
+        StreamId(number)
+    }
+}
+
 /// Something for the event loop to do, or to know.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Output {

@@ -31,7 +31,8 @@ pub enum TransportPolicy {
 #[derive(Debug)]
 pub struct Reach {
     policy: TransportPolicy,
-    lanes: Vec<Vec<SocketAddr>>,
+    /// Our sockets, by lane; `None` until they are known.
+    lanes: Option<Vec<Vec<SocketAddr>>>,
     reflexive: Reflexive,
     relays: Relays,
     /// The servers that are asked for our address.
@@ -47,7 +48,7 @@ impl Reach {
         let mut random = fastrand::Rng::with_seed(seed);
         Reach {
             policy,
-            lanes: Vec::new(),
+            lanes: None,
             reflexive: Reflexive::new(),
             relays: Relays::new(now, unix, random.u64(..)),
             asked: BTreeSet::new(),
@@ -61,12 +62,13 @@ impl Reach {
         self.relays.set_clock(now, unix);
     }
 
-    /// Sets the UDP sockets that exist, by lane.
+    /// Sets the UDP sockets that exist, by lane. No relay is tried until they are known, even if it is
+    /// that there are none: over UDP is the better way.
     pub fn set_sockets(&mut self, now: Instant, lanes: Vec<Vec<SocketAddr>>) {
-        if lanes == self.lanes {
+        if self.lanes.as_ref() == Some(&lanes) {
             return;
         }
-        self.lanes.clone_from(&lanes);
+        self.lanes = Some(lanes.clone());
         let all = lanes.iter().flatten().copied().collect();
         self.reflexive.set_sockets(now, all);
         self.relays.set_sockets(now, lanes);
@@ -106,24 +108,29 @@ impl Reach {
         self.relays.try_now(now);
     }
 
-    /// Asks servers again, because the machine's addresses or routes have changed, or it has slept.
+    /// Asks all servers at once, those that relay whether they still do, because the machine's addresses or routes have changed, or it has slept.
     pub fn network_changed(&mut self, now: Instant) {
-        self.try_now(now);
+        self.reflexive.network_changed(now);
+        self.relays.network_changed(now);
     }
 
     /// Returns all candidates of each lane. There is one relayed address, and beside it those that it
     /// has replaced and that still carry data.
     pub fn lanes(&self) -> Vec<Vec<LocalCandidate>> {
-        let relayed = self.relays.candidates().into_iter();
-        let relayed = relayed.map(|(address, base)| LocalCandidate::Relayed { address, base });
-        let relayed: Vec<_> = relayed.collect();
+        let relayed = relayed(self.relays.candidates());
         let of_lane = |lane: &Vec<SocketAddr>| {
             let own = lane.iter().filter(|_| self.policy == TransportPolicy::All);
             own.flat_map(|socket| self.of_socket(*socket))
                 .chain(relayed.iter().copied())
                 .collect()
         };
-        self.lanes.iter().map(of_lane).collect()
+        self.lanes.iter().flatten().map(of_lane).collect()
+    }
+
+    /// Returns candidates beside [`Reach::lanes`] that no new connection should use, because there are
+    /// better ones. Connections that use them may go on for a while.
+    pub fn outdone(&self) -> Vec<LocalCandidate> {
+        relayed(self.relays.outdone())
     }
 
     fn of_socket(&self, base: SocketAddr) -> impl Iterator<Item = LocalCandidate> {
@@ -218,4 +225,10 @@ impl Reach {
     pub fn shut_down(&mut self, now: Instant) {
         self.relays.shut_down(now);
     }
+}
+
+fn relayed(addresses: Vec<(SocketAddr, SocketAddr)>) -> Vec<LocalCandidate> {
+    let addresses = addresses.into_iter();
+    let all = addresses.map(|(address, base)| LocalCandidate::Relayed { address, base });
+    all.collect()
 }

@@ -1,6 +1,7 @@
 //! The addresses that this machine has now.
 
 use std::io;
+use std::net::IpAddr;
 
 use crate::nat::host::InterfaceAddress;
 
@@ -13,4 +14,11 @@ pub(crate) fn addresses() -> io::Result<Vec<InterfaceAddress>> {
         interface: found.name,
     });
     Ok(addresses.collect())
+}
+
+/// Returns all addresses of the machine, also those that peers are not told and those of interfaces that are
+/// down.
+pub(crate) fn all_addresses() -> io::Result<Vec<IpAddr>> {
+    let found = if_addrs::get_if_addrs()?.into_iter();
+    Ok(found.map(|found| found.ip()).collect())
 }

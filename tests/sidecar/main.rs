@@ -40,5 +40,6 @@ mod reach;
 mod registry_faults;
 mod restarts;
 mod service_manager;
+mod sleep;
 mod socket;
 mod surroundings;

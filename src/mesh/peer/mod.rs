@@ -285,7 +285,13 @@ impl Peer {
             self.retry.backoff.reset();
         }
         let wait = self.retry.backoff.next(jitter);
-        let longest = if self.met { limits::RECOVERY_BACKOFF } else { wait };
+        // A session that is to go on is worth more tries, unless each connection ends as soon as it is made.
+        let is_recovering = self.met && self.speaks_sessions && self.retry.adopted.is_none();
+        let longest = if is_recovering {
+            limits::RECOVERY_BACKOFF
+        } else {
+            wait
+        };
         self.retry.at = Some(now + wait.min(longest) + extra);
         self.retry.awaits_list = false;
     }

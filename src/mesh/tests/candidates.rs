@@ -73,6 +73,35 @@ fn a_candidate_that_is_lost_while_it_carries_messages_is_replaced_by_another() {
 }
 
 #[test]
+fn a_candidate_that_is_outdone_stays_for_the_connection_that_has_it_and_for_no_other() {
+    let mut world = World::new(5, &["a", "b"]);
+    world.start_all();
+    set(&mut world, 0, &[relayed(0, 5)]);
+    world.run_until_connected(SOON);
+    let has_old = |world: &World<FakeStack>| {
+        let current = world.nodes[0].mesh.current_of(world.name(1)).unwrap();
+        current.local.contains(&relayed(0, 5))
+    };
+    let better = vec![vec![relayed(0, 6)]; 3];
+    world.set_candidates(0, better.clone(), vec![relayed(0, 5)]);
+    for _ in 0..5 {
+        world.send(0, "b", 100, true);
+        world.send(1, "a", 100, true);
+        world.run_for(SOON);
+        assert!(has_old(&world));
+    }
+    world.replace_connection(0, 1);
+    world.run_for(SOON);
+    assert!(!has_old(&world));
+    // An outdone candidate does not come back.
+    world.set_candidates(0, better, vec![relayed(0, 5), relayed(0, 7)]);
+    world.run_for(SOON);
+    assert!(!has_old(&world));
+    world.settle(SOON);
+    assert_eq!(world.ledger.failed(), 0);
+}
+
+#[test]
 fn without_any_candidate_left_the_session_waits_for_the_next() {
     let mut world = World::new(3, &["a", "b"]);
     world.start_all();

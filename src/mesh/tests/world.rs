@@ -212,9 +212,21 @@ impl<K: Linker> World<K> {
     }
 
     pub(super) fn set_lanes(&mut self, place: Place, lanes: Vec<Vec<LocalCandidate>>) {
+        self.set_candidates(place, lanes, Vec::new());
+    }
+
+    pub(super) fn set_candidates(
+        &mut self,
+        place: Place,
+        lanes: Vec<Vec<LocalCandidate>>,
+        outdone: Vec<LocalCandidate>,
+    ) {
         let node = &mut self.nodes[place];
         node.lanes = lanes.clone();
-        node.mesh.set_lanes(self.now, lanes);
+        if !outdone.is_empty() {
+            node.lanes.push(outdone.clone());
+        }
+        node.mesh.set_candidates(self.now, lanes, outdone);
         self.after_input(place);
     }
 

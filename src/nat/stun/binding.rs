@@ -21,6 +21,8 @@ pub(crate) enum Step {
 #[derive(Debug)]
 pub(crate) struct Binding {
     mapped: Option<SocketAddr>,
+    /// Whether the server has answered since the network last changed.
+    is_confirmed: bool,
     /// The request under way.
     transaction: Option<Transaction>,
     due: Instant,
@@ -32,6 +34,7 @@ impl Binding {
     pub(crate) fn new(due: Instant) -> Self {
         Binding {
             mapped: None,
+            is_confirmed: false,
             transaction: None,
             due,
             patience: Backoff::new(limits::STUN_BACKOFF),
@@ -57,6 +60,19 @@ impl Binding {
     pub(crate) fn ask_at(&mut self, due: Instant) {
         self.patience.reset();
         self.due = due;
+    }
+
+    /// Asks anew at `due`, whatever is under way, because the address may no longer be right. It stays
+    /// until there is an answer or none in time.
+    pub(crate) fn ask_anew(&mut self, due: Instant) {
+        self.ask_at(due);
+        self.transaction = None;
+        self.is_confirmed = false;
+    }
+
+    /// Returns whether there is an address that is not in doubt.
+    pub(crate) fn is_confirmed(&self) -> bool {
+        self.is_confirmed && self.mapped.is_some()
     }
 
     /// Waits as if the server were silent, because enough others have answered.
@@ -92,6 +108,7 @@ impl Binding {
         }
         self.transaction = None;
         self.mapped = reply.mapped;
+        self.is_confirmed = true;
         self.due = now
             + match reply.mapped {
                 Some(_) => {
@@ -145,6 +162,7 @@ mod tests {
             id: message::asked(&request).unwrap().id,
             mapped: Some("192.0.2.1:1".parse().unwrap()),
             other: None,
+            challenge: None,
             lifetime: None,
             error: None,
         };

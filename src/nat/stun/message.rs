@@ -5,10 +5,12 @@ use std::net::SocketAddr;
 use std::time::Duration;
 
 use turn_client_proto::stun::types::attribute::{
-    AttributeType, ErrorCode, MappedSocketAddr, MessageIntegrity, RawAttribute, XorMappedAddress,
+    AttributeType, ErrorCode, MappedSocketAddr, MessageIntegrity, Nonce, RawAttribute, Realm,
+    Username, XorMappedAddress,
 };
 use turn_client_proto::stun::types::message::{
-    BINDING, Message, MessageClass, MessageHeader, MessageType, MessageWriteVec, Method,
+    BINDING, IntegrityAlgorithm, LongTermKeyCredentials, Message, MessageClass, MessageHeader,
+    MessageType, MessageWriteVec, Method,
 };
 use turn_client_proto::types::attribute::Lifetime;
 use turn_client_proto::types::message::REFRESH;
@@ -17,16 +19,6 @@ use turn_client_proto::types::stun::prelude::{
 };
 
 use crate::limits;
-
-/// A request to a server without credentials.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum Question {
-    /// Asks what our address is.
-    Binding,
-    /// Asks to refresh our allocation. The server answers with a challenge to authenticate, so it
-    /// changes nothing.
-    Refresh,
-}
 
 /// The place from which a server is asked to answer (CHANGE-REQUEST, RFC 5780 section 7.2).
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -41,14 +33,6 @@ pub(crate) enum Elsewhere {
 const CHANGE_REQUEST: u16 = 0x0003;
 const OTHER_ADDRESS: u16 = 0x802C;
 
-/// Builds the request with this transaction id.
-pub(crate) fn request(question: Question, id: u128) -> Vec<u8> {
-    match question {
-        Question::Binding => binding(None, id),
-        Question::Refresh => builder(REFRESH, id).finish(),
-    }
-}
-
 /// Builds a Binding request with this transaction id, to be answered from elsewhere if that is asked
 /// for.
 pub(crate) fn binding(elsewhere: Option<Elsewhere>, id: u128) -> Vec<u8> {
@@ -62,6 +46,47 @@ pub(crate) fn binding(elsewhere: Option<Elsewhere>, id: u128) -> Vec<u8> {
     // Adding it fails only after an attribute that has to be the last one, and there is none.
     let _ = message.add_attribute(&change);
     message.finish()
+}
+
+/// What a server asks us to sign requests with (RFC 8489 section 9.2).
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct Challenge {
+    realm: String,
+    nonce: String,
+}
+
+/// Builds a request to keep our allocation for `lifetime` more, signed as the server has asked for;
+/// `None` if the name or the challenge fit into no request.
+pub(crate) fn signed_refresh(
+    id: u128,
+    lifetime: Duration,
+    (username, password): (&str, &str),
+    Challenge { realm, nonce }: &Challenge,
+) -> Option<Vec<u8>> {
+    let mut message = refresh(id, lifetime);
+    message.add_attribute(&Username::new(username).ok()?).ok()?;
+    message.add_attribute(&Realm::new(realm).ok()?).ok()?;
+    message.add_attribute(&Nonce::new(nonce).ok()?).ok()?;
+    let (username, password) = (username.to_owned(), password.to_owned());
+    let key = LongTermKeyCredentials::new(username, password, realm.clone())
+        .make_key(IntegrityAlgorithm::Sha1);
+    message
+        .add_message_integrity_with_key(&key, IntegrityAlgorithm::Sha1)
+        .ok()?;
+    Some(message.finish())
+}
+
+/// Builds the same request for a server that asks for no signature.
+pub(crate) fn unsigned_refresh(id: u128, lifetime: Duration) -> Vec<u8> {
+    refresh(id, lifetime).finish()
+}
+
+fn refresh(id: u128, lifetime: Duration) -> MessageWriteVec {
+    let mut message = builder(REFRESH, id);
+    let seconds = u32::try_from(lifetime.as_secs()).unwrap_or(u32::MAX);
+    // Adding it fails only after an attribute that has to be the last one, and there is none.
+    let _ = message.add_attribute(&Lifetime::new(seconds));
+    message
 }
 
 fn builder(method: Method, id: u128) -> MessageWriteVec {
@@ -96,6 +121,8 @@ pub(crate) struct Reply {
     pub(crate) mapped: Option<SocketAddr>,
     /// The other address at which the server answers, if it has one (OTHER-ADDRESS).
     pub(crate) other: Option<SocketAddr>,
+    /// What requests are to be signed with from now on.
+    pub(crate) challenge: Option<Challenge>,
     /// How long the server keeps what was asked for.
     pub(crate) lifetime: Option<Duration>,
     /// The error's code and reason.
@@ -118,7 +145,14 @@ pub(crate) fn reply(bytes: &[u8]) -> Option<Reply> {
     let other = other.and_then(|other| MappedSocketAddr::from_raw(&other).ok());
     let lifetime = message.attribute::<Lifetime>().ok();
     let error = message.attribute::<ErrorCode>().ok();
+    let realm = message.attribute::<Realm>().ok();
+    let nonce = message.attribute::<Nonce>().ok();
+    let challenge = realm.zip(nonce).map(|(realm, nonce)| Challenge {
+        realm: realm.realm().to_owned(),
+        nonce: nonce.nonce().to_owned(),
+    });
     Some(Reply {
+        challenge: challenge.filter(|_| message.has_class(MessageClass::Error)),
         id: id.into(),
         mapped: mapped
             .filter(|_| message.has_class(MessageClass::Success))
@@ -148,7 +182,7 @@ mod tests {
 
     #[test]
     fn requests_are_recognised() {
-        let bytes = request(Question::Refresh, 7);
+        let bytes = unsigned_refresh(7, Duration::from_secs(600));
         let method = REFRESH;
         let signed = false;
         assert_eq!(
@@ -182,7 +216,7 @@ mod tests {
 
     #[test]
     fn answers_tell_the_address_or_the_error() {
-        let request = request(Question::Binding, 9);
+        let request = binding(None, 9);
         let request = Message::from_bytes(&request).unwrap();
         let address = "192.0.2.1:5000".parse().unwrap();
         let mut success = Message::builder_success(&request, MessageWriteVec::new());

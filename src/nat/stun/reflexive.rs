@@ -119,6 +119,16 @@ impl Reflexive {
         self.ask_idle(now, |_| true);
     }
 
+    /// Asks all servers anew, because the machine may be behind another router now.
+    pub(crate) fn network_changed(&mut self, now: Instant) {
+        for (rank, pair) in self.order() {
+            let due = self.slot(now, rank);
+            if let Some(binding) = self.bindings.get_mut(&pair) {
+                binding.ask_anew(due);
+            }
+        }
+    }
+
     fn ask_idle(&mut self, now: Instant, is_meant: impl Fn(SocketAddr) -> bool) {
         for (rank, pair) in self.order() {
             let soonest = self.paced.unwrap_or(now).max(now);
@@ -141,7 +151,9 @@ impl Reflexive {
         );
         let of_socket = self.bindings.range(from..);
         let of_socket = of_socket.take_while(|((of, _), _)| *of == socket);
-        let outer = of_socket.filter(|(_, binding)| binding.mapped().is_some_and(|m| m != socket));
+        let outer = of_socket.filter(|(_, binding)| {
+            binding.is_confirmed() && binding.mapped().is_some_and(|mapped| mapped != socket)
+        });
         outer.count() >= limits::MAPPINGS_PER_SOCKET
     }
 

@@ -48,6 +48,8 @@ pub(super) struct World {
     /// The packets that were relayed to us.
     pub(super) relayed: Vec<(SocketAddr, SocketAddr, Vec<u8>)>,
     pub(super) changes: usize,
+    /// How often it was told that a server has fallen silent.
+    pub(super) silences: usize,
     /// Servers that have refused a login that was given to us.
     pub(super) refused: Vec<TurnUrl>,
     /// Datagrams that we have sent, by server.
@@ -72,6 +74,7 @@ impl World {
             at_peers: Vec::new(),
             relayed: Vec::new(),
             changes: 0,
+            silences: 0,
             refused: Vec::new(),
             sent: BTreeMap::new(),
         }
@@ -252,6 +255,12 @@ impl World {
         self.drain();
     }
 
+    /// Tells that the network has changed.
+    pub(super) fn network_changed(&mut self) {
+        self.reach.network_changed(self.now);
+        self.drain();
+    }
+
     /// Breaks the server's end of every stream.
     pub(super) fn break_streams(&mut self) {
         let streams: Vec<_> = std::mem::take(&mut self.streams).into_keys().collect();
@@ -298,7 +307,7 @@ impl World {
                     self.closed.push(stream);
                 }
                 Output::CandidatesChanged => self.changes += 1,
-                Output::ServerSilent => {}
+                Output::ServerSilent => self.silences += 1,
                 Output::LoginRefused(url) => self.refused.push(url),
             }
         }
@@ -323,6 +332,18 @@ impl World {
     /// Returns the best relayed address that peers are told.
     pub(super) fn candidate(&self) -> Option<SocketAddr> {
         self.candidates().first().copied()
+    }
+
+    /// Returns whether a stream was opened and an address came of it.
+    pub(super) fn opened_and_lent(&self) -> bool {
+        let mut servers = self.servers.values();
+        !self.opened.is_empty() && servers.any(|server| !server.granted.is_empty())
+    }
+
+    /// Returns the relayed addresses that only connections of before may use.
+    pub(super) fn outdone(&self) -> Vec<SocketAddr> {
+        let outdone = self.reach.outdone().into_iter();
+        outdone.map(|candidate| candidate.source()).collect()
     }
 
     /// Returns all relayed addresses that peers are told.

@@ -20,8 +20,9 @@ use turn_client_proto::types::message::ALLOCATE;
 use turn_client_proto::types::{AddressFamily, TransportType, TurnCredentials};
 use turn_client_proto::udp::TurnClientUdp;
 
-use super::keepalive::{Beat, Keepalive};
+use super::keepalive::{Beat, Keepalive, Question};
 use super::permissions::{Permissions, Verdict};
+use super::questions::{Judgement, Questions};
 use crate::limits;
 use crate::nat::credentials::Login;
 use crate::nat::failure::{Failure, code};
@@ -35,6 +36,9 @@ const STEPS: usize = 1024;
 /// The shortest lifetime that the crate accepts in the answer to a refresh.
 const SHORTEST_REFRESHED: Duration = Duration::from_secs(600);
 
+/// Why an allocation is lost that the server does not know.
+const FORGOTTEN: &str = "the server has forgotten the allocation";
+
 /// An event of an allocation.
 #[derive(Debug, PartialEq, Eq)]
 pub(crate) enum News {
@@ -44,6 +48,8 @@ pub(crate) enum News {
     Over(Failure),
     /// The server no longer accepts the login. The allocation lives on until it is to be refreshed.
     LoginRefused,
+    /// The server has fallen silent. It may be heard again.
+    Silent,
     /// A packet came from a peer.
     Packet(SocketAddr, Vec<u8>),
 }
@@ -85,6 +91,7 @@ pub(crate) struct Foreseen {
 pub(crate) struct Allocation {
     client: TurnClientUdp,
     terms: Terms,
+    questions: Questions,
     /// The instant at which the crate's time begins.
     epoch: Instant,
     state: State,
@@ -96,7 +103,7 @@ pub(crate) struct Allocation {
     /// When the crate wants to be called.
     wake: Instant,
     /// When a peer's data last passed, in either direction.
-    carried: Instant,
+    carried: Option<Instant>,
     /// When it should be replaced and given back, if the crate will not keep it.
     foreseen: Option<Foreseen>,
     packets: VecDeque<Vec<u8>>,
@@ -129,6 +136,7 @@ impl Allocation {
         let mut allocation = Allocation {
             client: TurnClientUdp::allocate(terms.local, terms.server, config),
             terms,
+            questions: Questions::new(login.clone()),
             epoch: now,
             state: State::Asking,
             relayed: None,
@@ -136,7 +144,7 @@ impl Allocation {
             permissions: Permissions::default(),
             keepalive: Keepalive::new(now),
             wake: now,
-            carried: now,
+            carried: None,
             foreseen: None,
             packets: VecDeque::new(),
             news: VecDeque::new(),
@@ -171,8 +179,13 @@ impl Allocation {
         self.foreseen
     }
 
-    /// Returns when a peer's data last passed, in either direction.
-    pub(crate) fn carried(&self) -> Instant {
+    /// Returns when it was asked for.
+    pub(crate) fn began(&self) -> Instant {
+        self.epoch
+    }
+
+    /// Returns when a peer's data last passed, in either direction; `None` if none ever did.
+    pub(crate) fn carried(&self) -> Option<Instant> {
         self.carried
     }
 
@@ -200,11 +213,24 @@ impl Allocation {
     pub(crate) fn handle_timeout(&mut self, now: Instant, random: &mut fastrand::Rng) {
         if self.state == State::Serving && self.keepalive.due() <= now {
             match self.keepalive.beat(now, random) {
-                Beat::Ask(request) => self.packets.push_back(request),
+                Beat::Ask(question, id) => {
+                    self.packets.push_back(self.questions.request(question, id));
+                }
                 Beat::Dead => return self.end(Failure::Lost("the server has fallen silent")),
+            }
+            if self.keepalive.take_silence() {
+                self.news.push_back(News::Silent);
             }
         }
         self.drive(now);
+    }
+
+    /// Asks the server at once whether the allocation lives, because that is in doubt.
+    pub(crate) fn doubt(&mut self, now: Instant, random: &mut fastrand::Rng) {
+        if self.state == State::Serving {
+            self.keepalive.urge(now);
+            self.handle_timeout(now, random);
+        }
     }
 
     /// Sends a packet to a peer, or keeps it until the server lets the peer in. Drops it if the server
@@ -217,7 +243,7 @@ impl Allocation {
             return;
         }
         if !message::is_stun(packet) {
-            self.carried = now;
+            self.carried = Some(now);
         }
         match self.permissions.check(now, to, packet) {
             Verdict::Dropped | Verdict::Held => {}
@@ -247,8 +273,16 @@ impl Allocation {
     pub(crate) fn receive(&mut self, now: Instant, message: &[u8]) -> bool {
         let reply = message::reply(message);
         if let Some(reply) = &reply
-            && self.keepalive.answers(now, reply.id)
+            && let Some(question) = self.keepalive.answers(now, reply.id)
         {
+            if question == Question::Proof {
+                match self.questions.judge(reply) {
+                    Judgement::Lives => {}
+                    Judgement::AskAgain => self.keepalive.ask_again(now),
+                    Judgement::LoginRefused => self.news.push_back(News::LoginRefused),
+                    Judgement::Forgotten => self.end(Failure::Lost(FORGOTTEN)),
+                }
+            }
             return true;
         }
         let (local, server) = (self.terms.local, self.terms.server);
@@ -266,7 +300,7 @@ impl Allocation {
         };
         if let Some((peer, packet)) = packet {
             if !message::is_stun(&packet) {
-                self.carried = now;
+                self.carried = Some(now);
             }
             self.news.push_back(News::Packet(peer, packet));
         }
@@ -275,6 +309,7 @@ impl Allocation {
             .and_then(|reply| self.asked.iter().find(|asked| asked.id == reply.id));
         if let (Some(asked), Some(reply)) = (asked.copied(), reply) {
             taken = true;
+            self.questions.note(&reply);
             if let Some(lifetime) = reply.lifetime
                 && asked.method == ALLOCATE
                 && lifetime < SHORTEST_REFRESHED
@@ -305,7 +340,7 @@ impl Allocation {
                 self.end(Failure::Refused(number, words));
             }
             (State::Serving, code::ALLOCATION_MISMATCH) => {
-                self.end(Failure::Lost("the server has forgotten the allocation"));
+                self.end(Failure::Lost(FORGOTTEN));
             }
             (State::Serving, code::UNAUTHORIZED | code::WRONG_CREDENTIALS) => {
                 self.news.push_back(News::LoginRefused);
@@ -378,6 +413,7 @@ impl Allocation {
                 None => return,
                 Some(Step::Send(packet)) => {
                     self.note(&packet);
+                    self.keepalive.spoke(now);
                     self.packets.push_back(packet);
                 }
                 Some(Step::Event(event)) => self.hear(now, &event),

@@ -25,6 +25,9 @@ pub(crate) enum Role {
     Current,
     /// Replaced: it serves the connections that still use it.
     Replaced,
+    /// Replaced by one that takes a better way: peers are not told of it any more, and it ends in the
+    /// first pause of the connections that use it, so that they move on.
+    Outdone,
     /// Being given back, until `until` at the latest.
     Leaving { until: Instant },
 }
@@ -38,6 +41,8 @@ pub(crate) enum Turn {
     Over(Failure),
     /// The server no longer accepts its login. The lease serves on for a while.
     LoginRefused,
+    /// The server has fallen silent. It may be heard again.
+    Silent,
 }
 
 #[derive(Debug)]
@@ -178,11 +183,16 @@ impl Lease {
     }
 
     /// Returns when a replaced lease is given back: when nobody has used it for a while, or before its
-    /// allocation would end anyhow.
+    /// allocation would end anyhow; `None` if at once.
     pub(crate) fn leave_at(&self) -> Option<Instant> {
         let allocation = self.allocation.as_ref()?;
         let foreseen = allocation.foreseen().map(|foreseen| foreseen.leave_at);
-        let idle = allocation.carried() + limits::TURN_IDLE;
+        let idle = match (self.role, allocation.carried()) {
+            (Role::Outdone, None) => return None,
+            (Role::Outdone, Some(carried)) => carried + limits::TURN_OUTDONE_IDLE,
+            (_, Some(carried)) => carried + limits::TURN_IDLE,
+            (_, None) => allocation.began() + limits::TURN_IDLE,
+        };
         foreseen.into_iter().chain([idle]).min()
     }
 
@@ -202,8 +212,18 @@ impl Lease {
             Role::Leaving { until } => {
                 until <= now || self.allocation.as_ref().is_none_or(Allocation::is_over)
             }
-            Role::Attempt { .. } | Role::Current | Role::Replaced => false,
+            Role::Attempt { .. } | Role::Current | Role::Replaced | Role::Outdone => false,
         }
+    }
+
+    /// Returns whether it was replaced by another.
+    pub(crate) fn is_replaced(&self) -> bool {
+        matches!(self.role, Role::Replaced | Role::Outdone)
+    }
+
+    /// Returns whether it is in use, or was replaced.
+    pub(crate) fn is_lent(&self) -> bool {
+        self.is_replaced() || self.role == Role::Current
     }
 
     /// Returns when it wants to be called.
@@ -211,7 +231,7 @@ impl Lease {
         let of_role = match self.role {
             Role::Attempt { until } | Role::Leaving { until } => Some(until),
             Role::Current => None,
-            Role::Replaced => self.leave_at(),
+            Role::Replaced | Role::Outdone => self.leave_at(),
         };
         let of_allocation = self.allocation.as_ref().and_then(Allocation::next_timeout);
         of_role.into_iter().chain(of_allocation).min()
@@ -259,6 +279,7 @@ impl Lease {
                         turns.push(Turn::LoginRefused);
                     }
                 }
+                (News::Silent, _) => turns.push(Turn::Silent),
                 (News::Over(failure), _) => turns.push(Turn::Over(failure)),
             }
         }

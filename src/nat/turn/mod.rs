@@ -11,9 +11,11 @@ mod keepalive;
 mod lease;
 mod permissions;
 pub mod plan;
+mod questions;
 pub mod relay_check;
 mod round;
 mod rounds;
+mod succession;
 mod warnings;
 
 use std::collections::{BTreeMap, VecDeque};
@@ -42,7 +44,8 @@ struct Clock {
 #[derive(Debug)]
 pub(super) struct Relays {
     servers: Vec<TurnServer>,
-    lanes: Vec<Vec<SocketAddr>>,
+    /// Our sockets, by lane; `None` until they are known.
+    lanes: Option<Vec<Vec<SocketAddr>>>,
     leases: BTreeMap<StreamId, Lease>,
     leases_begun: u64,
     current: Option<StreamId>,
@@ -63,7 +66,7 @@ impl Relays {
     pub(super) fn new(now: Instant, unix: u64, seed: u64) -> Self {
         Relays {
             servers: Vec::new(),
-            lanes: Vec::new(),
+            lanes: None,
             leases: BTreeMap::new(),
             leases_begun: 0,
             current: None,
@@ -88,21 +91,16 @@ impl Relays {
         self.outputs.pop_front()
     }
 
-    /// Returns the relayed addresses that packets pass through, each with our address towards its
-    /// server; the best first.
-    pub(super) fn candidates(&self) -> Vec<(SocketAddr, SocketAddr)> {
-        let current = self.current.and_then(|id| self.leases.get(&id));
-        let others = self.leases.values().rev();
-        let replaced = others.filter(|lease| lease.role == Role::Replaced);
-        let all = current.into_iter().chain(replaced);
-        all.filter_map(Lease::address).collect()
+    /// Returns all our sockets, those of the first lane first.
+    fn sockets(&self) -> impl Iterator<Item = SocketAddr> {
+        self.lanes.iter().flatten().flatten().copied()
     }
 
     /// Sets our sockets, by lane. An allocation over a socket that is gone is lost.
     pub(super) fn set_sockets(&mut self, now: Instant, lanes: Vec<Vec<SocketAddr>>) {
-        let had_any = self.lanes.iter().any(|lane| !lane.is_empty());
-        self.lanes = lanes;
-        let is_bound = |local| self.lanes.iter().flatten().any(|socket| *socket == local);
+        let had_any = self.sockets().next().is_some();
+        self.lanes = Some(lanes);
+        let is_bound = |local| self.sockets().any(|socket| socket == local);
         let is_orphan = |lease: &Lease| lease.plan.local.is_some_and(|local| !is_bound(local));
         for id in self.leases_where(is_orphan) {
             self.fail(
@@ -138,6 +136,28 @@ impl Relays {
     pub(super) fn try_now(&mut self, now: Instant) {
         let was_silent = !self.patience.is_fresh() && self.next_round.is_some();
         if self.current.is_none() && self.round.is_none() && was_silent {
+            self.begin_round(now);
+        }
+    }
+
+    /// Asks the servers at once whether they still relay for us, and tries what did not work before,
+    /// because the network has changed.
+    pub(super) fn network_changed(&mut self, now: Instant) {
+        self.patience.reset();
+        self.not_before = now;
+        for id in self.leases_where(Lease::is_lent) {
+            if let Some(allocation) = self.leases.get_mut(&id).and_then(Lease::allocation) {
+                allocation.doubt(now, &mut self.random);
+                self.settle(now, id);
+            }
+        }
+        if self.current.is_none() {
+            // A stream that is being opened may hang on a way that is no more.
+            for id in self.leases_where(|lease| is_attempt(lease) && lease.is_on_stream()) {
+                self.retire(now, id);
+            }
+            self.begin_round(now);
+        } else if self.round.is_none() && !self.has_best_way() {
             self.begin_round(now);
         }
     }
@@ -238,8 +258,14 @@ impl Relays {
         };
         match lease.role {
             Role::Attempt { until } if until <= now => self.fail(now, id, Failure::Silent),
-            Role::Replaced if lease.leave_at().is_none_or(|at| at <= now) => self.retire(now, id),
-            Role::Attempt { .. } | Role::Current | Role::Replaced | Role::Leaving { .. } => {}
+            Role::Replaced | Role::Outdone if lease.leave_at().is_none_or(|at| at <= now) => {
+                self.retire(now, id);
+            }
+            Role::Attempt { .. }
+            | Role::Current
+            | Role::Replaced
+            | Role::Outdone
+            | Role::Leaving { .. } => {}
         }
         if self.leases.get(&id).is_some_and(|lease| lease.is_over(now)) {
             self.remove(id);
@@ -316,6 +342,7 @@ impl Relays {
                 Turn::Ready(relayed) => self.fail(now, id, Failure::Misplaced(relayed)),
                 Turn::Over(failure) => self.fail(now, id, failure),
                 Turn::LoginRefused => self.login_refused(id),
+                Turn::Silent => self.outputs.push_back(Output::ServerSilent),
             }
         }
         if self.leases.get(&id).is_some_and(|lease| lease.is_over(now)) {
@@ -328,46 +355,10 @@ impl Relays {
     /// there.
     fn is_of_a_relay(&self, id: StreamId, relayed: SocketAddr) -> bool {
         let ip = relayed.ip();
-        let is_ours = self.lanes.iter().flatten().any(|socket| *socket == relayed);
+        let is_ours = self.sockets().any(|socket| socket == relayed);
         let mut others = self.leases.iter().filter(|(other, _)| **other != id);
         let is_lent = others.any(|(_, lease)| lease.relayed() == Some(relayed));
         !ip.is_unspecified() && !ip.is_multicast() && relayed.port() != 0 && !is_ours && !is_lent
-    }
-
-    /// Uses the allocation that an attempt has brought.
-    fn succeed(&mut self, now: Instant, id: StreamId, relayed: SocketAddr) {
-        let Some(lease) = self.leases.get_mut(&id) else {
-            return;
-        };
-        lease.role = Role::Current;
-        let (name, rank) = (lease.plan.name(), lease.plan.rank);
-        log::info!("{name} relays for us at {relayed}");
-        if let Some(before) = self.current.replace(id)
-            && let Some(before) = self.leases.get_mut(&before)
-        {
-            before.role = Role::Replaced;
-        }
-        self.current_since = now;
-        self.not_before = now + limits::TURN_REST;
-        // Attempts of better servers that are under way may still succeed; nothing else is begun.
-        if let Some(round) = &mut self.round {
-            round.plans.clear();
-        }
-        for id in self.leases_where(|lease| is_attempt(lease) && lease.plan.rank > rank) {
-            self.retire(now, id);
-        }
-        self.bound_replaced(now);
-        self.outputs.push_back(Output::CandidatesChanged);
-        self.advance(now);
-    }
-
-    /// Gives back the oldest of too many replaced allocations, used or not.
-    fn bound_replaced(&mut self, now: Instant) {
-        let replaced = self.leases_where(|lease| lease.role == Role::Replaced);
-        let surplus = replaced.len().saturating_sub(limits::TURN_REPLACED);
-        for id in replaced.into_iter().take(surplus) {
-            self.retire(now, id);
-        }
     }
 
     /// Handles an attempt that failed, or an allocation that is lost.
@@ -393,7 +384,7 @@ impl Relays {
                 self.current_lost(now, &plan, &failure);
             }
             // It was to end some time, for its login or its lifetime.
-            Role::Replaced => {
+            Role::Replaced | Role::Outdone => {
                 log::debug!("{}: {failure}", plan.name());
                 self.outputs.push_back(Output::CandidatesChanged);
             }

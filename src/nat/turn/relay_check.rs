@@ -199,7 +199,7 @@ impl RelayCheck {
                     self.ask_for_ipv6(now);
                 }
                 Turn::Over(failure) => self.fail(now, failure),
-                Turn::LoginRefused => {}
+                Turn::LoginRefused | Turn::Silent => {}
             }
         }
         self.take_returned(now);

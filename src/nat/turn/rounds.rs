@@ -4,7 +4,7 @@ use std::collections::VecDeque;
 use std::net::{IpAddr, SocketAddr};
 use std::time::{Duration, Instant};
 
-use super::lease::{Lease, Role};
+use super::lease::Lease;
 use super::plan::{Plan, plans};
 use super::round::Round;
 use super::{Relays, is_attempt};
@@ -13,15 +13,20 @@ use crate::nat::failure::{Failure, code};
 use crate::nat::output::StreamId;
 
 impl Relays {
+    /// Begins a round, unless our sockets are not known yet: without them the better ways would be
+    /// missing.
     pub(super) fn begin_round(&mut self, now: Instant) {
-        let sockets = self.lanes.first().map(Vec::as_slice).unwrap_or_default();
+        let Some(lanes) = &self.lanes else {
+            return;
+        };
+        let sockets = lanes.first().map(Vec::as_slice).unwrap_or_default();
         let mut plans = plans(&self.servers, sockets);
         self.warnings.keep(&plans);
         let is_tried = |plan: &Plan| {
             let mut tries = self.leases.values().filter(|lease| is_attempt(lease));
             tries.any(|lease| lease.plan.is_same_way(plan))
         };
-        plans.retain(|plan| !is_tried(plan));
+        plans.retain(|plan| !is_tried(plan) && !self.is_no_gain(now, plan));
         let (mut ready, mut crowded) = (VecDeque::new(), Vec::new());
         for mut plan in plans {
             if self.find_socket(&mut plan) {
@@ -59,8 +64,7 @@ impl Relays {
     /// Returns our sockets of one address that hold no allocation at this server and ask it for none;
     /// the first lane's first.
     fn free_sockets(&self, ip: IpAddr, server: SocketAddr) -> impl Iterator<Item = SocketAddr> {
-        let sockets = self.lanes.iter().flatten().copied();
-        sockets.filter(move |socket| {
+        self.sockets().filter(move |socket| {
             let is_held = |lease: &Lease| lease.is_between(*socket, server);
             socket.ip() == ip && !self.leases.values().any(is_held)
         })
@@ -72,7 +76,7 @@ impl Relays {
         let ip = plan.local?.ip();
         let (id, local) = self.leases.iter().find_map(|(id, lease)| {
             let local = lease.plan.local.filter(|local| local.ip() == ip)?;
-            let is_meant = lease.role == Role::Replaced && lease.plan.server == plan.server;
+            let is_meant = lease.is_replaced() && lease.plan.server == plan.server;
             is_meant.then_some((*id, local))
         })?;
         self.retire(now, id);
@@ -161,7 +165,8 @@ impl Relays {
             // The server has an allocation for this socket, of a process before us.
             Failure::Refused(code::ALLOCATION_MISMATCH, _) => {
                 let local = plan.local?;
-                let lane_of = |socket| self.lanes.iter().position(|lane| lane.contains(&socket));
+                let lanes = self.lanes.iter().flatten();
+                let lane_of = |socket| lanes.clone().position(|lane| lane.contains(&socket));
                 let mut others = self.free_sockets(local.ip(), plan.server);
                 let other = others.find(|other| lane_of(*other) > lane_of(local))?;
                 Some(Plan {

@@ -17,7 +17,7 @@ impl EventLoop {
             Some(End::KeyRefused(_) | End::ThreadLost(_)) => return true,
             Some(End::Signal | End::AgentGone | End::Replaced) => {}
         }
-        let now = Instant::now();
+        let now = self.clock.now();
         let until = *self.farewell_until.get_or_insert_with(|| {
             self.parts.ipc.shutdown();
             self.parts.mesh.refuse_messages();
@@ -42,7 +42,7 @@ impl EventLoop {
     /// Says goodbye to the peers and the registry, and hands the agent its last events; all within
     /// [`limits::SHUTDOWN_TIMEOUT`].
     pub(super) fn shut_down(&mut self) {
-        let now = Instant::now();
+        let now = self.clock.now();
         let deadline = now + limits::SHUTDOWN_TIMEOUT;
         self.parts.mesh.shut_down(now);
         self.transmit(now);
@@ -53,7 +53,7 @@ impl EventLoop {
         // sidecar on the same path.
         self.parts.ipc.shutdown();
         self.answer_the_rest(deadline);
-        let left = deadline.saturating_duration_since(Instant::now());
+        let left = deadline.saturating_duration_since(self.clock.now());
         self.parts.signaling.wait(left);
     }
 
@@ -69,7 +69,7 @@ impl EventLoop {
             self.read_requests();
             self.agent
                 .hand_on(&mut self.parts.mesh, self.requests.ended());
-            let left = deadline.saturating_duration_since(Instant::now());
+            let left = deadline.saturating_duration_since(self.clock.now());
             if !self.agent.is_connected() || left.is_zero() {
                 return;
             }
@@ -79,6 +79,7 @@ impl EventLoop {
             {
                 return log::error!("waiting for the agent: {error}");
             }
+            self.clock.waited(Some(wait));
         }
     }
 }

@@ -4,6 +4,7 @@
 //! core after each source.
 
 mod agent;
+mod clock;
 mod ending;
 pub(crate) mod waiting;
 
@@ -31,6 +32,7 @@ use super::process::service_manager::ServiceManager;
 use super::wake::LoopWaker;
 use super::{ipc, signaling};
 use agent::{Agent, Requests};
+use clock::LivedTime;
 use waiting::Waiting;
 
 /// The token of the waker that other threads use.
@@ -81,6 +83,7 @@ pub(super) struct Parts {
 
 pub(super) struct EventLoop {
     parts: Parts,
+    clock: LivedTime,
     agent: Agent,
     requests: Requests,
     multicast: Multicast,
@@ -106,7 +109,8 @@ impl EventLoop {
         let signals = parts.signals.as_raw_fd();
         let registry = parts.poll.registry();
         registry.register(&mut SourceFd(&signals), SIGNALS, Interest::READABLE)?;
-        let now = Instant::now();
+        let mut clock = LivedTime::new();
+        let now = clock.now();
         // No change is missed if they are watched first.
         let changes = Changes::new(registry, CHANGES, now);
         parts.sockets.refresh(registry)?;
@@ -115,6 +119,7 @@ impl EventLoop {
         let linger = parts.linger;
         Ok(EventLoop {
             parts,
+            clock,
             agent: Agent::new(linger),
             requests: Requests::default(),
             multicast: Multicast::new(MULTICAST, multicast_dns::GROUP),
@@ -135,8 +140,12 @@ impl EventLoop {
         let mut waiting = Waiting::default();
         self.parts.service_manager.ready();
         loop {
-            let timeout = self.timeout(Instant::now());
+            let now = self.clock.now();
+            let timeout = self.timeout(now);
             waiting.wait(&mut self.parts.poll, &mut events, timeout)?;
+            if let Some(slept) = self.clock.waited(timeout) {
+                self.woke(slept);
+            }
             for event in &events {
                 match event.token() {
                     // The waker is cleared before its channels are drained, so that messages that come
@@ -147,7 +156,7 @@ impl EventLoop {
                     }
                     SIGNALS => self.read_signals(),
                     MULTICAST => self.multicast.ready(),
-                    CHANGES => self.changes.ready(Instant::now()),
+                    CHANGES => self.changes.ready(self.clock.now()),
                     Token(FIRST_STREAM..) => self.parts.reaching.stream_ready(event.token()),
                     socket => {
                         if event.is_writable() {
@@ -176,6 +185,17 @@ impl EventLoop {
                 return Ok(end);
             }
         }
+    }
+
+    /// Has everything looked at that may have changed while the machine slept, or this process was
+    /// stopped, for so long.
+    fn woke(&mut self, slept: Duration) {
+        log::info!("awake again after {:.1} s", slept.as_secs_f64());
+        let now = self.clock.now();
+        // Logins end by the wall clock, and the addresses may be others.
+        self.parts.reaching.look_at_clock(now);
+        self.look_at_network(now, true);
+        self.parts.signaling.slept(slept);
     }
 
     /// Returns how long the loop may sleep if nothing comes in; `None` for ever.
@@ -221,7 +241,7 @@ impl EventLoop {
             self.hear_signaling_thread();
         }
         self.read_requests();
-        let now = Instant::now();
+        let now = self.clock.now();
         self.parts.reaching.turn(now);
         if self.parts.mesh.next_timeout().is_some_and(|at| at <= now) {
             self.parts.mesh.handle_timeout(now);
@@ -246,7 +266,7 @@ impl EventLoop {
     }
 
     fn read_socket(&mut self, socket: Token) {
-        let now = Instant::now();
+        let now = self.clock.now();
         for _ in 0..limits::SOURCE_BUDGET {
             let received = self.parts.sockets.receive(socket, &mut self.buffer);
             let Some((length, source, destination)) = received else {
@@ -266,14 +286,14 @@ impl EventLoop {
     }
 
     fn read_multicast(&mut self) {
-        let now = Instant::now();
+        let now = self.clock.now();
         for (name, address) in self.multicast.receive() {
             self.parts.mesh.local_name_resolved(now, &name, address);
         }
     }
 
     fn hear_agent_threads(&mut self) {
-        let now = Instant::now();
+        let now = self.clock.now();
         for _ in 0..limits::SOURCE_BUDGET {
             match self.parts.ipc_notices.try_recv() {
                 Ok(ipc::Notice::SocketLost) => {
@@ -289,7 +309,7 @@ impl EventLoop {
     }
 
     fn hear_signaling_thread(&mut self) {
-        let now = Instant::now();
+        let now = self.clock.now();
         let mesh = &mut self.parts.mesh;
         for _ in 0..limits::SOURCE_BUDGET {
             match self.parts.signaling_notices.try_recv() {
@@ -321,7 +341,7 @@ impl EventLoop {
     }
 
     fn read_requests(&mut self) {
-        let now = Instant::now();
+        let now = self.clock.now();
         let mut budget = limits::SOURCE_BUDGET * limits::SOURCE_BUDGET;
         while self.parts.mesh.wants_requests()
             && let Some(request) = self.requests.next(&self.parts.requests)
@@ -405,6 +425,8 @@ impl EventLoop {
             Ok(true) => {
                 let lanes = self.parts.sockets.lanes();
                 self.parts.reaching.set_sockets(now, lanes);
+                // The core gets the candidates before it is told, so that it offers these.
+                self.transmit(now);
             }
             Ok(false) if has_new_routes => {}
             Ok(false) => return,

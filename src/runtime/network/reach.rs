@@ -22,6 +22,7 @@ use crate::nat::output::Output;
 use crate::nat::reach::Reach;
 use crate::nat::server::{Servers, StunServer, TurnServer};
 use crate::nat::url::{Host, StunUrl, TurnUrl};
+use crate::runtime::interfaces;
 use crate::runtime::signaling::IceServersClient;
 use crate::runtime::wake::LoopWaker;
 
@@ -98,10 +99,17 @@ impl Reaching {
         }
     }
 
-    /// Asks servers again, because the machine's addresses or routes have changed, or it has slept.
+    /// Closes streams from addresses that are gone, and asks servers again, because the machine's addresses or routes have changed, or it has slept.
     pub(crate) fn network_changed(&mut self, now: Instant) {
+        match interfaces::all_addresses() {
+            Ok(present) => self.streams.close_gone(&present),
+            Err(error) => log::warn!("cannot list the addresses of this machine: {error}"),
+        }
         self.reach.network_changed(now);
-        self.resolver.try_now(now);
+        self.resolver.network_changed(now);
+        if let Some(servers) = &mut self.registry_servers {
+            servers.network_changed(now);
+        }
     }
 
     /// Returns whether a server that relays for us has fallen silent since the last call.
@@ -221,7 +229,7 @@ impl Reaching {
         }
         self.streams.flush();
         if has_changed {
-            mesh.set_lanes(now, self.reach.lanes());
+            mesh.set_candidates(now, self.reach.lanes(), self.reach.outdone());
         }
         is_fed || has_changed
     }

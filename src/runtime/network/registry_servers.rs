@@ -17,26 +17,48 @@ use crate::secret::Secret;
 
 type Answer = Result<Vec<IceServer>, String>;
 
+/// The function that asks the registry.
+type Ask = dyn Fn() -> Answer + Send + Sync;
+
+/// The number of a question.
+type Number = u64;
+
+/// An answer, with the number of its question.
+type Numbered = (Number, Answer);
+
 /// The servers that the registry names, and the state of asking for them.
 pub(crate) struct RegistryServers {
-    client: Arc<IceServersClient>,
+    ask: Arc<Ask>,
     pub(crate) stun: Vec<StunUrl>,
     pub(crate) turn: Vec<(TurnUrl, Credentials)>,
-    is_asked: bool,
+    /// The question whose answer is waited for.
+    asked: Option<Number>,
+    last_number: Number,
+    /// The latest question that has been answered well.
+    answered: Number,
+    /// How many questions have not ended, whether they are waited for or not.
+    running: usize,
     schedule: Schedule,
-    /// Holds one answer at most.
-    answers: (Sender<Answer>, Receiver<Answer>),
+    /// Holds one answer of each question at most.
+    answers: (Sender<Numbered>, Receiver<Numbered>),
     waker: LoopWaker,
 }
 
 impl RegistryServers {
     /// Creates it without servers; the first question is due at once.
     pub(crate) fn new(client: IceServersClient, now: Instant, waker: LoopWaker) -> Self {
+        Self::with(Arc::new(move || client.fetch()), now, waker)
+    }
+
+    fn with(ask: Arc<Ask>, now: Instant, waker: LoopWaker) -> Self {
         RegistryServers {
-            client: Arc::new(client),
+            ask,
             stun: Vec::new(),
             turn: Vec::new(),
-            is_asked: false,
+            asked: None,
+            last_number: 0,
+            answered: 0,
+            running: 0,
             schedule: Schedule::new(now),
             answers: unbounded(),
             waker,
@@ -45,6 +67,15 @@ impl RegistryServers {
 
     /// Asks again at once what was not answered yet, because the registry can be reached.
     pub(crate) fn registry_connected(&mut self, now: Instant) {
+        self.schedule.registry_connected(now);
+    }
+
+    /// Asks again at once what is not answered. A question under way may have gone to a network that is
+    /// no more, so it is not waited for.
+    pub(crate) fn network_changed(&mut self, now: Instant) {
+        if self.running < limits::ICE_SERVERS_RUNNING {
+            self.asked = None;
+        }
         self.schedule.registry_connected(now);
     }
 
@@ -63,21 +94,26 @@ impl RegistryServers {
 
     /// Asks the registry if it is time.
     pub(crate) fn handle_timeout(&mut self, now: Instant) {
-        if self.is_asked || self.schedule.next() > now {
+        if !self.may_ask() || self.schedule.next() > now {
             return;
         }
-        let (client, sender) = (Arc::clone(&self.client), self.answers.0.clone());
+        self.last_number += 1;
+        let number = self.last_number;
+        let (ask, sender) = (Arc::clone(&self.ask), self.answers.0.clone());
         let waker = self.waker.clone();
         let work = move || {
             // The receiver is gone when the process is about to end.
-            if sender.send(client.fetch()).is_ok() {
+            if sender.send((number, ask())).is_ok() {
                 waker.wake();
             }
         };
         let thread = std::thread::Builder::new().name("ice-servers".to_owned());
         self.schedule.asked(now);
         match thread.spawn(work) {
-            Ok(_) => self.is_asked = true,
+            Ok(_) => {
+                self.asked = Some(number);
+                self.running += 1;
+            }
             Err(error) => {
                 log::warn!("no thread to ask the registry for ICE servers: {error}");
                 self.schedule.failed(now, fastrand::f64());
@@ -85,15 +121,34 @@ impl RegistryServers {
         }
     }
 
-    /// Takes the answer if it has come. Returns whether the servers have changed. `unix` is the Unix
+    fn may_ask(&self) -> bool {
+        self.asked.is_none() && self.running < limits::ICE_SERVERS_RUNNING
+    }
+
+    /// Takes the answers that have come. Returns whether the servers have changed. `unix` is the Unix
     /// time in seconds.
     pub(crate) fn hear(&mut self, now: Instant, unix: u64) -> bool {
-        let Ok(answer) = self.answers.1.try_recv() else {
-            return false;
-        };
-        self.is_asked = false;
+        let mut has_changed = false;
+        while let Ok((number, answer)) = self.answers.1.try_recv() {
+            self.running = self.running.saturating_sub(1);
+            let is_awaited = self.asked.take_if(|asked| *asked == number).is_some();
+            has_changed |= self.take(now, unix, (number, is_awaited), answer);
+        }
+        has_changed
+    }
+
+    fn take(
+        &mut self,
+        now: Instant,
+        unix: u64,
+        (number, is_awaited): (Number, bool),
+        answer: Answer,
+    ) -> bool {
         let servers = match answer {
+            // An answer counts however late it comes, but for a later one.
+            Ok(_) if number < self.answered => return false,
             Ok(servers) => servers,
+            Err(_) if !is_awaited => return false,
             Err(why) => {
                 if self.schedule.failed(now, fastrand::f64()) {
                     log::warn!(
@@ -106,6 +161,7 @@ impl RegistryServers {
                 return false;
             }
         };
+        self.answered = number;
         let (stun, turn) = usable(servers);
         let until = turn.iter().filter_map(|(_, login)| login.given_until());
         self.schedule.answered(now, unix, until.min());
@@ -120,7 +176,7 @@ impl RegistryServers {
     }
 
     pub(crate) fn next_timeout(&self) -> Option<Instant> {
-        (!self.is_asked).then(|| self.schedule.next())
+        self.may_ask().then(|| self.schedule.next())
     }
 }
 
@@ -153,6 +209,10 @@ fn login(username: Option<String>, password: Option<String>) -> Option<Credentia
 
 #[cfg(test)]
 mod tests {
+    use std::time::Duration;
+
+    use mio::{Events, Poll, Token};
+
     use super::*;
 
     fn server(urls: &[&str], login: Option<(&str, &str)>) -> IceServer {
@@ -161,6 +221,39 @@ mod tests {
             username: login.map(|(username, _)| username.to_owned()),
             credential: login.map(|(_, password)| password.to_owned()),
         }
+    }
+
+    #[test]
+    fn a_question_that_hangs_holds_up_no_other_when_the_network_changes() {
+        let mut poll = Poll::new().unwrap();
+        let waker = LoopWaker::new(poll.registry(), Token(0)).unwrap();
+        let (end, ended) = unbounded::<Answer>();
+        let ask = move || ended.recv().unwrap_or(Err("the test is over".to_owned()));
+        let now = Instant::now();
+        let mut servers = RegistryServers::with(Arc::new(ask), now, waker);
+        for changes in 0..10 {
+            servers.handle_timeout(now);
+            let running = limits::ICE_SERVERS_RUNNING.min(changes + 1);
+            assert_eq!(servers.running, running, "bounded");
+            servers.network_changed(now);
+        }
+        // One of those that hang fails, which is no news; then one succeeds.
+        let answers = [Err("gone".to_owned()), Ok(vec![server(&["stun:a"], None)])];
+        let mut has_changed = false;
+        for answer in answers {
+            let before = servers.running;
+            end.send(answer).unwrap();
+            let mut events = Events::with_capacity(1);
+            while servers.running == before {
+                poll.poll(&mut events, Some(Duration::from_secs(10)))
+                    .unwrap();
+                assert!(!events.is_empty(), "nobody was woken");
+                servers.waker.clear();
+                has_changed |= servers.hear(now, 0);
+            }
+        }
+        assert!(has_changed);
+        assert_eq!(servers.stun.len(), 1);
     }
 
     #[test]

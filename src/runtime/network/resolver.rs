@@ -118,6 +118,21 @@ impl Resolver {
         }
     }
 
+    /// Looks up names again at once whose look-up failed, or is under way on a network that may be gone.
+    pub(crate) fn network_changed(&mut self, now: Instant) {
+        let names = self.names.keys().filter(|name| self.may_ask(name));
+        let names: Vec<_> = names.cloned().collect();
+        for name in names {
+            if let Some(entry) = self.names.get_mut(&name) {
+                let is_pending = entry.asked.take().is_some();
+                if is_pending || entry.addresses.is_empty() || !entry.patience.is_fresh() {
+                    entry.patience.reset();
+                    entry.next = now;
+                }
+            }
+        }
+    }
+
     /// Gives up the look-ups that take too long, and begins those that are due.
     pub(crate) fn handle_timeout(&mut self, now: Instant) {
         let mut due = Vec::new();
@@ -297,6 +312,37 @@ mod tests {
         // The second look-up finds nothing, which changes nothing.
         slow.end(again, Err(io::ErrorKind::NotFound.into()));
         assert_eq!(slow.resolver.addresses("a"), [ADDRESS]);
+    }
+
+    #[test]
+    fn when_the_network_changes_a_look_up_that_hangs_or_failed_holds_nothing_up() {
+        let mut slow = Slow::new();
+        let mut now = Instant::now();
+        slow.resolver.set_names(now, ["a".to_owned()]);
+        slow.resolver.handle_timeout(now);
+        assert_eq!(slow.begun(), "a");
+        now += Duration::from_secs(1);
+        slow.resolver.network_changed(now);
+        slow.resolver.handle_timeout(now);
+        assert_eq!(slow.begun(), "a");
+        // Two are as many as may run, so the one under way is waited for.
+        slow.resolver.network_changed(now);
+        slow.resolver.handle_timeout(now);
+        assert_eq!(slow.resolver.running.len(), limits::RESOLVE_RUNNING_OF_NAME);
+        let until = slow.resolver.next_timeout();
+        assert_eq!(until, Some(now + limits::RESOLVE_TIMEOUT));
+        for _ in 0..2 {
+            slow.end(now, Err(io::ErrorKind::NotFound.into()));
+        }
+        assert!(slow.resolver.next_timeout() > Some(now));
+        slow.resolver.network_changed(now);
+        assert_eq!(slow.resolver.next_timeout(), Some(now));
+        slow.resolver.handle_timeout(now);
+        slow.end(now, Ok(vec![ADDRESS]));
+        // A name that was found is not looked up again so soon.
+        slow.resolver.network_changed(now);
+        let next = now + limits::RESOLVE_INTERVAL;
+        assert_eq!(slow.resolver.next_timeout(), Some(next));
     }
 
     #[test]

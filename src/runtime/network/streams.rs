@@ -35,12 +35,15 @@ struct Connection {
     unsent: Vec<u8>,
 }
 
+/// Why a stream was closed whose own end has no address any more.
+const GONE: &str = "the address it was used from is gone";
+
 /// All streams. The sans-IO part decides when opening one has taken too long.
 pub(crate) struct Streams {
     tls: Arc<ClientConfig>,
     bind_address: Option<IpAddr>,
     connections: BTreeMap<Token, Connection>,
-    /// Streams that could not even be begun, with the reason.
+    /// Streams that could not even be begun, or were closed here, with the reason.
     refused: Vec<(StreamId, String)>,
     next_token: usize,
     buffer: Vec<u8>,
@@ -124,6 +127,21 @@ impl Streams {
             }
             Ok(()) | Err(_) => Ok(socket),
         }
+    }
+
+    /// Closes the streams, also those that are being opened, from addresses that are not among these, all
+    /// of the machine's. Nothing would come on them any more, which the system notices only after minutes.
+    pub(crate) fn close_gone(&mut self, present: &[IpAddr]) {
+        let refused = &mut self.refused;
+        self.connections.retain(|_, connection| {
+            let local = connection.stream.socket().local_addr();
+            let local = local.map(|local| local.ip().to_canonical());
+            let is_gone = local.is_ok_and(|ip| !ip.is_unspecified() && !present.contains(&ip));
+            if is_gone {
+                refused.push((connection.id, GONE.to_owned()));
+            }
+            !is_gone
+        });
     }
 
     /// Notes that the poll reports the stream with this token as ready.
@@ -248,5 +266,64 @@ impl Connection {
             Err(error) if error.kind() != ErrorKind::WouldBlock => Err(error),
             Ok(()) | Err(_) => Ok(()),
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::net::{Ipv4Addr, TcpListener};
+    use std::time::{Duration, Instant};
+
+    use mio::{Events, Poll};
+
+    use super::*;
+    use crate::runtime::signaling::tls;
+
+    const HERE: IpAddr = IpAddr::V4(Ipv4Addr::LOCALHOST);
+
+    /// Streams to a listener on this machine, as many as are asked for.
+    fn opened(poll: &Poll, listener: &TcpListener, count: u64) -> Streams {
+        let tls = tls::client_config(None).unwrap();
+        let mut streams = Streams::new(tls, None, 0);
+        for id in 0..count {
+            let server = listener.local_addr().unwrap();
+            streams.open(poll.registry(), StreamId::numbered(id), server, None);
+        }
+        streams
+    }
+
+    #[test]
+    fn streams_end_with_the_address_they_come_from_whether_they_are_open_or_not() {
+        let mut poll = Poll::new().unwrap();
+        let listener = TcpListener::bind((HERE, 0)).unwrap();
+        let mut streams = opened(&poll, &listener, 1);
+        let mut events = Events::with_capacity(8);
+        let deadline = Instant::now() + Duration::from_secs(10);
+        let mut news = Vec::new();
+        while news.is_empty() {
+            assert!(Instant::now() < deadline);
+            poll.poll(&mut events, Some(Duration::from_secs(1)))
+                .unwrap();
+            events.iter().for_each(|event| streams.ready(event.token()));
+            news = streams.take();
+        }
+        assert!(matches!(news[..], [(_, News::Opened(_))]), "{news:?}");
+        // This one is not known to be open.
+        let server = listener.local_addr().unwrap();
+        streams.open(poll.registry(), StreamId::numbered(7), server, None);
+
+        streams.close_gone(&[HERE]);
+        assert!(!streams.is_ready(), "the address is still there");
+        streams.close_gone(&["192.0.2.1".parse().unwrap()]);
+        assert!(streams.is_ready());
+        let news = streams.take();
+        assert_eq!(news.len(), 2);
+        for (_, what) in news {
+            assert!(
+                matches!(&what, News::Closed(why) if why == GONE),
+                "{what:?}"
+            );
+        }
+        assert!(streams.connections.is_empty());
     }
 }
