@@ -331,6 +331,9 @@ pub const UNSENT_DATAGRAM_BYTES: usize = 1024 * 1024;
 /// Buffer for one received datagram, in bytes: any that UDP can carry fits.
 pub const DATAGRAM_BYTES: usize = 65_536;
 
+/// Least time between two rounds of questions to STUN and TURN servers because peers have fallen silent.
+pub const DOUBT_INTERVAL: Duration = Duration::from_secs(3);
+
 /// Interval at which the machine's addresses are looked up.
 pub const ADDRESS_INTERVAL: Duration = Duration::from_secs(5);
 

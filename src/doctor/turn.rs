@@ -143,6 +143,7 @@ fn carry_out(check: &mut RelayCheck, streams: &mut Streams, poll: &Poll) {
             Output::Transmit { .. }
             | Output::Relayed { .. }
             | Output::CandidatesChanged
+            | Output::OuterAddressChanged
             | Output::ServerSilent
             | Output::LoginRefused(_) => {}
         }

@@ -88,6 +88,10 @@ impl<K: Linker> Mesh<K> {
         let has_lost_path = connection
             .path
             .is_some_and(|path| !connection.sends_from(path.local));
+        // Another address outside explains why the peer is not heard.
+        let has_moved = connection.search.is_under_way()
+            && former.iter().any(|former| !present.contains(former));
+        let has_lost_path = has_lost_path || has_moved;
         if has_lost_path {
             connection.liveness.doubt(now);
             connection.search.end();
@@ -95,7 +99,12 @@ impl<K: Linker> Mesh<K> {
         let (peer_id, attempt) = (connection.peer.clone(), connection.attempt.clone());
         self.choose_introducers(now, id);
         for candidate in trickled {
-            self.signal(now, &peer_id, Signal::Candidate { candidate }, attempt.clone());
+            self.signal(
+                now,
+                &peer_id,
+                Signal::Candidate { candidate },
+                attempt.clone(),
+            );
         }
         self.drive(now, id);
         if has_lost_path {

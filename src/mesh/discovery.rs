@@ -83,7 +83,10 @@ impl<K: Linker> Mesh<K> {
     /// Offers at once to those that can't be reached, without the backoff of earlier failures, because
     /// something has changed.
     pub(super) fn hurry_offers(&mut self, now: Instant) {
-        let waiting = self.peers.values_mut().filter(|peer| peer.retry.is_planned());
+        let waiting = self
+            .peers
+            .values_mut()
+            .filter(|peer| peer.retry.is_planned());
         let hurried: Vec<_> = waiting
             .map(|peer| {
                 peer.retry.backoff.reset();
@@ -153,7 +156,8 @@ impl<K: Linker> Mesh<K> {
                 peer.back_off_unlisted(now, jitter);
                 self.arm_peer(now, &peer_id);
             } else if let Some(peer) = self.peers.get(&peer_id)
-                && peer.connections.is_empty() {
+                && peer.connections.is_empty()
+            {
                 self.abandon(now, &peer_id, ErrorCode::UnknownPeer);
             }
         }

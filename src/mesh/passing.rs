@@ -34,7 +34,10 @@ impl<K: Linker> Mesh<K> {
         let is_well = !self.is_in_doubt(now, peer_id);
         if is_well {
             let is_direct_needed = !self.roster.is_connected();
-            return is_direct_needed.then(|| peer_id.clone()).into_iter().collect();
+            return is_direct_needed
+                .then(|| peer_id.clone())
+                .into_iter()
+                .collect();
         }
         let mut others: Vec<_> = self.ways_to_pass(now).cloned().collect();
         self.random.shuffle(&mut others);

@@ -58,6 +58,8 @@ impl<K: Linker> Mesh<K> {
         // While an attempt is heard, its path works and its handshake is under way.
         let is_wanted = !connection.is_attempt() || !is_well;
         if is_due && is_wanted {
+            // As long as nothing is found, the way out may be another in the meantime.
+            self.has_new_doubt = true;
             connection.link.check_again(now, &connection.local);
             self.drive(now, id);
         }
@@ -83,7 +85,10 @@ impl<K: Linker> Mesh<K> {
             return;
         }
         connection.retransmitted = Some(now);
-        log::debug!("{}: what was not acknowledged is sent again", connection.peer);
+        log::debug!(
+            "{}: what was not acknowledged is sent again",
+            connection.peer
+        );
         if let Err(error) = connection.link.retransmit(now, silence) {
             self.connection_failed(now, id, &error.to_string());
         }

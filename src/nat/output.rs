@@ -59,6 +59,9 @@ pub enum Output {
     CloseStream(StreamId),
     /// [`Reach::lanes`](super::reach::Reach::lanes) has changed.
     CandidatesChanged,
+    /// Our address outside, as STUN servers see it, is another than before: a router has got another one, or
+    /// we are behind another router. What went through it over TCP is lost.
+    OuterAddressChanged,
     /// A server that relays for us has fallen silent, so the network itself is in doubt.
     ServerSilent,
     /// The server does not accept, or no longer accepts, the name and password that were given to us

@@ -150,12 +150,17 @@ impl Reach {
         bytes: &[u8],
     ) -> bool {
         let pair = (destination, source);
+        let before = self.reflexive.seen_by(pair).map(|seen| seen.ip());
         if self.asked.contains(&source)
             && message::is_stun(bytes)
             && let Some(has_changed) = self.reflexive.handle(now, pair, bytes, &mut self.random)
         {
             if has_changed {
                 self.outputs.push_back(Output::CandidatesChanged);
+                let after = self.reflexive.seen_by(pair).map(|seen| seen.ip());
+                if before.is_some() && after.is_some() && before != after {
+                    self.outputs.push_back(Output::OuterAddressChanged);
+                }
             }
             return true;
         }

@@ -146,12 +146,18 @@ impl Liveness {
     /// is never silent, however long it has not answered.
     pub(crate) fn health(&self, now: Instant) -> Health {
         let latest = self.changes().filter(|(at, _)| *at <= now);
-        latest.map(|(_, health)| health).max().unwrap_or(Health::Alive)
+        latest
+            .map(|(_, health)| health)
+            .max()
+            .unwrap_or(Health::Alive)
     }
 
     /// Returns when the health changes next if nothing comes in; `None` for a silent connection.
     pub(crate) fn next_change(&self, now: Instant) -> Option<Instant> {
-        self.changes().map(|(at, _)| at).filter(|at| *at > now).min()
+        self.changes()
+            .map(|(at, _)| at)
+            .filter(|at| *at > now)
+            .min()
     }
 
     /// Returns from when on each health is reached, unless something comes in.

@@ -63,7 +63,10 @@ mod tests {
     #[test]
     fn a_round_trip_that_may_hold_the_leap_is_not_believed() {
         let mut clock = Clock::default();
-        assert_eq!(clock.measured(Duration::from_secs(3)), Some(Duration::from_secs(3)));
+        assert_eq!(
+            clock.measured(Duration::from_secs(3)),
+            Some(Duration::from_secs(3))
+        );
         clock.put_forward(Duration::from_secs(5));
         assert_eq!(clock.measured(Duration::from_secs(7)), None);
         let short = Duration::from_millis(300);

@@ -3,8 +3,8 @@
 //! [`self::webrtc`] implements it with str0m. Tests step the core through thousands of seeds with a
 //! deterministic implementation.
 
-pub mod description;
 mod clock;
+pub mod description;
 mod late_start;
 mod pacing;
 pub mod webrtc;

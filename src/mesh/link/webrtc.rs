@@ -317,7 +317,11 @@ impl Link for WebRtcLink {
         self.now = now;
         self.pacing.checked(now);
         let told = self.clock.told(now);
-        guarded(|| self.rtc.handle_input(Input::Timeout(told)).map_err(describe))
+        guarded(|| {
+            self.rtc
+                .handle_input(Input::Timeout(told))
+                .map_err(describe)
+        })
     }
 
     fn poll(&mut self) -> Result<LinkOutput, LinkError> {

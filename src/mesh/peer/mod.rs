@@ -168,11 +168,7 @@ impl Peer {
             held: None,
             early: VecDeque::new(),
             offers: TokenBucket::new(limits::OFFER_BURST, limits::OFFER_INTERVAL, now),
-            passes: TokenBucket::new(
-                limits::PASSED_FRAMES,
-                limits::PASSED_FRAME_INTERVAL,
-                now,
-            ),
+            passes: TokenBucket::new(limits::PASSED_FRAMES, limits::PASSED_FRAME_INTERVAL, now),
             sent: Count::default(),
             received: Count::default(),
             restarts: 0,

@@ -123,7 +123,11 @@ fn messages_flow_two_seconds_after_one_side_or_both_have_moved() {
         for movers in [&[0][..], &[1], &[0, 1]] {
             let away = Duration::from_secs(away);
             heals_after_a_move(real(seed as u64, &["a", "b"]), movers, away);
-            heals_after_a_move(connected(World::new(seed as u64, &["a", "b"])), movers, away);
+            heals_after_a_move(
+                connected(World::new(seed as u64, &["a", "b"])),
+                movers,
+                away,
+            );
         }
     }
 }
@@ -132,7 +136,11 @@ fn messages_flow_two_seconds_after_one_side_or_both_have_moved() {
 fn lose_lane<K: Linker>(world: &mut World<K>) {
     let b = world.name(1).clone();
     let connection = world.nodes[0].mesh.current_of(&b).unwrap();
-    let ours: Vec<_> = connection.local.iter().map(LocalCandidate::source).collect();
+    let ours: Vec<_> = connection
+        .local
+        .iter()
+        .map(LocalCandidate::source)
+        .collect();
     let path = connection.path.unwrap();
     let theirs = world.nodes[1].lanes.clone().into_iter();
     let theirs = theirs.map(|lane| lane.iter().map(LocalCandidate::source).collect::<Vec<_>>());

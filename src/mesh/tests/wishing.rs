@@ -2,7 +2,6 @@
 
 use std::time::Duration;
 
-use super::network::Weather;
 use super::world::World;
 use crate::mesh::peer::Peer;
 use crate::protocol::ipc::{ErrorCode, Event};

@@ -231,6 +231,11 @@ impl Reflexive {
         self.bindings.values().map(Binding::due).min()
     }
 
+    /// Returns the address under which a server sees a socket, if it has told that.
+    pub(crate) fn seen_by(&self, pair: (SocketAddr, SocketAddr)) -> Option<SocketAddr> {
+        self.bindings.get(&pair).and_then(Binding::mapped)
+    }
+
     /// Returns the addresses under which a socket is seen from outside, the most trusted server's
     /// first.
     pub(crate) fn mapped(&self, socket: SocketAddr) -> Vec<SocketAddr> {

@@ -166,8 +166,10 @@ fn a_new_outer_address_replaces_the_old_one_at_once() {
     world.mappings.insert(socket(1), outer(2));
     world.network_changed();
     assert_eq!(mapped(&world), [outer(1)], "until it is known better");
+    assert_eq!(world.moves, 0);
     world.run(Duration::from_millis(25));
     assert_eq!(mapped(&world), [outer(2)]);
+    assert!(world.moves > 0, "the event loop is not told");
 }
 
 #[test]

@@ -50,6 +50,7 @@ pub(super) struct World {
     pub(super) changes: usize,
     /// How often it was told that a server has fallen silent.
     pub(super) silences: usize,
+    pub(super) moves: usize,
     /// Servers that have refused a login that was given to us.
     pub(super) refused: Vec<TurnUrl>,
     /// Datagrams that we have sent, by server.
@@ -75,6 +76,7 @@ impl World {
             relayed: Vec::new(),
             changes: 0,
             silences: 0,
+            moves: 0,
             refused: Vec::new(),
             sent: BTreeMap::new(),
         }
@@ -308,6 +310,7 @@ impl World {
                 }
                 Output::CandidatesChanged => self.changes += 1,
                 Output::ServerSilent => self.silences += 1,
+                Output::OuterAddressChanged => self.moves += 1,
                 Output::LoginRefused(url) => self.refused.push(url),
             }
         }

@@ -256,7 +256,7 @@ impl EventLoop {
         if let Some(look) = self.changes.take(now) {
             self.look_at_network(now, look.has_new_routes);
         }
-        self.pass_doubt_on();
+        self.pass_doubt_on(now);
         self.parts.service_manager.handle_timeout(now);
         let lingered = self.agent.linger_deadline().is_some_and(|at| at <= now);
         if lingered && self.end.is_none() {
@@ -439,12 +439,20 @@ impl EventLoop {
         self.transmit(now);
     }
 
-    /// Has the way to the registry asked when the one to a peer or to a relay is in doubt.
-    fn pass_doubt_on(&mut self) {
+    /// Has all ways asked when the one to a peer or to a relay is in doubt, and the one to the registry
+    /// replaced when our address outside has changed.
+    fn pass_doubt_on(&mut self, now: Instant) {
         let has_mesh_doubt = self.parts.mesh.take_doubt();
-        let has_reach_doubt = self.parts.reaching.take_doubt();
-        if has_mesh_doubt || has_reach_doubt {
+        if has_mesh_doubt {
+            self.parts.reaching.in_doubt(now);
+            self.transmit(now);
+        }
+        if self.parts.reaching.take_doubt() || has_mesh_doubt {
             self.parts.signaling.in_doubt();
+        }
+        if self.parts.reaching.take_move() {
+            log::info!("our address outside has changed");
+            self.parts.signaling.moved();
         }
     }
 

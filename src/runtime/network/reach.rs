@@ -14,6 +14,7 @@ use super::resolver::Resolver;
 use super::sockets::Sockets;
 use super::streams::{News, Streams};
 use crate::config::{Config, IceSettings};
+use crate::limits;
 use crate::mesh::Mesh;
 use crate::mesh::link::{Datagram, Linker, Transmit};
 use crate::nat::candidate::LocalCandidate;
@@ -35,6 +36,10 @@ pub(crate) struct Reaching {
     registry_servers: Option<RegistryServers>,
     /// Whether a server has fallen silent; see [`Reaching::take_doubt`].
     has_new_doubt: bool,
+    /// Whether our address outside is another; see [`Reaching::take_move`].
+    has_moved: bool,
+    /// Until when servers are not asked again for a doubt of others.
+    rests_until: Instant,
 }
 
 impl Reaching {
@@ -56,6 +61,8 @@ impl Reaching {
             resolver: Resolver::new(config.ipv6, waker.clone()),
             registry_servers: config.ice.from_registry.then(named),
             has_new_doubt: false,
+            has_moved: false,
+            rests_until: now,
         };
         reaching.name_servers(now);
         reaching
@@ -110,6 +117,21 @@ impl Reaching {
         if let Some(servers) = &mut self.registry_servers {
             servers.network_changed(now);
         }
+    }
+
+    /// Asks servers again, because a peer has fallen silent; not more often than every
+    /// [`limits::DOUBT_INTERVAL`].
+    pub(crate) fn in_doubt(&mut self, now: Instant) {
+        if now >= self.rests_until {
+            self.rests_until = now + limits::DOUBT_INTERVAL;
+            self.reach.network_changed(now);
+        }
+    }
+
+    /// Returns whether our address outside, as a router tells it to the world, has changed since the last
+    /// call.
+    pub(crate) fn take_move(&mut self) -> bool {
+        std::mem::take(&mut self.has_moved)
     }
 
     /// Returns whether a server that relays for us has fallen silent since the last call.
@@ -220,6 +242,7 @@ impl Reaching {
                 Output::CloseStream(stream) => self.streams.close(stream),
                 Output::CandidatesChanged => has_changed = true,
                 Output::ServerSilent => self.has_new_doubt = true,
+                Output::OuterAddressChanged => self.has_moved = true,
                 Output::LoginRefused(url) => {
                     if let Some(servers) = &mut self.registry_servers {
                         servers.login_refused(now, &url);

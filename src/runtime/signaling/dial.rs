@@ -10,7 +10,7 @@ use crossbeam_channel::{Receiver, Sender, unbounded};
 use mio::net::TcpStream;
 
 use super::look_up::{Answer, Names};
-use super::lost::Lost;
+use super::lost::{Lost, Way};
 use super::race::Race;
 use super::stream;
 use super::wakeups::Wakeups;
@@ -20,8 +20,7 @@ use crate::limits;
 /// An open connection, watched by the wakeups that it was opened with.
 pub(super) struct Dialled {
     pub(super) socket: TcpStream,
-    /// Our end.
-    pub(super) local: IpAddr,
+    pub(super) way: Way,
     /// When the first address was known: the look-up of a name does not count as time of the registry.
     pub(super) began: Instant,
     /// How long the try that has succeeded took, which is a round trip, or more if a packet was lost.
@@ -43,7 +42,7 @@ pub(super) fn dial(
         }
         let now = Instant::now();
         let news = wakeups.news();
-        if news.take_changed() | news.take_slept() {
+        if news.take_changed() | news.take_slept() | news.take_moved() {
             dial.network_changed(now);
         }
         dial.hear(now);
@@ -167,7 +166,10 @@ impl<'a> Dial<'a> {
                     let _ = winner.socket.set_nodelay(true);
                     return Some(Dialled {
                         socket: winner.socket,
-                        local: local.ip(),
+                        way: Way {
+                            local: local.ip(),
+                            remote: winner.address,
+                        },
                         began: self.race.began().unwrap_or(self.began),
                         round_trip: now.saturating_duration_since(winner.began),
                     });

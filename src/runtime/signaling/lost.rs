@@ -3,6 +3,7 @@
 use std::error::Error;
 use std::fmt;
 use std::io;
+use std::net::{IpAddr, SocketAddr, UdpSocket};
 
 /// The reason, in words for a person.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -11,6 +12,31 @@ pub(super) enum Lost {
     Broken(String),
     /// The way is gone or silent, or the machine has slept. Another way may be there already.
     Path(String),
+}
+
+/// The two ends of a connection.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Way {
+    /// Our address.
+    pub(super) local: IpAddr,
+    /// The registry's address, or that of what leads to it.
+    pub(super) remote: SocketAddr,
+}
+
+impl Way {
+    /// Returns the address from which a new connection to the same place would be made, if that is another
+    /// than ours: the routes lead elsewhere now.
+    pub(super) fn rerouted(&self) -> Option<IpAddr> {
+        let any: IpAddr = match self.remote {
+            SocketAddr::V4(_) => std::net::Ipv4Addr::UNSPECIFIED.into(),
+            SocketAddr::V6(_) => std::net::Ipv6Addr::UNSPECIFIED.into(),
+        };
+        // Connecting a UDP socket sends nothing: the system only chooses the address.
+        let socket = UdpSocket::bind((any, 0)).ok()?;
+        socket.connect(self.remote).ok()?;
+        let chosen = socket.local_addr().ok()?.ip();
+        (chosen != self.local).then_some(chosen)
+    }
 }
 
 impl Lost {

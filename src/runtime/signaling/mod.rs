@@ -143,6 +143,12 @@ impl Handle {
         self.control.tell(News::changed);
     }
 
+    /// Tells the thread that our address outside, as a router tells it to the world, is another. Never blocks.
+    /// The connection is replaced at once.
+    pub fn moved(&self) {
+        self.control.tell(News::moved);
+    }
+
     /// Tells the thread that others have fallen silent. Never blocks. The open connection is asked for a sign
     /// of life, as after a change.
     pub fn in_doubt(&self) {

@@ -8,6 +8,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 pub(super) struct News {
     changed: AtomicBool,
     slept: AtomicBool,
+    moved: AtomicBool,
     in_doubt: AtomicBool,
 }
 
@@ -20,6 +21,11 @@ impl News {
     /// Notes that the machine has slept for so long that no connection is expected to have survived.
     pub(super) fn slept(&self) {
         self.slept.store(true, Ordering::Release);
+    }
+
+    /// Notes that our address outside is another, so that no connection through the router has survived.
+    pub(super) fn moved(&self) {
+        self.moved.store(true, Ordering::Release);
     }
 
     /// Notes that something else that goes over the network has fallen silent.
@@ -35,6 +41,11 @@ impl News {
     /// Returns whether the machine has slept for long, and forgets it.
     pub(super) fn take_slept(&self) -> bool {
         self.slept.swap(false, Ordering::AcqRel)
+    }
+
+    /// Returns whether our address outside has changed, and forgets it.
+    pub(super) fn take_moved(&self) -> bool {
+        self.moved.swap(false, Ordering::AcqRel)
     }
 
     /// Returns whether the network is in doubt, and forgets it.

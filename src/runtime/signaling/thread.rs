@@ -81,7 +81,7 @@ impl Thread {
         while !self.wakeups.stopped() && Instant::now() < deadline {
             self.wakeups.wait(deadline);
             let news = self.wakeups.news();
-            if (news.take_changed() | news.take_slept())
+            if (news.take_changed() | news.take_slept() | news.take_moved())
                 && self.reconnect.network_changed(Instant::now())
             {
                 log::debug!("registry: the network has changed; trying again at once");
@@ -148,7 +148,7 @@ impl Thread {
                 // Frames that the event loop sent before it asked to stop still go out.
                 return Ok(self.send_queued(connection, own)?);
             }
-            let has_changed = self.wakeups.check_news(connection.local)?;
+            let has_changed = self.wakeups.check_news(connection.way)?;
             if self.wakeups.news().take_doubt() || has_changed {
                 keepalive.doubt();
             }

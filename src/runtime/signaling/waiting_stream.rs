@@ -2,18 +2,18 @@
 //! them short.
 
 use std::io::{self, ErrorKind, Read, Write};
-use std::net::IpAddr;
 use std::time::Instant;
 
 use mio::net::TcpStream;
 
 use super::dial::Dialled;
+use super::lost::Way;
 use super::wakeups::Wakeups;
 
 /// The connection. Its errors may hold a [`Lost`](super::lost::Lost).
 pub(super) struct WaitingStream {
     socket: TcpStream,
-    local: IpAddr,
+    way: Way,
     deadline: Instant,
     wakeups: Wakeups,
 }
@@ -23,7 +23,7 @@ impl WaitingStream {
     pub(super) fn new(dialled: Dialled, deadline: Instant, wakeups: &Wakeups) -> Self {
         WaitingStream {
             socket: dialled.socket,
-            local: dialled.local,
+            way: dialled.way,
             deadline,
             wakeups: wakeups.clone(),
         }
@@ -38,7 +38,7 @@ impl WaitingStream {
                 Err(error) if error.kind() == ErrorKind::WouldBlock => {}
                 done => return done,
             }
-            self.wakeups.check(self.local)?;
+            self.wakeups.check(self.way)?;
             if Instant::now() >= self.deadline {
                 return Err(ErrorKind::TimedOut.into());
             }

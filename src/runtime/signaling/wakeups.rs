@@ -10,7 +10,7 @@ use crossbeam_channel::{Receiver, Sender, bounded};
 use mio::net::TcpStream;
 use mio::{Events, Interest, Poll, Registry, Token};
 
-use super::lost::Lost;
+use super::lost::{Lost, Way};
 use super::news::News;
 use crate::runtime::wake::LoopWaker;
 
@@ -131,24 +131,33 @@ impl Wakeups {
         self.0.waker.clear();
     }
 
-    /// Fails if what a connection from the address `local` is doing is to be cut short: because of the news,
-    /// which are taken, or because the thread is asked to end.
-    pub(super) fn check(&self, local: IpAddr) -> Result<(), Lost> {
+    /// Fails if what a connection is doing is to be cut short: because of the news, which are taken, or
+    /// because the thread is asked to end.
+    pub(super) fn check(&self, way: Way) -> Result<(), Lost> {
         if self.stopped() {
             return Err(Lost::Path("asked to stop".to_owned()));
         }
-        self.check_news(local).map(|_| ())
+        self.check_news(way).map(|_| ())
     }
 
-    /// Takes the news of changes. Fails if the connection from the address `local` is lost by them, and
-    /// returns whether there was a change that it may have survived.
-    pub(super) fn check_news(&self, local: IpAddr) -> Result<bool, Lost> {
+    /// Takes the news of changes. Fails if a connection is lost by them, and returns whether there was a
+    /// change that it may have survived.
+    pub(super) fn check_news(&self, way: Way) -> Result<bool, Lost> {
         if self.news().take_slept() {
             return Err(Lost::Path("the machine has slept".to_owned()));
         }
+        if self.news().take_moved() {
+            return Err(Lost::Path("our address outside has changed".to_owned()));
+        }
         let has_changed = self.news().take_changed();
-        if has_changed && self.is_gone(local) {
-            return Err(Lost::Path(format!("our address {local} is gone")));
+        if has_changed && self.is_gone(way.local) {
+            return Err(Lost::Path(format!("our address {} is gone", way.local)));
+        }
+        if has_changed && let Some(chosen) = way.rerouted() {
+            let from = way.local;
+            return Err(Lost::Path(format!(
+                "the way there begins at {chosen} now, not at {from}"
+            )));
         }
         Ok(has_changed)
     }

@@ -1,7 +1,6 @@
 //! One WebSocket to the registry: opens it, sends and receives frames, closes it.
 
 use std::io::{self, ErrorKind};
-use std::net::IpAddr;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
@@ -13,7 +12,7 @@ use tungstenite::protocol::{CloseFrame, WebSocketConfig};
 use tungstenite::{Error, HandshakeError, Message, Utf8Bytes, WebSocket};
 
 use super::dial::dial;
-use super::lost::Lost;
+use super::lost::{Lost, Way};
 use super::settings::Settings;
 use super::stream::{self, Stream};
 use super::wakeups::Wakeups;
@@ -37,8 +36,7 @@ pub(super) enum Received {
 /// An open WebSocket that never blocks. Any of its errors, in words for a person, ends it.
 pub(super) struct Connection {
     socket: WebSocket<Stream>,
-    /// Our address.
-    pub(super) local: IpAddr,
+    pub(super) way: Way,
     /// The round trip of the TCP connection when it was opened.
     pub(super) round_trip: Duration,
 }
@@ -57,7 +55,7 @@ impl Connection {
         let times = &settings.times;
         let request = url.with_token(token)?;
         let dialled = dial(url, times.connect, &settings.names, wakeups)?;
-        let (socket, local, round_trip) = (dialled.socket, dialled.local, dialled.round_trip);
+        let (socket, way, round_trip) = (dialled.socket, dialled.way, dialled.round_trip);
         let deadline = dialled.began + times.handshake;
         let stream = if url.is_secure() {
             Stream::secured(socket, url.host(), Arc::clone(&settings.tls))?
@@ -77,14 +75,14 @@ impl Connection {
                 Ok((socket, _)) => {
                     return Ok(Connection {
                         socket,
-                        local,
+                        way,
                         round_trip,
                     });
                 }
                 Err(HandshakeError::Failure(error)) => return Err(describe(&error).into()),
                 Err(HandshakeError::Interrupted(interrupted)) => interrupted,
             };
-            wakeups.check(local)?;
+            wakeups.check(way)?;
             if Instant::now() >= deadline {
                 let seconds = times.handshake.as_secs_f64();
                 return Err(format!("not open within {seconds} s").into());
