@@ -115,6 +115,16 @@ pub const REGISTRY_TRIES_AT_ONCE: (u32, Duration) = (4, Duration::from_secs(1));
 /// How long the machine must have slept for the connection to the registry to be replaced unasked.
 pub const REGISTRY_SLEEP: Duration = Duration::from_secs(30);
 
+/// How often within what time the registry closes connections that lasted no longer than the third value,
+/// until we take it that another sidecar uses our name.
+pub const NAME_CONTEST: (usize, Duration, Duration) =
+    (3, Duration::from_secs(60), Duration::from_secs(10));
+
+/// Wait until a name is tried again that another sidecar uses: the first and the longest. Each try takes
+/// the other one's place.
+pub const NAME_TAKEN_BACKOFF: (Duration, Duration) =
+    (Duration::from_secs(300), Duration::from_secs(3600));
+
 /// Wait from a lost connection to the next offer: the first and the longest.
 pub const OFFER_BACKOFF: (Duration, Duration) =
     (Duration::from_millis(200), Duration::from_secs(20));
@@ -145,6 +155,9 @@ pub const ANSWER_TIMEOUT: Duration = Duration::from_secs(7);
 /// How long one attempt at a connection may take; after that it is given up. `CONNECT_TIMEOUT` has room
 /// for several.
 pub const ATTEMPT_TIMEOUT: Duration = Duration::from_secs(10);
+
+/// The same while the peer is heard, because its path may be slow: a round trip may take seconds.
+pub const SLOW_ATTEMPT_TIMEOUT: Duration = Duration::from_secs(45);
 
 /// How often [`ANSWER_TIMEOUT`] and [`ATTEMPT_TIMEOUT`] are doubled as attempts fail: a machine that is
 /// too busy for the first attempt would be too busy for each that follows it as soon.

@@ -72,6 +72,10 @@ impl<K: Linker> Mesh<K> {
             return;
         };
         if connection.deadline.is_some_and(|deadline| now >= deadline) {
+            if connection.is_under_way(now) {
+                connection.deadline = Some(now + limits::ATTEMPT_TIMEOUT / 2);
+                return self.arm(now, id);
+            }
             let reason = match connection.phase {
                 Phase::Offered => "the offer was not answered",
                 Phase::Connecting | Phase::Open => "no connection within the deadline",

@@ -9,6 +9,9 @@ use crate::limits;
 /// The version of our additions, sent as `v`.
 const VERSION: u32 = 1;
 
+/// Why our registry closes a WebSocket whose peer has opened another.
+pub const CONNECTED_AGAIN: &str = "the same peer has connected again";
+
 /// The sender name in frames of the registry itself (contract part 3).
 const REGISTRY: &str = "registry";
 

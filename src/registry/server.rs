@@ -1,5 +1,6 @@
 //! The registry's event loop: the sockets around the directory and the API, on one thread.
 
+use crate::protocol::signaling::CONNECTED_AGAIN;
 use std::collections::{HashMap, VecDeque};
 use std::io::{self, Write};
 use std::time::{Duration, Instant, SystemTime};
@@ -259,8 +260,7 @@ impl Server {
                 self.show("peer_list", REGISTRY, peer.as_str());
                 self.send(id, peer_list.into());
                 if let Some(replaced) = replaced {
-                    let reason = "the same peer has connected again";
-                    self.say_goodbye(replaced, CloseCode::Policy, reason, now);
+                    self.say_goodbye(replaced, CloseCode::Policy, CONNECTED_AGAIN, now);
                 }
             }
             Reaction::Relay {

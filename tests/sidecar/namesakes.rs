@@ -32,18 +32,26 @@ fn send_until_all_arrive(from: &mut Node, to: &str) {
 }
 
 #[test]
-fn a_name_that_passes_to_another_process_and_back_is_answered() {
+fn a_name_that_passes_to_other_processes_is_answered() {
     let site = Site::new();
     let [mut bob, mut first] = site.meet(["bob", "alice"]);
     send_until_all_arrive(&mut bob, "alice");
-    // Both take the name from each other as long as both run.
     let mut second = Node::start(site.setup_at("alice", "second"));
     bob.agent.until_peer("peer_disconnected", "alice");
     second.agent.until_peer("peer_connected", "bob");
+    // The one that has lost its place does not take it back, but says why.
+    let lost = first
+        .agent
+        .until(|event| event.kind() == "registry" && event.payload()["state"] == "disconnected");
+    let reason = lost.payload()["reason"].as_str().unwrap();
+    assert!(reason.contains("another sidecar uses our name"), "{reason}");
+    send_until_all_arrive(&mut bob, "alice");
     second.sidecar.signal(Signal::TERM);
     assert_eq!(second.sidecar.exit_code(), 0);
+    let mut third = Node::start(site.setup_at("alice", "third"));
+    third.agent.until_peer("peer_connected", "bob");
     send_until_all_arrive(&mut bob, "alice");
-    send_until_all_arrive(&mut first, "bob");
+    send_until_all_arrive(&mut third, "bob");
     let answer = bob
         .agent
         .ask("broadcast", &json!({"message": {"type": "x"}}));
@@ -51,4 +59,14 @@ fn a_name_that_passes_to_another_process_and_back_is_answered() {
         answer.payload(),
         &json!({"delivered": ["alice"], "failed": []})
     );
+}
+
+#[test]
+fn a_sidecar_without_an_agent_whose_name_is_taken_ends() {
+    let site = Site::new();
+    let [_bob, first] = site.meet(["bob", "alice"]);
+    let Node { agent, mut sidecar } = first;
+    drop(agent);
+    let _second = Node::start(site.setup_at("alice", "second"));
+    assert_eq!(sidecar.exit_code(), 0);
 }

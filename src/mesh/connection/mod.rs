@@ -12,6 +12,7 @@ pub(crate) mod send_window;
 use std::net::{IpAddr, SocketAddr};
 use std::time::{Duration, Instant};
 
+use crate::limits;
 use crate::nat::candidate::LocalCandidate;
 use crate::protocol::PeerId;
 
@@ -162,6 +163,16 @@ impl<L: Link> Connection<L> {
     /// Returns whether it is an attempt that is still under way.
     pub(super) fn is_attempt(&self) -> bool {
         matches!(self.phase, Phase::Offered | Phase::Connecting)
+    }
+
+    /// Returns whether it is an attempt on whose path the peer is heard, so that the handshake only needs
+    /// its round trips. There are about seven, after ICE.
+    pub(super) fn is_under_way(&self, now: Instant) -> bool {
+        let age = now.saturating_duration_since(self.created);
+        self.phase == Phase::Connecting
+            && self.is_well(now)
+            && !self.liveness.was_never_heard()
+            && age < limits::SLOW_ATTEMPT_TIMEOUT
     }
 
     /// Adds a candidate of the peer, or keeps it until the peer's description is there.

@@ -39,7 +39,7 @@ fn fault(text: &str) -> String {
 fn relay(signal: Signal, extension: Extension) -> Incoming {
     Incoming::Relay {
         sender: peer("a-sidecar"),
-        target: None,
+        target: Some(peer("b-sidecar")),
         signal,
         extension,
     }
@@ -158,7 +158,7 @@ fn an_offer_of_the_field_has_an_sdp_and_nothing_of_ours() {
 fn a_candidate_may_have_any_mid_and_the_end_may_be_said_in_many_ways() {
     for mid in [r#""0""#, r#""""#, r#""data""#, "null", "0"] {
         let text = format!(
-            r#"{{"type":"ice_candidate","peer_id":"a-sidecar","payload":{{"candidate":"{CANDIDATE}","sdpMid":{mid},"sdpMLineIndex":null}}}}"#
+            r#"{{"type":"ice_candidate","peer_id":"a-sidecar","target_id":"b-sidecar","payload":{{"candidate":"{CANDIDATE}","sdpMid":{mid},"sdpMLineIndex":null}}}}"#
         );
         assert_eq!(
             parse(&text),
@@ -172,7 +172,9 @@ fn a_candidate_may_have_any_mid_and_the_end_may_be_said_in_many_ways() {
         r#","payload":null"#,
         "",
     ] {
-        let text = format!(r#"{{"type":"ice_candidate","peer_id":"a-sidecar"{payload}}}"#);
+        let text = format!(
+            r#"{{"type":"ice_candidate","peer_id":"a-sidecar","target_id":"b-sidecar"{payload}}}"#
+        );
         assert_eq!(
             parse(&text),
             relay(candidate(""), Extension::default()),

@@ -321,6 +321,13 @@ impl EventLoop {
                 Ok(signaling::Notice::Disconnected { reason }) => {
                     mesh.registry_disconnected(RegistryState::Disconnected, reason);
                 }
+                Ok(signaling::Notice::NameTaken { reason }) => {
+                    mesh.registry_disconnected(RegistryState::Disconnected, reason);
+                    if !self.agent.is_connected() && self.end.is_none() {
+                        log::info!("another sidecar has our name, and no agent is here");
+                        self.end = Some(End::Replaced);
+                    }
+                }
                 Ok(signaling::Notice::Refused { reason, fatal }) => {
                     mesh.registry_disconnected(RegistryState::Refused, reason.clone());
                     if fatal {

@@ -10,6 +10,10 @@ use std::net::{IpAddr, SocketAddr, UdpSocket};
 pub(super) enum Lost {
     /// It failed; whether another try would do better is not known.
     Broken(String),
+    /// The registry has closed it.
+    Closed(String),
+    /// The registry has closed it because another sidecar of our name has connected.
+    Displaced(String),
     /// The way is gone or silent, or the machine has slept. Another way may be there already.
     Path(String),
 }
@@ -62,7 +66,8 @@ impl Error for Lost {}
 
 impl fmt::Display for Lost {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let (Lost::Broken(what) | Lost::Path(what)) = self;
+        let (Lost::Broken(what) | Lost::Closed(what) | Lost::Displaced(what) | Lost::Path(what)) =
+            self;
         f.write_str(what)
     }
 }

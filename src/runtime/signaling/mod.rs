@@ -12,6 +12,7 @@
 //! * `reconnect`, `keepalive`: decisions, without clock or I/O.
 //! * `thread`: the parts put together. `visit`: the same once, for `doctor`.
 
+mod contest;
 mod dial;
 mod https;
 mod ice_servers;

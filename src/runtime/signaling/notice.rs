@@ -19,6 +19,12 @@ pub enum Notice {
         /// Why, for a person.
         reason: String,
     },
+    /// Another sidecar uses our name, and the registry has let it take our place. It is tried again after
+    /// minutes.
+    NameTaken {
+        /// Why, for a person.
+        reason: String,
+    },
     /// The key or token was refused. Sent once for each reason in an outage.
     Refused {
         /// Why, for a person.

@@ -3,6 +3,7 @@
 use std::fmt;
 use std::time::{Duration, Instant};
 
+use super::contest::Contest;
 use super::lost::Lost;
 use super::notice::Notice;
 use super::settings::Times;
@@ -17,6 +18,10 @@ pub(super) enum Failure {
     Unreachable(String),
     /// The way to the registry is gone or silent. Another may be there already.
     PathLost(String),
+    /// Another sidecar uses our name, and has taken our place.
+    NameTaken(String),
+    /// The registry has closed the connection.
+    Closed(String),
     /// The registry refused the API key or device token.
     Refused(String),
 }
@@ -26,6 +31,8 @@ impl Failure {
     pub(super) fn of(lost: Lost, what: &dyn fmt::Display) -> Self {
         match lost {
             Lost::Broken(why) => Failure::Unreachable(format!("{what}: {why}")),
+            Lost::Closed(why) => Failure::Closed(format!("{what}: {why}")),
+            Lost::Displaced(why) => Failure::NameTaken(format!("{what}: {why}")),
             Lost::Path(why) => Failure::PathLost(format!("{what}: {why}")),
         }
     }
@@ -47,11 +54,15 @@ pub(super) struct Verdict {
 pub(super) struct Reconnect {
     backoff: Backoff,
     refused_backoff: Backoff,
+    name_backoff: Backoff,
+    contest: Contest,
     /// Tries that need not wait, because the network has changed.
     at_once: TokenBucket,
     settled_after: Duration,
     refusal_is_fatal: bool,
     connected_at: Option<Instant>,
+    /// Whether the registry has answered on the connection, so that it serves us.
+    is_served: bool,
     outage: Option<Outage>,
 }
 
@@ -71,10 +82,13 @@ impl Reconnect {
         Reconnect {
             backoff: Backoff::new(times.backoff),
             refused_backoff: Backoff::new(times.refused_backoff),
+            name_backoff: Backoff::new(limits::NAME_TAKEN_BACKOFF),
+            contest: Contest::default(),
             at_once: TokenBucket::new(tries, interval, now),
             settled_after: times.settled,
             refusal_is_fatal,
             connected_at: None,
+            is_served: false,
             outage: None,
         }
     }
@@ -86,10 +100,11 @@ impl Reconnect {
     }
 
     /// Returns whether the present wait is to end, because the network has changed. The registry's answer
-    /// to a wrong key would be the same.
+    /// to a wrong key would be the same, and another sidecar uses our name all the same.
     pub(super) fn network_changed(&mut self, now: Instant) -> bool {
-        let is_refused = |outage: &Outage| matches!(outage.failure, Failure::Refused(_));
-        !self.outage.as_ref().is_some_and(is_refused) && self.try_at_once(now)
+        let stays =
+            |outage: &Outage| matches!(outage.failure, Failure::Refused(_) | Failure::NameTaken(_));
+        !self.outage.as_ref().is_some_and(stays) && self.try_at_once(now)
     }
 
     fn try_at_once(&mut self, now: Instant) -> bool {
@@ -103,22 +118,44 @@ impl Reconnect {
     /// Notes that the WebSocket is open.
     pub(super) fn connected(&mut self, now: Instant) {
         self.connected_at = Some(now);
+        self.is_served = false;
         self.outage = None;
+    }
+
+    /// Notes that the registry has told who is online.
+    pub(super) fn served(&mut self) {
+        self.is_served = true;
     }
 
     /// Handles a failed try, or the loss of the connection. `jitter` is a fresh random number in
     /// `0.0..1.0`.
     pub(super) fn failed(&mut self, failure: Failure, now: Instant, jitter: f64) -> Verdict {
-        if let Some(since) = self.connected_at.take()
-            && now.saturating_duration_since(since) >= self.settled_after
-        {
+        let lasted = self
+            .connected_at
+            .take()
+            .map(|since| now.saturating_duration_since(since));
+        if lasted >= Some(self.settled_after) {
             self.backoff.reset();
         }
+        if lasted > Some(limits::NAME_TAKEN_BACKOFF.1) {
+            self.name_backoff.reset();
+        }
+        let failure = match (failure, lasted) {
+            (Failure::Closed(why), Some(lasted))
+                if self.is_served && self.contest.closed(now, lasted) =>
+            {
+                Failure::NameTaken(why)
+            }
+            (failure, _) => failure,
+        };
         let fatal = self.refusal_is_fatal && matches!(failure, Failure::Refused(_));
         let retry_in = match &failure {
             Failure::Refused(_) => (!fatal).then(|| self.refused_backoff.next(jitter)),
             Failure::PathLost(_) if self.try_at_once(now) => Some(Duration::ZERO),
-            Failure::PathLost(_) | Failure::Unreachable(_) => Some(self.backoff.next(jitter)),
+            Failure::NameTaken(_) => Some(self.name_backoff.next(jitter)),
+            Failure::PathLost(_) | Failure::Closed(_) | Failure::Unreachable(_) => {
+                Some(self.backoff.next(jitter))
+            }
         };
         let told_at = self
             .outage
@@ -129,7 +166,16 @@ impl Reconnect {
         let log_it = told_at
             .is_none_or(|at| now.saturating_duration_since(at) >= limits::SAME_FAILURE_LOGGED);
 
-        let (Failure::Unreachable(why) | Failure::PathLost(why) | Failure::Refused(why)) = &failure;
+        let why = match &failure {
+            Failure::NameTaken(why) => &format!(
+                "another sidecar uses our name, and has taken our place; give each one a key of its own \
+                 ({why})"
+            ),
+            Failure::Unreachable(why)
+            | Failure::PathLost(why)
+            | Failure::Closed(why)
+            | Failure::Refused(why) => why,
+        };
         let text = match retry_in {
             None => why.clone(),
             Some(Duration::ZERO) => format!("{why}; trying again at once"),
@@ -141,7 +187,10 @@ impl Reconnect {
         // A fatal failure is printed when the process ends, so it is not logged here.
         let log = (log_it && !fatal).then(|| text.clone());
         let notice = is_news.then_some(match &failure {
-            Failure::Unreachable(_) | Failure::PathLost(_) => Notice::Disconnected { reason: text },
+            Failure::Unreachable(_) | Failure::PathLost(_) | Failure::Closed(_) => {
+                Notice::Disconnected { reason: text }
+            }
+            Failure::NameTaken(_) => Notice::NameTaken { reason: text },
             Failure::Refused(_) => Notice::Refused {
                 reason: text,
                 fatal,
@@ -348,5 +397,40 @@ mod tests {
                 "{outage} ms: {tenths:?}"
             );
         }
+    }
+
+    #[test]
+    fn a_name_that_another_uses_is_left_to_it_for_minutes_whatever_changes() {
+        let mut reconnect = reconnect(false);
+        let now = Instant::now();
+        reconnect.connected(now);
+        let verdict = reconnect.failed(Failure::NameTaken("closed".into()), now, 0.0);
+        assert!(verdict.retry_in >= Some(Duration::from_secs(120)));
+        assert!(
+            verdict
+                .log
+                .unwrap()
+                .contains("another sidecar uses our name")
+        );
+        assert!(matches!(verdict.notice, Some(Notice::NameTaken { .. })));
+        assert!(!reconnect.network_changed(now));
+    }
+
+    #[test]
+    fn a_registry_that_closes_soon_and_often_has_let_another_take_our_name() {
+        let mut reconnect = reconnect(false);
+        let start = Instant::now();
+        let (times, ..) = limits::NAME_CONTEST;
+        let mut waits = Vec::new();
+        for n in 0..times as u32 {
+            let now = start + 2 * SECOND * n;
+            reconnect.connected(now);
+            reconnect.served();
+            let verdict = reconnect.failed(Failure::Closed("closed".into()), now + SECOND, 0.0);
+            waits.push(verdict.retry_in.unwrap());
+        }
+        let last = waits.pop().unwrap();
+        assert!(last >= Duration::from_secs(120), "{last:?}");
+        assert!(waits.iter().all(|wait| *wait < 10 * SECOND), "{waits:?}");
     }
 }

@@ -179,7 +179,12 @@ impl Thread {
             Received::SignOfLife => return true,
         };
         match parsed {
-            Ok(frame) => self.tell(Notice::Frame(frame)),
+            Ok(frame) => {
+                if let Incoming::PeerList { .. } = frame {
+                    self.reconnect.served();
+                }
+                self.tell(Notice::Frame(frame))
+            }
             Err(why) => {
                 if let Some(suppressed) = self.bad_frames.pass((), Instant::now()) {
                     let more = match suppressed {

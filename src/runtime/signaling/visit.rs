@@ -58,7 +58,12 @@ pub fn visit(settings: &Settings, is_to_be_seen: bool) -> Result<Visit, String> 
     let register = register.map(|grant| register_once(settings, grant, &wakeups));
     let token = match answer {
         Ok(grant) => Ok((grant.peer_id, elapsed)),
-        Err(Failure::Unreachable(why) | Failure::PathLost(why)) => Err(Refusal::Unreachable(why)),
+        Err(
+            Failure::Unreachable(why)
+            | Failure::PathLost(why)
+            | Failure::NameTaken(why)
+            | Failure::Closed(why),
+        ) => Err(Refusal::Unreachable(why)),
         Err(Failure::Refused(why)) => Err(Refusal::Refused(why)),
     };
     Ok(Visit {
@@ -95,7 +100,7 @@ fn await_list(
 ) -> Result<usize, String> {
     connection.send(Outgoing::Register.to_text(own))?;
     while Instant::now() < deadline {
-        match connection.receive()? {
+        match connection.receive().map_err(|lost| lost.to_string())? {
             Some(Received::Text(text)) => {
                 if let Ok(Incoming::PeerList { peers }) = Incoming::parse(&text) {
                     return Ok(peers.len());

@@ -17,6 +17,7 @@ use super::settings::Settings;
 use super::stream::{self, Stream};
 use super::wakeups::Wakeups;
 use crate::limits;
+use crate::protocol::signaling::CONNECTED_AGAIN;
 use crate::secret::Secret;
 
 /// The size of the pieces in which frames are read and written; most frames have one or two KiB.
@@ -117,14 +118,17 @@ impl Connection {
     }
 
     /// Returns the next frame; `None` when there is none now.
-    pub(super) fn receive(&mut self) -> Result<Option<Received>, String> {
+    pub(super) fn receive(&mut self) -> Result<Option<Received>, Lost> {
         let message = match unless_blocked(self.socket.read()) {
             Ok(Some(message)) => message,
             Ok(None) => return Ok(None),
             // RFC 6455 (8.1) would end the connection. But the registry may have relayed this frame as
             // it came, and then any peer could cut us off. It has been read whole.
             Err(Error::Utf8(_)) => return Ok(Some(Received::Unusable("text that is not UTF-8"))),
-            Err(error) => return Err(describe(&error)),
+            Err(error @ Error::Protocol(ProtocolError::ResetWithoutClosingHandshake)) => {
+                return Err(Lost::Closed(describe(&error)));
+            }
+            Err(error) => return Err(Lost::Broken(describe(&error))),
         };
         Ok(Some(match message {
             Message::Text(text) => Received::Text(text),
@@ -134,9 +138,13 @@ impl Connection {
                 let _ = self.socket.flush();
                 return Err(match frame {
                     Some(CloseFrame { code, reason }) => {
-                        format!("closed by the registry ({code}, {:?})", reason.as_str())
+                        let why = format!("closed by the registry ({code}, {:?})", reason.as_str());
+                        match reason.as_str() {
+                            CONNECTED_AGAIN => Lost::Displaced(why),
+                            _ => Lost::Closed(why),
+                        }
                     }
-                    None => "closed by the registry".to_owned(),
+                    None => Lost::Closed("closed by the registry".to_owned()),
                 });
             }
         }))
