@@ -18,6 +18,7 @@ class Namespace:
 
     def __init__(self, name):
         self.name = name
+        self.cables = {}
         run("ip", "netns", "add", name)
         # Every interface has the one address that it is given, so that each path has one name.
         self.sysctl("ipv6/conf/all/disable_ipv6", "1")
@@ -74,17 +75,45 @@ class Namespace:
             return run(*command)
 
     def link(self, interface, other, port, address=None, gateway=None):
-        """Lays a cable from a new interface here to a new port of a bridge in another namespace."""
+        """Lays a cable from a new interface here to a new port of a switch."""
         run(
             "ip", "link", "add", interface, "netns", self.name,
             "type", "veth", "peer", "name", port, "netns", other.name,
         )
         other.ip("link", "set", port, "master", other.bridge, "up")
+        self.cables[interface] = Cable(other, port)
         self.ip("link", "set", interface, "up")
         if address:
             self.ip("address", "add", address, "dev", interface)
         if gateway:
             self.ip("route", "add", "default", "via", gateway)
+
+
+class Cable:
+    """What leads from an interface to a port of a switch."""
+
+    def __init__(self, switch, port):
+        self.switch = switch
+        self.port = port
+
+    def block(self):
+        """Nothing passes from now on, which the machine can't see: its interface stays up."""
+        self.set_state("disabled")
+
+    def open(self):
+        """Ends `block`."""
+        self.set_state("forwarding")
+
+    def set_state(self, state):
+        self.switch.run("bridge", "link", "set", "dev", self.port, "state", state)
+
+    def unplug(self):
+        """Nothing passes from now on, and the machine sees that its interface has no carrier."""
+        self.switch.ip("link", "set", self.port, "down")
+
+    def plug(self):
+        """Ends `unplug`."""
+        self.switch.ip("link", "set", self.port, "up")
 
 
 class Switch(Namespace):

@@ -1,7 +1,7 @@
 """The internet, and the places from which a sidecar reaches it."""
 
 import itertools
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Optional
 
 from . import routers
@@ -31,6 +31,14 @@ class Internet(Switch):
         machine.link(interface, self, f"port{next(self.ports)}", f"{address}/24", GATEWAY)
         return address
 
+    def renumber(self, machine, interface):
+        """Takes a machine's address away and gives it the next that is free."""
+        address = f"198.51.100.{next(self.free)}"
+        machine.ip("address", "flush", "dev", interface)
+        machine.ip("address", "add", f"{address}/24", "dev", interface)
+        machine.ip("route", "add", "default", "via", GATEWAY)
+        return address
+
     def server(self, name, *addresses):
         """A machine that is reached at these addresses."""
         machine = Namespace(name)
@@ -42,19 +50,25 @@ class Internet(Switch):
 
 @dataclass
 class Site:
-    """A place with hosts in it. `router` is the outermost, which has the public address; `behaviour` is
-    None where no test asks for it."""
+    """A place with hosts in it. `access` is what its hosts are connected to; `routers` lead from there to the
+    internet, the outermost, which has the public address, comes last; `behaviour` is None where no test asks for it."""
 
     kind: str
     hosts: list
     public_address: str
     behaviour: Optional[Behaviour]
-    router: Optional[Router] = None
+    access: Switch
+    routers: list = field(default_factory=list)
 
     @property
     def host(self):
         """The only host, or the first."""
         return self.hosts[0]
+
+    @property
+    def router(self):
+        """The outermost router."""
+        return self.routers[-1]
 
 
 class Builder:
@@ -75,7 +89,8 @@ class Builder:
         """A host with an address of its own."""
         host = Namespace(f"public{next(self.numbers)}")
         address = self.internet.connect(host, "eth0")
-        return Site("public", [host], address, Behaviour(INDEPENDENT, Filtering.ENDPOINT_INDEPENDENT))
+        behaviour = Behaviour(INDEPENDENT, Filtering.ENDPOINT_INDEPENDENT)
+        return Site("public", [host], address, behaviour, self.internet)
 
     def full_cone(self):
         """Whoever knows a port outside reaches the host behind it."""
@@ -115,18 +130,18 @@ class Builder:
         """Hosts behind one router."""
         router, hosts = self.household(nat, hosts)
         address = self.internet.connect(router, "wan")
-        return Site(kind, hosts, address, behaviour, router)
+        return Site(kind, hosts, address, behaviour, router, [router])
 
     def behind_a_carrier(self, kind, behaviour, nat, homes=1):
         """A host in each of several homes, whose routers have addresses of the carrier's (RFC 6598)."""
         carrier = Router(f"carrier{next(self.numbers)}", "100.64.0.1/10", **nat)
         address = self.internet.connect(carrier, "wan")
         hosts = []
-        for home in range(homes):
+        for _ in range(homes):
             router, inside = self.household(routers.PORT_RESTRICTED, 1)
-            router.link("wan", carrier, f"home{home}", f"100.64.0.{home + 2}/10", "100.64.0.1")
+            carrier.connect(router, "wan")
             hosts += inside
-        return Site(kind, hosts, address, behaviour, carrier)
+        return Site(kind, hosts, address, behaviour, router, [router, carrier])
 
     def household(self, nat, count):
         number = next(self.numbers)
@@ -134,7 +149,7 @@ class Builder:
         hosts = []
         for index in range(count):
             host = Namespace(f"home{number}-{index}")
-            host.link("eth0", router, f"port{index}", f"192.168.1.{index + 2}/24", "192.168.1.1")
+            router.connect(host, "eth0")
             hosts.append(host)
         return router, hosts
 

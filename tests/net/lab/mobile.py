@@ -1,0 +1,69 @@
+"""A host whose network is disturbed: cut off, moved, renumbered."""
+
+import itertools
+import time
+
+CUT_SECONDS = 30
+
+
+class Mobile:
+    """A host and its interface at a site, and another site of the same kind to which it can move. Each
+    disturbance returns the moment from which the network is good again."""
+
+    def __init__(self, builder, kind):
+        self.internet = builder.internet
+        self.site, self.elsewhere = builder.build(kind), builder.build(kind)
+        self.host = self.site.host
+        self.interfaces = (f"eth{number}" for number in itertools.count(1))
+        self.interface = "eth0"
+
+    @property
+    def cable(self):
+        return self.host.cables[self.interface]
+
+    def is_cut_off(self, seconds=CUT_SECONDS):
+        """Nothing passes for a while, which the host can't see."""
+        self.cable.block()
+        time.sleep(seconds)
+        self.cable.open()
+        return time.monotonic()
+
+    def is_unplugged(self, seconds=CUT_SECONDS):
+        """The host has no carrier for a while."""
+        self.cable.unplug()
+        time.sleep(seconds)
+        self.cable.plug()
+        return time.monotonic()
+
+    def roams(self):
+        """The interface goes away, and another one comes up at the other site."""
+        self.leaves()
+        return self.arrives()
+
+    def leaves(self):
+        self.host.ip("link", "delete", self.interface)
+
+    def arrives(self):
+        """Comes up at the other site."""
+        self.site, self.elsewhere = self.elsewhere, self.site
+        self.interface = next(self.interfaces)
+        address = self.site.access.connect(self.host, self.interface)
+        if not self.site.routers:
+            self.site.public_address = address
+        return time.monotonic()
+
+    def is_renumbered(self):
+        """The public address, which is the router's if there is one, is replaced, and nobody remembers
+        bindings of the old one."""
+        if self.site.routers:
+            self.site.public_address = self.internet.renumber(self.site.router, "wan")
+            self.forgets_bindings()
+        else:
+            self.site.public_address = self.internet.renumber(self.host, self.interface)
+        return time.monotonic()
+
+    def forgets_bindings(self):
+        """All routers on the way forget them."""
+        for router in self.site.routers:
+            router.forget()
+        return time.monotonic()
