@@ -1,36 +1,20 @@
-"""What happens to networks, and how soon messages flow again: cuts, moves, new addresses, and a registry that is away."""
+"""What happens to networks, machines and the registry, and how soon messages flow again.
 
-import unittest
+These tests mostly wait, so they run beside each other.
+"""
 
-from lab import binary, targets
-from lab.at_once import load_tests  # noqa: F401
-from lab.healing import DIRECT_PAIRS, PAIRS, HealingCase
-from lab.mobile import Mobile
+from healing import changes, disturbances, idleness, interruptions, slow_paths
+from lab.at_once import AtOnce
+from lab.world import world
 
-
-@unittest.skipUnless(binary.knows("TURN_URL"), "this sidecar does not use STUN and TURN")
-class Healing(HealingCase):
-    """The network of one of two is disturbed."""
+MODULES = (disturbances, changes, slow_paths, interruptions, idleness)
 
 
-DISTURBANCES = {
-    "cut for 30 s": (lambda place, _: place.is_cut_off(), targets.AFTER_CUT),
-    "moves to another network": (lambda place, _: place.roams(), targets.AFTER_MOVE),
-    "new public address": (lambda place, _: place.is_renumbered(), targets.AFTER_NEW_ADDRESS),
-}
-
-def test_of(what, pair, *disturbance, **options):
-    return lambda case: case.heal(what, pair, *disturbance, **options)
+def load_tests(loader, _tests, _pattern):
+    """The protocol of `unittest`: what this module has in place of its tests."""
+    return AtOnce([loader.loadTestsFromModule(module) for module in MODULES], prepare)
 
 
-def add(what, pair, test):
-    setattr(Healing, f"test_{what}: {' meets '.join(pair)}".replace(" ", "_"), test)
-
-
-for what, disturbance in DISTURBANCES.items():
-    for pair in PAIRS:
-        add(what, pair, test_of(what, pair, *disturbance))
-
-
-if __name__ == "__main__":
-    unittest.main()
+def prepare():
+    """Builds the servers of all tests."""
+    world().settings()

@@ -1,13 +1,10 @@
-"""Runs tests beside each other: most of them wait for time to pass.
-
-A module whose tests share nothing but the world takes this as its `load_tests`.
-"""
+"""Runs tests beside each other: those that mostly wait for time to pass, and share nothing but the world."""
 
 import concurrent.futures
 import os
 import unittest
 
-JOBS = int(os.environ.get("HEAL_JOBS", "6"))
+JOBS = int(os.environ.get("HEAL_JOBS", "8"))
 """How many at a time."""
 
 
@@ -39,10 +36,16 @@ for method in (
 
 class AtOnce(unittest.TestSuite):
     """Runs its tests beside each other, and reports each when it ends. Classes are set up before the first test and
-    torn down after the last."""
+    torn down after the last. What the tests share must have been built before: `prepare` is called for that."""
+
+    def __init__(self, tests, prepare):
+        super().__init__(tests)
+        self.prepare = prepare
 
     def run(self, result, debug=False):
         tests = list(leaves(self))
+        if tests:
+            self.prepare()
         classes = dict.fromkeys(type(test) for test in tests)
         for each in classes:
             each.setUpClass()
@@ -68,8 +71,3 @@ def leaves(tests):
             yield from leaves(test)
         else:
             yield test
-
-
-def load_tests(_loader, tests, _pattern):
-    """The protocol of `unittest`: what a module has in place of its tests."""
-    return AtOnce(tests)

@@ -1,16 +1,18 @@
-"""What tests of healing have in common: two sidecars that talk while something happens to the network."""
+"""What tests of healing have in common: two sidecars that talk while something happens."""
 
 import math
 import statistics
+import sys
 import time
 import unittest
 from dataclasses import dataclass, field
 
 from . import targets
 from .behaviour import can_be_direct
-from .encounter import Encounter, is_relayed
-from .flow import Conversation, Tally
+from .encounter import CONNECT_SECONDS, Encounter, is_relayed
+from .flow import RATE, Conversation, Tally
 from .mobile import Mobile
+from .sidecar import Sidecar
 from .world import world
 
 PAIRS = [
@@ -37,22 +39,31 @@ PATIENCE_SECONDS = 55
 
 @dataclass
 class Measured:
-    """What was found in several runs: the gaps in seconds, infinite where messages never flowed again, and what
-    became of the messages."""
+    """What was found in several runs: the gaps in seconds, infinite where messages never flowed again, what became of
+    the messages, and how often an agent was told `peer_disconnected` and a connection was replaced."""
 
     gaps: list = field(default_factory=list)
     tally: Tally = field(default_factory=Tally)
+    disconnects: int = 0
+    restarts: int = 0
+
+    HEADER = [
+        "| | | | Gap, median | Gap, worst | Sent | Lost | Doubled | Out of order | Errors | Disconnects | Restarts |",
+        "|---|---|---|---|---|---|---|---|---|---|---|---|",
+    ]
+
+    def __add__(self, other):
+        return Measured(
+            self.gaps + other.gaps,
+            self.tally + other.tally,
+            self.disconnects + other.disconnects,
+            self.restarts + other.restarts,
+        )
 
     def row(self, *heads):
         """In Markdown."""
         median, worst = targets.seconds(statistics.median(self.gaps)), targets.seconds(max(self.gaps))
-        return f"| {' | '.join(heads)} | {median} | {worst} | {self.tally} |"
-
-
-HEADER = [
-    "| What happens | | | Gap, median | Gap, worst | Sent | Lost | Doubled | Out of order | Errors |",
-    "|---|---|---|---|---|---|---|---|---|---|",
-]
+        return f"| {' | '.join(heads)} | {median} | {worst} | {self.tally} | {self.disconnects} | {self.restarts} |"
 
 
 class HealingCase(unittest.TestCase):
@@ -62,47 +73,57 @@ class HealingCase(unittest.TestCase):
 
     @classmethod
     def setUpClass(cls):
-        # The tests run beside each other, and what they share is to be built once.
-        world().relay()
         cls.rows = {}
 
     @classmethod
     def tearDownClass(cls):
         if cls.rows:
-            print("\n" + "\n".join(HEADER + [cls.rows[key] for key in sorted(cls.rows)]), flush=True)
+            print("\n" + "\n".join(Measured.HEADER + [cls.rows[key] for key in sorted(cls.rows)]), flush=True)
 
-    def heal(self, what, pair, disturb, target, registry_away=False, third=False):
-        """Disturbs two that talk, each host in turn, and checks how long it takes until they talk on and that no message
-        is lost. `disturb` is given the `Mobile` to be disturbed and the other. `third`: another sidecar is connected to
-        both."""
-        registry = world().new_registry()
+    def heal(self, what, pair, disturb, target, **options):
+        """Disturbs hosts of these kinds of sites."""
         places = [Mobile(world().builder, kind) for kind in pair]
+        return self.heal_places(what, pair, places, disturb, target, **options)
+
+    def heal_places(self, what, pair, places, disturb, target, registry_away=False, third=False, rate=RATE, **settings):
+        """Disturbs two that talk, each host in turn, and checks how long it takes until they talk on, and that each
+        message arrives. `disturb` is given the place to be disturbed and the other; it returns the moment from which
+        messages should flow. `third`: another sidecar is connected to both."""
+        registry = world().new_registry()
         measured = Measured()
         for run in range(targets.HEAL_RUNS):
             order = 1 if run % 2 == 0 else -1
-            with Meeting(places, registry, third) as meeting:
+            with Meeting(places, registry, third, **settings) as meeting:
                 if registry_away:
                     registry.kill()
-                meeting.disturb(lambda: disturb(*places[::order]), measured)
+                measured += meeting.measure(lambda: disturb(*places[::order]), rate)
             if registry_away:
                 registry.start()
-            self.rows[what, PAIRS.index(pair)] = measured.row(what, *pair)
+            # Pairs in their order, and what is none of them.
+            place = PAIRS.index(pair) if pair in PAIRS else len(PAIRS)
+            self.rows[what, place, pair] = measured.row(what, *pair)
         target.check(measured.gaps)
         self.assertTrue(measured.tally.is_clean(), measured.row(what, *pair))
+        return measured
 
 
 class Meeting(Encounter):
     """Two sidecars at two places that have found their path."""
 
-    def __init__(self, places, registry, third=False, **settings):
+    def __init__(self, places, registry, third=False, patience=CONNECT_SECONDS, **settings):
         settings = world().settings(**registry.settings(), **settings)
         super().__init__(*(place.host for place in places), settings)
         self.direct = can_be_direct(*(place.site.behaviour for place in places))
-        self.third = third and Sidecar(world().builder.public().host, "carol", settings)
+        self.patience = patience
+        self.third = Sidecar(world().builder.public().host, "carol", settings) if third else None
 
     def __enter__(self):
         try:
-            self.seconds_to_connect()
+            self.seconds_to_connect(self.patience)
+            if self.third:
+                for sidecar in (self.one, self.other):
+                    self.third.until_peer("peer_connected", sidecar, CONNECT_SECONDS)
+                    sidecar.until_peer("peer_connected", self.third, CONNECT_SECONDS)
             ends = self.ends_when(lambda ends: is_relayed(ends) != self.direct)
             if is_relayed(ends) == self.direct:
                 raise AssertionError(f"the path is {ends}")
@@ -111,12 +132,25 @@ class Meeting(Encounter):
             raise
         return self
 
-    def disturb(self, disturb, measured):
-        """Lets the two talk while something happens, and adds what is found to `measured`."""
-        with Conversation(self.one, self.other) as conversation:
+    def __exit__(self, failure, *rest):
+        if self.third:
+            self.third.kill()
+            if failure:
+                print(f"\n{self.third.account()}", file=sys.stderr)
+        super().__exit__(failure, *rest)
+
+    def measure(self, disturb, rate=RATE):
+        """Lets the two talk while something happens."""
+        measured = Measured()
+        with Conversation(self.one, self.other, rate) as conversation:
             time.sleep(BEFORE_SECONDS)
-            good_again = disturb()
-            healed = conversation.until_it_flows(good_again, PATIENCE_SECONDS)
+            good_from = disturb()
+            healed = conversation.until_it_flows(good_from, PATIENCE_SECONDS)
             time.sleep(AFTER_SECONDS)
-            measured.gaps.append(conversation.longest_silence(good_again) if healed else math.inf)
-            measured.tally += conversation.settled()
+            measured.gaps.append(conversation.longest_silence(good_from) if healed else math.inf)
+            measured.tally = conversation.settled()
+        for sidecar, peer in self.both_ways():
+            told = (payload["peer_id"] for _, payload in sidecar.heard_so_far("peer_disconnected"))
+            measured.disconnects += sum(name == peer.peer_id for name in told)
+            measured.restarts += sidecar.restarts_of(peer)
+        return measured

@@ -5,13 +5,15 @@ import time
 
 CUT_SECONDS = 30
 
+SECOND_METRIC = 600
+
 
 class Mobile:
     """A host and its interface at a site, and another site of the same kind to which it can move. Each
     disturbance returns the moment from which the network is good again."""
 
     def __init__(self, builder, kind):
-        self.internet = builder.internet
+        self.builder = builder
         self.site, self.elsewhere = builder.build(kind), builder.build(kind)
         self.host = self.site.host
         self.interfaces = (f"eth{number}" for number in itertools.count(1))
@@ -40,6 +42,11 @@ class Mobile:
         self.leaves()
         return self.arrives()
 
+    def gets_a_second_network(self, nat):
+        """A second interface, at a router of its own, by which the default route goes when it has lost the first."""
+        router = self.builder.second_network(nat)
+        router.connect(self.host, "lte0", SECOND_METRIC)
+
     def leaves(self):
         self.host.ip("link", "delete", self.interface)
 
@@ -56,14 +63,14 @@ class Mobile:
         """The public address, which is the router's if there is one, is replaced, and nobody remembers
         bindings of the old one."""
         if self.site.routers:
-            self.site.public_address = self.internet.renumber(self.site.router, "wan")
-            self.forgets_bindings()
+            self.site.public_address = self.builder.internet.renumber(self.site.router, "wan")
+            for router in self.site.routers:
+                router.forget()
         else:
-            self.site.public_address = self.internet.renumber(self.host, self.interface)
+            self.site.public_address = self.builder.internet.renumber(self.host, self.interface)
         return time.monotonic()
 
-    def forgets_bindings(self):
-        """All routers on the way forget them."""
+    def is_forgotten(self):
+        """All routers on the way forget to whom the host has sent datagrams."""
         for router in self.site.routers:
-            router.forget()
-        return time.monotonic()
+            router.forget_datagrams()

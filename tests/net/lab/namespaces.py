@@ -41,17 +41,21 @@ class Namespace:
         self.sysctl(f"ipv6/conf/{interface}/disable_ipv6", "0")
         self.ip("-6", "address", "add", address, "dev", interface, "nodad")
 
+    def take_ipv6(self, interface):
+        """Takes away an interface's IPv6 addresses."""
+        self.sysctl(f"ipv6/conf/{interface}/disable_ipv6", "1")
+
     def nft(self, rules):
         """Loads netfilter rules."""
         with self.entered():
             run("nft", "-f", "-", text=rules)
 
-    def counters(self, table):
-        """The bytes counted by each named counter of a netfilter table."""
+    def counters(self, table, unit="bytes"):
+        """The bytes or `packets` counted by each named counter of a netfilter table."""
         with self.entered():
             listed = json.loads(run("nft", "-j", "list", "counters", "table", "ip", table))
         counters = (item["counter"] for item in listed["nftables"] if "counter" in item)
-        return {counter["name"]: counter["bytes"] for counter in counters}
+        return {counter["name"]: counter[unit] for counter in counters}
 
     @contextlib.contextmanager
     def entered(self):
@@ -74,19 +78,23 @@ class Namespace:
         with self.entered():
             return run(*command)
 
-    def link(self, interface, other, port, address=None, gateway=None):
-        """Lays a cable from a new interface here to a new port of a switch."""
-        run(
-            "ip", "link", "add", interface, "netns", self.name,
-            "type", "veth", "peer", "name", port, "netns", other.name,
-        )
+    def link(self, interface, other, port, address=None, gateway=None, metric=0):
+        """Connects a new interface here to a new port of a switch. Of two gateways that of the smaller metric is used."""
+        self.lay(interface, other, port)
         other.ip("link", "set", port, "master", other.bridge, "up")
         self.cables[interface] = Cable(other, port)
         self.ip("link", "set", interface, "up")
         if address:
             self.ip("address", "add", address, "dev", interface)
         if gateway:
-            self.ip("route", "add", "default", "via", gateway)
+            self.ip("route", "add", "default", "via", gateway, "dev", interface, "metric", str(metric))
+
+    def lay(self, interface, other, port):
+        """Lays a cable from a new interface here to a new one in another namespace."""
+        run(
+            "ip", "link", "add", interface, "netns", self.name,
+            "type", "veth", "peer", "name", port, "netns", other.name,
+        )
 
 
 class Cable:

@@ -1,5 +1,6 @@
 """Routers that translate addresses in the ways that are found in the world (RFC 4787), in netfilter."""
 
+import contextlib
 import ipaddress
 import itertools
 
@@ -68,15 +69,25 @@ class Router(Switch):
             }}
         """)
 
-    def connect(self, machine, interface):
-        """Gives a machine the next address inside, and this router as its gateway."""
+    def connect(self, machine, interface, metric=0):
+        """Gives a machine the next address inside, and this router as a gateway."""
         guest = next(self.guests)
         address = f"{self.inside.ip + guest}/{self.inside.network.prefixlen}"
-        machine.link(interface, self, f"port{guest}", address, str(self.inside.ip))
+        machine.link(interface, self, f"port{guest}", address, str(self.inside.ip), metric)
 
     def forget(self):
-        """Forgets who inside talks to whom outside: new datagrams make new bindings."""
+        """Forgets who inside talks to whom outside."""
         self.run("conntrack", "--flush")
+        self.forget_ports()
+
+    def forget_datagrams(self):
+        """The same for UDP alone: new datagrams make new bindings."""
+        # Nothing to delete is a failure to it.
+        with contextlib.suppress(RuntimeError):
+            self.run("conntrack", "--delete", "--proto", "udp")
+        self.forget_ports()
+
+    def forget_ports(self):
         self.nft("flush map ip router bindings; flush set ip router spoken_to")
 
 

@@ -142,10 +142,17 @@ class Sidecar:
     def ends_of_path_to(self, peer):
         """The kinds of the two ends of the path to a peer, local and remote: `host`, `srflx`, `prflx`
         or `relay`; None while there is no path."""
-        for found in self.ask("stats")["payload"]["peers"]:
-            if found["peer_id"] == peer.peer_id and found["path"]:
-                return found["path"]["local"]["kind"], found["path"]["remote"]["kind"]
-        return None
+        path = self.statistics_of(peer).get("path")
+        return (path["local"]["kind"], path["remote"]["kind"]) if path else None
+
+    def restarts_of(self, peer):
+        """How often the connection to a peer was replaced."""
+        return self.statistics_of(peer).get("restarts", 0)
+
+    def statistics_of(self, peer):
+        """What `stats` tells of a peer; nothing of one that is not known."""
+        peers = self.ask("stats")["payload"]["peers"]
+        return next((found for found in peers if found["peer_id"] == peer.peer_id), {})
 
     def log_lines(self):
         with open(self.log, encoding="utf-8", errors="replace") as file:

@@ -143,6 +143,12 @@ class Builder:
             hosts += inside
         return Site(kind, hosts, address, behaviour, router, [router, carrier])
 
+    def second_network(self, nat):
+        """A router for hosts that are at home at another: its addresses inside are not those of a home."""
+        router = Router(f"second{next(self.numbers)}", "100.64.0.1/10", **nat)
+        self.internet.connect(router, "wan")
+        return router
+
     def household(self, nat, count):
         number = next(self.numbers)
         router = Router(f"router{number}", "192.168.1.1/24", **nat)

@@ -58,6 +58,10 @@ class Healing:
 AFTER_CUT = Healing(2, 5)
 AFTER_MOVE = Healing(2, 5)
 AFTER_NEW_ADDRESS = Healing(1, 3)
+AFTER_REGISTRY = Healing(2, 2)
+AFTER_SLEEP = Healing(3, 3)
+UNDISTURBED = Healing(1, 1)
+"""While something changes that is none of the connection's business."""
 
 
 def seconds(gap):
