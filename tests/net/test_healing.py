@@ -12,9 +12,5 @@ MODULES = (disturbances, changes, slow_paths, interruptions, idleness)
 
 def load_tests(loader, _tests, _pattern):
     """The protocol of `unittest`: what this module has in place of its tests."""
-    return AtOnce([loader.loadTestsFromModule(module) for module in MODULES], prepare)
-
-
-def prepare():
-    """Builds the servers of all tests."""
-    world().settings()
+    tests = [loader.loadTestsFromModule(module) for module in MODULES]
+    return AtOnce(tests, lambda: world().settings())

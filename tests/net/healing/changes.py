@@ -4,10 +4,8 @@ import time
 import unittest
 
 from lab import binary, routers, targets
-from lab.healing import PAIRS, HealingCase
-from lab.mobile import Mobile
+from lab.healing import PAIRS, HealingCase, mobiles
 from lab.registry import PORT as REGISTRY_PORT
-from lab.world import world
 
 HOMES = ("port restricted", "port restricted")
 
@@ -28,12 +26,8 @@ class Changes(HealingCase):
     """What changes on one of two hosts that talk."""
 
     def test_all_networks_are_lost_for_a_while_and_another_one_comes(self):
-        def disturb(place, _):
-            place.leaves()
-            time.sleep(WITHOUT_NETWORK_SECONDS)
-            return place.arrives()
-
-        self.heal(f"no network for {WITHOUT_NETWORK_SECONDS} s", HOMES, disturb, targets.AFTER_MOVE)
+        lost = without_network(WITHOUT_NETWORK_SECONDS)
+        self.heal(f"no network for {WITHOUT_NETWORK_SECONDS} s", HOMES, lost, targets.AFTER_MOVE)
 
     def test_ipv6_that_comes_and_goes_beside_ipv4_disturbs_nobody(self):
         def disturb(place, other):
@@ -51,7 +45,7 @@ class Changes(HealingCase):
         self.assertEqual(found.disconnects, 0)
 
     def test_a_connection_over_ipv6_goes_on_over_ipv4_when_that_is_all_there_is(self):
-        places = [Mobile(world().builder, "public") for _ in range(2)]
+        places = mobiles(self, "public", "public")
         for number, place in enumerate(places, start=1):
             place.host.give_ipv6(place.interface, f"2001:db8::1:{number}/64")
 
@@ -62,7 +56,7 @@ class Changes(HealingCase):
         self.heal_places("IPv6 goes", ("public", "public"), places, disturb, targets.AFTER_MOVE)
 
     def test_the_default_route_moves_while_the_old_interface_stays_up_but_leads_nowhere(self):
-        places = [Mobile(world().builder, kind) for kind in HOMES]
+        places = mobiles(self, *HOMES)
         for place in places:
             place.gets_a_second_network(routers.PORT_RESTRICTED)
 
@@ -105,20 +99,37 @@ class Changes(HealingCase):
         self.assertLess(max(said), CHURN_BYTES)
 
 
-def forgets(place, _):
-    started = time.monotonic()
-    for _ in range(FORGOTTEN):
-        time.sleep(FORGOTTEN_EVERY_SECONDS)
-        place.is_forgotten()
-    return started
+def without_network(seconds):
+    def disturb(place, _):
+        place.leaves()
+        time.sleep(seconds)
+        return place.arrives()
+
+    return disturb
+
+
+def forgetting(every):
+    """Routers forget several times, once in so many seconds."""
+
+    def disturb(place, _):
+        started = time.monotonic()
+        for _ in range(FORGOTTEN):
+            time.sleep(every)
+            place.is_forgotten()
+        return started
+
+    return disturb
+
+
+def forgetting_target(pair):
+    """A symmetric router that has forgotten gives the host another port, as if it were another router."""
+    return targets.AFTER_NEW_ADDRESS if "symmetric" in pair else targets.UNDISTURBED
 
 
 def test_of(pair):
-    # A symmetric router then gives the host another port, as if it were another router.
-    target = targets.AFTER_NEW_ADDRESS if "symmetric" in pair else targets.UNDISTURBED
-
     def test(case):
-        found = case.heal("routers forget", pair, forgets, target, rate=10)
+        forget = forgetting(FORGOTTEN_EVERY_SECONDS)
+        found = case.heal("routers forget", pair, forget, forgetting_target(pair), rate=10)
         case.assertEqual(found.disconnects, 0)
 
     return test

@@ -36,7 +36,10 @@ def add(what, pairs, disturb, target, **options):
 
 
 def test_of(what, pair, disturb, target, options):
-    return lambda case: case.heal(what, pair, disturb, target, **options)
+    def test(case):
+        case.heal(what, pair, disturb, target, **options)
+
+    return test
 
 
 # The longest first, since they run beside each other.

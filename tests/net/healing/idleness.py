@@ -4,11 +4,9 @@ import time
 import unittest
 
 from lab import binary
-from lab.healing import Meeting
-from lab.mobile import Mobile
+from lab.healing import Meeting, mobiles, new_registry
 from lab.registry import PORT
 from lab.relay import PLAIN_PORT
-from lab.world import world
 
 IDLE_SECONDS = 60
 SETTLE_SECONDS = 5
@@ -46,8 +44,8 @@ class Idleness(unittest.TestCase):
 
     def count(self, *pair):
         """Prints what passes one host's interface, both ways, for an hour, with the headers of IP."""
-        places = [Mobile(world().builder, kind) for kind in pair]
-        with Meeting(places, world().new_registry()) as meeting:
+        places = mobiles(self, *pair)
+        with Meeting(places, new_registry(self)) as meeting:
             time.sleep(SETTLE_SECONDS)
             host = places[0].host
             host.nft(COUNTERS)

@@ -7,10 +7,8 @@ import unittest
 
 from lab import binary, targets
 from lab.flow import Conversation
-from lab.healing import HealingCase, Meeting
-from lab.mobile import Mobile
+from lab.healing import HealingCase, Meeting, mobiles, new_registry
 from lab.sidecar import Sidecar
-from lab.world import world
 
 SIDECARS = 20
 HOSTS = 4
@@ -23,8 +21,8 @@ SLEEP_SECONDS = 20
 @unittest.skipUnless(binary.knows("MESH"), "this sidecar connects to everybody")
 class RegistryOutage(unittest.TestCase):
     def test_sidecars_find_back_to_a_registry_that_was_away_and_talk_meanwhile(self):
-        registry = world().new_registry()
-        hosts = [world().builder.public().host for _ in range(HOSTS)]
+        registry = new_registry(self)
+        hosts = [place.host for place in mobiles(self, *["public"] * HOSTS)]
         settings = {**registry.settings(), "MESH": "lazy"}
         sidecars = [Sidecar(hosts[number % HOSTS], "peer", settings) for number in range(SIDECARS)]
         try:
@@ -82,8 +80,7 @@ class Sleep(HealingCase):
 
     def sleep(self, what, sleepers):
         pair = ("port restricted", "port restricted")
-        places = [Mobile(world().builder, kind) for kind in pair]
-        with Meeting(places, world().new_registry()) as meeting:
+        with Meeting(mobiles(self, *pair), new_registry(self)) as meeting:
             asleep = [meeting.one, meeting.other][:sleepers]
 
             def disturb():

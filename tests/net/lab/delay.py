@@ -1,6 +1,7 @@
 """Cables on which everything takes its time, made of two network interfaces in software and a program between them."""
 
 import collections
+import contextlib
 import fcntl
 import os
 import struct
@@ -9,6 +10,7 @@ import time
 
 from .namespaces import Namespace
 
+DEVICE = "/dev/net/tun"
 TUNSETIFF = 0x400454CA
 IFF_TAP = 0x0002
 IFF_NO_PI = 0x1000
@@ -35,7 +37,7 @@ class DistantMachine(Namespace):
 def open_tap(machine, interface):
     """Makes an interface whose frames this program writes and reads."""
     with machine.entered():
-        tap = os.open("/dev/net/tun", os.O_RDWR)
+        tap = os.open(DEVICE, os.O_RDWR)
         fcntl.ioctl(tap, TUNSETIFF, struct.pack("16sH", interface.encode(), IFF_TAP | IFF_NO_PI))
     return tap
 
@@ -53,8 +55,8 @@ class OneWay:
             threading.Thread(target=work, daemon=True).start()
 
     def take(self):
-        while True:
-            frame = os.read(self.source, FRAME_BYTES)
+        """Ends when the interface is taken away."""
+        while frame := self.next_frame():
             # The delay stands for the path behind the next machine, which answers this itself, and at once.
             if frame[12:14] == ARP:
                 os.write(self.sink, frame)
@@ -62,9 +64,16 @@ class OneWay:
             self.under_way.append((time.monotonic() + self.seconds, frame))
             self.more.release()
 
+    def next_frame(self):
+        with contextlib.suppress(OSError):
+            return os.read(self.source, FRAME_BYTES)
+        os.close(self.source)
+        return None
+
     def deliver(self):
         while True:
             self.more.acquire()
             due, frame = self.under_way.popleft()
             time.sleep(max(0, due - time.monotonic()))
-            os.write(self.sink, frame)
+            with contextlib.suppress(OSError):
+                os.write(self.sink, frame)

@@ -66,6 +66,21 @@ class Measured:
         return f"| {' | '.join(heads)} | {median} | {worst} | {self.tally} | {self.disconnects} | {self.restarts} |"
 
 
+def mobiles(case, *kinds):
+    """Hosts at new sites of these kinds, which are there for a test and taken away after it."""
+    places = [Mobile(world().builder, kind) for kind in kinds]
+    for place in places:
+        case.addCleanup(place.remove)
+    return places
+
+
+def new_registry(case):
+    """A registry for a test."""
+    registry = world().new_registry()
+    case.addCleanup(registry.remove)
+    return registry
+
+
 class HealingCase(unittest.TestCase):
     """Prints a table of what its tests have measured."""
 
@@ -82,18 +97,18 @@ class HealingCase(unittest.TestCase):
 
     def heal(self, what, pair, disturb, target, **options):
         """Disturbs hosts of these kinds of sites."""
-        places = [Mobile(world().builder, kind) for kind in pair]
-        return self.heal_places(what, pair, places, disturb, target, **options)
+        return self.heal_places(what, pair, mobiles(self, *pair), disturb, target, **options)
 
     def heal_places(self, what, pair, places, disturb, target, registry_away=False, third=False, rate=RATE, **settings):
         """Disturbs two that talk, each host in turn, and checks how long it takes until they talk on, and that each
         message arrives. `disturb` is given the place to be disturbed and the other; it returns the moment from which
         messages should flow. `third`: another sidecar is connected to both."""
-        registry = world().new_registry()
+        registry = new_registry(self)
+        thirds_host = mobiles(self, "public")[0].host if third else None
         measured = Measured()
         for run in range(targets.HEAL_RUNS):
             order = 1 if run % 2 == 0 else -1
-            with Meeting(places, registry, third, **settings) as meeting:
+            with Meeting(places, registry, thirds_host, **settings) as meeting:
                 if registry_away:
                     registry.kill()
                 measured += meeting.measure(lambda: disturb(*places[::order]), rate)
@@ -108,14 +123,14 @@ class HealingCase(unittest.TestCase):
 
 
 class Meeting(Encounter):
-    """Two sidecars at two places that have found their path."""
+    """Two sidecars at two places that have found their path. `third`: a host with another, to which both are connected."""
 
-    def __init__(self, places, registry, third=False, patience=CONNECT_SECONDS, **settings):
+    def __init__(self, places, registry, third=None, patience=CONNECT_SECONDS, **settings):
         settings = world().settings(**registry.settings(), **settings)
         super().__init__(*(place.host for place in places), settings)
         self.direct = can_be_direct(*(place.site.behaviour for place in places))
         self.patience = patience
-        self.third = Sidecar(world().builder.public().host, "carol", settings) if third else None
+        self.third = Sidecar(third, "carol", settings) if third else None
 
     def __enter__(self):
         try:

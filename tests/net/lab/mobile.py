@@ -18,6 +18,14 @@ class Mobile:
         self.host = self.site.host
         self.interfaces = (f"eth{number}" for number in itertools.count(1))
         self.interface = "eth0"
+        self.second = None
+
+    def remove(self):
+        """Takes away all that was built for it."""
+        for site in (self.site, self.elsewhere):
+            site.remove()
+        if self.second:
+            self.second.remove()
 
     @property
     def cable(self):
@@ -44,8 +52,8 @@ class Mobile:
 
     def gets_a_second_network(self, nat):
         """A second interface, at a router of its own, by which the default route goes when it has lost the first."""
-        router = self.builder.second_network(nat)
-        router.connect(self.host, "lte0", SECOND_METRIC)
+        self.second = self.builder.second_network(nat)
+        self.second.connect(self.host, "lte0", SECOND_METRIC)
 
     def leaves(self):
         self.host.ip("link", "delete", self.interface)

@@ -25,6 +25,10 @@ class Namespace:
         self.sysctl("ipv6/conf/default/disable_ipv6", "1")
         self.ip("link", "set", "lo", "up")
 
+    def remove(self):
+        """Takes the machine away with its cables, when no process runs on it any more."""
+        run("ip", "netns", "delete", self.name)
+
     def ip(self, *arguments):
         """The command `ip`, in this namespace."""
         return run("ip", "-n", self.name, *arguments)

@@ -38,6 +38,11 @@ class Registry:
         self.process.wait()
         self.process.stdout.close()
 
+    def remove(self):
+        """Takes it away with its machine."""
+        self.kill()
+        self.machine.remove()
+
     def settings(self):
         """What a sidecar needs to know to come here."""
         return {

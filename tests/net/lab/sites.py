@@ -14,28 +14,29 @@ DEPENDENT = Mapping.ADDRESS_AND_PORT_DEPENDENT
 
 
 GATEWAY = "198.51.100.1"
+PREFIX = 22
 
 
 class Internet(Switch):
-    """One large Ethernet, 198.51.100.0/24, with a gateway behind which there is nothing: what is sent to
+    """One large Ethernet, 198.51.100.0/22, with a gateway behind which there is nothing: what is sent to
     private addresses vanishes without a word, as on the real one."""
 
     def __init__(self):
-        super().__init__("internet", "bridge", f"{GATEWAY}/24")
+        super().__init__("internet", "bridge", f"{GATEWAY}/{PREFIX}")
         self.ports = itertools.count(1)
-        self.free = itertools.count(100)
+        self.free = (f"198.51.{high}.{low}" for high in range(100, 104) for low in range(100, 255))
 
     def connect(self, machine, interface, address=None):
         """Gives a machine an address; without one the next that is free."""
-        address = address or f"198.51.100.{next(self.free)}"
-        machine.link(interface, self, f"port{next(self.ports)}", f"{address}/24", GATEWAY)
+        address = address or next(self.free)
+        machine.link(interface, self, f"port{next(self.ports)}", f"{address}/{PREFIX}", GATEWAY)
         return address
 
     def renumber(self, machine, interface):
         """Takes a machine's address away and gives it the next that is free."""
-        address = f"198.51.100.{next(self.free)}"
+        address = next(self.free)
         machine.ip("address", "flush", "dev", interface)
-        machine.ip("address", "add", f"{address}/24", "dev", interface)
+        machine.ip("address", "add", f"{address}/{PREFIX}", "dev", interface)
         machine.ip("route", "add", "default", "via", GATEWAY)
         return address
 
@@ -44,7 +45,7 @@ class Internet(Switch):
         machine = Namespace(name)
         self.connect(machine, "eth0", addresses[0])
         for address in addresses[1:]:
-            machine.ip("address", "add", f"{address}/24", "dev", "eth0")
+            machine.ip("address", "add", f"{address}/{PREFIX}", "dev", "eth0")
         return machine
 
 
@@ -69,6 +70,11 @@ class Site:
     def router(self):
         """The outermost router."""
         return self.routers[-1]
+
+    def remove(self):
+        """Takes away its machines."""
+        for machine in [*self.hosts, *self.routers]:
+            machine.remove()
 
 
 class Builder:
