@@ -7,7 +7,8 @@ from healing import changes, disturbances, idleness, interruptions, slow_paths
 from lab.at_once import AtOnce
 from lab.world import world
 
-MODULES = (disturbances, changes, slow_paths, interruptions, idleness)
+MODULES = (idleness, slow_paths, changes, interruptions, disturbances)
+"""Those first whose tests take long, so that none is left at the end."""
 
 
 def load_tests(loader, _tests, _pattern):

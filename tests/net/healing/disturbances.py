@@ -11,8 +11,12 @@ class Disturbances(HealingCase):
     """Cuts, moves and new addresses."""
 
 
-def cut(place, _):
-    return place.is_cut_off()
+def cut(seconds):
+    return lambda place, _: place.is_cut_off(seconds)
+
+
+def unplugged(seconds):
+    return lambda place, _: place.is_unplugged(seconds)
 
 
 def moves(place, _):
@@ -42,9 +46,12 @@ def test_of(what, pair, disturb, target, options):
     return test
 
 
-# The longest first, since they run beside each other.
-add("cut for 30 s", PAIRS, cut, targets.AFTER_CUT)
-add("cut for 30 s without registry", DIRECT_PAIRS, cut, targets.AFTER_CUT, registry_away=True)
+# SCTP's timer doubles, so that by itself it would try again 31 s after the beginning of a cut: soon after the end of one, and
+# long after that of the other.
+add("cut for 30 s", PAIRS, cut(30), targets.AFTER_CUT)
+add("cut for 20 s", PAIRS[1:], cut(20), targets.AFTER_CUT)
+add("cut for 20 s without registry", DIRECT_PAIRS, cut(20), targets.AFTER_CUT, registry_away=True)
+add("unplugged for 20 s", (PAIRS[1], PAIRS[4]), unplugged(20), targets.AFTER_CUT)
 add("moves", PAIRS, moves, targets.AFTER_MOVE)
 add("moves without registry beside a third", PAIRS, moves, targets.AFTER_MOVE, registry_away=True, third=True)
 add("both move", PAIRS, both_move, targets.AFTER_MOVE)

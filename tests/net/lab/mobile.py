@@ -3,8 +3,6 @@
 import itertools
 import time
 
-CUT_SECONDS = 30
-
 SECOND_METRIC = 600
 
 
@@ -31,14 +29,14 @@ class Mobile:
     def cable(self):
         return self.host.cables[self.interface]
 
-    def is_cut_off(self, seconds=CUT_SECONDS):
+    def is_cut_off(self, seconds):
         """Nothing passes for a while, which the host can't see."""
         self.cable.block()
         time.sleep(seconds)
         self.cable.open()
         return time.monotonic()
 
-    def is_unplugged(self, seconds=CUT_SECONDS):
+    def is_unplugged(self, seconds):
         """The host has no carrier for a while."""
         self.cable.unplug()
         time.sleep(seconds)
