@@ -46,8 +46,8 @@ def test_of(what, pair, disturb, target, options):
     return test
 
 
-# SCTP's timer doubles, so that by itself it would try again 31 s after the beginning of a cut: soon after the end of one, and
-# long after that of the other.
+# SCTP's timer doubles, so that by itself it tries again 31 s after the beginning of a cut: soon after the end of
+# the longer one, and long after that of the shorter.
 add("cut for 30 s", PAIRS, cut(30), targets.AFTER_CUT)
 add("cut for 20 s", PAIRS[1:], cut(20), targets.AFTER_CUT)
 add("cut for 20 s without registry", DIRECT_PAIRS, cut(20), targets.AFTER_CUT, registry_away=True)

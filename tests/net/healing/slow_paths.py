@@ -71,7 +71,8 @@ class SlowUplink:
 
 def send_large(meeting, count):
     for number in range(count):
-        meeting.one.send(meeting.other, {"type": "large", "payload": {"number": number, "padding": "z" * MESSAGE_BYTES}})
+        payload = {"number": number, "padding": "z" * MESSAGE_BYTES}
+        meeting.one.send(meeting.other, {"type": "large", "payload": payload})
 
 
 def send_small(meeting, done):

@@ -123,7 +123,8 @@ class HealingCase(unittest.TestCase):
 
 
 class Meeting(Encounter):
-    """Two sidecars at two places that have found their path. `third`: a host with another, to which both are connected."""
+    """Two sidecars at two places that have found their path. `third`: a host with another, to which both
+    are connected."""
 
     def __init__(self, places, registry, third=None, patience=CONNECT_SECONDS, **settings):
         settings = world().settings(**registry.settings(), **settings)
