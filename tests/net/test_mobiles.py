@@ -24,17 +24,21 @@ class Mobiles(unittest.TestCase):
                         self.assertEqual(address, place.site.public_address)
                     changes = disturb in (place.roams, place.is_renumbered)
                     self.assertEqual(place.site.public_address != before, changes)
+            place.remove()
 
     def test_after_each_disturbance_checks_get_through_as_before(self):
         world().echo_servers()
         for pair in PAIRS:
-            one, other = places = [Mobile(world().builder, kind) for kind in pair]
-            for place in places:
-                for disturb in self.disturbances(place):
-                    with self.subTest(pair, disturbance=disturb.__name__):
-                        disturb()
-                        expected = can_be_direct(one.site.behaviour, other.site.behaviour)
-                        self.assertEqual(punch(one.host, other.host), expected)
+            one, other = (Mobile(world().builder, kind) for kind in pair)
+            expected = can_be_direct(one.site.behaviour, other.site.behaviour)
+            for disturb in self.disturbances(one):
+                with self.subTest(pair, disturbance=disturb.__name__):
+                    disturb()
+                    # A second time, since a busy machine may be too slow for the first.
+                    punched = punch(one.host, other.host) or punch(one.host, other.host)
+                    self.assertEqual(punched, expected)
+            for place in (one, other):
+                place.remove()
 
     def disturbances(self, place):
         return [
