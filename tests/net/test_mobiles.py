@@ -41,9 +41,13 @@ class Mobiles(unittest.TestCase):
                 place.remove()
 
     def disturbances(self, place):
-        return [
-            lambda: place.is_cut_off(0.1), place.roams, place.is_renumbered, lambda: place.is_unplugged(0.1), place.roams
-        ]
+        def is_cut_off():
+            place.is_cut_off(0.1)
+
+        def is_unplugged():
+            place.is_unplugged(0.1)
+
+        return [is_cut_off, place.roams, place.is_renumbered, is_unplugged, place.roams]
 
 
 if __name__ == "__main__":

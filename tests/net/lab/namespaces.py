@@ -5,6 +5,7 @@ import ctypes
 import json
 import os
 import subprocess
+import time
 
 from .isolation import run
 
@@ -61,6 +62,10 @@ class Namespace:
         counters = (item["counter"] for item in listed["nftables"] if "counter" in item)
         return {counter["name"]: counter[unit] for counter in counters}
 
+    def is_up(self, interface):
+        """Whether an interface carries frames."""
+        return json.loads(self.ip("-json", "link", "show", interface))[0]["operstate"] == "UP"
+
     @contextlib.contextmanager
     def entered(self):
         """Sockets opened and processes started by this thread are in the namespace meanwhile."""
@@ -86,7 +91,7 @@ class Namespace:
         """Connects a new interface here to a new port of a switch. Of two gateways that of the smaller metric is used."""
         self.lay(interface, other, port)
         other.ip("link", "set", port, "master", other.bridge, "up")
-        self.cables[interface] = Cable(other, port)
+        self.cables[interface] = Cable(self, interface, other, port)
         self.ip("link", "set", interface, "up")
         if address:
             self.ip("address", "add", address, "dev", interface)
@@ -104,7 +109,9 @@ class Namespace:
 class Cable:
     """What leads from an interface to a port of a switch."""
 
-    def __init__(self, switch, port):
+    def __init__(self, machine, interface, switch, port):
+        self.machine = machine
+        self.interface = interface
         self.switch = switch
         self.port = port
 
@@ -124,8 +131,10 @@ class Cable:
         self.switch.ip("link", "set", self.port, "down")
 
     def plug(self):
-        """Ends `unplug`."""
+        """Ends `unplug`, and waits until the kernel has noticed on both sides: it takes up to a second."""
         self.switch.ip("link", "set", self.port, "up")
+        while not (self.machine.is_up(self.interface) and self.switch.is_up(self.port)):
+            time.sleep(0.005)
 
 
 class Switch(Namespace):
