@@ -13,6 +13,10 @@ SETTLE_SECONDS = 70
 """How long the last messages may take until they are answered: `RECOVERY_TIMEOUT`, and some."""
 
 
+ARRIVAL_SECONDS = 2
+"""How much later than its answer a message may be read here."""
+
+
 class Flow:
     """One way. Each message has a number, and its command an id, so that it is answered."""
 
@@ -162,9 +166,16 @@ class Conversation:
         """Sends no more, waits until everything is answered and arrived, or for so long, and returns the tally."""
         self.stop()
         deadline = time.monotonic() + seconds
-        while not self.is_settled() and time.monotonic() < deadline:
+        while not self.is_answered() and time.monotonic() < deadline:
             time.sleep(0.02)
-        return self.flows[0].tally() + self.flows[1].tally()
+        # The answer to the last message may be read before the message, by another thread of this process.
+        deadline = time.monotonic() + ARRIVAL_SECONDS
+        while (tally := self.tally()).lost and time.monotonic() < deadline:
+            time.sleep(0.1)
+        return tally
 
-    def is_settled(self):
+    def is_answered(self):
         return all(len(flow.answers) == flow.sent and not flow.thread.is_alive() for flow in self.flows)
+
+    def tally(self):
+        return self.flows[0].tally() + self.flows[1].tally()
