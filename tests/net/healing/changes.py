@@ -46,14 +46,17 @@ class Changes(HealingCase):
 
     def test_a_connection_over_ipv6_goes_on_over_ipv4_when_that_is_all_there_is(self):
         places = mobiles(self, "public", "public")
-        for number, place in enumerate(places, start=1):
-            place.host.give_ipv6(place.interface, f"2001:db8::1:{number}/64")
+
+        def give(place, *_):
+            place.host.give_ipv6(place.interface, f"2001:db8::1:{places.index(place)}/64")
 
         def disturb(place, _):
             place.host.take_ipv6(place.interface)
             return time.monotonic()
 
-        self.heal_places("IPv6 goes", ("public", "public"), places, disturb, targets.AFTER_MOVE)
+        for place in places:
+            give(place)
+        self.heal_places("IPv6 goes", ("public", "public"), places, disturb, targets.AFTER_MOVE, give)
 
     def test_the_default_route_moves_while_the_old_interface_stays_up_but_leads_nowhere(self):
         places = mobiles(self, *HOMES)
@@ -61,11 +64,12 @@ class Changes(HealingCase):
             place.gets_a_second_network(routers.PORT_RESTRICTED)
 
         def disturb(place, _):
-            place.cable.block()
-            place.host.ip("route", "delete", "default", "dev", place.interface)
-            return time.monotonic()
+            return place.is_led_astray()
 
-        self.heal_places("default route moves", HOMES, places, disturb, targets.AFTER_MOVE)
+        def restore(place, _):
+            place.is_led_back()
+
+        self.heal_places("default route moves", HOMES, places, disturb, targets.AFTER_MOVE, restore)
 
     def test_twenty_interfaces_that_appear_and_go_are_nobodys_business(self):
         def disturb(place, _):
@@ -89,6 +93,7 @@ class Changes(HealingCase):
                 for number in range(CONTAINERS):
                     place.host.ip("link", "delete", f"veth{number}")
             said.append(place.host.counters("churn")["registry"])
+            place.host.nft("delete table ip churn")
             return started
 
         said = []

@@ -60,8 +60,8 @@ class SlowUplink:
             disconnects = [sidecar.heard_so_far("peer_disconnected") for sidecar, _ in meeting.both_ways()]
             restarts = [sidecar.restarts_of(peer) for sidecar, peer in meeting.both_ways()]
             print(
-                f"\n| slow uplink, {RATE_KBIT} kbit/s | {count} messages of {MESSAGE_BYTES} bytes | goodput {goodput:.0%} "
-                f"| disconnects {disconnects} | restarts {restarts} |"
+                f"\n| slow uplink, {RATE_KBIT} kbit/s | {count} messages of {MESSAGE_BYTES} bytes "
+                f"| goodput {goodput:.0%} | disconnects {disconnects} | restarts {restarts} |"
             )
             self.case.assertEqual(disconnects, [[], []])
             self.case.assertEqual(restarts, [0, 0])

@@ -99,10 +99,13 @@ class HealingCase(unittest.TestCase):
         """Disturbs hosts of these kinds of sites."""
         return self.heal_places(what, pair, mobiles(self, *pair), disturb, target, **options)
 
-    def heal_places(self, what, pair, places, disturb, target, registry_away=False, third=False, rate=RATE, **settings):
+    def heal_places(
+        self, what, pair, places, disturb, target,
+        restore=None, registry_away=False, third=False, rate=RATE, **settings,
+    ):
         """Disturbs two that talk, each host in turn, and checks how long it takes until they talk on, and that each
         message arrives. `disturb` is given the place to be disturbed and the other; it returns the moment from which
-        messages should flow. `third`: another sidecar is connected to both."""
+        messages should flow. `restore` makes the next run possible. `third`: another sidecar is connected to both."""
         registry = new_registry(self)
         thirds_host = mobiles(self, "public")[0].host if third else None
         measured = Measured()
@@ -114,6 +117,8 @@ class HealingCase(unittest.TestCase):
                 measured += meeting.measure(lambda: disturb(*places[::order]), rate)
             if registry_away:
                 registry.start()
+            if restore:
+                restore(*places[::order])
             # Pairs in their order, and what is none of them.
             place = PAIRS.index(pair) if pair in PAIRS else len(PAIRS)
             self.rows[what, place, pair] = measured.row(what, *pair)

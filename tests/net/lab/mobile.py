@@ -53,6 +53,17 @@ class Mobile:
         self.second = self.builder.second_network(nat)
         self.second.connect(self.host, "lte0", SECOND_METRIC)
 
+    def is_led_astray(self):
+        """The first network leads nowhere, and the default route moves to the second."""
+        self.cable.block()
+        self.host.ip("route", "delete", "default", "dev", self.interface)
+        return time.monotonic()
+
+    def is_led_back(self):
+        """Ends `is_led_astray`."""
+        self.cable.open()
+        self.host.ip("route", "add", "default", "via", str(self.site.access.inside.ip), "dev", self.interface)
+
     def leaves(self):
         self.host.ip("link", "delete", self.interface)
 
