@@ -25,6 +25,15 @@ class Relaying(unittest.TestCase):
         sites = [world().site("symmetric", index) for index in (0, 1)]
         self.relay_by("udp3478", *(site.host for site in sites))
 
+    def test_a_relay_that_is_named_by_its_address_is_used_over_udp_where_udp_passes(self):
+        """No name has to be looked up, so the relay can be asked before the sockets are there."""
+        sites = [world().site("symmetric", index) for index in (0, 1)]
+        url = f"turn:{world().relay().address}:{PLAIN_PORT}"
+        before = world().relay().carried()
+        self.relay("udp3478", *(site.host for site in sites), TURN_URL=url)
+        after = world().relay().carried()
+        self.assertEqual(after["tcp3478"] - before["tcp3478"], 0)
+
     def test_a_blocked_site_uses_a_relay_over_tcp_and_tls(self):
         blocked, public = world().site("udp blocked", 0), world().site("public", 0)
         for way in ("tcp3478", "tls5349", "tls443"):

@@ -33,10 +33,10 @@ class Encounter:
                 sidecar.kill()
                 print(f"\n{sidecar.account()}", file=sys.stderr)
 
-    def seconds_to_connect(self):
+    def seconds_to_connect(self, patience=CONNECT_SECONDS):
         """From the start of the first process until both agents know that they are connected."""
-        first = self.one.until_peer("peer_connected", self.other, CONNECT_SECONDS)
-        second = self.other.until_peer("peer_connected", self.one, CONNECT_SECONDS)
+        first = self.one.until_peer("peer_connected", self.other, patience)
+        second = self.other.until_peer("peer_connected", self.one, patience)
         return max(first, second) - self.one.started
 
     def exchange(self, pace=0, seconds=DELIVERY_SECONDS):

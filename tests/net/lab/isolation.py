@@ -19,6 +19,7 @@ STATE = "/run/net-tests"
 PROGRAMS = {
     "ip": "iproute2",
     "nft": "nftables",
+    "conntrack": "conntrack",
     "turnserver": "coturn",
     "openssl": "openssl",
     "unshare": "util-linux",

@@ -1,10 +1,13 @@
 """Routers that translate addresses in the ways that are found in the world (RFC 4787), in netfilter."""
 
+import contextlib
+import ipaddress
+import itertools
+
 from .namespaces import Switch
 
 HOLDS_BINDINGS = "2m"
 """How long a cone keeps a binding that nothing leaves by; RFC 4787 asks for two minutes."""
-
 
 
 class Router(Switch):
@@ -21,6 +24,8 @@ class Router(Switch):
         is passed on to the port inside that has the port outside. `forbids`: what is not let out. Both
         are conditions in netfilter's words."""
         super().__init__(name, "lan", lan)
+        self.inside = ipaddress.ip_interface(lan)
+        self.guests = itertools.count(1)
         self.sysctl("ipv4/ip_forward", "1")
         keep_in = f'iifname "lan" {forbids} drop' if forbids else ""
         pass_on = f'iifname "wan" {admits} dnat ip to udp dport map @bindings' if admits else ""
@@ -63,6 +68,27 @@ class Router(Switch):
                 }}
             }}
         """)
+
+    def connect(self, machine, interface, metric=0):
+        """Gives a machine the next address inside, and this router as a gateway."""
+        guest = next(self.guests)
+        address = f"{self.inside.ip + guest}/{self.inside.network.prefixlen}"
+        machine.link(interface, self, f"port{guest}", address, str(self.inside.ip), metric)
+
+    def forget(self):
+        """Forgets who inside talks to whom outside."""
+        self.run("conntrack", "--flush")
+        self.forget_ports()
+
+    def forget_datagrams(self):
+        """The same for UDP alone: new datagrams make new bindings."""
+        # Nothing to delete is a failure to it.
+        with contextlib.suppress(RuntimeError):
+            self.run("conntrack", "--delete", "--proto", "udp")
+        self.forget_ports()
+
+    def forget_ports(self):
+        self.nft("flush map ip router bindings; flush set ip router spoken_to")
 
 
 FULL_CONE = {"admits": "meta l4proto udp"}

@@ -19,6 +19,8 @@ STOP_SECONDS = 5
 LOG_FILTER = os.environ.get("SIDECAR_LOG", "info")
 """The sidecars' RUST_LOG."""
 
+LOG_DIRECTORY = os.path.abspath(os.environ.get("LOG_DIRECTORY", STATE))
+"""Where their logs are written."""
 
 GONE = (None, None)
 """In place of an event: there will be no more."""
@@ -29,7 +31,8 @@ class Missing(AssertionError):
 
 
 class Sidecar:
-    """The process, and the agent's end of its socket. Each event is kept with its time of arrival."""
+    """The process, and the agent's end of its socket. Each event is kept with its time of arrival, but for those that
+    a listener in `listeners` takes: it is given time and event, and returns whether the event is its own."""
 
     numbers = itertools.count(1)
 
@@ -38,7 +41,7 @@ class Sidecar:
         self.peer_id = f"{name}-{number}"
         self.commands = itertools.count(1)
         self.path = os.path.join(STATE, f"{number}.sock")
-        self.log = os.path.join(STATE, f"{self.peer_id}.log")
+        self.log = os.path.join(LOG_DIRECTORY, f"{self.peer_id}.log")
         environment = {
             "PATH": os.environ["PATH"],
             "IPC_SOCKET": self.path,
@@ -51,6 +54,8 @@ class Sidecar:
             self.process = host.spawn([binary.PATH], env=environment, stdout=log, stderr=log)
         self.events = queue.SimpleQueue()
         self.kept = []
+        self.listeners = []
+        self.writing = threading.Lock()
         self.conversation = threading.Thread(target=self.converse, daemon=True)
         self.conversation.start()
 
@@ -65,7 +70,9 @@ class Sidecar:
             time.sleep(0.001)
         with self.stream.makefile("rb") as lines:
             for line in lines:
-                self.events.put((time.monotonic(), json.loads(line)))
+                moment, event = time.monotonic(), json.loads(line)
+                if not any(takes(moment, event) for takes in self.listeners):
+                    self.events.put((moment, event))
         self.events.put(GONE)
 
     def until(self, wanted, seconds, purpose):
@@ -119,16 +126,33 @@ class Sidecar:
         self.tell("send", {"target_peer": peer.peer_id, "message": message})
 
     def tell(self, kind, payload, **more):
-        line = json.dumps({"type": kind, "payload": payload, **more})
-        self.stream.sendall(line.encode() + b"\n")
+        self.write(json.dumps({"type": kind, "payload": payload, **more}))
+
+    def write(self, line):
+        """Writes a line; blocks while the sidecar takes none."""
+        with self.writing:
+            self.stream.sendall(line.encode() + b"\n")
+
+    def heard_so_far(self, kind):
+        """The times and payloads of all events of a kind that no test has taken."""
+        while not self.events.empty():
+            self.kept.append(self.events.get())
+        return [(moment, event["payload"]) for moment, event in self.kept if event and event["type"] == kind]
 
     def ends_of_path_to(self, peer):
         """The kinds of the two ends of the path to a peer, local and remote: `host`, `srflx`, `prflx`
         or `relay`; None while there is no path."""
-        for found in self.ask("stats")["payload"]["peers"]:
-            if found["peer_id"] == peer.peer_id and found["path"]:
-                return found["path"]["local"]["kind"], found["path"]["remote"]["kind"]
-        return None
+        path = self.statistics_of(peer).get("path")
+        return (path["local"]["kind"], path["remote"]["kind"]) if path else None
+
+    def restarts_of(self, peer):
+        """How often the connection to a peer was replaced."""
+        return self.statistics_of(peer).get("restarts", 0)
+
+    def statistics_of(self, peer):
+        """What `stats` tells of a peer; nothing of one that is not known."""
+        peers = self.ask("stats")["payload"]["peers"]
+        return next((found for found in peers if found["peer_id"] == peer.peer_id), {})
 
     def log_lines(self):
         with open(self.log, encoding="utf-8", errors="replace") as file:

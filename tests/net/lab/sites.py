@@ -1,7 +1,7 @@
 """The internet, and the places from which a sidecar reaches it."""
 
 import itertools
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Optional
 
 from . import routers
@@ -14,21 +14,30 @@ DEPENDENT = Mapping.ADDRESS_AND_PORT_DEPENDENT
 
 
 GATEWAY = "198.51.100.1"
+PREFIX = 22
 
 
 class Internet(Switch):
-    """One large Ethernet, 198.51.100.0/24, with a gateway behind which there is nothing: what is sent to
+    """One large Ethernet, 198.51.100.0/22, with a gateway behind which there is nothing: what is sent to
     private addresses vanishes without a word, as on the real one."""
 
     def __init__(self):
-        super().__init__("internet", "bridge", f"{GATEWAY}/24")
+        super().__init__("internet", "bridge", f"{GATEWAY}/{PREFIX}")
         self.ports = itertools.count(1)
-        self.free = itertools.count(100)
+        self.free = (f"198.51.{high}.{low}" for high in range(100, 104) for low in range(100, 255))
 
     def connect(self, machine, interface, address=None):
         """Gives a machine an address; without one the next that is free."""
-        address = address or f"198.51.100.{next(self.free)}"
-        machine.link(interface, self, f"port{next(self.ports)}", f"{address}/24", GATEWAY)
+        address = address or next(self.free)
+        machine.link(interface, self, f"port{next(self.ports)}", f"{address}/{PREFIX}", GATEWAY)
+        return address
+
+    def renumber(self, machine, interface):
+        """Takes a machine's address away and gives it the next that is free."""
+        address = next(self.free)
+        machine.ip("address", "flush", "dev", interface)
+        machine.ip("address", "add", f"{address}/{PREFIX}", "dev", interface)
+        machine.ip("route", "add", "default", "via", GATEWAY)
         return address
 
     def server(self, name, *addresses):
@@ -36,25 +45,36 @@ class Internet(Switch):
         machine = Namespace(name)
         self.connect(machine, "eth0", addresses[0])
         for address in addresses[1:]:
-            machine.ip("address", "add", f"{address}/24", "dev", "eth0")
+            machine.ip("address", "add", f"{address}/{PREFIX}", "dev", "eth0")
         return machine
 
 
 @dataclass
 class Site:
-    """A place with hosts in it. `router` is the outermost, which has the public address; `behaviour` is
-    None where no test asks for it."""
+    """A place with hosts in it. `access` is what its hosts are connected to; `routers` lead from there to the
+    internet, the outermost, which has the public address, comes last; `behaviour` is None where no test asks for it."""
 
     kind: str
     hosts: list
     public_address: str
     behaviour: Optional[Behaviour]
-    router: Optional[Router] = None
+    access: Switch
+    routers: list = field(default_factory=list)
 
     @property
     def host(self):
         """The only host, or the first."""
         return self.hosts[0]
+
+    @property
+    def router(self):
+        """The outermost router."""
+        return self.routers[-1]
+
+    def remove(self):
+        """Takes away its machines."""
+        for machine in [*self.hosts, *self.routers]:
+            machine.remove()
 
 
 class Builder:
@@ -75,7 +95,8 @@ class Builder:
         """A host with an address of its own."""
         host = Namespace(f"public{next(self.numbers)}")
         address = self.internet.connect(host, "eth0")
-        return Site("public", [host], address, Behaviour(INDEPENDENT, Filtering.ENDPOINT_INDEPENDENT))
+        behaviour = Behaviour(INDEPENDENT, Filtering.ENDPOINT_INDEPENDENT)
+        return Site("public", [host], address, behaviour, self.internet)
 
     def full_cone(self):
         """Whoever knows a port outside reaches the host behind it."""
@@ -115,18 +136,24 @@ class Builder:
         """Hosts behind one router."""
         router, hosts = self.household(nat, hosts)
         address = self.internet.connect(router, "wan")
-        return Site(kind, hosts, address, behaviour, router)
+        return Site(kind, hosts, address, behaviour, router, [router])
 
     def behind_a_carrier(self, kind, behaviour, nat, homes=1):
         """A host in each of several homes, whose routers have addresses of the carrier's (RFC 6598)."""
         carrier = Router(f"carrier{next(self.numbers)}", "100.64.0.1/10", **nat)
         address = self.internet.connect(carrier, "wan")
         hosts = []
-        for home in range(homes):
+        for _ in range(homes):
             router, inside = self.household(routers.PORT_RESTRICTED, 1)
-            router.link("wan", carrier, f"home{home}", f"100.64.0.{home + 2}/10", "100.64.0.1")
+            carrier.connect(router, "wan")
             hosts += inside
-        return Site(kind, hosts, address, behaviour, carrier)
+        return Site(kind, hosts, address, behaviour, router, [router, carrier])
+
+    def second_network(self, nat):
+        """A router for hosts that are at home at another: its addresses inside are not those of a home."""
+        router = Router(f"second{next(self.numbers)}", "100.64.0.1/10", **nat)
+        self.internet.connect(router, "wan")
+        return router
 
     def household(self, nat, count):
         number = next(self.numbers)
@@ -134,7 +161,7 @@ class Builder:
         hosts = []
         for index in range(count):
             host = Namespace(f"home{number}-{index}")
-            host.link("eth0", router, f"port{index}", f"192.168.1.{index + 2}/24", "192.168.1.1")
+            router.connect(host, "eth0")
             hosts.append(host)
         return router, hosts
 

@@ -1,8 +1,10 @@
 """What the tests of one run share. Everything is built when it is first asked for."""
 
 import functools
+import itertools
 
-from . import names
+from . import names, registry
+from .namespaces import Namespace
 from .probe import EchoServers
 from .registry import Registry
 from .relay import PLAIN_PORT, SECRET, Authority, Relay
@@ -16,6 +18,7 @@ class World:
     def __init__(self):
         self.internet = Internet()
         self.builder = Builder(self.internet)
+        self.registries = itertools.count(1)
         names.publish(self.internet)
 
     @functools.cache
@@ -34,7 +37,14 @@ class World:
 
     @functools.cache
     def registry(self):
-        return Registry(self.internet)
+        """The registry of all tests that leave it alone."""
+        machine = self.internet.server("registry", registry.ADDRESS)
+        return Registry(machine, registry.ADDRESS, names.REGISTRY)
+
+    def new_registry(self):
+        """Another one, for those who don't want to meet all others, or want to kill it."""
+        machine = Namespace(f"registry{next(self.registries)}")
+        return Registry(machine, self.internet.connect(machine, "eth0"))
 
     @functools.cache
     def authority(self):

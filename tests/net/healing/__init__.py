@@ -1,0 +1,1 @@
+"""Tests of healing, which `test_healing` runs beside each other."""

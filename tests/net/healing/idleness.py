@@ -1,0 +1,61 @@
+"""What a connection costs that nobody uses."""
+
+import time
+import unittest
+
+from lab import binary
+from lab.healing import Meeting, mobiles, new_registry
+from lab.registry import PORT
+from lab.relay import PLAIN_PORT
+
+IDLE_SECONDS = 60
+SETTLE_SECONDS = 5
+
+COUNTERS = f"""
+    table ip idle {{
+        counter registry {{}}
+        counter servers {{}}
+        counter peer {{}}
+        chain count {{
+            tcp sport {PORT} counter name registry return
+            tcp dport {PORT} counter name registry return
+            meta l4proto tcp counter name servers return
+            udp sport {PLAIN_PORT} counter name servers return
+            udp dport {PLAIN_PORT} counter name servers return
+            meta l4proto udp counter name peer
+        }}
+        chain input {{ type filter hook input priority filter; jump count; }}
+        chain output {{ type filter hook output priority filter; jump count; }}
+    }}
+"""
+"""What a relay carries is counted among the servers'."""
+
+
+@unittest.skipUnless(binary.knows("TURN_URL"), "this sidecar does not use STUN and TURN")
+class Idleness(unittest.TestCase):
+    def test_an_idle_connection_of_public_hosts_is_counted(self):
+        self.count("public", "public")
+
+    def test_an_idle_connection_behind_port_restricted_routers_is_counted(self):
+        self.count("port restricted", "port restricted")
+
+    def test_an_idle_connection_through_a_relay_is_counted(self):
+        self.count("symmetric", "symmetric")
+
+    def count(self, *pair):
+        """Prints what passes one host's interface, both ways, for an hour, with the headers of IP."""
+        places = mobiles(self, *pair)
+        with Meeting(places, new_registry(self)) as meeting:
+            time.sleep(SETTLE_SECONDS)
+            host = places[0].host
+            host.nft(COUNTERS)
+            time.sleep(IDLE_SECONDS)
+            counted = [host.counters("idle", unit) for unit in ("bytes", "packets")]
+            lost = [sidecar.heard_so_far("peer_disconnected") for sidecar, _ in meeting.both_ways()]
+        hourly = [
+            f"{name} {octets[name] * 3600 // IDLE_SECONDS} bytes in {packets[name] * 3600 // IDLE_SECONDS} packets"
+            for octets, packets in [counted]
+            for name in sorted(octets)
+        ]
+        print(f"\n| idle for an hour | {' | '.join(pair)} | {' | '.join(hourly)} |")
+        self.assertEqual(lost, [[], []])
