@@ -362,6 +362,12 @@ impl Ledger {
         self.first_unsettled += settled.take_while(|posted| posted.is_settled()).count();
     }
 
+    /// Whether every message is settled, as far as it was not passed over.
+    pub(super) fn is_settled(&self) -> bool {
+        let left = self.messages.iter().skip(self.first_unsettled);
+        left.into_iter().all(Posted::is_settled)
+    }
+
     /// The messages that were accepted so long ago and that are not settled.
     pub(super) fn overdue(
         &self,

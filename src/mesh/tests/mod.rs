@@ -17,6 +17,7 @@ mod flow;
 mod foreign;
 mod greeting;
 mod healing;
+mod healing_walk;
 mod hostile;
 mod ledger;
 mod namesakes;

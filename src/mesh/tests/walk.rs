@@ -363,7 +363,7 @@ fn walk(seed: u64) -> World<FakeStack> {
     Walk::new(seed).run()
 }
 
-fn number(variable: &str) -> Option<u64> {
+pub(super) fn number(variable: &str) -> Option<u64> {
     Some(std::env::var(variable).ok()?.parse().unwrap())
 }
 
