@@ -57,14 +57,21 @@ pub const CANDIDATE_INTERVAL: Duration = Duration::from_secs(10);
 /// many candidates has 4 KiB.
 pub const CONTROL_FRAME_BYTES: usize = 16 * 1024;
 
-/// Peers that are asked to pass a signal on while the registry can't.
+/// Peers that are asked at a time to pass a signal on to one that can't be reached otherwise.
 pub const INTRODUCERS: usize = 3;
+/// Interval at which further peers are asked to pass on an offer that is not answered.
+pub const INTRODUCTION_INTERVAL: Duration = Duration::from_secs(1);
 
-/// Signaling frames of one peer on `mesh-control` that are looked at or passed on in a burst; further ones
-/// are dropped.
-pub const PASSED_FRAMES: u32 = 64;
-/// Interval at which one more is looked at; see [`PASSED_FRAMES`].
-pub const PASSED_FRAME_INTERVAL: Duration = Duration::from_millis(100);
+/// Signals that a peer brings on `mesh-control`, its own and those of others, that are looked at in a burst,
+/// and the interval at which one more is; further ones are dropped.
+pub const PASSED_SIGNALS: (u32, Duration) = (256, Duration::from_millis(50));
+
+/// Signals that are passed on for a peer in a burst, and the interval at which one more is; further ones are
+/// dropped.
+pub const SIGNALS_TO_PASS: (u32, Duration) = (32, Duration::from_millis(500));
+
+/// Offers of a peer that are remembered, to know them when they come again on another way.
+pub const REMEMBERED_OFFERS: usize = 8;
 
 /// Longest wait until a connection is offered again to a peer whose session is to go on.
 pub const RECOVERY_BACKOFF: Duration = Duration::from_secs(1);
@@ -115,15 +122,20 @@ pub const REGISTRY_TRIES_AT_ONCE: (u32, Duration) = (4, Duration::from_secs(1));
 /// How long the machine must have slept for the connection to the registry to be replaced unasked.
 pub const REGISTRY_SLEEP: Duration = Duration::from_secs(30);
 
-/// How often within what time the registry closes connections that lasted no longer than the third value,
-/// until we take it that another sidecar uses our name.
+/// How often within what time the registry closes connections that lasted no longer than the third value, with
+/// no failed try in between, until we take it that another sidecar uses our name.
 pub const NAME_CONTEST: (usize, Duration, Duration) =
     (3, Duration::from_secs(60), Duration::from_secs(10));
 
-/// Wait until a name is tried again that another sidecar uses: the first and the longest. Each try takes
-/// the other one's place.
+/// Wait until a name is tried again that another sidecar uses: the first and the longest, less up to half of it
+/// at random. Each try takes the other one's place.
 pub const NAME_TAKEN_BACKOFF: (Duration, Duration) =
     (Duration::from_secs(300), Duration::from_secs(3600));
+/// The same when our place was taken for the first time within a minute: `doctor` does so for a moment.
+pub const NAME_TAKEN_ONCE: Duration = Duration::from_secs(4);
+
+/// Longest wait until another connection to a registry that fell silent is made; the wait is random.
+pub const REGISTRY_SILENT_WAIT: Duration = Duration::from_millis(500);
 
 /// Wait from a lost connection to the next offer: the first and the longest.
 pub const OFFER_BACKOFF: (Duration, Duration) =
@@ -343,6 +355,9 @@ pub const UNSENT_DATAGRAM_BYTES: usize = 1024 * 1024;
 
 /// Buffer for one received datagram, in bytes: any that UDP can carry fits.
 pub const DATAGRAM_BYTES: usize = 65_536;
+
+/// How long an address outside that was told as new is not told again: all sockets learn it one by one.
+pub const MOVE_TOLD_FOR: Duration = Duration::from_secs(10);
 
 /// Least time between two rounds of questions to STUN and TURN servers because peers have fallen silent.
 pub const DOUBT_INTERVAL: Duration = Duration::from_secs(3);

@@ -99,12 +99,7 @@ impl<K: Linker> Mesh<K> {
         let (peer_id, attempt) = (connection.peer.clone(), connection.attempt.clone());
         self.choose_introducers(now, id);
         for candidate in trickled {
-            self.signal(
-                now,
-                &peer_id,
-                Signal::Candidate { candidate },
-                attempt.clone(),
-            );
+            self.signal(&peer_id, Signal::Candidate { candidate }, attempt.clone());
         }
         self.drive(now, id);
         if has_lost_path {

@@ -55,6 +55,9 @@ impl<K: Linker> Mesh<K> {
                 self.drive(now, id);
             }
         }
+        while let Some(id) = self.undriven.pop_first() {
+            self.drive(now, id);
+        }
     }
 
     /// Finds the connection that a datagram belongs to.

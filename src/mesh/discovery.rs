@@ -7,6 +7,7 @@ use crate::protocol::PeerId;
 use crate::protocol::ipc::ErrorCode;
 use crate::protocol::signaling::Outgoing as Frame;
 
+use super::connection::{Connection, Phase, Role};
 use super::link::Linker;
 use super::peer::Peer;
 use super::{Mesh, MeshMode, TimerKey};
@@ -44,15 +45,28 @@ impl<K: Linker> Mesh<K> {
         }
     }
 
-    /// Gives up the attempts at connections on which nobody was heard, because we were away from the
-    /// registry: what was sent through it may be lost, an answer among it. So they are begun anew.
+    /// Gives up the attempts at connections whose offer or answer may be lost, because we were away from the
+    /// registry and it went through that. They are begun anew.
     pub(super) fn drop_unheard_attempts(&mut self, now: Instant) {
-        let unheard = self.connections.iter().filter(|(_, connection)| {
-            connection.is_attempt() && connection.liveness.was_never_heard()
-        });
-        let unheard: Vec<_> = unheard.map(|(id, _)| *id).collect();
-        for id in unheard {
+        let is_doubtful = |connection: &Connection<K::Link>| {
+            let may_be_lost = match connection.role {
+                Role::Offerer => connection.phase == Phase::Offered,
+                Role::Answerer => connection.phase == Phase::Connecting,
+            };
+            may_be_lost
+                && connection.introducers.is_empty()
+                && connection.liveness.was_never_heard()
+        };
+        let unheard = self
+            .connections
+            .iter()
+            .filter(|(_, found)| is_doubtful(found));
+        let unheard: Vec<_> = unheard
+            .map(|(id, connection)| (*id, connection.peer.clone()))
+            .collect();
+        for (id, peer_id) in unheard {
             self.retire(now, id);
+            self.plan_replacement(now, &peer_id);
         }
     }
 
@@ -83,18 +97,15 @@ impl<K: Linker> Mesh<K> {
     /// Offers at once to those that can't be reached, without the backoff of earlier failures, because
     /// something has changed.
     pub(super) fn hurry_offers(&mut self, now: Instant) {
-        let waiting = self
-            .peers
-            .values_mut()
-            .filter(|peer| peer.retry.is_planned());
-        let hurried: Vec<_> = waiting
-            .map(|peer| {
+        let peers: Vec<_> = self.peers.keys().cloned().collect();
+        for peer_id in peers {
+            if !self.wants_offer(now, &peer_id) {
+                continue;
+            }
+            if let Some(peer) = self.peers.get_mut(&peer_id) {
                 peer.retry.backoff.reset();
                 peer.retry.at = None;
-                peer.id.clone()
-            })
-            .collect();
-        for peer_id in hurried {
+            }
             self.consider_offer(now, &peer_id);
         }
     }

@@ -283,6 +283,7 @@ impl<K: Linker> Mesh<K> {
         connection.deadline = None;
         connection.handshake.received = true;
         let early = connection.early.take();
+        let fingerprint = connection.fingerprint.clone();
         let (peer_id, role) = (connection.peer.clone(), connection.role);
         let speaks_sessions = connection.speaks_sessions;
         let Some(peer) = self.peers.get_mut(&peer_id) else {
@@ -296,6 +297,7 @@ impl<K: Linker> Mesh<K> {
         peer.met = true;
         peer.speaks_sessions = speaks_sessions;
         peer.last_role = role;
+        peer.fingerprint = fingerprint;
         peer.retry.adopted = Some(now);
         peer.retry.cancel();
         peer.heard = now;
@@ -332,6 +334,7 @@ impl<K: Linker> Mesh<K> {
         }
         self.watch_queue(now, &peer_id);
         self.arm_peer(now, &peer_id);
+        self.found_introducer(now);
     }
 
     /// Answers the `connect` commands that wait for the peer, since it is connected.

@@ -149,6 +149,8 @@ pub struct Mesh<K: Linker> {
     overflow: Overflow,
     /// Connections that messages were queued for since the last flush.
     unflushed: BTreeSet<ConnectionId>,
+    /// Connections that signals were written to since the last flush.
+    undriven: BTreeSet<ConnectionId>,
     timers: Timers<TimerKey>,
     transmits: VecDeque<Transmit>,
     frames: VecDeque<Outgoing>,
@@ -185,6 +187,7 @@ impl<K: Linker> Mesh<K> {
             agent: AgentQueue::default(),
             broadcasts: Broadcasts::default(),
             unflushed: BTreeSet::new(),
+            undriven: BTreeSet::new(),
             timers: Timers::new(),
             transmits: VecDeque::new(),
             frames: VecDeque::new(),

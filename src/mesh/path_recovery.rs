@@ -36,16 +36,12 @@ impl<K: Linker> Mesh<K> {
 
     /// Begins to look for a path, if that is not under way.
     pub(super) fn search_path(&mut self, now: Instant, id: ConnectionId) {
-        let Some(connection) = self.connections.get_mut(&id) else {
-            return;
-        };
-        if !connection.search.is_under_way() {
+        if let Some(connection) = self.connections.get_mut(&id) {
             connection.search.begin(now);
-            self.has_new_doubt = true;
         }
     }
 
-    /// Checks all pairs anew if that is due.
+    /// Checks all pairs anew if that is due. If nobody answers, the network itself is in doubt.
     pub(super) fn check_paths(&mut self, now: Instant, id: ConnectionId) {
         let Some(connection) = self.connections.get_mut(&id) else {
             return;
@@ -54,12 +50,13 @@ impl<K: Linker> Mesh<K> {
         if connection.is_ready() && is_well {
             connection.search.end();
         }
+        if connection.search.finds_nobody(now) && !connection.is_attempt() {
+            self.has_new_doubt = true;
+        }
         let is_due = connection.search.is_due(now, connection.round_trip);
         // While an attempt is heard, its path works and its handshake is under way.
         let is_wanted = !connection.is_attempt() || !is_well;
         if is_due && is_wanted {
-            // As long as nothing is found, the way out may be another in the meantime.
-            self.has_new_doubt = true;
             connection.link.check_again(now, &connection.local);
             self.drive(now, id);
         }
@@ -72,24 +69,20 @@ impl<K: Linker> Mesh<K> {
             return;
         };
         connection.liveness.answered(now);
-        let Some(silence) = connection.liveness.stuck_for(now) else {
-            return;
-        };
-        // What was sent again a moment ago may still be acknowledged.
-        let has_just_sent = connection
-            .retransmitted
-            .is_some_and(|at| !connection.liveness.is_stuck_since(at, now));
-        // A peer of another make may have no room, which looks the same.
-        let may_have_no_room = connection.retransmitted.is_some() && !connection.speaks_sessions;
-        if has_just_sent || may_have_no_room {
+        connection.search.answered();
+        if !connection.liveness.is_stuck(now) {
             return;
         }
-        connection.retransmitted = Some(now);
+        // A peer of another make may have no room, which looks the same.
+        if connection.liveness.retransmissions() > 0 && !connection.speaks_sessions {
+            return;
+        }
+        connection.liveness.retransmitted();
         log::debug!(
             "{}: what was not acknowledged is sent again",
             connection.peer
         );
-        if let Err(error) = connection.link.retransmit(now, silence) {
+        if let Err(error) = connection.link.retransmit(now) {
             self.connection_failed(now, id, &error.to_string());
         }
     }

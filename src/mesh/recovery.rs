@@ -34,6 +34,7 @@ impl<K: Linker> Mesh<K> {
                 TimerKey::Roster => self.ask_registry(now),
             }
         }
+        self.flush(now);
     }
 
     /// Sets the timer of a connection to what it now waits for.
@@ -45,7 +46,12 @@ impl<K: Linker> Mesh<K> {
             Phase::Open => connection.liveness.next_change(now),
             Phase::Offered | Phase::Connecting => None,
         };
-        let times = [connection.deadline, change, connection.search.next()];
+        let repetition = match connection.phase {
+            Phase::Offered => connection.repeats_at,
+            Phase::Connecting | Phase::Open => None,
+        };
+        let search = connection.search.next();
+        let times = [connection.deadline, change, search, repetition];
         let next = times.into_iter().flatten().min();
         // A look that comes too early costs little; moving it with every datagram would cost more.
         if !self.timers.is_set_before(&TimerKey::Connection(id), next) {
@@ -105,6 +111,7 @@ impl<K: Linker> Mesh<K> {
             }
         }
         self.check_paths(now, id);
+        self.repeat_offer(now, id);
         self.arm(now, id);
     }
 
@@ -174,6 +181,7 @@ impl<K: Linker> Mesh<K> {
         self.plan_replacement(now, &peer_id);
         self.arm(now, id);
         self.arm_peer(now, &peer_id);
+        self.found_introducer(now);
     }
 
     /// Notes that the peer has ended the connection, which is the last sign of life on it.
@@ -279,6 +287,7 @@ impl<K: Linker> Mesh<K> {
         self.timers.set(TimerKey::Link(id), None);
         self.timers.set(TimerKey::Connection(id), None);
         self.unflushed.remove(&id);
+        self.undriven.remove(&id);
         let peer_id = connection.peer.clone();
         let peer = self.peers.get_mut(&peer_id)?;
         peer.connections.retain(|other| *other != id);

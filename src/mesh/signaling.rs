@@ -82,24 +82,30 @@ impl<K: Linker> Mesh<K> {
             }
         };
         let attempt = random_id(&mut self.random);
-        let introducers = self.introducers(now, peer_id);
+        let introducers = self.introducers(now, peer_id, &[]);
+        let is_known = |peer: &Peer| peer.met && peer.speaks_sessions;
+        let is_known = self.peers.get(peer_id).is_some_and(is_known);
         let id = self.add_connection(now, peer_id, lane, Role::Offerer, link);
         if let Some(connection) = self.connections.get_mut(&id) {
             connection.attempt = Some(attempt.clone());
             connection.introducers = introducers;
         }
-        self.signal(now, peer_id, Signal::Offer { sdp }, Some(attempt));
+        let offer = self.signal(peer_id, Signal::Offer { sdp }, Some(attempt));
+        if let Some(connection) = self.connections.get_mut(&id).filter(|_| is_known) {
+            connection.offer = Some(offer);
+            connection.repeats_at = Some(now + limits::INTRODUCTION_INTERVAL);
+        }
         self.drive(now, id);
     }
 
-    /// Sends a signal to the peer through the registry, and through the peers that introduce us.
+    /// Sends a signal to the peer through the registry, and through the peers that introduce us. Returns the
+    /// frame.
     pub(super) fn signal(
         &mut self,
-        now: Instant,
         peer_id: &PeerId,
         signal: Signal,
         attempt: Option<String>,
-    ) {
+    ) -> Outgoing {
         let of_attempt = self
             .connections_of(peer_id)
             .find(|(_, connection)| connection.attempt == attempt);
@@ -120,8 +126,9 @@ impl<K: Linker> Mesh<K> {
                 session,
             },
         };
-        self.ask_to_pass(now, &introducers, &frame);
-        self.frames.push_back(frame);
+        self.ask_to_pass(&introducers, &frame);
+        self.frames.push_back(frame.clone());
+        frame
     }
 
     /// Chooses a lane, a set of local candidates: one that no other connection to this peer uses, or else
@@ -164,6 +171,9 @@ impl<K: Linker> Mesh<K> {
             role,
             attempt: None,
             introducers: Vec::new(),
+            offer: None,
+            repeats_at: None,
+            fingerprint: None,
             speaks_sessions: false,
             announced_session: None,
             told_session: None,
@@ -182,7 +192,6 @@ impl<K: Linker> Mesh<K> {
             liveness: Liveness::new(now),
             search: PathSearch::default(),
             outstanding: Outstanding::default(),
-            retransmitted: None,
             may_be_left: false,
             send_window: SendWindow::default(),
             flow_control: FlowControl::new(receive_window),
@@ -221,16 +230,24 @@ impl<K: Linker> Mesh<K> {
         let Some(own) = self.own.clone() else {
             return;
         };
-        if self.is_stranger(peer_id) && !self.strangers.take(now) {
+        let known = self.peers.get(peer_id);
+        let knows = |attempt: &String| known.is_some_and(|peer| peer.knows_offer(attempt));
+        if extension.conn.as_ref().is_some_and(knows) {
+            return;
+        }
+        let is_of_registry = introducer.is_none();
+        if is_of_registry && self.is_stranger(peer_id) && !self.strangers.take(now) {
             self.totals.ignored_offers += 1;
             return log::warn!("ignored an offer of {peer_id}: too many from new names");
         }
-        self.roster.heard_of(peer_id);
+        if is_of_registry {
+            self.roster.heard_of(peer_id);
+        }
         let max_peers = self.settings.max_peers;
         let Some(peer) = self.ensure_peer(now, peer_id) else {
             return log::warn!("refused an offer of {peer_id}: MAX_PEERS is {max_peers}");
         };
-        if !peer.offers.take(now) {
+        if is_of_registry && !peer.offers.take(now) {
             log::debug!("{peer_id} offers too often; its latest offer waits");
             let until = peer.offers.next();
             let replaced = peer.held.replace(HeldOffer {
@@ -338,6 +355,10 @@ impl<K: Linker> Mesh<K> {
         if repeated {
             return;
         }
+        let peer = self.peers.get_mut(peer_id);
+        if let (Some(peer), Some(attempt)) = (peer, &extension.conn) {
+            peer.remember_offer(attempt);
+        }
         // The peer has given up its earlier offer in favour of this one.
         self.drop_attempts(now, peer_id, |connection| {
             connection.role == Role::Answerer && connection.is_attempt()
@@ -374,7 +395,7 @@ impl<K: Linker> Mesh<K> {
             }
         }
         self.took_candidates(id);
-        self.signal(now, peer_id, Signal::Answer { sdp: answer }, attempt);
+        self.signal(peer_id, Signal::Answer { sdp: answer }, attempt);
         self.drive(now, id);
         self.arm_peer(now, peer_id);
     }
@@ -414,6 +435,7 @@ impl<K: Linker> Mesh<K> {
             return self.connection_failed(now, id, "its answer cannot be used");
         }
         connection.phase = Phase::Connecting;
+        connection.offer = None;
         connection.search.begin(now + limits::ATTEMPT_SEARCH_AFTER);
         connection.deadline = Some(connection.created + patience.attempt);
         connection.described(sdp);

@@ -54,6 +54,7 @@ struct Drops {
     stray_datagrams: u64,
     ignored_offers: u64,
     ignored_candidates: u64,
+    ignored_frames: u64,
     events_left_out: u64,
 }
 
@@ -124,6 +125,7 @@ impl<K: Linker> Mesh<K> {
                     stray_datagrams: self.totals.stray_datagrams,
                     ignored_offers: self.totals.ignored_offers,
                     ignored_candidates: self.totals.ignored_candidates,
+                    ignored_frames: self.totals.ignored_frames,
                     events_left_out: self.agent.left_out(),
                 },
             },

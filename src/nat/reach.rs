@@ -6,7 +6,7 @@
 //! requests to send and asks for no timeout.
 
 use std::collections::{BTreeSet, VecDeque};
-use std::net::SocketAddr;
+use std::net::{IpAddr, SocketAddr};
 use std::time::Instant;
 
 use super::candidate::LocalCandidate;
@@ -16,6 +16,7 @@ use super::stun::message;
 use super::stun::reflexive::{Reflexive, Request, Target};
 use super::turn::Relays;
 use super::url::Transport;
+use crate::limits;
 
 /// `ICE_TRANSPORT_POLICY`: which ways to a peer are allowed.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
@@ -37,8 +38,25 @@ pub struct Reach {
     relays: Relays,
     /// The servers that are asked for our address.
     asked: BTreeSet<SocketAddr>,
+    moves: Moves,
     random: fastrand::Rng,
     outputs: VecDeque<Output>,
+}
+
+/// Our addresses outside that were lately told as new: each socket and server tells them again.
+#[derive(Debug, Default)]
+struct Moves(VecDeque<(IpAddr, Instant)>);
+
+impl Moves {
+    fn is_news(&mut self, now: Instant, address: IpAddr) -> bool {
+        let is_old = |(_, at): &mut (IpAddr, Instant)| *at + limits::MOVE_TOLD_FOR <= now;
+        while self.0.pop_front_if(is_old).is_some() {}
+        let is_news = !self.0.iter().any(|(known, _)| *known == address);
+        if is_news {
+            self.0.push_back((address, now));
+        }
+        is_news
+    }
 }
 
 impl Reach {
@@ -52,6 +70,7 @@ impl Reach {
             reflexive: Reflexive::new(),
             relays: Relays::new(now, unix, random.u64(..)),
             asked: BTreeSet::new(),
+            moves: Moves::default(),
             random,
             outputs: VecDeque::new(),
         }
@@ -108,7 +127,15 @@ impl Reach {
         self.relays.try_now(now);
     }
 
-    /// Asks all servers at once, those that relay whether they still do, because the machine's addresses or routes have changed, or it has slept.
+    /// Asks servers for a sign of life, because peers have fallen silent: a router may have forgotten us, or
+    /// have another address. Those that were silent before are left alone.
+    pub fn in_doubt(&mut self, now: Instant) {
+        self.reflexive.in_doubt(now);
+        self.relays.in_doubt(now);
+    }
+
+    /// Asks all servers at once, those that relay whether they still do, because the machine's addresses or
+    /// routes have changed, or it has slept.
     pub fn network_changed(&mut self, now: Instant) {
         self.reflexive.network_changed(now);
         self.relays.network_changed(now);
@@ -158,7 +185,10 @@ impl Reach {
             if has_changed {
                 self.outputs.push_back(Output::CandidatesChanged);
                 let after = self.reflexive.seen_by(pair).map(|seen| seen.ip());
-                if before.is_some() && after.is_some() && before != after {
+                if let (Some(before), Some(after)) = (before, after)
+                    && before != after
+                    && self.moves.is_news(now, after)
+                {
                     self.outputs.push_back(Output::OuterAddressChanged);
                 }
             }

@@ -26,4 +26,5 @@ pub(crate) struct Totals {
     pub(crate) stray_datagrams: u64,
     pub(crate) ignored_offers: u64,
     pub(crate) ignored_candidates: u64,
+    pub(crate) ignored_frames: u64,
 }

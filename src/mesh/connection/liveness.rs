@@ -32,6 +32,9 @@ const OVERDUE_SUSPECT_AFTER: Duration = Duration::from_millis(1600);
 /// After this long the transport has doubled the wait for its next retransmission.
 const STUCK_AFTER: Duration = Duration::from_millis(1000);
 
+/// How often the transport is made to retransmit until it counts as dead.
+const RETRANSMISSIONS: u32 = 1;
+
 /// The health of a connection at some moment.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub(crate) enum Health {
@@ -39,7 +42,7 @@ pub(crate) enum Health {
     Alive,
     /// Quiet for a while; worth a ping.
     Quiet,
-    /// Acknowledges nothing although it has to; worth a look at other paths.
+    /// Acknowledges nothing although it has to; worth a look at other paths. Often a packet was lost.
     Overdue,
     /// Quiet for longer; the ping was not answered so far.
     Suspect,
@@ -60,6 +63,8 @@ pub(crate) struct Liveness {
     unacknowledged: Option<Instant>,
     /// When the last record came by the path in use, whoever sent it. Only delays a look at other paths.
     seen: Instant,
+    /// How often the transport was made to retransmit since it last acknowledged something.
+    retransmissions: u32,
     round_trip: Duration,
 }
 
@@ -71,6 +76,7 @@ impl Liveness {
             answered: None,
             unacknowledged: None,
             seen: now,
+            retransmissions: 0,
             round_trip: Duration::ZERO,
         }
     }
@@ -116,19 +122,31 @@ impl Liveness {
         self.heard(now);
         self.answered(now);
         self.unacknowledged = None;
+        self.retransmissions = 0;
     }
 
-    /// Returns for how long the transport has been stuck, if it has: it waits longer for its next
-    /// retransmission than for the first.
-    pub(crate) fn stuck_for(&self, now: Instant) -> Option<Duration> {
-        let since = self.unacknowledged?;
-        self.is_stuck_since(since, now)
-            .then(|| now.saturating_duration_since(since))
+    /// Returns whether the transport is to retransmit now that the path is known to work: it is stuck, waiting
+    /// longer for its next retransmission than for the first. Each time it is given twice as long.
+    pub(crate) fn is_stuck(&self, now: Instant) -> bool {
+        self.unacknowledged
+            .is_some_and(|since| now >= since + self.patience(self.retransmissions))
     }
 
-    /// Returns whether the transport is stuck if nothing was acknowledged since `since`.
-    pub(crate) fn is_stuck_since(&self, since: Instant, now: Instant) -> bool {
-        now.saturating_duration_since(since) >= STUCK_AFTER + 2 * self.round_trip
+    /// Notes that the transport was made to retransmit.
+    pub(crate) fn retransmitted(&mut self) {
+        self.retransmissions = self.retransmissions.saturating_add(1);
+    }
+
+    /// Returns how often the transport was made to retransmit since it last acknowledged something.
+    pub(crate) fn retransmissions(&self) -> u32 {
+        self.retransmissions
+    }
+
+    /// Returns how long the transport may acknowledge nothing until it is made to retransmit once more.
+    fn patience(&self, retransmissions: u32) -> Duration {
+        // 1, 3, 7, 15 times the first wait, as it would retransmit by itself.
+        let waits = (2u32 << retransmissions.min(16)) - 1;
+        (STUCK_AFTER + 2 * self.round_trip) * waits
     }
 
     /// Makes the connection suspect until it is heard and answered again. To be called when the path in
@@ -136,9 +154,8 @@ impl Liveness {
     pub(crate) fn doubt(&mut self, now: Instant) {
         if let Some(suspect) = now.checked_sub(SUSPECT_AFTER) {
             self.heard = self.heard.min(suspect);
-            self.answered = self
-                .answered
-                .map(|answered| answered.min(suspect - 2 * self.round_trip));
+            let suspect = suspect.checked_sub(2 * self.round_trip).unwrap_or(suspect);
+            self.answered = self.answered.map(|answered| answered.min(suspect));
         }
     }
 
@@ -178,10 +195,13 @@ impl Liveness {
         });
         let of_acknowledgements = self.unacknowledged.filter(|_| self.answered.is_some());
         let of_acknowledgements = of_acknowledgements.map(|since| {
+            let dead = since + self.patience(RETRANSMISSIONS);
             let since = since.max(self.seen) + 2 * self.round_trip;
             [
                 (since + OVERDUE_AFTER, Health::Overdue),
                 (since.max(heard) + OVERDUE_SUSPECT_AFTER, Health::Suspect),
+                // The path works, and yet nothing is carried. Another connection may do it.
+                (dead, Health::Suspect),
             ]
         });
         of_silence
@@ -265,8 +285,33 @@ mod tests {
         liveness.heard(later);
         liveness.answered(later);
         assert_eq!(liveness.health(later), Health::Alive);
-        assert_eq!(liveness.stuck_for(later), None);
-        let stuck = later + Duration::from_secs(2);
-        assert_eq!(liveness.stuck_for(stuck), Some(Duration::from_secs(8)));
+        assert!(!liveness.is_stuck(later));
+        assert!(liveness.is_stuck(later + Duration::from_secs(1)));
+    }
+
+    #[test]
+    fn a_transport_that_acknowledges_nothing_on_a_path_that_works_is_dead_after_some_tries() {
+        let start = Instant::now();
+        let mut liveness = Liveness::new(start);
+        liveness.expect_answers(start);
+        liveness.awaits_acknowledgement(start, true);
+        let mut tries = Vec::new();
+        for tenth in 1..100u32 {
+            let now = start + Duration::from_millis(100) * tenth;
+            liveness.heard(now);
+            liveness.answered(now);
+            if liveness.health(now) >= Health::Suspect {
+                break;
+            }
+            if liveness.is_stuck(now) {
+                liveness.retransmitted();
+                tries.push(tenth / 10);
+            }
+        }
+        assert_eq!(tries, [1]);
+        let dead = start + Duration::from_secs(7);
+        assert_eq!(liveness.health(dead), Health::Suspect);
+        liveness.acknowledged(dead);
+        assert_eq!(liveness.health(dead), Health::Alive);
     }
 }

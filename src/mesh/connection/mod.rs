@@ -15,6 +15,7 @@ use std::time::{Duration, Instant};
 use crate::limits;
 use crate::nat::candidate::LocalCandidate;
 use crate::protocol::PeerId;
+use crate::protocol::signaling::Outgoing;
 
 use super::link::description;
 use super::link::{Channel, Datagram, Link, LinkError};
@@ -83,6 +84,12 @@ pub(super) struct Connection<L> {
     pub(super) speaks_sessions: bool,
     /// The peers that pass on our signals of this attempt, beside the registry or in its place.
     pub(super) introducers: Vec<PeerId>,
+    /// Our offer, as long as it is not answered, and when others are asked to pass it on. Only for peers that
+    /// others may introduce.
+    pub(super) offer: Option<Outgoing>,
+    pub(super) repeats_at: Option<Instant>,
+    /// The fingerprint in the peer's description, which its certificate has to have.
+    pub(super) fingerprint: Option<String>,
     /// The id of the peer's session, as its description announced it.
     pub(super) announced_session: Option<String>,
     /// The id of our session, as our hello has told it.
@@ -111,8 +118,6 @@ pub(super) struct Connection<L> {
     pub(super) search: PathSearch,
     /// What the peer's transport has not acknowledged, of both channels.
     pub(super) outstanding: Outstanding,
-    /// When the transport was last made to retransmit.
-    pub(super) retransmitted: Option<Instant>,
     /// Whether the peer may have given up this connection while it was silent, although it is heard
     /// again. Only for peers of another make.
     pub(super) may_be_left: bool,
@@ -154,7 +159,6 @@ impl<L: Link> Connection<L> {
         let buffered = of_mesh.saturating_add(self.link.buffered(Channel::Control));
         if self.outstanding.acknowledged_to(buffered) {
             self.liveness.acknowledged(now);
-            self.retransmitted = None;
         }
         self.liveness.awaits_acknowledgement(now, buffered > 0);
         of_mesh
@@ -178,7 +182,10 @@ impl<L: Link> Connection<L> {
     /// Adds a candidate of the peer, or keeps it until the peer's description is there.
     pub(super) fn take_candidate(&mut self, now: Instant, candidate: &str) {
         // An empty candidate says that no more will follow, which changes nothing here.
-        if candidate.is_empty() || !self.candidates.admit(now) {
+        if candidate.is_empty()
+            || self.candidates.is_repeated(candidate)
+            || !self.candidates.admit(now)
+        {
             return;
         }
         if self.phase == Phase::Offered {
@@ -192,6 +199,7 @@ impl<L: Link> Connection<L> {
     /// waited for it.
     pub(super) fn described(&mut self, sdp: &str) {
         self.max_message_bytes = description::max_message_bytes(sdp);
+        self.fingerprint = description::fingerprint(sdp);
         for line in description::candidates(sdp) {
             self.note_kind(line);
             if let Some(name) = description::candidate_name(line) {

@@ -14,11 +14,17 @@ const LONG_INTERVAL: Duration = Duration::from_secs(4);
 
 const LONG_TURN: u32 = 5;
 
+/// How long the first checks may go unanswered, beside the round trip, until it is taken that nobody is
+/// there.
+const NOBODY_AFTER: Duration = Duration::from_millis(150);
+
 /// The search for a path, while there is one.
 #[derive(Debug, Default)]
 pub(crate) struct PathSearch {
     next: Option<Instant>,
     turns: u32,
+    /// When it is taken that nobody answers the checks, unless somebody does.
+    nobody_at: Option<Instant>,
 }
 
 impl PathSearch {
@@ -27,12 +33,24 @@ impl PathSearch {
         if self.next.is_none() {
             self.turns = 0;
             self.next = Some(now);
+            self.nobody_at = None;
         }
     }
 
     /// Ends the search, because a path works.
     pub(crate) fn end(&mut self) {
         self.next = None;
+        self.nobody_at = None;
+    }
+
+    /// Notes that somebody has answered a check.
+    pub(crate) fn answered(&mut self) {
+        self.nobody_at = None;
+    }
+
+    /// Returns whether it is time to take it that nobody answers; each search tells it once.
+    pub(crate) fn finds_nobody(&mut self, now: Instant) -> bool {
+        self.nobody_at.take_if(|at| now >= *at).is_some()
     }
 
     pub(crate) fn is_under_way(&self) -> bool {
@@ -41,7 +59,7 @@ impl PathSearch {
 
     /// Returns when to look again; `None` if nothing is searched for.
     pub(crate) fn next(&self) -> Option<Instant> {
-        self.next
+        [self.next, self.nobody_at].into_iter().flatten().min()
     }
 
     /// Returns whether all pairs are to be checked anew now, and plans the next time.
@@ -55,6 +73,10 @@ impl PathSearch {
                 INTERVAL
             };
             let answer = round_trip.map_or(Duration::ZERO, |round_trip| 2 * round_trip);
+            // The network may change while nothing is found, so every long turn asks again.
+            if self.turns % LONG_TURN == 1 {
+                self.nobody_at = Some(now + NOBODY_AFTER + answer);
+            }
             self.next = Some(now + interval.max(answer));
         }
         is_due
@@ -71,9 +93,9 @@ mod tests {
         search.begin(start);
         let mut turns = Vec::new();
         while turns.len() < 10 {
-            let now = search.next().unwrap();
+            let now = search.next.unwrap();
             assert!(search.is_due(now, round_trip) && !search.is_due(now, round_trip));
-            turns.push(search.next().unwrap() - now);
+            turns.push(search.next.unwrap() - now);
         }
         turns
     }
@@ -91,5 +113,32 @@ mod tests {
         let round_trip = Duration::from_millis(1500);
         let least = turns(Some(round_trip)).into_iter().min().unwrap();
         assert_eq!(least, 2 * round_trip);
+    }
+
+    #[test]
+    fn a_search_that_nobody_answers_says_so_now_and_then() {
+        let start = Instant::now();
+        let mut search = PathSearch::default();
+        search.begin(start);
+        let (mut now, mut told) = (start, Vec::new());
+        while told.len() < 2 {
+            now = search.next().unwrap().max(now);
+            if search.finds_nobody(now) {
+                told.push(now - start);
+            }
+            search.is_due(now, None);
+        }
+        assert_eq!(told[0], NOBODY_AFTER);
+        assert!(told[1] >= 4 * INTERVAL + LONG_INTERVAL, "{told:?}");
+    }
+
+    #[test]
+    fn a_search_that_is_answered_says_nothing() {
+        let now = Instant::now();
+        let mut search = PathSearch::default();
+        search.begin(now);
+        assert!(search.is_due(now, None));
+        search.answered();
+        assert!(!search.finds_nobody(now + 2 * NOBODY_AFTER));
     }
 }

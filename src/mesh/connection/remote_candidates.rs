@@ -3,6 +3,7 @@
 
 use std::borrow::Cow;
 use std::collections::VecDeque;
+use std::hash::{DefaultHasher, Hash as _, Hasher as _};
 use std::net::{IpAddr, SocketAddr};
 use std::time::Instant;
 
@@ -17,6 +18,8 @@ pub(crate) struct RemoteCandidates {
     allowance: TokenBucket,
     /// How many candidates were ignored because they were too many.
     ignored: u64,
+    /// Hashes of the latest candidates that came by themselves.
+    latest: VecDeque<u64>,
     /// Candidates that came before the description.
     waiting: Vec<String>,
     /// Candidates with a name under `.local` in place of an address, each after that name. Oldest first.
@@ -37,11 +40,27 @@ impl RemoteCandidates {
         RemoteCandidates {
             allowance: TokenBucket::new(burst, interval, now),
             ignored: 0,
+            latest: VecDeque::new(),
             waiting: Vec::new(),
             unresolved: VecDeque::new(),
             asked_names: 0,
             kinds: VecDeque::new(),
         }
+    }
+
+    /// Returns whether a candidate came before: it may come on several ways.
+    pub(crate) fn is_repeated(&mut self, candidate: &str) -> bool {
+        let mut hasher = DefaultHasher::new();
+        candidate.hash(&mut hasher);
+        let hash = hasher.finish();
+        let is_known = self.latest.contains(&hash);
+        if !is_known {
+            if self.latest.len() == limits::CANDIDATES_PER_CONNECTION {
+                self.latest.pop_front();
+            }
+            self.latest.push_back(hash);
+        }
+        is_known
     }
 
     /// Counts a candidate against the limit; returns `false` when it is one too many.

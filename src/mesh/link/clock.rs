@@ -7,16 +7,19 @@
 
 use std::time::{Duration, Instant};
 
-/// The longest time to a retransmission of SCTP (RFC 9260 section 16, `RTO.max`).
-const LONGEST_RETRANSMISSION: Duration = Duration::from_secs(60);
+/// How far the clock is put forward: beyond the longest time to a retransmission of SCTP, 60 s (RFC 9260
+/// section 16, `RTO.max`).
+const LEAP: Duration = Duration::from_secs(62);
 
-/// The time to the first retransmission (RFC 9260 section 16, `RTO.min`), with a margin.
-const FIRST_RETRANSMISSION: Duration = Duration::from_secs(2);
+/// How long after a leap a round-trip time may hold it: until another has been measured.
+const WRONG_FOR: Duration = Duration::from_secs(10);
 
 /// How far str0m's clock is ahead.
 #[derive(Debug, Default)]
 pub(super) struct Clock {
     ahead: Duration,
+    /// When it was last put forward.
+    leapt: Option<Instant>,
 }
 
 impl Clock {
@@ -30,17 +33,16 @@ impl Clock {
         told.checked_sub(self.ahead).unwrap_or(told)
     }
 
-    /// Puts the clock forward, so that what SCTP has repeated in vain for a time of `silence` is due. Its
-    /// waits double, so the present one is at most about as long as all before it together.
-    pub(super) fn put_forward(&mut self, silence: Duration) {
-        let wait = (2 * silence).min(LONGEST_RETRANSMISSION);
-        self.ahead += wait + FIRST_RETRANSMISSION;
+    /// Puts the clock forward, so that whatever SCTP waits to repeat is due.
+    pub(super) fn put_forward(&mut self, now: Instant) {
+        self.ahead += LEAP;
+        self.leapt = Some(now);
     }
 
     /// Returns a round-trip time as str0m has measured it, unless the clock was put forward meanwhile.
-    pub(super) fn measured(&self, round_trip: Duration) -> Option<Duration> {
-        let may_be_wrong = !self.ahead.is_zero() && round_trip >= FIRST_RETRANSMISSION;
-        (!may_be_wrong).then_some(round_trip)
+    pub(super) fn measured(&self, now: Instant, round_trip: Duration) -> Option<Duration> {
+        let has_just_leapt = self.leapt.is_some_and(|leapt| now < leapt + WRONG_FOR);
+        (!has_just_leapt || round_trip < LEAP).then_some(round_trip)
     }
 }
 
@@ -49,27 +51,23 @@ mod tests {
     use super::*;
 
     #[test]
-    fn after_an_outage_the_clock_is_ahead_by_more_than_the_next_wait() {
-        for silence in [1, 5, 30, 3600].map(Duration::from_secs) {
-            let mut clock = Clock::default();
-            clock.put_forward(silence);
-            let now = Instant::now();
-            let wait = silence.min(LONGEST_RETRANSMISSION);
-            assert!(clock.told(now) > now + wait);
-            assert_eq!(clock.meant(clock.told(now)), now);
-        }
+    fn what_is_told_is_ahead_of_what_is_meant() {
+        let mut clock = Clock::default();
+        let now = Instant::now();
+        clock.put_forward(now);
+        assert!(clock.told(now) > now + Duration::from_secs(60));
+        assert_eq!(clock.meant(clock.told(now)), now);
     }
 
     #[test]
     fn a_round_trip_that_may_hold_the_leap_is_not_believed() {
+        let now = Instant::now();
         let mut clock = Clock::default();
-        assert_eq!(
-            clock.measured(Duration::from_secs(3)),
-            Some(Duration::from_secs(3))
-        );
-        clock.put_forward(Duration::from_secs(5));
-        assert_eq!(clock.measured(Duration::from_secs(7)), None);
-        let short = Duration::from_millis(300);
-        assert_eq!(clock.measured(short), Some(short));
+        let [long, short] = [70, 3].map(Duration::from_secs);
+        assert_eq!(clock.measured(now, long), Some(long));
+        clock.put_forward(now);
+        assert_eq!(clock.measured(now, long), None);
+        assert_eq!(clock.measured(now, short), Some(short));
+        assert_eq!(clock.measured(now + WRONG_FOR, long), Some(long));
     }
 }

@@ -23,6 +23,17 @@ pub fn max_message_bytes(sdp: &str) -> usize {
     }
 }
 
+/// Returns the SHA-256 fingerprint of the certificate of whoever sent this description (RFC 8122), in upper
+/// case.
+pub fn fingerprint(sdp: &str) -> Option<String> {
+    let mut lines = sdp.lines();
+    let told = lines.find_map(|line| {
+        let (hash, told) = line.strip_prefix("a=fingerprint:")?.split_once(' ')?;
+        hash.eq_ignore_ascii_case("sha-256").then_some(told)
+    })?;
+    Some(told.trim().to_ascii_uppercase())
+}
+
 /// Returns whether the sender of this answer leaves it to us to begin the SCTP association.
 ///
 /// Both sides are to begin it (RFC 8841 section 9.3), but aiortc before 1.16 and werift do so only as the

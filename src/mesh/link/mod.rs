@@ -141,9 +141,9 @@ pub trait Link {
     /// are the local candidates. The path in use stays until another is found to work.
     fn check_again(&mut self, now: Instant, local: &[LocalCandidate]);
 
-    /// Sends at once again what the peer's transport has not acknowledged, because the path works again
-    /// after a `silence`. Without it the transport waits about as long as the silence has lasted.
-    fn retransmit(&mut self, now: Instant, silence: Duration) -> Result<(), LinkError>;
+    /// Sends at once again what the peer's transport has not acknowledged, because the path works again.
+    /// Without it the transport waits about as long as the path was dead.
+    fn retransmit(&mut self, now: Instant) -> Result<(), LinkError>;
 
     /// Returns whether the datagram belongs to this connection. For STUN this is certain: it bears the
     /// password of one of the descriptions. Anything else is judged by the address that it claims to come

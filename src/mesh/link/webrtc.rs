@@ -206,7 +206,8 @@ impl WebRtcLink {
                 Some(LinkOutput::Pair {
                     local: pair.local.addr,
                     remote: pair.remote.addr,
-                    round_trip: measured.and_then(|measured| self.clock.measured(measured)),
+                    round_trip: measured
+                        .and_then(|measured| self.clock.measured(self.now, measured)),
                 })
             }
             _ => None,
@@ -285,8 +286,8 @@ impl Link for WebRtcLink {
         self.pacing.check_again(now);
     }
 
-    fn retransmit(&mut self, now: Instant, silence: Duration) -> Result<(), LinkError> {
-        self.clock.put_forward(silence);
+    fn retransmit(&mut self, now: Instant) -> Result<(), LinkError> {
+        self.clock.put_forward(now);
         self.handle_timeout(now)
     }
 

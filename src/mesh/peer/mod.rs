@@ -130,12 +130,22 @@ pub(super) struct Peer {
     pub(super) held: Option<HeldOffer>,
     pub(super) early: VecDeque<EarlyCandidate>,
     pub(super) offers: TokenBucket,
-    /// Limits its signaling frames that do not come from the registry.
+    /// The ids of the attempts that it has offered and that were answered.
+    pub(super) offered: VecDeque<String>,
+    /// Limits the signals that it brings, its own and those of others.
     pub(super) passes: TokenBucket,
+    /// Limits the signals that are passed on for it.
+    pub(super) asks_to_pass: TokenBucket,
+    /// The fingerprint of its certificate on the last connection that carried messages.
+    pub(super) fingerprint: Option<String>,
     pub(super) sent: Count,
     pub(super) received: Count,
     /// How many connections carried messages before the current one.
     pub(super) restarts: u64,
+}
+
+fn bucket((burst, interval): (u32, Duration), now: Instant) -> TokenBucket {
+    TokenBucket::new(burst, interval, now)
 }
 
 impl Peer {
@@ -168,7 +178,10 @@ impl Peer {
             held: None,
             early: VecDeque::new(),
             offers: TokenBucket::new(limits::OFFER_BURST, limits::OFFER_INTERVAL, now),
-            passes: TokenBucket::new(limits::PASSED_FRAMES, limits::PASSED_FRAME_INTERVAL, now),
+            offered: VecDeque::new(),
+            passes: bucket(limits::PASSED_SIGNALS, now),
+            asks_to_pass: bucket(limits::SIGNALS_TO_PASS, now),
+            fingerprint: None,
             sent: Count::default(),
             received: Count::default(),
             restarts: 0,
@@ -189,6 +202,19 @@ impl Peer {
             self.state = state;
             self.since = now;
         }
+    }
+
+    /// Notes that an offer is answered. It may come again on another way.
+    pub(super) fn remember_offer(&mut self, attempt: &str) {
+        if self.offered.len() == limits::REMEMBERED_OFFERS {
+            self.offered.pop_front();
+        }
+        self.offered.push_back(attempt.to_owned());
+    }
+
+    /// Returns whether an offer was answered before.
+    pub(super) fn knows_offer(&self, attempt: &str) -> bool {
+        self.offered.iter().any(|known| known == attempt)
     }
 
     /// Returns whether anything is kept for the peer until it can be reached.

@@ -28,6 +28,7 @@ const DATA: u8 = 23;
 /// Makes fake links.
 pub(in crate::mesh) struct FakeStack {
     random: fastrand::Rng,
+    certificate: u64,
     /// What the descriptions announce.
     max_message_bytes: Option<usize>,
     /// Its links tell one false number in so many; none if it is 0.
@@ -38,6 +39,7 @@ impl FakeStack {
     pub(in crate::mesh) fn new(seed: u64, max_message_bytes: Option<usize>) -> Self {
         FakeStack {
             random: fastrand::Rng::with_seed(seed),
+            certificate: seed,
             max_message_bytes,
             one_lie_in: 0,
         }
@@ -45,6 +47,7 @@ impl FakeStack {
 
     fn describe(&self, link: &FakeLink, candidates: &[LocalCandidate]) -> String {
         let mut sdp = format!("v=0\r\na=fake-tag:{:x}\r\n", link.own);
+        sdp.push_str(&format!("a=fingerprint:sha-256 {:X}\r\n", self.certificate));
         if let Some(size) = self.max_message_bytes {
             sdp.push_str(&format!("a=max-message-size:{size}\r\n"));
         }
@@ -279,7 +282,7 @@ impl Link for FakeLink {
         self.paths.check_again(now);
     }
 
-    fn retransmit(&mut self, now: Instant, _: Duration) -> Result<(), LinkError> {
+    fn retransmit(&mut self, now: Instant) -> Result<(), LinkError> {
         self.now = now;
         self.streams.retransmit();
         Ok(())

@@ -56,6 +56,11 @@ impl Binding {
         self.transaction.is_none() && self.mapped.is_none()
     }
 
+    /// Returns whether a question is under way.
+    pub(crate) fn is_asking(&self) -> bool {
+        self.transaction.is_some()
+    }
+
     /// Asks at `due`, even if the server was silent before.
     pub(crate) fn ask_at(&mut self, due: Instant) {
         self.patience.reset();

@@ -119,6 +119,20 @@ impl Reflexive {
         self.ask_idle(now, |_| true);
     }
 
+    /// Asks the servers that have answered whether they still see us under the same address. A question
+    /// that is under way goes on.
+    pub(crate) fn in_doubt(&mut self, now: Instant) {
+        for (rank, pair) in self.order() {
+            let due = self.slot(now, rank);
+            if let Some(binding) = self.bindings.get_mut(&pair)
+                && binding.mapped().is_some()
+                && !binding.is_asking()
+            {
+                binding.ask_at(due);
+            }
+        }
+    }
+
     /// Asks all servers anew, because the machine may be behind another router now.
     pub(crate) fn network_changed(&mut self, now: Instant) {
         for (rank, pair) in self.order() {

@@ -92,8 +92,11 @@ impl Keepalive {
         self.unanswered.get_or_insert(now);
     }
 
-    /// Begins a probe that has to be answered soon.
+    /// Begins a probe that has to be answered soon, unless one is under way.
     pub(crate) fn urge(&mut self, now: Instant) {
+        if self.is_urgent && self.next.is_some() {
+            return;
+        }
         self.is_urgent = true;
         self.sent = 0;
         self.next = Some(now);

@@ -140,17 +140,22 @@ impl Relays {
         }
     }
 
-    /// Asks the servers at once whether they still relay for us, and tries what did not work before,
-    /// because the network has changed.
-    pub(super) fn network_changed(&mut self, now: Instant) {
-        self.patience.reset();
-        self.not_before = now;
+    /// Asks the servers at once whether they still relay for us, because others have fallen silent.
+    pub(super) fn in_doubt(&mut self, now: Instant) {
         for id in self.leases_where(Lease::is_lent) {
             if let Some(allocation) = self.leases.get_mut(&id).and_then(Lease::allocation) {
                 allocation.doubt(now, &mut self.random);
                 self.settle(now, id);
             }
         }
+    }
+
+    /// Asks the servers at once whether they still relay for us, and tries what did not work before,
+    /// because the network has changed.
+    pub(super) fn network_changed(&mut self, now: Instant) {
+        self.patience.reset();
+        self.not_before = now;
+        self.in_doubt(now);
         if self.current.is_none() {
             // A stream that is being opened may hang on a way that is no more.
             for id in self.leases_where(|lease| is_attempt(lease) && lease.is_on_stream()) {

@@ -323,8 +323,10 @@ impl EventLoop {
                 }
                 Ok(signaling::Notice::NameTaken { reason }) => {
                     mesh.registry_disconnected(RegistryState::Disconnected, reason);
-                    if !self.agent.is_connected() && self.end.is_none() {
-                        log::info!("another sidecar has our name, and no agent is here");
+                    // Its agent has probably been started anew, with a sidecar of its own.
+                    let has_lost_agent = !self.agent.is_connected() && self.agent.last().is_some();
+                    if has_lost_agent && self.end.is_none() {
+                        log::info!("another sidecar has our name, and our agent has gone");
                         self.end = Some(End::Replaced);
                     }
                 }
@@ -443,7 +445,7 @@ impl EventLoop {
         self.parts.mesh.network_changed(now);
         self.parts.reaching.network_changed(now);
         self.parts.signaling.network_changed();
-        self.transmit(now);
+        self.hand_on(now);
     }
 
     /// Has all ways asked when the one to a peer or to a relay is in doubt, and the one to the registry

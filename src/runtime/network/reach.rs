@@ -124,7 +124,7 @@ impl Reaching {
     pub(crate) fn in_doubt(&mut self, now: Instant) {
         if now >= self.rests_until {
             self.rests_until = now + limits::DOUBT_INTERVAL;
-            self.reach.network_changed(now);
+            self.reach.in_doubt(now);
         }
     }
 

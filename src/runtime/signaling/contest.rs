@@ -1,17 +1,20 @@
 //! Finds out that another sidecar uses our name, so that the registry lets it take our place.
 //!
-//! Few registries say so. But a connection that is closed soon after it has opened, again and again, means
-//! that the other one takes its place back each time. Each would end the connection of the other for ever.
+//! Each of the two would end the connection of the other for ever. Our registry says why it closes a
+//! connection. With others, connections that are closed soon after they have opened, again and again, mean
+//! that the other one takes its place back each time. A registry that is started anew can't be reached in
+//! between.
 
 use std::collections::VecDeque;
 use std::time::{Duration, Instant};
 
 use crate::limits;
 
-/// The connections that the registry has lately closed soon after they had opened.
+/// The connections that we have lately lost in a way that others cause.
 #[derive(Debug, Default)]
 pub(super) struct Contest {
     closed: VecDeque<Instant>,
+    displaced: Option<Instant>,
 }
 
 impl Contest {
@@ -30,6 +33,19 @@ impl Contest {
             self.closed.clear();
         }
         is_contested
+    }
+
+    /// Notes that the registry has said that another sidecar has taken our place. Returns whether that is not
+    /// the first time of late.
+    pub(super) fn displaced(&mut self, now: Instant) -> bool {
+        let (_, within, _) = limits::NAME_CONTEST;
+        let before = self.displaced.replace(now);
+        before.is_some_and(|before| now.saturating_duration_since(before) <= within)
+    }
+
+    /// Notes that the registry could not be reached.
+    pub(super) fn failed(&mut self) {
+        self.closed.clear();
     }
 }
 
@@ -52,5 +68,24 @@ mod tests {
             assert!(!contest.closed(start + within * n, soon));
             assert!(!contest.closed(start + within * n, 2 * soon));
         }
+    }
+
+    #[test]
+    fn a_registry_that_is_started_anew_again_and_again_is_no_contest() {
+        let now = Instant::now();
+        let mut contest = Contest::default();
+        for _ in 0..20 {
+            assert!(!contest.closed(now, Duration::ZERO));
+            contest.failed();
+        }
+    }
+
+    #[test]
+    fn a_place_that_is_taken_twice_within_a_minute_is_contested() {
+        let start = Instant::now();
+        let mut contest = Contest::default();
+        let seconds = [0, 100, 103, 300];
+        let found = seconds.map(|s| contest.displaced(start + Duration::from_secs(s)));
+        assert_eq!(found, [false, false, true, false]);
     }
 }

@@ -128,6 +128,9 @@ impl<'a> Dial<'a> {
             let local = running.socket.local_addr().map(|local| local.ip());
             !local.is_ok_and(|local| wakeups.is_gone(local))
         });
+        // The oldest make room for tries on what may be another way.
+        let surplus = self.tries.len().saturating_sub(limits::DIAL_TRIES / 2);
+        self.tries.drain(..surplus);
         self.race.restart(now);
         if self.is_name {
             self.look_up();

@@ -14,7 +14,9 @@ pub(super) enum Lost {
     Closed(String),
     /// The registry has closed it because another sidecar of our name has connected.
     Displaced(String),
-    /// The way is gone or silent, or the machine has slept. Another way may be there already.
+    /// It does not answer.
+    Silent(String),
+    /// The way is gone, or the machine has slept. Another way may be there already.
     Path(String),
 }
 
@@ -38,8 +40,9 @@ impl Way {
         // Connecting a UDP socket sends nothing: the system only chooses the address.
         let socket = UdpSocket::bind((any, 0)).ok()?;
         socket.connect(self.remote).ok()?;
+        // Of IPv6 addresses temporary ones come and go, and connections from the older ones go on (RFC 8981).
         let chosen = socket.local_addr().ok()?.ip();
-        (chosen != self.local).then_some(chosen)
+        (chosen != self.local && chosen.is_ipv4()).then_some(chosen)
     }
 }
 
@@ -66,8 +69,11 @@ impl Error for Lost {}
 
 impl fmt::Display for Lost {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let (Lost::Broken(what) | Lost::Closed(what) | Lost::Displaced(what) | Lost::Path(what)) =
-            self;
+        let (Lost::Broken(what)
+        | Lost::Closed(what)
+        | Lost::Displaced(what)
+        | Lost::Silent(what)
+        | Lost::Path(what)) = self;
         f.write_str(what)
     }
 }

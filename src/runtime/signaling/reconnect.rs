@@ -16,8 +16,10 @@ use crate::mesh::introduction::token_bucket::TokenBucket;
 pub(super) enum Failure {
     /// The connection could not be made, or it was lost.
     Unreachable(String),
-    /// The way to the registry is gone or silent. Another may be there already.
+    /// The way to the registry is gone. Another may be there already.
     PathLost(String),
+    /// The registry does not answer on the connection.
+    Silent(String),
     /// Another sidecar uses our name, and has taken our place.
     NameTaken(String),
     /// The registry has closed the connection.
@@ -33,6 +35,7 @@ impl Failure {
             Lost::Broken(why) => Failure::Unreachable(format!("{what}: {why}")),
             Lost::Closed(why) => Failure::Closed(format!("{what}: {why}")),
             Lost::Displaced(why) => Failure::NameTaken(format!("{what}: {why}")),
+            Lost::Silent(why) => Failure::Silent(format!("{what}: {why}")),
             Lost::Path(why) => Failure::PathLost(format!("{what}: {why}")),
         }
     }
@@ -127,6 +130,32 @@ impl Reconnect {
         self.is_served = true;
     }
 
+    /// Finds out whether a failure means that another sidecar uses our name, and whether that has happened
+    /// again and again.
+    fn judge(
+        &mut self,
+        failure: Failure,
+        now: Instant,
+        lasted: Option<Duration>,
+    ) -> (Failure, bool) {
+        match (failure, lasted) {
+            (Failure::NameTaken(why), _) => {
+                let is_contested = self.contest.displaced(now);
+                (Failure::NameTaken(why), is_contested)
+            }
+            (Failure::Closed(why), Some(lasted))
+                if self.is_served && self.contest.closed(now, lasted) =>
+            {
+                (Failure::NameTaken(why), true)
+            }
+            (failure @ (Failure::Unreachable(_) | Failure::Refused(_)), _) => {
+                self.contest.failed();
+                (failure, false)
+            }
+            (failure, _) => (failure, false),
+        }
+    }
+
     /// Handles a failed try, or the loss of the connection. `jitter` is a fresh random number in
     /// `0.0..1.0`.
     pub(super) fn failed(&mut self, failure: Failure, now: Instant, jitter: f64) -> Verdict {
@@ -140,19 +169,15 @@ impl Reconnect {
         if lasted > Some(limits::NAME_TAKEN_BACKOFF.1) {
             self.name_backoff.reset();
         }
-        let failure = match (failure, lasted) {
-            (Failure::Closed(why), Some(lasted))
-                if self.is_served && self.contest.closed(now, lasted) =>
-            {
-                Failure::NameTaken(why)
-            }
-            (failure, _) => failure,
-        };
+        let (failure, is_contested) = self.judge(failure, now, lasted);
         let fatal = self.refusal_is_fatal && matches!(failure, Failure::Refused(_));
         let retry_in = match &failure {
             Failure::Refused(_) => (!fatal).then(|| self.refused_backoff.next(jitter)),
             Failure::PathLost(_) if self.try_at_once(now) => Some(Duration::ZERO),
-            Failure::NameTaken(_) => Some(self.name_backoff.next(jitter)),
+            Failure::NameTaken(_) if is_contested => Some(self.name_backoff.next(jitter)),
+            Failure::NameTaken(_) => Some(limits::NAME_TAKEN_ONCE.mul_f64(0.5 + jitter / 2.0)),
+            // All who share the registry may find it silent at the same moment.
+            Failure::Silent(_) => Some(limits::REGISTRY_SILENT_WAIT.mul_f64(jitter)),
             Failure::PathLost(_) | Failure::Closed(_) | Failure::Unreachable(_) => {
                 Some(self.backoff.next(jitter))
             }
@@ -173,6 +198,7 @@ impl Reconnect {
             ),
             Failure::Unreachable(why)
             | Failure::PathLost(why)
+            | Failure::Silent(why)
             | Failure::Closed(why)
             | Failure::Refused(why) => why,
         };
@@ -187,9 +213,10 @@ impl Reconnect {
         // A fatal failure is printed when the process ends, so it is not logged here.
         let log = (log_it && !fatal).then(|| text.clone());
         let notice = is_news.then_some(match &failure {
-            Failure::Unreachable(_) | Failure::PathLost(_) | Failure::Closed(_) => {
-                Notice::Disconnected { reason: text }
-            }
+            Failure::Unreachable(_)
+            | Failure::PathLost(_)
+            | Failure::Silent(_)
+            | Failure::Closed(_) => Notice::Disconnected { reason: text },
             Failure::NameTaken(_) => Notice::NameTaken { reason: text },
             Failure::Refused(_) => Notice::Refused {
                 reason: text,
@@ -404,8 +431,14 @@ mod tests {
         let mut reconnect = reconnect(false);
         let now = Instant::now();
         reconnect.connected(now);
-        let verdict = reconnect.failed(Failure::NameTaken("closed".into()), now, 0.0);
-        assert!(verdict.retry_in >= Some(Duration::from_secs(120)));
+        let taken = || Failure::NameTaken("closed".into());
+        // The first time it may be `doctor`, which goes again.
+        let once = reconnect.failed(taken(), now, 0.0).retry_in.unwrap();
+        assert!(once > SECOND && once < 5 * SECOND, "{once:?}");
+        let now = now + once;
+        reconnect.connected(now);
+        let verdict = reconnect.failed(taken(), now + SECOND, 0.0);
+        assert!(verdict.retry_in >= Some(limits::NAME_TAKEN_BACKOFF.0 / 2));
         assert!(
             verdict
                 .log
@@ -414,6 +447,23 @@ mod tests {
         );
         assert!(matches!(verdict.notice, Some(Notice::NameTaken { .. })));
         assert!(!reconnect.network_changed(now));
+    }
+
+    #[test]
+    fn those_who_find_the_registry_silent_at_the_same_moment_do_not_come_back_at_the_same_moment() {
+        let now = Instant::now();
+        let waits = [0.0, 0.5, 1.0].map(|jitter| {
+            let mut reconnect = reconnect(false);
+            reconnect.connected(now);
+            reconnect
+                .failed(Failure::Silent("silent".into()), now, jitter)
+                .retry_in
+        });
+        let longest = limits::REGISTRY_SILENT_WAIT;
+        assert_eq!(
+            waits,
+            [Some(Duration::ZERO), Some(longest / 2), Some(longest)]
+        );
     }
 
     #[test]
@@ -430,7 +480,7 @@ mod tests {
             waits.push(verdict.retry_in.unwrap());
         }
         let last = waits.pop().unwrap();
-        assert!(last >= Duration::from_secs(120), "{last:?}");
+        assert!(last >= limits::NAME_TAKEN_BACKOFF.0 / 2, "{last:?}");
         assert!(waits.iter().all(|wait| *wait < 10 * SECOND), "{waits:?}");
     }
 }

@@ -217,7 +217,7 @@ impl Thread {
                 Due::Unanswered => {
                     let seconds = keepalive.answer_time().as_secs_f64();
                     let seconds = (seconds * 10.0).round() / 10.0;
-                    return Err(Lost::Path(format!("no answer to a ping for {seconds} s")));
+                    return Err(Lost::Silent(format!("no answer to a ping for {seconds} s")));
                 }
             }
         }

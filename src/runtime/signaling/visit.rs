@@ -61,6 +61,7 @@ pub fn visit(settings: &Settings, is_to_be_seen: bool) -> Result<Visit, String> 
         Err(
             Failure::Unreachable(why)
             | Failure::PathLost(why)
+            | Failure::Silent(why)
             | Failure::NameTaken(why)
             | Failure::Closed(why),
         ) => Err(Refusal::Unreachable(why)),

@@ -139,8 +139,11 @@ impl Connection {
                 return Err(match frame {
                     Some(CloseFrame { code, reason }) => {
                         let why = format!("closed by the registry ({code}, {:?})", reason.as_str());
-                        match reason.as_str() {
-                            CONNECTED_AGAIN => Lost::Displaced(why),
+                        match (reason.as_str(), code) {
+                            (CONNECTED_AGAIN, _) => Lost::Displaced(why),
+                            (_, CloseCode::Away | CloseCode::Restart | CloseCode::Again) => {
+                                Lost::Broken(why)
+                            }
                             _ => Lost::Closed(why),
                         }
                     }
