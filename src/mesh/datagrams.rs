@@ -131,13 +131,23 @@ impl<K: Linker> Mesh<K> {
 
     /// Handles all outputs of the link, until it asks for a timeout.
     fn listen(&mut self, now: Instant, id: ConnectionId) {
-        let mut is_heard = false;
+        while self.take_outputs(now, id) {
+            // ICE takes a path when it works, so what waits for the old one need not wait any longer.
+            self.retransmit_if_stuck(now, id);
+        }
+        self.arm(now, id);
+    }
+
+    /// Handles all outputs of the link, until it asks for a timeout. Returns whether our datagrams take
+    /// another path than before.
+    fn take_outputs(&mut self, now: Instant, id: ConnectionId) -> bool {
+        let (mut is_heard, mut has_new_path) = (false, false);
         while let Some(connection) = self.connections.get_mut(&id) {
             match connection.link.poll() {
                 Ok(LinkOutput::Transmit(transmit)) => {
                     if matches!(transmit.bytes.first(), Some(20..=63)) {
                         let (local, remote) = (transmit.source, transmit.destination);
-                        connection.goes_by(now, Path { local, remote });
+                        has_new_path |= connection.goes_by(now, Path { local, remote });
                     }
                     self.transmits.push_back(transmit);
                 }
@@ -167,7 +177,7 @@ impl<K: Linker> Mesh<K> {
                     // as it is, while ICE may tell it as the peer of a router sees it, so what records
                     // have told stays.
                     if connection.path.is_none_or(|path| path.remote != remote) {
-                        connection.goes_by(now, Path { local, remote });
+                        has_new_path |= connection.goes_by(now, Path { local, remote });
                     }
                     if let Some(round_trip) = round_trip {
                         connection.round_trip = Some(round_trip);
@@ -176,16 +186,20 @@ impl<K: Linker> Mesh<K> {
                 }
                 Ok(LinkOutput::Closed) => {
                     self.said_goodbye(now, id);
-                    return self.connection_failed(now, id, "ended by the peer");
+                    self.connection_failed(now, id, "ended by the peer");
+                    return false;
                 }
                 Ok(LinkOutput::Timeout(at)) => {
                     self.timers.set(TimerKey::Link(id), Some(at));
                     break;
                 }
-                Err(error) => return self.connection_failed(now, id, &error.to_string()),
+                Err(error) => {
+                    self.connection_failed(now, id, &error.to_string());
+                    return false;
+                }
             }
         }
-        self.arm(now, id);
+        has_new_path
     }
 
     /// Ends a connection on our side: its peer is told, and nothing more is taken from it.

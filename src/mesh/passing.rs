@@ -179,7 +179,7 @@ impl<K: Linker> Mesh<K> {
 
     /// Passes a frame on to another peer.
     fn pass_on(&mut self, from: &PeerId, sender: &PeerId, target: &PeerId, text: &str) {
-        if sender == from && self.roster.lists(sender) && self.roster.lists(target) {
+        if sender == from && self.roster.has_listed(sender) && self.roster.has_listed(target) {
             let text = text.to_owned();
             self.send_frame(target, &Control::Frame { text }.to_text());
         }

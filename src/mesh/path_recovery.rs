@@ -62,14 +62,20 @@ impl<K: Linker> Mesh<K> {
         }
     }
 
-    /// Notes that the path in use has answered a check, so what we send arrives. If the transport has waited
-    /// in vain, and so would wait longer, it goes on now.
+    /// Notes that the path in use has answered a check, so what we send arrives.
     pub(super) fn path_answers(&mut self, now: Instant, id: ConnectionId) {
+        if let Some(connection) = self.connections.get_mut(&id) {
+            connection.liveness.answered(now);
+            connection.search.answered();
+            self.retransmit_if_stuck(now, id);
+        }
+    }
+
+    /// Lets the transport go on, now that the path works, if it has waited in vain and so would wait longer.
+    pub(super) fn retransmit_if_stuck(&mut self, now: Instant, id: ConnectionId) {
         let Some(connection) = self.connections.get_mut(&id) else {
             return;
         };
-        connection.liveness.answered(now);
-        connection.search.answered();
         if !connection.liveness.is_stuck(now) {
             return;
         }

@@ -104,6 +104,13 @@ impl Liveness {
     /// Notes that what we send arrives by the path in use. Also called for a new path, which so gets its
     /// time to prove itself.
     pub(crate) fn answered(&mut self, now: Instant) {
+        // The path was dead in between, so retransmitting could not help.
+        let was_dead = self
+            .answered
+            .is_some_and(|answered| now > answered + ASK_AFTER + 2 * self.round_trip);
+        if was_dead {
+            self.retransmissions = 0;
+        }
         self.answered = self.answered.map(|answered| answered.max(now));
     }
 

@@ -247,10 +247,13 @@ impl<L: Link> Connection<L> {
     }
 
     /// Notes the path that our datagrams now take. A new path gets the full time to prove that it works.
-    pub(super) fn goes_by(&mut self, now: Instant, path: Path) {
-        if self.path.replace(path) != Some(path) {
+    /// Returns whether it is new.
+    pub(super) fn goes_by(&mut self, now: Instant, path: Path) -> bool {
+        let is_new = self.path.replace(path) != Some(path);
+        if is_new {
             self.liveness.answered(now);
         }
+        is_new
     }
 
     /// Returns whether the datagram came by the path on which we send.

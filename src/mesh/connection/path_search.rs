@@ -10,7 +10,7 @@ use std::time::{Duration, Instant};
 const INTERVAL: Duration = Duration::from_secs(1);
 
 /// The same for every [`LONG_TURN`]th search, for paths whose round trip is long and not known yet.
-const LONG_INTERVAL: Duration = Duration::from_secs(4);
+const LONG_INTERVAL: Duration = Duration::from_secs(2);
 
 const LONG_TURN: u32 = 5;
 

@@ -14,6 +14,8 @@ pub(crate) struct Roster {
     /// Why the registry is not connected, once connecting was tried.
     reason: Option<String>,
     listed: BTreeSet<PeerId>,
+    /// All that were ever listed, as far as there is room.
+    ever_listed: BTreeSet<PeerId>,
     /// When the last `register` was sent, as far as known.
     asked: Option<Instant>,
     unanswered: bool,
@@ -30,6 +32,7 @@ impl Roster {
             state: RegistryState::Disconnected,
             reason: None,
             listed: BTreeSet::new(),
+            ever_listed: BTreeSet::new(),
             asked: None,
             unanswered: false,
             wanted: None,
@@ -69,10 +72,20 @@ impl Roster {
         self.listed.contains(peer)
     }
 
+    /// Returns whether the registry has ever listed a peer. It may not list one that is connected to us,
+    /// because the peer has lost the registry.
+    pub(crate) fn has_listed(&self, peer: &PeerId) -> bool {
+        self.ever_listed.contains(peer)
+    }
+
     /// Takes over a list that came in.
     pub(crate) fn update(&mut self, peers: Vec<PeerId>) {
         self.unanswered = false;
         self.listed = peers.into_iter().take(limits::LISTED_PEERS).collect();
+        if self.ever_listed.len() + self.listed.len() > 2 * limits::LISTED_PEERS {
+            self.ever_listed.clear();
+        }
+        self.ever_listed.extend(self.listed.iter().cloned());
     }
 
     pub(crate) fn listed(&self) -> impl Iterator<Item = &PeerId> {

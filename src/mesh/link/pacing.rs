@@ -12,8 +12,8 @@ const INTERVAL: Duration = Duration::from_millis(10);
 /// How long checks are hurried after other candidates became known.
 const HURRY: Duration = Duration::from_secs(1);
 
-/// How long checks are hurried when known pairs are checked anew: time for a dozen.
-const SHORT_HURRY: Duration = Duration::from_millis(150);
+/// How long checks are hurried when known pairs are checked anew: time for half a dozen.
+const SHORT_HURRY: Duration = Duration::from_millis(60);
 
 /// When to tell the ICE agent the time.
 #[derive(Debug)]

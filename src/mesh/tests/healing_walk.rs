@@ -5,6 +5,7 @@
 //! `SIMULATION_SEEDS=n` runs n seeds, `SIMULATION_FIRST=s` begins with that one; with `SIMULATION_TRACE=1`
 //! it is printed step by step.
 
+use std::collections::BTreeSet;
 use std::time::Duration;
 
 use super::fake_link::FakeStack;
@@ -25,6 +26,8 @@ struct Walk {
     random: fastrand::Rng,
     /// The next address of a sidecar that moves.
     port: u16,
+    /// Who has moved since all were connected.
+    moved: BTreeSet<usize>,
 }
 
 impl Walk {
@@ -39,6 +42,7 @@ impl Walk {
             world,
             random,
             port: 7000,
+            moved: BTreeSet::new(),
         }
     }
 
@@ -73,6 +77,7 @@ impl Walk {
     fn move_away(&mut self, place: usize) {
         self.world.disconnect_from_registry(place);
         self.port += 1;
+        self.moved.insert(place);
         let lanes = (0..self.world.lane_count).map(|lane| {
             let address = network::address(place, lane, 1, self.port);
             vec![LocalCandidate::Host { address }]
@@ -88,7 +93,9 @@ impl Walk {
             ..Weather::FAIR
         };
         self.world.network.heal(weather);
-        if self.random.u32(..3) > 0 {
+        // Without the registry somebody has to be where the others last knew it to be.
+        let nobody_stayed = std::mem::take(&mut self.moved).len() == self.world.nodes.len();
+        if nobody_stayed || self.random.u32(..3) > 0 {
             self.world.registry.is_up = true;
             let places = self.world.nodes.len();
             self.world.run_until(RECONNECTED, "registry", |world| {
