@@ -76,8 +76,10 @@ pub const REMEMBERED_OFFERS: usize = 8;
 /// Longest wait until a connection is offered again to a peer whose session is to go on.
 pub const RECOVERY_BACKOFF: Duration = Duration::from_secs(1);
 
-/// After this long an attempt at a connection that has found no path looks for one anew.
-pub const ATTEMPT_SEARCH_AFTER: Duration = Duration::from_secs(6);
+/// After this long an attempt at a connection that has found no path looks for one anew: with a peer whose
+/// round trip is known, beside two of them, and with others.
+pub const ATTEMPT_SEARCH_AFTER: (Duration, Duration) =
+    (Duration::from_secs(2), Duration::from_secs(6));
 
 /// Signaling frames queued between the event loop and the signaling thread, in each direction.
 pub const SIGNALING_QUEUE_FRAMES: usize = 1024;

@@ -76,6 +76,7 @@ impl<K: Linker> Mesh<K> {
         let Some(connection) = self.connections.get_mut(&id) else {
             return;
         };
+        connection.look_at_acknowledgements(now);
         if !connection.liveness.is_stuck(now) {
             return;
         }

@@ -207,6 +207,16 @@ impl<K: Linker> Mesh<K> {
         id
     }
 
+    /// Returns after what time an attempt that has found no path looks for one anew. Answers to its checks
+    /// need a round trip, which is known for a peer that was met.
+    fn search_after(&self, peer_id: &PeerId) -> Duration {
+        let (known, unknown) = limits::ATTEMPT_SEARCH_AFTER;
+        let round_trip = self
+            .current_of(peer_id)
+            .and_then(|current| current.round_trip);
+        round_trip.map_or(unknown, |round_trip| known + 2 * round_trip)
+    }
+
     /// Returns how long the next attempt may take. The first leaves time for another within the connect
     /// timeout; each that fails doubles the time for the next, up to a limit.
     fn patience(&self, peer_id: &PeerId) -> Patience {
@@ -377,6 +387,7 @@ impl<K: Linker> Mesh<K> {
         self.meet_session(now, peer_id, &extension);
         let id = self.add_connection(now, peer_id, lane, Role::Answerer, link);
         let attempt = extension.conn.clone();
+        let search_after = self.search_after(peer_id);
         let early = self
             .peers
             .get_mut(peer_id)
@@ -385,7 +396,7 @@ impl<K: Linker> Mesh<K> {
         if let Some(connection) = self.connections.get_mut(&id) {
             connection.attempt = attempt.clone();
             connection.introducers.extend(introducer);
-            connection.search.begin(now + limits::ATTEMPT_SEARCH_AFTER);
+            connection.search.begin(now + search_after);
             connection.speaks_sessions = extension.ours;
             connection.announced_session = extension.session;
             connection.candidates = remote;
@@ -424,6 +435,7 @@ impl<K: Linker> Mesh<K> {
         };
         self.meet_session(now, peer_id, extension);
         let patience = self.patience(peer_id);
+        let search_after = self.search_after(peer_id);
         let Some(connection) = self.connections.get_mut(&id) else {
             return;
         };
@@ -436,7 +448,7 @@ impl<K: Linker> Mesh<K> {
         }
         connection.phase = Phase::Connecting;
         connection.offer = None;
-        connection.search.begin(now + limits::ATTEMPT_SEARCH_AFTER);
+        connection.search.begin(now + search_after);
         connection.deadline = Some(connection.created + patience.attempt);
         connection.described(sdp);
         if connection.speaks_sessions {

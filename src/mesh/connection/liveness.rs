@@ -65,6 +65,9 @@ pub(crate) struct Liveness {
     seen: Instant,
     /// How often the transport was made to retransmit since it last acknowledged something.
     retransmissions: u32,
+    /// Whether the path was dead until a moment ago. The transport may have got one packet through since, and
+    /// yet wait long with those before it.
+    is_revived: bool,
     round_trip: Duration,
 }
 
@@ -77,6 +80,7 @@ impl Liveness {
             unacknowledged: None,
             seen: now,
             retransmissions: 0,
+            is_revived: false,
             round_trip: Duration::ZERO,
         }
     }
@@ -104,12 +108,13 @@ impl Liveness {
     /// Notes that what we send arrives by the path in use. Also called for a new path, which so gets its
     /// time to prove itself.
     pub(crate) fn answered(&mut self, now: Instant) {
-        // The path was dead in between, so retransmitting could not help.
+        // Retransmitting could not help while the path was dead.
         let was_dead = self
             .answered
             .is_some_and(|answered| now > answered + ASK_AFTER + 2 * self.round_trip);
         if was_dead {
             self.retransmissions = 0;
+            self.is_revived = true;
         }
         self.answered = self.answered.map(|answered| answered.max(now));
     }
@@ -135,13 +140,15 @@ impl Liveness {
     /// Returns whether the transport is to retransmit now that the path is known to work: it is stuck, waiting
     /// longer for its next retransmission than for the first. Each time it is given twice as long.
     pub(crate) fn is_stuck(&self, now: Instant) -> bool {
-        self.unacknowledged
-            .is_some_and(|since| now >= since + self.patience(self.retransmissions))
+        self.unacknowledged.is_some_and(|since| {
+            self.is_revived || now >= since + self.patience(self.retransmissions)
+        })
     }
 
     /// Notes that the transport was made to retransmit.
     pub(crate) fn retransmitted(&mut self) {
         self.retransmissions = self.retransmissions.saturating_add(1);
+        self.is_revived = false;
     }
 
     /// Returns how often the transport was made to retransmit since it last acknowledged something.

@@ -42,17 +42,16 @@ fn talk_for<K: Linker>(world: &mut World<K>, time: Duration) {
     }
 }
 
-/// Waits until everything that was accepted has been delivered; gives how long that took.
-fn flows<K: Linker>(world: &mut World<K>, what: &str) -> Duration {
+/// Waits until everything that was accepted has been delivered.
+fn flows<K: Linker>(world: &mut World<K>, what: &str) {
     talk(world);
     let accepted = world.ledger.next_message() as u64;
-    let took = world.run_until(HEALED, what, |world| world.ledger.deliveries == accepted);
+    world.run_until(HEALED, what, |world| world.ledger.deliveries == accepted);
     assert_eq!(world.ledger.failed(), 0, "{what}");
-    took
 }
 
 /// The sidecar's addresses are others than before, and those before lead nowhere.
-fn move_away<K: Linker>(world: &mut World<K>, place: Place, index: usize) {
+pub(super) fn move_away<K: Linker>(world: &mut World<K>, place: Place, index: usize) {
     let lanes = (0..world.lane_count).map(|lane| {
         let address = network::address(place, lane, index, 6000);
         vec![LocalCandidate::Host { address }]
@@ -69,8 +68,7 @@ fn heals_after_a_cut<K: Linker>(mut world: World<K>, has_registry: bool, cut: Du
     world.network.partition(0, 1);
     talk_for(&mut world, cut);
     world.network.heal(Weather::FAIR);
-    let took = flows(&mut world, &format!("after a cut of {cut:?}"));
-    println!("{cut:?}, registry {has_registry}: {took:?}");
+    flows(&mut world, &format!("after a cut of {cut:?}"));
     world.registry.is_up = true;
     world.settle(SETTLED);
 }
@@ -112,8 +110,7 @@ fn heals_after_a_move<K: Linker>(mut world: World<K>, movers: &[Place], away: Du
     for mover in movers {
         move_away(&mut world, *mover, 2);
     }
-    let took = flows(&mut world, &format!("after {movers:?} have moved"));
-    println!("{movers:?} moved, {away:?} away: {took:?}");
+    flows(&mut world, &format!("after {movers:?} have moved"));
     world.settle(SETTLED);
 }
 
@@ -159,8 +156,7 @@ fn heals_by_introduction<K: Linker>(mut world: World<K>, away: Duration) {
     lose_lane(&mut world);
     talk_for(&mut world, away);
     world.network.unblock(0, 1);
-    let took = flows(&mut world, "a third sidecar introduces the two");
-    println!("introduced after {away:?}: {took:?}");
+    flows(&mut world, "a third sidecar introduces the two");
     world.registry.is_up = true;
     world.network.heal(Weather::FAIR);
     world.settle(SETTLED);

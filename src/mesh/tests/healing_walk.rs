@@ -10,7 +10,7 @@ use std::time::Duration;
 
 use super::fake_link::FakeStack;
 use super::network::{self, Weather};
-use super::walk::number;
+use super::walk::{Announcement, number};
 use super::world::World;
 use crate::nat::candidate::LocalCandidate;
 
@@ -133,7 +133,7 @@ fn whatever_was_cut_or_has_moved_messages_flow_two_seconds_after_it_works_again(
     let seeds = number("SIMULATION_SEEDS").unwrap_or(DEFAULT_SEEDS);
     let (mut steps, mut messages) = (0, 0);
     for seed in first..first + seeds {
-        println!("seed {seed}");
+        let _announcement = Announcement(seed);
         let world = Walk::new(seed).run();
         steps += world.steps;
         messages += world.ledger.deliveries;

@@ -19,6 +19,7 @@ mod greeting;
 mod healing;
 mod healing_walk;
 mod hostile;
+mod introducing;
 mod ledger;
 mod namesakes;
 mod network;

@@ -347,7 +347,7 @@ fn weather(random: &mut fastrand::Rng) -> Weather {
 }
 
 /// Names the seed if the run fails.
-struct Announcement(u64);
+pub(super) struct Announcement(pub(super) u64);
 
 impl Drop for Announcement {
     fn drop(&mut self) {
