@@ -99,15 +99,20 @@ impl<K: Linker> Mesh<K> {
     pub(super) fn hurry_offers(&mut self, now: Instant) {
         let peers: Vec<_> = self.peers.keys().cloned().collect();
         for peer_id in peers {
-            if !self.wants_offer(now, &peer_id) {
-                continue;
-            }
-            if let Some(peer) = self.peers.get_mut(&peer_id) {
-                peer.retry.backoff.reset();
-                peer.retry.at = None;
-            }
-            self.consider_offer(now, &peer_id);
+            self.hurry_offer(now, &peer_id);
         }
+    }
+
+    /// The same for one peer.
+    pub(super) fn hurry_offer(&mut self, now: Instant, peer_id: &PeerId) {
+        if !self.wants_offer(now, peer_id) {
+            return;
+        }
+        if let Some(peer) = self.peers.get_mut(peer_id) {
+            peer.retry.backoff.reset();
+            peer.retry.at = None;
+        }
+        self.consider_offer(now, peer_id);
     }
 
     /// Takes the registry's list of who is online, and offers connections to those that are wanted.

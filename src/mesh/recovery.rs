@@ -146,7 +146,13 @@ impl<K: Linker> Mesh<K> {
         let Some(connection) = self.connections.get_mut(&id) else {
             return;
         };
+        let was_silent = connection.liveness.health(now) > Health::Quiet;
+        let is_stuck = was_silent && connection.is_in_handshake();
         connection.liveness.heard(now);
+        if is_stuck && connection.role == Role::Offerer {
+            // DTLS would wait as long as the silence has lasted until it repeats its messages.
+            return self.begin_anew(now, id);
+        }
         let may_be_left = connection.may_be_left;
         let Some(peer) = self.peers.get_mut(&connection.peer) else {
             return;
@@ -182,6 +188,16 @@ impl<K: Linker> Mesh<K> {
         self.arm(now, id);
         self.arm_peer(now, &peer_id);
         self.found_introducer(now);
+    }
+
+    /// Gives up an attempt and offers another in its place.
+    fn begin_anew(&mut self, now: Instant, id: ConnectionId) {
+        let Some(peer_id) = self.connections.get(&id).map(|found| found.peer.clone()) else {
+            return;
+        };
+        log::debug!("{peer_id} is heard again; the handshake begins anew");
+        self.retire(now, id);
+        self.hurry_offer(now, &peer_id);
     }
 
     /// Notes that the peer has ended the connection, which is the last sign of life on it.

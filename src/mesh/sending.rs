@@ -17,11 +17,11 @@ impl<K: Linker> Mesh<K> {
         let Some(connection) = self.connections.get_mut(&id) else {
             return false;
         };
+        let buffered = connection.look_at_acknowledgements(now);
         if !connection.is_ready() {
             return false;
         }
         let peer_id = connection.peer.clone();
-        let buffered = connection.look_at_acknowledgements(now);
         if !connection.speaks_sessions {
             self.settle_by_transport(now, id, buffered);
         }

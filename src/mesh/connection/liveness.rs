@@ -92,6 +92,10 @@ impl Liveness {
 
     /// Notes that a sign of life came in.
     pub(crate) fn heard(&mut self, now: Instant) {
+        if self.answered.is_none() && now > self.heard + SUSPECT_AFTER {
+            self.retransmissions = 0;
+            self.is_revived = true;
+        }
         self.heard = self.heard.max(now);
     }
 

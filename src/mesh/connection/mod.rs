@@ -169,6 +169,13 @@ impl<L: Link> Connection<L> {
         matches!(self.phase, Phase::Offered | Phase::Connecting)
     }
 
+    /// Returns whether it is an attempt on whose path the peer was heard, and whose channels are not open yet.
+    pub(super) fn is_in_handshake(&self) -> bool {
+        self.phase == Phase::Connecting
+            && !self.handshake.mesh_open
+            && !self.liveness.was_never_heard()
+    }
+
     /// Returns whether it is an attempt on whose path the peer is heard, so that the handshake only needs
     /// its round trips. There are about seven, after ICE.
     pub(super) fn is_under_way(&self, now: Instant) -> bool {
