@@ -66,7 +66,10 @@ impl<K: Linker> Mesh<K> {
             .collect();
         for (id, peer_id) in unheard {
             self.retire(now, id);
-            self.plan_replacement(now, &peer_id);
+            if let Some(peer) = self.peers.get_mut(&peer_id) {
+                peer.retry.at = None;
+                peer.retry.awaits_list = true;
+            }
         }
     }
 

@@ -54,8 +54,9 @@ impl<K: Linker> Mesh<K> {
             self.has_new_doubt = true;
         }
         let is_due = connection.search.is_due(now, connection.round_trip);
-        // While an attempt is heard, its path works and its handshake is under way.
-        let is_wanted = !connection.is_attempt() || !is_well;
+        // While an attempt is heard and has chosen a path, its handshake is under way.
+        let is_under_way = connection.is_attempt() && is_well && connection.path.is_some();
+        let is_wanted = !is_under_way;
         if is_due && is_wanted {
             connection.link.check_again(now, &connection.local);
             self.drive(now, id);
