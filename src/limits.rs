@@ -197,6 +197,8 @@ pub const HELD_OFFER_TIMEOUT: Duration = Duration::from_secs(1);
 
 /// Extra wait before the side that did not offer a lost connection offers one itself.
 pub const ANSWERER_PATIENCE: Duration = Duration::from_secs(3);
+/// The same once the peer can't be reached.
+pub const ANSWERER_RECOVERY_PATIENCE: Duration = Duration::from_millis(500);
 
 /// Least time between two questions to the registry about who is online.
 pub const LIST_INTERVAL: Duration = Duration::from_millis(500);

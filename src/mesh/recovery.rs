@@ -225,7 +225,9 @@ impl<K: Linker> Mesh<K> {
         }
         let patience = match peer.last_role {
             Role::Offerer => Duration::ZERO,
-            Role::Answerer => limits::ANSWERER_PATIENCE,
+            Role::Answerer if peer.reachable => limits::ANSWERER_PATIENCE,
+            // The other side may not know that its attempt is one-sided by now.
+            Role::Answerer => limits::ANSWERER_RECOVERY_PATIENCE,
         };
         peer.back_off(now, jitter, patience);
         self.arm_peer(now, peer_id);
