@@ -253,6 +253,8 @@ pub const ROUTES_PER_PEER: usize = 32;
 
 /// Largest `CA_FILE`, in bytes; a larger one is refused. An operating system's bundle has 250 KB.
 pub const CA_FILE_BYTES: u64 = 8 * 1024 * 1024;
+/// Files of a directory of authorities that are read, up to [`CA_FILE_BYTES`] together; the rest is left out.
+pub const CA_DIRECTORY_FILES: usize = 2048;
 
 /// Longest line that `attach` takes from the keyboard or the sidecar, in bytes.
 pub const ATTACH_LINE_BYTES: usize = 64 * 1024 * 1024;

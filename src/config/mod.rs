@@ -11,6 +11,7 @@ pub mod ice;
 pub mod service_manager;
 pub mod settings;
 mod subcommands;
+pub mod trust;
 pub mod url;
 mod values;
 
@@ -21,6 +22,7 @@ pub use subcommands::{HealthConfig, attach_socket};
 pub use ice::IceSettings;
 use service_manager::ServiceManager;
 use settings::{Flags, Reader};
+use trust::Trust;
 use url::Url;
 
 use crate::mesh::MeshMode;
@@ -55,8 +57,8 @@ pub struct Config {
     pub token_url: Url,
     /// `DEVICE_TOKEN` or else `API_KEY`
     pub credential: Credential,
-    /// `CA_FILE`: PEM certificates trusted beside the public roots.
-    pub ca_file: Option<PathBuf>,
+    /// `CA_FILE`, `SSL_CERT_FILE` and `SSL_CERT_DIR`
+    pub trust: Trust,
     /// `IPC_SOCKET`
     pub ipc_socket: PathBuf,
     /// `UDP_PORT`: first and last port, inclusive.
@@ -109,7 +111,7 @@ impl Config {
             signaling_url: reader.read(&settings::SIGNALING_URL, Url::websocket),
             token_url: reader.read(&settings::TOKEN_URL, Url::http),
             credential: credential(&mut reader),
-            ca_file: reader.read(&settings::CA_FILE, values::optional_path),
+            trust: Trust::read(&mut reader),
             ipc_socket: reader.read(&settings::IPC_SOCKET, values::socket_path),
             udp_ports: reader.read(&settings::UDP_PORT, values::ports),
             bind_address: reader.read(&settings::BIND_ADDRESS, values::own_address),

@@ -72,7 +72,11 @@ table! {
     Secret DEVICE_TOKEN "TOKEN" = "",
         "the token of a paired agent, sent as x-device-token in place of the key";
     Plain CA_FILE "FILE" = "",
-        "PEM file of certificates to trust beside the public roots";
+        "PEM file of authorities, or servers' own certificates, to trust beside the system's";
+    Plain SSL_CERT_FILE "FILE" = "",
+        "PEM file of the system's authorities, in place of where distributions have it";
+    Plain SSL_CERT_DIR "LIST" = "",
+        "directories of such files, divided by colons";
     Plain IPC_SOCKET "PATH" = "/tmp/chatixia-sidecar.sock",
         "the Unix socket on which the agent is awaited";
     Plain AGENT_LINGER "SECONDS" = "30",

@@ -52,7 +52,7 @@ pub fn run(config: &Config, json: bool) -> ExitCode {
         let _ = writeln!(io::stderr(), "chatixia-sidecar: {what}");
         ExitCode::from(code)
     };
-    let tls = match signaling::tls::client_config(config.ca_file.as_deref()) {
+    let tls = match signaling::tls::client_config(&config.trust) {
         Ok(tls) => tls,
         Err(error) => return complain(&error, 2),
     };

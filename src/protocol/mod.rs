@@ -3,6 +3,7 @@
 //! The module is pure: no state beyond a line buffer, no I/O, no clock, no logging. Each parser has a fuzz
 //! target.
 
+pub mod certificate;
 pub mod control;
 pub mod ice_servers;
 pub mod ipc;

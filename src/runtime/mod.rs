@@ -99,7 +99,7 @@ fn serve(config: Config) -> Result<(), Failure> {
     // All settings are checked before the socket is bound. An agent that has seen the socket no longer
     // looks at the exit code, and a sidecar that has the socket must not give way to one that cannot
     // run.
-    let tls = signaling::tls::client_config(config.ca_file.as_deref())
+    let tls = signaling::tls::client_config(&config.trust)
         .map_err(|error| Failure::Configuration(error.to_string()))?;
     let signaling_settings = signaling::Settings::new(
         config.signaling_url.clone(),

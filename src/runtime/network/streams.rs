@@ -277,13 +277,14 @@ mod tests {
     use mio::{Events, Poll};
 
     use super::*;
+    use crate::config::trust::Trust;
     use crate::runtime::signaling::tls;
 
     const HERE: IpAddr = IpAddr::V4(Ipv4Addr::LOCALHOST);
 
     /// Streams to a listener on this machine, as many as are asked for.
     fn opened(poll: &Poll, listener: &TcpListener, count: u64) -> Streams {
-        let tls = tls::client_config(None).unwrap();
+        let tls = tls::client_config(&Trust::default()).unwrap();
         let mut streams = Streams::new(tls, None, 0);
         for id in 0..count {
             let server = listener.local_addr().unwrap();

@@ -180,7 +180,8 @@ mod tests {
 
     #[test]
     fn a_credential_that_no_header_can_carry_is_told_without_it() {
-        let tls = crate::runtime::signaling::tls::client_config(None).unwrap();
+        let trust = crate::config::trust::Trust::default();
+        let tls = crate::runtime::signaling::tls::client_config(&trust).unwrap();
         let key = Credential::ApiKey(Secret::new("s3cret\r\nx-evil: 1".to_owned()));
         let urls = (Url::websocket("ws://h/"), Url::http("http://h/"));
         let settings = Settings::new(urls.0.unwrap(), urls.1.unwrap(), key, tls);
