@@ -81,6 +81,11 @@ pub const BAD_FRAME_WARNINGS: u32 = 3;
 /// Largest body of the registry's answers over HTTP, in bytes; a larger one is an error.
 pub const REGISTRY_RESPONSE_BYTES: u64 = 64 * 1024;
 
+/// Entries of `NO_PROXY` that count; further ones are left out.
+pub const PROXY_EXEMPTIONS: usize = 1024;
+/// Largest answer of an HTTP proxy, in bytes; a larger one is an error.
+pub const PROXY_ANSWER_BYTES: usize = 16 * 1024;
+
 /// Addresses of the registry's host that are tried; further ones are not used.
 pub const HOST_ADDRESSES: usize = 16;
 

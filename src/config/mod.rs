@@ -8,6 +8,7 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 pub mod ice;
+pub mod proxy;
 pub mod service_manager;
 pub mod settings;
 mod subcommands;
@@ -20,6 +21,7 @@ pub use subcommands::{DemoConfig, RegistryAccess, RegistryConfig};
 pub use subcommands::{HealthConfig, attach_socket};
 
 pub use ice::IceSettings;
+use proxy::Proxies;
 use service_manager::ServiceManager;
 use settings::{Flags, Reader};
 use trust::Trust;
@@ -59,6 +61,8 @@ pub struct Config {
     pub credential: Credential,
     /// `CA_FILE`, `SSL_CERT_FILE` and `SSL_CERT_DIR`
     pub trust: Trust,
+    /// `HTTPS_PROXY`, `HTTP_PROXY`, `ALL_PROXY` and `NO_PROXY`
+    pub proxies: Proxies,
     /// `IPC_SOCKET`
     pub ipc_socket: PathBuf,
     /// `UDP_PORT`: first and last port, inclusive.
@@ -112,6 +116,7 @@ impl Config {
             token_url: reader.read(&settings::TOKEN_URL, Url::http),
             credential: credential(&mut reader),
             trust: Trust::read(&mut reader),
+            proxies: Proxies::read(&mut reader),
             ipc_socket: reader.read(&settings::IPC_SOCKET, values::socket_path),
             udp_ports: reader.read(&settings::UDP_PORT, values::ports),
             bind_address: reader.read(&settings::BIND_ADDRESS, values::own_address),
@@ -143,6 +148,14 @@ impl Config {
             log_format: reader.read(&settings::LOG_FORMAT, values::word(&LOG_FORMATS)),
             service_manager: ServiceManager::from(&environment),
         };
+        let unsupported = [&config.token_url, &config.signaling_url]
+            .into_iter()
+            .find_map(|url| config.proxies.to(url).err());
+        if let Some(unsupported) = unsupported
+            && reader.all_right()
+        {
+            reader.error(unsupported.to_string());
+        }
         if config.queue_bytes < config.max_message_bytes && reader.all_right() {
             reader.error(format!(
                 "QUEUE_BYTES={} is less than MAX_MESSAGE_BYTES={}: a queue must hold a message",

@@ -4,6 +4,7 @@
 //! target.
 
 pub mod certificate;
+pub mod connect;
 pub mod control;
 pub mod ice_servers;
 pub mod ipc;

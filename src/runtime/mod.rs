@@ -106,7 +106,8 @@ fn serve(config: Config) -> Result<(), Failure> {
         config.token_url.clone(),
         config.credential.clone(),
         Arc::clone(&tls),
-    );
+    )
+    .with_proxies(config.proxies.clone());
     let ice_servers =
         signaling::IceServersClient::new(&signaling_settings).map_err(Failure::Configuration)?;
     // The socket is bound as early as possible: an agent polls for it, whether the registry can be

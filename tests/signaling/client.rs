@@ -92,7 +92,7 @@ impl Client {
         Self::with_settings(settings.with_times(times), 64)
     }
 
-    fn with_settings(settings: Settings, room: usize) -> Self {
+    pub(crate) fn with_settings(settings: Settings, room: usize) -> Self {
         let poll = mio::Poll::new().unwrap();
         let waker = LoopWaker::new(poll.registry(), mio::Token(0)).unwrap();
         let (sender, notices) = bounded(room);

@@ -1,14 +1,18 @@
 //! Tests of `https` and `wss`: whom we trust, and what is said when we do not.
 
+use std::collections::HashMap;
+use std::ffi::OsString;
 use std::io::{Read as _, Write as _};
 use std::net::{SocketAddr, TcpListener};
 use std::path::PathBuf;
 use std::sync::Arc;
 
 use base64::Engine;
+use chatixia_sidecar::config::Config;
+use chatixia_sidecar::config::settings::Flags;
 use chatixia_sidecar::config::trust::{SystemStore, Trust};
 use chatixia_sidecar::protocol::signaling::{Incoming, Signal};
-use chatixia_sidecar::runtime::signaling::Notice;
+use chatixia_sidecar::runtime::signaling::{Notice, Settings, tls};
 use rcgen::{
     BasicConstraints, CertificateParams, CertifiedIssuer, DnType, ExtendedKeyUsagePurpose, IsCa,
     KeyPair,
@@ -20,6 +24,7 @@ use rustls::{RootCertStore, ServerConfig};
 use tungstenite::Message;
 
 use crate::client::*;
+use crate::scripted_proxy::{Reply, ScriptedProxy};
 use crate::scripted_registry::{Script, ScriptedRegistry, quiet_address};
 use crate::websocket::{a_registry_that_does_not_read_loses_nothing, speaks_without_reading};
 
@@ -337,6 +342,26 @@ fn a_missing_intermediate_certificate_is_guessed_and_its_name_told() {
     let registry = whole.serve(address);
     let client = Client::start_with(&registry, api_key(), times(), Some(&whole.file));
     client.connected();
+}
+
+#[test]
+fn through_a_proxy_the_registry_must_prove_its_own_name() {
+    let (registry, authority) = secured("proxied", Some("reg.test"), Script::faultless());
+    let proxy = ScriptedProxy::start(Reply::Connect(registry.address));
+    let variables = HashMap::from([
+        ("HTTPS_PROXY", proxy.address.to_string()),
+        ("CA_FILE", authority.file.display().to_string()),
+        ("SIGNALING_URL", "wss://reg.test/ws".to_owned()),
+        ("TOKEN_URL", "https://reg.test/api/token".to_owned()),
+    ]);
+    let find = |name: &str| variables.get(name).map(OsString::from);
+    let config = Config::from(&Flags::default(), find).unwrap();
+    let tls = tls::client_config(&config.trust).unwrap();
+    let settings = Settings::new(config.signaling_url, config.token_url, api_key(), tls);
+    let client = Client::with_settings(settings.with_proxies(config.proxies), 64);
+    client.connected();
+    let head = proxy.next();
+    assert!(head.starts_with("CONNECT reg.test:443 "), "{head}");
 }
 
 #[test]

@@ -32,7 +32,8 @@ impl IceServersClient {
     /// # Errors
     /// Says why there are no servers, in a line for the log.
     pub fn fetch(&self) -> Result<Vec<IceServer>, String> {
-        let failed = |what: &dyn std::fmt::Display| format!("{}: {what}", self.url);
+        let place = self.settings.shown(&self.url);
+        let failed = |what: &dyn std::fmt::Display| format!("{place}: {what}");
         let times = &self.settings.times;
         // Nobody tells this one of changes.
         let (wakeups, _control) =

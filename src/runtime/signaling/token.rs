@@ -74,7 +74,8 @@ impl TokenClient {
     }
 
     fn lost(&self, lost: Lost) -> Failure {
-        Failure::of(lost, &format_args!("token exchange at {}", self.url))
+        let place = self.settings.shown(&self.url);
+        Failure::of(lost, &format_args!("token exchange at {place}"))
     }
 
     /// Reads the token from an answer, or the failure that it means.

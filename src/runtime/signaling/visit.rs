@@ -78,8 +78,8 @@ fn register_once(
     grant: &Grant,
     wakeups: &Wakeups,
 ) -> Result<(usize, Duration), String> {
-    let url = &settings.signaling_url;
-    let failed = |what: String| format!("WebSocket at {url}: {what}");
+    let place = settings.shown(&settings.signaling_url);
+    let failed = |what: String| format!("WebSocket at {place}: {what}");
     let began = Instant::now();
     let times = &settings.times;
     let opened = Connection::open(settings, &grant.token, wakeups);

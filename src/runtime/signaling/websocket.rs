@@ -55,7 +55,7 @@ impl Connection {
         let url = &settings.signaling_url;
         let times = &settings.times;
         let request = url.with_token(token)?;
-        let dialled = dial(url, times.connect, &settings.names, wakeups)?;
+        let dialled = dial(url, settings, wakeups)?;
         let (socket, way, round_trip) = (dialled.socket, dialled.way, dialled.round_trip);
         let deadline = dialled.began + times.handshake;
         let stream = if url.is_secure() {

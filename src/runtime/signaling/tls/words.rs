@@ -25,7 +25,8 @@ pub(in crate::runtime::signaling) fn describe(error: &Error) -> String {
         Error::InvalidCertificate(CertificateError::Other(other)) => other.0.to_string(),
         Error::InvalidCertificate(_) => format!(
             "{error}; the key of the server's certificate may be of a kind that is too weak, such as RSA of \
-             less than 2048 bits"
+             less than 2048 bits; {}",
+            command("HOST", "DNS")
         ),
         Error::InvalidMessage(_) => format!("{error}; is it TLS that is spoken on this port?"),
         Error::PeerIncompatible(
@@ -102,7 +103,7 @@ pub(super) fn refusal(
             };
             format!(
                 "the server's certificate {names}, so it is not valid for name {host}; {}",
-                command(name)
+                command_for(name)
             )
         }
         CertificateError::ExpiredContext { time, not_after } => format!(
@@ -115,7 +116,7 @@ pub(super) fn refusal(
         ),
         CertificateError::InvalidPurposeContext { .. } | CertificateError::InvalidPurpose => format!(
             "the server's certificate is not for servers (extendedKeyUsage); {}",
-            command(name)
+            command_for(name)
         ),
         CertificateError::BadEncoding
         | CertificateError::BadSignature
@@ -125,7 +126,7 @@ pub(super) fn refusal(
             "the server's certificate cannot be used ({}): of an old version, or too weak, such as RSA of less \
              than 2048 bits or SHA-1; {}",
             short(why),
-            command(name)
+            command_for(name)
         ),
         _ => format!("the server's certificate is refused: {why}"),
     })
@@ -159,13 +160,16 @@ fn unknown(shown: &CertificateDer<'_>, intermediates: &[CertificateDer<'_>]) -> 
     }
 }
 
-/// Returns what makes a certificate that is accepted once it is in `CA_FILE`.
-fn command(name: &ServerName<'_>) -> String {
-    let host = name.to_str();
+/// Returns what makes a certificate for a server that is accepted once it is in `CA_FILE`.
+fn command_for(name: &ServerName<'_>) -> String {
     let kind = match name {
         ServerName::IpAddress(_) => "IP",
         _ => "DNS",
     };
+    command(&name.to_str(), kind)
+}
+
+fn command(host: &str, kind: &str) -> String {
     format!(
         "to make one: openssl req -x509 -newkey rsa:2048 -nodes -days 825 -subj /CN={host} -addext \
          subjectAltName={kind}:{host} -keyout key.pem -out cert.pem, and put cert.pem into CA_FILE"
