@@ -86,6 +86,26 @@ pub const PROXY_EXEMPTIONS: usize = 1024;
 /// Largest answer of an HTTP proxy, in bytes; a larger one is an error.
 pub const PROXY_ANSWER_BYTES: usize = 16 * 1024;
 
+/// Records of a name server's answer that are read; further ones are left out.
+pub const DNS_RECORDS: usize = 64;
+/// Largest answer of a name server, in bytes; a larger one, over TCP, is not read.
+pub const DNS_ANSWER_BYTES: usize = 8 * 1024;
+/// Largest `/etc/resolv.conf`, in bytes; what is beyond is left out.
+pub const RESOLV_CONF_BYTES: u64 = 64 * 1024;
+/// Name servers, and domains to search, that count; further ones are left out (resolv.conf(5)).
+pub const NAME_SERVERS: usize = 3;
+/// See [`NAME_SERVERS`].
+pub const SEARCHED_DOMAINS: usize = 6;
+/// How long a name server may take to answer, and then the other family once one has been answered.
+pub const NAME_SERVER_TIME: (Duration, Duration) =
+    (Duration::from_millis(1500), Duration::from_millis(300));
+/// How long name servers are asked by ourselves for one name, all together.
+pub const OWN_LOOK_UP_TIME: Duration = Duration::from_secs(8);
+/// How long the system may look up a name before we ask ourselves.
+pub const SYSTEM_LOOK_UP_PATIENCE: Duration = Duration::from_secs(1);
+/// Look-ups by the system that may be running; at this many we ask ourselves only. Nothing can end one.
+pub const SYSTEM_LOOK_UPS: usize = 64;
+
 /// Addresses of the registry's host that are tried; further ones are not used.
 pub const HOST_ADDRESSES: usize = 16;
 

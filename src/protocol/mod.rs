@@ -6,6 +6,8 @@
 pub mod certificate;
 pub mod connect;
 pub mod control;
+pub mod dns;
+mod dns_wire;
 pub mod ice_servers;
 pub mod ipc;
 pub mod lines;

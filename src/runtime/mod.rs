@@ -8,6 +8,7 @@ pub mod health;
 pub(crate) mod interfaces;
 pub mod ipc;
 pub mod logging;
+pub(crate) mod names;
 pub(crate) mod network;
 mod process;
 #[cfg(feature = "registry")]
