@@ -122,6 +122,12 @@ pub const REGISTRY_LOOK_UPS: usize = 8;
 /// How long a look-up of the registry's name is awaited before the addresses that last worked are tried.
 pub const LOOK_UP_PATIENCE: Duration = Duration::from_secs(1);
 
+/// Longest wait that a busy registry may ask for (`Retry-After`); a longer one is cut.
+pub const RETRY_AFTER: Duration = Duration::from_secs(300);
+
+/// Reasons of one outage of the registry that are remembered so as not to be told again; at this many the one
+/// that was told longest ago is forgotten.
+pub const OUTAGE_REASONS: usize = 8;
 /// Interval at which the log repeats why the registry cannot be reached, while the reason stays the same.
 pub const SAME_FAILURE_LOGGED: Duration = Duration::from_secs(60);
 

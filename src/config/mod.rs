@@ -23,7 +23,7 @@ pub use subcommands::{HealthConfig, attach_socket};
 pub use ice::IceSettings;
 use proxy::Proxies;
 use service_manager::ServiceManager;
-use settings::{Flags, Reader};
+use settings::{Flags, Reader, Setting};
 use trust::Trust;
 use url::Url;
 
@@ -53,6 +53,8 @@ pub enum LogFormat {
 /// All the settings of the sidecar.
 #[derive(Debug, Clone)]
 pub struct Config {
+    /// What in the settings is allowed, but hardly meant: lines for a person.
+    pub doubts: Vec<String>,
     /// `SIGNALING_URL`
     pub signaling_url: Url,
     /// `TOKEN_URL`
@@ -112,6 +114,7 @@ impl Config {
     ) -> Result<Config, Vec<String>> {
         let mut reader = Reader::new(flags, &environment);
         let config = Config {
+            doubts: doubts(&reader),
             signaling_url: reader.read(&settings::SIGNALING_URL, Url::websocket),
             token_url: reader.read(&settings::TOKEN_URL, Url::http),
             credential: credential(&mut reader),
@@ -182,6 +185,19 @@ const DAY: f64 = 24.0 * 60.0 * 60.0;
 static MESH_MODES: [(&str, MeshMode); 2] = [("full", MeshMode::Full), ("lazy", MeshMode::Lazy)];
 
 static LOG_FORMATS: [(&str, LogFormat); 2] = [("text", LogFormat::Text), ("json", LogFormat::Json)];
+
+/// Returns a line if only one of the registry's two URLs is given.
+fn doubts(reader: &Reader<'_, impl Fn(&str) -> Option<OsString>>) -> Vec<String> {
+    let urls = [&settings::SIGNALING_URL, &settings::TOKEN_URL];
+    let (given, others): (Vec<_>, Vec<_>) = urls.into_iter().partition(|url| reader.is_given(url));
+    let line = |(given, other): (&&Setting, &&Setting)| {
+        format!(
+            "{} is set and {} is not, so its default {} is used; set both",
+            given.name, other.name, other.default
+        )
+    };
+    given.iter().zip(&others).map(line).collect()
+}
 
 fn credential(reader: &mut Reader<'_, impl Fn(&str) -> Option<OsString>>) -> Credential {
     let key = reader.read(&settings::API_KEY, values::secret);

@@ -262,6 +262,12 @@ impl<'a, E: Fn(&str) -> Option<OsString>> Reader<'a, E> {
         find(&name.to_ascii_lowercase()).or_else(|| find(name).filter(|_| !is_header))
     }
 
+    /// Returns whether a setting was given, as a flag or in the environment.
+    pub(crate) fn is_given(&self, setting: &Setting) -> bool {
+        let in_environment = || (self.environment)(setting.name).is_some_and(|v| !v.is_empty());
+        self.flags.has(setting) || in_environment()
+    }
+
     /// Notes an error about the settings together.
     pub(crate) fn error(&mut self, problem: String) {
         self.errors.push(problem);

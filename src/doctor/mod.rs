@@ -144,6 +144,8 @@ fn examine(
             Err(finding) => vec![finding.clone()],
         })
         .collect();
+    let doubts = config.doubts.iter();
+    findings.extend(doubts.map(|doubt| Finding::warn(Check::Registry, doubt)));
     findings.extend(proxies.report(deadline));
     findings.extend(registry::report(config, visit.wait(deadline)));
     findings.extend(found.finding.clone());

@@ -97,6 +97,9 @@ fn serve(config: Config) -> Result<(), Failure> {
     };
     // From here on a signal leaves no socket behind.
     let signals = signals::catch().map_err(runtime("catch signals"))?;
+    for doubt in &config.doubts {
+        log::warn!("{doubt}");
+    }
     // All settings are checked before the socket is bound. An agent that has seen the socket no longer
     // looks at the exit code, and a sidecar that has the socket must not give way to one that cannot
     // run.

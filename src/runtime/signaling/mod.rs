@@ -10,11 +10,13 @@
 //! * `tunnel`: that connection, straight or through an HTTP proxy.
 //! * `websocket`, `stream`, `wakeups`: the WebSocket on a non-blocking socket, and how to wait.
 //! * `news`: what the event loop tells of the network, which cuts every wait short.
+//! * `retry_after`, `outage`: what a busy registry asks for; what has been told of an outage.
 //! * `reconnect`, `keepalive`: decisions, without clock or I/O.
 //! * `thread`: the parts put together. `visit`, `proxy_check`: the same once, for `doctor`.
 
 mod contest;
 mod dial;
+mod failure;
 mod https;
 mod ice_servers;
 mod keepalive;
@@ -22,9 +24,11 @@ mod look_up;
 mod lost;
 mod news;
 mod notice;
+mod outage;
 mod proxy_check;
 mod race;
 mod reconnect;
+mod retry_after;
 mod settings;
 pub(super) mod stream;
 mod thread;

@@ -6,10 +6,11 @@ use std::time::{Duration, Instant};
 
 use crossbeam_channel::{Receiver, Sender, select};
 
+use super::failure::Failure;
 use super::keepalive::{Due, Keepalive};
 use super::lost::Lost;
 use super::notice::{Notice, NumberedFrame};
-use super::reconnect::{Failure, Reconnect};
+use super::reconnect::Reconnect;
 use super::settings::Settings;
 use super::token::{Grant, TokenClient};
 use super::wakeups::Wakeups;

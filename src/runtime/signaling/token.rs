@@ -5,9 +5,10 @@ use serde::Deserialize;
 use ureq::Body;
 use ureq::http::{HeaderValue, Response, StatusCode};
 
+use super::failure::Failure;
 use super::https;
 use super::lost::Lost;
-use super::reconnect::Failure;
+use super::retry_after;
 use super::settings::Settings;
 use super::wakeups::Wakeups;
 use crate::config::Credential;
@@ -102,12 +103,16 @@ impl TokenClient {
                 "answered {status}; redirects are not followed, TOKEN_URL must name the final place"
             )));
         }
-        if status != StatusCode::OK {
-            return Err(unreachable(&format!("answered {status}")));
+        if !status.is_success() {
+            let why = format!("answered {status}");
+            return Err(self.lost(retry_after::lost(status, response.headers(), why)));
         }
         let body = https::body(&mut response)
             .map_err(|error| self.lost(self.settings.times.lost(&error)))?;
-        parse(&body).map_err(|what| unreachable(&what))
+        parse(&body).map_err(|what| match status {
+            StatusCode::OK => unreachable(&what),
+            status => unreachable(&format!("answered {status}: {what}")),
+        })
     }
 }
 

@@ -3,7 +3,7 @@
 
 use std::time::{Duration, Instant, SystemTime};
 
-use super::reconnect::Failure;
+use super::failure::Failure;
 use super::settings::Settings;
 use super::token::{Grant, TokenClient};
 use super::wakeups::Wakeups;
@@ -61,6 +61,7 @@ pub fn visit(settings: &Settings, is_to_be_seen: bool) -> Result<Visit, String> 
         Err(
             Failure::Unreachable(why)
             | Failure::PathLost(why)
+            | Failure::Busy(why, _)
             | Failure::NameTaken(why)
             | Failure::Closed(why),
         ) => Err(Refusal::Unreachable(why)),
