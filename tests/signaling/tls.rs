@@ -5,6 +5,7 @@ use std::ffi::OsString;
 use std::io::{Read as _, Write as _};
 use std::net::{SocketAddr, TcpListener};
 use std::path::PathBuf;
+use std::slice::from_ref;
 use std::sync::Arc;
 
 use base64::Engine;
@@ -234,13 +235,13 @@ fn a_self_signed_certificate_in_the_ca_file_is_accepted_for_its_names_alone() {
     let address = quiet_address();
     let host = address.ip().to_string();
     let own = Own::self_signed(&["reg.test", &host], |_| {});
-    let trusting = Authority::trusting("own", &own.der, &[own.der.clone()], &own.key);
+    let trusting = Authority::trusting("own", &own.der, from_ref(&own.der), &own.key);
     let registry = trusting.serve(address);
     let client = Client::start_with(&registry, api_key(), times(), Some(&trusting.file));
     client.connected();
 
     let other = Own::self_signed(&["other.example"], |_| {});
-    let trusting = Authority::trusting("own-other", &other.der, &[other.der.clone()], &other.key);
+    let trusting = Authority::trusting("own-other", &other.der, from_ref(&other.der), &other.key);
     let reason = trusting.refusal(quiet_address());
     assert!(reason.contains("is for other.example"), "{reason}");
     assert!(reason.contains("not valid for name"), "{reason}");
@@ -251,7 +252,7 @@ fn a_self_signed_certificate_in_the_ca_file_is_accepted_for_its_names_alone() {
     let trusting = Authority::trusting(
         "own-nameless",
         &nameless.der,
-        &[nameless.der.clone()],
+        from_ref(&nameless.der),
         &nameless.key,
     );
     let reason = trusting.refusal(quiet_address());
@@ -267,7 +268,7 @@ fn a_self_signed_certificate_that_is_not_in_the_ca_file_or_out_of_time_or_for_cl
     let host = address.ip().to_string();
     let own = Own::self_signed(&[&host], |_| {});
     let other = Own::self_signed(&[&host], |_| {});
-    let trusting = Authority::trusting("not-own", &other.der, &[own.der.clone()], &own.key);
+    let trusting = Authority::trusting("not-own", &other.der, from_ref(&own.der), &own.key);
     let reason = trusting.refusal(address);
     assert!(reason.contains("not in CA_FILE"), "{reason}");
 
@@ -277,7 +278,7 @@ fn a_self_signed_certificate_that_is_not_in_the_ca_file_or_out_of_time_or_for_cl
         params.not_before = rcgen::date_time_ymd(2020, 1, 1);
         params.not_after = rcgen::date_time_ymd(2021, 1, 1);
     });
-    let trusting = Authority::trusting("own-old", &old.der, &[old.der.clone()], &old.key);
+    let trusting = Authority::trusting("own-old", &old.der, from_ref(&old.der), &old.key);
     let reason = trusting.refusal(address);
     assert!(
         reason.contains("expired") && reason.contains("days ago"),
@@ -292,7 +293,7 @@ fn a_self_signed_certificate_that_is_not_in_the_ca_file_or_out_of_time_or_for_cl
     let trusting = Authority::trusting(
         "own-client",
         &client.der,
-        &[client.der.clone()],
+        from_ref(&client.der),
         &client.key,
     );
     let reason = trusting.refusal(address);
@@ -309,7 +310,7 @@ fn a_server_s_own_certificate_in_the_ca_file_needs_no_authority() {
         .unwrap()
         .der()
         .clone();
-    let trusting = Authority::trusting("pinned", &der, &[der.clone()], &key);
+    let trusting = Authority::trusting("pinned", &der, from_ref(&der), &key);
     let registry = trusting.serve(address);
     let client = Client::start_with(&registry, api_key(), times(), Some(&trusting.file));
     client.connected();
@@ -329,7 +330,7 @@ fn a_missing_intermediate_certificate_is_guessed_and_its_name_told() {
     let server = CertificateParams::new(vec![address.ip().to_string()]).unwrap();
     let der = server.signed_by(&key, &middle).unwrap().der().clone();
 
-    let cut = Authority::trusting("cut", root.der(), &[der.clone()], &key);
+    let cut = Authority::trusting("cut", root.der(), from_ref(&der), &key);
     let reason = cut.refusal(address);
     assert!(reason.contains("signed by \"the middle\""), "{reason}");
     assert!(
@@ -386,8 +387,8 @@ fn a_server_that_asks_for_a_client_certificate_is_understood() {
     let provider = Arc::new(rustls::crypto::aws_lc_rs::default_provider());
     let clients = WebPkiClientVerifier::builder_with_provider(Arc::new(roots), provider);
     let clients = clients.build().unwrap();
-    let mut asking = Authority::trusting("asking", &own.der, &[own.der.clone()], &own.key);
-    asking.server = configured(&[own.der.clone()], &own.key, Some(clients));
+    let mut asking = Authority::trusting("asking", &own.der, from_ref(&own.der), &own.key);
+    asking.server = configured(from_ref(&own.der), &own.key, Some(clients));
     let reason = asking.refusal(address);
     assert!(reason.contains("asks for a client certificate"), "{reason}");
 }

@@ -45,8 +45,9 @@ impl Configuration {
                     read.search = domains.take(limits::SEARCHED_DOMAINS).collect();
                 }
                 Some("options") => {
-                    let dots = words.filter_map(|word| word.strip_prefix("ndots:")?.parse().ok());
-                    read.dots = dots.last().unwrap_or(read.dots);
+                    let mut dots =
+                        words.filter_map(|word| word.strip_prefix("ndots:")?.parse().ok());
+                    read.dots = dots.next_back().unwrap_or(read.dots);
                 }
                 _ => {}
             }

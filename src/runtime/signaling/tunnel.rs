@@ -13,7 +13,7 @@ use crate::protocol::connect::{self, Answer, Status};
 /// The connection. With a proxy its first reads and writes carry what the proxy is asked and answers.
 pub(in crate::runtime) struct Tunnel {
     socket: TcpStream,
-    asking: Option<Asking>,
+    asking: Option<Box<Asking>>,
     /// What the proxy has answered.
     said: Option<String>,
 }
@@ -55,7 +55,7 @@ impl Tunnel {
         };
         Tunnel {
             socket,
-            asking: Some(asking),
+            asking: Some(Box::new(asking)),
             said: None,
         }
     }
