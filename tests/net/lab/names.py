@@ -36,6 +36,13 @@ HALF_FAILING = "half-failing.test"
 HALF_SILENT = "half-silent.test"
 """The same, but it says nothing for IPv6."""
 
+DEAD_FIRST = "dead-first.test"
+TURN_DEAD_FIRST = "turn-dead-first.test"
+"""The registry and the relay, each with two IPv6 addresses at which nothing answers beside its IPv4 address."""
+
+DEAD_NETWORK = "2001:db8:dead::/48"
+DEAD_ADDRESSES = ["2001:db8:dead::1", "2001:db8:dead::2"]
+
 BY_MULTICAST = "registry-machine.local"
 """The registry's machine answers for it itself, by multicast, and the name server knows nothing of it."""
 
@@ -49,6 +56,7 @@ section 4.1.1)."""
 
 HEADER_BYTES = 12
 TYPE_A = b"\x00\x01"
+TYPE_AAAA = b"\x00\x1c"
 CLASS_INTERNET = b"\x00\x01"
 
 
@@ -88,6 +96,9 @@ def response_to(query):
 
     if name == UNANSWERED:
         return None
+    if name in (DEAD_FIRST, TURN_DEAD_FIRST):
+        live = ADDRESSES[REGISTRY if name == DEAD_FIRST else TURN]
+        return response(RESPONSE, *([live] if kind == TYPE_A else DEAD_ADDRESSES))
     if name not in (HALF_FAILING, HALF_SILENT):
         return response(RESPONSE_NO_SUCH_NAME)
     if kind == TYPE_A:
@@ -105,8 +116,10 @@ def name_in(query):
 
 
 def address_record(name, address):
-    """An A record that may be kept for a minute."""
-    return name + TYPE_A + CLASS_INTERNET + b"\0\0\0\x3c\0\4" + socket.inet_aton(address)
+    """A record of an address that may be kept for a minute."""
+    kind, family = (TYPE_AAAA, socket.AF_INET6) if ":" in address else (TYPE_A, socket.AF_INET)
+    data = socket.inet_pton(family, address)
+    return name + kind + CLASS_INTERNET + b"\0\0\0\x3c" + len(data).to_bytes(2, "big") + data
 
 
 def answer_by_multicast(machine, name, address):
