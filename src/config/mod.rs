@@ -113,7 +113,7 @@ impl Config {
         environment: impl Fn(&str) -> Option<OsString>,
     ) -> Result<Config, Vec<String>> {
         let mut reader = Reader::new(flags, &environment);
-        let config = Config {
+        let mut config = Config {
             doubts: doubts(&reader),
             signaling_url: reader.read(&settings::SIGNALING_URL, Url::websocket),
             token_url: reader.read(&settings::TOKEN_URL, Url::http),
@@ -159,6 +159,10 @@ impl Config {
         {
             reader.error(unsupported.to_string());
         }
+        if let Err(unsupported) = config.proxies.to_relay("", TLS_PORT) {
+            let doubt = format!("TURN servers are reached without a proxy: {unsupported}");
+            config.doubts.push(doubt);
+        }
         if config.queue_bytes < config.max_message_bytes && reader.all_right() {
             reader.error(format!(
                 "QUEUE_BYTES={} is less than MAX_MESSAGE_BYTES={}: a queue must hold a message",
@@ -178,6 +182,9 @@ impl Config {
 /// Largest value of `MAX_MESSAGE_BYTES`. The time that SCTP takes for a message grows with the square of
 /// its size: 0.1 s for 1 MiB, but seconds for 5 MiB, during which all other peers wait.
 const LARGEST_MESSAGE_BYTES: usize = MEBIBYTE;
+
+/// The port of TURN over TLS as a rule.
+const TLS_PORT: u16 = 443;
 
 const MEBIBYTE: usize = 1024 * 1024;
 const DAY: f64 = 24.0 * 60.0 * 60.0;

@@ -361,6 +361,9 @@ mod tests {
             "{text}"
         );
         assert!(!text.contains("s3cret"));
+        assert!(found.to_relay("", 443).is_err());
+        let exempt = proxies(&[("ALL_PROXY", "socks5://h"), ("NO_PROXY", "*")]).unwrap();
+        assert_eq!(exempt.to_relay("", 443), Ok(None));
     }
 
     #[test]

@@ -80,7 +80,7 @@ table! {
     Plain SSL_CERT_DIR "LIST" = "",
         "directories of such files, divided by colons";
     Proxy HTTPS_PROXY "URL" = "",
-        "HTTP proxy to https:// and wss:// URLs and TURN servers, as in http://user:password@host:port";
+        "HTTP proxy to https://, wss:// and TURN servers, as in http://user:password@host:port";
     Proxy HTTP_PROXY "URL" = "",
         "HTTP proxy to http:// and ws:// URLs";
     Proxy ALL_PROXY "URL" = "",

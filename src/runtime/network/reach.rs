@@ -343,13 +343,8 @@ pub(crate) fn relay_proxy(proxies: &Proxies, url: &TurnUrl) -> Option<(Host, u16
     {
         return None;
     }
-    let proxy = match proxies.to_relay(&url.host.to_string(), url.port) {
-        Ok(proxy) => proxy?,
-        Err(unsupported) => {
-            log::warn!("{url} is reached without a proxy: {unsupported}");
-            return None;
-        }
-    };
+    // One that can't be used is told at the start.
+    let proxy = proxies.to_relay(&url.host.to_string(), url.port).ok()??;
     let host = match proxy.host().parse() {
         Ok(address) => Host::Address(address),
         Err(_) => Host::Name(proxy.host().to_owned()),
