@@ -272,7 +272,7 @@ fn a_listed_peer_that_never_answers_is_given_up_in_time() {
 #[test]
 fn a_failure_whose_numbers_change_is_one_event_and_one_warning() {
     let place = Place::new();
-    let bodies = (0..10).map(|n| TokenReply::Body("[".repeat(n + 1).into_bytes()));
+    let bodies = (0..10).map(|n| TokenReply::Body(format!("{}x", " ".repeat(n)).into_bytes()));
     let replies: Vec<_> = bodies.chain([TokenReply::Grant]).collect();
     let registry = ScriptedRegistry::start(Script::with_tokens(&replies));
     let sidecar = Setup::new("alice", place.join("s"))
