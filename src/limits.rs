@@ -90,6 +90,31 @@ pub const BAD_FRAME_WARNINGS: u32 = 3;
 /// Largest body of the registry's answers over HTTP, in bytes; a larger one is an error.
 pub const REGISTRY_RESPONSE_BYTES: u64 = 64 * 1024;
 
+/// Entries of `NO_PROXY` that count; further ones are left out.
+pub const PROXY_EXEMPTIONS: usize = 1024;
+/// Largest answer of an HTTP proxy, in bytes; a larger one is an error.
+pub const PROXY_ANSWER_BYTES: usize = 16 * 1024;
+
+/// Records of a name server's answer that are read; further ones are left out.
+pub const DNS_RECORDS: usize = 64;
+/// Largest answer of a name server, in bytes; a larger one, over TCP, is not read.
+pub const DNS_ANSWER_BYTES: usize = 8 * 1024;
+/// Largest `/etc/resolv.conf`, in bytes; what is beyond is left out.
+pub const RESOLV_CONF_BYTES: u64 = 64 * 1024;
+/// Name servers, and domains to search, that count; further ones are left out (resolv.conf(5)).
+pub const NAME_SERVERS: usize = 3;
+/// See [`NAME_SERVERS`].
+pub const SEARCHED_DOMAINS: usize = 6;
+/// How long a name server may take to answer, and then the other family once one has been answered.
+pub const NAME_SERVER_TIME: (Duration, Duration) =
+    (Duration::from_millis(1500), Duration::from_millis(300));
+/// How long name servers are asked by ourselves for one name, all together.
+pub const OWN_LOOK_UP_TIME: Duration = Duration::from_secs(8);
+/// How long the system may look up a name before we ask ourselves.
+pub const SYSTEM_LOOK_UP_PATIENCE: Duration = Duration::from_secs(1);
+/// Look-ups by the system that may be running; at this many we ask ourselves only. Nothing can end one.
+pub const SYSTEM_LOOK_UPS: usize = 64;
+
 /// Addresses of the registry's host that are tried; further ones are not used.
 pub const HOST_ADDRESSES: usize = 16;
 
@@ -106,6 +131,12 @@ pub const REGISTRY_LOOK_UPS: usize = 8;
 /// How long a look-up of the registry's name is awaited before the addresses that last worked are tried.
 pub const LOOK_UP_PATIENCE: Duration = Duration::from_secs(1);
 
+/// Longest wait that a busy registry may ask for (`Retry-After`); a longer one is cut.
+pub const RETRY_AFTER: Duration = Duration::from_secs(300);
+
+/// Reasons of one outage of the registry that are remembered so as not to be told again; at this many the one
+/// that was told longest ago is forgotten.
+pub const OUTAGE_REASONS: usize = 8;
 /// Interval at which the log repeats why the registry cannot be reached, while the reason stays the same.
 pub const SAME_FAILURE_LOGGED: Duration = Duration::from_secs(60);
 
@@ -269,6 +300,8 @@ pub const ROUTES_PER_PEER: usize = 32;
 
 /// Largest `CA_FILE`, in bytes; a larger one is refused. An operating system's bundle has 250 KB.
 pub const CA_FILE_BYTES: u64 = 8 * 1024 * 1024;
+/// Files of a directory of authorities that are read, up to [`CA_FILE_BYTES`] together; the rest is left out.
+pub const CA_DIRECTORY_FILES: usize = 2048;
 
 /// Longest line that `attach` takes from the keyboard or the sidecar, in bytes.
 pub const ATTACH_LINE_BYTES: usize = 64 * 1024 * 1024;

@@ -55,6 +55,7 @@ const HOUSES: [(&str, Floors); 3] = [
         "runtime",
         &[
             &["interfaces", "logging", "process", "wake"],
+            &["names"],
             &["ipc", "signaling"],
             &["network"],
             &["event_loop"],

@@ -150,7 +150,7 @@ pub(super) fn version() -> String {
 fn push_setting(text: &mut String, setting: &Setting) {
     let flag = format!("--{} {}", setting.flag(), setting.syntax);
     let variable = match setting.kind {
-        Kind::Plain | Kind::Secret => setting.name,
+        Kind::Plain | Kind::Secret | Kind::Proxy => setting.name,
         Kind::FlagOnly => "",
     };
     let line = format!("  {flag:<36} {variable}");

@@ -8,9 +8,11 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 pub mod ice;
+pub mod proxy;
 pub mod service_manager;
 pub mod settings;
 mod subcommands;
+pub mod trust;
 pub mod url;
 mod values;
 
@@ -19,8 +21,10 @@ pub use subcommands::{DemoConfig, RegistryAccess, RegistryConfig};
 pub use subcommands::{HealthConfig, attach_socket};
 
 pub use ice::IceSettings;
+use proxy::Proxies;
 use service_manager::ServiceManager;
-use settings::{Flags, Reader};
+use settings::{Flags, Reader, Setting};
+use trust::Trust;
 use url::Url;
 
 use crate::mesh::MeshMode;
@@ -49,14 +53,18 @@ pub enum LogFormat {
 /// All the settings of the sidecar.
 #[derive(Debug, Clone)]
 pub struct Config {
+    /// What in the settings is allowed, but hardly meant: lines for a person.
+    pub doubts: Vec<String>,
     /// `SIGNALING_URL`
     pub signaling_url: Url,
     /// `TOKEN_URL`
     pub token_url: Url,
     /// `DEVICE_TOKEN` or else `API_KEY`
     pub credential: Credential,
-    /// `CA_FILE`: PEM certificates trusted beside the public roots.
-    pub ca_file: Option<PathBuf>,
+    /// `CA_FILE`, `SSL_CERT_FILE` and `SSL_CERT_DIR`
+    pub trust: Trust,
+    /// `HTTPS_PROXY`, `HTTP_PROXY`, `ALL_PROXY` and `NO_PROXY`
+    pub proxies: Proxies,
     /// `IPC_SOCKET`
     pub ipc_socket: PathBuf,
     /// `UDP_PORT`: first and last port, inclusive.
@@ -105,11 +113,13 @@ impl Config {
         environment: impl Fn(&str) -> Option<OsString>,
     ) -> Result<Config, Vec<String>> {
         let mut reader = Reader::new(flags, &environment);
-        let config = Config {
+        let mut config = Config {
+            doubts: doubts(&reader),
             signaling_url: reader.read(&settings::SIGNALING_URL, Url::websocket),
             token_url: reader.read(&settings::TOKEN_URL, Url::http),
             credential: credential(&mut reader),
-            ca_file: reader.read(&settings::CA_FILE, values::optional_path),
+            trust: Trust::read(&mut reader),
+            proxies: Proxies::read(&mut reader),
             ipc_socket: reader.read(&settings::IPC_SOCKET, values::socket_path),
             udp_ports: reader.read(&settings::UDP_PORT, values::ports),
             bind_address: reader.read(&settings::BIND_ADDRESS, values::own_address),
@@ -141,6 +151,18 @@ impl Config {
             log_format: reader.read(&settings::LOG_FORMAT, values::word(&LOG_FORMATS)),
             service_manager: ServiceManager::from(&environment),
         };
+        let unsupported = [&config.token_url, &config.signaling_url]
+            .into_iter()
+            .find_map(|url| config.proxies.to(url).err());
+        if let Some(unsupported) = unsupported
+            && reader.all_right()
+        {
+            reader.error(unsupported.to_string());
+        }
+        if let Err(unsupported) = config.proxies.to_relay("", TLS_PORT) {
+            let doubt = format!("TURN servers are reached without a proxy: {unsupported}");
+            config.doubts.push(doubt);
+        }
         if config.queue_bytes < config.max_message_bytes && reader.all_right() {
             reader.error(format!(
                 "QUEUE_BYTES={} is less than MAX_MESSAGE_BYTES={}: a queue must hold a message",
@@ -161,12 +183,28 @@ impl Config {
 /// its size: 0.1 s for 1 MiB, but seconds for 5 MiB, during which all other peers wait.
 const LARGEST_MESSAGE_BYTES: usize = MEBIBYTE;
 
+/// The port of TURN over TLS as a rule.
+const TLS_PORT: u16 = 443;
+
 const MEBIBYTE: usize = 1024 * 1024;
 const DAY: f64 = 24.0 * 60.0 * 60.0;
 
 static MESH_MODES: [(&str, MeshMode); 2] = [("full", MeshMode::Full), ("lazy", MeshMode::Lazy)];
 
 static LOG_FORMATS: [(&str, LogFormat); 2] = [("text", LogFormat::Text), ("json", LogFormat::Json)];
+
+/// Returns a line if only one of the registry's two URLs is given.
+fn doubts(reader: &Reader<'_, impl Fn(&str) -> Option<OsString>>) -> Vec<String> {
+    let urls = [&settings::SIGNALING_URL, &settings::TOKEN_URL];
+    let (given, others): (Vec<_>, Vec<_>) = urls.into_iter().partition(|url| reader.is_given(url));
+    let line = |(given, other): (&&Setting, &&Setting)| {
+        format!(
+            "{} is set and {} is not, so its default {} is used; set both",
+            given.name, other.name, other.default
+        )
+    };
+    given.iter().zip(&others).map(line).collect()
+}
 
 fn credential(reader: &mut Reader<'_, impl Fn(&str) -> Option<OsString>>) -> Credential {
     let key = reader.read(&settings::API_KEY, values::secret);

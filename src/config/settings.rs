@@ -28,6 +28,8 @@ pub enum Kind {
     Plain,
     /// As [`Kind::Plain`], but its value is never shown.
     Secret,
+    /// As [`Kind::Secret`], and the environment variable may also be in lower case, which wins.
+    Proxy,
     /// A flag only.
     FlagOnly,
 }
@@ -72,7 +74,19 @@ table! {
     Secret DEVICE_TOKEN "TOKEN" = "",
         "the token of a paired agent, sent as x-device-token in place of the key";
     Plain CA_FILE "FILE" = "",
-        "PEM file of certificates to trust beside the public roots";
+        "PEM file of authorities, or servers' own certificates, to trust beside the system's";
+    Plain SSL_CERT_FILE "FILE" = "",
+        "PEM file of the system's authorities, in place of where distributions have it";
+    Plain SSL_CERT_DIR "LIST" = "",
+        "directories of such files, divided by colons";
+    Proxy HTTPS_PROXY "URL" = "",
+        "HTTP proxy to https://, wss:// and TURN servers, as in http://user:password@host:port";
+    Proxy HTTP_PROXY "URL" = "",
+        "HTTP proxy to http:// and ws:// URLs";
+    Proxy ALL_PROXY "URL" = "",
+        "HTTP proxy where the one above is not set";
+    Proxy NO_PROXY "LIST" = "",
+        "hosts, domains, addresses and networks without proxy; *: all";
     Plain IPC_SOCKET "PATH" = "/tmp/chatixia-sidecar.sock",
         "the Unix socket on which the agent is awaited";
     Plain AGENT_LINGER "SECONDS" = "30",
@@ -216,7 +230,7 @@ impl<'a, E: Fn(&str) -> Option<OsString>> Reader<'a, E> {
         };
         parse(&value).unwrap_or_else(|problem| {
             self.errors.push(match setting.kind {
-                Kind::Secret => format!("{}: {problem}", setting.name),
+                Kind::Secret | Kind::Proxy => format!("{}: {problem}", setting.name),
                 Kind::Plain | Kind::FlagOnly => format!("{origin}{}: {problem}", shown(&value)),
             });
             T::default()
@@ -227,6 +241,7 @@ impl<'a, E: Fn(&str) -> Option<OsString>> Reader<'a, E> {
         let value = match setting.kind {
             Kind::FlagOnly => None,
             Kind::Plain | Kind::Secret => (self.environment)(setting.name),
+            Kind::Proxy => self.proxy(setting.name),
         };
         match value.map(OsString::into_string) {
             None => setting.default.to_owned(),
@@ -237,6 +252,20 @@ impl<'a, E: Fn(&str) -> Option<OsString>> Reader<'a, E> {
                 setting.default.to_owned()
             }
         }
+    }
+
+    /// Returns a variable whose name may be in lower case. In a CGI program `HTTP_PROXY` is what a client has
+    /// sent as its header `Proxy`.
+    fn proxy(&self, name: &str) -> Option<OsString> {
+        let find = |name: &str| (self.environment)(name).filter(|value| !value.is_empty());
+        let is_header = name == HTTP_PROXY.name && find("REQUEST_METHOD").is_some();
+        find(&name.to_ascii_lowercase()).or_else(|| find(name).filter(|_| !is_header))
+    }
+
+    /// Returns whether a setting was given, as a flag or in the environment.
+    pub(crate) fn is_given(&self, setting: &Setting) -> bool {
+        let in_environment = || (self.environment)(setting.name).is_some_and(|v| !v.is_empty());
+        self.flags.has(setting) || in_environment()
     }
 
     /// Notes an error about the settings together.

@@ -1,3 +1,4 @@
+use super::trust::SystemStore;
 use super::*;
 use crate::nat::credentials::Credentials;
 use crate::nat::reach::TransportPolicy;
@@ -54,7 +55,13 @@ fn the_defaults_are_those_of_the_contract() {
         config.ipc_socket,
         PathBuf::from("/tmp/chatixia-sidecar.sock")
     );
-    assert_eq!(config.ca_file, None);
+    assert_eq!(
+        config.trust,
+        Trust {
+            ca_file: None,
+            system: SystemStore::Usual,
+        }
+    );
     assert_eq!(config.udp_ports, None);
     assert_eq!(config.bind_address, None);
     assert_eq!(config.interfaces, InterfaceFilter::default());

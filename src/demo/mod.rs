@@ -40,15 +40,8 @@ const ENDING: Duration = Duration::from_secs(5);
 /// Interval at which a wait looks for children that ended and for signals.
 const LOOK: Duration = Duration::from_millis(50);
 
-/// Variables that are removed so that a child's requests go to the registry directly.
-const PROXY_VARIABLES: [&str; 6] = [
-    "http_proxy",
-    "HTTP_PROXY",
-    "https_proxy",
-    "HTTPS_PROXY",
-    "all_proxy",
-    "ALL_PROXY",
-];
+/// Variables beside the settings that are removed, so that a child reaches the registry without a proxy.
+const PROXY_VARIABLES: [&str; 3] = ["http_proxy", "https_proxy", "all_proxy"];
 
 /// An event that the threads report to the main one.
 #[derive(Debug)]

@@ -4,7 +4,7 @@
 //! Nothing is left behind: no socket file, no allocation, and no running sidecar loses its place. The
 //! checks run at the same time, and all ends within [`limits::DOCTOR_TIME`] whatever hangs.
 //!
-//! * `socket`, `interfaces`, `registry`, `servers`, `stun`, `nat`, `turn`: the checks.
+//! * `socket`, `interfaces`, `proxy`, `registry`, `servers`, `stun`, `nat`, `turn`: the checks.
 //! * `udp`: the sockets of the last three.
 //! * `report`: the findings and their text.
 //! * `background`: running checks on threads, and waiting for them.
@@ -14,6 +14,7 @@
 mod background;
 mod interfaces;
 mod nat;
+mod proxy;
 mod registry;
 mod report;
 mod servers;
@@ -52,7 +53,7 @@ pub fn run(config: &Config, json: bool) -> ExitCode {
         let _ = writeln!(io::stderr(), "chatixia-sidecar: {what}");
         ExitCode::from(code)
     };
-    let tls = match signaling::tls::client_config(config.ca_file.as_deref()) {
+    let tls = match signaling::tls::client_config(&config.trust) {
         Ok(tls) => tls,
         Err(error) => return complain(&error, 2),
     };
@@ -81,6 +82,7 @@ fn registry_settings(config: &Config, tls: &Arc<ClientConfig>) -> signaling::Set
         config.credential.clone(),
         Arc::clone(tls),
     )
+    .with_proxies(config.proxies.clone())
     .with_times(Times {
         connect,
         handshake,
@@ -102,6 +104,7 @@ fn examine(
     let fetch = fetch.transpose()?;
 
     let (socket, has_sidecar) = socket::check(config);
+    let proxies = proxy::begin(config, &settings)?;
     let visit = Background::start(move || signaling::visit(&settings, !has_sidecar))?;
     let rules = Rules {
         interfaces: config.interfaces.clone(),
@@ -118,16 +121,13 @@ fn examine(
         Vec::new()
     };
     let (mut checks, mut plans) = (Vec::new(), Vec::new());
-    for (url, credentials, place) in &found.turn {
-        checks.push(match place {
-            Ok(addresses) => Ok(turn::begin(
-                config,
-                tls,
-                &locals,
-                (url, credentials, addresses),
-                &mut plans,
-            )?),
-            Err(why) => Err(turn::unknown(url, why)),
+    for relay in &found.turn {
+        checks.push(match (&relay.place, &relay.proxy) {
+            (Err(why), None) | (_, Some(Err(why))) => Err(turn::unknown(&relay.url, why)),
+            // The proxy may know a name that we don't.
+            (_, Some(Ok(_))) | (Ok(_), None) => {
+                Ok(turn::begin(config, tls, &locals, relay, &mut plans)?)
+            }
         });
     }
     let (ports, until) = (config.udp_ports, deadline - limits::DOCTOR_FAREWELL);
@@ -144,6 +144,9 @@ fn examine(
             Err(finding) => vec![finding.clone()],
         })
         .collect();
+    let doubts = config.doubts.iter();
+    findings.extend(doubts.map(|doubt| Finding::warn(Check::Registry, doubt)));
+    findings.extend(proxies.report(deadline));
     findings.extend(registry::report(config, visit.wait(deadline)));
     findings.extend(found.finding.clone());
     if config.ice.policy == TransportPolicy::All {
@@ -163,8 +166,8 @@ fn examine(
 fn stun_addresses(found: &Servers) -> Vec<SocketAddr> {
     let stun = found.stun.iter().map(|(_, place)| place);
     let turn = found.turn.iter();
-    let turn = turn.filter(|(url, ..)| url.transports().contains(&Transport::Udp));
-    let places = stun.chain(turn.map(|(_, _, place)| place));
+    let turn = turn.filter(|relay| relay.url.transports().contains(&Transport::Udp));
+    let places = stun.chain(turn.map(|relay| &relay.place));
     places.flatten().flatten().copied().collect()
 }
 
@@ -172,6 +175,6 @@ fn relays(found: &Servers) -> Relays {
     let is_stream = |url: &TurnUrl| url.transports().iter().any(|t| *t != Transport::Udp);
     Relays {
         any: !found.turn.is_empty(),
-        over_streams: found.turn.iter().any(|(url, ..)| is_stream(url)),
+        over_streams: found.turn.iter().any(|relay| is_stream(&relay.url)),
     }
 }

@@ -35,9 +35,7 @@ pub(super) fn report(config: &Config, visit: Option<Result<Visit, String>>) -> V
             .about(&config.token_url)
             .details(json!({"peer_id": peer_id.as_str(), "ms": ms}))
         }
-        Err(Refusal::Unreachable(why)) => {
-            Finding::fail(Check::Registry, why).advice("is the registry up, and TOKEN_URL right?")
-        }
+        Err(Refusal::Unreachable(why)) => advised(why, "is the registry up, and TOKEN_URL right?"),
         Err(Refusal::Refused(why)) => Finding::fail(Check::Registry, why),
     }];
     findings.extend(websocket(config, &visit));
@@ -47,6 +45,15 @@ pub(super) fn report(config: &Config, visit: Option<Result<Visit, String>>) -> V
         clock(&date, at, is_shared && !config.ice.turn.is_empty())
     }));
     findings
+}
+
+/// Returns a failure with advice, unless it brings its own, as those of TLS and of HTTP proxies do.
+fn advised(why: &str, advice: &str) -> Finding {
+    let finding = Finding::fail(Check::Registry, why);
+    match why.contains("TLS: ") || why.contains("the HTTP proxy") {
+        true => finding,
+        false => finding.advice(advice),
+    }
 }
 
 fn websocket(config: &Config, visit: &Visit) -> Option<Finding> {
@@ -64,8 +71,10 @@ fn websocket(config: &Config, visit: &Visit) -> Option<Finding> {
                 .about(&config.signaling_url)
                 .details(json!({"peers": peers, "ms": ms}))
         }
-        (Some(Err(why)), Ok(_)) => Finding::fail(Check::Registry, why)
-            .advice("is SIGNALING_URL right, and does every proxy on the way let WebSockets pass?"),
+        (Some(Err(why)), Ok(_)) => advised(
+            why,
+            "is SIGNALING_URL right, and does every proxy on the way let WebSockets pass?",
+        ),
     };
     Some(finding)
 }

@@ -21,6 +21,7 @@ pub(super) enum Verdict {
 pub(super) enum Check {
     Socket,
     Interfaces,
+    Proxy,
     Registry,
     Clock,
     Servers,
@@ -97,6 +98,7 @@ impl fmt::Display for Finding {
         let check = match self.check {
             Check::Socket => "socket",
             Check::Interfaces => "interfaces",
+            Check::Proxy => "proxy",
             Check::Registry => "registry",
             Check::Clock => "clock",
             Check::Servers => "servers",

@@ -13,6 +13,7 @@ use crate::config::Config;
 use crate::nat::credentials::Credentials;
 use crate::nat::url::{Host, StunUrl, TurnUrl};
 use crate::protocol::ice_servers::IceServer;
+use crate::runtime::network::reach::relay_proxy;
 use crate::runtime::network::registry_servers::usable;
 use crate::runtime::network::resolver::look_up;
 
@@ -23,9 +24,19 @@ pub(super) type Place = Result<Vec<SocketAddr>, String>;
 #[derive(Debug, Default)]
 pub(super) struct Servers {
     pub(super) stun: Vec<(StunUrl, Place)>,
-    pub(super) turn: Vec<(TurnUrl, Credentials, Place)>,
+    pub(super) turn: Vec<Relay>,
     /// The finding on the registry's answer about servers, if it was asked.
     pub(super) finding: Option<Finding>,
+}
+
+/// A TURN server that a sidecar would use.
+#[derive(Debug)]
+pub(super) struct Relay {
+    pub(super) url: TurnUrl,
+    pub(super) credentials: Credentials,
+    pub(super) place: Place,
+    /// The place of the HTTP proxy that leads there over TCP or TLS, if there is one.
+    pub(super) proxy: Option<Place>,
 }
 
 type Fetch = Background<Result<Vec<IceServer>, String>>;
@@ -43,7 +54,7 @@ pub(super) fn find(
     // The names in the user's settings need not wait for the registry.
     let (stun, turn) = config.ice.joined(&[], &[]);
     let mut look_ups = LookUps::new();
-    begin(&mut look_ups, config.ipv6, &stun, &turn)?;
+    begin(&mut look_ups, config, &stun, &turn)?;
 
     let mut finding = None;
     let (mut named_stun, mut named_turn) = (Vec::new(), Vec::new());
@@ -60,7 +71,7 @@ pub(super) fn find(
         });
     }
     let (stun, turn) = config.ice.joined(&named_stun, &named_turn);
-    begin(&mut look_ups, config.ipv6, &stun, &turn)?;
+    begin(&mut look_ups, config, &stun, &turn)?;
 
     let mut found = BTreeMap::new();
     for (name, look_up) in look_ups {
@@ -82,8 +93,13 @@ pub(super) fn find(
         (url, place)
     });
     let turn = turn.into_iter().map(|(url, credentials)| {
-        let place = place(&url.host, url.port);
-        (url, credentials, place)
+        let proxy = relay_proxy(&config.proxies, &url);
+        Relay {
+            place: place(&url.host, url.port),
+            proxy: proxy.map(|(host, port)| place(&host, port)),
+            url,
+            credentials,
+        }
     });
     Ok(Servers {
         stun: stun.collect(),
@@ -95,16 +111,21 @@ pub(super) fn find(
 /// Begins to look up the names that are not being looked up yet.
 fn begin(
     look_ups: &mut LookUps,
-    ipv6: bool,
+    config: &Config,
     stun: &[StunUrl],
     turn: &[(TurnUrl, Credentials)],
 ) -> io::Result<()> {
     let hosts = stun.iter().map(|url| &url.host);
-    for host in hosts.chain(turn.iter().map(|(url, _)| &url.host)) {
+    let proxies = turn
+        .iter()
+        .filter_map(|(url, _)| relay_proxy(&config.proxies, url));
+    let proxies: Vec<_> = proxies.map(|(host, _)| host).collect();
+    let hosts = hosts.chain(turn.iter().map(|(url, _)| &url.host));
+    for host in hosts.chain(&proxies) {
         if let Host::Name(name) = host
             && !look_ups.contains_key(name)
         {
-            let asked = name.clone();
+            let (asked, ipv6) = (name.clone(), config.ipv6);
             let look_up = Background::start(move || look_up(&asked, ipv6))?;
             look_ups.insert(name.clone(), look_up);
         }

@@ -12,9 +12,9 @@ use serde_json::json;
 
 use super::background::Background;
 use super::report::{Check, Finding, milliseconds};
+use super::servers::Relay;
 use super::udp::Heard;
 use crate::config::Config;
-use crate::nat::credentials::Credentials;
 use crate::nat::failure::{Failure, code};
 use crate::nat::output::Output;
 use crate::nat::server::TurnServer;
@@ -33,6 +33,8 @@ pub(super) struct RelayChecks {
     transport: Transport,
     /// Whether the login is the registry's.
     is_named: bool,
+    /// The HTTP proxy that leads there, as the subject names it.
+    via: String,
     ways: Vec<Way>,
 }
 
@@ -44,7 +46,7 @@ enum Way {
     Stream(Background<io::Result<Outcome>>),
 }
 
-/// Begins the checks of a server at these addresses. Those over UDP are not tried here: their plans are
+/// Begins the checks of a server. Those over UDP are not tried here: their plans are
 /// added to `over_udp`.
 ///
 /// # Errors
@@ -53,13 +55,15 @@ pub(super) fn begin(
     config: &Config,
     tls: &Arc<ClientConfig>,
     locals: &[IpAddr],
-    (url, credentials, addresses): (&TurnUrl, &Credentials, &[SocketAddr]),
+    relay: &Relay,
     over_udp: &mut Vec<Plan>,
 ) -> io::Result<Vec<RelayChecks>> {
+    let url = &relay.url;
     let server = TurnServer {
         url: url.clone(),
-        addresses: addresses.to_vec(),
-        credentials: credentials.clone(),
+        addresses: relay.place.clone().unwrap_or_default(),
+        proxy: relay.proxy.clone().map(Result::unwrap_or_default),
+        credentials: relay.credentials.clone(),
     };
     let sockets: Vec<_> = locals.iter().map(|ip| SocketAddr::new(*ip, 0)).collect();
     let mut plans = plans(&[server], &sockets);
@@ -71,8 +75,10 @@ pub(super) fn begin(
                 ways.push(Way::Datagrams(over_udp.len()));
                 over_udp.push(plan);
             } else {
-                let (only, tls) = (config.bind_address, Arc::clone(tls));
-                let work = move || try_stream(plan, only, tls);
+                let proxies = config.proxies.clone();
+                let streams =
+                    Streams::new(Arc::clone(tls), proxies, config.bind_address, FIRST_STREAM);
+                let work = move || try_stream(plan, streams);
                 ways.push(Way::Stream(Background::start(work)?));
             }
         }
@@ -80,20 +86,24 @@ pub(super) fn begin(
             url: url.clone(),
             transport: *transport,
             is_named: !config.ice.turn.contains(url),
+            via: via(config, url, *transport),
             ways,
         });
     }
     Ok(checks)
 }
 
+fn via(config: &Config, url: &TurnUrl, transport: Transport) -> String {
+    let proxy = config.proxies.to_relay(&url.host.to_string(), url.port);
+    match proxy.ok().flatten().filter(|_| transport != Transport::Udp) {
+        Some(proxy) => format!(" through the HTTP proxy {proxy}"),
+        None => String::new(),
+    }
+}
+
 /// Tries one way on a stream, on the calling thread.
-fn try_stream(
-    plan: Plan,
-    bind_address: Option<IpAddr>,
-    tls: Arc<ClientConfig>,
-) -> io::Result<Outcome> {
+fn try_stream(plan: Plan, mut streams: Streams) -> io::Result<Outcome> {
     let mut poll = Poll::new()?;
-    let mut streams = Streams::new(tls, bind_address, FIRST_STREAM);
     let mut check = RelayCheck::begin(Instant::now(), unix(), plan, fastrand::u64(..));
     let mut events = Events::with_capacity(16);
     loop {
@@ -132,8 +142,12 @@ fn carry_out(check: &mut RelayCheck, streams: &mut Streams, poll: &Poll) {
             Output::OpenStream {
                 stream,
                 server,
+                target,
                 tls,
-            } => streams.open(poll.registry(), stream, server, tls.as_deref()),
+            } => {
+                let target = target.as_ref().map(|(host, port)| (host.as_str(), *port));
+                streams.open(poll.registry(), stream, server, target, tls.as_deref());
+            }
             Output::Write {
                 stream,
                 bytes,
@@ -164,7 +178,7 @@ impl RelayChecks {
             };
             outcome.unwrap_or(Outcome::Fails(Failure::Silent))
         });
-        let subject = format!("{} over {}", self.url, self.transport);
+        let subject = format!("{} over {}{}", self.url, self.transport, self.via);
         let finding = match outcomes.min_by_key(rank) {
             Some(outcome) => describe(&outcome, self.transport, self.is_named),
             None => Finding::fail(Check::Turn, "no address of this machine can reach it")

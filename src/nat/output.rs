@@ -41,8 +41,10 @@ pub enum Output {
     OpenStream {
         /// The id of the stream from now on.
         stream: StreamId,
-        /// The server.
+        /// The server, or the HTTP proxy.
         server: SocketAddr,
+        /// If set, that is a proxy, which is to be asked for this host and port.
+        target: Option<(String, u16)>,
         /// If set, use TLS; the server must prove to be this host.
         tls: Option<String>,
     },

@@ -21,6 +21,9 @@ pub struct TurnServer {
     pub url: TurnUrl,
     /// The addresses at which it answers, the best first.
     pub addresses: Vec<SocketAddr>,
+    /// The addresses of the HTTP proxy that connects us with it over TCP and TLS, the best first; `None` if
+    /// it is reached without one.
+    pub proxy: Option<Vec<SocketAddr>>,
     /// Our credentials for it.
     pub credentials: Credentials,
 }

@@ -3,7 +3,11 @@
 //! The module is pure: no state beyond a line buffer, no I/O, no clock, no logging. Each parser has a fuzz
 //! target.
 
+pub mod certificate;
+pub mod connect;
 pub mod control;
+pub mod dns;
+mod dns_wire;
 pub mod ice_servers;
 pub mod ipc;
 pub mod lines;

@@ -1,25 +1,19 @@
 //! The part of multicast DNS (RFC 6762) that finds the address behind a `.local` name. Browsers put such
 //! names into their candidates in place of private addresses.
 
-use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddrV4};
+use std::net::{IpAddr, Ipv4Addr, SocketAddrV4};
 
+use super::dns_wire::{
+    CLASS_INTERNET, HEADER_BYTES, Header, LABEL_BYTES, NAME_BYTES, TYPE_A, TYPE_AAAA, push_name,
+};
 use crate::limits;
 
 /// Multicast group that questions go to and answers come from (RFC 6762 section 3).
 pub const GROUP: SocketAddrV4 = SocketAddrV4::new(Ipv4Addr::new(224, 0, 0, 251), 5353);
 
-const HEADER_BYTES: usize = 12;
-/// The first bit of the flags, which marks an answer (RFC 1035 section 4.1.1).
-const IS_ANSWER: u16 = 0x8000;
-const TYPE_A: u16 = 1;
-const TYPE_AAAA: u16 = 28;
-const CLASS_INTERNET: u16 = 1;
 /// The first bit of the class. In a question it asks for an answer to us alone (RFC 6762 section 5.4); in
 /// an answer it says that older answers are void (section 10.2).
 const TOP_BIT: u16 = 0x8000;
-/// Longest label and longest name on the wire, in bytes (RFC 1035 section 2.3.4).
-const LABEL_BYTES: usize = 63;
-const NAME_BYTES: usize = 255;
 
 /// Returns whether a candidate's address is a name to be resolved: letters, digits and dashes, with
 /// `.local` at the end.
@@ -43,11 +37,7 @@ pub fn question(name: &str) -> Vec<u8> {
     // The fifth and the sixth byte count the questions.
     packet.splice(4..6, 2_u16.to_be_bytes());
     for kind in [TYPE_A, TYPE_AAAA] {
-        for label in name.split('.') {
-            packet.push(u8::try_from(label.len()).unwrap_or(0));
-            packet.extend(label.bytes());
-        }
-        packet.push(0);
+        push_name(name, &mut packet);
         packet.extend(kind.to_be_bytes());
         packet.extend((CLASS_INTERNET | TOP_BIT).to_be_bytes());
     }
@@ -64,109 +54,26 @@ pub fn addresses(packet: &[u8]) -> Vec<(String, IpAddr)> {
 }
 
 fn collect_addresses(packet: &[u8], found: &mut Vec<(String, IpAddr)>) -> Option<()> {
-    let mut reader = Reader { packet, at: 0 };
-    let _id = reader.number()?;
-    if reader.number()? & IS_ANSWER == 0 {
+    let header = Header::of(packet)?;
+    if !header.is_answer() {
         return None;
     }
-    let questions = usize::from(reader.number()?);
-    let mut records = 0;
-    for _ in 0..3 {
-        records += usize::from(reader.number()?);
-    }
-    for _ in 0..questions.min(limits::MULTICAST_DNS_RECORDS) {
-        reader.name()?;
-        reader.take(4)?;
-    }
-    for _ in 0..records.min(limits::MULTICAST_DNS_RECORDS) {
-        let name = reader.name()?;
-        let kind = reader.number()?;
-        let class = reader.number()? & !TOP_BIT;
-        let _time_to_live = reader.take(4)?;
-        let length = usize::from(reader.number()?);
-        let data = reader.take(length)?;
-        if class != CLASS_INTERNET {
-            continue;
+    let limit = limits::MULTICAST_DNS_RECORDS;
+    let mut reader = header.records(packet, limit)?;
+    let records = usize::from(header.answers) + usize::from(header.others);
+    for _ in 0..records.min(limit) {
+        let record = reader.record()?;
+        if record.class & !TOP_BIT == CLASS_INTERNET {
+            found.extend(record.address().map(|address| (record.name, address)));
         }
-        let address = match kind {
-            TYPE_A => <[u8; 4]>::try_from(data)
-                .ok()
-                .map(|bytes| IpAddr::V4(Ipv4Addr::from(bytes))),
-            TYPE_AAAA => <[u8; 16]>::try_from(data)
-                .ok()
-                .map(|bytes| IpAddr::V6(Ipv6Addr::from(bytes))),
-            _ => None,
-        };
-        found.extend(address.map(|address| (name, address)));
     }
     Some(())
 }
 
-struct Reader<'a> {
-    packet: &'a [u8],
-    at: usize,
-}
-
-impl<'a> Reader<'a> {
-    fn take(&mut self, count: usize) -> Option<&'a [u8]> {
-        let taken = self.packet.get(self.at..self.at.checked_add(count)?)?;
-        self.at += count;
-        Some(taken)
-    }
-
-    fn number(&mut self) -> Option<u16> {
-        let bytes = self.take(2)?.try_into().ok()?;
-        Some(u16::from_be_bytes(bytes))
-    }
-
-    /// Reads a name, which may continue elsewhere in the packet (RFC 1035 section 4.1.4). Each jump has to
-    /// lead backwards, so that reading ends.
-    fn name(&mut self) -> Option<String> {
-        let mut name = String::new();
-        let mut reader = Reader {
-            packet: self.packet,
-            at: self.at,
-        };
-        let mut lowest = self.at;
-        let mut has_jumped = false;
-        loop {
-            let length = usize::from(*reader.take(1)?.first()?);
-            match length >> 6 {
-                0 if length == 0 => break,
-                0 => {
-                    let label = std::str::from_utf8(reader.take(length)?).ok()?;
-                    if !name.is_empty() {
-                        name.push('.');
-                    }
-                    name.extend(label.chars().map(|letter| letter.to_ascii_lowercase()));
-                    if name.len() > NAME_BYTES {
-                        return None;
-                    }
-                }
-                3 => {
-                    let low = usize::from(*reader.take(1)?.first()?);
-                    if !has_jumped {
-                        self.at = reader.at;
-                    }
-                    has_jumped = true;
-                    reader.at = (length & 0x3f) << 8 | low;
-                    if reader.at >= lowest {
-                        return None;
-                    }
-                    lowest = reader.at;
-                }
-                _ => return None,
-            }
-        }
-        if !has_jumped {
-            self.at = reader.at;
-        }
-        Some(name)
-    }
-}
-
 #[cfg(test)]
 mod tests {
+    use std::net::Ipv6Addr;
+
     use super::*;
 
     const NAME: &str = "5aa0e5d4-3a3c-4a2e-9a5d-4a4f2f2b5c1e.local";

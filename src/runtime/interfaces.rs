@@ -1,4 +1,4 @@
-//! The addresses that this machine has now.
+//! The addresses that this machine has now, and what errors of receiving there mean.
 
 use std::io;
 use std::net::IpAddr;
@@ -21,4 +21,16 @@ pub(crate) fn addresses() -> io::Result<Vec<InterfaceAddress>> {
 pub(crate) fn all_addresses() -> io::Result<Vec<IpAddr>> {
     let found = if_addrs::get_if_addrs()?.into_iter();
     Ok(found.map(|found| found.ip()).collect())
+}
+
+/// Returns whether an error of receiving says nothing about the next datagram.
+pub(crate) fn is_transient(error: &io::Error) -> bool {
+    matches!(
+        error.kind(),
+        io::ErrorKind::Interrupted
+            | io::ErrorKind::ConnectionRefused
+            | io::ErrorKind::ConnectionReset
+            | io::ErrorKind::HostUnreachable
+            | io::ErrorKind::NetworkUnreachable
+    )
 }

@@ -8,6 +8,7 @@ pub mod health;
 pub(crate) mod interfaces;
 pub mod ipc;
 pub mod logging;
+pub(crate) mod names;
 pub(crate) mod network;
 mod process;
 #[cfg(feature = "registry")]
@@ -96,17 +97,21 @@ fn serve(config: Config) -> Result<(), Failure> {
     };
     // From here on a signal leaves no socket behind.
     let signals = signals::catch().map_err(runtime("catch signals"))?;
+    for doubt in &config.doubts {
+        log::warn!("{doubt}");
+    }
     // All settings are checked before the socket is bound. An agent that has seen the socket no longer
     // looks at the exit code, and a sidecar that has the socket must not give way to one that cannot
     // run.
-    let tls = signaling::tls::client_config(config.ca_file.as_deref())
+    let tls = signaling::tls::client_config(&config.trust)
         .map_err(|error| Failure::Configuration(error.to_string()))?;
     let signaling_settings = signaling::Settings::new(
         config.signaling_url.clone(),
         config.token_url.clone(),
         config.credential.clone(),
         Arc::clone(&tls),
-    );
+    )
+    .with_proxies(config.proxies.clone());
     let ice_servers =
         signaling::IceServersClient::new(&signaling_settings).map_err(Failure::Configuration)?;
     // The socket is bound as early as possible: an agent polls for it, whether the registry can be

@@ -83,7 +83,7 @@ fn push_setting(page: &mut String, setting: &Setting) {
         let _ = write!(page, " \\fI{}\\fR", escaped(setting.syntax));
     }
     match setting.kind {
-        Kind::Plain | Kind::Secret => {
+        Kind::Plain | Kind::Secret | Kind::Proxy => {
             let _ = write!(page, ", \\fB{}\\fR", escaped(setting.name));
         }
         Kind::FlagOnly => {}

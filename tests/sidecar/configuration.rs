@@ -47,6 +47,23 @@ fn a_wrong_value_is_told_with_its_name() {
 }
 
 #[test]
+fn a_proxy_that_cannot_be_used_is_told_without_its_password() {
+    let place = Place::new();
+    let line = refused(&place, "HTTP_PROXY", "socks5://user:s3cret@host");
+    assert!(
+        line.contains("HTTP_PROXY: socks5 proxies are not supported"),
+        "{line}"
+    );
+    assert!(!line.contains("s3cret"), "{line}");
+    let line = refused(&place, "http_proxy", "http://user:s3cret@ho st");
+    assert!(
+        line.contains("HTTP_PROXY: give the URL of an HTTP proxy"),
+        "{line}"
+    );
+    assert!(!line.contains("s3cret"), "{line}");
+}
+
+#[test]
 fn a_file_of_certificates_that_cannot_be_used_is_told_with_its_name() {
     let place = Place::new();
     let garbage = place.join("garbage.pem");

@@ -9,6 +9,7 @@ use std::time::{Duration, Instant};
 use serde_json::{Value, json};
 
 use crate::registry::{RunningRegistry, open_options};
+use crate::scripted_proxy::{Reply, ScriptedProxy};
 use crate::scripted_registry::{Script, ScriptedRegistry, SocketScript, TokenReply, quiet_address};
 use crate::support::{Place, Site};
 
@@ -352,4 +353,55 @@ fn everything_is_asked_from_the_udp_port_that_is_set() {
         let refused = line(&lines, &format!("fail  turn        {url} over UDP"));
         assert!(refused.contains("refused with 400"), "{refused}");
     }
+}
+
+#[test]
+fn the_proxy_that_is_used_and_what_it_said_are_told() {
+    let registry = ScriptedRegistry::start(Script::faultless());
+    let proxy = ScriptedProxy::start(Reply::Connect(registry.address));
+    let url = format!("http://user:s3cret@{}", proxy.address);
+    let doctor = Doctor::new()
+        .set("SIGNALING_URL", "ws://reg.test/ws")
+        .set("TOKEN_URL", "http://reg.test/api/token");
+    let (lines, _) = doctor.set("http_proxy", url).report();
+    let expected = format!(
+        "ok    proxy       http://reg.test/api/token: through http://{} (HTTP_PROXY), which answered \
+         \"200 Connection established\"",
+        proxy.address
+    );
+    line(&lines, &expected);
+    line(
+        &lines,
+        "ok    registry    http://reg.test/api/token: key accepted",
+    );
+    line(&lines, "ok    registry    ws://reg.test/ws: registered");
+
+    let closed = ScriptedProxy::start(Reply::Say("HTTP/1.1 403 Filtered\r\n\r\n"));
+    let doctor = Doctor::new()
+        .set("SIGNALING_URL", "ws://reg.test/ws")
+        .set("TOKEN_URL", "http://reg.test/api/token");
+    let (lines, code) = doctor.set("ALL_PROXY", closed.address.to_string()).report();
+    assert_eq!(code, 1);
+    let line = line(&lines, "fail  proxy       ws://reg.test/ws: through ");
+    assert!(line.contains("answered \"403 Filtered\""), "{line}");
+}
+
+#[test]
+fn a_relay_over_tcp_is_asked_for_through_the_proxy_by_its_name() {
+    let proxy = ScriptedProxy::start(Reply::Say("HTTP/1.1 502 No such relay\r\n\r\n"));
+    let doctor = Doctor::new()
+        .set("TURN_URL", "turns:turn.test:443")
+        .set("TURN_SECRET", "x")
+        .set("ICE_SERVERS_FROM_REGISTRY", "off")
+        .set("NO_PROXY", "localhost");
+    let (lines, _) = doctor
+        .set("HTTPS_PROXY", proxy.address.to_string())
+        .report();
+    let text = format!(
+        "fail  turn        turns:turn.test:443 over TLS through the HTTP proxy http://{}",
+        proxy.address
+    );
+    let line = line(&lines, &text);
+    assert!(line.contains("502 No such relay"), "{line}");
+    assert!(proxy.next().starts_with("CONNECT turn.test:443 "));
 }

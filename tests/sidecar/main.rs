@@ -15,6 +15,8 @@ mod support;
 #[path = "../registry/support.rs"]
 #[allow(dead_code)]
 mod registry;
+#[path = "../support/scripted_proxy.rs"]
+mod scripted_proxy;
 #[path = "../support/scripted_registry/mod.rs"]
 mod scripted_registry;
 

@@ -268,3 +268,48 @@ fn a_listed_peer_that_never_answers_is_given_up_in_time() {
     }
     connects_all_the_same(alice, &place, registry);
 }
+
+#[test]
+fn a_failure_whose_numbers_change_is_one_event_and_one_warning() {
+    let place = Place::new();
+    let bodies = (0..10).map(|n| TokenReply::Body(format!("{}x", " ".repeat(n)).into_bytes()));
+    let replies: Vec<_> = bodies.chain([TokenReply::Grant]).collect();
+    let registry = ScriptedRegistry::start(Script::with_tokens(&replies));
+    let sidecar = Setup::new("alice", place.join("s"))
+        .registry(registry.address)
+        .start();
+    let mut agent = sidecar.agent();
+    let mut events = Vec::new();
+    loop {
+        let event = agent.until(|event| event.kind() == "registry");
+        let state = event.payload()["state"].clone();
+        if state == "connected" {
+            break;
+        }
+        events.push(state);
+    }
+    assert!(events.len() <= 1, "{events:?}");
+    let log = sidecar.log();
+    let warnings = log.lines().filter(|line| line.contains("not JSON"));
+    assert_eq!(warnings.count(), 1, "{log}");
+}
+
+#[test]
+fn only_one_of_the_two_urls_is_told_in_one_line() {
+    let place = Place::new();
+    let registry = ScriptedRegistry::start(Script::faultless());
+    for (unset, set) in [
+        ("TOKEN_URL", "SIGNALING_URL"),
+        ("SIGNALING_URL", "TOKEN_URL"),
+    ] {
+        let sidecar = Setup::new("alice", place.join(set))
+            .registry(registry.address)
+            .unset(unset)
+            .start();
+        sidecar.await_socket();
+        let log = sidecar.log();
+        let expected = format!("{set} is set and {unset} is not, so its default");
+        let lines = log.lines().filter(|line| line.contains(&expected));
+        assert_eq!(lines.count(), 1, "{log}");
+    }
+}

@@ -9,6 +9,9 @@
 
 mod client;
 mod network_changes;
+mod proxies;
+#[path = "../support/scripted_proxy.rs"]
+mod scripted_proxy;
 #[path = "../support/scripted_registry/mod.rs"]
 mod scripted_registry;
 mod stopping;

@@ -1,55 +1,131 @@
 //! Tests of `https` and `wss`: whom we trust, and what is said when we do not.
 
+use std::collections::HashMap;
+use std::ffi::OsString;
+use std::io::{Read as _, Write as _};
+use std::net::{SocketAddr, TcpListener};
 use std::path::PathBuf;
+use std::slice::from_ref;
 use std::sync::Arc;
 
 use base64::Engine;
+use chatixia_sidecar::config::Config;
+use chatixia_sidecar::config::settings::Flags;
+use chatixia_sidecar::config::trust::{SystemStore, Trust};
 use chatixia_sidecar::protocol::signaling::{Incoming, Signal};
-use chatixia_sidecar::runtime::signaling::Notice;
-use rcgen::{BasicConstraints, CertificateParams, CertifiedIssuer, IsCa, KeyPair};
-use rustls::ServerConfig;
+use chatixia_sidecar::runtime::signaling::{Notice, Settings, tls};
+use rcgen::{
+    BasicConstraints, CertificateParams, CertifiedIssuer, DnType, ExtendedKeyUsagePurpose, IsCa,
+    KeyPair,
+};
+use rustls::pki_types::CertificateDer;
+use rustls::server::WebPkiClientVerifier;
+use rustls::server::danger::ClientCertVerifier;
+use rustls::{RootCertStore, ServerConfig};
 use tungstenite::Message;
 
 use crate::client::*;
+use crate::scripted_proxy::{Reply, ScriptedProxy};
 use crate::scripted_registry::{Script, ScriptedRegistry, quiet_address};
 use crate::websocket::{a_registry_that_does_not_read_loses_nothing, speaks_without_reading};
 
-/// A certificate authority of the test's own, in a PEM file, and a server that it vouches for.
+/// A file of trusted certificates, and a server's own.
 struct Authority {
     file: PathBuf,
     server: Arc<ServerConfig>,
 }
 
-impl Authority {
-    fn new(name: &str, host: &str) -> Self {
-        let mut params = CertificateParams::new(Vec::new()).unwrap();
+/// A certificate and its key.
+struct Own {
+    der: CertificateDer<'static>,
+    key: KeyPair,
+}
+
+impl Own {
+    /// One that is signed with its own key, and is an authority's by its word, as `openssl req -x509` makes.
+    fn self_signed(hosts: &[&str], change: impl Fn(&mut CertificateParams)) -> Self {
+        let hosts: Vec<_> = hosts.iter().map(|host| (*host).to_owned()).collect();
+        let mut params = CertificateParams::new(hosts).unwrap();
         params.is_ca = IsCa::Ca(BasicConstraints::Unconstrained);
-        let authority = CertifiedIssuer::self_signed(params, KeyPair::generate().unwrap()).unwrap();
+        change(&mut params);
+        let key = KeyPair::generate().unwrap();
+        let der = params.self_signed(&key).unwrap().der().clone();
+        Own { der, key }
+    }
+}
+
+impl Authority {
+    /// A server with a certificate of an authority that is trusted.
+    fn new(name: &str, host: &str) -> Self {
+        let authority = authority("the authority");
         let key = KeyPair::generate().unwrap();
         let server = CertificateParams::new(vec![host.to_owned()]).unwrap();
-        let server = server.signed_by(&key, &authority).unwrap();
+        let der = server.signed_by(&key, &authority).unwrap().der().clone();
+        Self::trusting(name, authority.der(), &[der], &key)
+    }
 
-        let pem = format!(
-            "-----BEGIN CERTIFICATE-----\n{}\n-----END CERTIFICATE-----\n",
-            base64::engine::general_purpose::STANDARD.encode(authority.der())
-        );
+    /// A server that shows a chain of certificates, and a file with the one that is trusted.
+    fn trusting(
+        name: &str,
+        trusted: &CertificateDer<'_>,
+        chain: &[CertificateDer<'static>],
+        key: &KeyPair,
+    ) -> Self {
+        let server = configured(chain, key, None);
         let file = format!("chatixia-ca-{}-{name}.pem", std::process::id());
         let file = std::env::temp_dir().join(file);
-        std::fs::write(&file, pem).unwrap();
-
-        let provider = Arc::new(rustls::crypto::aws_lc_rs::default_provider());
-        let key = rustls::pki_types::PrivatePkcs8KeyDer::from(key.serialize_der());
-        let server = ServerConfig::builder_with_provider(provider)
-            .with_safe_default_protocol_versions()
-            .unwrap()
-            .with_no_client_auth()
-            .with_single_cert(vec![server.der().clone()], key.into())
-            .unwrap();
-        Authority {
-            file,
-            server: Arc::new(server),
-        }
+        std::fs::write(&file, pem(trusted)).unwrap();
+        Authority { file, server }
     }
+
+    /// A registry at its own address that is secured so.
+    fn serve(&self, address: SocketAddr) -> ScriptedRegistry {
+        let server = Arc::clone(&self.server);
+        ScriptedRegistry::start_secured_at(address, Script::faultless(), server)
+    }
+
+    /// Why a client that trusts the file does not connect.
+    fn refusal(&self, address: SocketAddr) -> String {
+        let registry = self.serve(address);
+        let client = Client::start_with(&registry, api_key(), times(), Some(&self.file));
+        let reason = client.disconnected();
+        assert!(registry.seen().is_empty(), "the key was sent");
+        reason
+    }
+}
+
+fn authority(name: &str) -> CertifiedIssuer<'static, KeyPair> {
+    let mut params = CertificateParams::new(Vec::new()).unwrap();
+    params.is_ca = IsCa::Ca(BasicConstraints::Unconstrained);
+    params.distinguished_name.push(DnType::CommonName, name);
+    CertifiedIssuer::self_signed(params, KeyPair::generate().unwrap()).unwrap()
+}
+
+fn pem(der: &CertificateDer<'_>) -> String {
+    let text = base64::engine::general_purpose::STANDARD.encode(der);
+    format!("-----BEGIN CERTIFICATE-----\n{text}\n-----END CERTIFICATE-----\n")
+}
+
+/// A server with this chain, which may ask its clients for certificates.
+fn configured(
+    chain: &[CertificateDer<'static>],
+    key: &KeyPair,
+    clients: Option<Arc<dyn ClientCertVerifier>>,
+) -> Arc<ServerConfig> {
+    let provider = Arc::new(rustls::crypto::aws_lc_rs::default_provider());
+    let key = rustls::pki_types::PrivatePkcs8KeyDer::from(key.serialize_der());
+    let builder = ServerConfig::builder_with_provider(provider)
+        .with_safe_default_protocol_versions()
+        .unwrap();
+    let builder = match clients {
+        Some(clients) => builder.with_client_cert_verifier(clients),
+        None => builder.with_no_client_auth(),
+    };
+    Arc::new(
+        builder
+            .with_single_cert(chain.to_vec(), key.into())
+            .unwrap(),
+    )
 }
 
 impl Drop for Authority {
@@ -110,7 +186,7 @@ fn a_certificate_that_nobody_vouches_for_is_refused_with_advice() {
     let (registry, _authority) = secured("untrusted", None, Script::faultless());
     let client = Client::start_with(&registry, api_key(), times(), None);
     let reason = client.disconnected();
-    assert!(reason.contains("UnknownIssuer"), "{reason}");
+    assert!(reason.contains("signed by \"the authority\""), "{reason}");
     assert!(reason.contains("CA_FILE"), "{reason}");
     assert!(registry.seen().is_empty(), "the key was sent");
 }
@@ -152,4 +228,187 @@ fn tls_to_a_port_without_it_says_so() {
         reason.contains("TLS") || reason.contains("closed"),
         "{reason}"
     );
+}
+
+#[test]
+fn a_self_signed_certificate_in_the_ca_file_is_accepted_for_its_names_alone() {
+    let address = quiet_address();
+    let host = address.ip().to_string();
+    let own = Own::self_signed(&["reg.test", &host], |_| {});
+    let trusting = Authority::trusting("own", &own.der, from_ref(&own.der), &own.key);
+    let registry = trusting.serve(address);
+    let client = Client::start_with(&registry, api_key(), times(), Some(&trusting.file));
+    client.connected();
+
+    let other = Own::self_signed(&["other.example"], |_| {});
+    let trusting = Authority::trusting("own-other", &other.der, from_ref(&other.der), &other.key);
+    let reason = trusting.refusal(quiet_address());
+    assert!(reason.contains("is for other.example"), "{reason}");
+    assert!(reason.contains("not valid for name"), "{reason}");
+    let command = "openssl req -x509 -newkey rsa:2048 -nodes -days 825 -subj /CN=127.";
+    assert!(reason.contains(command), "{reason}");
+    assert!(reason.contains("subjectAltName=IP:127."), "{reason}");
+    let nameless = Own::self_signed(&[], |_| {});
+    let trusting = Authority::trusting(
+        "own-nameless",
+        &nameless.der,
+        from_ref(&nameless.der),
+        &nameless.key,
+    );
+    let reason = trusting.refusal(quiet_address());
+    assert!(
+        reason.contains("names no host (subjectAltName)"),
+        "{reason}"
+    );
+}
+
+#[test]
+fn a_self_signed_certificate_that_is_not_in_the_ca_file_or_out_of_time_or_for_clients_is_refused() {
+    let address = quiet_address();
+    let host = address.ip().to_string();
+    let own = Own::self_signed(&[&host], |_| {});
+    let other = Own::self_signed(&[&host], |_| {});
+    let trusting = Authority::trusting("not-own", &other.der, from_ref(&own.der), &own.key);
+    let reason = trusting.refusal(address);
+    assert!(reason.contains("not in CA_FILE"), "{reason}");
+
+    let address = quiet_address();
+    let host = address.ip().to_string();
+    let old = Own::self_signed(&[&host], |params| {
+        params.not_before = rcgen::date_time_ymd(2020, 1, 1);
+        params.not_after = rcgen::date_time_ymd(2021, 1, 1);
+    });
+    let trusting = Authority::trusting("own-old", &old.der, from_ref(&old.der), &old.key);
+    let reason = trusting.refusal(address);
+    assert!(
+        reason.contains("expired") && reason.contains("days ago"),
+        "{reason}"
+    );
+
+    let address = quiet_address();
+    let host = address.ip().to_string();
+    let client = Own::self_signed(&[&host], |params| {
+        params.extended_key_usages = vec![ExtendedKeyUsagePurpose::ClientAuth];
+    });
+    let trusting = Authority::trusting(
+        "own-client",
+        &client.der,
+        from_ref(&client.der),
+        &client.key,
+    );
+    let reason = trusting.refusal(address);
+    assert!(reason.contains("TLS"), "{reason}");
+}
+
+#[test]
+fn a_server_s_own_certificate_in_the_ca_file_needs_no_authority() {
+    let address = quiet_address();
+    let key = KeyPair::generate().unwrap();
+    let server = CertificateParams::new(vec![address.ip().to_string()]).unwrap();
+    let der = server
+        .signed_by(&key, &authority("unknown"))
+        .unwrap()
+        .der()
+        .clone();
+    let trusting = Authority::trusting("pinned", &der, from_ref(&der), &key);
+    let registry = trusting.serve(address);
+    let client = Client::start_with(&registry, api_key(), times(), Some(&trusting.file));
+    client.connected();
+}
+
+#[test]
+fn a_missing_intermediate_certificate_is_guessed_and_its_name_told() {
+    let address = quiet_address();
+    let root = authority("the root");
+    let mut params = CertificateParams::new(Vec::new()).unwrap();
+    params.is_ca = IsCa::Ca(BasicConstraints::Unconstrained);
+    params
+        .distinguished_name
+        .push(DnType::CommonName, "the middle");
+    let middle = CertifiedIssuer::signed_by(params, KeyPair::generate().unwrap(), &root).unwrap();
+    let key = KeyPair::generate().unwrap();
+    let server = CertificateParams::new(vec![address.ip().to_string()]).unwrap();
+    let der = server.signed_by(&key, &middle).unwrap().der().clone();
+
+    let cut = Authority::trusting("cut", root.der(), from_ref(&der), &key);
+    let reason = cut.refusal(address);
+    assert!(reason.contains("signed by \"the middle\""), "{reason}");
+    assert!(
+        reason.contains("leaves out an intermediate certificate"),
+        "{reason}"
+    );
+
+    let whole = [der, middle.der().clone()];
+    let whole = Authority::trusting("whole", root.der(), &whole, &key);
+    let registry = whole.serve(address);
+    let client = Client::start_with(&registry, api_key(), times(), Some(&whole.file));
+    client.connected();
+}
+
+#[test]
+fn through_a_proxy_the_registry_must_prove_its_own_name() {
+    let (registry, authority) = secured("proxied", Some("reg.test"), Script::faultless());
+    let proxy = ScriptedProxy::start(Reply::Connect(registry.address));
+    let variables = HashMap::from([
+        ("HTTPS_PROXY", proxy.address.to_string()),
+        ("CA_FILE", authority.file.display().to_string()),
+        ("SIGNALING_URL", "wss://reg.test/ws".to_owned()),
+        ("TOKEN_URL", "https://reg.test/api/token".to_owned()),
+    ]);
+    let find = |name: &str| variables.get(name).map(OsString::from);
+    let config = Config::from(&Flags::default(), find).unwrap();
+    let tls = tls::client_config(&config.trust).unwrap();
+    let settings = Settings::new(config.signaling_url, config.token_url, api_key(), tls);
+    let client = Client::with_settings(settings.with_proxies(config.proxies), 64);
+    client.connected();
+    let head = proxy.next();
+    assert!(head.starts_with("CONNECT reg.test:443 "), "{head}");
+}
+
+#[test]
+fn the_system_s_authorities_are_trusted() {
+    let (registry, authority) = secured("system", None, Script::faultless());
+    let trust = Trust {
+        ca_file: None,
+        system: SystemStore::Named {
+            file: Some(authority.file.clone()),
+            directories: Vec::new(),
+        },
+    };
+    Client::trusting(&registry, &trust).connected();
+}
+
+#[test]
+fn a_server_that_asks_for_a_client_certificate_is_understood() {
+    let address = quiet_address();
+    let own = Own::self_signed(&[&address.ip().to_string()], |_| {});
+    let mut roots = RootCertStore::empty();
+    roots.add(own.der.clone()).unwrap();
+    let provider = Arc::new(rustls::crypto::aws_lc_rs::default_provider());
+    let clients = WebPkiClientVerifier::builder_with_provider(Arc::new(roots), provider);
+    let clients = clients.build().unwrap();
+    let mut asking = Authority::trusting("asking", &own.der, from_ref(&own.der), &own.key);
+    asking.server = configured(from_ref(&own.der), &own.key, Some(clients));
+    let reason = asking.refusal(address);
+    assert!(reason.contains("asks for a client certificate"), "{reason}");
+}
+
+#[test]
+fn a_server_that_speaks_only_old_tls_is_understood() {
+    let listener = TcpListener::bind(quiet_address()).unwrap();
+    let address = listener.local_addr().unwrap();
+    let server = std::thread::spawn(move || {
+        let (mut socket, _) = listener.accept().unwrap();
+        let _ = socket.read(&mut [0; 4096]).unwrap();
+        // An alert: fatal, protocol_version.
+        socket.write_all(&[0x15, 3, 1, 0, 2, 2, 70]).unwrap();
+    });
+    let urls = (
+        format!("wss://{address}/ws"),
+        format!("https://{address}/api/token"),
+    );
+    let client = Client::launch(&urls.0, &urls.1, api_key(), times(), None, 64);
+    let reason = client.disconnected();
+    assert!(reason.contains("speaks only TLS 1.1 or older"), "{reason}");
+    server.join().unwrap();
 }

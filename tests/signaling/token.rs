@@ -1,12 +1,12 @@
 //! Tests of the token exchange: who we are, refusals, wrong answers.
 
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use chatixia_sidecar::limits;
 use chatixia_sidecar::runtime::signaling::{Notice, Times};
 
 use crate::client::*;
-use crate::scripted_registry::{DEADLINE, Script, ScriptedRegistry, TokenReply};
+use crate::scripted_registry::{DEADLINE, Script, ScriptedRegistry, SocketScript, TokenReply};
 
 #[test]
 fn a_device_token_has_a_header_of_its_own() {
@@ -78,7 +78,6 @@ fn every_wrong_answer_to_the_token_exchange_is_told_and_survived() {
             "answered 307 Temporary Redirect; redirects are not",
         ),
         (body("<html>s3cret"), "not JSON"),
-        (body(r#"{"token":"s3cret","peer_id":7}"#), "not JSON"),
         (body(r#"{"token":"s3cret","peer_id":""}"#), "peer_id"),
         (
             TokenReply::Body(vec![b' '; huge]),
@@ -101,5 +100,40 @@ fn every_wrong_answer_to_the_token_exchange_is_told_and_survived() {
         assert!(reason.contains(expected), "{reply:?}: {reason}");
         assert!(reason.contains(&registry.token_url()), "{reason}");
     }
+    client.connected();
+}
+
+#[test]
+fn any_2xx_with_a_good_body_is_accepted() {
+    let registry = ScriptedRegistry::start(Script::with_tokens(&[TokenReply::Created]));
+    let client = Client::start(&registry, api_key());
+    client.connected();
+}
+
+#[test]
+fn a_busy_registry_is_asked_again_when_it_says_and_not_before() {
+    let later = |status| TokenReply::Headed(status, "Retry-After: 2\r\n".to_owned());
+    let tokens = [later(429), later(503), TokenReply::Grant];
+    let busy = SocketScript::RefuseHeaded(503, "Retry-After: 1\r\n".to_owned());
+    let registry = ScriptedRegistry::start(Script {
+        tokens: tokens.to_vec(),
+        sockets: vec![busy, SocketScript::Serve(Vec::new())],
+    });
+    let client = Client::start(&registry, api_key());
+    let mut asked = Vec::new();
+    for _ in 0..4 {
+        registry.wait_for(token_request);
+        asked.push(Instant::now());
+    }
+    for (pair, least) in asked.windows(2).zip([2, 2, 1]) {
+        let waited = pair[1] - pair[0];
+        let least = Duration::from_secs(least);
+        // A quarter of jitter, and time on a busy machine.
+        assert!(
+            waited >= least && waited < 2 * least,
+            "{waited:?} of {least:?}"
+        );
+    }
+    assert!(client.disconnected().contains("answered 429"));
     client.connected();
 }

@@ -27,6 +27,7 @@ const TWO_REQUESTS: Duration = Duration::from_millis(50 + 20);
 fn plan(url: &str) -> Plan {
     let server = server::TurnServer {
         url: TurnUrl::parse(url).unwrap(),
+        proxy: None,
         addresses: vec![SERVER.parse().unwrap()],
         credentials: Credentials::Given {
             username: "user".to_owned(),

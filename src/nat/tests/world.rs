@@ -126,6 +126,7 @@ impl World {
             };
             server::TurnServer {
                 addresses: vec![address(&url.host, url.port)],
+                proxy: None,
                 url,
                 credentials,
             }
@@ -294,6 +295,7 @@ impl World {
                     stream,
                     server,
                     tls,
+                    ..
                 } => {
                     self.opened.push((stream, server, tls));
                     if self.listening.contains(&server) {

@@ -99,6 +99,7 @@ impl Lease {
                 outputs.push_back(Output::OpenStream {
                     stream: id,
                     server: lease.plan.server,
+                    target: (lease.plan.is_proxied).then(|| (host.clone(), lease.plan.url.port)),
                     tls: (lease.plan.transport == Transport::Tls).then_some(host),
                 });
             }

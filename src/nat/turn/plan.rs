@@ -21,8 +21,10 @@ pub struct Plan {
     pub(crate) credentials: Credentials,
     /// The transport between us and the server.
     pub transport: Transport,
-    /// The server's address.
+    /// The server's address, or the proxy's.
     pub server: SocketAddr,
+    /// Whether that is an HTTP proxy, which is asked for the server.
+    pub(crate) is_proxied: bool,
     /// The socket to use. `None` for streams, for which the system chooses.
     pub local: Option<SocketAddr>,
     /// Ask for an IPv6 address, since the server has no IPv4 addresses.
@@ -59,7 +61,8 @@ pub fn plans(servers: &[TurnServer], sockets: &[SocketAddr]) -> Vec<Plan> {
             let ways = match transport {
                 Transport::Udp => datagram_ways(&server.addresses, sockets),
                 Transport::Tcp | Transport::Tls => {
-                    let addresses = server.addresses.iter().take(limits::ADDRESSES_PER_SERVER);
+                    let addresses = server.proxy.as_ref().unwrap_or(&server.addresses).iter();
+                    let addresses = addresses.take(limits::ADDRESSES_PER_SERVER);
                     addresses.map(|address| (*address, None)).collect()
                 }
             };
@@ -77,6 +80,7 @@ pub fn plans(servers: &[TurnServer], sockets: &[SocketAddr]) -> Vec<Plan> {
                     credentials: server.credentials.clone(),
                     transport: *transport,
                     server: address,
+                    is_proxied: *transport != Transport::Udp && server.proxy.is_some(),
                     local,
                     ipv6: false,
                 });
@@ -114,6 +118,7 @@ mod tests {
         TurnServer {
             url: TurnUrl::parse(url).unwrap(),
             addresses: addresses.iter().map(|a| a.parse().unwrap()).collect(),
+            proxy: None,
             credentials: Credentials::Shared(Secret::new("s".to_owned())),
         }
     }
@@ -144,6 +149,20 @@ mod tests {
     fn without_a_socket_tcp_is_not_waited_with() {
         let server = server("turn:h", &["192.0.2.1:3478"]);
         assert_eq!(told(&[server], &[]), ["0 #0 TCP 192.0.2.1:3478"]);
+    }
+
+    #[test]
+    fn a_proxy_takes_the_place_of_the_server_on_streams_even_if_its_name_is_unknown_here() {
+        let mut server = server("turn:h", &["192.0.2.1:3478"]);
+        server.proxy = Some(vec!["10.0.0.9:3128".parse().unwrap()]);
+        let expected = ["0 #0 UDP 192.0.2.1:3478", "1000 #1 TCP 10.0.0.9:3128"];
+        assert_eq!(told(&[server.clone()], &["10.0.0.1:1"]), expected);
+        server.addresses.clear();
+        assert_eq!(
+            told(&[server.clone()], &["10.0.0.1:1"]),
+            ["0 #0 TCP 10.0.0.9:3128"]
+        );
+        assert!(plans(&[server], &[]).iter().all(|plan| plan.is_proxied));
     }
 
     #[test]

@@ -54,6 +54,7 @@ mod tests {
     fn two_ways() -> Vec<Plan> {
         let server = TurnServer {
             url: TurnUrl::parse("turn:h?transport=udp").unwrap(),
+            proxy: None,
             addresses: vec!["192.0.2.1:1".parse().unwrap()],
             credentials: Credentials::Shared(Secret::new("s".to_owned())),
         };

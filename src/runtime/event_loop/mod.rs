@@ -24,8 +24,8 @@ use crate::protocol::ipc::RegistryState;
 use crate::protocol::multicast_dns;
 use crate::protocol::signaling::Outgoing;
 
+use super::names::multicast::Multicast;
 use super::network::changes::Changes;
-use super::network::multicast::Multicast;
 use super::network::reach::Reaching;
 use super::network::sockets::Sockets;
 use super::process::service_manager::ServiceManager;

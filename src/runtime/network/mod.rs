@@ -1,8 +1,7 @@
-//! The network: its changes, UDP sockets, streams to TURN servers, look-ups of names, and the servers that the
+//! The network: its changes, UDP sockets, streams to TURN servers, the names of servers, and the servers that the
 //! registry names.
 
 pub(crate) mod changes;
-pub(crate) mod multicast;
 pub(crate) mod reach;
 pub(crate) mod registry_schedule;
 pub(crate) mod registry_servers;

@@ -13,6 +13,7 @@ use super::registry_servers::RegistryServers;
 use super::resolver::Resolver;
 use super::sockets::Sockets;
 use super::streams::{News, Streams};
+use crate::config::proxy::Proxies;
 use crate::config::{Config, IceSettings};
 use crate::limits;
 use crate::mesh::Mesh;
@@ -22,7 +23,7 @@ use crate::nat::credentials::Credentials;
 use crate::nat::output::Output;
 use crate::nat::reach::Reach;
 use crate::nat::server::{Servers, StunServer, TurnServer};
-use crate::nat::url::{Host, StunUrl, TurnUrl};
+use crate::nat::url::{Host, StunUrl, Transport, TurnUrl};
 use crate::runtime::interfaces;
 use crate::runtime::signaling::IceServersClient;
 use crate::runtime::wake::LoopWaker;
@@ -32,6 +33,7 @@ pub(crate) struct Reaching {
     reach: Reach,
     settings: IceSettings,
     streams: Streams,
+    proxies: Proxies,
     resolver: Resolver,
     registry_servers: Option<RegistryServers>,
     /// Whether a server has fallen silent; see [`Reaching::take_doubt`].
@@ -57,7 +59,13 @@ impl Reaching {
         let mut reaching = Reaching {
             reach: Reach::new(config.ice.policy, now, unix(), seed),
             settings: config.ice.clone(),
-            streams: Streams::new(tls, config.bind_address, first_token),
+            streams: Streams::new(
+                tls,
+                config.proxies.clone(),
+                config.bind_address,
+                first_token,
+            ),
+            proxies: config.proxies.clone(),
             resolver: Resolver::new(config.ipv6, waker.clone()),
             registry_servers: config.ice.from_registry.then(named),
             has_new_doubt: false,
@@ -232,8 +240,13 @@ impl Reaching {
                 Output::OpenStream {
                     stream,
                     server,
+                    target,
                     tls,
-                } => self.streams.open(registry, stream, server, tls.as_deref()),
+                } => {
+                    let target = target.as_ref().map(|(host, port)| (host.as_str(), *port));
+                    let tls = tls.as_deref();
+                    self.streams.open(registry, stream, server, target, tls);
+                }
                 Output::Write {
                     stream,
                     bytes,
@@ -273,7 +286,12 @@ impl Reaching {
     fn name_servers(&mut self, now: Instant) {
         let (stun, turn) = self.named();
         let hosts = stun.into_iter().map(|url| url.host);
+        let proxies = turn
+            .iter()
+            .filter_map(|(url, _)| relay_proxy(&self.proxies, url));
+        let proxies: Vec<_> = proxies.map(|(host, _)| host).collect();
         let hosts = hosts.chain(turn.into_iter().map(|(url, _)| url.host));
+        let hosts = hosts.chain(proxies);
         let names: BTreeSet<_> = hosts
             .filter_map(|host| match host {
                 Host::Name(name) => Some(name),
@@ -292,6 +310,7 @@ impl Reaching {
         });
         let turn = turn.into_iter().map(|(url, credentials)| TurnServer {
             addresses: self.addresses(&url.host, url.port),
+            proxy: relay_proxy(&self.proxies, &url).map(|(host, port)| self.addresses(&host, port)),
             url,
             credentials,
         });
@@ -313,6 +332,24 @@ impl Reaching {
             }
         }
     }
+}
+
+/// Returns the place of the HTTP proxy that leads to a TURN server over TCP or TLS, if there is one.
+pub(crate) fn relay_proxy(proxies: &Proxies, url: &TurnUrl) -> Option<(Host, u16)> {
+    if !url
+        .transports()
+        .iter()
+        .any(|transport| *transport != Transport::Udp)
+    {
+        return None;
+    }
+    // One that can't be used is told at the start.
+    let proxy = proxies.to_relay(&url.host.to_string(), url.port).ok()??;
+    let host = match proxy.host().parse() {
+        Ok(address) => Host::Address(address),
+        Err(_) => Host::Name(proxy.host().to_owned()),
+    };
+    Some((host, proxy.port()))
 }
 
 /// Returns the Unix time in seconds.

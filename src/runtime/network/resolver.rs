@@ -5,7 +5,7 @@
 use std::collections::BTreeMap;
 use std::fmt;
 use std::io;
-use std::net::{IpAddr, ToSocketAddrs as _};
+use std::net::IpAddr;
 use std::sync::Arc;
 use std::time::Instant;
 
@@ -13,6 +13,7 @@ use crossbeam_channel::{Receiver, Sender, unbounded};
 
 use crate::backoff::Backoff;
 use crate::limits;
+use crate::runtime::names;
 use crate::runtime::wake::LoopWaker;
 
 /// The function that looks up a name.
@@ -49,9 +50,8 @@ impl Name {
 
 /// Looks up the usable addresses of a name, on the calling thread and as long as the system takes.
 pub(crate) fn look_up(name: &str, ipv6: bool) -> io::Result<Vec<IpAddr>> {
-    let found = (name, 0).to_socket_addrs()?.map(|found| found.ip());
-    let mut addresses: Vec<_> = found.filter(|a| ipv6 || a.is_ipv4()).collect();
-    addresses.dedup();
+    let mut addresses = names::look_up(name)?;
+    addresses.retain(|address| ipv6 || address.is_ipv4());
     addresses.truncate(limits::ADDRESSES_PER_SERVER);
     Ok(addresses)
 }

@@ -12,7 +12,7 @@ use crate::limits;
 use crate::mesh::link::Transmit;
 use crate::nat::host;
 use crate::nat::host::Rules;
-use crate::runtime::interfaces;
+use crate::runtime::interfaces::{self, is_transient};
 
 struct Bound {
     socket: UdpSocket,
@@ -267,18 +267,6 @@ pub(crate) fn receive_from(
             received => return received,
         }
     }
-}
-
-/// Returns whether an error of receiving says nothing about the next datagram.
-pub(crate) fn is_transient(error: &io::Error) -> bool {
-    matches!(
-        error.kind(),
-        io::ErrorKind::Interrupted
-            | io::ErrorKind::ConnectionRefused
-            | io::ErrorKind::ConnectionReset
-            | io::ErrorKind::HostUnreachable
-            | io::ErrorKind::NetworkUnreachable
-    )
 }
 
 fn bind_one(address: SocketAddr) -> io::Result<Socket> {

@@ -10,9 +10,11 @@ use mio::{Interest, Registry, Token};
 use rustls::ClientConfig;
 use socket2::{Domain, Protocol, Socket, Type};
 
+use crate::config::proxy::Proxies;
 use crate::limits;
 use crate::nat::output::StreamId;
-use crate::runtime::signaling::stream::{Stream, connected, describe};
+use crate::runtime::signaling::stream::{Stream, describe};
+use crate::runtime::signaling::tunnel::{Tunnel, connected};
 
 /// An event of a stream.
 #[derive(Debug)]
@@ -27,6 +29,8 @@ pub(crate) enum News {
 
 struct Connection {
     id: StreamId,
+    /// What precedes the reason of a failure.
+    way: String,
     stream: Stream,
     is_open: bool,
     /// Whether there may be something to do.
@@ -41,6 +45,7 @@ const GONE: &str = "the address it was used from is gone";
 /// All streams. The sans-IO part decides when opening one has taken too long.
 pub(crate) struct Streams {
     tls: Arc<ClientConfig>,
+    proxies: Proxies,
     bind_address: Option<IpAddr>,
     connections: BTreeMap<Token, Connection>,
     /// Streams that could not even be begun, or were closed here, with the reason.
@@ -53,11 +58,13 @@ impl Streams {
     /// Creates it without streams. Their tokens are `first_token` and above.
     pub(crate) fn new(
         tls: Arc<ClientConfig>,
+        proxies: Proxies,
         bind_address: Option<IpAddr>,
         first_token: usize,
     ) -> Self {
         Streams {
             tls,
+            proxies,
             bind_address,
             connections: BTreeMap::new(),
             refused: Vec::new(),
@@ -66,18 +73,21 @@ impl Streams {
         }
     }
 
-    /// Begins a stream, over TLS if `tls` names the host. Its result is told as [`News`].
+    /// Begins a stream, through the proxy at `server` if there is a target, and over TLS if `tls` names the
+    /// host. Its result is told as [`News`].
     pub(crate) fn open(
         &mut self,
         registry: &Registry,
         id: StreamId,
         server: SocketAddr,
+        target: Option<(&str, u16)>,
         tls: Option<&str>,
     ) {
-        match self.connect(registry, server, tls) {
-            Ok((token, stream)) => {
+        match self.connect(registry, server, target, tls) {
+            Ok((token, stream, way)) => {
                 let connection = Connection {
                     id,
+                    way,
                     stream,
                     is_open: false,
                     is_ready: false,
@@ -93,8 +103,9 @@ impl Streams {
         &mut self,
         registry: &Registry,
         server: SocketAddr,
+        target: Option<(&str, u16)>,
         tls: Option<&str>,
-    ) -> Result<(Token, Stream), String> {
+    ) -> Result<(Token, Stream, String), String> {
         let socket = self.begin(server).map_err(|error| describe(&error))?;
         let mut socket = TcpStream::from_std(socket.into());
         let token = Token(self.next_token);
@@ -103,11 +114,21 @@ impl Streams {
         registry
             .register(&mut socket, token, both)
             .map_err(|error| describe(&error))?;
-        let stream = match tls {
-            None => Stream::Plain(socket),
-            Some(host) => Stream::secured(socket, host, Arc::clone(&self.tls))?,
+        let proxy = match target {
+            Some((host, port)) => self.proxies.to_relay(host, port).ok().flatten(),
+            None => None,
         };
-        Ok((token, stream))
+        let way = proxy.map_or_else(String::new, |p| format!("through the HTTP proxy {p}: "));
+        let tunnel = match (proxy, target) {
+            (Some(proxy), Some(target)) => Tunnel::through(proxy, target, socket),
+            (None, Some(_)) => return Err("no proxy leads there".to_owned()),
+            (_, None) => Tunnel::straight(socket),
+        };
+        let stream = match tls {
+            None => Stream::Plain(tunnel),
+            Some(host) => Stream::secured(tunnel, host, Arc::clone(&self.tls))?,
+        };
+        Ok((token, stream, way))
     }
 
     fn begin(&self, server: SocketAddr) -> io::Result<Socket> {
@@ -171,7 +192,11 @@ impl Streams {
             let id = connection.id;
             let mut tell = |what| news.push((id, what));
             if let Err(error) = connection.advance(&mut self.buffer, &mut tell) {
-                tell(News::Closed(describe(&error)));
+                tell(News::Closed(format!(
+                    "{}{}",
+                    connection.way,
+                    describe(&error)
+                )));
                 closed.push(*token);
             }
         }
@@ -271,23 +296,27 @@ impl Connection {
 
 #[cfg(test)]
 mod tests {
+    use std::io::{Read as _, Write as _};
     use std::net::{Ipv4Addr, TcpListener};
     use std::time::{Duration, Instant};
 
     use mio::{Events, Poll};
 
     use super::*;
+    use crate::config::Config;
+    use crate::config::settings::Flags;
+    use crate::config::trust::Trust;
     use crate::runtime::signaling::tls;
 
     const HERE: IpAddr = IpAddr::V4(Ipv4Addr::LOCALHOST);
 
     /// Streams to a listener on this machine, as many as are asked for.
     fn opened(poll: &Poll, listener: &TcpListener, count: u64) -> Streams {
-        let tls = tls::client_config(None).unwrap();
-        let mut streams = Streams::new(tls, None, 0);
+        let tls = tls::client_config(&Trust::default()).unwrap();
+        let mut streams = Streams::new(tls, Proxies::default(), None, 0);
         for id in 0..count {
             let server = listener.local_addr().unwrap();
-            streams.open(poll.registry(), StreamId::numbered(id), server, None);
+            streams.open(poll.registry(), StreamId::numbered(id), server, None, None);
         }
         streams
     }
@@ -310,7 +339,7 @@ mod tests {
         assert!(matches!(news[..], [(_, News::Opened(_))]), "{news:?}");
         // This one is not known to be open.
         let server = listener.local_addr().unwrap();
-        streams.open(poll.registry(), StreamId::numbered(7), server, None);
+        streams.open(poll.registry(), StreamId::numbered(7), server, None, None);
 
         streams.close_gone(&[HERE]);
         assert!(!streams.is_ready(), "the address is still there");
@@ -325,5 +354,49 @@ mod tests {
             );
         }
         assert!(streams.connections.is_empty());
+    }
+
+    #[test]
+    fn a_stream_through_a_proxy_is_open_when_that_has_connected_it() {
+        let proxy = TcpListener::bind((HERE, 0)).unwrap();
+        let address = proxy.local_addr().unwrap();
+        let variable = |name: &str| (name == "HTTPS_PROXY").then(|| address.to_string().into());
+        let config = Config::from(&Flags::default(), variable).unwrap();
+        let mut poll = Poll::new().unwrap();
+        let tls = tls::client_config(&Trust::default()).unwrap();
+        let mut streams = Streams::new(tls, config.proxies, None, 0);
+        let id = StreamId::numbered(1);
+        streams.open(
+            poll.registry(),
+            id,
+            address,
+            Some(("turn.test", 3478)),
+            None,
+        );
+
+        let (mut socket, _) = proxy.accept().unwrap();
+        let mut events = Events::with_capacity(8);
+        let mut turn = |streams: &mut Streams| {
+            poll.poll(&mut events, Some(Duration::from_secs(10)))
+                .unwrap();
+            assert!(!events.is_empty(), "nothing happens");
+            events.iter().for_each(|event| streams.ready(event.token()));
+            streams.take()
+        };
+        assert!(turn(&mut streams).is_empty(), "the proxy has not answered");
+        let mut head = [0; 256];
+        let length = socket.read(&mut head).unwrap();
+        let head = String::from_utf8_lossy(&head[..length]).into_owned();
+        assert!(
+            head.starts_with("CONNECT turn.test:3478 HTTP/1.1\r\n"),
+            "{head}"
+        );
+        // The first of the server's bytes come with the answer.
+        socket.write_all(b"HTTP/1.1 200 OK\r\n\r\nfirst").unwrap();
+        let news = turn(&mut streams);
+        let [(_, News::Opened(_)), (_, News::Received(bytes))] = &news[..] else {
+            panic!("{news:?}");
+        };
+        assert_eq!(bytes, b"first");
     }
 }

@@ -12,14 +12,16 @@ use mio::net::TcpStream;
 use super::look_up::{Answer, Names};
 use super::lost::{Lost, Way};
 use super::race::Race;
+use super::settings::Settings;
 use super::stream;
+use super::tunnel::{self, Tunnel};
 use super::wakeups::Wakeups;
 use crate::config::url::Url;
 use crate::limits;
 
 /// An open connection, watched by the wakeups that it was opened with.
 pub(super) struct Dialled {
-    pub(super) socket: TcpStream,
+    pub(super) socket: Tunnel,
     pub(super) way: Way,
     /// When the first address was known: the look-up of a name does not count as time of the registry.
     pub(super) began: Instant,
@@ -27,15 +29,42 @@ pub(super) struct Dialled {
     pub(super) round_trip: Duration,
 }
 
-/// Connects to the host of a URL. Takes `longest` at most from when an address is known, and
+/// Connects to the host of a URL, or to the proxy that leads there, whose answer is yet to come. Takes
+/// [`Times::connect`](super::Times::connect) at most from when an address is known, and
 /// [`limits::RESOLVE_TIMEOUT`] until then.
-pub(super) fn dial(
-    url: &Url,
+pub(super) fn dial(url: &Url, settings: &Settings, wakeups: &Wakeups) -> Result<Dialled, Lost> {
+    let proxy = settings.proxy_to(url)?;
+    let host = proxy.map_or((url.host(), url.port()), |proxy| {
+        (proxy.host(), proxy.port())
+    });
+    let opened = open(host, settings.times.connect, &settings.names, wakeups)?;
+    let socket = opened.socket;
+    Ok(Dialled {
+        socket: match proxy {
+            Some(proxy) => Tunnel::through(proxy, (url.host(), url.port()), socket),
+            None => Tunnel::straight(socket),
+        },
+        way: opened.way,
+        began: opened.began,
+        round_trip: opened.round_trip,
+    })
+}
+
+/// A TCP connection; see [`Dialled`].
+struct Opened {
+    socket: TcpStream,
+    way: Way,
+    began: Instant,
+    round_trip: Duration,
+}
+
+fn open(
+    host: (&str, u16),
     longest: Duration,
     names: &Names,
     wakeups: &Wakeups,
-) -> Result<Dialled, Lost> {
-    let mut dial = Dial::new((url.host(), url.port()), longest, names, wakeups);
+) -> Result<Opened, Lost> {
+    let mut dial = Dial::new(host, longest, names, wakeups);
     loop {
         if wakeups.stopped() {
             return Err(Lost::Path("asked to stop".to_owned()));
@@ -46,8 +75,8 @@ pub(super) fn dial(
             dial.network_changed(now);
         }
         dial.hear(now);
-        if let Some(dialled) = dial.opened(now) {
-            return Ok(dialled);
+        if let Some(opened) = dial.opened(now) {
+            return Ok(opened);
         }
         dial.begin_tries(now);
         dial.check(now)?;
@@ -154,10 +183,10 @@ impl<'a> Dial<'a> {
     }
 
     /// Returns the first connection that has opened.
-    fn opened(&mut self, now: Instant) -> Option<Dialled> {
+    fn opened(&mut self, now: Instant) -> Option<Opened> {
         let mut index = 0;
         while let Some(running) = self.tries.get(index) {
-            match stream::connected(&running.socket) {
+            match tunnel::connected(&running.socket) {
                 Ok(None) => index += 1,
                 Ok(Some(local)) => {
                     let winner = self.tries.swap_remove(index);
@@ -167,7 +196,7 @@ impl<'a> Dial<'a> {
                     }
                     // Without it only time is lost.
                     let _ = winner.socket.set_nodelay(true);
-                    return Some(Dialled {
+                    return Some(Opened {
                         socket: winner.socket,
                         way: Way {
                             local: local.ip(),
@@ -267,8 +296,8 @@ mod tests {
         Wakeups::new(|| Ok(vec![[127, 0, 0, 1].into()])).unwrap()
     }
 
-    fn url() -> Url {
-        Url::http("http://registry.example/").unwrap()
+    fn dial(longest: Duration, names: &Names, wakeups: &Wakeups) -> Result<Opened, Lost> {
+        open(("registry.example", 80), longest, names, wakeups)
     }
 
     fn live() -> (TcpListener, SocketAddr) {
@@ -317,7 +346,7 @@ mod tests {
         let (wakeups, _control) = wakeups();
         let start = Instant::now();
         let names = names(vec![vec![dead, live]]);
-        let dialled = dial(&url(), LONGEST, &names, &wakeups).unwrap();
+        let dialled = dial(LONGEST, &names, &wakeups).unwrap();
         assert_eq!(dialled.socket.peer_addr().unwrap(), live);
         assert!(start.elapsed() < Duration::from_secs(1));
         // The one that worked is the first the next time.
@@ -330,14 +359,14 @@ mod tests {
         let (wakeups, _control) = wakeups();
         let start = Instant::now();
         let longest = Duration::from_millis(1500);
-        let silent = dial(&url(), longest, &names(vec![vec![dead]]), &wakeups);
+        let silent = dial(longest, &names(vec![vec![dead]]), &wakeups);
         let expected = Lost::Broken("no connection within 1.5 s".to_owned());
         assert_eq!(silent.err(), Some(expected));
         assert!(start.elapsed() >= longest);
 
         let (listener, refusing) = live();
         drop(listener);
-        let refused = dial(&url(), LONGEST, &names(vec![vec![refusing]]), &wakeups);
+        let refused = dial(LONGEST, &names(vec![vec![refusing]]), &wakeups);
         let expected = Lost::Broken("connection refused".to_owned());
         assert_eq!(refused.err(), Some(expected));
     }
@@ -350,7 +379,7 @@ mod tests {
         let names = names(vec![vec![live], Vec::new()]);
         for _ in 0..3 {
             let start = Instant::now();
-            let dialled = dial(&url(), LONGEST, &names, &wakeups).unwrap();
+            let dialled = dial(LONGEST, &names, &wakeups).unwrap();
             assert_eq!(dialled.socket.peer_addr().unwrap(), live);
             assert!(start.elapsed() < Duration::from_secs(2));
         }
@@ -377,7 +406,7 @@ mod tests {
             control.tell(super::super::news::News::changed);
             changed
         });
-        let dialled = dial(&url(), LONGEST, &names, &wakeups).unwrap();
+        let dialled = dial(LONGEST, &names, &wakeups).unwrap();
         assert!(dialled.began >= changing.join().unwrap());
     }
 
@@ -385,7 +414,7 @@ mod tests {
     fn a_look_up_that_does_not_end_does_not_hold_up_the_end() {
         let (wakeups, control) = wakeups();
         control.stop();
-        assert!(dial(&url(), LONGEST, &names(Vec::new()), &wakeups).is_err());
+        assert!(dial(LONGEST, &names(Vec::new()), &wakeups).is_err());
     }
 
     #[test]

@@ -29,16 +29,15 @@ const BUFFER_BYTES: usize = 4 * 1024;
 
 /// Connects to the host of `url`, and returns an HTTP agent for one request on that connection.
 ///
-/// Redirects are not followed, since they would carry the key elsewhere. Proxies named in the
-/// environment (`HTTP_PROXY`, ...) are not used: the WebSocket would not go through them either, and
-/// the registry is often on the same host or network.
+/// Redirects are not followed, since they would carry the key elsewhere. A proxy is asked for the same as
+/// for the WebSocket, a connection to the host, so the client itself knows of none.
 pub(super) fn connect(
     url: &Url,
     settings: &Settings,
     wakeups: &Wakeups,
 ) -> Result<ureq::Agent, Lost> {
     let times = &settings.times;
-    let dialled = dial(url, times.connect, &settings.names, wakeups)?;
+    let dialled = dial(url, settings, wakeups)?;
     let deadline = dialled.began + times.handshake;
     let mut socket = WaitingStream::new(dialled, deadline, wakeups);
     let stream: Box<dyn Stream> = if url.is_secure() {
@@ -89,7 +88,7 @@ impl Times {
         }
     }
 
-    fn io_lost(&self, error: &io::Error) -> Lost {
+    pub(super) fn io_lost(&self, error: &io::Error) -> Lost {
         if let Some(lost) = Lost::inside(error) {
             lost.clone()
         } else if error.kind() == ErrorKind::TimedOut {

@@ -1,6 +1,6 @@
 //! Asks the registry for its ICE servers, by `GET` of `config` beside its token URL (contract part 3).
 
-use ureq::http::{HeaderValue, StatusCode};
+use ureq::http::HeaderValue;
 
 use super::settings::Settings;
 use super::wakeups::Wakeups;
@@ -32,7 +32,8 @@ impl IceServersClient {
     /// # Errors
     /// Says why there are no servers, in a line for the log.
     pub fn fetch(&self) -> Result<Vec<IceServer>, String> {
-        let failed = |what: &dyn std::fmt::Display| format!("{}: {what}", self.url);
+        let place = self.settings.shown(&self.url);
+        let failed = |what: &dyn std::fmt::Display| format!("{place}: {what}");
         let times = &self.settings.times;
         // Nobody tells this one of changes.
         let (wakeups, _control) =
@@ -42,7 +43,7 @@ impl IceServersClient {
         let asked = agent.map_err(|lost| failed(&lost))?.get(self.url.uri());
         let answer = asked.header(*name, value).call();
         let mut response = answer.map_err(|error| failed(&times.lost(&error)))?;
-        if response.status() != StatusCode::OK {
+        if !response.status().is_success() {
             return Err(failed(&format!("answered {}", response.status())));
         }
         let body = https::body(&mut response).map_err(|error| failed(&times.lost(&error)))?;

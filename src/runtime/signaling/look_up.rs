@@ -4,13 +4,14 @@
 use std::collections::BTreeMap;
 use std::fmt;
 use std::io;
-use std::net::{SocketAddr, ToSocketAddrs as _};
+use std::net::SocketAddr;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 
 use crossbeam_channel::Sender;
 
 use crate::limits;
+use crate::runtime::names;
 use crate::runtime::wake::LoopWaker;
 
 /// The addresses of a host and port, or the reason why there are none.
@@ -29,10 +30,11 @@ struct Shared {
 }
 
 impl Names {
-    /// Creates it with the system's resolver.
+    /// Creates it with the resolver that all use.
     pub(super) fn new() -> Self {
         Names::with(|host, port| {
-            let found = (host, port).to_socket_addrs()?;
+            let found = names::look_up(host)?.into_iter();
+            let found = found.map(|address| SocketAddr::new(address, port));
             Ok(found.take(limits::HOST_ADDRESSES).collect())
         })
     }

@@ -4,12 +4,15 @@ use std::error::Error;
 use std::fmt;
 use std::io;
 use std::net::{IpAddr, SocketAddr, UdpSocket};
+use std::time::Duration;
 
 /// The reason, in words for a person.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) enum Lost {
     /// It failed; whether another try would do better is not known.
     Broken(String),
+    /// The registry is busy, and asks us to come back after this time.
+    Busy(String, Duration),
     /// The registry has closed it.
     Closed(String),
     /// The registry has closed it because another sidecar of our name has connected.
@@ -70,6 +73,7 @@ impl Error for Lost {}
 impl fmt::Display for Lost {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let (Lost::Broken(what)
+        | Lost::Busy(what, _)
         | Lost::Closed(what)
         | Lost::Displaced(what)
         | Lost::Silent(what)

@@ -7,13 +7,16 @@
 //! * [`tls`]: the TLS configuration, with `CA_FILE`.
 //! * `token`, `https`: the token exchange.
 //! * `dial`, `race`, `look_up`: the TCP connection under both, with all addresses tried side by side.
+//! * `tunnel`: that connection, straight or through an HTTP proxy.
 //! * `websocket`, `stream`, `wakeups`: the WebSocket on a non-blocking socket, and how to wait.
 //! * `news`: what the event loop tells of the network, which cuts every wait short.
+//! * `retry_after`, `outage`: what a busy registry asks for; what has been told of an outage.
 //! * `reconnect`, `keepalive`: decisions, without clock or I/O.
-//! * `thread`: the parts put together. `visit`: the same once, for `doctor`.
+//! * `thread`: the parts put together. `visit`, `proxy_check`: the same once, for `doctor`.
 
 mod contest;
 mod dial;
+mod failure;
 mod https;
 mod ice_servers;
 mod keepalive;
@@ -21,13 +24,17 @@ mod look_up;
 mod lost;
 mod news;
 mod notice;
+mod outage;
+mod proxy_check;
 mod race;
 mod reconnect;
+mod retry_after;
 mod settings;
 pub(super) mod stream;
 mod thread;
 pub mod tls;
 mod token;
+pub(super) mod tunnel;
 mod visit;
 mod waiting_stream;
 mod wakeups;
@@ -44,6 +51,7 @@ use crossbeam_channel::{Receiver, RecvTimeoutError, Sender, bounded};
 pub use self::ice_servers::IceServersClient;
 pub use self::keepalive::KeepaliveTimes;
 pub use self::notice::Notice;
+pub use self::proxy_check::{ProxyAnswer, ask_proxy};
 pub use self::settings::{Settings, Times};
 pub use self::visit::{Refusal, Visit, visit};
 pub use self::wakeups::LocalAddresses;

@@ -8,6 +8,7 @@ use std::net::SocketAddr;
 use std::time::Instant;
 
 use crate::limits;
+use crate::runtime::names::families_in_turn;
 
 /// The addresses, and when each is tried.
 #[derive(Debug, Default)]
@@ -30,7 +31,7 @@ impl Race {
         let untried = self.entries.iter().filter(|entry| !entry.is_tried);
         let after = untried.map(|entry| entry.next + limits::DIAL_STAGGER);
         let mut next = after.fold(now, Instant::max);
-        for address in families_in_turn(addresses) {
+        for address in families_in_turn(addresses, SocketAddr::is_ipv4) {
             let is_known = self.entries.iter().any(|entry| entry.address == address);
             if is_known || self.entries.len() >= limits::HOST_ADDRESSES {
                 continue;
@@ -95,25 +96,6 @@ impl Race {
         let mut addresses: Vec<_> = self.entries.iter().map(|entry| entry.address).collect();
         addresses.sort_by_key(|address| *address != first);
         addresses
-    }
-}
-
-/// Returns the addresses so that the families take turns; that of the first begins.
-fn families_in_turn(addresses: &[SocketAddr]) -> Vec<SocketAddr> {
-    let leads = |address: &SocketAddr| {
-        addresses
-            .first()
-            .is_some_and(|first| first.is_ipv4() == address.is_ipv4())
-    };
-    let (leading, others): (Vec<_>, Vec<_>) = addresses.iter().copied().partition(leads);
-    let (mut leading, mut others) = (leading.into_iter(), others.into_iter());
-    let mut in_turn = Vec::new();
-    loop {
-        let pair = (leading.next(), others.next());
-        in_turn.extend(pair.0.into_iter().chain(pair.1));
-        if pair == (None, None) {
-            return in_turn;
-        }
     }
 }
 

@@ -1,45 +1,15 @@
 //! Decides what follows a failed connection: whether it is logged and told, and when the next try is.
 
-use std::fmt;
 use std::time::{Duration, Instant};
 
 use super::contest::Contest;
-use super::lost::Lost;
+use super::failure::Failure;
 use super::notice::Notice;
+use super::outage::{Outage, Telling};
 use super::settings::Times;
 use crate::backoff::Backoff;
 use crate::limits;
 use crate::mesh::introduction::token_bucket::TokenBucket;
-
-/// The reason why there is no connection.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub(super) enum Failure {
-    /// The connection could not be made, or it was lost.
-    Unreachable(String),
-    /// The way to the registry is gone. Another may be there already.
-    PathLost(String),
-    /// The registry does not answer on the connection.
-    Silent(String),
-    /// Another sidecar uses our name, and has taken our place.
-    NameTaken(String),
-    /// The registry has closed the connection.
-    Closed(String),
-    /// The registry refused the API key or device token.
-    Refused(String),
-}
-
-impl Failure {
-    /// Returns the failure of `what`.
-    pub(super) fn of(lost: Lost, what: &dyn fmt::Display) -> Self {
-        match lost {
-            Lost::Broken(why) => Failure::Unreachable(format!("{what}: {why}")),
-            Lost::Closed(why) => Failure::Closed(format!("{what}: {why}")),
-            Lost::Displaced(why) => Failure::NameTaken(format!("{what}: {why}")),
-            Lost::Silent(why) => Failure::Silent(format!("{what}: {why}")),
-            Lost::Path(why) => Failure::PathLost(format!("{what}: {why}")),
-        }
-    }
-}
 
 /// The consequence of a failure.
 #[derive(Debug, PartialEq, Eq)]
@@ -66,13 +36,9 @@ pub(super) struct Reconnect {
     connected_at: Option<Instant>,
     /// Whether the registry has answered on the connection, so that it serves us.
     is_served: bool,
-    outage: Option<Outage>,
-}
-
-#[derive(Debug)]
-struct Outage {
-    failure: Failure,
-    logged_at: Instant,
+    /// What has failed last, if there is no connection.
+    last: Option<Failure>,
+    outage: Outage,
 }
 
 impl Reconnect {
@@ -92,7 +58,8 @@ impl Reconnect {
             refusal_is_fatal,
             connected_at: None,
             is_served: false,
-            outage: None,
+            last: None,
+            outage: Outage::default(),
         }
     }
 
@@ -103,11 +70,13 @@ impl Reconnect {
     }
 
     /// Returns whether the present wait is to end, because the network has changed. The registry's answer
-    /// to a wrong key would be the same, and another sidecar uses our name all the same.
+    /// to a wrong key would be the same, another sidecar uses our name all the same, and who is busy stays so.
     pub(super) fn network_changed(&mut self, now: Instant) -> bool {
-        let stays =
-            |outage: &Outage| matches!(outage.failure, Failure::Refused(_) | Failure::NameTaken(_));
-        !self.outage.as_ref().is_some_and(stays) && self.try_at_once(now)
+        let stays = matches!(
+            self.last,
+            Some(Failure::Refused(_) | Failure::NameTaken(_) | Failure::Busy(..))
+        );
+        !stays && self.try_at_once(now)
     }
 
     fn try_at_once(&mut self, now: Instant) -> bool {
@@ -122,7 +91,8 @@ impl Reconnect {
     pub(super) fn connected(&mut self, now: Instant) {
         self.connected_at = Some(now);
         self.is_served = false;
-        self.outage = None;
+        self.last = None;
+        self.outage = Outage::default();
     }
 
     /// Notes that the registry has told who is online.
@@ -178,19 +148,16 @@ impl Reconnect {
             Failure::NameTaken(_) => Some(limits::NAME_TAKEN_ONCE.mul_f64(0.5 + jitter / 2.0)),
             // All who share the registry may find it silent at the same moment.
             Failure::Silent(_) => Some(limits::REGISTRY_SILENT_WAIT.mul_f64(jitter)),
+            // Those who are sent away together are not to come back together, nor too early.
+            Failure::Busy(_, told) => {
+                let wait = told.mul_f64(1.0 + jitter / 4.0);
+                Some(self.backoff.next(jitter).max(wait))
+            }
             Failure::PathLost(_) | Failure::Closed(_) | Failure::Unreachable(_) => {
                 Some(self.backoff.next(jitter))
             }
         };
-        let told_at = self
-            .outage
-            .as_ref()
-            .filter(|outage| outage.failure == failure)
-            .map(|outage| outage.logged_at);
-        let is_news = told_at.is_none();
-        let log_it = told_at
-            .is_none_or(|at| now.saturating_duration_since(at) >= limits::SAME_FAILURE_LOGGED);
-
+        let Telling { is_news, is_logged } = self.outage.note(&failure, now);
         let why = match &failure {
             Failure::NameTaken(why) => &format!(
                 "another sidecar uses our name, and has taken our place; give each one a key of its own \
@@ -199,6 +166,7 @@ impl Reconnect {
             Failure::Unreachable(why)
             | Failure::PathLost(why)
             | Failure::Silent(why)
+            | Failure::Busy(why, _)
             | Failure::Closed(why)
             | Failure::Refused(why) => why,
         };
@@ -211,11 +179,12 @@ impl Reconnect {
             }
         };
         // A fatal failure is printed when the process ends, so it is not logged here.
-        let log = (log_it && !fatal).then(|| text.clone());
+        let log = (is_logged && !fatal).then(|| text.clone());
         let notice = is_news.then_some(match &failure {
             Failure::Unreachable(_)
             | Failure::PathLost(_)
             | Failure::Silent(_)
+            | Failure::Busy(..)
             | Failure::Closed(_) => Notice::Disconnected { reason: text },
             Failure::NameTaken(_) => Notice::NameTaken { reason: text },
             Failure::Refused(_) => Notice::Refused {
@@ -223,8 +192,7 @@ impl Reconnect {
                 fatal,
             },
         });
-        let logged_at = told_at.filter(|_| !log_it).unwrap_or(now);
-        self.outage = Some(Outage { failure, logged_at });
+        self.last = Some(failure);
         Verdict {
             retry_in,
             notice,
@@ -310,6 +278,27 @@ mod tests {
         reconnect.connected(start);
         let long = reconnect.failed(lost("gone"), start + 5 * SECOND, 1.0);
         assert_eq!(long.retry_in, Some(SECOND));
+    }
+
+    #[test]
+    fn a_busy_registry_is_left_alone_as_long_as_it_asks_and_a_little_longer() {
+        let now = Instant::now();
+        let mut reconnect = reconnect(true);
+        let busy = |seconds| Failure::Busy("busy".to_owned(), seconds * SECOND);
+        assert_eq!(
+            reconnect.failed(busy(60), now, 0.0).retry_in,
+            Some(60 * SECOND)
+        );
+        assert_eq!(
+            reconnect.failed(busy(60), now, 1.0).retry_in,
+            Some(75 * SECOND)
+        );
+        assert!(!reconnect.network_changed(now));
+        // Less than what we would wait anyhow.
+        assert_eq!(
+            reconnect.failed(busy(0), now, 1.0).retry_in,
+            Some(4 * SECOND)
+        );
     }
 
     #[test]

@@ -9,8 +9,10 @@ use rustls::ClientConfig;
 
 use super::keepalive::KeepaliveTimes;
 use super::look_up::Names;
+use super::lost::Lost;
 use super::wakeups::LocalAddresses;
 use crate::config::Credential;
+use crate::config::proxy::{Proxies, Proxy};
 use crate::config::url::Url;
 use crate::limits;
 use crate::runtime::interfaces;
@@ -62,6 +64,7 @@ pub struct Settings {
     pub(super) tls: Arc<ClientConfig>,
     pub(super) times: Times,
     pub(super) names: Names,
+    pub(super) proxies: Proxies,
     pub(super) local_addresses: LocalAddresses,
 }
 
@@ -80,6 +83,7 @@ impl Settings {
             tls,
             times: Times::default(),
             names: Names::new(),
+            proxies: Proxies::default(),
             local_addresses,
         }
     }
@@ -87,6 +91,25 @@ impl Settings {
     /// Returns the same settings with other times.
     pub fn with_times(self, times: Times) -> Self {
         Settings { times, ..self }
+    }
+
+    /// Returns the same settings with these proxies.
+    pub fn with_proxies(self, proxies: Proxies) -> Self {
+        Settings { proxies, ..self }
+    }
+
+    /// Returns the proxy that leads to the host of a URL; `None` if there is none.
+    pub(super) fn proxy_to(&self, url: &Url) -> Result<Option<&Proxy>, Lost> {
+        let proxy = self.proxies.to(url);
+        proxy.map_err(|unsupported| Lost::Broken(unsupported.to_string()))
+    }
+
+    /// Returns a URL as the log shows it, and the proxy that leads there.
+    pub(super) fn shown(&self, url: &Url) -> String {
+        match self.proxies.to(url) {
+            Ok(Some(proxy)) => format!("{url} through the HTTP proxy {proxy}"),
+            Ok(None) | Err(_) => url.to_string(),
+        }
     }
 
     /// Returns the same settings with another list of this machine's addresses.

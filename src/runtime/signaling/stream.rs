@@ -1,7 +1,6 @@
 //! A non-blocking TCP connection, with or without TLS.
 
 use std::io::{self, ErrorKind, Read, Write};
-use std::net::SocketAddr;
 use std::sync::Arc;
 
 use mio::net::TcpStream;
@@ -9,50 +8,54 @@ use rustls::pki_types::ServerName;
 use rustls::{ClientConfig, ClientConnection, StreamOwned};
 
 use super::tls;
+use super::tunnel::Tunnel;
 
 /// The connection under the WebSocket, and under TURN.
 pub(in crate::runtime) enum Stream {
     /// TCP without TLS, as for `ws://`.
-    Plain(TcpStream),
+    Plain(Tunnel),
     /// TLS, as for `wss://`.
-    Tls(Box<StreamOwned<ClientConnection, TcpStream>>),
+    Tls(Box<StreamOwned<ClientConnection, Tunnel>>),
 }
 
 impl Stream {
-    /// Begins TLS over `socket`, to a server that must prove to be `host`. The handshake takes place
+    /// Begins TLS over `tunnel`, to a server that must prove to be `host`. The handshake takes place
     /// with the first reads and writes.
     pub(in crate::runtime) fn secured(
-        socket: TcpStream,
+        tunnel: Tunnel,
         host: &str,
         config: Arc<ClientConfig>,
     ) -> Result<Self, String> {
         let name = ServerName::try_from(host.to_owned())
             .map_err(|_| format!("{host:?} is not a name that TLS can verify"))?;
         let client = ClientConnection::new(config, name).map_err(|error| tls::describe(&error))?;
-        Ok(Stream::Tls(Box::new(StreamOwned::new(client, socket))))
+        Ok(Stream::Tls(Box::new(StreamOwned::new(client, tunnel))))
     }
 
-    /// Continues the handshake. Returns `true` when it is complete.
+    /// Continues to ask a proxy, and the handshake. Returns `true` when both are complete.
     pub(in crate::runtime) fn is_secured(&mut self) -> io::Result<bool> {
-        let Stream::Tls(stream) = self else {
-            return Ok(true);
-        };
-        let StreamOwned { conn, sock } = &mut **stream;
-        while conn.is_handshaking() {
-            match conn.complete_io(sock) {
-                Ok(_) => {}
-                Err(error) if error.kind() == ErrorKind::WouldBlock => return Ok(false),
-                Err(error) => return Err(error),
+        let mut advance = || match self {
+            Stream::Plain(tunnel) => tunnel.open(),
+            Stream::Tls(stream) => {
+                let StreamOwned { conn, sock } = &mut **stream;
+                while conn.is_handshaking() {
+                    conn.complete_io(sock)?;
+                }
+                Ok(())
             }
+        };
+        match advance() {
+            Ok(()) => Ok(true),
+            Err(error) if error.kind() == ErrorKind::WouldBlock => Ok(false),
+            Err(error) => Err(error),
         }
-        Ok(true)
     }
 
     /// Returns the TCP connection.
     pub(in crate::runtime) fn socket(&self) -> &TcpStream {
         match self {
-            Stream::Plain(socket) => socket,
-            Stream::Tls(stream) => stream.get_ref(),
+            Stream::Plain(tunnel) => tunnel.socket(),
+            Stream::Tls(stream) => stream.get_ref().socket(),
         }
     }
 }
@@ -84,18 +87,6 @@ impl Write for Stream {
             Stream::Plain(socket) => socket.flush(),
             Stream::Tls(stream) => stream.flush(),
         }
-    }
-}
-
-/// Returns our address once a connection that was begun is established.
-pub(in crate::runtime) fn connected(socket: &TcpStream) -> io::Result<Option<SocketAddr>> {
-    if let Some(error) = socket.take_error()? {
-        return Err(error);
-    }
-    match socket.peer_addr() {
-        Ok(_) => socket.local_addr().map(Some),
-        Err(error) if error.kind() == ErrorKind::NotConnected => Ok(None),
-        Err(error) => Err(error),
     }
 }
 

@@ -6,10 +6,11 @@ use std::time::{Duration, Instant};
 
 use crossbeam_channel::{Receiver, Sender, select};
 
+use super::failure::Failure;
 use super::keepalive::{Due, Keepalive};
 use super::lost::Lost;
 use super::notice::{Notice, NumberedFrame};
-use super::reconnect::{Failure, Reconnect};
+use super::reconnect::Reconnect;
 use super::settings::Settings;
 use super::token::{Grant, TokenClient};
 use super::wakeups::Wakeups;
@@ -104,8 +105,8 @@ impl Thread {
     fn try_to_serve(&mut self) -> Result<(), Failure> {
         let Grant { token, peer_id } = self.tokens.exchange()?;
         self.reconnect.accepted();
-        let url = self.settings.signaling_url.clone();
-        let lost = |lost| Failure::of(lost, &format_args!("WebSocket at {url}"));
+        let place = self.settings.shown(&self.settings.signaling_url);
+        let lost = |lost| Failure::of(lost, &format_args!("WebSocket at {place}"));
         let opened = Connection::open(&self.settings, &token, &self.wakeups);
         let mut connection = opened.map_err(lost)?;
         self.serve(&mut connection, &peer_id).map_err(lost)?;
@@ -124,7 +125,7 @@ impl Thread {
         self.reconnect.connected(now);
         log::info!(
             "registry: connected to {} as {own}",
-            self.settings.signaling_url
+            self.settings.shown(&self.settings.signaling_url)
         );
         let peer_id = own.clone();
         if !self.tell(Notice::Connected { peer_id }) {

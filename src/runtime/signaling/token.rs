@@ -5,9 +5,10 @@ use serde::Deserialize;
 use ureq::Body;
 use ureq::http::{HeaderValue, Response, StatusCode};
 
+use super::failure::Failure;
 use super::https;
 use super::lost::Lost;
-use super::reconnect::Failure;
+use super::retry_after;
 use super::settings::Settings;
 use super::wakeups::Wakeups;
 use crate::config::Credential;
@@ -74,7 +75,8 @@ impl TokenClient {
     }
 
     fn lost(&self, lost: Lost) -> Failure {
-        Failure::of(lost, &format_args!("token exchange at {}", self.url))
+        let place = self.settings.shown(&self.url);
+        Failure::of(lost, &format_args!("token exchange at {place}"))
     }
 
     /// Reads the token from an answer, or the failure that it means.
@@ -101,12 +103,16 @@ impl TokenClient {
                 "answered {status}; redirects are not followed, TOKEN_URL must name the final place"
             )));
         }
-        if status != StatusCode::OK {
-            return Err(unreachable(&format!("answered {status}")));
+        if !status.is_success() {
+            let why = format!("answered {status}");
+            return Err(self.lost(retry_after::lost(status, response.headers(), why)));
         }
         let body = https::body(&mut response)
             .map_err(|error| self.lost(self.settings.times.lost(&error)))?;
-        parse(&body).map_err(|what| unreachable(&what))
+        parse(&body).map_err(|what| match status {
+            StatusCode::OK => unreachable(&what),
+            status => unreachable(&format!("answered {status}: {what}")),
+        })
     }
 }
 
@@ -180,7 +186,8 @@ mod tests {
 
     #[test]
     fn a_credential_that_no_header_can_carry_is_told_without_it() {
-        let tls = crate::runtime::signaling::tls::client_config(None).unwrap();
+        let trust = crate::config::trust::Trust::default();
+        let tls = crate::runtime::signaling::tls::client_config(&trust).unwrap();
         let key = Credential::ApiKey(Secret::new("s3cret\r\nx-evil: 1".to_owned()));
         let urls = (Url::websocket("ws://h/"), Url::http("http://h/"));
         let settings = Settings::new(urls.0.unwrap(), urls.1.unwrap(), key, tls);

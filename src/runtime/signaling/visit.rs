@@ -3,7 +3,7 @@
 
 use std::time::{Duration, Instant, SystemTime};
 
-use super::reconnect::Failure;
+use super::failure::Failure;
 use super::settings::Settings;
 use super::token::{Grant, TokenClient};
 use super::wakeups::Wakeups;
@@ -62,6 +62,7 @@ pub fn visit(settings: &Settings, is_to_be_seen: bool) -> Result<Visit, String> 
             Failure::Unreachable(why)
             | Failure::PathLost(why)
             | Failure::Silent(why)
+            | Failure::Busy(why, _)
             | Failure::NameTaken(why)
             | Failure::Closed(why),
         ) => Err(Refusal::Unreachable(why)),
@@ -79,8 +80,8 @@ fn register_once(
     grant: &Grant,
     wakeups: &Wakeups,
 ) -> Result<(usize, Duration), String> {
-    let url = &settings.signaling_url;
-    let failed = |what: String| format!("WebSocket at {url}: {what}");
+    let place = settings.shown(&settings.signaling_url);
+    let failed = |what: String| format!("WebSocket at {place}: {what}");
     let began = Instant::now();
     let times = &settings.times;
     let opened = Connection::open(settings, &grant.token, wakeups);

@@ -4,15 +4,14 @@
 use std::io::{self, ErrorKind, Read, Write};
 use std::time::Instant;
 
-use mio::net::TcpStream;
-
 use super::dial::Dialled;
 use super::lost::Way;
+use super::tunnel::Tunnel;
 use super::wakeups::Wakeups;
 
 /// The connection. Its errors may hold a [`Lost`](super::lost::Lost).
 pub(super) struct WaitingStream {
-    socket: TcpStream,
+    socket: Tunnel,
     way: Way,
     deadline: Instant,
     wakeups: Wakeups,
@@ -29,9 +28,15 @@ impl WaitingStream {
         }
     }
 
+    /// Waits until the proxy, if there is one, has connected us. Returns what it has answered.
+    pub(super) fn open(&mut self) -> io::Result<Option<String>> {
+        self.until_done(Tunnel::open)?;
+        Ok(self.socket.said().map(str::to_owned))
+    }
+
     fn until_done<T>(
         &mut self,
-        mut work: impl FnMut(&mut TcpStream) -> io::Result<T>,
+        mut work: impl FnMut(&mut Tunnel) -> io::Result<T>,
     ) -> io::Result<T> {
         loop {
             match work(&mut self.socket) {
@@ -59,6 +64,6 @@ impl Write for WaitingStream {
     }
 
     fn flush(&mut self) -> io::Result<()> {
-        self.until_done(TcpStream::flush)
+        self.until_done(Tunnel::flush)
     }
 }

@@ -13,6 +13,7 @@ use tungstenite::{Error, HandshakeError, Message, Utf8Bytes, WebSocket};
 
 use super::dial::dial;
 use super::lost::{Lost, Way};
+use super::retry_after;
 use super::settings::Settings;
 use super::stream::{self, Stream};
 use super::wakeups::Wakeups;
@@ -55,7 +56,7 @@ impl Connection {
         let url = &settings.signaling_url;
         let times = &settings.times;
         let request = url.with_token(token)?;
-        let dialled = dial(url, times.connect, &settings.names, wakeups)?;
+        let dialled = dial(url, settings, wakeups)?;
         let (socket, way, round_trip) = (dialled.socket, dialled.way, dialled.round_trip);
         let deadline = dialled.began + times.handshake;
         let stream = if url.is_secure() {
@@ -80,7 +81,7 @@ impl Connection {
                         round_trip,
                     });
                 }
-                Err(HandshakeError::Failure(error)) => return Err(describe(&error).into()),
+                Err(HandshakeError::Failure(error)) => return Err(refused(&error)),
                 Err(HandshakeError::Interrupted(interrupted)) => interrupted,
             };
             wakeups.check(way)?;
@@ -181,6 +182,15 @@ fn unless_blocked<T>(result: Result<T, Error>) -> Result<Option<T>, Error> {
 
 fn is_blocked(error: &io::Error) -> bool {
     error.kind() == ErrorKind::WouldBlock
+}
+
+/// Returns what a failed upgrade means.
+fn refused(error: &Error) -> Lost {
+    let why = describe(error);
+    match error {
+        Error::Http(response) => retry_after::lost(response.status(), response.headers(), why),
+        _ => Lost::Broken(why),
+    }
 }
 
 fn describe(error: &Error) -> String {

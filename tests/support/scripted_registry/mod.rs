@@ -27,6 +27,10 @@ pub(crate) enum TokenReply {
     Grant,
     /// This status and an empty body.
     Status(u16),
+    /// This status and these headers, each with its line end.
+    Headed(u16, String),
+    /// 201 in place of 200, else like `Grant`.
+    Created,
     /// This status, `Location: ` this.
     Redirect(u16, String),
     /// 200 with this body.
@@ -53,6 +57,8 @@ pub(crate) enum SocketScript {
     Stall,
     /// This HTTP status in place of the upgrade.
     Refuse(u16),
+    /// This HTTP status and these headers in place of the upgrade.
+    RefuseHeaded(u16, String),
     /// No answer to the request for an upgrade.
     HangUpgrade,
 }

@@ -118,7 +118,7 @@ fn serve_token(mut stream: impl Read + Write, request: Request, shared: &Shared)
         .to_owned();
     let _ = shared.seen.send(Seen::TokenRequest(request));
     let answer = match reply {
-        TokenReply::Grant => {
+        TokenReply::Grant | TokenReply::Created => {
             let number = shared.tokens.fetch_add(1, Ordering::SeqCst);
             let peer_id = key.rsplit('.').next().unwrap_or_default();
             let body = serde_json::json!({
@@ -126,9 +126,16 @@ fn serve_token(mut stream: impl Read + Write, request: Request, shared: &Shared)
                 "peer_id": peer_id,
                 "role": "agent",
             });
-            http_answer("200 OK", "", body.to_string().as_bytes())
+            let status = match reply {
+                TokenReply::Created => "201 Created",
+                _ => "200 OK",
+            };
+            http_answer(status, "", body.to_string().as_bytes())
         }
         TokenReply::Status(status) => http_answer(&format!("{status} Scripted"), "", b""),
+        TokenReply::Headed(status, headers) => {
+            http_answer(&format!("{status} Scripted"), &headers, b"")
+        }
         TokenReply::Redirect(status, location) => http_answer(
             &format!("{status} Scripted"),
             &format!("Location: {location}\r\n"),
@@ -174,6 +181,11 @@ fn serve_upgrade(
     let _ = shared.seen.send(Seen::Upgrade { socket, request });
     match script {
         SocketScript::HangUpgrade => return until_gone(stream, shared),
+        SocketScript::RefuseHeaded(status, headers) => {
+            let status = format!("{status} Scripted");
+            stream.write_all(&http_answer(&status, &headers, b""))?;
+            return stream.flush();
+        }
         SocketScript::Refuse(status) => {
             stream.write_all(&http_answer(&format!("{status} Scripted"), "", b""))?;
             return stream.flush();
@@ -209,7 +221,9 @@ fn serve_upgrade(
             }
             return Ok(());
         }
-        SocketScript::Refuse(_) | SocketScript::HangUpgrade => return Ok(()),
+        SocketScript::Refuse(_) | SocketScript::RefuseHeaded(..) | SocketScript::HangUpgrade => {
+            return Ok(());
+        }
     };
     let mut websocket = WebSocket::from_raw_socket(stream, Role::Server, None);
     let code = serve_socket(&mut websocket, socket, &peers, first, &commands, shared);

@@ -11,9 +11,9 @@ use mio::net::UdpSocket;
 use mio::{Interest, Registry, Token};
 use socket2::{Domain, Protocol, SockRef, Socket, Type};
 
-use super::sockets::is_transient;
 use crate::limits;
 use crate::nat::local_names::LocalNames;
+use crate::runtime::interfaces::is_transient;
 
 /// Asks for names by multicast over IPv4, on each interface whose addresses are candidates.
 pub(crate) struct Multicast {
