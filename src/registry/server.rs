@@ -1,6 +1,5 @@
 //! The registry's event loop: the sockets around the directory and the API, on one thread.
 
-use crate::protocol::signaling::CONNECTED_AGAIN;
 use std::collections::{HashMap, VecDeque};
 use std::io::{self, Write};
 use std::time::{Duration, Instant, SystemTime};
@@ -9,6 +8,8 @@ use mio::net::{TcpListener, TcpStream};
 use mio::{Events, Interest, Poll, Token};
 use tungstenite::Utf8Bytes;
 use tungstenite::protocol::frame::coding::CloseCode;
+
+use crate::protocol::signaling::CONNECTED_AGAIN;
 
 use super::api::{Api, Outcome};
 use super::connection::{AfterAnswer, Connection, Times};
