@@ -16,6 +16,7 @@ use crate::protocol::control::Control;
 use crate::protocol::signaling::{Extension, Incoming, Outgoing, Signal};
 
 use super::Mesh;
+use super::connection::liveness::Health;
 use super::connection::{ConnectionId, Phase};
 use super::link::{Channel, Linker, description};
 use super::peer::Peer;
@@ -197,8 +198,13 @@ impl<K: Linker> Mesh<K> {
         let Some(peer) = self.peers.get(sender) else {
             return false;
         };
-        let is_known = peer.met && peer.speaks_sessions && self.is_in_doubt(now, sender);
-        if !is_known || !extension.ours || extension.conn.is_none() {
+        // The other side may have noticed earlier that the connection carries nothing.
+        let current = self.current_of(sender);
+        let is_well = current.is_some_and(|current| {
+            !current.may_be_left && current.liveness.health(now) < Health::Overdue
+        });
+        let is_known = peer.met && peer.speaks_sessions;
+        if !is_known || is_well || !extension.ours || extension.conn.is_none() {
             return false;
         }
         let is_theirs = |sdp: &str| {
