@@ -347,6 +347,10 @@ pub const DATAGRAM_BYTES: usize = 65_536;
 /// Least time between two rounds of questions to STUN and TURN servers because peers have fallen silent.
 pub const DOUBT_INTERVAL: Duration = Duration::from_secs(3);
 
+/// Interval at which it is looked whether the process that started us is still there, until the first agent
+/// comes.
+pub const PARENT_CHECK: Duration = Duration::from_secs(1);
+
 /// Interval at which the machine's addresses are looked up.
 pub const ADDRESS_INTERVAL: Duration = Duration::from_secs(5);
 

@@ -9,7 +9,7 @@ pub(crate) mod interfaces;
 pub mod ipc;
 pub mod logging;
 pub(crate) mod network;
-mod process;
+pub(crate) mod process;
 #[cfg(feature = "registry")]
 pub mod registry;
 pub mod signaling;
@@ -18,7 +18,6 @@ pub mod wake;
 use std::fmt;
 use std::io::{self, Write as _};
 use std::process::ExitCode;
-use std::sync::Arc;
 use std::time::Instant;
 
 use crossbeam_channel::bounded;
@@ -34,8 +33,10 @@ use crate::protocol;
 use event_loop::{End, EventLoop, FIRST_SOCKET, FIRST_STREAM, Parts, WAKER};
 use network::reach::Reaching;
 use network::sockets::Sockets;
+use process::parent::Parent;
 use process::service_manager::ServiceManager;
 use process::signals;
+use signaling::tls::CurrentTls;
 use wake::LoopWaker;
 
 /// The reason why the sidecar ends with an error.
@@ -94,6 +95,8 @@ fn serve(config: Config) -> Result<(), Failure> {
     let runtime = |what: &'static str| {
         move |error: io::Error| Failure::Runtime(format!("cannot {what}: {error}"))
     };
+    // The sooner, the less likely it has ended unseen.
+    let parent = Parent::new();
     // From here on a signal leaves no socket behind.
     let signals = signals::catch().map_err(runtime("catch signals"))?;
     // All settings are checked before the socket is bound. An agent that has seen the socket no longer
@@ -101,11 +104,12 @@ fn serve(config: Config) -> Result<(), Failure> {
     // run.
     let tls = signaling::tls::client_config(config.ca_file.as_deref())
         .map_err(|error| Failure::Configuration(error.to_string()))?;
+    let tls = CurrentTls::from(tls);
     let signaling_settings = signaling::Settings::new(
         config.signaling_url.clone(),
         config.token_url.clone(),
         config.credential.clone(),
-        Arc::clone(&tls),
+        tls.clone(),
     );
     let ice_servers =
         signaling::IceServersClient::new(&signaling_settings).map_err(Failure::Configuration)?;
@@ -126,7 +130,14 @@ fn serve(config: Config) -> Result<(), Failure> {
     let signaling = signaling::start(signaling_settings, signaling_sender, waker.clone())
         .map_err(runtime("start the signaling thread"))?;
 
-    let reaching = Reaching::new(&config, tls, ice_servers, seed()?, &waker, FIRST_STREAM);
+    let reaching = Reaching::new(
+        &config,
+        tls.clone(),
+        ice_servers,
+        seed()?,
+        &waker,
+        FIRST_STREAM,
+    );
     let event_loop = EventLoop::new(Parts {
         poll,
         waker,
@@ -134,6 +145,9 @@ fn serve(config: Config) -> Result<(), Failure> {
         mesh: make_mesh(&config, line_limits)?,
         sockets: make_sockets(&config),
         signals,
+        parent,
+        tls,
+        ca_file: config.ca_file.clone(),
         signaling,
         signaling_notices,
         ipc,

@@ -189,7 +189,9 @@ fn a_line_of_ten_megabytes_is_one_error_with_the_limit() {
     let mut alice = site.node("alice");
     let memory_before = alice.sidecar.resident_bytes();
     let agent = &mut alice.agent;
-    let mut line = br#"{"type":"send","id":"long","payload":{"target_peer":"bob","message":{"type":""#.to_vec();
+    let mut line =
+        br#"{"type":"send","id":"long","payload":{"target_peer":"bob","message":{"type":""#
+            .to_vec();
     line.resize(10_000_000, b'x');
     let answer = answer_to(agent, &line);
     assert_eq!(answer["payload"]["code"], "line_too_long");

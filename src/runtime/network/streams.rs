@@ -3,16 +3,15 @@
 use std::collections::BTreeMap;
 use std::io::{self, ErrorKind, Read as _, Write as _};
 use std::net::{IpAddr, SocketAddr};
-use std::sync::Arc;
 
 use mio::net::TcpStream;
 use mio::{Interest, Registry, Token};
-use rustls::ClientConfig;
 use socket2::{Domain, Protocol, Socket, Type};
 
 use crate::limits;
 use crate::nat::output::StreamId;
 use crate::runtime::signaling::stream::{Stream, connected, describe};
+use crate::runtime::signaling::tls::CurrentTls;
 
 /// An event of a stream.
 #[derive(Debug)]
@@ -40,7 +39,7 @@ const GONE: &str = "the address it was used from is gone";
 
 /// All streams. The sans-IO part decides when opening one has taken too long.
 pub(crate) struct Streams {
-    tls: Arc<ClientConfig>,
+    tls: CurrentTls,
     bind_address: Option<IpAddr>,
     connections: BTreeMap<Token, Connection>,
     /// Streams that could not even be begun, or were closed here, with the reason.
@@ -52,12 +51,12 @@ pub(crate) struct Streams {
 impl Streams {
     /// Creates it without streams. Their tokens are `first_token` and above.
     pub(crate) fn new(
-        tls: Arc<ClientConfig>,
+        tls: impl Into<CurrentTls>,
         bind_address: Option<IpAddr>,
         first_token: usize,
     ) -> Self {
         Streams {
-            tls,
+            tls: tls.into(),
             bind_address,
             connections: BTreeMap::new(),
             refused: Vec::new(),
@@ -105,7 +104,7 @@ impl Streams {
             .map_err(|error| describe(&error))?;
         let stream = match tls {
             None => Stream::Plain(socket),
-            Some(host) => Stream::secured(socket, host, Arc::clone(&self.tls))?,
+            Some(host) => Stream::secured(socket, host, self.tls.get())?,
         };
         Ok((token, stream))
     }

@@ -2,13 +2,11 @@
 
 use std::io;
 use std::net::IpAddr;
-use std::sync::Arc;
 use std::time::Duration;
-
-use rustls::ClientConfig;
 
 use super::keepalive::KeepaliveTimes;
 use super::look_up::Names;
+use super::tls::CurrentTls;
 use super::wakeups::LocalAddresses;
 use crate::config::Credential;
 use crate::config::url::Url;
@@ -59,7 +57,7 @@ pub struct Settings {
     pub(super) signaling_url: Url,
     pub(super) token_url: Url,
     pub(super) credential: Credential,
-    pub(super) tls: Arc<ClientConfig>,
+    pub(super) tls: CurrentTls,
     pub(super) times: Times,
     pub(super) names: Names,
     pub(super) local_addresses: LocalAddresses,
@@ -71,13 +69,13 @@ impl Settings {
         signaling_url: Url,
         token_url: Url,
         credential: Credential,
-        tls: Arc<ClientConfig>,
+        tls: impl Into<CurrentTls>,
     ) -> Self {
         Settings {
             signaling_url,
             token_url,
             credential,
-            tls,
+            tls: tls.into(),
             times: Times::default(),
             names: Names::new(),
             local_addresses,

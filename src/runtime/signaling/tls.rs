@@ -4,7 +4,7 @@ use std::fmt;
 use std::fs::{self, File};
 use std::io::{self, Read as _};
 use std::path::{Path, PathBuf};
-use std::sync::Arc;
+use std::sync::{Arc, PoisonError, RwLock};
 
 use rustls::crypto::aws_lc_rs;
 use rustls::pki_types::CertificateDer;
@@ -41,6 +41,30 @@ impl fmt::Display for Error {
 }
 
 impl std::error::Error for Error {}
+
+/// The configuration for new connections. Clones share it, so that all learn of new certificates.
+#[derive(Debug, Clone)]
+pub struct CurrentTls(Arc<RwLock<Arc<ClientConfig>>>);
+
+impl CurrentTls {
+    /// Returns the configuration for a connection that is made now.
+    pub(crate) fn get(&self) -> Arc<ClientConfig> {
+        Arc::clone(&self.0.read().unwrap_or_else(PoisonError::into_inner))
+    }
+
+    /// Reads `ca_file` again. After an error what was read before stays.
+    pub(crate) fn read_again(&self, ca_file: &Path) -> Result<(), Error> {
+        let config = client_config(Some(ca_file))?;
+        *self.0.write().unwrap_or_else(PoisonError::into_inner) = config;
+        Ok(())
+    }
+}
+
+impl From<Arc<ClientConfig>> for CurrentTls {
+    fn from(config: Arc<ClientConfig>) -> Self {
+        CurrentTls(Arc::new(RwLock::new(config)))
+    }
+}
 
 /// Creates the configuration: TLS 1.2 and 1.3 with aws-lc, trusting the public roots and the
 /// certificates in `ca_file`.
