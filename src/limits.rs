@@ -306,6 +306,9 @@ pub const IPC_RECONNECT_GRACE: Duration = Duration::from_millis(200);
 /// Interval at which the socket file is checked while no agent is connected.
 pub const IPC_FILE_CHECK: Duration = Duration::from_millis(250);
 
+/// Interval at which the socket file is checked while an agent is connected.
+pub const IPC_SERVED_FILE_CHECK: Duration = Duration::from_secs(5);
+
 /// Length of the IPC socket's queue of connections that are not accepted yet; more wait in `connect`.
 pub const IPC_BACKLOG: i32 = 64;
 

@@ -7,6 +7,7 @@ use chatixia_sidecar::config::Credential;
 use chatixia_sidecar::config::url::Url;
 use chatixia_sidecar::protocol::PeerId;
 use chatixia_sidecar::protocol::signaling::{Extension, Incoming, Outgoing, Signal};
+use chatixia_sidecar::runtime::signaling::tls::CurrentTls;
 use chatixia_sidecar::runtime::signaling::{self, Handle, Notice, Settings, Times, tls};
 use chatixia_sidecar::runtime::wake::LoopWaker;
 use chatixia_sidecar::secret::Secret;
@@ -67,6 +68,14 @@ impl Client {
         let urls = (Url::websocket(signaling_url), Url::http(token_url));
         let settings = Settings::new(urls.0.unwrap(), urls.1.unwrap(), credential, tls);
         Self::with_settings(settings.with_times(times), room)
+    }
+
+    /// Trusting what `tls` holds when a connection is made.
+    pub(crate) fn trusting(registry: &ScriptedRegistry, tls: CurrentTls) -> Self {
+        let urls = (registry.signaling_url(), registry.token_url());
+        let urls = (Url::websocket(&urls.0), Url::http(&urls.1));
+        let settings = Settings::new(urls.0.unwrap(), urls.1.unwrap(), api_key(), tls);
+        Self::with_settings(settings.with_times(times()), 64)
     }
 
     /// On a machine that has no address any more, when it looks.

@@ -6,6 +6,7 @@ use std::sync::Arc;
 use base64::Engine;
 use chatixia_sidecar::protocol::signaling::{Incoming, Signal};
 use chatixia_sidecar::runtime::signaling::Notice;
+use chatixia_sidecar::runtime::signaling::tls::{self, CurrentTls};
 use rcgen::{BasicConstraints, CertificateParams, CertifiedIssuer, IsCa, KeyPair};
 use rustls::ServerConfig;
 use tungstenite::Message;
@@ -113,6 +114,24 @@ fn a_certificate_that_nobody_vouches_for_is_refused_with_advice() {
     assert!(reason.contains("UnknownIssuer"), "{reason}");
     assert!(reason.contains("CA_FILE"), "{reason}");
     assert!(registry.seen().is_empty(), "the key was sent");
+}
+
+#[test]
+fn a_file_of_certificates_that_is_read_again_counts_for_new_connections() {
+    let (registry, authority) = secured("renewed", None, Script::faultless());
+    let other = Authority::new("before", "other.example");
+    let tls = CurrentTls::from(tls::client_config(Some(&other.file)).unwrap());
+    let client = Client::trusting(&registry, tls.clone());
+    let reason = client.disconnected();
+    assert!(reason.contains("UnknownIssuer"), "{reason}");
+    tls.read_again(&authority.file).unwrap();
+    client.connected();
+    // What can't be used changes nothing.
+    std::fs::write(&other.file, "no certificate").unwrap();
+    assert!(tls.read_again(&other.file).is_err());
+    registry.send(&Message::Close(None));
+    client.disconnected();
+    client.connected();
 }
 
 #[test]

@@ -48,12 +48,12 @@ pub struct CurrentTls(Arc<RwLock<Arc<ClientConfig>>>);
 
 impl CurrentTls {
     /// Returns the configuration for a connection that is made now.
-    pub(crate) fn get(&self) -> Arc<ClientConfig> {
+    pub fn get(&self) -> Arc<ClientConfig> {
         Arc::clone(&self.0.read().unwrap_or_else(PoisonError::into_inner))
     }
 
     /// Reads `ca_file` again. After an error what was read before stays.
-    pub(crate) fn read_again(&self, ca_file: &Path) -> Result<(), Error> {
+    pub fn read_again(&self, ca_file: &Path) -> Result<(), Error> {
         let config = client_config(Some(ca_file))?;
         *self.0.write().unwrap_or_else(PoisonError::into_inner) = config;
         Ok(())
