@@ -3,6 +3,7 @@
 
 use std::time::Instant;
 
+use crate::limits;
 use crate::protocol::PeerId;
 use crate::protocol::ipc::ErrorCode;
 use crate::protocol::signaling::Outgoing as Frame;
@@ -100,8 +101,17 @@ impl<K: Linker> Mesh<K> {
     }
 
     /// Takes the registry's list of who is online, and offers connections to those that are wanted.
-    pub(super) fn listed(&mut self, now: Instant, peers: Vec<PeerId>) {
+    /// `left_out` is how many more it names.
+    pub(super) fn listed(&mut self, now: Instant, peers: Vec<PeerId>, left_out: usize) {
         self.roster.update(peers);
+        if self.roster.leaves_out(left_out) {
+            let limit = limits::LISTED_PEERS;
+            log::warn!(
+                "the registry lists {} peers; {left_out} are left out, since {limit} are the limit: have it \
+                 list to each peer those that it needs",
+                limit + left_out
+            );
+        }
         self.arm_roster();
         let own = self.own.clone();
         let mut refused = 0;

@@ -38,7 +38,7 @@ impl<K: Linker> Mesh<K> {
             return;
         }
         match frame {
-            Incoming::PeerList { peers } => self.listed(now, peers),
+            Incoming::PeerList { peers, left_out } => self.listed(now, peers, left_out),
             Incoming::Relay {
                 sender,
                 signal,

@@ -72,6 +72,8 @@ pub enum Incoming {
     PeerList {
         /// The other peers online that this one may see.
         peers: Vec<PeerId>,
+        /// How many names there were beyond [`limits::LISTED_PEERS`].
+        left_out: usize,
     },
     /// A signal of another sidecar, relayed by the registry.
     Relay {
@@ -235,6 +237,7 @@ impl<'a> Frame<'a> {
             return Err(FrameError("peer_list that is not the registry's".into()));
         }
         let mut peers = Vec::new();
+        let mut left_out = 0;
         let is_list = self
             .payload
             .and_then(Payload::of)
@@ -243,11 +246,13 @@ impl<'a> Frame<'a> {
                 list.elements(|name| {
                     if peers.len() < limits::LISTED_PEERS {
                         peers.extend(name.string().and_then(|name| PeerId::new(&name)));
+                    } else {
+                        left_out += 1;
                     }
                 })
             });
         match is_list {
-            true => Ok(Incoming::PeerList { peers }),
+            true => Ok(Incoming::PeerList { peers, left_out }),
             false => Err(FrameError("peer_list without an array `peers`".into())),
         }
     }

@@ -114,7 +114,10 @@ impl Client {
                 break peer_id;
             }
         };
-        let list = Incoming::PeerList { peers: Vec::new() };
+        let list = Incoming::PeerList {
+            peers: Vec::new(),
+            left_out: 0,
+        };
         assert_eq!(self.next(), Notice::Frame(list));
         peer_id
     }
