@@ -198,6 +198,10 @@ pub const LIST_REFRESH: Duration = Duration::from_secs(60);
 /// limits of their own and fail above them, Python's at about 1,000.
 pub const MESSAGE_NESTING: usize = 512;
 
+/// How long no message may have gone to or from a peer before it gives its place up to one that offers,
+/// where `MAX_PEERS` is reached in lazy mode. For a peer that our own agent wants any gives way.
+pub const ROOM_IDLE: Duration = Duration::from_secs(10);
+
 /// Peers kept of the registry's list; further ones are left out.
 pub const LISTED_PEERS: usize = 4096;
 

@@ -1,7 +1,7 @@
 //! Discovery: keeps the registry's list of who is online, decides when to offer a connection, and forgets
 //! peers that nothing depends on.
 
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use crate::limits;
 use crate::protocol::PeerId;
@@ -115,14 +115,18 @@ impl<K: Linker> Mesh<K> {
         self.arm_roster();
         let own = self.own.clone();
         let mut refused = 0;
+        let mut may_have_room = true;
         let listed: Vec<_> = self.roster.listed().cloned().collect();
         for peer_id in listed {
             if Some(&peer_id) == own.as_ref() {
                 continue;
             }
-            let is_known = self.peers.contains_key(&peer_id);
+            let is_known = self.peers.contains_key(&peer_id) && !self.resting.contains(&peer_id);
             if !is_known && self.settings.mode == MeshMode::Lazy {
                 continue;
+            }
+            if self.ensure_peer(now, &peer_id).is_none() && may_have_room {
+                may_have_room = self.make_room(now, Duration::ZERO);
             }
             let Some(peer) = self.ensure_peer(now, &peer_id) else {
                 refused += 1;
@@ -184,11 +188,13 @@ impl<K: Linker> Mesh<K> {
             || peer.inbox.items() > 0
             || peer.held.is_some()
             || !peer.early.is_empty()
-            || (peer.retry.is_planned() && self.roster.lists(peer_id));
+            || (peer.retry.is_planned() && self.roster.lists(peer_id))
+            || (self.resting.contains(peer_id) && peer.session.has_begun());
         if !is_kept {
             // The peer must not remember a session that is forgotten here.
             debug_assert_eq!(peer.session.theirs(), None);
             self.peers.remove(peer_id);
+            self.resting.remove(peer_id);
             for key in [
                 TimerKey::Peer,
                 TimerKey::Deadlines,

@@ -64,6 +64,9 @@ impl<K: Linker> Mesh<K> {
         match signal {
             Signal::Offer { sdp } => self.offered(now, sender, &sdp, extension, introducer),
             Signal::Answer { sdp } => self.answered(now, sender, &sdp, &extension),
+            Signal::Candidate { .. } if extension.refused.is_some() => {
+                self.offer_refused(now, sender, extension.conn.as_deref());
+            }
             Signal::Candidate { candidate } => {
                 self.candidate(now, sender, candidate, extension.conn);
             }
@@ -118,6 +121,7 @@ impl<K: Linker> Mesh<K> {
                 ours: true,
                 conn: attempt,
                 session,
+                refused: None,
             },
         };
         self.ask_to_pass(now, &introducers, &frame);
@@ -184,6 +188,7 @@ impl<K: Linker> Mesh<K> {
             outstanding: Outstanding::default(),
             retransmitted: None,
             may_be_left: false,
+            is_to_rest: false,
             send_window: SendWindow::default(),
             flow_control: FlowControl::new(receive_window),
             receipts: Receipts::default(),
@@ -227,8 +232,9 @@ impl<K: Linker> Mesh<K> {
         }
         self.roster.heard_of(peer_id);
         let max_peers = self.settings.max_peers;
-        let Some(peer) = self.ensure_peer(now, peer_id) else {
-            return log::warn!("refused an offer of {peer_id}: MAX_PEERS is {max_peers}");
+        let Some(peer) = self.ensure_room(now, peer_id, limits::ROOM_IDLE) else {
+            log::warn!("refused an offer of {peer_id}: MAX_PEERS is {max_peers}");
+            return self.refuse_offer(now, peer_id, &extension, introducer);
         };
         if !peer.offers.take(now) {
             log::debug!("{peer_id} offers too often; its latest offer waits");

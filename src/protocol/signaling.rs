@@ -25,6 +25,9 @@ pub struct Extension {
     pub conn: Option<String>,
     /// The sender's session.
     pub session: Option<String>,
+    /// Why the offer `conn` of the receiver is refused, an error code. It comes with an empty candidate,
+    /// which means nothing to those who do not know it.
+    pub refused: Option<String>,
 }
 
 /// A signal that one sidecar sends another through the registry.
@@ -168,6 +171,9 @@ impl Extension {
         if let Some(session) = &self.session {
             payload.string("session", session);
         }
+        if let Some(refused) = &self.refused {
+            payload.string("refused", refused);
+        }
     }
 }
 
@@ -295,6 +301,7 @@ struct Payload<'a> {
     v: Option<Value<'a>>,
     conn: Option<Value<'a>>,
     session: Option<Value<'a>>,
+    refused: Option<Value<'a>>,
 }
 
 impl<'a> Payload<'a> {
@@ -308,6 +315,7 @@ impl<'a> Payload<'a> {
                 "v" => &mut members.v,
                 "conn" => &mut members.conn,
                 "session" => &mut members.session,
+                "refused" => &mut members.refused,
                 _ => return,
             };
             *member = value.unless_null();
@@ -343,6 +351,7 @@ impl<'a> Payload<'a> {
             ours: self.v.is_some_and(is_version),
             conn: self.conn.and_then(wire_id),
             session: self.session.and_then(wire_id),
+            refused: self.refused.and_then(wire_id),
         }
     }
 }

@@ -40,6 +40,7 @@ mod pressure;
 mod reach;
 mod registry_faults;
 mod restarts;
+mod room;
 mod service_manager;
 mod signals;
 mod sleep;

@@ -12,6 +12,7 @@ fn ours() -> Extension {
         ours: true,
         conn: Some("c1".into()),
         session: Some("s1".into()),
+        refused: None,
     }
 }
 
@@ -248,6 +249,27 @@ fn our_additions_are_taken_as_far_as_they_are_usable() {
         };
         assert_eq!(extension(&fields), expected, "{id}");
     }
+}
+
+#[test]
+fn a_refusal_is_the_end_of_candidates_for_those_who_do_not_know_it() {
+    let refusal = Extension {
+        refused: Some("too_many_peers".into()),
+        ..ours()
+    };
+    let end = || Signal::Candidate {
+        candidate: String::new(),
+    };
+    let text = text_of(end(), refusal.clone());
+    let Incoming::Relay {
+        signal, extension, ..
+    } = parse(&text)
+    else {
+        panic!("no signal: {text}");
+    };
+    assert_eq!((signal, extension), (end(), refusal));
+    // All that others know of: part 3 of the contract.
+    assert!(text.contains(r#""type":"ice_candidate""#) && text.contains(r#""candidate":"""#));
 }
 
 #[test]
