@@ -130,8 +130,9 @@ impl Supervisor {
             |at: Instant| wake_at = Some(wake_at.map_or(at, |earlier| earlier.min(at)));
         // Hangups and errors are reported without being asked for.
         let mut watched = Vec::with_capacity(3 + limits::IPC_GUESTS);
-        if let Some(agent) = &self.agent {
-            watched.push(PollFd::new(agent.stream(), PollFlags::empty()));
+        match &self.agent {
+            Some(agent) => watched.push(PollFd::new(agent.stream(), PollFlags::empty())),
+            None => wake_by(self.check_file_at),
         }
         if let Some(listener) = &self.listener {
             wake_by(self.check_file_at);
