@@ -245,6 +245,10 @@ pub const LIST_REFRESH: Duration = Duration::from_secs(60);
 /// limits of their own and fail above them, Python's at about 1,000.
 pub const MESSAGE_NESTING: usize = 512;
 
+/// How long no message may have gone to or from a peer before it gives its place up to one that offers,
+/// where `MAX_PEERS` is reached in lazy mode. For a peer that our own agent wants any gives way.
+pub const ROOM_IDLE: Duration = Duration::from_secs(10);
+
 /// Peers kept of the registry's list; further ones are left out.
 pub const LISTED_PEERS: usize = 4096;
 
@@ -355,6 +359,9 @@ pub const IPC_RECONNECT_GRACE: Duration = Duration::from_millis(200);
 /// Interval at which the socket file is checked while no agent is connected.
 pub const IPC_FILE_CHECK: Duration = Duration::from_millis(250);
 
+/// Interval at which the socket file is checked while an agent is connected.
+pub const IPC_SERVED_FILE_CHECK: Duration = Duration::from_secs(5);
+
 /// Length of the IPC socket's queue of connections that are not accepted yet; more wait in `connect`.
 pub const IPC_BACKLOG: i32 = 64;
 
@@ -398,6 +405,10 @@ pub const MOVE_TOLD_FOR: Duration = Duration::from_secs(10);
 
 /// Least time between two rounds of questions to STUN and TURN servers because peers have fallen silent.
 pub const DOUBT_INTERVAL: Duration = Duration::from_secs(3);
+
+/// Interval at which it is looked whether the process that started us is still there, until the first agent
+/// comes.
+pub const PARENT_CHECK: Duration = Duration::from_secs(1);
 
 /// Interval at which the machine's addresses are looked up.
 pub const ADDRESS_INTERVAL: Duration = Duration::from_secs(5);

@@ -151,7 +151,7 @@ fn a_signal_ends_it_and_all_it_started() {
     assert_eq!(output.status.code(), Some(1));
     let stderr = String::from_utf8(output.stderr).unwrap();
     assert!(
-        stderr.ends_with("chatixia-sidecar: demo: interrupted\n"),
+        stderr.ends_with("chatixia-sidecar: demo: ended, as SIGINT asks\n"),
         "{stderr}"
     );
     assert!(all_gone(&shown), "{shown}");

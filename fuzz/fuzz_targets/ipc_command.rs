@@ -2,7 +2,7 @@
 //! travels as it was written.
 #![no_main]
 
-use chatixia_sidecar_fuzz::protocol::ipc::{Command, ErrorCode, Event, Limits, parse};
+use chatixia_sidecar_fuzz::protocol::ipc::{Command, ErrorCode, Event, Limits, line_too_long, parse};
 use chatixia_sidecar_fuzz::protocol::message::Message;
 use chatixia_sidecar_fuzz::{is_json, limits, line_of};
 use libfuzzer_sys::fuzz_target;
@@ -29,6 +29,13 @@ fuzz_target!(|line: &[u8]| {
         }
         Err(rejection) => {
             assert_eq!(rejection.error.code != ErrorCode::BadJson, is_json(line));
+            if let Some(id) = &rejection.id {
+                assert_within(id.as_json(), line);
+            }
+            // A line that is cut never bears another id than the whole, but that one may come later.
+            if let Some(cut) = line_too_long(&line[..line.len() / 2], LIMITS).id {
+                assert_within(cut.as_json(), line);
+            }
             line_of(&Event::Error {
                 id: rejection.id,
                 error: rejection.error,

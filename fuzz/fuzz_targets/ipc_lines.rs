@@ -30,7 +30,10 @@ fuzz_target!(|data: &[u8]| {
         while let Some(line) = buffer.next_line() {
             seen.push(match line {
                 Line::Complete(line) => Seen::Line(line.to_vec()),
-                Line::TooLong => Seen::TooLong,
+                Line::TooLong(beginning) => {
+                    assert!(beginning.len() <= limit + 1 + piece.len());
+                    Seen::TooLong
+                }
             });
         }
     }
@@ -49,6 +52,7 @@ fn piece_sizes(seed: u8) -> impl FnMut() -> usize {
 /// The lines of a whole stream.
 fn whole(limit: usize, stream: &[u8]) -> Vec<Seen> {
     let without_return = |line: &[u8]| line.strip_suffix(b"\r").unwrap_or(line).to_vec();
+    let without_mark = |line: &[u8]| line.strip_prefix(b"\xef\xbb\xbf").unwrap_or(line).to_vec();
     let mut lines: Vec<Vec<u8>> = stream
         .split(|byte| *byte == b'\n')
         .map(without_return)
@@ -58,8 +62,8 @@ fn whole(limit: usize, stream: &[u8]) -> Vec<Seen> {
     for line in lines {
         if line.len() > limit {
             seen.push(Seen::TooLong);
-        } else if !line.trim_ascii().is_empty() {
-            seen.push(Seen::Line(line));
+        } else if !without_mark(&line).trim_ascii().is_empty() {
+            seen.push(Seen::Line(without_mark(&line)));
         }
     }
     if unfinished.len() > limit {

@@ -13,6 +13,7 @@ fuzz_target!(|text: &str| {
             sender,
             signal,
             extension,
+            target: _,
         }) => {
             if let Signal::Candidate { candidate } = &signal {
                 assert!(candidate.len() <= limits::CANDIDATE_BYTES);
@@ -22,18 +23,21 @@ fuzz_target!(|text: &str| {
             }
             let target = PeerId::new("target").expect("a name");
             let sent = Outgoing::Relay {
-                target,
+                target: target.clone(),
                 signal: signal.clone(),
                 extension: extension.clone(),
             };
             let taken = Incoming::Relay {
                 sender: sender.clone(),
+                target: Some(target),
                 signal,
                 extension,
             };
             assert_eq!(Incoming::parse(&sent.to_text(&sender)), Ok(taken));
         }
-        Ok(Incoming::PeerList { peers }) => assert!(peers.len() < text.len()),
+        Ok(Incoming::PeerList { peers, left_out }) => {
+            assert!(peers.len() <= limits::LISTED_PEERS && peers.len() + left_out < text.len());
+        }
         Ok(Incoming::Unknown { kind }) => assert!(!kind.contains(char::is_control)),
         Err(error) => assert!(!error.0.is_empty()),
     }

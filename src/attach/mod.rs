@@ -212,7 +212,7 @@ impl<N: Write> Typing<N> {
                 match line {
                     Line::Complete(line) if self.take(line).is_break() => return,
                     Line::Complete(_) => {}
-                    Line::TooLong => self.mistake("the line is too long"),
+                    Line::TooLong(_) => self.mistake("the line is too long"),
                 }
             }
         }

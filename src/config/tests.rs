@@ -201,6 +201,14 @@ fn each_bad_value_is_told_with_what_would_be_right() {
             "API_KEY: give a key, or leave it unset for the default",
         ),
         ("--ipc-socket=", "--ipc-socket \"\": give a path"),
+        (
+            "IPC_SOCKET=/tmp/s.sock ",
+            "IPC_SOCKET=/tmp/s.sock : a socket's path does not end with a blank",
+        ),
+        (
+            "IPC_SOCKET=/tmp/s\n.sock",
+            "IPC_SOCKET=/tmp/s\\n.sock: a socket's path holds no control characters, such as an end of line",
+        ),
     ] {
         assert_eq!(error(&[words]), expected);
     }

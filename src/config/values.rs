@@ -88,8 +88,10 @@ pub(super) fn socket_path(text: &str) -> Parsed<PathBuf> {
             "a socket's path has at most {SOCKET_PATH_BYTES} bytes, this one has {}",
             text.len()
         ))
-    } else if text.contains('\0') {
-        Err("a path holds no zero byte".to_owned())
+    } else if text.contains(char::is_control) {
+        Err("a socket's path holds no control characters, such as an end of line".to_owned())
+    } else if text.ends_with(char::is_whitespace) {
+        Err("a socket's path does not end with a blank".to_owned())
     } else {
         Ok(PathBuf::from(text))
     }

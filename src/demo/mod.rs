@@ -14,6 +14,7 @@ use std::time::{Duration, Instant};
 use crate::config::DemoConfig;
 use crate::config::service_manager::NOTIFY_SOCKET;
 use crate::config::settings::{self, Setting};
+use crate::runtime::process::signals::{self, Signals};
 
 mod agent;
 mod directory;
@@ -69,11 +70,21 @@ struct Crossing {
 
 /// Plays the demo. Returns 0 if everything went well, and leaves no process behind in any case.
 pub fn run(config: &DemoConfig) -> ExitCode {
+    let signals = match watch_signals() {
+        Ok(signals) => signals,
+        Err(error) => {
+            let _ = writeln!(
+                io::stderr(),
+                "chatixia-sidecar: demo: can't watch for signals: {error}"
+            );
+            return ExitCode::FAILURE;
+        }
+    };
     let (sender, events) = mpsc::channel();
     let mut demo = Demo {
         config,
         deadline: Instant::now() + config.timeout,
-        interrupted: Arc::new(AtomicBool::new(false)),
+        signals,
         transcript: Transcript::new(io::stdout()),
         processes: Vec::new(),
         sender,
@@ -90,13 +101,20 @@ pub fn run(config: &DemoConfig) -> ExitCode {
     }
 }
 
+/// Catches the signals that end the demo. They are looked at in between.
+fn watch_signals() -> io::Result<Signals> {
+    let signals = signals::catch()?;
+    signals.set_nonblocking()?;
+    Ok(signals)
+}
+
 /// A result; the error is a text for a person that says what failed.
 type Outcome<T> = Result<T, String>;
 
 struct Demo<'a> {
     config: &'a DemoConfig,
     deadline: Instant,
-    interrupted: Arc<AtomicBool>,
+    signals: Signals,
     transcript: Transcript<io::Stdout>,
     processes: Vec<Process>,
     sender: Sender<Event>,
@@ -107,7 +125,6 @@ struct Demo<'a> {
 
 impl Demo<'_> {
     fn play(&mut self) -> Outcome<()> {
-        self.watch_signals()?;
         let directory = PrivateDirectory::create()?;
         let names: Vec<&str> = NAMES.into_iter().take(self.config.peers).collect();
 
@@ -133,15 +150,6 @@ impl Demo<'_> {
         self.end(&sockets)?;
         directory.remove()?;
         self.say("all processes have ended with 0, and all sockets are gone")
-    }
-
-    fn watch_signals(&self) -> Outcome<()> {
-        use signal_hook::consts::{SIGHUP, SIGINT, SIGTERM};
-        for signal in [SIGINT, SIGTERM, SIGHUP] {
-            signal_hook::flag::register(signal, Arc::clone(&self.interrupted))
-                .map_err(|error| format!("can't watch for signal {signal}: {error}"))?;
-        }
-        Ok(())
     }
 
     /// Starts the registry on a free port and returns its address.
@@ -262,8 +270,9 @@ impl Demo<'_> {
                     }
                 }
             }
-            if self.interrupted.load(Ordering::SeqCst) {
-                return Err("interrupted".to_owned());
+            // There is nothing that SIGHUP could have read again.
+            if let Some(signal) = self.signals.take().first() {
+                return Err(format!("ended, as {} asks", signal.name()));
             }
             if Instant::now() >= self.deadline {
                 return Err(format!(

@@ -22,8 +22,8 @@ use super::peer::Peer;
 use super::{Mesh, Settings, TimerKey};
 
 /// Returns when everything that waits for the peer is given up, unless the peer is heard before; `None`
-/// when nothing waits for it.
-fn gives_up_at(peer: &Peer, settings: &Settings) -> Option<Instant> {
+/// when nothing waits for it. Of a peer that rests the session alone is given up.
+fn gives_up_at(peer: &Peer, is_resting: bool, settings: &Settings) -> Option<Instant> {
     if !peer.met {
         return Some(peer.wanted? + settings.connect_timeout);
     }
@@ -34,7 +34,7 @@ fn gives_up_at(peer: &Peer, settings: &Settings) -> Option<Instant> {
         settings.recovery_timeout
     };
     let has_accepted = !peer.session.is_idle();
-    (has_accepted || peer.wanted.is_some()).then(|| peer.heard + patience)
+    (has_accepted || peer.wanted.is_some() || is_resting).then(|| peer.heard + patience)
 }
 
 impl<K: Linker> Mesh<K> {
@@ -45,7 +45,8 @@ impl<K: Linker> Mesh<K> {
             return;
         };
         let first_connect = peer.waiting.front().map(|first| first.until);
-        let next = gives_up_at(peer, &self.settings)
+        let is_resting = self.resting.contains(peer_id);
+        let next = gives_up_at(peer, is_resting, &self.settings)
             .into_iter()
             .chain(first_connect)
             .min()
@@ -64,7 +65,8 @@ impl<K: Linker> Mesh<K> {
         };
         let current = peer.current;
         debug_assert!(peer.met || peer.wanted.is_some() || peer.session.is_idle());
-        let is_over = gives_up_at(peer, &self.settings).is_some_and(|at| now >= at);
+        let is_resting = self.resting.contains(peer_id);
+        let is_over = gives_up_at(peer, is_resting, &self.settings).is_some_and(|at| now >= at);
         // Told of the peer as it was: the end of the session forgets that it was met.
         let code = self.failure_to_reach(peer_id);
         if is_over {
@@ -102,6 +104,8 @@ impl<K: Linker> Mesh<K> {
             format!("the registry does not know {peer_id}, or does not show it to us")
         } else if code == ErrorCode::UnknownPeer {
             format!("{peer_id} is not known, and the registry cannot be asked")
+        } else if code == ErrorCode::TooManyPeers {
+            format!("{peer_id} has no room for another peer: MAX_PEERS is reached there")
         } else if code == ErrorCode::ShuttingDown {
             ENDING.to_owned()
         } else {

@@ -1,6 +1,6 @@
 //! The agent's commands: carries out each request that the agent sends, or refuses it.
 
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use crate::limits;
 use crate::protocol::PeerId;
@@ -175,7 +175,7 @@ impl<K: Linker> Mesh<K> {
             return Err((ErrorCode::UnknownPeer, text));
         }
         let max_peers = self.settings.max_peers;
-        if self.ensure_peer(now, target).is_none() {
+        if self.ensure_room(now, target, Duration::ZERO).is_none() {
             let text = format!("no room for {target}: MAX_PEERS is {max_peers}");
             return Err((ErrorCode::TooManyPeers, text));
         }

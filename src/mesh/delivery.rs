@@ -42,6 +42,7 @@ impl<K: Linker> Mesh<K> {
             }
             Some(Control::Pong { .. }) => connection.liveness.answered(now),
             Some(Control::Frame { text }) => self.passed(now, id, &text),
+            Some(Control::Rest) => connection.is_to_rest = true,
             Some(Control::Ack { .. }) | None => {}
         }
     }

@@ -1,8 +1,9 @@
 //! Discovery: keeps the registry's list of who is online, decides when to offer a connection, and forgets
 //! peers that nothing depends on.
 
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
+use crate::limits;
 use crate::protocol::PeerId;
 use crate::protocol::ipc::ErrorCode;
 use crate::protocol::signaling::Outgoing as Frame;
@@ -119,19 +120,32 @@ impl<K: Linker> Mesh<K> {
     }
 
     /// Takes the registry's list of who is online, and offers connections to those that are wanted.
-    pub(super) fn listed(&mut self, now: Instant, peers: Vec<PeerId>) {
+    /// `left_out` is how many more it names.
+    pub(super) fn listed(&mut self, now: Instant, peers: Vec<PeerId>, left_out: usize) {
         self.roster.update(peers);
+        if self.roster.leaves_out(left_out) {
+            let limit = limits::LISTED_PEERS;
+            log::warn!(
+                "the registry lists {} peers; {left_out} are left out, since {limit} are the limit: have it \
+                 list to each peer those that it needs",
+                limit + left_out
+            );
+        }
         self.arm_roster();
         let own = self.own.clone();
         let mut refused = 0;
+        let mut may_have_room = true;
         let listed: Vec<_> = self.roster.listed().cloned().collect();
         for peer_id in listed {
             if Some(&peer_id) == own.as_ref() {
                 continue;
             }
-            let is_known = self.peers.contains_key(&peer_id);
+            let is_known = self.peers.contains_key(&peer_id) && !self.resting.contains(&peer_id);
             if !is_known && self.settings.mode == MeshMode::Lazy {
                 continue;
+            }
+            if self.ensure_peer(now, &peer_id).is_none() && may_have_room {
+                may_have_room = self.make_room(now, Duration::ZERO);
             }
             let Some(peer) = self.ensure_peer(now, &peer_id) else {
                 refused += 1;
@@ -193,11 +207,13 @@ impl<K: Linker> Mesh<K> {
             || peer.inbox.items() > 0
             || peer.held.is_some()
             || !peer.early.is_empty()
-            || (peer.retry.is_planned() && self.roster.lists(peer_id));
+            || (peer.retry.is_planned() && self.roster.lists(peer_id))
+            || (self.resting.contains(peer_id) && peer.session.has_begun());
         if !is_kept {
             // The peer must not remember a session that is forgotten here.
             debug_assert_eq!(peer.session.theirs(), None);
             self.peers.remove(peer_id);
+            self.resting.remove(peer_id);
             for key in [
                 TimerKey::Peer,
                 TimerKey::Deadlines,

@@ -301,6 +301,7 @@ impl<K: Linker> Mesh<K> {
         peer.retry.adopted = Some(now);
         peer.retry.cancel();
         peer.heard = now;
+        peer.said_goodbye = false;
         peer.wanted = None;
         peer.held = None;
         peer.watermarks.wait_anew(now);

@@ -15,6 +15,7 @@
 //! * [`commands`]: carries out the commands of the agent. [`answer_deadlines`]: gives them up in time.
 //! * [`signaling`], [`candidates`]: offers, answers and candidates of other sidecars.
 //! * [`passing`]: the same through other sidecars, while the registry is away.
+//! * [`room`]: who gives way when `MAX_PEERS` is reached.
 //! * [`discovery`]: who is online, and when to offer a connection to whom.
 //! * [`handshake`]: decides which connection carries the session.
 //! * [`datagrams`]: the network. [`recovery`]: timers, liveness, replacing a connection.
@@ -45,6 +46,7 @@ mod peer;
 mod queueing;
 mod receiving;
 mod recovery;
+mod room;
 mod sending;
 mod shutdown;
 mod signaling;
@@ -138,6 +140,8 @@ pub struct Mesh<K: Linker> {
     /// Candidates that no new connection uses, and those that have them may go on using.
     outdone: Vec<LocalCandidate>,
     peers: BTreeMap<PeerId, Peer>,
+    /// Peers that hold none of the `MAX_PEERS` places: see [`room`].
+    resting: BTreeSet<PeerId>,
     connections: BTreeMap<ConnectionId, Connection<K::Link>>,
     next_connection: u64,
     /// Finds the connection of a local and a remote address. Iterated only to drop the entries of one
@@ -181,6 +185,7 @@ impl<K: Linker> Mesh<K> {
             lanes: Vec::new(),
             outdone: Vec::new(),
             peers: BTreeMap::new(),
+            resting: BTreeSet::new(),
             connections: BTreeMap::new(),
             next_connection: 0,
             routes: HashMap::new(),
@@ -291,18 +296,6 @@ impl<K: Linker> Mesh<K> {
             peer_id: self.own.clone(),
             reason: Some(reason),
         });
-    }
-
-    /// Finds the peer, or makes an entry for it; `None` if that would be more than `MAX_PEERS`.
-    fn ensure_peer(&mut self, now: Instant, id: &PeerId) -> Option<&mut Peer> {
-        if !self.peers.contains_key(id) {
-            if self.peers.len() >= self.settings.max_peers {
-                return None;
-            }
-            let peer = Peer::new(id.clone(), self.session_names.current(), now);
-            self.peers.insert(id.clone(), peer);
-        }
-        self.peers.get_mut(id)
     }
 
     /// Returns the window that each peer of ours is granted: its share of what may wait for the agent.

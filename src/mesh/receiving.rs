@@ -50,6 +50,7 @@ impl<K: Linker> Mesh<K> {
             }
         }
         peer.received.add(data.len());
+        peer.last_message = now;
         self.totals.received.add(data.len());
         match message {
             Ok(message) => {

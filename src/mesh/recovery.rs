@@ -207,6 +207,7 @@ impl<K: Linker> Mesh<K> {
             && peer.current == Some(id)
         {
             peer.heard = now;
+            peer.said_goodbye = true;
         }
     }
 
@@ -281,6 +282,9 @@ impl<K: Linker> Mesh<K> {
             self.retire(now, current);
         }
         self.check_reachability(now, &peer_id);
+        if self.rests_as_told(now, &peer_id, connection.is_to_rest) {
+            return;
+        }
         self.plan_replacement(now, &peer_id);
         self.forget_if_idle(&peer_id);
     }

@@ -74,6 +74,7 @@ impl<K: Linker> Mesh<K> {
             connection.send_window.written(size);
             wrote = true;
             peer.sent.add(size);
+            peer.last_message = now;
             self.totals.sent.add(size);
             if connection.speaks_sessions {
                 peer.session.written();

@@ -38,7 +38,7 @@ impl<K: Linker> Mesh<K> {
             return;
         }
         match frame {
-            Incoming::PeerList { peers } => self.listed(now, peers),
+            Incoming::PeerList { peers, left_out } => self.listed(now, peers, left_out),
             Incoming::Relay {
                 sender,
                 signal,
@@ -64,6 +64,9 @@ impl<K: Linker> Mesh<K> {
         match signal {
             Signal::Offer { sdp } => self.offered(now, sender, &sdp, extension, introducer),
             Signal::Answer { sdp } => self.answered(now, sender, &sdp, &extension),
+            Signal::Candidate { .. } if extension.refused.is_some() => {
+                self.offer_refused(now, sender, extension.conn.as_deref());
+            }
             Signal::Candidate { candidate } => {
                 self.candidate(now, sender, candidate, extension.conn);
             }
@@ -124,6 +127,7 @@ impl<K: Linker> Mesh<K> {
                 ours: true,
                 conn: attempt,
                 session,
+                refused: None,
             },
         };
         self.ask_to_pass(&introducers, &frame);
@@ -193,6 +197,7 @@ impl<K: Linker> Mesh<K> {
             search: PathSearch::default(),
             outstanding: Outstanding::default(),
             may_be_left: false,
+            is_to_rest: false,
             send_window: SendWindow::default(),
             flow_control: FlowControl::new(receive_window),
             receipts: Receipts::default(),
@@ -254,8 +259,9 @@ impl<K: Linker> Mesh<K> {
             self.roster.heard_of(peer_id);
         }
         let max_peers = self.settings.max_peers;
-        let Some(peer) = self.ensure_peer(now, peer_id) else {
-            return log::warn!("refused an offer of {peer_id}: MAX_PEERS is {max_peers}");
+        let Some(peer) = self.ensure_room(now, peer_id, limits::ROOM_IDLE) else {
+            log::warn!("refused an offer of {peer_id}: MAX_PEERS is {max_peers}");
+            return self.refuse_offer(peer_id, &extension, introducer);
         };
         if is_of_registry && !peer.offers.take(now) {
             log::debug!("{peer_id} offers too often; its latest offer waits");

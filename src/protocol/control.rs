@@ -36,6 +36,9 @@ pub enum Control {
         /// The frame, as JSON text; see [`Incoming`](super::signaling::Incoming).
         text: String,
     },
+    /// `rest`: the sender is about to end the connection because it is idle and others need its place. The
+    /// session stays; whoever has something to say connects again.
+    Rest,
 }
 
 impl Control {
@@ -54,6 +57,7 @@ impl Control {
             Control::Ping { t } => frame.raw("ping", t),
             Control::Pong { t } => frame.raw("pong", t),
             Control::Frame { text } => frame.raw("frame", text),
+            Control::Rest => frame.object("rest", |_| {}),
         });
         text
     }
@@ -72,6 +76,7 @@ impl Control {
             .or_else(|| frame.ping.map(json).map(|t| Control::Ping { t }))
             .or_else(|| frame.pong.map(json).map(|t| Control::Pong { t }))
             .or_else(|| frame.frame.map(json).map(|text| Control::Frame { text }))
+            .or_else(|| frame.rest.map(|_| Control::Rest))
     }
 }
 
@@ -84,6 +89,7 @@ struct Frame<'a> {
     ping: Option<Value<'a>>,
     pong: Option<Value<'a>>,
     frame: Option<Value<'a>>,
+    rest: Option<Value<'a>>,
 }
 
 impl<'a> Frame<'a> {
@@ -97,6 +103,7 @@ impl<'a> Frame<'a> {
             "ping" => members.ping = Some(value),
             "pong" => members.pong = Some(value),
             "frame" => members.frame = Some(value),
+            "rest" => members.rest = Some(value),
             _ => {}
         });
         members

@@ -2,17 +2,20 @@
 
 use memchr::memchr;
 
+/// The byte order mark with which some editors begin a file. It is no part of a line's JSON (RFC 8259, 8.1).
+const BYTE_ORDER_MARK: &[u8] = b"\xef\xbb\xbf";
+
 /// Least room that [`LineBuffer::space`] returns, and what an idle buffer holds, in bytes.
 pub const READ_BYTES: usize = 64 * 1024;
 
 /// A result of [`LineBuffer::next_line`].
 #[derive(Debug, PartialEq, Eq)]
 pub enum Line<'a> {
-    /// A line without its `\n` or `\r\n`; never blank.
+    /// A line without its `\n` or `\r\n`, and without a byte order mark before it; never blank.
     Complete(&'a [u8]),
     /// A line longer than the limit has ended or has just grown past it. This is said once for each such
-    /// line; the rest of it is skipped.
-    TooLong,
+    /// line, with how it begins; the rest of it is skipped.
+    TooLong(&'a [u8]),
 }
 
 /// Splits a byte stream into lines. It never holds more than one line of the limit and one read.
@@ -88,7 +91,10 @@ impl LineBuffer {
             let unseen = self.held(self.scanned, self.end);
             let Some(length) = memchr(b'\n', unseen) else {
                 self.scanned = self.end;
-                return self.has_grown_too_long().then_some(Line::TooLong);
+                let (start, end) = (self.start, self.end);
+                return self
+                    .has_grown_too_long()
+                    .then(|| Line::TooLong(self.content(start, end)));
             };
             let start = self.start;
             let end = self.scanned + length;
@@ -100,10 +106,10 @@ impl LineBuffer {
             let line = self.held(start, end);
             let length = line.len() - usize::from(line.ends_with(b"\r"));
             if length > self.limit {
-                return Some(Line::TooLong);
+                return Some(Line::TooLong(self.content(start, start + length)));
             }
-            if !line.trim_ascii_start().is_empty() {
-                return Some(Line::Complete(self.held(start, start + length)));
+            if !self.content(start, end).trim_ascii_start().is_empty() {
+                return Some(Line::Complete(self.content(start, start + length)));
             }
         }
     }
@@ -120,6 +126,12 @@ impl LineBuffer {
         }
         self.start = self.end;
         !std::mem::replace(&mut self.skipping, true)
+    }
+
+    /// Returns a line, or how it begins, without the byte order mark before it.
+    fn content(&self, start: usize, end: usize) -> &[u8] {
+        let line = self.held(start, end);
+        line.strip_prefix(BYTE_ORDER_MARK).unwrap_or(line)
     }
 
     fn held(&self, start: usize, end: usize) -> &[u8] {

@@ -25,6 +25,9 @@ pub struct Extension {
     pub conn: Option<String>,
     /// The sender's session.
     pub session: Option<String>,
+    /// Why the offer `conn` of the receiver is refused, an error code. It comes with an empty candidate,
+    /// which means nothing to those who do not know it.
+    pub refused: Option<String>,
 }
 
 /// A signal that one sidecar sends another through the registry.
@@ -72,6 +75,8 @@ pub enum Incoming {
     PeerList {
         /// The other peers online that this one may see.
         peers: Vec<PeerId>,
+        /// How many names there were beyond [`limits::LISTED_PEERS`].
+        left_out: usize,
     },
     /// A signal of another sidecar, relayed by the registry.
     Relay {
@@ -166,6 +171,9 @@ impl Extension {
         if let Some(session) = &self.session {
             payload.string("session", session);
         }
+        if let Some(refused) = &self.refused {
+            payload.string("refused", refused);
+        }
     }
 }
 
@@ -235,6 +243,7 @@ impl<'a> Frame<'a> {
             return Err(FrameError("peer_list that is not the registry's".into()));
         }
         let mut peers = Vec::new();
+        let mut left_out = 0;
         let is_list = self
             .payload
             .and_then(Payload::of)
@@ -243,11 +252,13 @@ impl<'a> Frame<'a> {
                 list.elements(|name| {
                     if peers.len() < limits::LISTED_PEERS {
                         peers.extend(name.string().and_then(|name| PeerId::new(&name)));
+                    } else {
+                        left_out += 1;
                     }
                 })
             });
         match is_list {
-            true => Ok(Incoming::PeerList { peers }),
+            true => Ok(Incoming::PeerList { peers, left_out }),
             false => Err(FrameError("peer_list without an array `peers`".into())),
         }
     }
@@ -290,6 +301,7 @@ struct Payload<'a> {
     v: Option<Value<'a>>,
     conn: Option<Value<'a>>,
     session: Option<Value<'a>>,
+    refused: Option<Value<'a>>,
 }
 
 impl<'a> Payload<'a> {
@@ -303,6 +315,7 @@ impl<'a> Payload<'a> {
                 "v" => &mut members.v,
                 "conn" => &mut members.conn,
                 "session" => &mut members.session,
+                "refused" => &mut members.refused,
                 _ => return,
             };
             *member = value.unless_null();
@@ -338,6 +351,7 @@ impl<'a> Payload<'a> {
             ours: self.v.is_some_and(is_version),
             conn: self.conn.and_then(wire_id),
             session: self.session.and_then(wire_id),
+            refused: self.refused.and_then(wire_id),
         }
     }
 }

@@ -47,6 +47,11 @@ impl Api {
         }
     }
 
+    /// Judges requests by other keys from now on. Tokens that were given out stay.
+    pub(super) fn replace_keys(&mut self, keys: Keys) {
+        self.keys = keys;
+    }
+
     /// Answers a request; `online` is the number of peers that are registered.
     pub(super) fn answer(&mut self, request: &Request, online: usize, now: Instant) -> Outcome {
         let path: Vec<&str> = request.path.split('/').skip(1).collect();

@@ -27,6 +27,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 
+use crossbeam_channel::{Sender, unbounded};
 use mio::{Interest, Poll, Waker};
 use rustix::process::{Resource, getrlimit, setrlimit};
 
@@ -157,11 +158,31 @@ impl StopHandle {
     }
 }
 
+/// A handle that gives a registry other keys while it runs.
+#[derive(Debug)]
+pub struct KeysHandle {
+    keys: Sender<Keys>,
+    waker: Arc<Waker>,
+}
+
+impl KeysHandle {
+    /// Has requests from now on judged by these keys. Tokens that were given out and peers that are connected
+    /// stay. Does nothing when the registry has ended.
+    pub fn replace(&self, keys: Keys) {
+        if self.keys.send(keys).is_ok()
+            && let Err(error) = self.waker.wake()
+        {
+            log::error!("the registry cannot be woken to take other keys: {error}");
+        }
+    }
+}
+
 /// A registry that listens; it answers as soon as [`Registry::run`] is called.
 pub struct Registry {
     server: Server,
     address: SocketAddr,
     stop: StopHandle,
+    keys: Sender<Keys>,
 }
 
 impl Registry {
@@ -193,17 +214,20 @@ impl Registry {
             ping_interval: options.ping_interval,
             silence_timeout: options.silence_timeout,
         };
+        let (keys, new_keys) = unbounded();
         Ok(Registry {
             server: Server::new(
                 poll,
                 listener,
                 api,
+                new_keys,
                 options.max_connections,
                 times,
                 options.watch,
             ),
             address,
             stop,
+            keys,
         })
     }
 
@@ -215,6 +239,14 @@ impl Registry {
     /// Returns a handle that ends [`Registry::run`].
     pub fn stop_handle(&self) -> StopHandle {
         self.stop.clone()
+    }
+
+    /// Returns a handle that gives it other keys.
+    pub fn keys_handle(&self) -> KeysHandle {
+        KeysHandle {
+            keys: self.keys.clone(),
+            waker: Arc::clone(&self.stop.waker),
+        }
     }
 
     /// Serves on the calling thread until a [`StopHandle`] ends it. Fails only when the system's event

@@ -4,6 +4,7 @@ use std::collections::{HashMap, VecDeque};
 use std::io::{self, Write};
 use std::time::{Duration, Instant, SystemTime};
 
+use crossbeam_channel::Receiver;
 use mio::net::{TcpListener, TcpStream};
 use mio::{Events, Interest, Poll, Token};
 use tungstenite::Utf8Bytes;
@@ -15,6 +16,7 @@ use super::api::{Api, Outcome};
 use super::connection::{AfterAnswer, Connection, Times};
 use super::directory::{ConnectionId, Directory, Reaction};
 use super::http::{Request, Response};
+use super::keys::Keys;
 use super::progress::Next;
 use super::{Passing, StopHandle, Watch, limits};
 
@@ -30,6 +32,8 @@ pub(super) struct Server {
     pub(super) poll: Poll,
     pub(super) listener: TcpListener,
     api: Api,
+    /// Keys that take the place of those in use.
+    new_keys: Receiver<Keys>,
     directory: Directory,
     connections: HashMap<ConnectionId, Connection>,
     max_connections: usize,
@@ -51,6 +55,7 @@ impl Server {
         poll: Poll,
         listener: TcpListener,
         api: Api,
+        new_keys: Receiver<Keys>,
         max_connections: usize,
         times: Times,
         watch: Option<Watch>,
@@ -59,6 +64,7 @@ impl Server {
             poll,
             listener,
             api,
+            new_keys,
             directory: Directory::default(),
             connections: HashMap::new(),
             max_connections,
@@ -82,6 +88,9 @@ impl Server {
                 Ok(()) => {}
             }
             let now = Instant::now();
+            while let Ok(keys) = self.new_keys.try_recv() {
+                self.api.replace_keys(keys);
+            }
             self.expire(now);
             for event in &events {
                 match event.token() {

@@ -10,7 +10,7 @@ pub mod ipc;
 pub mod logging;
 pub(crate) mod names;
 pub(crate) mod network;
-mod process;
+pub(crate) mod process;
 #[cfg(feature = "registry")]
 pub mod registry;
 pub mod signaling;
@@ -19,7 +19,6 @@ pub mod wake;
 use std::fmt;
 use std::io::{self, Write as _};
 use std::process::ExitCode;
-use std::sync::Arc;
 use std::time::Instant;
 
 use crossbeam_channel::bounded;
@@ -35,8 +34,10 @@ use crate::protocol;
 use event_loop::{End, EventLoop, FIRST_SOCKET, FIRST_STREAM, Parts, WAKER};
 use network::reach::Reaching;
 use network::sockets::Sockets;
+use process::parent::Parent;
 use process::service_manager::ServiceManager;
 use process::signals;
+use signaling::tls::CurrentTls;
 use wake::LoopWaker;
 
 /// The reason why the sidecar ends with an error.
@@ -95,6 +96,8 @@ fn serve(config: Config) -> Result<(), Failure> {
     let runtime = |what: &'static str| {
         move |error: io::Error| Failure::Runtime(format!("cannot {what}: {error}"))
     };
+    // The sooner, the less likely it has ended unseen.
+    let parent = Parent::new();
     // From here on a signal leaves no socket behind.
     let signals = signals::catch().map_err(runtime("catch signals"))?;
     for doubt in &config.doubts {
@@ -105,11 +108,12 @@ fn serve(config: Config) -> Result<(), Failure> {
     // run.
     let tls = signaling::tls::client_config(&config.trust)
         .map_err(|error| Failure::Configuration(error.to_string()))?;
+    let tls = CurrentTls::from(tls);
     let signaling_settings = signaling::Settings::new(
         config.signaling_url.clone(),
         config.token_url.clone(),
         config.credential.clone(),
-        Arc::clone(&tls),
+        tls.clone(),
     )
     .with_proxies(config.proxies.clone());
     let ice_servers =
@@ -131,7 +135,14 @@ fn serve(config: Config) -> Result<(), Failure> {
     let signaling = signaling::start(signaling_settings, signaling_sender, waker.clone())
         .map_err(runtime("start the signaling thread"))?;
 
-    let reaching = Reaching::new(&config, tls, ice_servers, seed()?, &waker, FIRST_STREAM);
+    let reaching = Reaching::new(
+        &config,
+        tls.clone(),
+        ice_servers,
+        seed()?,
+        &waker,
+        FIRST_STREAM,
+    );
     let event_loop = EventLoop::new(Parts {
         poll,
         waker,
@@ -139,6 +150,9 @@ fn serve(config: Config) -> Result<(), Failure> {
         mesh: make_mesh(&config, line_limits)?,
         sockets: make_sockets(&config),
         signals,
+        parent,
+        tls,
+        trust: config.trust.clone(),
         signaling,
         signaling_notices,
         ipc,

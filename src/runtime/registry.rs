@@ -1,16 +1,19 @@
 //! The `registry` subcommand: runs [`crate::registry`] with its keys from a file, until a signal ends
-//! it.
+//! it. SIGHUP has it read the file again.
 
-use std::io::{self, Read, Write as _};
+use std::io::{self, Write as _};
+use std::path::PathBuf;
 use std::process::ExitCode;
 use std::thread;
 
 use crate::config::{RegistryAccess, RegistryConfig};
-use crate::registry::{Error, Keys, Options, Passing, Registry, StopHandle, Watch, load_keys};
+use crate::registry::{
+    Error, Keys, KeysHandle, Options, Passing, Registry, StopHandle, Watch, load_keys,
+};
 
-use super::process::signals;
+use super::process::signals::{self, Signal, Signals};
 
-/// Serves until SIGTERM, SIGINT or SIGHUP, or, if `config` says so, until standard input ends. The
+/// Serves until SIGTERM or SIGINT, or, if `config` says so, until standard input ends. The
 /// first line on standard output ends with the address that it listens on.
 ///
 /// Returns exit code 0 after that, 1 if it can't listen, 2 if the keys file can't be used.
@@ -35,11 +38,18 @@ fn serve(config: &RegistryConfig) -> Result<io::Result<()>, Error> {
         ..Options::new(config.address, keys)
     })?;
     match signals::catch() {
-        Ok(signal) => stop_at_end(signal.take(1), registry.stop_handle()),
+        Ok(signals) => {
+            let file = match &config.access {
+                RegistryAccess::Open => None,
+                RegistryAccess::KeysFile(path) => Some(path.clone()),
+            };
+            let (stop, keys) = (registry.stop_handle(), registry.keys_handle());
+            thread::spawn(move || obey(&signals, file.as_ref(), &stop, &keys));
+        }
         Err(error) => return Ok(Err(error)),
     }
     if config.until_eof {
-        stop_at_end(io::stdin(), registry.stop_handle());
+        stop_at_end_of_input(registry.stop_handle());
     }
     let _ = writeln!(io::stdout(), "listening on {}", registry.local_addr());
     Ok(registry.run())
@@ -52,10 +62,41 @@ fn show(frame: Passing<'_>) {
     let _ = writeln!(io::stdout(), "{line}");
 }
 
-/// Stops the registry when `input` ends.
-fn stop_at_end(mut input: impl Read + Send + 'static, stop: StopHandle) {
+/// Does what signals ask for, until one ends the registry.
+fn obey(signals: &Signals, keys_file: Option<&PathBuf>, stop: &StopHandle, keys: &KeysHandle) {
+    loop {
+        for signal in signals.take() {
+            match signal {
+                Signal::Hangup => read_keys_again(keys_file, keys),
+                Signal::Interrupt | Signal::Terminate => {
+                    log::info!("ending, as {} asks", signal.name());
+                    return stop.stop();
+                }
+            }
+        }
+    }
+}
+
+fn read_keys_again(keys_file: Option<&PathBuf>, keys: &KeysHandle) {
+    let Some(path) = keys_file else {
+        return log::info!("SIGHUP: there is nothing to read again, since every key is accepted");
+    };
+    match load_keys(path) {
+        Ok(read) => {
+            keys.replace(read);
+            log::info!(
+                "SIGHUP: the keys file {} was read again; it counts for new requests",
+                path.display()
+            );
+        }
+        Err(error) => log::warn!("SIGHUP: {error}; the keys that were read before still count"),
+    }
+}
+
+/// Stops the registry when standard input ends.
+fn stop_at_end_of_input(stop: StopHandle) {
     thread::spawn(move || {
-        let _ = io::copy(&mut input, &mut io::sink());
+        let _ = io::copy(&mut io::stdin(), &mut io::sink());
         stop.stop();
     });
 }

@@ -7,7 +7,7 @@ use std::os::unix::net::UnixListener;
 use std::path::PathBuf;
 use std::sync::{Arc, Barrier};
 use std::thread;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use chatixia_sidecar::runtime::ipc::{self, BindError, Notice, Settings};
 
@@ -224,10 +224,42 @@ fn a_socket_without_agent_whose_file_is_removed_is_lost() {
 }
 
 #[test]
+fn a_file_that_vanishes_while_an_agent_is_connected_is_made_anew() {
+    let directory = Directory::new();
+    let served = Served::with(Settings {
+        served_file_check: Duration::from_millis(20),
+        ..settings(directory.socket())
+    });
+    let agent = Agent::connect(&directory.socket());
+    let (_, _events) = served.connected();
+    for _ in 0..2 {
+        fs::remove_file(directory.socket()).unwrap();
+        let deadline = Instant::now() + DEADLINE;
+        while !directory.socket().exists() {
+            assert!(Instant::now() < deadline, "it was not made anew");
+            thread::yield_now();
+        }
+    }
+    let mode = fs::metadata(directory.socket())
+        .unwrap()
+        .permissions()
+        .mode();
+    assert_eq!(mode & 0o777, 0o600);
+    drop(agent);
+    served.gone();
+    let _agent = Agent::connect(&directory.socket());
+    served.connected();
+    // It is as much ours as the first.
+    served.handle.shutdown();
+    assert!(directory.names().is_empty());
+}
+
+#[test]
 fn the_file_matters_only_when_no_agent_is_connected() {
     let directory = Directory::new();
     let served = Served::with(Settings {
         file_check: Duration::from_millis(20),
+        served_file_check: Duration::from_millis(20),
         ..settings(directory.socket())
     });
     let agent = Agent::connect(&directory.socket());

@@ -6,5 +6,6 @@
 mod hostile_clients;
 mod http;
 mod introductions;
+mod subcommand;
 mod support;
 mod tasks;

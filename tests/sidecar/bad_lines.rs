@@ -44,6 +44,21 @@ fn each_wrong_line_gets_one_error_with_what_it_is_about() {
             "unknown_command",
             json!({"id": -3}),
         ),
+        (
+            r#"{"type":"send","id":1,"payload":{"message":NaN}}"#,
+            "bad_json",
+            json!({"id": 1}),
+        ),
+        (
+            r#"{"type":"send","payload":{"message":NaN},"id":2}"#,
+            "bad_json",
+            json!({}),
+        ),
+        (
+            r#"{"id":"b","type":"list_peers",}"#,
+            "bad_json",
+            json!({"id": "b"}),
+        ),
         (r#"{"type":""}"#, "unknown_command", json!({})),
         (
             r#"{"type":"list_peers","id":1.5}"#,
@@ -135,6 +150,17 @@ fn bytes_that_are_no_text_or_nest_without_end_get_one_error_each() {
 }
 
 #[test]
+fn a_byte_order_mark_before_a_line_is_no_fault() {
+    let site = Site::new();
+    let mut alice = site.node("alice");
+    alice
+        .agent
+        .write("\u{feff}\n\u{feff}{\"type\":\"list_peers\",\"id\":1}\n");
+    let event = alice.agent.until(|event| event.id().is_some());
+    assert_eq!((event.kind(), event.id()), ("peer_list", Some(&json!(1))));
+}
+
+#[test]
 fn every_line_of_random_bytes_is_answered() {
     let site = Site::new();
     let mut alice = site.node("alice");
@@ -163,10 +189,13 @@ fn a_line_of_ten_megabytes_is_one_error_with_the_limit() {
     let mut alice = site.node("alice");
     let memory_before = alice.sidecar.resident_bytes();
     let agent = &mut alice.agent;
-    let mut line = br#"{"type":"send","payload":{"target_peer":"bob","message":{"type":""#.to_vec();
+    let mut line =
+        br#"{"type":"send","id":"long","payload":{"target_peer":"bob","message":{"type":""#
+            .to_vec();
     line.resize(10_000_000, b'x');
     let answer = answer_to(agent, &line);
     assert_eq!(answer["payload"]["code"], "line_too_long");
+    assert_eq!(answer["id"], "long");
     assert_eq!(answer["payload"]["limit"], 262_144 + 65_536);
     let grown = alice.sidecar.resident_bytes().saturating_sub(memory_before);
     assert!(grown < 4_000_000, "grown by {grown} bytes");

@@ -64,6 +64,17 @@ fn a_proxy_that_cannot_be_used_is_told_without_its_password() {
 }
 
 #[test]
+fn a_socket_path_that_nobody_means_is_refused() {
+    let place = Place::new();
+    for name in ["s ", "s\n", "s\t", "s\r", "a\u{1b}[2J"] {
+        let path = place.join(name);
+        let line = refused(&place, "IPC_SOCKET", path.to_str().unwrap());
+        assert!(line.contains("IPC_SOCKET"), "{line}");
+        assert!(place.names().is_empty(), "{:?}", place.names());
+    }
+}
+
+#[test]
 fn a_file_of_certificates_that_cannot_be_used_is_told_with_its_name() {
     let place = Place::new();
     let garbage = place.join("garbage.pem");

@@ -1,6 +1,6 @@
 //! Tests of sidecars and other programs that want the same socket path.
 
-use std::os::unix::fs::FileTypeExt;
+use std::os::unix::fs::{FileTypeExt, MetadataExt};
 use std::os::unix::net::UnixListener;
 
 use serde_json::json;
@@ -30,10 +30,29 @@ fn a_sidecar_without_an_agent_ends_when_its_socket_is_removed() {
 }
 
 #[test]
+fn a_socket_that_vanishes_while_an_agent_is_connected_is_made_anew_for_its_return() {
+    let site = Site::new();
+    let mut alice = site.node("alice");
+    std::fs::remove_file(&alice.sidecar.socket).unwrap();
+    alice.sidecar.await_socket();
+    alice.sidecar.await_log("it was made anew");
+    let mode = std::fs::metadata(&alice.sidecar.socket).unwrap().mode();
+    assert_eq!(mode & 0o777, 0o600);
+    let list = alice.agent.ask("list_peers", &json!({}));
+    assert_eq!(list.kind(), "peer_list");
+    drop(alice.agent);
+    alice.sidecar.await_log("the agent has gone");
+    let mut agent = Agent::greeted(&alice.sidecar.socket);
+    assert_eq!(agent.ask("list_peers", &json!({})).kind(), "peer_list");
+    assert_eq!(site.place.names(), ["alice"]);
+}
+
+#[test]
 fn with_an_agent_it_stays_without_its_socket_until_the_agent_has_left() {
     let site = Site::new();
     let mut alice = site.node("alice");
     std::fs::remove_file(&alice.sidecar.socket).unwrap();
+    std::fs::write(&alice.sidecar.socket, "another's").unwrap();
     let _another = site.node("bob");
     alice.agent.until_peer("peer_connected", "bob");
     drop(alice.agent);

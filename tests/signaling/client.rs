@@ -8,6 +8,7 @@ use chatixia_sidecar::config::trust::Trust;
 use chatixia_sidecar::config::url::Url;
 use chatixia_sidecar::protocol::PeerId;
 use chatixia_sidecar::protocol::signaling::{Extension, Incoming, Outgoing, Signal};
+use chatixia_sidecar::runtime::signaling::tls::CurrentTls;
 use chatixia_sidecar::runtime::signaling::{self, Handle, Notice, Settings, Times, tls};
 use chatixia_sidecar::runtime::wake::LoopWaker;
 use chatixia_sidecar::secret::Secret;
@@ -74,8 +75,8 @@ impl Client {
         Self::with_settings(settings.with_times(times), room)
     }
 
-    pub(crate) fn trusting(registry: &ScriptedRegistry, trust: &Trust) -> Self {
-        let tls = tls::client_config(trust).unwrap();
+    /// Trusting what `tls` holds when a connection is made.
+    pub(crate) fn trusting(registry: &ScriptedRegistry, tls: impl Into<CurrentTls>) -> Self {
         let urls = (registry.signaling_url(), registry.token_url());
         let urls = (Url::websocket(&urls.0), Url::http(&urls.1));
         let settings = Settings::new(urls.0.unwrap(), urls.1.unwrap(), api_key(), tls);
@@ -118,7 +119,10 @@ impl Client {
                 break peer_id;
             }
         };
-        let list = Incoming::PeerList { peers: Vec::new() };
+        let list = Incoming::PeerList {
+            peers: Vec::new(),
+            left_out: 0,
+        };
         assert_eq!(self.next(), Notice::Frame(list));
         peer_id
     }

@@ -4,7 +4,7 @@ use std::collections::HashMap;
 use std::ffi::OsString;
 use std::io::{Read as _, Write as _};
 use std::net::{SocketAddr, TcpListener};
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::slice::from_ref;
 use std::sync::Arc;
 
@@ -13,7 +13,8 @@ use chatixia_sidecar::config::Config;
 use chatixia_sidecar::config::settings::Flags;
 use chatixia_sidecar::config::trust::{SystemStore, Trust};
 use chatixia_sidecar::protocol::signaling::{Incoming, Signal};
-use chatixia_sidecar::runtime::signaling::{Notice, Settings, tls};
+use chatixia_sidecar::runtime::signaling::tls::{self, CurrentTls};
+use chatixia_sidecar::runtime::signaling::{Notice, Settings};
 use rcgen::{
     BasicConstraints, CertificateParams, CertifiedIssuer, DnType, ExtendedKeyUsagePurpose, IsCa,
     KeyPair,
@@ -189,6 +190,31 @@ fn a_certificate_that_nobody_vouches_for_is_refused_with_advice() {
     assert!(reason.contains("signed by \"the authority\""), "{reason}");
     assert!(reason.contains("CA_FILE"), "{reason}");
     assert!(registry.seen().is_empty(), "the key was sent");
+}
+
+fn in_file(path: &Path) -> Trust {
+    Trust {
+        ca_file: Some(path.to_owned()),
+        ..Trust::default()
+    }
+}
+
+#[test]
+fn a_file_of_certificates_that_is_read_again_counts_for_new_connections() {
+    let (registry, authority) = secured("renewed", None, Script::faultless());
+    let other = Authority::new("before", "other.example");
+    let tls = CurrentTls::from(tls::client_config(&in_file(&other.file)).unwrap());
+    let client = Client::trusting(&registry, tls.clone());
+    let reason = client.disconnected();
+    assert!(reason.contains("invalid peer certificate"), "{reason}");
+    tls.read_again(&in_file(&authority.file)).unwrap();
+    client.connected();
+    // What can't be used changes nothing.
+    std::fs::write(&other.file, "no certificate").unwrap();
+    assert!(tls.read_again(&in_file(&other.file)).is_err());
+    registry.send(&Message::Close(None));
+    client.disconnected();
+    client.connected();
 }
 
 #[test]
@@ -375,7 +401,8 @@ fn the_system_s_authorities_are_trusted() {
             directories: Vec::new(),
         },
     };
-    Client::trusting(&registry, &trust).connected();
+    let tls = tls::client_config(&trust).unwrap();
+    Client::trusting(&registry, tls).connected();
 }
 
 #[test]

@@ -23,7 +23,10 @@ fn exchanges_the_key_for_a_token_registers_and_carries_frames_both_ways() {
     };
     assert_eq!(peer_id.as_str(), "alice");
     let bob = PeerId::new("bob").unwrap();
-    let list = Incoming::PeerList { peers: vec![bob] };
+    let list = Incoming::PeerList {
+        peers: vec![bob],
+        left_out: 0,
+    };
     assert_eq!(client.next(), Notice::Frame(list));
 
     let request = registry.wait_for(token_request);

@@ -31,6 +31,10 @@ class Lines(unittest.IsolatedAsyncioTestCase):
             self.assertEqual(self.lines, [b"one", b"", b"two", b"three"])
             self.lines.clear()
 
+    async def test_half_a_character_is_written_as_it_was_read(self) -> None:
+        for text in (b'{"a":"\\ud83d"}\n', b'{"\\udc00":"\xc3\xbc\\ud800"}\n'):
+            self.assertEqual(encode(decode(text)), text)
+
     async def test_transports_of_other_event_loops_will_do(self) -> None:
         transport = mock.Mock(spec=["write"])
         self.connection.connection_made(transport)

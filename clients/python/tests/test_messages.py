@@ -23,6 +23,15 @@ class Messages(ClientTest):
         message = await soon(inbox.__anext__())
         self.assertEqual(message.raw["more"], [1, 2])
 
+    async def test_half_a_character_is_passed_on_as_it_came(self) -> None:
+        alice, bob = await self.pair()
+        bob.on_request("task_request")(lambda message: message.payload)
+        for payload in ("\ud83d", {"\udc00": ["x\ud800y", "\\ud83d"]}):
+            response = await soon(alice.request("bob-sidecar", "task_request", payload))
+            self.assertEqual((response.type, response.payload), ("task_response", payload))
+            await alice.send("bob-sidecar", {"type": "x", "payload": payload})
+            self.assertEqual((await soon(bob.messages().__anext__())).payload, payload)
+
     async def test_a_delivery_is_receipted_once_the_other_agent_has_it(self) -> None:
         alice, bob = await self.pair()
         receipt = await soon(alice.deliver("bob-sidecar", "ping"))

@@ -121,6 +121,8 @@ pub(super) struct Connection<L> {
     /// Whether the peer may have given up this connection while it was silent, although it is heard
     /// again. Only for peers of another make.
     pub(super) may_be_left: bool,
+    /// Whether the peer has told that it ends this connection because it is idle.
+    pub(super) is_to_rest: bool,
     /// The send window of the mesh channel.
     pub(super) send_window: SendWindow,
     /// Holds the peer's DTLS records while too many of its messages wait for our agent.

@@ -23,6 +23,8 @@ pub(crate) struct Roster {
     wanted: Option<Instant>,
     /// How many of the listed peers there was no room for.
     refused: usize,
+    /// Whether the last list was longer than what is kept.
+    is_cut: bool,
 }
 
 impl Roster {
@@ -37,6 +39,7 @@ impl Roster {
             unanswered: false,
             wanted: None,
             refused: 0,
+            is_cut: false,
         }
     }
 
@@ -97,6 +100,13 @@ impl Roster {
         count != std::mem::replace(&mut self.refused, count) && count > 0
     }
 
+    /// Notes that the last list had `count` names more than are kept. Returns whether it is the first of
+    /// which any are left out.
+    pub(crate) fn leaves_out(&mut self, count: usize) -> bool {
+        let is_cut = count > 0;
+        is_cut && !std::mem::replace(&mut self.is_cut, is_cut)
+    }
+
     /// Adds a peer that was heard of through the registry, and so is online.
     pub(crate) fn heard_of(&mut self, peer: &PeerId) {
         if self.listed.len() < limits::LISTED_PEERS {
@@ -145,6 +155,13 @@ mod tests {
         let mut roster = Roster::new();
         let news = [0, 5, 5, 6, 6, 0, 0, 6].map(|count| roster.refuses(count));
         assert_eq!(news, [false, true, false, true, false, false, false, true]);
+    }
+
+    #[test]
+    fn that_a_list_was_cut_is_news_once() {
+        let mut roster = Roster::new();
+        let news = [0, 5, 5, 7, 0].map(|count| roster.leaves_out(count));
+        assert_eq!(news, [false, true, false, false, false]);
     }
 
     #[test]

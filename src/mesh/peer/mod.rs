@@ -115,6 +115,10 @@ pub(super) struct Peer {
     pub(super) retry: Retry,
     /// When its process was last heard, on the connection that messages go over.
     pub(super) heard: Instant,
+    /// When the last message went to it or came from it; until the first, when we first heard of it.
+    pub(super) last_message: Instant,
+    /// Whether it has ended the last connection itself.
+    pub(super) said_goodbye: bool,
     /// Since when we want to reach it and can't: something waits for it, or its session is to go on.
     pub(super) wanted: Option<Instant>,
     /// Whether it has contradicted its session and acknowledged nothing since.
@@ -168,6 +172,8 @@ impl Peer {
                 awaits_list: false,
             },
             heard: now,
+            last_message: now,
+            said_goodbye: false,
             wanted: None,
             has_contradicted: false,
             waiting: VecDeque::new(),

@@ -254,7 +254,7 @@ fn the_addresses_of_a_name_count_as_candidates() {
                     .unwrap()
                     .attempt
                     .clone(),
-                session: None,
+                ..Extension::default()
             },
         };
         world.nodes[0].mesh.handle_frame(now, frame);

@@ -19,7 +19,9 @@ impl<K: Linker> World<K> {
         let node = &mut self.nodes[place];
         let mesh = &node.mesh;
         let settings = &mesh.settings;
-        assert!(mesh.peers.len() <= settings.max_peers);
+        assert!(mesh.peers.len() - mesh.resting.len() <= settings.max_peers);
+        assert!(mesh.resting.len() <= settings.max_peers);
+        assert!(mesh.resting.iter().all(|id| mesh.peers.contains_key(id)));
         assert!(mesh.routes.len() <= settings.max_peers * limits::ROUTES_PER_PEER);
         let message = settings.limits.message_bytes + limits::ITEM_COST_BYTES;
         let (mut moving, mut aside) = (0, 0);

@@ -249,9 +249,10 @@ fn distorted(random: &mut fastrand::Rng, one_in: u32, frame: &[u8]) -> Vec<u8> {
             let taken = distort(taken);
             Control::Ack { taken, window }.to_text().into()
         }
-        Some(Control::Ping { .. } | Control::Pong { .. } | Control::Frame { .. }) | None => {
-            frame.to_vec()
-        }
+        Some(
+            Control::Ping { .. } | Control::Pong { .. } | Control::Frame { .. } | Control::Rest,
+        )
+        | None => frame.to_vec(),
     }
 }
 

@@ -129,7 +129,7 @@ impl<K: Linker> World<K> {
 
     pub(super) fn foreign_frame(&mut self, place: Place, frame: Incoming) {
         match frame {
-            Incoming::PeerList { peers } => {
+            Incoming::PeerList { peers, .. } => {
                 for peer in peers {
                     if !self.foreign_at(place).connections.contains_key(&peer) {
                         self.foreign_offers(place, &peer);

@@ -105,7 +105,7 @@ fn nonsense_through_the_registry_harms_nothing() {
             extension: Extension {
                 ours: number % 2 == 0,
                 conn: (number % 5 > 0).then(|| format!("c{number}")),
-                session: None,
+                ..Extension::default()
             },
         };
         let now = world.now;
@@ -136,7 +136,7 @@ fn offer(name: &str, number: usize) -> Incoming {
         extension: Extension {
             ours: true,
             conn: Some(format!("c{number}")),
-            session: None,
+            ..Extension::default()
         },
     }
 }

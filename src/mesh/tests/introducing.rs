@@ -30,6 +30,7 @@ fn frame(sender: &str, target: &str, signal: Signal, session: Option<String>) ->
         ours: true,
         conn: Some(format!("c{}", fastrand::u32(..))),
         session,
+        refused: None,
     };
     let signal = Outgoing::Relay {
         target,

@@ -30,6 +30,7 @@ mod proposing;
 mod real_stack;
 mod registry;
 mod replacing;
+mod room;
 mod statistics;
 mod trace;
 mod waiting_answerer;

@@ -83,6 +83,12 @@ fn unknown_and_unusable_frames_are_none() {
 }
 
 #[test]
+fn rest() {
+    assert_text(&Control::Rest, r#"{"rest":{}}"#);
+    assert_eq!(parse(r#"{"rest":true}"#), Some(Control::Rest));
+}
+
+#[test]
 fn of_several_the_first_usable_counts() {
     assert_eq!(
         parse(r#"{"pong":1,"ping":2,"ack":3,"window":4}"#),

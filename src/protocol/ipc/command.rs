@@ -6,29 +6,37 @@ use crate::protocol::PeerId;
 use crate::protocol::json::{Reader, SyntaxError, Value, shorten};
 use crate::protocol::message::{Draft, Message};
 
-/// Parses one line of an agent.
-pub fn parse(line: &[u8], limits: Limits) -> Result<Request, Box<Rejection>> {
-    let without_id = |error| Box::new(Rejection { id: None, error });
-    let line = read_line(line).map_err(without_id)?;
-    let id = match line.id {
-        Some(id) => Some(command_id(id).map_err(without_id)?),
-        None => None,
-    };
+/// Parses one line of an agent. The rejection of a line that can't be read bears the id that was read
+/// before the fault.
+pub fn parse(bytes: &[u8], limits: Limits) -> Result<Request, Box<Rejection>> {
+    let mut line = Line::default();
+    let fault = read_line(bytes, &mut line).err();
+    let id = line.id.map(command_id).transpose();
+    if let Some(error) = fault {
+        let id = id.unwrap_or_default();
+        return Err(Box::new(Rejection { id, error }));
+    }
+    let id = id.map_err(|error| Box::new(Rejection { id: None, error }))?;
     match command(&line, limits) {
         Ok(command) => Ok(Request { id, command }),
         Err(error) => Err(Box::new(Rejection { id, error })),
     }
 }
 
-/// Returns the rejection of a line that was longer than the limit.
-pub fn line_too_long(limits: Limits) -> Box<Rejection> {
+/// Returns the rejection of a line that is longer than the limit and begins so. It bears the id if that is
+/// in the beginning.
+pub fn line_too_long(beginning: &[u8], limits: Limits) -> Box<Rejection> {
+    let mut line = Line::default();
+    // That the beginning ends too early is no news.
+    let _ = read_line(beginning, &mut line);
     let limit = limits.line_bytes;
     let message = format!("the line is longer than {limit} bytes and was skipped");
     let error = ErrorReport {
         limit: Some(limit as u64),
         ..ErrorReport::new(ErrorCode::LineTooLong, message)
     };
-    Box::new(Rejection { id: None, error })
+    let id = line.id.and_then(|id| command_id(id).ok());
+    Box::new(Rejection { id, error })
 }
 
 /// The members of a line that have a meaning. If one comes twice, the last counts.
@@ -50,37 +58,48 @@ struct Payload<'a> {
     unusable: Option<Value<'a>>,
 }
 
-fn read_line(line: &[u8]) -> Result<Line<'_>, ErrorReport> {
+/// Reads the members into `line`. After an error it holds those before the fault.
+fn read_line<'a>(bytes: &'a [u8], line: &mut Line<'a>) -> Result<(), ErrorReport> {
     let bad_json = |message| ErrorReport::new(ErrorCode::BadJson, message);
-    let text = std::str::from_utf8(line).map_err(|error| {
-        let at = error.valid_up_to() + 1;
-        bad_json(format!("the line is not UTF-8 from byte {at} on"))
-    })?;
+    let text = match std::str::from_utf8(bytes) {
+        Ok(text) => text,
+        Err(error) => {
+            let valid = bytes.get(..error.valid_up_to()).unwrap_or_default();
+            let _ = read_members(std::str::from_utf8(valid).unwrap_or_default(), line);
+            let at = error.valid_up_to() + 1;
+            return Err(bad_json(format!("the line is not UTF-8 from byte {at} on")));
+        }
+    };
     let not_json = |error| bad_json(format!("the line {error}"));
-    let mut reader = Reader::new(text);
-    if !reader.is_at_object() {
+    if !Reader::new(text).is_at_object() {
         let value = Value::parse(text).map_err(not_json)?;
         return Err(bad_command(format!(
             "the line is {}: expected an object with `type` and `payload`",
             described(value)
         )));
     }
-    let mut line = Line::default();
-    reader
-        .object(|key, reader| {
-            match key {
-                "type" => line.kind = Some(reader.value()?),
-                "id" => line.id = reader.value()?.unless_null(),
-                "payload" => line.payload = read_payload(reader)?,
-                _ => {
-                    reader.value()?;
+    read_members(text, line).map_err(not_json)
+}
+
+fn read_members<'a>(text: &'a str, line: &mut Line<'a>) -> Result<(), SyntaxError> {
+    let mut reader = Reader::new(text);
+    reader.object(|key, reader| {
+        match key {
+            "type" => line.kind = Some(reader.value()?),
+            "id" => {
+                let id = reader.value()?.unless_null();
+                if reader.is_behind_member() {
+                    line.id = id;
                 }
             }
-            Ok(())
-        })
-        .and_then(|_| reader.end())
-        .map_err(not_json)?;
-    Ok(line)
+            "payload" => line.payload = read_payload(reader)?,
+            _ => {
+                reader.value()?;
+            }
+        }
+        Ok(())
+    })?;
+    reader.end()
 }
 
 fn read_payload<'a>(reader: &mut Reader<'a>) -> Result<Payload<'a>, SyntaxError> {

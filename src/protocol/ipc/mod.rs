@@ -89,7 +89,7 @@ pub enum ErrorCode {
 
 impl ErrorCode {
     /// Returns the code as the contract spells it.
-    pub fn as_str(self) -> &'static str {
+    pub const fn as_str(self) -> &'static str {
         match self {
             ErrorCode::BadJson => "bad_json",
             ErrorCode::LineTooLong => "line_too_long",

@@ -111,6 +111,12 @@ impl<'a> Reader<'a> {
         self.nesting
     }
 
+    /// Returns whether the member of an object that was just read is complete: a number could go on.
+    pub(in crate::protocol) fn is_behind_member(&mut self) -> bool {
+        self.skip_space();
+        matches!(self.peek(), Some(b',' | b'}'))
+    }
+
     /// Checks that nothing but white space is left.
     pub(in crate::protocol) fn end(&mut self) -> Result<(), SyntaxError> {
         self.skip_space();

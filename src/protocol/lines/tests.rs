@@ -21,7 +21,7 @@ fn feed<'a>(buffer: &mut LineBuffer, chunks: impl IntoIterator<Item = &'a [u8]>)
             while let Some(line) = buffer.next_line() {
                 seen.push(match line {
                     Line::Complete(line) => Seen::Line(line.to_vec()),
-                    Line::TooLong => Seen::TooLong,
+                    Line::TooLong(_) => Seen::TooLong,
                 });
             }
         }
@@ -40,10 +40,12 @@ fn naive(limit: usize, stream: &[u8]) -> Vec<Seen> {
     let mut seen: Vec<Seen> = lines
         .into_iter()
         .map(|line| line.strip_suffix(b"\r").unwrap_or(line))
-        .filter(|line| line.len() > limit || !line.trim_ascii().is_empty())
-        .map(|line| match line.len() > limit {
-            true => Seen::TooLong,
-            false => Seen::Line(line.to_vec()),
+        .filter_map(|line| {
+            if line.len() > limit {
+                return Some(Seen::TooLong);
+            }
+            let line = line.strip_prefix(BYTE_ORDER_MARK).unwrap_or(line);
+            (!line.trim_ascii().is_empty()).then(|| Seen::Line(line.to_vec()))
         })
         .collect();
     if rest.strip_suffix(b"\r").unwrap_or(rest).len() > limit {
@@ -81,6 +83,27 @@ fn carriage_return_before_the_line_feed_belongs_to_the_ending() {
 #[test]
 fn blank_lines_are_passed_over() {
     assert_eq!(lines_of(10, "\n\r\n \t \n  one\n\n"), [line("  one")]);
+}
+
+#[test]
+fn a_byte_order_mark_before_a_line_is_passed_over() {
+    assert_eq!(
+        lines_of(10, "\u{feff}one\n\u{feff}\n\u{feff} \r\ntwo\u{feff}\n"),
+        [line("one"), line("two\u{feff}")]
+    );
+}
+
+#[test]
+fn of_a_line_that_is_too_long_the_beginning_is_told() {
+    let mut buffer = LineBuffer::new(6);
+    buffer.space()[..10].copy_from_slice("\u{feff}begins ".as_bytes());
+    buffer.filled(10);
+    assert_eq!(buffer.next_line(), Some(Line::TooLong(b"begins ")));
+    assert_eq!(buffer.next_line(), None);
+    buffer.space()[..14].copy_from_slice(b"ends\n1234567\n\n");
+    buffer.filled(14);
+    assert_eq!(buffer.next_line(), Some(Line::TooLong(b"1234567")));
+    assert_eq!(buffer.next_line(), None);
 }
 
 #[test]
@@ -153,7 +176,10 @@ fn any_chunking_gives_the_lines_of_the_whole_stream() {
     for _ in 0..500 {
         let limit = random.usize(0..12);
         let stream: Vec<u8> = (0..random.usize(0..80))
-            .map(|_| *random.choice(b"aaaaab \r\r\n\n").unwrap())
+            .flat_map(|_| {
+                let pieces = ["a", "a", "a", "b", " ", "\r", "\r", "\n", "\n", "\u{feff}"];
+                random.choice(pieces).unwrap().bytes()
+            })
             .collect();
         let mut rest = stream.as_slice();
         let mut chunks = Vec::new();

@@ -12,6 +12,7 @@ fn ours() -> Extension {
         ours: true,
         conn: Some("c1".into()),
         session: Some("s1".into()),
+        refused: None,
     }
 }
 
@@ -109,7 +110,8 @@ fn a_peer_list_names_the_others_and_leaves_out_what_is_no_name() {
             r#"{"type":"peer_list","peer_id":"registry","payload":{"peers":["b-sidecar","c-sidecar"]}}"#
         ),
         Incoming::PeerList {
-            peers: vec![peer("b-sidecar"), peer("c-sidecar")]
+            peers: vec![peer("b-sidecar"), peer("c-sidecar")],
+            left_out: 0
         }
     );
     let long = "x".repeat(limits::PEER_ID_BYTES + 1);
@@ -118,12 +120,16 @@ fn a_peer_list_names_the_others_and_leaves_out_what_is_no_name() {
             r#"{{"payload":{{"peers":["",7,null,["x"],"a\nb","\ud800","{long}","\u00e9"]}},"type":"peer_list","peer_id":"registry"}}"#
         )),
         Incoming::PeerList {
-            peers: vec![peer("é")]
+            peers: vec![peer("é")],
+            left_out: 0
         }
     );
     assert_eq!(
         parse(r#"{"type":"peer_list","peer_id":"registry","payload":{"peers":[]}}"#),
-        Incoming::PeerList { peers: vec![] }
+        Incoming::PeerList {
+            peers: vec![],
+            left_out: 0
+        }
     );
 }
 
@@ -246,6 +252,27 @@ fn our_additions_are_taken_as_far_as_they_are_usable() {
 }
 
 #[test]
+fn a_refusal_is_the_end_of_candidates_for_those_who_do_not_know_it() {
+    let refusal = Extension {
+        refused: Some("too_many_peers".into()),
+        ..ours()
+    };
+    let end = || Signal::Candidate {
+        candidate: String::new(),
+    };
+    let text = text_of(end(), refusal.clone());
+    let Incoming::Relay {
+        signal, extension, ..
+    } = parse(&text)
+    else {
+        panic!("no signal: {text}");
+    };
+    assert_eq!((signal, extension), (end(), refusal));
+    // All that others know of: part 3 of the contract.
+    assert!(text.contains(r#""type":"ice_candidate""#) && text.contains(r#""candidate":"""#));
+}
+
+#[test]
 fn a_description_without_sdp_is_an_error_that_names_type_and_sender() {
     for kind in ["offer", "answer"] {
         for payload in [
@@ -322,10 +349,15 @@ fn a_list_of_many_names_is_taken_whole() {
     let text =
         format!(r#"{{"type":"peer_list","peer_id":"registry","payload":{{"peers":["{names}"]}}}}"#);
     assert!(text.len() > limits::SIGNALING_FRAME_BYTES);
-    let Incoming::PeerList { peers } = parse(&text) else {
+    let Incoming::PeerList { peers, left_out } = parse(&text) else {
         panic!("no list");
     };
-    assert_eq!(peers.len(), limits::LISTED_PEERS);
+    assert_eq!((peers.len(), left_out), (limits::LISTED_PEERS, 0));
+    let longer = text.replace("]}", r#","one","two"]}"#);
+    let Incoming::PeerList { peers, left_out } = parse(&longer) else {
+        panic!("no list");
+    };
+    assert_eq!((peers.len(), left_out), (limits::LISTED_PEERS, 2));
 }
 
 #[test]
@@ -345,6 +377,12 @@ fn deep_nesting_needs_no_stack() {
     assert!(fault(&text).contains("no object"));
     let text =
         format!(r#"{{"type":"peer_list","peer_id":"registry","payload":{{"peers":{deep}}}}}"#);
-    assert_eq!(parse(&text), Incoming::PeerList { peers: vec![] });
+    assert_eq!(
+        parse(&text),
+        Incoming::PeerList {
+            peers: vec![],
+            left_out: 0
+        }
+    );
     assert!(fault(&"{\"a\":".repeat(40_000)).contains("JSON"));
 }

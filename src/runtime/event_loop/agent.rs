@@ -1,7 +1,7 @@
 //! The agent as the event loop sees it: one connection at a time, its requests and its events.
 
 use std::collections::VecDeque;
-use std::time::{Duration, Instant};
+use std::time::Instant;
 
 use crossbeam_channel::{Receiver, Sender};
 
@@ -10,6 +10,7 @@ use crate::mesh::Mesh;
 use crate::mesh::link::webrtc::WebRtc;
 use crate::protocol::ipc::{Event, Rejection, Request};
 
+use super::linger::Linger;
 use crate::runtime::ipc::{Generation, Notice, RequestBatch};
 
 /// A parsed line of an agent.
@@ -60,24 +61,21 @@ struct Connected {
     events: Sender<Vec<Event>>,
 }
 
-/// The connected agent, or the time left for one to come back.
+/// The connected agent, or the time left for one to come.
 pub(crate) struct Agent {
     connected: Option<Connected>,
     /// The last agent that was connected.
     last: Option<Generation>,
-    linger: Option<Duration>,
-    linger_deadline: Option<Instant>,
+    linger: Linger,
 }
 
 impl Agent {
-    /// Creates the state without an agent. The first agent is waited for as long as it takes. `linger`
-    /// is how long another agent may take to come after one has left; `None` for ever.
-    pub(crate) fn new(linger: Option<Duration>) -> Self {
+    /// Creates the state before the first agent.
+    pub(crate) fn new(linger: Linger) -> Self {
         Agent {
             connected: None,
             last: None,
             linger,
-            linger_deadline: None,
         }
     }
 
@@ -86,16 +84,21 @@ impl Agent {
         self.last
     }
 
-    /// Returns when the sidecar ends, if no agent comes back.
-    pub(crate) fn linger_deadline(&self) -> Option<Instant> {
-        self.linger_deadline
+    /// Returns how long the sidecar stays without an agent.
+    pub(crate) fn linger(&mut self) -> &mut Linger {
+        &mut self.linger
+    }
+
+    /// Returns when the time without an agent is to be looked at.
+    pub(crate) fn next_timeout(&self) -> Option<Instant> {
+        self.linger.next_timeout()
     }
 
     pub(crate) fn hear(&mut self, now: Instant, mesh: &mut Mesh<WebRtc>, notice: Notice) {
         match notice {
             Notice::AgentConnected { generation, events } => {
                 log::info!("an agent is connected");
-                self.linger_deadline = None;
+                self.linger.agent_came();
                 self.last = Some(generation);
                 self.connected = Some(Connected { generation, events });
                 mesh.agent_connected(generation);
@@ -109,7 +112,7 @@ impl Agent {
                 // drains.
                 self.connected = None;
                 mesh.agent_gone(generation, unsent.collect());
-                self.linger_deadline = self.linger.map(|linger| now + linger);
+                self.linger.agent_left(now);
             }
             Notice::SocketLost => {}
         }

@@ -6,16 +6,17 @@
 mod agent;
 mod clock;
 mod ending;
+mod linger;
 pub(crate) mod waiting;
 
 use std::collections::BTreeSet;
-use std::io::{self, Read as _};
-use std::os::unix::net::UnixStream;
+use std::io;
 use std::time::{Duration, Instant};
 
 use crossbeam_channel::{Receiver, TryRecvError};
 use mio::{Events, Interest, Poll, Token, unix::SourceFd};
 
+use crate::config::trust::Trust;
 use crate::limits;
 use crate::mesh::Mesh;
 use crate::mesh::link::Datagram;
@@ -28,11 +29,15 @@ use super::names::multicast::Multicast;
 use super::network::changes::Changes;
 use super::network::reach::Reaching;
 use super::network::sockets::Sockets;
+use super::process::parent::Parent;
 use super::process::service_manager::ServiceManager;
+use super::process::signals::{Signal, Signals};
+use super::signaling::tls::CurrentTls;
 use super::wake::LoopWaker;
 use super::{ipc, signaling};
 use agent::{Agent, Requests};
 use clock::LivedTime;
+use linger::Linger;
 use waiting::Waiting;
 
 /// The token of the waker that other threads use.
@@ -71,7 +76,10 @@ pub(super) struct Parts {
     pub(super) mesh: Mesh<WebRtc>,
     pub(super) sockets: Sockets,
     pub(super) reaching: Reaching,
-    pub(super) signals: UnixStream,
+    pub(super) signals: Signals,
+    pub(super) parent: Parent,
+    pub(super) tls: CurrentTls,
+    pub(super) trust: Trust,
     pub(super) signaling: signaling::Handle,
     pub(super) signaling_notices: Receiver<signaling::Notice>,
     pub(super) ipc: ipc::Handle,
@@ -105,7 +113,7 @@ pub(super) struct EventLoop {
 impl EventLoop {
     pub(super) fn new(mut parts: Parts) -> io::Result<Self> {
         use std::os::fd::AsRawFd as _;
-        parts.signals.set_nonblocking(true)?;
+        parts.signals.set_nonblocking()?;
         let signals = parts.signals.as_raw_fd();
         let registry = parts.poll.registry();
         registry.register(&mut SourceFd(&signals), SIGNALS, Interest::READABLE)?;
@@ -116,7 +124,7 @@ impl EventLoop {
         parts.sockets.refresh(registry)?;
         parts.reaching.set_sockets(now, parts.sockets.lanes());
         parts.mesh.set_lanes(now, parts.reaching.lanes());
-        let linger = parts.linger;
+        let linger = Linger::new(now, parts.linger);
         Ok(EventLoop {
             parts,
             clock,
@@ -216,7 +224,7 @@ impl EventLoop {
             self.parts.reaching.next_timeout(),
             self.parts.service_manager.next_timeout(),
             match self.end {
-                None => self.agent.linger_deadline(),
+                None => self.agent.next_timeout(),
                 Some(_) => self.farewell_until,
             },
             Some(self.next_address_check),
@@ -258,9 +266,9 @@ impl EventLoop {
         }
         self.pass_doubt_on(now);
         self.parts.service_manager.handle_timeout(now);
-        let lingered = self.agent.linger_deadline().is_some_and(|at| at <= now);
-        if lingered && self.end.is_none() {
-            log::info!("no agent came back within AGENT_LINGER");
+        let parent_has_ended = || self.parts.parent.has_ended();
+        if self.agent.linger().is_over(now, parent_has_ended) && self.end.is_none() {
+            log::info!("ending, as no agent came within AGENT_LINGER");
             self.end = Some(End::AgentGone);
         }
     }
@@ -466,10 +474,31 @@ impl EventLoop {
     }
 
     fn read_signals(&mut self) {
-        let mut signals = [0; 16];
-        if matches!(self.parts.signals.read(&mut signals), Ok(1..)) {
-            log::info!("ending, as a signal asks");
-            self.end.get_or_insert(End::Signal);
+        for signal in self.parts.signals.take() {
+            match signal {
+                Signal::Hangup => self.read_files_again(),
+                Signal::Interrupt | Signal::Terminate => {
+                    log::info!("ending, as {} asks", signal.name());
+                    self.end.get_or_insert(End::Signal);
+                }
+            }
+        }
+    }
+
+    /// Reads the files again whose content may be replaced while we run. What is open stays as it is.
+    fn read_files_again(&mut self) {
+        match self.parts.tls.read_again(&self.parts.trust) {
+            Ok(()) => {
+                let read = match &self.parts.trust.ca_file {
+                    Some(path) => format!("CA_FILE {} was", path.display()),
+                    None => "the system's certificates were".to_owned(),
+                };
+                log::info!("SIGHUP: {read} read again, for new connections");
+                // What was refused for its certificate may be tried again now.
+                self.parts.signaling.network_changed();
+                self.parts.reaching.network_changed(self.clock.now());
+            }
+            Err(error) => log::warn!("SIGHUP: {error}; what was read before still counts"),
         }
     }
 }

@@ -126,6 +126,16 @@ pub fn bind(settings: Settings) -> Result<BoundSocket, BindError> {
     ))
 }
 
+/// Puts a socket in the place of one whose file has vanished. Fails when another has taken the place.
+pub(super) fn make_anew(file: &SocketFile) -> io::Result<Option<UnixListener>> {
+    file.renew(|path| {
+        let _lock = DirectoryLock::wait(directory_of(path), limits::IPC_START_LOCK_WAIT);
+        let (listener, beside) = listen_beside(path)?;
+        rename_to_new(&beside.path, path)?;
+        Ok((listener, beside.identity))
+    })
+}
+
 /// The state of the socket's path.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Standing {

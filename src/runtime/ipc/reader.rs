@@ -110,7 +110,7 @@ impl Reader {
                     bytes += line.len();
                     ipc::parse(line, self.limits)
                 }
-                Line::TooLong => Err(ipc::line_too_long(self.limits)),
+                Line::TooLong(beginning) => Err(ipc::line_too_long(beginning, self.limits)),
             });
             if requests.len() >= limits::IPC_BATCH_REQUESTS || bytes >= limits::IPC_BATCH_BYTES {
                 bytes = 0;

@@ -15,6 +15,8 @@ pub struct Settings {
     pub limits: Limits,
     /// The time from one check of the socket file to the next, while no agent is connected.
     pub file_check: Duration,
+    /// The same while an agent is connected.
+    pub served_file_check: Duration,
     /// How long a second agent waits before it is told `busy`.
     pub reconnect_grace: Duration,
     /// How long a program that already has the socket may take to say what it is.
@@ -28,6 +30,7 @@ impl Settings {
             socket,
             limits,
             file_check: limits::IPC_FILE_CHECK,
+            served_file_check: limits::IPC_SERVED_FILE_CHECK,
             reconnect_grace: limits::IPC_RECONNECT_GRACE,
             probe_timeout: limits::IPC_PROBE_TIMEOUT,
         }

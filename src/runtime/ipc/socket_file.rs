@@ -4,7 +4,7 @@ use std::fs::{self, File};
 use std::io;
 use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::thread;
 use std::time::{Duration, Instant};
 
@@ -37,47 +37,90 @@ impl From<&fs::Metadata> for Identity {
 #[derive(Debug)]
 pub(super) struct SocketFile {
     path: PathBuf,
+    state: Mutex<State>,
+}
+
+#[derive(Debug)]
+struct State {
     identity: Identity,
-    removed: AtomicBool,
+    /// Whether we have removed it.
+    is_removed: bool,
+}
+
+/// What is at the socket's path.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Found {
+    Ours,
+    Anothers,
+    Nothing,
 }
 
 impl SocketFile {
     pub(super) fn new(path: PathBuf, identity: Identity) -> Self {
         SocketFile {
             path,
-            identity,
-            removed: AtomicBool::new(false),
+            state: Mutex::new(State {
+                identity,
+                is_removed: false,
+            }),
         }
     }
 
     /// Returns whether someone else has removed or replaced the file.
     pub(super) fn is_lost(&self) -> bool {
-        !self.is_in_place() && !self.removed.load(Ordering::SeqCst)
+        let state = self.state();
+        !state.is_removed && self.look(&state) != Found::Ours
+    }
+
+    /// Returns whether the file has vanished, and nothing has taken its place.
+    pub(super) fn has_vanished(&self) -> bool {
+        let state = self.state();
+        !state.is_removed && self.look(&state) == Found::Nothing
+    }
+
+    /// Has `make` put another socket in the place of the one that has vanished; `None` when we are ending.
+    pub(super) fn renew<T>(
+        &self,
+        make: impl FnOnce(&Path) -> io::Result<(T, Identity)>,
+    ) -> io::Result<Option<T>> {
+        let mut state = self.state();
+        if state.is_removed {
+            return Ok(None);
+        }
+        let (made, identity) = make(&self.path)?;
+        state.identity = identity;
+        Ok(Some(made))
     }
 
     /// Removes the file if it is still ours.
     pub(super) fn remove(&self) {
-        if self.removed.swap(true, Ordering::SeqCst) {
+        let mut state = self.state();
+        if std::mem::replace(&mut state.is_removed, true) {
             return;
         }
         // Another sidecar must not take the socket over between this check and the removal.
         let _lock = DirectoryLock::wait(directory_of(&self.path), Duration::from_millis(200));
-        if self.is_in_place()
+        if self.look(&state) == Found::Ours
             && let Err(error) = fs::remove_file(&self.path)
         {
             log::warn!("cannot remove the socket {}: {error}", self.path.display());
         }
     }
 
-    fn is_in_place(&self) -> bool {
+    fn look(&self, state: &State) -> Found {
         match Identity::of(&self.path) {
-            Ok(identity) => identity == self.identity,
-            // After other errors the file may still be there.
-            Err(error) => !matches!(
-                error.kind(),
-                io::ErrorKind::NotFound | io::ErrorKind::NotADirectory
-            ),
+            Ok(identity) if identity == state.identity => Found::Ours,
+            Ok(_) => Found::Anothers,
+            Err(error) => match error.kind() {
+                io::ErrorKind::NotFound | io::ErrorKind::NotADirectory => Found::Nothing,
+                // After other errors the file may still be there.
+                _ => Found::Ours,
+            },
         }
+    }
+
+    fn state(&self) -> MutexGuard<'_, State> {
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 

@@ -11,6 +11,7 @@ use crossbeam_channel::TryRecvError;
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
 
 use super::agent::Agent;
+use super::bind;
 use super::messages::{Ended, LoopEnded, LoopLink, Notice};
 use super::probe::is_probe;
 use super::settings::Settings;
@@ -134,6 +135,7 @@ impl Supervisor {
             None => wake_by(self.check_file_at),
         }
         if let Some(listener) = &self.listener {
+            wake_by(self.check_file_at);
             watched.push(PollFd::new(&self.stop, PollFlags::empty()));
             if self.accept_from > now {
                 wake_by(self.accept_from);
@@ -274,11 +276,20 @@ impl Supervisor {
         }
     }
 
-    /// Checks the socket file while there is no agent: if it is gone or another's, no agent can find
-    /// us.
+    /// Checks the socket file. If it is gone or another's while there is no agent, none can find us. If it
+    /// has merely vanished while the agent is connected, it is made anew, so that the agent finds us when it
+    /// comes back.
     fn check_file(&mut self) -> Result<(), LoopEnded> {
         let now = Instant::now();
-        if self.agent.is_some() || self.listener.is_none() || now < self.check_file_at {
+        if self.listener.is_none() || now < self.check_file_at {
+            return Ok(());
+        }
+        if let Some(agent) = &self.agent {
+            self.check_file_at = now + self.settings.served_file_check;
+            // What an agent removes after it has left is not made anew.
+            if self.file.has_vanished() && !is_hung_up(agent.stream()) {
+                self.make_file_anew();
+            }
             return Ok(());
         }
         self.check_file_at = now + self.settings.file_check;
@@ -287,6 +298,25 @@ impl Supervisor {
             self.link.notify(Notice::SocketLost)?;
         }
         Ok(())
+    }
+
+    fn make_file_anew(&mut self) {
+        let made = bind::make_anew(&self.file).and_then(|listener| {
+            let Some(listener) = listener else {
+                return Ok(None);
+            };
+            listener.set_nonblocking(true)?;
+            Ok(Some(listener))
+        });
+        let path = self.settings.socket.display();
+        match made {
+            Ok(Some(listener)) => {
+                log::warn!("the IPC socket {path} had vanished; it was made anew");
+                self.listener = Some(listener);
+            }
+            Ok(None) => {}
+            Err(error) => log::debug!("the IPC socket {path} cannot be made anew: {error}"),
+        }
     }
 
     /// Returns whether so many commands of agents that are gone wait that no further agent is let in.

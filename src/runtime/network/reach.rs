@@ -3,11 +3,9 @@
 
 use std::collections::BTreeSet;
 use std::net::SocketAddr;
-use std::sync::Arc;
 use std::time::{Instant, SystemTime, UNIX_EPOCH};
 
 use mio::{Registry, Token};
-use rustls::ClientConfig;
 
 use super::registry_servers::RegistryServers;
 use super::resolver::Resolver;
@@ -26,6 +24,7 @@ use crate::nat::server::{Servers, StunServer, TurnServer};
 use crate::nat::url::{Host, StunUrl, Transport, TurnUrl};
 use crate::runtime::interfaces;
 use crate::runtime::signaling::IceServersClient;
+use crate::runtime::signaling::tls::CurrentTls;
 use crate::runtime::wake::LoopWaker;
 
 /// The part of the event loop that handles STUN and TURN.
@@ -48,7 +47,7 @@ impl Reaching {
     /// Creates it; nothing is asked yet. Streams have `first_token` and the tokens above.
     pub(crate) fn new(
         config: &Config,
-        tls: Arc<ClientConfig>,
+        tls: CurrentTls,
         client: IceServersClient,
         seed: u64,
         waker: &LoopWaker,

@@ -3,17 +3,16 @@
 use std::collections::BTreeMap;
 use std::io::{self, ErrorKind, Read as _, Write as _};
 use std::net::{IpAddr, SocketAddr};
-use std::sync::Arc;
 
 use mio::net::TcpStream;
 use mio::{Interest, Registry, Token};
-use rustls::ClientConfig;
 use socket2::{Domain, Protocol, Socket, Type};
 
 use crate::config::proxy::Proxies;
 use crate::limits;
 use crate::nat::output::StreamId;
 use crate::runtime::signaling::stream::{Stream, describe};
+use crate::runtime::signaling::tls::CurrentTls;
 use crate::runtime::signaling::tunnel::{Tunnel, connected};
 
 /// An event of a stream.
@@ -44,7 +43,7 @@ const GONE: &str = "the address it was used from is gone";
 
 /// All streams. The sans-IO part decides when opening one has taken too long.
 pub(crate) struct Streams {
-    tls: Arc<ClientConfig>,
+    tls: CurrentTls,
     proxies: Proxies,
     bind_address: Option<IpAddr>,
     connections: BTreeMap<Token, Connection>,
@@ -57,13 +56,13 @@ pub(crate) struct Streams {
 impl Streams {
     /// Creates it without streams. Their tokens are `first_token` and above.
     pub(crate) fn new(
-        tls: Arc<ClientConfig>,
+        tls: impl Into<CurrentTls>,
         proxies: Proxies,
         bind_address: Option<IpAddr>,
         first_token: usize,
     ) -> Self {
         Streams {
-            tls,
+            tls: tls.into(),
             proxies,
             bind_address,
             connections: BTreeMap::new(),
@@ -126,7 +125,7 @@ impl Streams {
         };
         let stream = match tls {
             None => Stream::Plain(tunnel),
-            Some(host) => Stream::secured(tunnel, host, Arc::clone(&self.tls))?,
+            Some(host) => Stream::secured(tunnel, host, self.tls.get())?,
         };
         Ok((token, stream, way))
     }

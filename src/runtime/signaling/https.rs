@@ -2,7 +2,7 @@
 
 use std::fmt;
 use std::io::{self, ErrorKind, Read, Write};
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Mutex, PoisonError};
 
 use rustls::pki_types::ServerName;
 use rustls::{ClientConnection, StreamOwned};
@@ -43,7 +43,7 @@ pub(super) fn connect(
     let stream: Box<dyn Stream> = if url.is_secure() {
         let name = ServerName::try_from(url.host().to_owned())
             .map_err(|_| "the host is not a name that TLS can verify".to_owned())?;
-        let mut client = ClientConnection::new(Arc::clone(&settings.tls), name)
+        let mut client = ClientConnection::new(settings.tls.get(), name)
             .map_err(|error| super::tls::describe(&error))?;
         let secured = client.complete_io(&mut socket);
         secured.map_err(|error| times.io_lost(&error))?;

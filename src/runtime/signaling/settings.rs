@@ -2,14 +2,12 @@
 
 use std::io;
 use std::net::IpAddr;
-use std::sync::Arc;
 use std::time::Duration;
-
-use rustls::ClientConfig;
 
 use super::keepalive::KeepaliveTimes;
 use super::look_up::Names;
 use super::lost::Lost;
+use super::tls::CurrentTls;
 use super::wakeups::LocalAddresses;
 use crate::config::Credential;
 use crate::config::proxy::{Proxies, Proxy};
@@ -61,7 +59,7 @@ pub struct Settings {
     pub(super) signaling_url: Url,
     pub(super) token_url: Url,
     pub(super) credential: Credential,
-    pub(super) tls: Arc<ClientConfig>,
+    pub(super) tls: CurrentTls,
     pub(super) times: Times,
     pub(super) names: Names,
     pub(super) proxies: Proxies,
@@ -74,13 +72,13 @@ impl Settings {
         signaling_url: Url,
         token_url: Url,
         credential: Credential,
-        tls: Arc<ClientConfig>,
+        tls: impl Into<CurrentTls>,
     ) -> Self {
         Settings {
             signaling_url,
             token_url,
             credential,
-            tls,
+            tls: tls.into(),
             times: Times::default(),
             names: Names::new(),
             proxies: Proxies::default(),

@@ -104,7 +104,7 @@ fn await_list(
     while Instant::now() < deadline {
         match connection.receive().map_err(|lost| lost.to_string())? {
             Some(Received::Text(text)) => {
-                if let Ok(Incoming::PeerList { peers }) = Incoming::parse(&text) {
+                if let Ok(Incoming::PeerList { peers, .. }) = Incoming::parse(&text) {
                     return Ok(peers.len());
                 }
             }

@@ -1,7 +1,6 @@
 //! One WebSocket to the registry: opens it, sends and receives frames, closes it.
 
 use std::io::{self, ErrorKind};
-use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use tungstenite::client::client_with_config;
@@ -60,7 +59,7 @@ impl Connection {
         let (socket, way, round_trip) = (dialled.socket, dialled.way, dialled.round_trip);
         let deadline = dialled.began + times.handshake;
         let stream = if url.is_secure() {
-            Stream::secured(socket, url.host(), Arc::clone(&settings.tls))?
+            Stream::secured(socket, url.host(), settings.tls.get())?
         } else {
             Stream::Plain(socket)
         };

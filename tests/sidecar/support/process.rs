@@ -66,6 +66,21 @@ impl Setup {
         self
     }
 
+    /// By a shell that runs this script, in which `"$0"` is the sidecar.
+    pub(crate) fn by_shell(mut self, script: &str) -> Self {
+        let mut shell = Command::new("/bin/sh");
+        shell.env_clear().arg("-c").arg(script);
+        shell.arg(self.command.get_program());
+        let variables = self.command.get_envs();
+        shell.envs(variables.filter_map(|(name, value)| Some((name, value?))));
+        shell
+            .stdin(Stdio::null())
+            .stdout(Stdio::piped())
+            .stderr(Stdio::piped());
+        self.command = shell;
+        self
+    }
+
     pub(crate) fn start(self) -> Sidecar {
         let (ended, end) = mpsc::channel();
         let (sidecar, stderr) = self.spawn(end);

@@ -20,8 +20,12 @@ _decoder = json.JSONDecoder()
 
 
 def encode(value: Mapping[str, Any]) -> bytes:
-    """A JSON object as a line. Raises `ValueError` or `TypeError` for what is no JSON, NaN included."""
-    return _encoder.encode(value).encode() + b"\n"
+    """A JSON object as a line. Raises `ValueError` or `TypeError` for what is no JSON, NaN included.
+
+    Half of a surrogate pair, which `decode` takes from others, has no UTF-8: it is written as the escape that
+    it came as.
+    """
+    return _encoder.encode(value).encode(errors="backslashreplace") + b"\n"
 
 
 def decode(line: bytes) -> Any:

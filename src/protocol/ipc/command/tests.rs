@@ -316,10 +316,44 @@ fn a_message_of_the_limit_passes_and_a_larger_one_is_refused_with_its_names() {
 
 #[test]
 fn a_line_too_long_names_the_limit() {
-    let error = line_too_long(LIMITS).error;
+    let rejection = line_too_long(b"", LIMITS);
+    assert_eq!(rejection.id, None);
+    let error = rejection.error;
     assert_eq!(error.code, ErrorCode::LineTooLong);
     assert_eq!(error.limit, Some(1024));
     assert!(error.message.contains("1024"));
+}
+
+#[test]
+fn a_line_that_cannot_be_read_bears_the_id_that_came_before_the_fault() {
+    for (bytes, id) in [
+        (br#"{"id":7,"payload":NaN}"#.as_slice(), Some("7")),
+        (br#"{"id":"a", "type":'x'}"#, Some("\"a\"")),
+        (br#"{"type":"send","id":7,"#, Some("7")),
+        (br#"{"id":7} {"id":8}"#, Some("7")),
+        (b"{\"id\":7,\"payload\":\"\xff\"}", Some("7")),
+        (br#"{"id":7,"payload":{"message":{"a":[1"#, Some("7")),
+        // What comes after the fault may be anything.
+        (br#"{"payload":NaN,"id":7}"#, None),
+        (b"{\"payload\":\"\xff\",\"id\":7}", None),
+        // The number may go on, or be none at all.
+        (br#"{"id":7"#, None),
+        (br#"{"id":7x,"type":"stats"}"#, None),
+        (b"{\"id\":7\xff}", None),
+        (br#"{"id":7.5,"payload":NaN}"#, None),
+        (br#"{"id":null,"payload":NaN}"#, None),
+    ] {
+        let rejection = parse(bytes, LIMITS).unwrap_err();
+        let line = String::from_utf8_lossy(bytes);
+        assert_eq!(rejection.error.code, ErrorCode::BadJson, "{line}");
+        let found = rejection.id.as_ref().map(CommandId::as_json);
+        assert_eq!(found, id, "{line}");
+        // The same line may be too long, too.
+        let rejection = line_too_long(bytes, LIMITS);
+        assert_eq!(rejection.error.code, ErrorCode::LineTooLong, "{line}");
+        let found = rejection.id.as_ref().map(CommandId::as_json);
+        assert_eq!(found, id, "{line}");
+    }
 }
 
 #[test]
