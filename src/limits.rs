@@ -335,6 +335,15 @@ pub const IPC_START_LOCK_WAIT: Duration = Duration::from_millis(500);
 /// Sets of UDP sockets: one for the connection in use and two for those that may replace it.
 pub const LANES: usize = 3;
 
+/// Addresses of this machine that are used; of more, those are left out that are preferred least. With a
+/// relay on both sides, [`REFLEXIVE_ADDRESSES`] and all of one family there are (7 + 1) * (7 + 4 + 1) pairs;
+/// str0m's ICE agent keeps 100 and drops those of the relays first.
+pub const LOCAL_ADDRESSES: usize = 7;
+
+/// Outer addresses that peers are told of one lane's sockets; those of the sockets preferred least are left
+/// out.
+pub const REFLEXIVE_ADDRESSES: usize = 4;
+
 /// Buffer that the system is asked to keep for a UDP socket in each direction, in bytes; it may give less.
 pub const SOCKET_BUFFER_BYTES: usize = 2 * 1024 * 1024;
 
@@ -349,6 +358,9 @@ pub const DOUBT_INTERVAL: Duration = Duration::from_secs(3);
 
 /// Interval at which the machine's addresses are looked up.
 pub const ADDRESS_INTERVAL: Duration = Duration::from_secs(5);
+
+/// How long an address may be there without letting a socket be bound to it, before that is said.
+pub const TENTATIVE_ADDRESS: Duration = Duration::from_secs(8);
 
 /// Wait from the system's notice that the network has changed to a look at it: the rest of a burst comes
 /// meanwhile.

@@ -3,7 +3,7 @@
 //! The module is pure: the environment is handed in, and nothing is opened or looked up.
 
 use std::ffi::OsString;
-use std::net::IpAddr;
+use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 use std::path::PathBuf;
 use std::time::Duration;
 
@@ -24,7 +24,8 @@ use settings::{Flags, Reader};
 use url::Url;
 
 use crate::mesh::MeshMode;
-use crate::nat::host::InterfaceFilter;
+use crate::nat::host::{InterfaceFilter, Rules};
+use crate::nat::url::Host;
 use crate::secret::Secret;
 
 /// The credential that the registry knows us by.
@@ -155,7 +156,38 @@ impl Config {
         }
         reader.finish(config)
     }
+
+    /// Returns the settings for local addresses.
+    pub fn address_rules(&self) -> Rules {
+        Rules {
+            interfaces: self.interfaces.clone(),
+            ipv6: self.ipv6,
+            bind_address: self.bind_address,
+        }
+    }
+
+    /// Returns the servers of the settings that are given by address, without those that have a name. Ports
+    /// do not matter for what this is used for, so it gives none.
+    pub fn known_servers(&self) -> Vec<SocketAddr> {
+        let registry = [self.signaling_url.host(), self.token_url.host()];
+        let registry = registry.into_iter().filter_map(|host| match host {
+            "localhost" => Some(Ipv4Addr::LOCALHOST.into()),
+            host => host.parse().ok(),
+        });
+        let stun = self.ice.stun.iter().map(|url| &url.host);
+        let hosts = stun.chain(self.ice.turn.iter().map(|url| &url.host));
+        let servers = hosts.filter_map(|host| match host {
+            Host::Address(address) => Some(*address),
+            Host::Name(_) => None,
+        });
+        let all = registry.chain(servers);
+        all.map(|address| SocketAddr::new(address, DISCARD_PORT))
+            .collect()
+    }
 }
+
+/// The discard service (RFC 863).
+const DISCARD_PORT: u16 = 9;
 
 /// Largest value of `MAX_MESSAGE_BYTES`. The time that SCTP takes for a message grows with the square of
 /// its size: 0.1 s for 1 MiB, but seconds for 5 MiB, during which all other peers wait.

@@ -52,7 +52,7 @@ enum Way {
 pub(super) fn begin(
     config: &Config,
     tls: &Arc<ClientConfig>,
-    locals: &[IpAddr],
+    locals: &[SocketAddr],
     (url, credentials, addresses): (&TurnUrl, &Credentials, &[SocketAddr]),
     over_udp: &mut Vec<Plan>,
 ) -> io::Result<Vec<RelayChecks>> {
@@ -61,8 +61,7 @@ pub(super) fn begin(
         addresses: addresses.to_vec(),
         credentials: credentials.clone(),
     };
-    let sockets: Vec<_> = locals.iter().map(|ip| SocketAddr::new(*ip, 0)).collect();
-    let mut plans = plans(&[server], &sockets);
+    let mut plans = plans(&[server], locals);
     let mut checks = Vec::new();
     for transport in url.transports() {
         let mut ways = Vec::new();

@@ -4,7 +4,7 @@
 //! and a firewall may let nothing else out. A second socket, where there is room for it, only listens.
 
 use std::io;
-use std::net::{IpAddr, SocketAddr};
+use std::net::SocketAddr;
 use std::time::Instant;
 
 use mio::net::UdpSocket;
@@ -34,7 +34,7 @@ pub(super) struct Heard {
 /// # Errors
 /// The system gives no poll.
 pub(super) fn check(
-    addresses: &[IpAddr],
+    addresses: &[SocketAddr],
     ports: Option<(u16, u16)>,
     servers: &[SocketAddr],
     plans: Vec<Plan>,
@@ -43,7 +43,7 @@ pub(super) fn check(
     let mut poll = Poll::new()?;
     let mut homes = Vec::new();
     for address in addresses {
-        let is_here = |plan: &Plan| plan.local.is_some_and(|local| local.ip() == *address);
+        let is_here = |plan: &Plan| plan.local.is_some_and(|local| local.ip() == address.ip());
         let tries = plans.iter().enumerate().filter(|(_, plan)| is_here(plan));
         match Sockets::bind(poll.registry(), *address, ports) {
             Ok(sockets) => homes.push(Home {
@@ -52,7 +52,7 @@ pub(super) fn check(
                 sockets,
             }),
             // It was reported among the interfaces.
-            Err(error) => log::debug!("nothing is asked from {address}: {error}"),
+            Err(error) => log::debug!("nothing is asked from {}: {error}", address.ip()),
         }
     }
     let surveyed_until = (Instant::now() + limits::DOCTOR_SERVER_TIME).min(until);
@@ -96,7 +96,7 @@ struct Sockets {
 
 impl Sockets {
     /// Binds the sockets to two of the ports or to one; to any port if none of them is free.
-    fn bind(registry: &Registry, address: IpAddr, ports: Option<(u16, u16)>) -> io::Result<Self> {
+    fn bind(registry: &Registry, address: SocketAddr, ports: Option<(u16, u16)>) -> io::Result<Self> {
         let bind = |ports| {
             let mut socket = UdpSocket::from_std(bind_in_range(address, ports)?.into());
             // All sockets share a token: whichever is ready, all are looked at.

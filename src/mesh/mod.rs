@@ -51,11 +51,12 @@ mod signaling;
 mod statistics;
 
 use std::collections::{BTreeMap, BTreeSet, HashMap, VecDeque};
-use std::net::SocketAddr;
+use std::net::{IpAddr, SocketAddr};
 use std::time::{Duration, Instant};
 
 use crate::limits;
 use crate::nat::candidate::LocalCandidate;
+use crate::nat::interface_kind::InterfaceKind;
 use crate::protocol::PeerId;
 use crate::protocol::ipc::{self, Event, RegistryState};
 use crate::protocol::signaling::Outgoing;
@@ -137,6 +138,8 @@ pub struct Mesh<K: Linker> {
     lanes: Vec<Vec<LocalCandidate>>,
     /// Candidates that no new connection uses, and those that have them may go on using.
     outdone: Vec<LocalCandidate>,
+    /// The names and kinds of the interfaces of our addresses, for the statistics.
+    interfaces: BTreeMap<IpAddr, (String, InterfaceKind)>,
     peers: BTreeMap<PeerId, Peer>,
     connections: BTreeMap<ConnectionId, Connection<K::Link>>,
     next_connection: u64,
@@ -178,6 +181,7 @@ impl<K: Linker> Mesh<K> {
             strangers: TokenBucket::new(limits::STRANGER_BURST, limits::STRANGER_INTERVAL, now),
             lanes: Vec::new(),
             outdone: Vec::new(),
+            interfaces: BTreeMap::new(),
             peers: BTreeMap::new(),
             connections: BTreeMap::new(),
             next_connection: 0,

@@ -12,6 +12,7 @@ pub mod candidate;
 pub mod credentials;
 pub mod failure;
 pub mod host;
+pub mod interface_kind;
 pub mod local_names;
 pub mod output;
 pub mod reach;

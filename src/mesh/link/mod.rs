@@ -7,6 +7,7 @@ mod clock;
 pub mod description;
 mod late_start;
 mod pacing;
+mod preference;
 pub mod webrtc;
 
 use std::fmt;

@@ -110,7 +110,8 @@ impl Reaching {
     pub(crate) fn network_changed(&mut self, now: Instant) {
         match interfaces::all_addresses() {
             Ok(present) => self.streams.close_gone(&present),
-            Err(error) => log::warn!("cannot list the addresses of this machine: {error}"),
+            // It is said when the sockets are bound.
+            Err(error) => log::debug!("cannot list the addresses of this machine: {error}"),
         }
         self.reach.network_changed(now);
         self.resolver.network_changed(now);

@@ -1,7 +1,5 @@
 //! Settings of the connection to the registry: its URLs, our credential, and the deadlines.
 
-use std::io;
-use std::net::IpAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -80,7 +78,7 @@ impl Settings {
             tls,
             times: Times::default(),
             names: Names::new(),
-            local_addresses,
+            local_addresses: interfaces::bare_addresses,
         }
     }
 
@@ -96,10 +94,4 @@ impl Settings {
             ..self
         }
     }
-}
-
-/// Lists the addresses of this machine's interfaces that are up.
-fn local_addresses() -> io::Result<Vec<IpAddr>> {
-    let found = interfaces::addresses()?;
-    Ok(found.into_iter().map(|found| found.address).collect())
 }
