@@ -24,6 +24,7 @@ use settings::{Flags, Reader};
 use url::Url;
 
 use crate::mesh::MeshMode;
+use crate::nat::external::ExternalAddress;
 use crate::nat::host::{InterfaceFilter, Rules};
 use crate::nat::url::Host;
 use crate::secret::Secret;
@@ -62,6 +63,8 @@ pub struct Config {
     pub ipc_socket: PathBuf,
     /// `UDP_PORT`: first and last port, inclusive.
     pub udp_ports: Option<(u16, u16)>,
+    /// `EXTERNAL_ADDRESS`: where our UDP ports are reached from outside.
+    pub external_addresses: Vec<ExternalAddress>,
     /// `BIND_ADDRESS`: the only local address to use.
     pub bind_address: Option<IpAddr>,
     /// `INTERFACES`
@@ -113,6 +116,8 @@ impl Config {
             ca_file: reader.read(&settings::CA_FILE, values::optional_path),
             ipc_socket: reader.read(&settings::IPC_SOCKET, values::socket_path),
             udp_ports: reader.read(&settings::UDP_PORT, values::ports),
+            external_addresses: reader
+                .read(&settings::EXTERNAL_ADDRESS, values::external_addresses),
             bind_address: reader.read(&settings::BIND_ADDRESS, values::own_address),
             interfaces: reader.read(&settings::INTERFACES, values::interfaces),
             ipv6: reader.read(&settings::IPV6, values::switch),
@@ -154,7 +159,29 @@ impl Config {
         {
             reader.error(format!("BIND_ADDRESS={address} needs IPV6=on"));
         }
+        if reader.all_right() {
+            for problem in config.misplaced_ports() {
+                reader.error(problem);
+            }
+        }
         reader.finish(config)
+    }
+
+    /// Returns what is wrong with ports of `EXTERNAL_ADDRESS`, which lead to those of `UDP_PORT` one to one.
+    fn misplaced_ports(&self) -> Vec<String> {
+        let count = |(first, last): (u16, u16)| u32::from(last - first) + 1;
+        let own = self.udp_ports.map(count);
+        let outside = self.external_addresses.iter();
+        let outside = outside.filter_map(|outside| Some((outside, count(outside.ports?))));
+        let misplaced = outside.filter(|(_, ports)| Some(*ports) != own);
+        misplaced
+            .map(|(outside, _)| {
+                format!(
+                    "EXTERNAL_ADDRESS={outside}: set UDP_PORT to a range of as many ports, to which \
+                     these lead"
+                )
+            })
+            .collect()
     }
 
     /// Returns the settings for local addresses.

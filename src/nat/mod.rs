@@ -10,6 +10,7 @@
 
 pub mod candidate;
 pub mod credentials;
+pub mod external;
 pub mod failure;
 pub mod host;
 pub mod interface_kind;

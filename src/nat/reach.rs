@@ -10,12 +10,14 @@ use std::net::SocketAddr;
 use std::time::Instant;
 
 use super::candidate::LocalCandidate;
+use super::external::ExternalAddress;
 use super::output::{Output, StreamId};
 use super::server::Servers;
 use super::stun::message;
 use super::stun::reflexive::{Reflexive, Request, Target};
 use super::turn::Relays;
 use super::url::Transport;
+use crate::limits;
 
 /// `ICE_TRANSPORT_POLICY`: which ways to a peer are allowed.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
@@ -27,6 +29,15 @@ pub enum TransportPolicy {
     Relay,
 }
 
+/// Where our ports are reached from outside, as the user says it.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct External {
+    /// `EXTERNAL_ADDRESS`: one of each family at most.
+    pub addresses: Vec<ExternalAddress>,
+    /// `UDP_PORT`: the range of our own ports.
+    pub own_ports: Option<(u16, u16)>,
+}
+
 /// Finds the candidates beyond the addresses of our own sockets, by STUN and TURN.
 #[derive(Debug)]
 pub struct Reach {
@@ -35,6 +46,7 @@ pub struct Reach {
     lanes: Option<Vec<Vec<SocketAddr>>>,
     reflexive: Reflexive,
     relays: Relays,
+    external: External,
     /// The servers that are asked for our address.
     asked: BTreeSet<SocketAddr>,
     random: fastrand::Rng,
@@ -51,10 +63,16 @@ impl Reach {
             lanes: None,
             reflexive: Reflexive::new(),
             relays: Relays::new(now, unix, random.u64(..)),
+            external: External::default(),
             asked: BTreeSet::new(),
             random,
             outputs: VecDeque::new(),
         }
+    }
+
+    /// Sets where our ports are reached from outside. To be called before the sockets are known.
+    pub fn set_external(&mut self, external: External) {
+        self.external = external;
     }
 
     /// Sets the current Unix time in seconds. To be called now and then, because clocks are set.
@@ -114,13 +132,19 @@ impl Reach {
         self.relays.network_changed(now);
     }
 
-    /// Returns all candidates of each lane. There is one relayed address, and beside it those that it
-    /// has replaced and that still carry data.
+    /// Returns all candidates of each lane, each kind in order of preference. There is one relayed address,
+    /// and beside it those that it has replaced and that still carry data. Beyond
+    /// [`limits::REFLEXIVE_ADDRESSES`] the outer addresses of the sockets preferred least are left out.
     pub fn lanes(&self) -> Vec<Vec<LocalCandidate>> {
         let relayed = relayed(self.relays.candidates());
         let of_lane = |lane: &Vec<SocketAddr>| {
             let own = lane.iter().filter(|_| self.policy == TransportPolicy::All);
-            own.flat_map(|socket| self.of_socket(*socket))
+            let hosts = own
+                .clone()
+                .map(|address| LocalCandidate::Host { address: *address });
+            let outside = own.flat_map(|socket| self.outside(*socket));
+            hosts
+                .chain(outside.take(limits::REFLEXIVE_ADDRESSES))
                 .chain(relayed.iter().copied())
                 .collect()
         };
@@ -133,11 +157,16 @@ impl Reach {
         relayed(self.relays.outdone())
     }
 
-    fn of_socket(&self, base: SocketAddr) -> impl Iterator<Item = LocalCandidate> {
-        let host = LocalCandidate::Host { address: base };
-        let mapped = self.reflexive.mapped(base).into_iter();
-        let mapped = mapped.map(move |address| LocalCandidate::ServerReflexive { address, base });
-        std::iter::once(host).chain(mapped)
+    /// Returns the addresses outside of a socket: what the user says first, then what servers see.
+    fn outside(&self, base: SocketAddr) -> impl Iterator<Item = LocalCandidate> {
+        let own_ports = self.external.own_ports;
+        let said = self.external.addresses.iter();
+        let said = said.filter_map(move |outside| outside.of(base, own_ports));
+        let said: Vec<_> = said.filter(|outside| *outside != base).collect();
+        let mut mapped = self.reflexive.mapped(base);
+        mapped.retain(|mapped| !said.contains(mapped));
+        let all = said.into_iter().chain(mapped);
+        all.map(move |address| LocalCandidate::ServerReflexive { address, base })
     }
 
     /// Takes a datagram that came to `destination`, one of our sockets. Returns `false` when it is a

@@ -20,7 +20,7 @@ use crate::mesh::link::{Datagram, Linker, Transmit};
 use crate::nat::candidate::LocalCandidate;
 use crate::nat::credentials::Credentials;
 use crate::nat::output::Output;
-use crate::nat::reach::Reach;
+use crate::nat::reach::{External, Reach};
 use crate::nat::server::{Servers, StunServer, TurnServer};
 use crate::nat::url::{Host, StunUrl, TurnUrl};
 use crate::runtime::interfaces;
@@ -54,8 +54,13 @@ impl Reaching {
     ) -> Self {
         let now = Instant::now();
         let named = || RegistryServers::new(client, now, waker.clone());
+        let mut reach = Reach::new(config.ice.policy, now, unix(), seed);
+        reach.set_external(External {
+            addresses: config.external_addresses.clone(),
+            own_ports: config.udp_ports,
+        });
         let mut reaching = Reaching {
-            reach: Reach::new(config.ice.policy, now, unix(), seed),
+            reach,
             settings: config.ice.clone(),
             streams: Streams::new(tls, config.bind_address, first_token),
             resolver: Resolver::new(config.ipv6, waker.clone()),
