@@ -17,6 +17,7 @@ use crate::config::Config;
 use crate::nat::credentials::Credentials;
 use crate::nat::failure::{Failure, code};
 use crate::nat::output::Output;
+use crate::nat::reachable::is_public;
 use crate::nat::server::TurnServer;
 use crate::nat::turn::plan::{Plan, plans};
 use crate::nat::turn::relay_check::{Outcome, RelayCheck};
@@ -33,6 +34,8 @@ pub(super) struct RelayChecks {
     transport: Transport,
     /// Whether the login is the registry's.
     is_named: bool,
+    /// Whether the server is reached at a public address.
+    is_public: bool,
     ways: Vec<Way>,
 }
 
@@ -79,6 +82,7 @@ pub(super) fn begin(
             url: url.clone(),
             transport: *transport,
             is_named: !config.ice.turn.contains(url),
+            is_public: addresses.iter().any(|address| is_public(address.ip())),
             ways,
         });
     }
@@ -165,6 +169,11 @@ impl RelayChecks {
         });
         let subject = format!("{} over {}", self.url, self.transport);
         let finding = match outcomes.min_by_key(rank) {
+            Some(Outcome::Relays { relayed, .. } | Outcome::Keeps { relayed, .. })
+                if self.is_public && !is_public(relayed.ip()) =>
+            {
+                hidden(relayed)
+            }
             Some(outcome) => describe(&outcome, self.transport, self.is_named),
             None => Finding::fail(Check::Turn, "no address of this machine can reach it")
                 .advice("it is of IPv6 or of IPv4 only; see which addresses are used"),
@@ -178,12 +187,20 @@ pub(super) fn unknown(url: &TurnUrl, why: &str) -> Finding {
     Finding::fail(Check::Turn, why).about(url)
 }
 
+/// Returns the finding on a server that lends an address of the network behind it.
+fn hidden(relayed: SocketAddr) -> Finding {
+    let text = format!("lends {relayed}, a private address, which peers elsewhere cannot reach");
+    Finding::warn(Check::Turn, text)
+        .advice("the server must be told its public address (coturn: external-ip)")
+        .details(json!({"relayed": relayed.to_string()}))
+}
+
 /// Ranks outcomes: the smaller the better, and among failures the most telling one first.
 fn rank(outcome: &Outcome) -> u8 {
     match outcome {
         Outcome::Relays { .. } => 0,
         Outcome::Keeps { .. } => 1,
-        Outcome::Fails(Failure::Refused(..)) => 2,
+        Outcome::Fails(Failure::Refused(..) | Failure::Elsewhere(_)) => 2,
         Outcome::Fails(
             Failure::Connection(_) | Failure::Unusable | Failure::Misplaced(_) | Failure::Lost(_),
         ) => 3,
@@ -260,12 +277,14 @@ fn advice(failure: &Failure, transport: Transport, is_named: bool) -> Option<&'s
         (Failure::Connection(_), _) => Some("does the server run, and listen there?"),
         (Failure::Unusable, _) => Some("is it the right port?"),
         (Failure::Misplaced(_), _) => failure.advice(),
-        (Failure::Lost(_) | Failure::Refused(..), _) => failure.advice(),
+        (Failure::Lost(_) | Failure::Refused(..) | Failure::Elsewhere(_), _) => failure.advice(),
     }
 }
 
 #[cfg(test)]
 mod tests {
+    use std::time::Duration;
+
     use super::*;
 
     fn line(outcome: &Outcome, transport: Transport) -> String {
@@ -309,6 +328,28 @@ mod tests {
             let line = line(&Outcome::Keeps { relayed, is_denied }, Transport::Udp);
             assert!(line.starts_with("warn") && line.contains("not known whether it relays"));
         }
+    }
+
+    #[test]
+    fn a_relay_that_nobody_reaches_is_a_warning() {
+        let checks = |is_public| RelayChecks {
+            url: TurnUrl::parse("turn:h").unwrap(),
+            transport: Transport::Udp,
+            is_named: false,
+            is_public,
+            ways: vec![Way::Datagrams(0)],
+        };
+        let heard = Heard {
+            surveys: Vec::new(),
+            outcomes: vec![Some(Outcome::Relays {
+                relayed: "10.0.0.5:50000".parse().unwrap(),
+                allocated_in: Duration::ZERO,
+                returned_in: Duration::ZERO,
+            })],
+        };
+        let report = |is_public| checks(is_public).report(&heard, Instant::now()).to_string();
+        assert!(report(true).starts_with("warn") && report(true).contains("external-ip"));
+        assert!(report(false).starts_with("ok"));
     }
 
     #[test]

@@ -348,7 +348,12 @@ mod tests {
         let chosen = addresses(&machine, &rules());
         assert_eq!(
             told(&chosen),
-            ["192.168.7.11", "10.0.0.1", "fd7a:115c:a1e0::1", "100.64.0.1"]
+            [
+                "192.168.7.11",
+                "10.0.0.1",
+                "fd7a:115c:a1e0::1",
+                "100.64.0.1"
+            ]
         );
         // A VPN for everything changes nothing between two machines on one link.
         machine[3].is_default = false;

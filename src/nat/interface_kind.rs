@@ -121,7 +121,15 @@ mod tests {
         ] {
             assert_eq!(kind(tunnel), InterfaceKind::Tunnel, "{tunnel}");
         }
-        for link in ["eth0", "wlan0", "wwan0", "ppp0", "usb0", "tunnelbear", "en0"] {
+        for link in [
+            "eth0",
+            "wlan0",
+            "wwan0",
+            "ppp0",
+            "usb0",
+            "tunnelbear",
+            "en0",
+        ] {
             assert_eq!(kind(link), InterfaceKind::Physical, "{link}");
         }
         let named = InterfaceKind::of("office", false, true);

@@ -17,6 +17,7 @@ pub mod interface_kind;
 pub mod local_names;
 pub mod output;
 pub mod reach;
+pub mod reachable;
 pub mod server;
 pub mod stun;
 pub mod turn;

@@ -179,5 +179,10 @@ fn make_sockets(config: &Config) -> Sockets {
         );
     }
     let servers = config.known_servers();
-    Sockets::new(config.address_rules(), config.udp_ports, servers, FIRST_SOCKET)
+    Sockets::new(
+        config.address_rules(),
+        config.udp_ports,
+        servers,
+        FIRST_SOCKET,
+    )
 }

@@ -164,6 +164,7 @@ mod tests {
             other: None,
             challenge: None,
             lifetime: None,
+            alternate: None,
             error: None,
         };
         reply.id ^= 1;

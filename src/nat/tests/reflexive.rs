@@ -243,10 +243,7 @@ fn what_the_user_names_comes_before_what_servers_see_and_is_told_once() {
     }
     world.use_servers(&["stun:192.0.2.1"], &[]);
     world.run(SECOND);
-    assert_eq!(
-        mapped(&world, 0),
-        ["203.0.113.7:5001", "198.51.100.1:7001"]
-    );
+    assert_eq!(mapped(&world, 0), ["203.0.113.7:5001", "198.51.100.1:7001"]);
     assert_eq!(mapped(&world, 1), ["203.0.113.7:5002"]);
 }
 

@@ -149,11 +149,7 @@ impl Sockets {
             io::ErrorKind::AddrNotAvailable => limits::TENTATIVE_ADDRESS,
             _ => Duration::ZERO,
         };
-        let (since, is_told) = self
-            .told
-            .refused
-            .entry(address)
-            .or_insert((now, false));
+        let (since, is_told) = self.told.refused.entry(address).or_insert((now, false));
         if !*is_told && now.saturating_duration_since(*since) >= patience {
             *is_told = true;
             log::warn!("no UDP socket on {address}: {error}");
@@ -348,8 +344,10 @@ impl Bound {
 pub(crate) fn unlisted(rules: &Rules, error: &io::Error) -> String {
     let instead = match rules.bind_address {
         Some(address) => format!("BIND_ADDRESS={address} is used unseen"),
-        None => "what is used is the address that the machine sends from; BIND_ADDRESS names another"
-            .to_owned(),
+        None => {
+            "what is used is the address that the machine sends from; BIND_ADDRESS names another"
+                .to_owned()
+        }
     };
     let unknown = if rules.interfaces.allow.is_empty() {
         ""
