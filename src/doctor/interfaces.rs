@@ -8,7 +8,7 @@ use super::report::{Check, Finding, listed};
 use crate::config::Config;
 use crate::nat::host::{self, InterfaceAddress, Unused};
 use crate::runtime::interfaces;
-use crate::runtime::network::sockets;
+use crate::runtime::network::{sockets, told};
 
 /// Returns what was found (the addresses in use, those that are not, and whether UDP sockets can be bound)
 /// and where sockets are bound for the addresses in use. A sidecar that is running may hold the ports of a
@@ -17,7 +17,7 @@ pub(super) fn check(config: &Config, has_sidecar: bool) -> (Vec<Finding>, Vec<So
     let (rules, ports) = (config.address_rules(), config.udp_ports);
     let mut findings = Vec::new();
     let found = interfaces::addresses().unwrap_or_else(|error| {
-        let what = sockets::unlisted(&rules, &error);
+        let what = told::unlisted(&rules, &error);
         findings.push(Finding::warn(Check::Interfaces, what));
         interfaces::unlisted_addresses(&rules, &config.known_servers())
     });

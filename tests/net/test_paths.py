@@ -11,6 +11,7 @@ from lab.encounter import Encounter, is_relayed
 from lab.namespaces import Namespace, Switch
 from lab.registry import Registry
 from lab.relay import PLAIN_PORT
+from lab.sidecar import Sidecar
 from lab.world import world
 
 SETTLED_SECONDS = 5
@@ -81,6 +82,29 @@ class Oddities(unittest.TestCase):
             warnings = [line for line in encounter.one.log_lines() if " WARN " in line]
             self.assertEqual(len(warnings), 1, warnings)
             self.assertIn("cannot be listed", warnings[0])
+
+
+    def test_an_address_that_comes_and_goes_is_one_line(self):
+        """Whether another machine has a new IPv6 address is found out first: until then it cannot be used."""
+        site = world().builder.public()
+        site.host.sysctl("ipv6/conf/eth0/disable_ipv6", "0")
+        site.host.sysctl("ipv6/conf/eth0/dad_transmits", "3")
+        sidecar = Sidecar(site.host, "alice", {**world().registry().settings(), "RUST_LOG": "debug"})
+        self.addCleanup(sidecar.kill)
+
+        def until_log(text):
+            deadline = time.monotonic() + 20
+            while not any(text in line for line in sidecar.log_lines()):
+                self.assertLess(time.monotonic(), deadline, f"no {text!r}")
+                time.sleep(0.05)
+
+        until_log("UDP socket on 198.51.")
+        site.host.ip("-6", "address", "add", "2001:db8::77/64", "dev", "eth0")
+        until_log("UDP socket on [2001:db8::77]")
+        site.host.ip("-6", "address", "del", "2001:db8::77/64", "dev", "eth0")
+        until_log("2001:db8::77 is gone")
+        lines = [line for line in sidecar.log_lines() if " DEBUG " not in line and "2001:db8::77" in line]
+        self.assertEqual(len(lines), 1, lines)
 
 
 class LinkLocal(unittest.TestCase):

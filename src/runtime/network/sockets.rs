@@ -3,12 +3,13 @@
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::io;
 use std::net::{IpAddr, SocketAddr};
-use std::time::{Duration, Instant};
+use std::time::Instant;
 
 use mio::net::UdpSocket;
 use mio::{Interest, Registry, Token};
 use socket2::{Domain, Protocol, Socket, Type};
 
+use super::told::Told;
 use crate::limits;
 use crate::mesh::link::Transmit;
 use crate::nat::host::{self, InterfaceAddress, Rules, Unused};
@@ -33,20 +34,9 @@ pub(crate) struct Sockets {
     wanted: Vec<InterfaceAddress>,
     bound: BTreeMap<Token, Bound>,
     next_token: usize,
+    /// Whether the system has listed the addresses at least once.
+    has_listed: bool,
     told: Told,
-}
-
-/// What was logged, so that it is logged once.
-#[derive(Default)]
-struct Told {
-    /// Whether there is no address to use.
-    none: bool,
-    /// How many addresses were too many.
-    excess: usize,
-    /// Whether the system has listed the addresses; `None` at first.
-    is_listed: Option<bool>,
-    /// Since when there is no socket on an address, and whether that was logged.
-    refused: BTreeMap<IpAddr, (Instant, bool)>,
 }
 
 impl Sockets {
@@ -64,6 +54,7 @@ impl Sockets {
             wanted: Vec::new(),
             bound: BTreeMap::new(),
             next_token: first_token,
+            has_listed: false,
             told: Told::default(),
         }
     }
@@ -77,23 +68,17 @@ impl Sockets {
         let wanted = host::addresses(&found, &self.rules);
         let judged = host::judge(&found, &self.rules);
         let excess = judged.filter(|(_, why)| *why == Some(Unused::TooMany));
-        self.tell(&wanted, excess.count());
-        let mut changed = self.close_gone(registry, &wanted);
-        changed |= self.wanted != wanted;
-        self.told
-            .refused
-            .retain(|address, _| wanted.iter().any(|wanted| wanted.address == *address));
+        self.told.addresses(&wanted, excess.count());
+        let before = self.lanes();
+        self.close_gone(registry, &wanted);
         self.wanted = wanted;
         for found in self.wanted.clone() {
             match self.bind_all(registry, &found) {
-                Ok(has_bound) => {
-                    changed |= has_bound;
-                    self.told.refused.remove(&found.address);
-                }
-                Err(error) => self.tell_refused(now, found.address, &error),
+                Ok(()) => self.told.bound(found.address),
+                Err(error) => self.told.refused(now, found.address, &error),
             }
         }
-        changed
+        self.lanes() != before
     }
 
     /// Returns the addresses of the machine. Where the system does not list them, it is what can be told
@@ -101,58 +86,18 @@ impl Sockets {
     fn find(&mut self) -> Option<Vec<InterfaceAddress>> {
         match interfaces::addresses() {
             Ok(found) => {
-                self.told.is_listed = Some(true);
+                self.has_listed = true;
                 Some(found)
             }
-            Err(error) if self.told.is_listed == Some(true) => {
+            Err(error) if self.has_listed => {
                 log::warn!("cannot list the network interfaces: {error}");
                 None
             }
             Err(error) => {
+                self.told.unlisted(&self.rules, &error);
                 let found = interfaces::unlisted_addresses(&self.rules, &self.servers);
-                if self.told.is_listed.replace(false).is_none() {
-                    log::warn!("{}", unlisted(&self.rules, &error));
-                }
                 Some(found)
             }
-        }
-    }
-
-    /// Warns if no address can be used, since no peer can be reached then, and tells if there are too many.
-    fn tell(&mut self, wanted: &[InterfaceAddress], excess: usize) {
-        if wanted.is_empty() && !self.told.none {
-            log::warn!(
-                "this machine has no address that may be used, so no peer can be reached; look at \
-                 INTERFACES, BIND_ADDRESS and IPV6 if it should have one"
-            );
-        }
-        self.told.none = wanted.is_empty();
-        if excess > 0 && self.told.excess == 0 {
-            let used: Vec<_> = wanted
-                .iter()
-                .map(|found| found.address.to_string())
-                .collect();
-            log::info!(
-                "this machine has {excess} addresses more than are used, which are {}; INTERFACES and \
-                 BIND_ADDRESS choose others",
-                used.join(", ")
-            );
-        }
-        self.told.excess = excess;
-    }
-
-    /// Warns that there is no socket on an address, if that lasts. Binding is tried again at every refresh.
-    /// An IPv6 address is there before it can be used: whether another machine has it is found out first
-    /// (RFC 4862 section 5.4).
-    fn tell_refused(&mut self, now: Instant, address: IpAddr, error: &io::Error) {
-        let patience = match error.kind() {
-            io::ErrorKind::AddrNotAvailable => limits::TENTATIVE_ADDRESS,
-            _ => Duration::ZERO,
-        };
-        let (since, is_told) = self.told.refused.entry(address).or_insert((now, false));
-        if !*is_told && now.saturating_duration_since(*since) >= patience {
-            *is_told = true;
-            log::warn!("no UDP socket on {address}: {error}");
         }
     }
 
@@ -164,7 +109,7 @@ impl Sockets {
         })
     }
 
-    fn close_gone(&mut self, registry: &Registry, wanted: &[InterfaceAddress]) -> bool {
+    fn close_gone(&mut self, registry: &Registry, wanted: &[InterfaceAddress]) {
         let mut gone = BTreeSet::new();
         self.bound.retain(|_, bound| {
             let ip = bound.address.ip();
@@ -180,27 +125,18 @@ impl Sockets {
         for address in &gone {
             log::info!("{address} is gone");
         }
-        !gone.is_empty()
     }
 
-    /// Binds the sockets of all lanes that an address lacks. Returns whether there were any.
-    fn bind_all(&mut self, registry: &Registry, found: &InterfaceAddress) -> io::Result<bool> {
-        let mut has_bound = false;
-        let mut failure = None;
+    /// Binds the sockets of all lanes that an address lacks.
+    fn bind_all(&mut self, registry: &Registry, found: &InterfaceAddress) -> io::Result<()> {
+        let mut outcome = Ok(());
         for lane in 0..self.lane_count() {
             let is_it = |bound: &Bound| bound.address.ip() == found.address && bound.lane == lane;
-            if self.bound.values().any(is_it) {
-                continue;
-            }
-            match self.bind(registry, found, lane) {
-                Ok(()) => has_bound = true,
-                Err(error) => failure = Some(error),
+            if !self.bound.values().any(is_it) {
+                outcome = outcome.and(self.bind(registry, found, lane));
             }
         }
-        match failure {
-            Some(error) if !has_bound => Err(error),
-            _ => Ok(has_bound),
-        }
+        outcome
     }
 
     fn bind(
@@ -338,23 +274,6 @@ impl Bound {
             }
         }
     }
-}
-
-/// Returns what is said where the system does not list the machine's addresses.
-pub(crate) fn unlisted(rules: &Rules, error: &io::Error) -> String {
-    let instead = match rules.bind_address {
-        Some(address) => format!("BIND_ADDRESS={address} is used unseen"),
-        None => {
-            "what is used is the address that the machine sends from; BIND_ADDRESS names another"
-                .to_owned()
-        }
-    };
-    let unknown = if rules.interfaces.allow.is_empty() {
-        ""
-    } else {
-        ", and INTERFACES allows none, because no names are known"
-    };
-    format!("the network interfaces cannot be listed ({error}): {instead}{unknown}")
 }
 
 /// Returns the address as peers know it: the scope of a link-local IPv6 address means something on this
