@@ -362,6 +362,13 @@ pub const ADDRESS_INTERVAL: Duration = Duration::from_secs(5);
 /// How long an address may be there without letting a socket be bound to it, before that is said.
 pub const TENTATIVE_ADDRESS: Duration = Duration::from_secs(8);
 
+/// How long nothing of what fills packets may be acknowledged, while the path answers checks, before the
+/// connection is replaced by one with smaller packets. With the replacement it is less than
+/// `SEND_STALL_SECONDS`.
+pub const SWALLOWED_AFTER: Duration = Duration::from_secs(4);
+/// Size of the packets then, in bytes of UDP payload: the least that str0m makes.
+pub const SMALL_PACKET_BYTES: usize = 576;
+
 /// Wait from the system's notice that the network has changed to a look at it: the rest of a burst comes
 /// meanwhile.
 pub const NETWORK_SETTLING: Duration = Duration::from_millis(30);

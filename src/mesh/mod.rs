@@ -46,6 +46,7 @@ mod queueing;
 mod receiving;
 mod recovery;
 mod sending;
+mod shrinking;
 mod shutdown;
 mod signaling;
 mod statistics;

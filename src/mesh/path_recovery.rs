@@ -26,6 +26,7 @@ impl<K: Linker> Mesh<K> {
                 self.ping(now, id);
             }
         }
+        self.forget_swallowed_packets();
         self.hurry_offers(now);
     }
 
@@ -72,6 +73,9 @@ impl<K: Linker> Mesh<K> {
             return;
         };
         connection.liveness.answered(now);
+        if connection.swallowing.answered(now, connection.round_trip) {
+            return self.packets_are_swallowed(now, id);
+        }
         let Some(silence) = connection.liveness.stuck_for(now) else {
             return;
         };

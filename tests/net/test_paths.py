@@ -84,6 +84,19 @@ class Oddities(unittest.TestCase):
             self.assertIn("cannot be listed", warnings[0])
 
 
+    def test_a_path_that_swallows_full_packets_is_used_with_smaller_ones(self):
+        hosts = [world().builder.public().host for _ in range(2)]
+        for host in hosts:
+            host.nft("""
+                table ip narrow {
+                    chain input { type filter hook input priority filter; meta l4proto udp meta length > 1100 drop; }
+                }
+            """)
+        with Encounter(*hosts, world().registry().settings()) as encounter:
+            encounter.seconds_to_connect()
+            encounter.exchange()
+            self.assertIn(1, [encounter.one.restarts_of(encounter.other), encounter.other.restarts_of(encounter.one)])
+
     def test_an_address_that_comes_and_goes_is_one_line(self):
         """Whether another machine has a new IPv6 address is found out first: until then it cannot be used."""
         site = world().builder.public()

@@ -76,7 +76,7 @@ mod tests {
     use std::time::Instant;
 
     use crate::mesh::link::webrtc::WebRtc;
-    use crate::mesh::link::{Linker, description};
+    use crate::mesh::link::{Linker, Packets, description};
     use crate::nat::candidate::LocalCandidate;
 
     /// Returns the addresses of the offer's candidates, by priority.
@@ -86,7 +86,7 @@ mod tests {
         };
         let hosts: Vec<_> = addresses.iter().map(host).collect();
         let mut linker = WebRtc::new(1000).unwrap();
-        let (_, offer) = linker.offer(Instant::now(), &hosts).unwrap();
+        let (_, offer) = linker.offer(Instant::now(), &hosts, Packets::Full).unwrap();
         let mut told: Vec<_> = description::candidates(&offer)
             .map(|line| {
                 let fields: Vec<_> = line.split(' ').collect();

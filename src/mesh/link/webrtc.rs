@@ -11,6 +11,7 @@ use str0m::crypto::from_feature_flags;
 use str0m::net::{Protocol, Receive};
 use str0m::{Candidate, CandidateKind, Event, Input, Output, Rtc, RtcConfig, RtcError};
 
+use crate::limits;
 use crate::nat::candidate::LocalCandidate;
 
 use super::clock::Clock;
@@ -18,7 +19,7 @@ use super::description::{first_mid, rename_mid, waits_for_sctp};
 use super::late_start::LateStart;
 use super::pacing::Pacing;
 use super::preference::Preferences;
-use super::{Channel, Datagram, Link, LinkError, LinkOutput, Linker, Transmit};
+use super::{Channel, Datagram, Link, LinkError, LinkOutput, Linker, Packets, Transmit};
 
 /// How many bytes str0m buffers for all channels of a connection, beside the largest message. The core
 /// keeps the mesh channel below that; the rest is headroom for control frames.
@@ -68,8 +69,20 @@ impl WebRtc {
         Ok(WebRtc { configuration })
     }
 
-    fn build(&self, now: Instant, candidates: &[LocalCandidate]) -> Result<WebRtcLink, LinkError> {
-        let rtc = guarded(|| Ok(self.configuration.clone().build(now)))?;
+    fn build(
+        &self,
+        now: Instant,
+        candidates: &[LocalCandidate],
+        packets: Packets,
+    ) -> Result<WebRtcLink, LinkError> {
+        let rtc = guarded(|| {
+            let configuration = self.configuration.clone();
+            let configuration = match packets {
+                Packets::Full => configuration,
+                Packets::Small => configuration.set_mtu(limits::SMALL_PACKET_BYTES..=usize::MAX),
+            };
+            Ok(configuration.build(now))
+        })?;
         let mut link = WebRtcLink {
             rtc,
             pending: None,
@@ -95,8 +108,9 @@ impl Linker for WebRtc {
         &mut self,
         now: Instant,
         candidates: &[LocalCandidate],
+        packets: Packets,
     ) -> Result<(WebRtcLink, String), LinkError> {
-        let mut link = self.build(now, candidates)?;
+        let mut link = self.build(now, candidates, packets)?;
         let (offer, pending) = guarded(|| {
             let mut changes = link.rtc.sdp_api();
             changes.add_channel(Channel::Mesh.label().to_owned());
@@ -117,12 +131,13 @@ impl Linker for WebRtc {
         &mut self,
         now: Instant,
         candidates: &[LocalCandidate],
+        packets: Packets,
         offer: &str,
     ) -> Result<(WebRtcLink, String), LinkError> {
         // The offer is read first, because a connection costs milliseconds of key generation.
         let offer =
             guarded(|| SdpOffer::from_sdp_string(offer).map_err(|_| LinkError(UNREADABLE.into())))?;
-        let mut link = self.build(now, candidates)?;
+        let mut link = self.build(now, candidates, packets)?;
         // Until it is first told the time, the ICE agent sends no checks and only answers them. It is
         // told before it knows the other side, so that its checks begin a little after the answer leaves.
         link.handle_timeout(now)?;
