@@ -47,10 +47,10 @@ impl Pair {
         let (second_socket, second_address) = bind()?;
         let maker = || WebRtc::new(MESSAGE_BYTES).map_err(describe);
         let (mut first, offer) = maker()?
-            .offer(now, &[host(first_address)])
+            .offer(now, &[host(first_address)], Packets::Full)
             .map_err(describe)?;
         let (second, answer) = maker()?
-            .answer(now, &[host(second_address)], &offer)
+            .answer(now, &[host(second_address)], Packets::Full, &offer)
             .map_err(describe)?;
         first.accept_answer(now, &answer).map_err(describe)?;
         let mut pair = Pair {
