@@ -7,7 +7,7 @@ use std::time::{Duration, Instant};
 
 use chatixia_sidecar::mesh::link::webrtc::{WebRtc, WebRtcLink};
 use chatixia_sidecar::mesh::link::{
-    Channel, Datagram, Link as _, LinkError, LinkOutput, Linker as _,
+    Channel, Datagram, Link as _, LinkError, LinkOutput, Linker as _, Packets,
 };
 use chatixia_sidecar::nat::candidate::LocalCandidate;
 
