@@ -132,25 +132,23 @@ fn preference(found: &InterfaceAddress) -> (InterfaceKind, bool, Scope, bool, Ip
 /// Returns each address that was found with the reason why it is not used; `None` if it is used.
 ///
 /// Loopback and link-local addresses are used when `INTERFACES` or `BIND_ADDRESS` asks for them, or when
-/// there is nothing else, loopback last. Of more than [`limits::LOCAL_ADDRESSES`] those from which the
-/// machine sends to the world are used, then one of each interface, then a second one of each.
+/// there is nothing else. Of more than [`limits::LOCAL_ADDRESSES`] those from which the machine sends to
+/// the world are used, then one of each interface, then a second one of each.
 pub fn judge<'a>(
     found: &'a [InterfaceAddress],
     rules: &Rules,
 ) -> impl Iterator<Item = (&'a InterfaceAddress, Option<Unused>)> {
-    let best = found
+    let mut permitted = found
         .iter()
-        .filter(|found| unpermitted(found, rules).is_none())
-        .map(|found| Scope::of(found.address))
-        .min();
+        .filter(|found| unpermitted(found, rules).is_none());
+    let has_wide = permitted.any(|found| Scope::of(found.address) == Scope::Wide);
     let mut judged: Vec<_> = found
         .iter()
         .map(|found| {
             let scope = Scope::of(found.address);
             let asked_for =
                 rules.bind_address.is_some() || rules.interfaces.names(&found.interface);
-            let is_needless = !asked_for && Some(scope) != best;
-            let needless = scope.needless().filter(|_| is_needless);
+            let needless = scope.needless().filter(|_| has_wide && !asked_for);
             (found, unpermitted(found, rules).or(needless))
         })
         .collect();
@@ -319,7 +317,10 @@ mod tests {
             ("usb0", "169.254.1.1"),
             ("usb0", "fe80::1"),
         ];
-        assert_eq!(chosen(&cable, &rules()), ["fe80::1", "169.254.1.1"]);
+        assert_eq!(
+            chosen(&cable, &rules()),
+            ["fe80::1", "169.254.1.1", "127.0.0.1"]
+        );
         let beside: Vec<_> = cable.into_iter().chain([("wlan0", "192.0.2.8")]).collect();
         assert_eq!(chosen(&beside, &rules()), ["192.0.2.8"]);
         let mut named = rules();
