@@ -391,6 +391,15 @@ pub const IPC_START_LOCK_WAIT: Duration = Duration::from_millis(500);
 /// Sets of UDP sockets: one for the connection in use and two for those that may replace it.
 pub const LANES: usize = 3;
 
+/// Addresses of this machine that are used; of more, those are left out that are preferred least. With a
+/// relay on both sides, [`REFLEXIVE_ADDRESSES`] and all of one family there are (7 + 1) * (7 + 4 + 1) pairs;
+/// str0m's ICE agent keeps 100 and drops those of the relays first.
+pub const LOCAL_ADDRESSES: usize = 7;
+
+/// Outer addresses that peers are told of one lane's sockets; those of the sockets preferred least are left
+/// out.
+pub const REFLEXIVE_ADDRESSES: usize = 4;
+
 /// Buffer that the system is asked to keep for a UDP socket in each direction, in bytes; it may give less.
 pub const SOCKET_BUFFER_BYTES: usize = 2 * 1024 * 1024;
 
@@ -412,6 +421,16 @@ pub const PARENT_CHECK: Duration = Duration::from_secs(1);
 
 /// Interval at which the machine's addresses are looked up.
 pub const ADDRESS_INTERVAL: Duration = Duration::from_secs(5);
+
+/// How long an address may be there without letting a socket be bound to it, before that is said.
+pub const TENTATIVE_ADDRESS: Duration = Duration::from_secs(8);
+
+/// How long nothing of what fills packets may be acknowledged, while the path answers checks, before the
+/// connection is replaced by one with smaller packets. With the replacement it is less than
+/// `SEND_STALL_SECONDS`.
+pub const SWALLOWED_AFTER: Duration = Duration::from_secs(4);
+/// Size of the packets then, in bytes of UDP payload: the least that str0m makes.
+pub const SMALL_PACKET_BYTES: usize = 576;
 
 /// Wait from the system's notice that the network has changed to a look at it: the rest of a burst comes
 /// meanwhile.

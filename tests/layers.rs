@@ -43,8 +43,16 @@ const HOUSES: [(&str, Floors); 3] = [
     (
         "nat",
         &[
-            &["candidate", "failure", "host", "local_names", "url"],
-            &["credentials", "output"],
+            &[
+                "candidate",
+                "external",
+                "failure",
+                "interface_kind",
+                "local_names",
+                "reachable",
+                "url",
+            ],
+            &["credentials", "host", "output"],
             &["server"],
             &["stun"],
             &["turn"],

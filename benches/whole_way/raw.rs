@@ -7,7 +7,7 @@ use std::time::{Duration, Instant};
 
 use chatixia_sidecar::mesh::link::webrtc::{WebRtc, WebRtcLink};
 use chatixia_sidecar::mesh::link::{
-    Channel, Datagram, Link as _, LinkError, LinkOutput, Linker as _,
+    Channel, Datagram, Link as _, LinkError, LinkOutput, Linker as _, Packets,
 };
 use chatixia_sidecar::nat::candidate::LocalCandidate;
 
@@ -47,10 +47,10 @@ impl Pair {
         let (second_socket, second_address) = bind()?;
         let maker = || WebRtc::new(MESSAGE_BYTES).map_err(describe);
         let (mut first, offer) = maker()?
-            .offer(now, &[host(first_address)])
+            .offer(now, &[host(first_address)], Packets::Full)
             .map_err(describe)?;
         let (second, answer) = maker()?
-            .answer(now, &[host(second_address)], &offer)
+            .answer(now, &[host(second_address)], Packets::Full, &offer)
             .map_err(describe)?;
         first.accept_answer(now, &answer).map_err(describe)?;
         let mut pair = Pair {

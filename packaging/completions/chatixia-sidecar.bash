@@ -33,6 +33,7 @@ _chatixia_sidecar() {
         --recovery-timeout | \
         --send-stall-seconds | \
         --udp-port | \
+        --external-address | \
         --bind-address | \
         --interfaces | \
         --stun-url | \

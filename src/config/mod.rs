@@ -3,7 +3,7 @@
 //! The module is pure: the environment is handed in, and nothing is opened or looked up.
 
 use std::ffi::OsString;
-use std::net::IpAddr;
+use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 use std::path::PathBuf;
 use std::time::Duration;
 
@@ -28,7 +28,9 @@ use trust::Trust;
 use url::Url;
 
 use crate::mesh::MeshMode;
-use crate::nat::host::InterfaceFilter;
+use crate::nat::external::ExternalAddress;
+use crate::nat::host::{InterfaceFilter, Rules};
+use crate::nat::url::Host;
 use crate::secret::Secret;
 
 /// The credential that the registry knows us by.
@@ -69,6 +71,8 @@ pub struct Config {
     pub ipc_socket: PathBuf,
     /// `UDP_PORT`: first and last port, inclusive.
     pub udp_ports: Option<(u16, u16)>,
+    /// `EXTERNAL_ADDRESS`: where our UDP ports are reached from outside.
+    pub external_addresses: Vec<ExternalAddress>,
     /// `BIND_ADDRESS`: the only local address to use.
     pub bind_address: Option<IpAddr>,
     /// `INTERFACES`
@@ -122,6 +126,8 @@ impl Config {
             proxies: Proxies::read(&mut reader),
             ipc_socket: reader.read(&settings::IPC_SOCKET, values::socket_path),
             udp_ports: reader.read(&settings::UDP_PORT, values::ports),
+            external_addresses: reader
+                .read(&settings::EXTERNAL_ADDRESS, values::external_addresses),
             bind_address: reader.read(&settings::BIND_ADDRESS, values::own_address),
             interfaces: reader.read(&settings::INTERFACES, values::interfaces),
             ipv6: reader.read(&settings::IPV6, values::switch),
@@ -175,9 +181,62 @@ impl Config {
         {
             reader.error(format!("BIND_ADDRESS={address} needs IPV6=on"));
         }
+        if reader.all_right() {
+            for problem in config.misplaced_ports() {
+                reader.error(problem);
+            }
+        }
         reader.finish(config)
     }
+
+    /// Returns what is wrong with ports of `EXTERNAL_ADDRESS`, which lead to those of `UDP_PORT` one to one.
+    fn misplaced_ports(&self) -> Vec<String> {
+        let count = |(first, last): (u16, u16)| u32::from(last - first) + 1;
+        let own = self.udp_ports.map(count);
+        let outside = self.external_addresses.iter();
+        let outside = outside.filter_map(|outside| Some((outside, count(outside.ports?))));
+        let misplaced = outside.filter(|(_, ports)| Some(*ports) != own);
+        misplaced
+            .map(|(outside, _)| {
+                format!(
+                    "EXTERNAL_ADDRESS={outside}: set UDP_PORT to a range of as many ports, to which \
+                     these lead"
+                )
+            })
+            .collect()
+    }
+
+    /// Returns the settings for local addresses.
+    pub fn address_rules(&self) -> Rules {
+        Rules {
+            interfaces: self.interfaces.clone(),
+            ipv6: self.ipv6,
+            bind_address: self.bind_address,
+        }
+    }
+
+    /// Returns the servers of the settings that are given by address, without those that have a name. Ports
+    /// do not matter for what this is used for, so it gives none.
+    pub fn known_servers(&self) -> Vec<SocketAddr> {
+        let registry = [self.signaling_url.host(), self.token_url.host()];
+        let registry = registry.into_iter().filter_map(|host| match host {
+            "localhost" => Some(Ipv4Addr::LOCALHOST.into()),
+            host => host.parse().ok(),
+        });
+        let stun = self.ice.stun.iter().map(|url| &url.host);
+        let hosts = stun.chain(self.ice.turn.iter().map(|url| &url.host));
+        let servers = hosts.filter_map(|host| match host {
+            Host::Address(address) => Some(*address),
+            Host::Name(_) => None,
+        });
+        let all = registry.chain(servers);
+        all.map(|address| SocketAddr::new(address, DISCARD_PORT))
+            .collect()
+    }
 }
+
+/// The discard service (RFC 863).
+const DISCARD_PORT: u16 = 9;
 
 /// Largest value of `MAX_MESSAGE_BYTES`. The time that SCTP takes for a message grows with the square of
 /// its size: 0.1 s for 1 MiB, but seconds for 5 MiB, during which all other peers wait.

@@ -109,6 +109,8 @@ table! {
         "until a peer that takes nothing is refused further messages";
     Plain UDP_PORT "PORT|FIRST-LAST" = "",
         "UDP port or range to use; without it any";
+    Plain EXTERNAL_ADDRESS "IP[:PORTS]" = "",
+        "where our UDP ports are reached from outside, as in 203.0.113.7:5000-5002";
     Plain BIND_ADDRESS "IP" = "",
         "the only local address to use";
     Plain INTERFACES "LIST" = "",

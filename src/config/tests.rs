@@ -320,3 +320,17 @@ fn a_pattern_of_interfaces_permits_what_it_says() {
     assert_eq!(permitted("!docker*,-lo"), ["eth0", "eth1"]);
     assert_eq!(permitted("eth"), [""; 0]);
 }
+
+#[test]
+fn ports_outside_need_as_many_of_our_own() {
+    let given = [
+        "EXTERNAL_ADDRESS=203.0.113.7:50000-50002",
+        "UDP_PORT=5000-5002",
+    ];
+    assert_eq!(config(&given).unwrap().external_addresses.len(), 1);
+    assert!(config(&["EXTERNAL_ADDRESS=203.0.113.7"]).is_ok());
+    for own in ["UDP_PORT=", "UDP_PORT=5000-5003"] {
+        let told = error(&[given[0], own]);
+        assert!(told.contains("UDP_PORT to a range of as many"), "{told}");
+    }
+}

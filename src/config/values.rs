@@ -6,6 +6,7 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use crate::limits;
+use crate::nat::external::ExternalAddress;
 use crate::nat::host::InterfaceFilter;
 use crate::secret::Secret;
 
@@ -141,6 +142,48 @@ pub(super) fn ports(text: &str) -> Parsed<Option<(u16, u16)>> {
     }
 }
 
+/// Parses `203.0.113.7`, `203.0.113.7:5000-5002` or `[2001:db8::7]:5000`, or one of each family with a comma
+/// between them.
+pub(super) fn external_addresses(text: &str) -> Parsed<Vec<ExternalAddress>> {
+    let entries = text.split(',').map(str::trim).filter(|e| !e.is_empty());
+    let found: Vec<_> = entries.map(external_address).collect::<Result<_, _>>()?;
+    let of_ipv4 = found.iter().filter(|outside| outside.address.is_ipv4());
+    let ipv4_count = of_ipv4.count();
+    if ipv4_count > 1 || found.len() > ipv4_count + 1 {
+        return Err("give one IPv4 and one IPv6 address at most".to_owned());
+    }
+    Ok(found)
+}
+
+fn external_address(text: &str) -> Parsed<ExternalAddress> {
+    let wrong = || {
+        format!(
+            "{text:?} is no address with or without ports; give it as in 203.0.113.7, \
+             203.0.113.7:5000-5002 or [2001:db8::7]:5000-5002"
+        )
+    };
+    let (address, ports_text) = match text.parse::<IpAddr>() {
+        Ok(address) => (address, ""),
+        Err(_) => {
+            let (host, ports_text) = text.rsplit_once(':').ok_or_else(wrong)?;
+            let inner = host.strip_prefix('[').and_then(|h| h.strip_suffix(']'));
+            let address = match inner {
+                Some(inner) => inner.parse().map(IpAddr::V6),
+                None => host.parse().map(IpAddr::V4),
+            };
+            (address.map_err(|_| wrong())?, ports_text)
+        }
+    };
+    if address.is_unspecified() || address.is_multicast() {
+        return Err(wrong());
+    }
+    let ports = ports(ports_text).map_err(|_| wrong())?;
+    if text.ends_with(':') {
+        return Err(wrong());
+    }
+    Ok(ExternalAddress { address, ports })
+}
+
 /// Parses a TCP port to listen on, 0 for any.
 #[cfg(feature = "registry")]
 pub(super) fn port(text: &str) -> Parsed<u16> {
@@ -224,6 +267,37 @@ mod tests {
             "x",
         ] {
             assert!(ports(bad).is_err(), "{bad}");
+        }
+    }
+
+    #[test]
+    fn addresses_outside_are_given_with_or_without_ports() {
+        let told = |text| -> Vec<_> {
+            let found = external_addresses(text).unwrap();
+            found.iter().map(ToString::to_string).collect()
+        };
+        assert_eq!(told(""), [""; 0]);
+        for right in [
+            "203.0.113.7",
+            "203.0.113.7:5000",
+            "203.0.113.7:5000-5002",
+            "[2001:db8::7]:5000-5002",
+            "2001:db8::7",
+        ] {
+            assert_eq!(told(right), [right]);
+        }
+        let both = told("203.0.113.7:5000, [2001:db8::7]:5000");
+        assert_eq!(both, ["203.0.113.7:5000", "[2001:db8::7]:5000"]);
+        for bad in [
+            "example.org",
+            "203.0.113.7:",
+            "203.0.113.7:0",
+            "203.0.113.7:9-1",
+            "0.0.0.0",
+            "[203.0.113.7]:5000",
+            "203.0.113.7,203.0.113.8",
+        ] {
+            assert!(external_addresses(bad).is_err(), "{bad}");
         }
     }
 

@@ -1,34 +1,33 @@
 //! The check of the machine's addresses: which are used.
 
-use std::net::IpAddr;
+use std::net::SocketAddr;
 
 use serde_json::json;
 
 use super::report::{Check, Finding, listed};
-use crate::nat::host::{self, InterfaceAddress, Rules, Unused};
+use crate::config::Config;
+use crate::nat::host::{self, InterfaceAddress, Unused};
 use crate::runtime::interfaces;
-use crate::runtime::network::sockets;
+use crate::runtime::network::{sockets, told};
 
 /// Returns what was found (the addresses in use, those that are not, and whether UDP sockets can be bound)
-/// and the addresses in use. A sidecar that is running may hold the ports of a narrow `UDP_PORT`.
-pub(super) fn check(
-    rules: &Rules,
-    ports: Option<(u16, u16)>,
-    has_sidecar: bool,
-) -> (Vec<Finding>, Vec<IpAddr>) {
-    let found = match interfaces::addresses() {
-        Ok(found) => found,
-        Err(error) => {
-            let why = format!("the machine's addresses cannot be listed: {error}");
-            return (vec![Finding::fail(Check::Interfaces, why)], Vec::new());
-        }
-    };
-    let judged: Vec<_> = host::judge(&found, rules).collect();
-    let mut findings = report(&judged);
-    let used = host::addresses(&found, rules);
+/// and where sockets are bound for the addresses in use. A sidecar that is running may hold the ports of a
+/// narrow `UDP_PORT`.
+pub(super) fn check(config: &Config, has_sidecar: bool) -> (Vec<Finding>, Vec<SocketAddr>) {
+    let (rules, ports) = (config.address_rules(), config.udp_ports);
+    let mut findings = Vec::new();
+    let found = interfaces::addresses().unwrap_or_else(|error| {
+        let what = told::unlisted(&rules, &error);
+        findings.push(Finding::warn(Check::Interfaces, what));
+        interfaces::unlisted_addresses(&rules, &config.known_servers())
+    });
+    let judged: Vec<_> = host::judge(&found, &rules).collect();
+    findings.extend(report(&judged));
+    let used = host::addresses(&found, &rules);
+    let used: Vec<_> = used.iter().map(InterfaceAddress::socket_address).collect();
     for address in &used {
         if let Err(error) = sockets::bind_in_range(*address, ports) {
-            let what = format!("no UDP socket on {address}: {error}");
+            let what = format!("no UDP socket on {}: {error}", address.ip());
             findings.push(match ports {
                 Some((first, last)) if has_sidecar => Finding::warn(Check::Interfaces, what)
                     .advice(format!(
@@ -73,12 +72,16 @@ fn report(judged: &[(&InterfaceAddress, Option<Unused>)]) -> Vec<Finding> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::nat::interface_kind::InterfaceKind;
 
     #[test]
     fn what_is_used_and_what_is_not_is_said_with_the_reason() {
         let address = |interface: &str, address: &str| InterfaceAddress {
             interface: interface.to_owned(),
             address: address.parse().unwrap(),
+            kind: InterfaceKind::of(interface, false, false),
+            index: 0,
+            is_default: false,
         };
         let (eth0, docker0) = (
             address("eth0", "192.0.2.7"),

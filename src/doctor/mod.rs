@@ -33,7 +33,6 @@ use rustls::ClientConfig;
 
 use crate::config::Config;
 use crate::limits;
-use crate::nat::host::Rules;
 use crate::nat::reach::TransportPolicy;
 use crate::nat::url::{Transport, TurnUrl};
 use crate::output;
@@ -106,12 +105,7 @@ fn examine(
     let (socket, has_sidecar) = socket::check(config);
     let proxies = proxy::begin(config, &settings)?;
     let visit = Background::start(move || signaling::visit(&settings, !has_sidecar))?;
-    let rules = Rules {
-        interfaces: config.interfaces.clone(),
-        ipv6: config.ipv6,
-        bind_address: config.bind_address,
-    };
-    let (interfaces, locals) = interfaces::check(&rules, config.udp_ports, has_sidecar);
+    let (interfaces, locals) = interfaces::check(config, has_sidecar);
 
     let names_until = began + limits::DOCTOR_NAMES_TIME;
     let found = servers::find(config, fetch.as_ref(), names_until)?;

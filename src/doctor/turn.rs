@@ -2,7 +2,7 @@
 //! over real streams, those over UDP in `udp`.
 
 use std::io;
-use std::net::{IpAddr, SocketAddr};
+use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Instant;
 
@@ -17,6 +17,7 @@ use super::udp::Heard;
 use crate::config::Config;
 use crate::nat::failure::{Failure, code};
 use crate::nat::output::Output;
+use crate::nat::reachable::is_public;
 use crate::nat::server::TurnServer;
 use crate::nat::turn::plan::{Plan, plans};
 use crate::nat::turn::relay_check::{Outcome, RelayCheck};
@@ -35,6 +36,8 @@ pub(super) struct RelayChecks {
     is_named: bool,
     /// The HTTP proxy that leads there, as the subject names it.
     via: String,
+    /// Whether the server is reached at a public address.
+    is_public: bool,
     ways: Vec<Way>,
 }
 
@@ -54,7 +57,7 @@ enum Way {
 pub(super) fn begin(
     config: &Config,
     tls: &Arc<ClientConfig>,
-    locals: &[IpAddr],
+    locals: &[SocketAddr],
     relay: &Relay,
     over_udp: &mut Vec<Plan>,
 ) -> io::Result<Vec<RelayChecks>> {
@@ -65,8 +68,7 @@ pub(super) fn begin(
         proxy: relay.proxy.clone().map(Result::unwrap_or_default),
         credentials: relay.credentials.clone(),
     };
-    let sockets: Vec<_> = locals.iter().map(|ip| SocketAddr::new(*ip, 0)).collect();
-    let mut plans = plans(&[server], &sockets);
+    let mut plans = plans(&[server], locals);
     let mut checks = Vec::new();
     for transport in url.transports() {
         let mut ways = Vec::new();
@@ -87,6 +89,11 @@ pub(super) fn begin(
             transport: *transport,
             is_named: !config.ice.turn.contains(url),
             via: via(config, url, *transport),
+            is_public: relay
+                .place
+                .iter()
+                .flatten()
+                .any(|address| is_public(address.ip())),
             ways,
         });
     }
@@ -180,6 +187,11 @@ impl RelayChecks {
         });
         let subject = format!("{} over {}{}", self.url, self.transport, self.via);
         let finding = match outcomes.min_by_key(rank) {
+            Some(Outcome::Relays { relayed, .. } | Outcome::Keeps { relayed, .. })
+                if self.is_public && !is_public(relayed.ip()) =>
+            {
+                hidden(relayed)
+            }
             Some(outcome) => describe(&outcome, self.transport, self.is_named),
             None => Finding::fail(Check::Turn, "no address of this machine can reach it")
                 .advice("it is of IPv6 or of IPv4 only; see which addresses are used"),
@@ -193,12 +205,20 @@ pub(super) fn unknown(url: &TurnUrl, why: &str) -> Finding {
     Finding::fail(Check::Turn, why).about(url)
 }
 
+/// Returns the finding on a server that lends an address of the network behind it.
+fn hidden(relayed: SocketAddr) -> Finding {
+    let text = format!("lends {relayed}, a private address, which peers elsewhere cannot reach");
+    Finding::warn(Check::Turn, text)
+        .advice("the server must be told its public address (coturn: external-ip)")
+        .details(json!({"relayed": relayed.to_string()}))
+}
+
 /// Ranks outcomes: the smaller the better, and among failures the most telling one first.
 fn rank(outcome: &Outcome) -> u8 {
     match outcome {
         Outcome::Relays { .. } => 0,
         Outcome::Keeps { .. } => 1,
-        Outcome::Fails(Failure::Refused(..)) => 2,
+        Outcome::Fails(Failure::Refused(..) | Failure::Elsewhere(_)) => 2,
         Outcome::Fails(
             Failure::Connection(_) | Failure::Unusable | Failure::Misplaced(_) | Failure::Lost(_),
         ) => 3,
@@ -275,12 +295,14 @@ fn advice(failure: &Failure, transport: Transport, is_named: bool) -> Option<&'s
         (Failure::Connection(_), _) => Some("does the server run, and listen there?"),
         (Failure::Unusable, _) => Some("is it the right port?"),
         (Failure::Misplaced(_), _) => failure.advice(),
-        (Failure::Lost(_) | Failure::Refused(..), _) => failure.advice(),
+        (Failure::Lost(_) | Failure::Refused(..) | Failure::Elsewhere(_), _) => failure.advice(),
     }
 }
 
 #[cfg(test)]
 mod tests {
+    use std::time::Duration;
+
     use super::*;
 
     fn line(outcome: &Outcome, transport: Transport) -> String {
@@ -324,6 +346,29 @@ mod tests {
             let line = line(&Outcome::Keeps { relayed, is_denied }, Transport::Udp);
             assert!(line.starts_with("warn") && line.contains("not known whether it relays"));
         }
+    }
+
+    #[test]
+    fn a_relay_that_nobody_reaches_is_a_warning() {
+        let checks = |is_public| RelayChecks {
+            url: TurnUrl::parse("turn:h").unwrap(),
+            transport: Transport::Udp,
+            is_named: false,
+            via: String::new(),
+            is_public,
+            ways: vec![Way::Datagrams(0)],
+        };
+        let heard = Heard {
+            surveys: Vec::new(),
+            outcomes: vec![Some(Outcome::Relays {
+                relayed: "10.0.0.5:50000".parse().unwrap(),
+                allocated_in: Duration::ZERO,
+                returned_in: Duration::ZERO,
+            })],
+        };
+        let report = |is_public| checks(is_public).report(&heard, Instant::now()).to_string();
+        assert!(report(true).starts_with("warn") && report(true).contains("external-ip"));
+        assert!(report(false).starts_with("ok"));
     }
 
     #[test]

@@ -4,7 +4,7 @@
 //! and a firewall may let nothing else out. A second socket, where there is room for it, only listens.
 
 use std::io;
-use std::net::{IpAddr, SocketAddr};
+use std::net::SocketAddr;
 use std::time::Instant;
 
 use mio::net::UdpSocket;
@@ -34,7 +34,7 @@ pub(super) struct Heard {
 /// # Errors
 /// The system gives no poll.
 pub(super) fn check(
-    addresses: &[IpAddr],
+    addresses: &[SocketAddr],
     ports: Option<(u16, u16)>,
     servers: &[SocketAddr],
     plans: Vec<Plan>,
@@ -43,7 +43,7 @@ pub(super) fn check(
     let mut poll = Poll::new()?;
     let mut homes = Vec::new();
     for address in addresses {
-        let is_here = |plan: &Plan| plan.local.is_some_and(|local| local.ip() == *address);
+        let is_here = |plan: &Plan| plan.local.is_some_and(|local| local.ip() == address.ip());
         let tries = plans.iter().enumerate().filter(|(_, plan)| is_here(plan));
         match Sockets::bind(poll.registry(), *address, ports) {
             Ok(sockets) => homes.push(Home {
@@ -52,7 +52,7 @@ pub(super) fn check(
                 sockets,
             }),
             // It was reported among the interfaces.
-            Err(error) => log::debug!("nothing is asked from {address}: {error}"),
+            Err(error) => log::debug!("nothing is asked from {}: {error}", address.ip()),
         }
     }
     let surveyed_until = (Instant::now() + limits::DOCTOR_SERVER_TIME).min(until);
@@ -96,7 +96,11 @@ struct Sockets {
 
 impl Sockets {
     /// Binds the sockets to two of the ports or to one; to any port if none of them is free.
-    fn bind(registry: &Registry, address: IpAddr, ports: Option<(u16, u16)>) -> io::Result<Self> {
+    fn bind(
+        registry: &Registry,
+        address: SocketAddr,
+        ports: Option<(u16, u16)>,
+    ) -> io::Result<Self> {
         let bind = |ports| {
             let mut socket = UdpSocket::from_std(bind_in_range(address, ports)?.into());
             // All sockets share a token: whichever is ready, all are looked at.
@@ -162,6 +166,12 @@ impl Try {
         }
     }
 
+    /// Returns the server's address, or that of the one to which it has referred us.
+    fn server(&self) -> SocketAddr {
+        let check = self.check.as_ref();
+        check.map_or(self.plan.server, RelayCheck::server)
+    }
+
     /// Returns whether its server has an allocation for our socket, or may have.
     fn is_under_way(&self, now: Instant) -> bool {
         self.check.as_ref().is_some_and(|check| !check.is_over(now))
@@ -206,7 +216,7 @@ impl Home {
             return;
         }
         let mut tries = self.tries.iter_mut();
-        let tried = tries.find(|t| t.plan.server == source && t.is_under_way(now));
+        let tried = tries.find(|t| t.server() == source && t.is_under_way(now));
         if let Some(check) = tried.and_then(|t| t.check.as_mut()) {
             check.handle_datagram(now, bytes);
         }
@@ -216,7 +226,7 @@ impl Home {
     /// take turns.
     fn begin_tries(&mut self, now: Instant) {
         let under_way = self.tries.iter().filter(|t| t.is_under_way(now));
-        let mut busy: Vec<_> = under_way.map(|t| t.plan.server).collect();
+        let mut busy: Vec<_> = under_way.map(Try::server).collect();
         for waiting in self.tries.iter_mut().filter(|t| t.check.is_none()) {
             if busy.contains(&waiting.plan.server) {
                 continue;

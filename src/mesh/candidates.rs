@@ -1,10 +1,12 @@
 //! Candidates that come late or go: trickles our own candidates that are found late (RFC 8838), takes
 //! those that are lost out of use, and has the names in the peer's candidates resolved.
 
+use std::collections::BTreeMap;
 use std::net::IpAddr;
 use std::time::Instant;
 
 use crate::nat::candidate::LocalCandidate;
+use crate::nat::interface_kind::InterfaceKind;
 use crate::protocol::signaling::Signal;
 
 use super::Mesh;
@@ -32,6 +34,11 @@ impl<K: Linker> Mesh<K> {
         for id in connections {
             self.update_candidates(now, id);
         }
+    }
+
+    /// Sets the name and kind of the interface of each address of this machine, for the statistics.
+    pub fn set_interfaces(&mut self, interfaces: BTreeMap<IpAddr, (String, InterfaceKind)>) {
+        self.interfaces = interfaces;
     }
 
     /// Returns the next name under `.local` whose address a peer's candidate needs. To be drained after

@@ -48,16 +48,18 @@ mod receiving;
 mod recovery;
 mod room;
 mod sending;
+mod shrinking;
 mod shutdown;
 mod signaling;
 mod statistics;
 
 use std::collections::{BTreeMap, BTreeSet, HashMap, VecDeque};
-use std::net::SocketAddr;
+use std::net::{IpAddr, SocketAddr};
 use std::time::{Duration, Instant};
 
 use crate::limits;
 use crate::nat::candidate::LocalCandidate;
+use crate::nat::interface_kind::InterfaceKind;
 use crate::protocol::PeerId;
 use crate::protocol::ipc::{self, Event, RegistryState};
 use crate::protocol::signaling::Outgoing;
@@ -139,6 +141,8 @@ pub struct Mesh<K: Linker> {
     lanes: Vec<Vec<LocalCandidate>>,
     /// Candidates that no new connection uses, and those that have them may go on using.
     outdone: Vec<LocalCandidate>,
+    /// The names and kinds of the interfaces of our addresses, for the statistics.
+    interfaces: BTreeMap<IpAddr, (String, InterfaceKind)>,
     peers: BTreeMap<PeerId, Peer>,
     /// Peers that hold none of the `MAX_PEERS` places: see [`room`].
     resting: BTreeSet<PeerId>,
@@ -184,6 +188,7 @@ impl<K: Linker> Mesh<K> {
             strangers: TokenBucket::new(limits::STRANGER_BURST, limits::STRANGER_INTERVAL, now),
             lanes: Vec::new(),
             outdone: Vec::new(),
+            interfaces: BTreeMap::new(),
             peers: BTreeMap::new(),
             resting: BTreeSet::new(),
             connections: BTreeMap::new(),

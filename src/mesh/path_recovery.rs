@@ -26,6 +26,7 @@ impl<K: Linker> Mesh<K> {
                 self.ping(now, id);
             }
         }
+        self.forget_swallowed_packets();
         self.hurry_offers(now);
     }
 
@@ -68,6 +69,10 @@ impl<K: Linker> Mesh<K> {
         if let Some(connection) = self.connections.get_mut(&id) {
             connection.liveness.answered(now);
             connection.search.answered();
+            connection.look_at_acknowledgements(now);
+            if connection.swallowing.answered(now, connection.round_trip) {
+                return self.packets_are_swallowed(now, id);
+            }
             self.retransmit_if_stuck(now, id);
         }
     }

@@ -355,7 +355,9 @@ impl<K: Linker> Mesh<K> {
 
     /// Returns whether there is no connection to the peer that is known to work, both ways.
     pub(super) fn is_in_doubt(&self, now: Instant, peer_id: &PeerId) -> bool {
-        self.current_of(peer_id)
-            .is_none_or(|current| current.may_be_left || !current.is_well(now))
+        self.current_of(peer_id).is_none_or(|current| {
+            let is_wanting = current.may_be_left || current.swallowing.is_certain();
+            is_wanting || !current.is_well(now)
+        })
     }
 }

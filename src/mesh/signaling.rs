@@ -15,6 +15,7 @@ use super::connection::path_search::PathSearch;
 use super::connection::receipts::Receipts;
 use super::connection::remote_candidates::RemoteCandidates;
 use super::connection::send_window::SendWindow;
+use super::connection::swallowing::Swallowing;
 use super::connection::{Connection, ConnectionId, Handshake, Phase, Role};
 use super::introduction::negotiation;
 use super::introduction::negotiation::{Situation, Verdict};
@@ -77,7 +78,8 @@ impl<K: Linker> Mesh<K> {
     pub(super) fn offer(&mut self, now: Instant, peer_id: &PeerId) {
         let lane = self.free_lane(peer_id);
         let candidates = self.lanes.get(lane).cloned().unwrap_or_default();
-        let (link, sdp) = match self.linker.offer(now, &candidates) {
+        let packets = self.packets_to(peer_id);
+        let (link, sdp) = match self.linker.offer(now, &candidates, packets) {
             Ok(made) => made,
             Err(error) => {
                 log::error!("cannot offer a connection to {peer_id}: {error}");
@@ -196,6 +198,7 @@ impl<K: Linker> Mesh<K> {
             liveness: Liveness::new(now),
             search: PathSearch::default(),
             outstanding: Outstanding::default(),
+            swallowing: Swallowing::default(),
             may_be_left: false,
             is_to_rest: false,
             send_window: SendWindow::default(),
@@ -383,7 +386,8 @@ impl<K: Linker> Mesh<K> {
         let candidates = self.lanes.get(lane).cloned().unwrap_or_default();
         let mut remote = RemoteCandidates::new(now);
         let sdp = &remote.limit(now, sdp);
-        let (link, answer) = match self.linker.answer(now, &candidates, sdp) {
+        let packets = self.packets_to(peer_id);
+        let (link, answer) = match self.linker.answer(now, &candidates, packets, sdp) {
             Ok(made) => made,
             Err(error) => {
                 log::warn!("cannot answer the offer of {peer_id}: {error}");

@@ -67,7 +67,7 @@ struct PeerStatistics<'a> {
     role: Option<&'static str>,
     /// Whether the peer is one of ours, so that there is a session with it.
     session: bool,
-    path: Option<PathStatistics>,
+    path: Option<PathStatistics<'a>>,
     round_trip_ms: Option<f64>,
     sent: Count,
     received: Count,
@@ -77,9 +77,19 @@ struct PeerStatistics<'a> {
 }
 
 #[derive(Serialize)]
-struct PathStatistics {
-    local: End,
+struct PathStatistics<'a> {
+    local: LocalEnd<'a>,
     remote: End,
+}
+
+#[derive(Serialize)]
+struct LocalEnd<'a> {
+    #[serde(flatten)]
+    end: End,
+    /// The name of its interface; `null` for an address on a relay.
+    interface: Option<&'a str>,
+    /// `physical`, `tunnel`, `bridge`, `loopback` or `unknown`; `null` for an address on a relay.
+    interface_kind: Option<&'static str>,
 }
 
 #[derive(Serialize)]
@@ -148,10 +158,15 @@ impl<K: Linker> Mesh<K> {
             session: peer.speaks_sessions,
             path: current.and_then(|current| {
                 let path = current.path?;
+                let interface = self.interfaces.get(&path.local.ip());
                 Some(PathStatistics {
-                    local: End {
-                        kind: current.kind_of_local(path.local),
-                        address: path.local,
+                    local: LocalEnd {
+                        end: End {
+                            kind: current.kind_of_local(path.local),
+                            address: path.local,
+                        },
+                        interface: interface.map(|(name, _)| name.as_str()),
+                        interface_kind: interface.map(|(_, kind)| kind.name()),
                     },
                     remote: End {
                         kind: current.kind_of_remote(path.remote),

@@ -12,6 +12,8 @@ pub enum Failure {
     Connection(String),
     /// The server refused, with this error code and reason.
     Refused(u16, String),
+    /// The server refers to another one, at this address (ALTERNATE-SERVER, RFC 8489 section 10).
+    Elsewhere(SocketAddr),
     /// The other side is no TURN server, or speaks TURN in a way that we do not understand.
     Unusable,
     /// The server claims to relay for us at this address, which cannot be one of its own.
@@ -22,6 +24,8 @@ pub enum Failure {
 
 /// Error codes of RFC 8656 and RFC 8489.
 pub mod code {
+    /// The request is to be made to another server.
+    pub const TRY_ALTERNATE: u16 = 300;
     /// The credentials are not right, or none were given.
     pub const UNAUTHORIZED: u16 = 401;
     /// The allocation that the request names is unknown to the server, or the socket already has
@@ -40,7 +44,10 @@ impl Failure {
     pub(super) fn is_refusal(&self) -> bool {
         matches!(
             self,
-            Failure::Refused(..) | Failure::Unusable | Failure::Misplaced(_)
+            Failure::Refused(..)
+                | Failure::Elsewhere(_)
+                | Failure::Unusable
+                | Failure::Misplaced(_)
         )
     }
 
@@ -67,13 +74,17 @@ impl Failure {
         match self {
             Failure::Silent => Some("is the address right, and the way open?"),
             Failure::Connection(_) | Failure::Unusable | Failure::Lost(_) => None,
+            Failure::Elsewhere(_) => Some(
+                "of such references one is followed, to another server of the same family; name that \
+                 server in TURN_URL",
+            ),
             Failure::Misplaced(_) => Some("is its configuration right?"),
             Failure::Refused(number, _) => Some(match *number {
                 code::UNAUTHORIZED | code::WRONG_CREDENTIALS => {
                     "are TURN_SECRET, or TURN_USERNAME and TURN_PASSWORD, those of the server, and \
                      is this machine's clock right?"
                 }
-                300 => "it refers to another server, which is not supported",
+                code::TRY_ALTERNATE => "it refers to another server, and does not say to which",
                 403 => "it does not serve this client",
                 code::ALLOCATION_MISMATCH => {
                     "it still has an allocation for this UDP port, of a process before this one, and \
@@ -100,6 +111,10 @@ impl fmt::Display for Failure {
                 write!(f, "lends {address}, which is no address of a relay")
             }
             Failure::Lost(why) => f.write_str(why),
+            Failure::Elsewhere(address) => write!(f, "refers to the server {address}"),
+            Failure::Refused(number, words) if words.is_empty() => {
+                write!(f, "refused with {number}")
+            }
             Failure::Refused(number, words) => write!(f, "refused with {number} ({words})"),
         }
     }

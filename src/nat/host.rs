@@ -1,16 +1,39 @@
 //! Host candidates: selects the addresses of this machine that are worth telling a peer (RFC 8445
 //! section 5.1.1.1).
 
+use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
-use std::net::IpAddr;
+use std::net::{IpAddr, SocketAddr, SocketAddrV6};
+
+use super::interface_kind::InterfaceKind;
+use crate::limits;
 
 /// An address of a network interface that is up.
-#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub struct InterfaceAddress {
     /// The name of the interface, such as `eth0`.
     pub interface: String,
     /// Its address.
     pub address: IpAddr,
+    /// What the interface leads to.
+    pub kind: InterfaceKind,
+    /// The system's number of the interface, which sockets on link-local IPv6 addresses need (RFC 4007
+    /// section 11); 0 if it is not known.
+    pub index: u32,
+    /// Whether the machine sends from this address to the world.
+    pub is_default: bool,
+}
+
+impl InterfaceAddress {
+    /// Returns where a socket is bound for it, on any port.
+    pub fn socket_address(&self) -> SocketAddr {
+        match self.address {
+            IpAddr::V6(v6) if v6.is_unicast_link_local() => {
+                SocketAddrV6::new(v6, 0, 0, self.index).into()
+            }
+            address => SocketAddr::new(address, 0),
+        }
+    }
 }
 
 /// `INTERFACES`: which network interfaces are used. A name may end in `*`, which stands for any rest.
@@ -52,12 +75,6 @@ pub struct Rules {
     pub bind_address: Option<IpAddr>,
 }
 
-/// Prefixes of the names of bridges for containers and virtual machines. Their addresses are the
-/// same on many machines and reach nobody but the guests of this one. They are used only when
-/// `INTERFACES` names the bridge, or `BIND_ADDRESS` its address. [`is_virtual_bridge`] also knows the
-/// bridges of networks made with Docker.
-const VIRTUAL_BRIDGES: [&str; 7] = ["docker", "podman", "veth", "virbr", "lxcbr", "lxdbr", "cni"];
-
 /// The reason why an address is not used.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Unused {
@@ -65,7 +82,9 @@ pub enum Unused {
     Ipv6,
     /// `BIND_ADDRESS` is another one.
     NotBindAddress,
-    /// It is link-local, unspecified or multicast.
+    /// It is unspecified or multicast.
+    NoPlace,
+    /// It is link-local, and there are others.
     LinkLocal,
     /// `INTERFACES` leaves its interface out.
     Interface,
@@ -73,6 +92,8 @@ pub enum Unused {
     Bridge,
     /// It is loopback, and there are others.
     Loopback,
+    /// It is one of too many.
+    TooMany,
 }
 
 impl fmt::Display for Unused {
@@ -80,39 +101,113 @@ impl fmt::Display for Unused {
         f.write_str(match self {
             Unused::Ipv6 => "IPV6=off",
             Unused::NotBindAddress => "not BIND_ADDRESS",
-            Unused::LinkLocal => "link-local",
+            Unused::NoPlace => "no address of one machine",
+            Unused::LinkLocal => "link-local, not named by INTERFACES",
             Unused::Interface => "left out by INTERFACES",
             Unused::Bridge => "a bridge for containers, not named by INTERFACES",
             Unused::Loopback => "loopback",
+            Unused::TooMany => "one of too many, INTERFACES chooses",
         })
     }
 }
 
-/// Returns the addresses to use, sorted. Loopback is among them only when `INTERFACES` or
-/// `BIND_ADDRESS` asks for it, or when there is nothing else.
-pub fn addresses(found: &[InterfaceAddress], rules: &Rules) -> Vec<IpAddr> {
+/// Returns the addresses to use, the preferred ones first: those of the machine's own links, on which the
+/// one that it sends from to the world comes first, then those of tunnels, then those of bridges.
+pub fn addresses(found: &[InterfaceAddress], rules: &Rules) -> Vec<InterfaceAddress> {
     let used = judge(found, rules).filter(|(_, unused)| unused.is_none());
-    let mut addresses: Vec<_> = used.map(|(found, _)| found.address).collect();
-    addresses.sort();
-    addresses.dedup();
-    addresses
+    let mut used: Vec<_> = used.map(|(found, _)| found.clone()).collect();
+    used.sort_by_key(preference);
+    let mut seen = BTreeSet::new();
+    used.retain(|used| seen.insert(used.address));
+    used
+}
+
+/// Returns a key that is smaller for addresses that are preferred.
+fn preference(found: &InterfaceAddress) -> (InterfaceKind, bool, Scope, bool, IpAddr) {
+    let address = found.address;
+    let (is_other, is_ipv4) = (!found.is_default, address.is_ipv4());
+    (found.kind, is_other, Scope::of(address), is_ipv4, address)
 }
 
 /// Returns each address that was found with the reason why it is not used; `None` if it is used.
+///
+/// Loopback and link-local addresses are used when `INTERFACES` or `BIND_ADDRESS` asks for them, or when
+/// there is nothing else. Of more than [`limits::LOCAL_ADDRESSES`] those from which the machine sends to
+/// the world are used, then one of each interface, then a second one of each.
 pub fn judge<'a>(
     found: &'a [InterfaceAddress],
     rules: &Rules,
 ) -> impl Iterator<Item = (&'a InterfaceAddress, Option<Unused>)> {
-    let is_beyond = |found: &InterfaceAddress| {
-        !found.address.is_loopback() && unpermitted(found, rules).is_none()
-    };
-    let beyond_loopback = found.iter().any(is_beyond);
-    found.iter().map(move |found| {
-        let asked_for = rules.bind_address.is_some() || rules.interfaces.names(&found.interface);
-        let is_needless = found.address.is_loopback() && beyond_loopback && !asked_for;
-        let unused = unpermitted(found, rules).or(is_needless.then_some(Unused::Loopback));
-        (found, unused)
-    })
+    let mut permitted = found
+        .iter()
+        .filter(|found| unpermitted(found, rules).is_none());
+    let has_wide = permitted.any(|found| Scope::of(found.address) == Scope::Wide);
+    let mut judged: Vec<_> = found
+        .iter()
+        .map(|found| {
+            let scope = Scope::of(found.address);
+            let asked_for =
+                rules.bind_address.is_some() || rules.interfaces.names(&found.interface);
+            let needless = scope.needless().filter(|_| has_wide && !asked_for);
+            (found, unpermitted(found, rules).or(needless))
+        })
+        .collect();
+    leave_out_excess(&mut judged);
+    judged.into_iter()
+}
+
+/// How far an address is known. The order is that of preference.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+enum Scope {
+    Wide,
+    /// On one link, without a router or a server that gives addresses: a cable, or a USB gadget.
+    Link,
+    Machine,
+}
+
+impl Scope {
+    fn of(address: IpAddr) -> Self {
+        let is_link_local = match address {
+            IpAddr::V4(v4) => v4.is_link_local(),
+            IpAddr::V6(v6) => v6.is_unicast_link_local(),
+        };
+        match (address.is_loopback(), is_link_local) {
+            (true, _) => Scope::Machine,
+            (false, true) => Scope::Link,
+            (false, false) => Scope::Wide,
+        }
+    }
+
+    /// Returns why an address is not needed if there are others that are known further.
+    fn needless(self) -> Option<Unused> {
+        match self {
+            Scope::Wide => None,
+            Scope::Link => Some(Unused::LinkLocal),
+            Scope::Machine => Some(Unused::Loopback),
+        }
+    }
+}
+
+fn leave_out_excess(judged: &mut [(&InterfaceAddress, Option<Unused>)]) {
+    let mut used: Vec<_> = judged
+        .iter_mut()
+        .filter(|(_, unused)| unused.is_none())
+        .collect();
+    used.sort_by_key(|(found, _)| preference(found));
+    let mut counts: BTreeMap<_, usize> = BTreeMap::new();
+    let mut ranked: Vec<_> = used
+        .into_iter()
+        .map(|entry| {
+            let count = counts.entry((&entry.0.interface, entry.0.address.is_ipv4()));
+            let turn = count.and_modify(|count| *count += 1).or_default();
+            ((!entry.0.is_default, *turn), entry)
+        })
+        .collect();
+    // The sort is stable, so that among equals the preferred come first.
+    ranked.sort_by_key(|(rank, _)| *rank);
+    for (_, (_, unused)) in ranked.into_iter().skip(limits::LOCAL_ADDRESSES) {
+        *unused = Some(Unused::TooMany);
+    }
 }
 
 /// Returns why an address may not be used, whatever other addresses there are.
@@ -122,32 +217,14 @@ fn unpermitted(found: &InterfaceAddress, rules: &Rules) -> Option<Unused> {
         Some(Unused::Ipv6)
     } else if rules.bind_address.is_some_and(|only| found.address != only) {
         Some(Unused::NotBindAddress)
-    } else if !is_usable(found.address) {
-        Some(Unused::LinkLocal)
+    } else if found.address.is_unspecified() || found.address.is_multicast() {
+        Some(Unused::NoPlace)
     } else if !rules.interfaces.permits(&found.interface) {
         Some(Unused::Interface)
-    } else if is_virtual_bridge(&found.interface) && !is_named {
+    } else if found.kind == InterfaceKind::Bridge && !is_named {
         Some(Unused::Bridge)
     } else {
         None
-    }
-}
-
-/// Returns whether the name is that of a bridge for guests. Docker names its bridges `br-` and 12
-/// hexadecimal digits; `br-` alone would also match a router's `br-lan`.
-fn is_virtual_bridge(interface: &str) -> bool {
-    let is_id = |id: &str| id.len() == 12 && id.bytes().all(|byte| byte.is_ascii_hexdigit());
-    let mut known = VIRTUAL_BRIDGES.iter();
-    interface.strip_prefix("br-").is_some_and(is_id)
-        || known.any(|stem| interface.starts_with(stem))
-}
-
-/// Returns whether an address can be told to a peer. Link-local addresses mean nothing without their
-/// link.
-fn is_usable(address: IpAddr) -> bool {
-    match address {
-        IpAddr::V4(v4) => !v4.is_link_local() && !v4.is_unspecified() && !v4.is_multicast(),
-        IpAddr::V6(v6) => !v6.is_unicast_link_local() && !v6.is_unspecified() && !v6.is_multicast(),
     }
 }
 
@@ -168,13 +245,20 @@ mod tests {
             .map(|(interface, address)| InterfaceAddress {
                 interface: (*interface).to_owned(),
                 address: address.parse().unwrap(),
+                kind: InterfaceKind::of(interface, *interface == "lo", false),
+                index: 2,
+                is_default: false,
             })
             .collect()
     }
 
     fn chosen(list: &[(&str, &str)], rules: &Rules) -> Vec<String> {
-        let chosen = addresses(&found(list), rules);
-        chosen.iter().map(ToString::to_string).collect()
+        told(&addresses(&found(list), rules))
+    }
+
+    fn told(chosen: &[InterfaceAddress]) -> Vec<String> {
+        let chosen = chosen.iter().map(|chosen| chosen.address.to_string());
+        chosen.collect()
     }
 
     const MACHINE: [(&str, &str); 6] = [
@@ -188,7 +272,7 @@ mod tests {
 
     #[test]
     fn a_machine_with_a_network_leaves_loopback_link_local_and_bridges_out() {
-        assert_eq!(chosen(&MACHINE, &rules()), ["192.0.2.7", "2001:db8::7"]);
+        assert_eq!(chosen(&MACHINE, &rules()), ["2001:db8::7", "192.0.2.7"]);
     }
 
     #[test]
@@ -215,9 +299,7 @@ mod tests {
 
     #[test]
     fn loopback_is_used_when_there_is_nothing_else() {
-        assert_eq!(chosen(&MACHINE[..2], &rules()), ["127.0.0.1", "::1"]);
-        let link_local = [("lo", "127.0.0.1"), ("eth0", "169.254.1.1")];
-        assert_eq!(chosen(&link_local, &rules()), ["127.0.0.1"]);
+        assert_eq!(chosen(&MACHINE[..2], &rules()), ["::1", "127.0.0.1"]);
     }
 
     #[test]
@@ -225,25 +307,77 @@ mod tests {
         let mut only = rules();
         only.interfaces.allow = vec!["lo".into(), "docker0".into()];
         only.ipv6 = false;
-        assert_eq!(chosen(&MACHINE, &only), ["127.0.0.1", "172.17.0.1"]);
+        assert_eq!(chosen(&MACHINE, &only), ["172.17.0.1", "127.0.0.1"]);
     }
 
     #[test]
-    fn a_bridge_of_a_router_or_of_a_person_is_a_network_like_any_other() {
-        for bridge in [
-            "br-lan",
-            "br-0123456789a",
-            "br-0123456789xy",
-            "br0",
-            "bridge0",
-        ] {
-            let machine = [("lo", "127.0.0.1"), (bridge, "192.168.1.1")];
-            assert_eq!(chosen(&machine, &rules()), ["192.168.1.1"], "{bridge}");
-        }
-        for guests in ["br-0123456789ab", "docker0", "podman1", "lxdbr0", "virbr0"] {
-            let machine = [("lo", "127.0.0.1"), (guests, "172.18.0.1")];
-            assert_eq!(chosen(&machine, &rules()), ["127.0.0.1"], "{guests}");
-        }
+    fn link_local_addresses_are_used_when_there_is_nothing_better_or_by_name() {
+        let cable = [
+            ("lo", "127.0.0.1"),
+            ("usb0", "169.254.1.1"),
+            ("usb0", "fe80::1"),
+        ];
+        assert_eq!(
+            chosen(&cable, &rules()),
+            ["fe80::1", "169.254.1.1", "127.0.0.1"]
+        );
+        let beside: Vec<_> = cable.into_iter().chain([("wlan0", "192.0.2.8")]).collect();
+        assert_eq!(chosen(&beside, &rules()), ["192.0.2.8"]);
+        let mut named = rules();
+        named.interfaces.allow = vec!["usb*".into(), "wlan0".into()];
+        assert_eq!(
+            chosen(&beside, &named),
+            ["192.0.2.8", "fe80::1", "169.254.1.1"]
+        );
+        let mut bound = rules();
+        bound.bind_address = Some("169.254.1.1".parse().unwrap());
+        assert_eq!(chosen(&beside, &bound), ["169.254.1.1"]);
+        let of_link = &found(&cable[2..])[0];
+        assert_eq!(of_link.socket_address().to_string(), "[fe80::1%2]:0");
+    }
+
+    #[test]
+    fn links_come_before_tunnels_and_the_one_to_the_world_comes_first() {
+        let machine = [
+            ("tailscale0", "100.64.0.1"),
+            ("tailscale0", "fd7a:115c:a1e0::1"),
+            ("eth1", "10.0.0.1"),
+            ("wlan0", "192.168.7.11"),
+        ];
+        let mut machine = found(&machine);
+        machine[3].is_default = true;
+        let chosen = addresses(&machine, &rules());
+        assert_eq!(
+            told(&chosen),
+            [
+                "192.168.7.11",
+                "10.0.0.1",
+                "fd7a:115c:a1e0::1",
+                "100.64.0.1"
+            ]
+        );
+        // A VPN for everything changes nothing between two machines on one link.
+        machine[3].is_default = false;
+        machine[0].is_default = true;
+        assert_eq!(told(&addresses(&machine, &rules()))[0], "10.0.0.1");
+    }
+
+    #[test]
+    fn of_too_many_addresses_the_way_out_and_one_of_each_interface_stay() {
+        let mut machine: Vec<_> = (1..=70)
+            .map(|number| found(&[("eth0", &format!("10.0.0.{number}"))]).remove(0))
+            .collect();
+        machine[69].is_default = true;
+        machine.extend(found(&[("eth1", "10.9.0.1"), ("wg0", "10.8.0.1")]));
+        let chosen = told(&addresses(&machine, &rules()));
+        assert_eq!(chosen.len(), limits::LOCAL_ADDRESSES);
+        assert_eq!(chosen.first().map(String::as_str), Some("10.0.0.70"));
+        assert_eq!(chosen.last().map(String::as_str), Some("10.8.0.1"));
+        assert!(chosen.iter().any(|address| address == "10.9.0.1"));
+        let rules = rules();
+        let judged = judge(&machine, &rules);
+        let left_out = judged.filter(|(_, why)| *why == Some(Unused::TooMany));
+        assert_eq!(left_out.count(), 72 - limits::LOCAL_ADDRESSES);
     }
 
     #[test]

@@ -10,11 +10,14 @@
 
 pub mod candidate;
 pub mod credentials;
+pub mod external;
 pub mod failure;
 pub mod host;
+pub mod interface_kind;
 pub mod local_names;
 pub mod output;
 pub mod reach;
+pub mod reachable;
 pub mod server;
 pub mod stun;
 pub mod turn;

@@ -10,6 +10,7 @@ use std::net::{IpAddr, SocketAddr};
 use std::time::Instant;
 
 use super::candidate::LocalCandidate;
+use super::external::ExternalAddress;
 use super::output::{Output, StreamId};
 use super::server::Servers;
 use super::stun::message;
@@ -28,6 +29,15 @@ pub enum TransportPolicy {
     Relay,
 }
 
+/// Where our ports are reached from outside, as the user says it.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct External {
+    /// `EXTERNAL_ADDRESS`: one of each family at most.
+    pub addresses: Vec<ExternalAddress>,
+    /// `UDP_PORT`: the range of our own ports.
+    pub own_ports: Option<(u16, u16)>,
+}
+
 /// Finds the candidates beyond the addresses of our own sockets, by STUN and TURN.
 #[derive(Debug)]
 pub struct Reach {
@@ -36,6 +46,7 @@ pub struct Reach {
     lanes: Option<Vec<Vec<SocketAddr>>>,
     reflexive: Reflexive,
     relays: Relays,
+    external: External,
     /// The servers that are asked for our address.
     asked: BTreeSet<SocketAddr>,
     moves: Moves,
@@ -69,11 +80,17 @@ impl Reach {
             lanes: None,
             reflexive: Reflexive::new(),
             relays: Relays::new(now, unix, random.u64(..)),
+            external: External::default(),
             asked: BTreeSet::new(),
             moves: Moves::default(),
             random,
             outputs: VecDeque::new(),
         }
+    }
+
+    /// Sets where our ports are reached from outside. To be called before the sockets are known.
+    pub fn set_external(&mut self, external: External) {
+        self.external = external;
     }
 
     /// Sets the current Unix time in seconds. To be called now and then, because clocks are set.
@@ -141,13 +158,19 @@ impl Reach {
         self.relays.network_changed(now);
     }
 
-    /// Returns all candidates of each lane. There is one relayed address, and beside it those that it
-    /// has replaced and that still carry data.
+    /// Returns all candidates of each lane, each kind in order of preference. There is one relayed address,
+    /// and beside it those that it has replaced and that still carry data. Beyond
+    /// [`limits::REFLEXIVE_ADDRESSES`] the outer addresses of the sockets preferred least are left out.
     pub fn lanes(&self) -> Vec<Vec<LocalCandidate>> {
         let relayed = relayed(self.relays.candidates());
         let of_lane = |lane: &Vec<SocketAddr>| {
             let own = lane.iter().filter(|_| self.policy == TransportPolicy::All);
-            own.flat_map(|socket| self.of_socket(*socket))
+            let hosts = own
+                .clone()
+                .map(|address| LocalCandidate::Host { address: *address });
+            let outside = own.flat_map(|socket| self.outside(*socket));
+            hosts
+                .chain(outside.take(limits::REFLEXIVE_ADDRESSES))
                 .chain(relayed.iter().copied())
                 .collect()
         };
@@ -160,11 +183,16 @@ impl Reach {
         relayed(self.relays.outdone())
     }
 
-    fn of_socket(&self, base: SocketAddr) -> impl Iterator<Item = LocalCandidate> {
-        let host = LocalCandidate::Host { address: base };
-        let mapped = self.reflexive.mapped(base).into_iter();
-        let mapped = mapped.map(move |address| LocalCandidate::ServerReflexive { address, base });
-        std::iter::once(host).chain(mapped)
+    /// Returns the addresses outside of a socket: what the user says first, then what servers see.
+    fn outside(&self, base: SocketAddr) -> impl Iterator<Item = LocalCandidate> {
+        let own_ports = self.external.own_ports;
+        let said = self.external.addresses.iter();
+        let said = said.filter_map(move |outside| outside.of(base, own_ports));
+        let said: Vec<_> = said.filter(|outside| *outside != base).collect();
+        let mut mapped = self.reflexive.mapped(base);
+        mapped.retain(|mapped| !said.contains(mapped));
+        let all = said.into_iter().chain(mapped);
+        all.map(move |address| LocalCandidate::ServerReflexive { address, base })
     }
 
     /// Takes a datagram that came to `destination`, one of our sockets. Returns `false` when it is a

@@ -28,7 +28,6 @@ use crate::config::Config;
 use crate::limits;
 use crate::mesh::link::webrtc::WebRtc;
 use crate::mesh::{self, Mesh};
-use crate::nat::host::Rules;
 use crate::protocol;
 
 use event_loop::{End, EventLoop, FIRST_SOCKET, FIRST_STREAM, Parts, WAKER};
@@ -198,10 +197,11 @@ fn make_sockets(config: &Config) -> Sockets {
              renewed over TCP or not at all; a range of three ports prevents both"
         );
     }
-    let rules = Rules {
-        interfaces: config.interfaces.clone(),
-        ipv6: config.ipv6,
-        bind_address: config.bind_address,
-    };
-    Sockets::new(rules, config.udp_ports, FIRST_SOCKET)
+    let servers = config.known_servers();
+    Sockets::new(
+        config.address_rules(),
+        config.udp_ports,
+        servers,
+        FIRST_SOCKET,
+    )
 }

@@ -8,7 +8,7 @@ use std::time::Instant;
 
 use chatixia_sidecar::mesh::link::description::{first_mid, max_message_bytes};
 use chatixia_sidecar::mesh::link::webrtc::WebRtc;
-use chatixia_sidecar::mesh::link::{Link, Linker};
+use chatixia_sidecar::mesh::link::{Link, Linker, Packets};
 use chatixia_sidecar::nat::candidate::LocalCandidate;
 
 const FINGERPRINT_256: &str = "sha-256 75:74:5A:A6:A4:E5:52:F4:A7:67:4C:01:C7:EE:91:3F:21:3D:A2:E3:53:7B:6F:30:86:F2:30:AA:65:FB:04:24";
@@ -26,7 +26,7 @@ fn sdp(lines: &[&str]) -> String {
 fn answer(offer: &str) -> String {
     let mut webrtc = WebRtc::new(262_144).unwrap();
     let (_, answer) = webrtc
-        .answer(Instant::now(), &[candidate()], offer)
+        .answer(Instant::now(), &[candidate()], Packets::Full, offer)
         .unwrap_or_else(|error| panic!("{error}: {offer}"));
     answer
 }
@@ -144,7 +144,7 @@ fn a_peer_that_announces_no_size_and_an_odd_mid() {
 fn our_offer_calls_its_section_zero_and_takes_an_answer_to_that() {
     let mut webrtc = WebRtc::new(262_144).unwrap();
     let now = Instant::now();
-    let (mut offerer, offer) = webrtc.offer(now, &[candidate()]).unwrap();
+    let (mut offerer, offer) = webrtc.offer(now, &[candidate()], Packets::Full).unwrap();
     assert_eq!(first_mid(&offer), Some("0"));
     assert!(offer.contains("a=setup:actpass"));
     offerer.accept_answer(now, &answer(&offer)).unwrap();
@@ -154,7 +154,7 @@ fn our_offer_calls_its_section_zero_and_takes_an_answer_to_that() {
 fn what_is_no_description_is_refused_without_quoting_it() {
     let mut webrtc = WebRtc::new(262_144).unwrap();
     for garbage in ["", "v=0\r\n", "a=ice-pwd:secret-of-a-peer", "\u{0}\u{1}"] {
-        let refused = webrtc.answer(Instant::now(), &[candidate()], garbage);
+        let refused = webrtc.answer(Instant::now(), &[candidate()], Packets::Full, garbage);
         let error = refused.map(|_| ()).expect_err(garbage);
         assert!(!error.to_string().contains("secret"), "{error}");
     }
@@ -164,8 +164,10 @@ fn what_is_no_description_is_refused_without_quoting_it() {
 fn candidates_of_no_use_are_refused_one_by_one() {
     let mut webrtc = WebRtc::new(262_144).unwrap();
     let now = Instant::now();
-    let (_, offer) = webrtc.offer(now, &[candidate()]).unwrap();
-    let (mut link, _) = webrtc.answer(now, &[candidate()], &offer).unwrap();
+    let (_, offer) = webrtc.offer(now, &[candidate()], Packets::Full).unwrap();
+    let (mut link, _) = webrtc
+        .answer(now, &[candidate()], Packets::Full, &offer)
+        .unwrap();
     for garbage in [
         "",
         "candidate:",

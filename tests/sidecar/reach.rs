@@ -94,6 +94,17 @@ fn names_of_servers_are_looked_up() {
     server.stop();
 }
 
+#[test]
+fn the_address_outside_that_the_user_names_is_told() {
+    let site = Site::new();
+    let mut peer = site.registry.registered("peer");
+    let _alice = Node::start(
+        site.setup("alice")
+            .set("EXTERNAL_ADDRESS", OUTER.to_string()),
+    );
+    await_outer_address(&mut peer);
+}
+
 fn registry_that_names(server: &StunServer) -> RunningRegistry {
     let mut options = open_options();
     let url = format!("stun:{}", server.address);

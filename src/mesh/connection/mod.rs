@@ -8,6 +8,7 @@ pub(crate) mod path_search;
 pub(crate) mod receipts;
 pub(crate) mod remote_candidates;
 pub(crate) mod send_window;
+pub(crate) mod swallowing;
 
 use std::net::{IpAddr, SocketAddr};
 use std::time::{Duration, Instant};
@@ -27,6 +28,7 @@ use path_search::PathSearch;
 use receipts::Receipts;
 use remote_candidates::RemoteCandidates;
 use send_window::SendWindow;
+use swallowing::Swallowing;
 
 /// Identifies a connection within this process. Everything is keyed by it, never by the peer's name
 /// alone: a peer may come back before its old connection is known to be dead.
@@ -118,6 +120,8 @@ pub(super) struct Connection<L> {
     pub(super) search: PathSearch,
     /// What the peer's transport has not acknowledged, of both channels.
     pub(super) outstanding: Outstanding,
+    /// Notices if the path swallows full packets.
+    pub(super) swallowing: Swallowing,
     /// Whether the peer may have given up this connection while it was silent, although it is heard
     /// again. Only for peers of another make.
     pub(super) may_be_left: bool,
@@ -150,6 +154,9 @@ impl<L: Link> Connection<L> {
         let has_written = self.link.write(channel, message)?;
         if has_written {
             self.outstanding.written(message.len());
+            if channel == Channel::Mesh {
+                self.swallowing.written(message.len());
+            }
         }
         Ok(has_written)
     }
@@ -163,6 +170,7 @@ impl<L: Link> Connection<L> {
             self.liveness.acknowledged(now);
         }
         self.liveness.awaits_acknowledgement(now, buffered > 0);
+        self.swallowing.acknowledged_to(now, of_mesh);
         of_mesh
     }
 

@@ -7,6 +7,7 @@ mod clock;
 pub mod description;
 mod late_start;
 mod pacing;
+mod preference;
 pub mod webrtc;
 
 use std::fmt;
@@ -99,6 +100,16 @@ impl fmt::Display for LinkError {
 
 impl std::error::Error for LinkError {}
 
+/// How large the datagrams of a link are.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub enum Packets {
+    /// As large as nearly every path takes.
+    #[default]
+    Full,
+    /// [`SMALL_PACKET_BYTES`](crate::limits::SMALL_PACKET_BYTES) at most, for a path that swallows larger ones.
+    Small,
+}
+
 /// Makes links.
 pub trait Linker {
     /// The kind of link that it makes.
@@ -109,6 +120,7 @@ pub trait Linker {
         &mut self,
         now: Instant,
         candidates: &[LocalCandidate],
+        packets: Packets,
     ) -> Result<(Self::Link, String), LinkError>;
 
     /// Answers an offer with the given local candidates; returns the answer's SDP with the connection.
@@ -116,6 +128,7 @@ pub trait Linker {
         &mut self,
         now: Instant,
         candidates: &[LocalCandidate],
+        packets: Packets,
         offer: &str,
     ) -> Result<(Self::Link, String), LinkError>;
 }

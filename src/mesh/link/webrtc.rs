@@ -9,15 +9,17 @@ use str0m::channel::ChannelId;
 use str0m::config::DtlsCert;
 use str0m::crypto::from_feature_flags;
 use str0m::net::{Protocol, Receive};
-use str0m::{Candidate, Event, Input, Output, Rtc, RtcConfig, RtcError};
+use str0m::{Candidate, CandidateKind, Event, Input, Output, Rtc, RtcConfig, RtcError};
 
+use crate::limits;
 use crate::nat::candidate::LocalCandidate;
 
 use super::clock::Clock;
 use super::description::{first_mid, rename_mid, waits_for_sctp};
 use super::late_start::LateStart;
 use super::pacing::Pacing;
-use super::{Channel, Datagram, Link, LinkError, LinkOutput, Linker, Transmit};
+use super::preference::Preferences;
+use super::{Channel, Datagram, Link, LinkError, LinkOutput, Linker, Packets, Transmit};
 
 /// How many bytes str0m buffers for all channels of a connection, beside the largest message. The core
 /// keeps the mesh channel below that; the rest is headroom for control frames.
@@ -67,8 +69,20 @@ impl WebRtc {
         Ok(WebRtc { configuration })
     }
 
-    fn build(&self, now: Instant, candidates: &[LocalCandidate]) -> Result<WebRtcLink, LinkError> {
-        let rtc = guarded(|| Ok(self.configuration.clone().build(now)))?;
+    fn build(
+        &self,
+        now: Instant,
+        candidates: &[LocalCandidate],
+        packets: Packets,
+    ) -> Result<WebRtcLink, LinkError> {
+        let rtc = guarded(|| {
+            let configuration = self.configuration.clone();
+            let configuration = match packets {
+                Packets::Full => configuration,
+                Packets::Small => configuration.set_mtu(limits::SMALL_PACKET_BYTES..=usize::MAX),
+            };
+            Ok(configuration.build(now))
+        })?;
         let mut link = WebRtcLink {
             rtc,
             pending: None,
@@ -78,6 +92,7 @@ impl WebRtc {
             clock: Clock::default(),
             late_start: None,
             pacing: Pacing::new(now),
+            preferences: Preferences::default(),
         };
         for candidate in candidates {
             link.add_local_candidate(*candidate);
@@ -93,8 +108,9 @@ impl Linker for WebRtc {
         &mut self,
         now: Instant,
         candidates: &[LocalCandidate],
+        packets: Packets,
     ) -> Result<(WebRtcLink, String), LinkError> {
-        let mut link = self.build(now, candidates)?;
+        let mut link = self.build(now, candidates, packets)?;
         let (offer, pending) = guarded(|| {
             let mut changes = link.rtc.sdp_api();
             changes.add_channel(Channel::Mesh.label().to_owned());
@@ -115,12 +131,13 @@ impl Linker for WebRtc {
         &mut self,
         now: Instant,
         candidates: &[LocalCandidate],
+        packets: Packets,
         offer: &str,
     ) -> Result<(WebRtcLink, String), LinkError> {
         // The offer is read first, because a connection costs milliseconds of key generation.
         let offer =
             guarded(|| SdpOffer::from_sdp_string(offer).map_err(|_| LinkError(UNREADABLE.into())))?;
-        let mut link = self.build(now, candidates)?;
+        let mut link = self.build(now, candidates, packets)?;
         // Until it is first told the time, the ICE agent sends no checks and only answers them. It is
         // told before it knows the other side, so that its checks begin a little after the answer leaves.
         link.handle_timeout(now)?;
@@ -158,6 +175,7 @@ pub struct WebRtcLink {
     /// Holds back the first SCTP packets, if the peer waits for us to begin SCTP.
     late_start: Option<LateStart>,
     pacing: Pacing,
+    preferences: Preferences,
 }
 
 impl WebRtcLink {
@@ -258,10 +276,9 @@ impl Link for WebRtcLink {
 
     fn add_local_candidate(&mut self, candidate: LocalCandidate) -> Option<String> {
         guarded(|| {
-            Ok(self
-                .rtc
-                .add_local_candidate(candidate_of(candidate)?)
-                .map(Candidate::to_sdp_string))
+            let candidate = candidate_of(candidate)?;
+            let added = self.preferences.add(&mut self.rtc, candidate);
+            Ok(added.map(Candidate::to_sdp_string))
         })
         .ok()
         .flatten()
@@ -411,6 +428,7 @@ impl Link for WebRtcLink {
 
 fn candidate_of(local: LocalCandidate) -> Result<Candidate, LinkError> {
     match local {
+        LocalCandidate::Host { address } if is_ipv4_link_local(address) => Ok(link_local(address)),
         LocalCandidate::Host { address } => Candidate::host(address, Protocol::Udp),
         LocalCandidate::ServerReflexive { address, base } => {
             Candidate::server_reflexive(address, base, Protocol::Udp)
@@ -420,6 +438,28 @@ fn candidate_of(local: LocalCandidate) -> Result<Candidate, LinkError> {
         }
     }
     .map_err(|error| LinkError(error.to_string()))
+}
+
+fn is_ipv4_link_local(address: SocketAddr) -> bool {
+    matches!(address.ip(), IpAddr::V4(v4) if v4.is_link_local())
+}
+
+/// Returns a host candidate of an IPv4 address of a link. str0m does not make one, but takes one with a
+/// priority of its own: here the least that a host candidate can have (RFC 8445 section 5.1.2.1).
+fn link_local(address: SocketAddr) -> Candidate {
+    const PRIORITY: u32 = (126 << 24) | 255;
+    let (kind, foundation) = (CandidateKind::Host, "linklocal".to_owned());
+    Candidate::from_parts(
+        foundation,
+        1,
+        Protocol::Udp,
+        PRIORITY,
+        address,
+        kind,
+        None,
+        None,
+        None,
+    )
 }
 
 fn receive<'a>(now: Instant, datagram: &Datagram<'a>) -> Result<Input<'a>, LinkError> {

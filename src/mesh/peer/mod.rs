@@ -22,6 +22,7 @@ use super::base::queue_size::QueueSize;
 use super::base::totals::Count;
 use super::connection::{ConnectionId, Role};
 use super::introduction::token_bucket::TokenBucket;
+use super::link::Packets;
 use acknowledgement::Acknowledgement;
 use overflow::Excess;
 use session::Session;
@@ -146,6 +147,8 @@ pub(super) struct Peer {
     pub(super) received: Count,
     /// How many connections carried messages before the current one.
     pub(super) restarts: u64,
+    /// How large the packets of the next connection are.
+    pub(super) packets: Packets,
 }
 
 fn bucket((burst, interval): (u32, Duration), now: Instant) -> TokenBucket {
@@ -191,6 +194,7 @@ impl Peer {
             sent: Count::default(),
             received: Count::default(),
             restarts: 0,
+            packets: Packets::Full,
         }
     }
 

@@ -11,7 +11,9 @@ use std::time::{Duration, Instant};
 use super::fake_path::Paths;
 use super::fake_stream::{Delivered, Streams};
 use crate::mesh::link::description::candidate_address;
-use crate::mesh::link::{Channel, Datagram, Link, LinkError, LinkOutput, Linker, Transmit};
+use crate::mesh::link::{
+    Channel, Datagram, Link, LinkError, LinkOutput, Linker, Packets, Transmit,
+};
 use crate::nat::candidate::LocalCandidate;
 use crate::protocol::control::Control;
 
@@ -88,6 +90,7 @@ impl Linker for FakeStack {
         &mut self,
         now: Instant,
         candidates: &[LocalCandidate],
+        _: Packets,
     ) -> Result<(FakeLink, String), LinkError> {
         let mut link = self.link(now, candidates, true);
         link.streams.open(Channel::Mesh);
@@ -99,6 +102,7 @@ impl Linker for FakeStack {
         &mut self,
         now: Instant,
         candidates: &[LocalCandidate],
+        _: Packets,
         offer: &str,
     ) -> Result<(FakeLink, String), LinkError> {
         let mut link = self.link(now, candidates, false);

@@ -9,7 +9,7 @@ use super::agent;
 use super::ledger::Sender;
 use super::network::Place;
 use super::world::World;
-use crate::mesh::link::{Channel, Datagram, Link, LinkOutput, Linker};
+use crate::mesh::link::{Channel, Datagram, Link, LinkOutput, Linker, Packets};
 use crate::nat::candidate::LocalCandidate;
 use crate::protocol::PeerId;
 use crate::protocol::message::Message;
@@ -146,7 +146,10 @@ impl<K: Linker> World<K> {
     pub(super) fn foreign_offers(&mut self, place: Place, peer: &PeerId) {
         let now = self.now;
         let foreign = self.foreign_at(place);
-        let (link, sdp) = foreign.stack.offer(now, &[foreign.candidate()]).unwrap();
+        let (link, sdp) = foreign
+            .stack
+            .offer(now, &[foreign.candidate()], Packets::Full)
+            .unwrap();
         foreign.add(now, peer, link, false);
         self.foreign_signal(place, peer, Signal::Offer { sdp });
     }
@@ -190,7 +193,11 @@ impl<K: Linker> World<K> {
         let Some((_, sender, offer)) = foreign.offers.pop_front_if(|(at, ..)| *at <= now) else {
             return;
         };
-        if let Ok((link, sdp)) = foreign.stack.answer(now, &[foreign.candidate()], &offer) {
+        if let Ok((link, sdp)) =
+            foreign
+                .stack
+                .answer(now, &[foreign.candidate()], Packets::Full, &offer)
+        {
             foreign.add(now, &sender, link, true);
             self.foreign_signal(place, &sender, Signal::Answer { sdp });
         }

@@ -50,6 +50,8 @@ struct Newcomers {
 #[derive(Debug)]
 pub(super) struct Network {
     pub(super) weather: Weather,
+    /// Larger datagrams vanish, in bytes.
+    pub(super) largest: usize,
     blocked: BTreeSet<(Place, Place)>,
     dead: BTreeSet<SocketAddr>,
     dead_pairs: BTreeSet<(SocketAddr, SocketAddr)>,
@@ -66,6 +68,7 @@ impl Network {
     pub(super) fn new(weather: Weather) -> Self {
         Network {
             weather,
+            largest: usize::MAX,
             blocked: BTreeSet::new(),
             dead: BTreeSet::new(),
             dead_pairs: BTreeSet::new(),
@@ -160,7 +163,8 @@ impl Network {
         let tag = tag_of(datagram);
         self.count(tag);
         let (from, to) = (place(datagram.source), place(datagram.destination));
-        let is_cut = self.blocked.contains(&(from, to))
+        let is_cut = datagram.bytes.len() > self.largest
+            || self.blocked.contains(&(from, to))
             || self.dead.contains(&datagram.source)
             || self.dead.contains(&datagram.destination)
             || self

@@ -4,7 +4,7 @@ use std::net::SocketAddr;
 use std::time::{Duration, Instant};
 
 use crate::mesh::link::webrtc::{WebRtc, WebRtcLink};
-use crate::mesh::link::{Link, LinkOutput, Linker};
+use crate::mesh::link::{Link, LinkOutput, Linker, Packets};
 use crate::nat::candidate::LocalCandidate;
 
 const OURS: &str = "192.0.2.1:5000";
@@ -35,8 +35,10 @@ fn sends_a_check(link: &mut WebRtcLink, to: SocketAddr) -> bool {
 fn an_answerer_checks_a_path_again_before_they_look_at_it_again() {
     let start = Instant::now();
     let mut webrtc = WebRtc::new(262_144).unwrap();
-    let (_, offer) = webrtc.offer(start, &[host(THEIRS)]).unwrap();
-    let (mut answerer, _) = webrtc.answer(start, &[host(OURS)], &offer).unwrap();
+    let (_, offer) = webrtc.offer(start, &[host(THEIRS)], Packets::Full).unwrap();
+    let (mut answerer, _) = webrtc
+        .answer(start, &[host(OURS)], Packets::Full, &offer)
+        .unwrap();
     let mut checks = Vec::new();
     let mut now = start;
     while now < start + THEIR_INTERVAL {

@@ -7,7 +7,7 @@ use super::hostile::check_missed;
 use super::network::{self, Place, Weather};
 use super::world::{MAX_MESSAGE_BYTES, World};
 use crate::mesh::link::webrtc::WebRtc;
-use crate::mesh::link::{Link, LinkOutput, Linker};
+use crate::mesh::link::{Link, LinkOutput, Linker, Packets};
 use crate::nat::candidate::LocalCandidate;
 
 const CONNECTED: Duration = Duration::from_secs(15);
@@ -52,8 +52,10 @@ fn an_answerer_checks_paths_without_being_checked_first() {
         address: ([10, 0, 0, 1], port).into(),
     };
     let mut linker = WebRtc::new(MAX_MESSAGE_BYTES).unwrap();
-    let (_, offer) = linker.offer(now, &[host(1)]).unwrap();
-    let (mut answerer, _) = linker.answer(now, &[host(2)], &offer).unwrap();
+    let (_, offer) = linker.offer(now, &[host(1)], Packets::Full).unwrap();
+    let (mut answerer, _) = linker
+        .answer(now, &[host(2)], Packets::Full, &offer)
+        .unwrap();
     loop {
         match answerer.poll().unwrap() {
             LinkOutput::Transmit(transmit) if transmit.bytes.starts_with(BINDING_REQUEST) => return,
@@ -148,6 +150,35 @@ fn connections_that_are_lost_are_replaced_with_messages_under_way() {
         }
         world.settle(SETTLED);
         assert_eq!(world.ledger.failed(), 0, "seed {seed}");
+    }
+}
+
+/// A tunnel is too narrow, and its router does not say so: checks and the handshake pass.
+#[test]
+fn a_path_that_swallows_full_packets_is_used_with_smaller_ones() {
+    for (seed, largest) in [900, 1000, 1100].into_iter().enumerate() {
+        for both in [false, true] {
+            let mut world = world(seed as u64, &["a", "b"], &[]);
+            world.network.largest = largest;
+            world.start_all();
+            world.run_until_connected(CONNECTED);
+            world.run_for(Duration::from_secs(2));
+            let target = world.name(1).to_string();
+            world.send(0, &target, 20_000, true);
+            let mut count = 1;
+            if both {
+                let target = world.name(0).to_string();
+                world.send(1, &target, 20_000, true);
+                count += 1;
+            }
+            world.run_until(Duration::from_secs(10), "delivered", |world| {
+                world.ledger.deliveries == count
+            });
+            assert_eq!(world.ledger.failed(), 0);
+            exchange(&mut world, 4);
+            // The other direction finds out for itself.
+            world.settle(Duration::from_secs(10));
+        }
     }
 }
 

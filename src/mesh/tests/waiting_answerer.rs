@@ -9,7 +9,7 @@ use str0m::net::{Protocol, Receive};
 use str0m::{Candidate, Event, Input, Output, Rtc, RtcConfig};
 
 use crate::mesh::link::webrtc::{WebRtc, WebRtcLink};
-use crate::mesh::link::{Channel, Datagram, Link, LinkOutput, Linker};
+use crate::mesh::link::{Channel, Datagram, Link, LinkOutput, Linker, Packets};
 use crate::nat::candidate::LocalCandidate;
 
 const OURS: &str = "192.0.2.1:5000";
@@ -36,7 +36,7 @@ impl Pair {
         let our_candidate = LocalCandidate::Host {
             address: our_address,
         };
-        let (mut ours, offer) = webrtc.offer(now, &[our_candidate]).unwrap();
+        let (mut ours, offer) = webrtc.offer(now, &[our_candidate], Packets::Full).unwrap();
         let mut theirs = RtcConfig::new()
             .set_sctp_max_message_size(max_message_bytes)
             .build(now);

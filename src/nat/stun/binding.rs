@@ -169,6 +169,7 @@ mod tests {
             other: None,
             challenge: None,
             lifetime: None,
+            alternate: None,
             error: None,
         };
         reply.id ^= 1;

@@ -32,6 +32,8 @@ pub(crate) enum Elsewhere {
 /// Numbers of attributes (RFC 5780 section 7).
 const CHANGE_REQUEST: u16 = 0x0003;
 const OTHER_ADDRESS: u16 = 0x802C;
+/// The attribute ALTERNATE-SERVER (RFC 8489 section 14.15).
+const ALTERNATE_SERVER: u16 = 0x8023;
 
 /// Builds a Binding request with this transaction id, to be answered from elsewhere if that is asked
 /// for.
@@ -125,6 +127,8 @@ pub(crate) struct Reply {
     pub(crate) challenge: Option<Challenge>,
     /// How long the server keeps what was asked for.
     pub(crate) lifetime: Option<Duration>,
+    /// The server to which this one refers, with error 300 (ALTERNATE-SERVER).
+    pub(crate) alternate: Option<SocketAddr>,
     /// The error's code and reason.
     pub(crate) error: Option<(u16, String)>,
 }
@@ -141,8 +145,11 @@ pub(crate) fn reply(bytes: &[u8]) -> Option<Reply> {
     let message = Message::from_bytes(bytes).ok()?;
     let id = message.transaction_id();
     let mapped = message.attribute::<XorMappedAddress>().ok();
-    let other = message.raw_attribute(AttributeType::new(OTHER_ADDRESS));
-    let other = other.and_then(|other| MappedSocketAddr::from_raw(&other).ok());
+    let address = |kind| {
+        let attribute = message.raw_attribute(AttributeType::new(kind))?;
+        let address = MappedSocketAddr::from_raw(&attribute).ok()?;
+        Some(address.addr())
+    };
     let lifetime = message.attribute::<Lifetime>().ok();
     let error = message.attribute::<ErrorCode>().ok();
     let realm = message.attribute::<Realm>().ok();
@@ -157,7 +164,8 @@ pub(crate) fn reply(bytes: &[u8]) -> Option<Reply> {
         mapped: mapped
             .filter(|_| message.has_class(MessageClass::Success))
             .map(|mapped| mapped.addr(id)),
-        other: other.map(|other| other.addr()),
+        other: address(OTHER_ADDRESS),
+        alternate: address(ALTERNATE_SERVER).filter(|_| message.has_class(MessageClass::Error)),
         lifetime: lifetime.map(|lifetime| Duration::from_secs(lifetime.seconds().into())),
         error: error
             .filter(|_| message.has_class(MessageClass::Error))
@@ -165,9 +173,12 @@ pub(crate) fn reply(bytes: &[u8]) -> Option<Reply> {
     })
 }
 
-/// Makes an outsider's words safe for a line of the log: bounded and escaped.
+/// Makes an outsider's words safe for a line of the log: bounded, escaped, and without control characters,
+/// such as the zero bytes with which some servers fill up their texts.
 fn words(text: &str) -> String {
-    let quoted = text.chars().take(limits::QUOTED_CHARS);
+    let visible = text.split(char::is_control).filter(|part| !part.is_empty());
+    let visible = visible.collect::<Vec<_>>().join(" ");
+    let quoted = visible.trim().chars().take(limits::QUOTED_CHARS);
     quoted.flat_map(char::escape_debug).collect()
 }
 
@@ -228,10 +239,10 @@ mod tests {
         assert_eq!(success.other, None);
 
         let mut failure = Message::builder_error(&request, MessageWriteVec::new());
-        let reason = ErrorCode::new(486, "go\naway").unwrap();
+        let reason = ErrorCode::new(486, "go\n\0away\0\0").unwrap();
         failure.add_attribute(&reason).unwrap();
         let failure = reply(&failure.finish()).unwrap();
         assert_eq!((failure.id, failure.mapped), (9, None));
-        assert_eq!(failure.error, Some((486, "go\\naway".to_owned())));
+        assert_eq!(failure.error, Some((486, "go away".to_owned())));
     }
 }

@@ -248,3 +248,34 @@ fn a_login_that_is_not_taken_is_reported_with_each_round() {
     world.run(limits::TURN_REFUSED_WAIT + 10 * SECOND);
     assert!(world.refused.len() > reports);
 }
+
+/// A machine without a clock of its own starts in the past, and learns the time from the network.
+#[test]
+fn a_clock_that_is_set_ends_the_wait_after_a_refusal() {
+    let (mut world, server) = world();
+    world.server(server).secret = Some(Secret::new("s".to_owned()));
+    let ahead = 30 * 24 * 3600;
+    world.server(server).mood.unix = Some(UNIX + ahead);
+    world.use_servers(&[], &[(A, "secret s")]);
+    world.run(30 * SECOND);
+    assert_eq!(world.candidate(), None);
+    world.reach.set_clock(world.now, UNIX + ahead + 30);
+    world.drain();
+    let took = world.until(SECOND, |world| world.candidate().is_some());
+    assert!(took < SECOND / 2, "{took:?}");
+}
+
+#[test]
+fn a_clock_that_goes_as_time_does_ends_no_wait() {
+    let (mut world, server) = world();
+    world.server(server).mood.refuses = Some(403);
+    world.use_servers(&[], &[("turn:192.0.2.1?transport=udp", "user")]);
+    world.run(SECOND);
+    let sent = world.sent[&server];
+    for second in 1..60 {
+        world.run(SECOND);
+        world.reach.set_clock(world.now, UNIX + second);
+        world.drain();
+    }
+    assert_eq!(world.sent[&server], sent);
+}

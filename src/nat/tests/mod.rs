@@ -3,6 +3,7 @@
 mod better_ways;
 mod changes;
 mod logins;
+mod references;
 mod reflexive;
 mod relay_check;
 mod relays;

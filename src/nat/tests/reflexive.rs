@@ -1,9 +1,11 @@
+use std::net::SocketAddr;
 use std::time::Duration;
 
 use super::world::{World, socket};
 use crate::limits;
 use crate::nat::candidate::LocalCandidate;
-use crate::nat::reach::TransportPolicy;
+use crate::nat::external::ExternalAddress;
+use crate::nat::reach::{External, TransportPolicy};
 
 const SECOND: Duration = Duration::from_secs(1);
 
@@ -207,4 +209,60 @@ fn what_others_send_is_theirs() {
             .reach
             .handle_datagram(now, socket(1), server, &[22, 1])
     );
+}
+
+#[test]
+fn an_address_that_the_user_names_is_told_without_any_server() {
+    let mut world = World::new(TransportPolicy::All);
+    world.reach.set_external(External {
+        addresses: vec![ExternalAddress {
+            address: "203.0.113.7".parse().unwrap(),
+            ports: Some((50_001, 50_003)),
+        }],
+        own_ports: Some((5001, 5003)),
+    });
+    let world = world.with_sockets();
+    assert_eq!(mapped(&world, 0), ["203.0.113.7:50001"]);
+    assert_eq!(mapped(&world, 2), ["203.0.113.7:50003"]);
+}
+
+#[test]
+fn what_the_user_names_comes_before_what_servers_see_and_is_told_once() {
+    let mut world = World::new(TransportPolicy::All);
+    world.reach.set_external(External {
+        addresses: vec![ExternalAddress {
+            address: "203.0.113.7".parse().unwrap(),
+            ports: None,
+        }],
+        own_ports: None,
+    });
+    let mut world = world.with_sockets();
+    world.add_server("192.0.2.1:3478", "");
+    for (lane, outer) in [(1, "198.51.100.1:7001"), (2, "203.0.113.7:5002")] {
+        world.mappings.insert(socket(lane), outer.parse().unwrap());
+    }
+    world.use_servers(&["stun:192.0.2.1"], &[]);
+    world.run(SECOND);
+    assert_eq!(mapped(&world, 0), ["203.0.113.7:5001", "198.51.100.1:7001"]);
+    assert_eq!(mapped(&world, 1), ["203.0.113.7:5002"]);
+}
+
+#[test]
+fn outer_addresses_are_bounded_and_those_of_the_preferred_sockets_are_told() {
+    let mut world = World::new(TransportPolicy::All);
+    let base = |number: u8| SocketAddr::from(([10, 0, 0, number], 5000));
+    let lane: Vec<_> = (1..=7).map(base).collect();
+    world.reach.set_sockets(world.now, vec![lane]);
+    world.drain();
+    world.add_server("192.0.2.1:3478", "");
+    for number in 1..=7 {
+        let outer = format!("198.51.100.1:{number}").parse().unwrap();
+        world.mappings.insert(base(number), outer);
+    }
+    world.use_servers(&["stun:192.0.2.1"], &[]);
+    world.run(SECOND);
+    let told: Vec<_> = (1..=limits::REFLEXIVE_ADDRESSES)
+        .map(|number| format!("198.51.100.1:{number}"))
+        .collect();
+    assert_eq!(mapped(&world, 0), told);
 }

@@ -5,7 +5,7 @@ use std::net::{IpAddr, SocketAddr};
 use std::time::{Duration, Instant};
 
 use turn_client_proto::stun::types::attribute::{
-    ErrorCode, Nonce, Realm, Username, XorMappedAddress,
+    AttributeType, ErrorCode, Nonce, RawAttribute, Realm, Username, XorMappedAddress,
 };
 use turn_client_proto::stun::types::message::{
     BINDING, IntegrityAlgorithm, IntegrityKey, LongTermKeyCredentials, Message, MessageClass,
@@ -64,6 +64,10 @@ pub(super) struct Mood {
     pub(super) ignores_bindings: bool,
     /// It refuses every request with this code, even a right one.
     pub(super) refuses: Option<u16>,
+    /// It refers everybody to this server, before it asks who it is.
+    pub(super) refers_to: Option<SocketAddr>,
+    /// It takes logins of a shared secret only until their time, by this Unix time.
+    pub(super) unix: Option<u64>,
     /// It does not let this peer in.
     pub(super) denies: Option<IpAddr>,
     /// It no longer accepts this user.
@@ -191,11 +195,19 @@ impl TurnServer {
     }
 
     fn answer(&mut self, now: Instant, client: Client, request: &Message<'_>) -> Vec<u8> {
+        if let Some(other) = self.mood.refers_to {
+            return reference(request, other);
+        }
         let Ok(username) = request.attribute::<Username>() else {
             return self.challenge(now, request, 401);
         };
         let username = username.username().to_owned();
-        if self.mood.bars.as_ref() == Some(&username) {
+        let until = username
+            .split(':')
+            .next()
+            .and_then(|until| until.parse().ok());
+        let is_over = |unix| until.is_some_and(|until: u64| until < unix);
+        if self.mood.bars.as_ref() == Some(&username) || self.mood.unix.is_some_and(is_over) {
             return self.challenge(now, request, 401);
         }
         let password = match &self.secret {
@@ -353,4 +365,19 @@ fn refusal(request: &Message<'_>, key: &IntegrityKey, code: u16) -> Vec<u8> {
     let error = ErrorCode::builder(code).build().unwrap();
     answer.add_attribute(&error).unwrap();
     signed(answer, key)
+}
+
+fn reference(request: &Message<'_>, other: SocketAddr) -> Vec<u8> {
+    let SocketAddr::V4(other) = other else {
+        panic!("{other} is no IPv4 address");
+    };
+    let mut answer = Message::builder_error(request, MessageWriteVec::new());
+    let error = ErrorCode::new(300, "Try\0Alternate\0\0").unwrap();
+    answer.add_attribute(&error).unwrap();
+    let mut address = vec![0, 1];
+    address.extend(other.port().to_be_bytes());
+    address.extend(other.ip().octets());
+    let alternate = RawAttribute::new(AttributeType::new(0x8023), &address);
+    answer.add_attribute(&alternate).unwrap();
+    answer.finish()
 }

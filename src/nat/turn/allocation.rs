@@ -320,7 +320,7 @@ impl Allocation {
                 });
             }
             if let Some((number, words)) = reply.error {
-                self.hear_error(asked, number, words);
+                self.hear_error(asked, number, words, reply.alternate);
             }
         }
         if taken {
@@ -331,13 +331,23 @@ impl Allocation {
     }
 
     /// Acts on the error of an answer, which the crate does not tell.
-    fn hear_error(&mut self, asked: Asked, number: u16, words: String) {
+    fn hear_error(
+        &mut self,
+        asked: Asked,
+        number: u16,
+        words: String,
+        alternate: Option<SocketAddr>,
+    ) {
         match (self.state, number) {
             // These are challenges to authenticate, or to do so again; the crate answers them.
             (_, code::STALE_NONCE) => {}
             (State::Asking | State::Unwanted, code::UNAUTHORIZED) if !asked.signed => {}
             (State::Asking | State::Unwanted, _) if asked.method == ALLOCATE => {
-                self.end(Failure::Refused(number, words));
+                let alternate = alternate.filter(|_| number == code::TRY_ALTERNATE);
+                self.end(match alternate {
+                    Some(address) => Failure::Elsewhere(address),
+                    None => Failure::Refused(number, words),
+                });
             }
             (State::Serving, code::ALLOCATION_MISMATCH) => {
                 self.end(Failure::Lost(FORGOTTEN));

@@ -82,9 +82,15 @@ impl Relays {
         }
     }
 
-    /// Sets the Unix time in seconds. Logins made from shared secrets depend on it.
+    /// Sets the Unix time in seconds. Logins made from shared secrets depend on it, so when the clock was set,
+    /// servers that refused one are tried again at once.
     pub(super) fn set_clock(&mut self, now: Instant, unix: u64) {
+        let was_set = unix.abs_diff(self.unix(now)) >= limits::CLOCK_STEP.as_secs();
         self.clock = Clock { at: now, unix };
+        if was_set && self.current.is_none() && self.next_round.is_some() {
+            self.patience.reset();
+            self.begin_round(now);
+        }
     }
 
     pub(super) fn poll_output(&mut self) -> Option<Output> {

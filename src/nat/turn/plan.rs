@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use crate::limits;
 use crate::nat::credentials::Credentials;
+use crate::nat::reachable::is_public;
 use crate::nat::server::TurnServer;
 use crate::nat::stun::reflexive::can_reach;
 use crate::nat::url::{Transport, TurnUrl};
@@ -27,6 +28,8 @@ pub struct Plan {
     pub(crate) is_proxied: bool,
     /// The socket to use. `None` for streams, for which the system chooses.
     pub local: Option<SocketAddr>,
+    /// Whether another server has referred us to this one.
+    pub(crate) is_referred: bool,
     /// Ask for an IPv6 address, since the server has no IPv4 addresses.
     pub(crate) ipv6: bool,
 }
@@ -35,6 +38,31 @@ impl Plan {
     /// Returns its name in the log.
     pub fn name(&self) -> String {
         format!("{} over {}", self.url, self.transport)
+    }
+
+    /// Returns the same way to the server at `address`, to which this one refers. `None` if it cannot be used,
+    /// or if this one was referred to itself: servers could refer to each other without end. A server over
+    /// TLS must prove the name of the first (RFC 8489 section 10).
+    pub(crate) fn referred(&self, address: SocketAddr) -> Option<Plan> {
+        let ip = address.ip();
+        let is_place = !ip.is_unspecified() && !ip.is_multicast() && address.port() != 0;
+        let is_usable = is_place && address.is_ipv4() == self.server.is_ipv4();
+        let is_followed = !self.is_referred && is_usable && address != self.server;
+        is_followed.then(|| Plan {
+            server: address,
+            is_referred: true,
+            ..self.clone()
+        })
+    }
+
+    /// Returns what is odd about a relayed address of this server: it is a private one, though the server is
+    /// reached at a public one.
+    pub fn misgiving(&self, relayed: SocketAddr) -> Option<&'static str> {
+        let is_odd = is_public(self.server.ip()) && !is_public(relayed.ip());
+        is_odd.then_some(
+            "a private address, which peers elsewhere cannot reach; the server must be told its public one \
+             (coturn: external-ip)",
+        )
     }
 
     /// Returns whether it uses the same address of ours, the same server and the same login as `other`.
@@ -82,6 +110,7 @@ pub fn plans(servers: &[TurnServer], sockets: &[SocketAddr]) -> Vec<Plan> {
                     server: address,
                     is_proxied: *transport != Transport::Udp && server.proxy.is_some(),
                     local,
+                    is_referred: false,
                     ipv6: false,
                 });
             }
@@ -201,6 +230,17 @@ mod tests {
         let streams = plans.iter().filter(|plan| plan.contains("TCP")).count();
         assert_eq!(streams, 7 * 2);
         assert_eq!(plans.len(), 7 * (limits::TURN_DATAGRAM_WAYS + 2) + 1);
+    }
+
+    #[test]
+    fn a_private_relay_of_a_public_server_is_odd_and_that_of_a_private_server_is_not() {
+        let relayed = "10.0.0.5:50000".parse().unwrap();
+        for (address, is_odd) in [("198.51.100.1:1", true), ("192.168.1.1:1", false)] {
+            let plan = plans(&[server("turn:h", &[address])], &[]).remove(0);
+            let misgiving = plan.misgiving(relayed);
+            assert_eq!(misgiving.is_some(), is_odd);
+            assert_eq!(plan.misgiving("198.51.100.1:50000".parse().unwrap()), None);
+        }
     }
 
     #[test]

@@ -139,6 +139,11 @@ impl RelayCheck {
         self.outputs.pop_front()
     }
 
+    /// Returns the address of the server that is asked at present.
+    pub fn server(&self) -> SocketAddr {
+        self.lease.plan.server
+    }
+
     /// Returns the result; `None` while the check is running.
     pub fn outcome(&self) -> Option<&Outcome> {
         match &self.stage {
@@ -196,7 +201,17 @@ impl RelayCheck {
                 Turn::Over(Failure::Refused(code::FAMILY_NOT_SUPPORTED, _))
                     if !self.lease.plan.ipv6 =>
                 {
-                    self.ask_for_ipv6(now);
+                    let plan = Plan {
+                        ipv6: true,
+                        ..self.lease.plan.clone()
+                    };
+                    self.begin_again(now, plan);
+                }
+                Turn::Over(Failure::Elsewhere(address)) => {
+                    match self.lease.plan.referred(address) {
+                        Some(plan) => self.begin_again(now, plan),
+                        None => self.fail(now, Failure::Elsewhere(address)),
+                    }
                 }
                 Turn::Over(failure) => self.fail(now, failure),
                 Turn::LoginRefused | Turn::Silent => {}
@@ -211,13 +226,9 @@ impl RelayCheck {
         }
     }
 
-    /// Begins again, asking for an IPv6 address, because the server has none of IPv4.
-    fn ask_for_ipv6(&mut self, now: Instant) {
+    /// Begins again: asks for an IPv6 address, because the server has none of IPv4, or asks another server.
+    fn begin_again(&mut self, now: Instant, plan: Plan) {
         self.streams += 1;
-        let plan = Plan {
-            ipv6: true,
-            ..self.lease.plan.clone()
-        };
         let login = plan.credentials.login(self.unix);
         let stream = StreamId(self.streams);
         let lease = Lease::begin(now, stream, plan, login, &mut self.outputs);

@@ -174,6 +174,10 @@ impl Relays {
                     ..plan.clone()
                 })
             }
+            Failure::Elsewhere(address) => {
+                let mut other = plan.referred(*address)?;
+                self.find_socket(&mut other).then_some(other)
+            }
             Failure::Refused(code::FAMILY_NOT_SUPPORTED, _) if !plan.ipv6 => Some(Plan {
                 ipv6: true,
                 ..plan.clone()

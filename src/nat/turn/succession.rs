@@ -46,6 +46,11 @@ impl Relays {
             return self.advance(now);
         }
         log::info!("{} relays for us at {relayed}", plan.name());
+        if let Some(warning) = plan.misgiving(relayed)
+            && self.warnings.is_new(&plan, warning)
+        {
+            log::warn!("{}: {relayed} is {warning}", plan.name());
+        }
         self.make_current(now, id);
         self.current_since = now;
         self.not_before = now + limits::TURN_REST;

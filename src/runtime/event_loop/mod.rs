@@ -9,8 +9,9 @@ mod ending;
 mod linger;
 pub(crate) mod waiting;
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::io;
+use std::net::IpAddr;
 use std::time::{Duration, Instant};
 
 use crossbeam_channel::{Receiver, TryRecvError};
@@ -21,6 +22,7 @@ use crate::limits;
 use crate::mesh::Mesh;
 use crate::mesh::link::Datagram;
 use crate::mesh::link::webrtc::WebRtc;
+use crate::nat::interface_kind::InterfaceKind;
 use crate::protocol::ipc::RegistryState;
 use crate::protocol::multicast_dns;
 use crate::protocol::signaling::Outgoing;
@@ -121,7 +123,8 @@ impl EventLoop {
         let now = clock.now();
         // No change is missed if they are watched first.
         let changes = Changes::new(registry, CHANGES, now);
-        parts.sockets.refresh(registry)?;
+        parts.sockets.refresh(registry, now);
+        parts.mesh.set_interfaces(interfaces(&parts.sockets));
         parts.reaching.set_sockets(now, parts.sockets.lanes());
         parts.mesh.set_lanes(now, parts.reaching.lanes());
         let linger = Linger::new(now, parts.linger);
@@ -438,16 +441,14 @@ impl EventLoop {
     /// Looks whether the machine's addresses have changed. If they have, or its routes, all who depend on the
     /// network are told.
     fn look_at_network(&mut self, now: Instant, has_new_routes: bool) {
-        match self.parts.sockets.refresh(self.parts.poll.registry()) {
-            Ok(true) => {
-                let lanes = self.parts.sockets.lanes();
-                self.parts.reaching.set_sockets(now, lanes);
-                // The core gets the candidates before it is told, so that it offers these.
-                self.transmit(now);
-            }
-            Ok(false) if has_new_routes => {}
-            Ok(false) => return,
-            Err(error) => return log::warn!("cannot list the network interfaces: {error}"),
+        if self.parts.sockets.refresh(self.parts.poll.registry(), now) {
+            let sockets = &self.parts.sockets;
+            self.parts.mesh.set_interfaces(interfaces(sockets));
+            self.parts.reaching.set_sockets(now, sockets.lanes());
+            // The core gets the candidates before it is told, so that it offers these.
+            self.transmit(now);
+        } else if !has_new_routes {
+            return;
         }
         log::debug!("the network has changed");
         self.parts.mesh.network_changed(now);
@@ -501,4 +502,11 @@ impl EventLoop {
             Err(error) => log::warn!("SIGHUP: {error}; what was read before still counts"),
         }
     }
+}
+
+/// Returns the interfaces of the addresses in use, for the statistics.
+fn interfaces(sockets: &Sockets) -> BTreeMap<IpAddr, (String, InterfaceKind)> {
+    let found = sockets.interfaces().iter();
+    let named = found.map(|found| (found.address, (found.interface.clone(), found.kind)));
+    named.collect()
 }

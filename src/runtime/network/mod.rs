@@ -8,3 +8,4 @@ pub(crate) mod registry_servers;
 pub(crate) mod resolver;
 pub(crate) mod sockets;
 pub(crate) mod streams;
+pub(crate) mod told;

@@ -19,7 +19,7 @@ use crate::mesh::link::{Datagram, Linker, Transmit};
 use crate::nat::candidate::LocalCandidate;
 use crate::nat::credentials::Credentials;
 use crate::nat::output::Output;
-use crate::nat::reach::Reach;
+use crate::nat::reach::{External, Reach};
 use crate::nat::server::{Servers, StunServer, TurnServer};
 use crate::nat::url::{Host, StunUrl, Transport, TurnUrl};
 use crate::runtime::interfaces;
@@ -55,8 +55,13 @@ impl Reaching {
     ) -> Self {
         let now = Instant::now();
         let named = || RegistryServers::new(client, now, waker.clone());
+        let mut reach = Reach::new(config.ice.policy, now, unix(), seed);
+        reach.set_external(External {
+            addresses: config.external_addresses.clone(),
+            own_ports: config.udp_ports,
+        });
         let mut reaching = Reaching {
-            reach: Reach::new(config.ice.policy, now, unix(), seed),
+            reach,
             settings: config.ice.clone(),
             streams: Streams::new(
                 tls,
@@ -117,7 +122,8 @@ impl Reaching {
     pub(crate) fn network_changed(&mut self, now: Instant) {
         match interfaces::all_addresses() {
             Ok(present) => self.streams.close_gone(&present),
-            Err(error) => log::warn!("cannot list the addresses of this machine: {error}"),
+            // It is said when the sockets are bound.
+            Err(error) => log::debug!("cannot list the addresses of this machine: {error}"),
         }
         self.reach.network_changed(now);
         self.resolver.network_changed(now);

@@ -3,15 +3,16 @@
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::io;
 use std::net::{IpAddr, SocketAddr};
+use std::time::Instant;
 
 use mio::net::UdpSocket;
 use mio::{Interest, Registry, Token};
 use socket2::{Domain, Protocol, Socket, Type};
 
+use super::told::Told;
 use crate::limits;
 use crate::mesh::link::Transmit;
-use crate::nat::host;
-use crate::nat::host::Rules;
+use crate::nat::host::{self, InterfaceAddress, Rules, Unused};
 use crate::runtime::interfaces::{self, is_transient};
 
 struct Bound {
@@ -27,64 +28,76 @@ struct Bound {
 pub(crate) struct Sockets {
     rules: Rules,
     ports: Option<(u16, u16)>,
+    /// Servers whose addresses are known; see [`interfaces::unlisted_addresses`].
+    servers: Vec<SocketAddr>,
+    /// The addresses to use, the preferred ones first.
+    wanted: Vec<InterfaceAddress>,
     bound: BTreeMap<Token, Bound>,
     next_token: usize,
-    /// Whether it was logged that there is no address to use.
-    told_none: bool,
-    /// The address and lane of sockets that could not be bound, which was logged.
-    refused: BTreeSet<(IpAddr, usize)>,
+    /// Whether the system has listed the addresses at least once.
+    has_listed: bool,
+    told: Told,
 }
 
 impl Sockets {
     /// Creates it without sockets. Their tokens are `first_token` and above.
-    pub(crate) fn new(rules: Rules, ports: Option<(u16, u16)>, first_token: usize) -> Self {
+    pub(crate) fn new(
+        rules: Rules,
+        ports: Option<(u16, u16)>,
+        servers: Vec<SocketAddr>,
+        first_token: usize,
+    ) -> Self {
         Sockets {
             rules,
             ports,
+            servers,
+            wanted: Vec::new(),
             bound: BTreeMap::new(),
             next_token: first_token,
-            told_none: false,
-            refused: BTreeSet::new(),
+            has_listed: false,
+            told: Told::default(),
         }
     }
 
     /// Checks which addresses the machine has, binds sockets for the new ones and closes those that are
     /// gone. Returns whether anything has changed.
-    pub(crate) fn refresh(&mut self, registry: &Registry) -> io::Result<bool> {
-        let wanted = host::addresses(&interfaces::addresses()?, &self.rules);
-        self.tell_if_none(&wanted);
-        let mut changed = self.close_gone(registry, &wanted);
-        let lanes = self.lane_count();
-        self.refused.retain(|(address, _)| wanted.contains(address));
-        for (address, lane) in pairs(&wanted, lanes) {
-            let is_bound = |bound: &Bound| bound.address.ip() == address && bound.lane == lane;
-            if self.bound.values().any(is_bound) {
-                continue;
-            }
-            match self.bind(registry, address, lane) {
-                Ok(()) => {
-                    changed = true;
-                    self.refused.remove(&(address, lane));
-                }
-                // Binding is tried again at every refresh, and logged once.
-                Err(error) if self.refused.insert((address, lane)) => {
-                    log::warn!("no UDP socket on {address}: {error}");
-                }
-                Err(_) => {}
+    pub(crate) fn refresh(&mut self, registry: &Registry, now: Instant) -> bool {
+        let Some(found) = self.find() else {
+            return false;
+        };
+        let wanted = host::addresses(&found, &self.rules);
+        let judged = host::judge(&found, &self.rules);
+        let excess = judged.filter(|(_, why)| *why == Some(Unused::TooMany));
+        self.told.addresses(&wanted, excess.count());
+        let before = self.lanes();
+        self.close_gone(registry, &wanted);
+        self.wanted = wanted;
+        for found in self.wanted.clone() {
+            match self.bind_all(registry, &found) {
+                Ok(()) => self.told.bound(found.address),
+                Err(error) => self.told.refused(now, found.address, &error),
             }
         }
-        Ok(changed)
+        self.lanes() != before
     }
 
-    /// Warns if no address can be used. No peer can be reached then, which nothing else would show.
-    fn tell_if_none(&mut self, wanted: &[IpAddr]) {
-        let is_news = wanted.is_empty() && !self.told_none;
-        self.told_none = wanted.is_empty();
-        if is_news {
-            log::warn!(
-                "this machine has no address that may be used, so no peer can be reached; look at \
-                 INTERFACES, BIND_ADDRESS and IPV6 if it should have one"
-            );
+    /// Returns the addresses of the machine. Where the system does not list them, it is what can be told
+    /// otherwise; `None` if it has listed them before.
+    fn find(&mut self) -> Option<Vec<InterfaceAddress>> {
+        match interfaces::addresses() {
+            Ok(found) => {
+                self.has_listed = true;
+                Some(found)
+            }
+            Err(error) if self.has_listed => {
+                log::warn!("cannot list the network interfaces: {error}");
+                None
+            }
+            Err(error) => {
+                self.told.unlisted(&self.rules, &error);
+                let found = interfaces::unlisted_addresses(&self.rules, &self.servers);
+                Some(found)
+            }
         }
     }
 
@@ -96,27 +109,48 @@ impl Sockets {
         })
     }
 
-    fn close_gone(&mut self, registry: &Registry, wanted: &[IpAddr]) -> bool {
-        let before = self.bound.len();
+    fn close_gone(&mut self, registry: &Registry, wanted: &[InterfaceAddress]) {
+        let mut gone = BTreeSet::new();
         self.bound.retain(|_, bound| {
-            let stays = wanted.contains(&bound.address.ip());
+            let ip = bound.address.ip();
+            let stays = wanted.iter().any(|wanted| wanted.address == ip);
             if !stays {
-                log::info!("{} is gone", bound.address.ip());
+                gone.insert(ip);
                 if let Err(error) = registry.deregister(&mut bound.socket) {
                     log::debug!("{}: {error}", bound.address);
                 }
             }
             stays
         });
-        self.bound.len() != before
+        for address in &gone {
+            log::info!("{address} is gone");
+        }
     }
 
-    fn bind(&mut self, registry: &Registry, address: IpAddr, lane: usize) -> io::Result<()> {
-        let mut socket = UdpSocket::from_std(bind_in_range(address, self.ports)?.into());
+    /// Binds the sockets of all lanes that an address lacks.
+    fn bind_all(&mut self, registry: &Registry, found: &InterfaceAddress) -> io::Result<()> {
+        let mut outcome = Ok(());
+        for lane in 0..self.lane_count() {
+            let is_it = |bound: &Bound| bound.address.ip() == found.address && bound.lane == lane;
+            if !self.bound.values().any(is_it) {
+                outcome = outcome.and(self.bind(registry, found, lane));
+            }
+        }
+        outcome
+    }
+
+    fn bind(
+        &mut self,
+        registry: &Registry,
+        found: &InterfaceAddress,
+        lane: usize,
+    ) -> io::Result<()> {
+        let socket = bind_in_range(found.socket_address(), self.ports)?;
+        let mut socket = UdpSocket::from_std(socket.into());
         let token = Token(self.next_token);
         registry.register(&mut socket, token, Interest::READABLE)?;
         self.next_token += 1;
-        let address = socket.local_addr()?;
+        let address = without_scope(socket.local_addr()?);
         log::debug!("UDP socket on {address}");
         self.bound.insert(
             token,
@@ -131,17 +165,25 @@ impl Sockets {
         Ok(())
     }
 
+    /// Returns the addresses to use, the preferred ones first.
+    pub(crate) fn interfaces(&self) -> &[InterfaceAddress] {
+        &self.wanted
+    }
+
     /// Returns the local addresses in use, once for each socket.
     pub(crate) fn addresses(&self) -> impl Iterator<Item = IpAddr> {
         self.bound.values().map(|bound| bound.address.ip())
     }
 
-    /// Returns the addresses of the sockets, by lane.
+    /// Returns the addresses of the sockets, by lane, the preferred ones first.
     pub(crate) fn lanes(&self) -> Vec<Vec<SocketAddr>> {
         let mut lanes = vec![Vec::new(); self.lane_count()];
-        for bound in self.bound.values() {
-            if let Some(lane) = lanes.get_mut(bound.lane) {
-                lane.push(bound.address);
+        for wanted in &self.wanted {
+            let bound = self.bound.values();
+            for bound in bound.filter(|bound| bound.address.ip() == wanted.address) {
+                if let Some(lane) = lanes.get_mut(bound.lane) {
+                    lane.push(bound.address);
+                }
             }
         }
         lanes
@@ -156,7 +198,7 @@ impl Sockets {
     ) -> Option<(usize, SocketAddr, SocketAddr)> {
         let bound = self.bound.get(&token)?;
         match receive_from(&bound.socket, buffer) {
-            Ok((length, source)) => Some((length, source, bound.address)),
+            Ok((length, source)) => Some((length, without_scope(source), bound.address)),
             Err(error) => {
                 if error.kind() != io::ErrorKind::WouldBlock {
                     log::debug!("{}: {error}", bound.address);
@@ -234,25 +276,26 @@ impl Bound {
     }
 }
 
-/// Opens a socket on the first free port of an inclusive range; without a range, on any port.
-pub(crate) fn bind_in_range(address: IpAddr, ports: Option<(u16, u16)>) -> io::Result<Socket> {
+/// Returns the address as peers know it: the scope of a link-local IPv6 address means something on this
+/// machine only. A socket that is bound to such an address sends on its link anyway.
+fn without_scope(address: SocketAddr) -> SocketAddr {
+    SocketAddr::new(address.ip(), address.port())
+}
+
+/// Opens a socket on the first free port of an inclusive range; without a range, on any port. The port of
+/// `address` does not count.
+pub(crate) fn bind_in_range(address: SocketAddr, ports: Option<(u16, u16)>) -> io::Result<Socket> {
     let (first, last) = ports.unwrap_or((0, 0));
     let mut failure = io::Error::from(io::ErrorKind::AddrInUse);
     for port in first..=last {
-        match bind_one(SocketAddr::new(address, port)) {
+        let mut address = address;
+        address.set_port(port);
+        match bind_one(address) {
             Ok(socket) => return Ok(socket),
             Err(error) => failure = error,
         }
     }
     Err(failure)
-}
-
-fn pairs(addresses: &[IpAddr], lanes: usize) -> impl Iterator<Item = (IpAddr, usize)> {
-    let lanes_of = move |address: &IpAddr| {
-        let address = *address;
-        (0..lanes).map(move |lane| (address, lane))
-    };
-    addresses.iter().flat_map(lanes_of)
 }
 
 /// Receives the next datagram of a socket, and its sender. Skips transient errors: ICMP errors of

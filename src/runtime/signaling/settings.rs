@@ -1,7 +1,5 @@
 //! Settings of the connection to the registry: its URLs, our credential, and the deadlines.
 
-use std::io;
-use std::net::IpAddr;
 use std::time::Duration;
 
 use super::keepalive::KeepaliveTimes;
@@ -82,7 +80,7 @@ impl Settings {
             times: Times::default(),
             names: Names::new(),
             proxies: Proxies::default(),
-            local_addresses,
+            local_addresses: interfaces::bare_addresses,
         }
     }
 
@@ -117,10 +115,4 @@ impl Settings {
             ..self
         }
     }
-}
-
-/// Lists the addresses of this machine's interfaces that are up.
-fn local_addresses() -> io::Result<Vec<IpAddr>> {
-    let found = interfaces::addresses()?;
-    Ok(found.into_iter().map(|found| found.address).collect())
 }

@@ -18,8 +18,9 @@ PADDING = "x" * 1000
 class Encounter:
     """A sidecar on each of two hosts, both just started."""
 
-    def __init__(self, host, other, settings, others_settings=None):
-        self.one = Sidecar(host, "alice", settings)
+    def __init__(self, host, other, settings, others_settings=None, launcher=()):
+        """`launcher`: the command that runs the first."""
+        self.one = Sidecar(host, "alice", settings, launcher)
         self.other = Sidecar(other, "bob", others_settings or settings)
 
     def __enter__(self):

@@ -36,7 +36,8 @@ class Sidecar:
 
     numbers = itertools.count(1)
 
-    def __init__(self, host, name, settings):
+    def __init__(self, host, name, settings, launcher=()):
+        """`launcher`: the command that runs it, if it is not to run by itself."""
         number = next(self.numbers)
         self.peer_id = f"{name}-{number}"
         self.commands = itertools.count(1)
@@ -51,7 +52,7 @@ class Sidecar:
         }
         with open(self.log, "wb") as log:
             self.started = time.monotonic()
-            self.process = host.spawn([binary.PATH], env=environment, stdout=log, stderr=log)
+            self.process = host.spawn([*launcher, binary.PATH], env=environment, stdout=log, stderr=log)
         self.events = queue.SimpleQueue()
         self.kept = []
         self.listeners = []

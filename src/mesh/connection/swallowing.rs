@@ -1,0 +1,105 @@
+//! Notices a path that swallows full packets: what is small passes and is answered, and of what fills packets
+//! nothing is ever acknowledged. Tunnels do so whose routers do not say what they are too narrow for.
+
+use std::time::{Duration, Instant};
+
+use super::liveness::ASK_AFTER;
+use super::outstanding::Outstanding;
+use crate::limits;
+
+/// Watches the mesh channel of one connection.
+#[derive(Debug, Default)]
+pub(crate) struct Swallowing {
+    outstanding: Outstanding,
+    /// The bytes that are not acknowledged.
+    buffered: usize,
+    /// Since when some are waited for in vain although the path answers.
+    since: Option<Instant>,
+    /// When the path last answered a check.
+    answered: Option<Instant>,
+    is_certain: bool,
+}
+
+impl Swallowing {
+    /// Notes that `bytes` were written.
+    pub(crate) fn written(&mut self, bytes: usize) {
+        self.outstanding.written(bytes);
+    }
+
+    /// Notes that `buffered` bytes are not acknowledged by now.
+    pub(crate) fn acknowledged_to(&mut self, now: Instant, buffered: usize) {
+        let has_more = self.outstanding.acknowledged_to(buffered);
+        self.buffered = buffered;
+        self.since = match self.since {
+            _ if buffered == 0 => None,
+            Some(since) if !has_more => Some(since),
+            _ => Some(now),
+        };
+    }
+
+    /// Notes that the path has answered a check. Returns `true` once, when it has become certain that it
+    /// swallows full packets.
+    pub(crate) fn answered(&mut self, now: Instant, round_trip: Option<Duration>) -> bool {
+        let patience = 4 * round_trip.unwrap_or_default();
+        let before = self.answered.replace(now);
+        let was_silent =
+            before.is_none_or(|at| now.saturating_duration_since(at) > ASK_AFTER + patience);
+        if was_silent {
+            // Nothing at all has passed meanwhile.
+            self.since = self.since.map(|_| now);
+        }
+        let waited = self.since.map(|since| now.saturating_duration_since(since));
+        let is_long = waited.is_some_and(|waited| waited >= limits::SWALLOWED_AFTER + patience);
+        let is_news = is_long && self.buffered >= limits::SMALL_PACKET_BYTES && !self.is_certain;
+        self.is_certain |= is_news;
+        is_news
+    }
+
+    /// Returns whether it is certain.
+    pub(crate) fn is_certain(&self) -> bool {
+        self.is_certain
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const SECOND: Duration = Duration::from_secs(1);
+
+    /// Returns after how many seconds of answers each second it is certain, with the bytes that are not
+    /// acknowledged in each.
+    fn certain_after(seconds: u32, buffered: impl Fn(u32) -> usize) -> Option<u32> {
+        let start = Instant::now();
+        let mut swallowing = Swallowing::default();
+        swallowing.written(100_000);
+        (0..seconds).find(|second| {
+            let now = start + *second * SECOND;
+            swallowing.acknowledged_to(now, buffered(*second));
+            swallowing.answered(now, Some(SECOND / 10))
+        })
+    }
+
+    #[test]
+    fn it_is_certain_when_answers_come_and_nothing_is_acknowledged() {
+        assert_eq!(certain_after(20, |_| 3000), Some(5));
+        assert_eq!(certain_after(20, |_| 100), None, "it fills no packet");
+        let slow = |second| 100_000 - 1000 * second as usize;
+        assert_eq!(certain_after(60, slow), None, "it is slow");
+        assert_eq!(certain_after(20, |_| 0), None);
+    }
+
+    #[test]
+    fn a_path_that_was_silent_has_its_time_afterwards() {
+        let start = Instant::now();
+        let mut swallowing = Swallowing::default();
+        swallowing.written(3000);
+        swallowing.answered(start, None);
+        swallowing.acknowledged_to(start, 3000);
+        let back = start + 10 * SECOND;
+        assert!(!swallowing.answered(back, None));
+        assert!(!swallowing.answered(back + SECOND, None));
+        swallowing.acknowledged_to(back + SECOND, 0);
+        assert!(!swallowing.answered(back + 2 * SECOND, None));
+    }
+}

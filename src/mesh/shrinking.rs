@@ -1,0 +1,50 @@
+//! Falls back to smaller packets where a path swallows full ones. How large a link's packets are is fixed when
+//! it is made, so the connection is replaced, and the session goes on.
+
+use std::time::Instant;
+
+use crate::protocol::PeerId;
+
+use super::Mesh;
+use super::connection::ConnectionId;
+use super::link::{Linker, Packets};
+
+impl<K: Linker> Mesh<K> {
+    /// Returns how large the packets of a new connection to the peer are to be.
+    pub(super) fn packets_to(&self, peer_id: &PeerId) -> Packets {
+        let peer = self.peers.get(peer_id);
+        peer.map(|peer| peer.packets).unwrap_or_default()
+    }
+
+    /// Acts on it that a path swallows full packets. With a peer of another make the session would be lost
+    /// with the connection, and it may be that its program takes nothing, so it is only said.
+    pub(super) fn packets_are_swallowed(&mut self, now: Instant, id: ConnectionId) {
+        let Some(connection) = self.connections.get(&id) else {
+            return;
+        };
+        let peer_id = connection.peer.clone();
+        let Some(peer) = self.peers.get_mut(&peer_id) else {
+            return;
+        };
+        if !connection.speaks_sessions || peer.packets == Packets::Small {
+            log::warn!(
+                "{peer_id} acknowledges nothing of what is sent, though it answers checks: it takes nothing, \
+                 or packets of full size are lost on the way"
+            );
+            return;
+        }
+        log::warn!(
+            "packets of full size are lost on the way to {peer_id}; the connection is replaced by one with \
+             smaller ones. Is the MTU of a tunnel on the way set too large?"
+        );
+        peer.packets = Packets::Small;
+        self.plan_replacement(now, &peer_id);
+    }
+
+    /// Uses full packets for new connections again, because the network is another.
+    pub(super) fn forget_swallowed_packets(&mut self) {
+        for peer in self.peers.values_mut() {
+            peer.packets = Packets::Full;
+        }
+    }
+}
