@@ -42,6 +42,10 @@ pub const REGISTRY_FRAME_BYTES: usize = 16 * 1024 * 1024;
 /// Longest `conn` or `session` id of another sidecar, in bytes; a longer one counts as absent.
 pub const WIRE_ID_BYTES: usize = 64;
 
+/// Largest session description of another sidecar, in bytes; the frame with a larger one is skipped. Reading one
+/// takes longer than its size says. Those of browsers have some KiB.
+pub const DESCRIPTION_BYTES: usize = 32 * 1024;
+
 /// Longest candidate line taken from a peer, in bytes; the frame with a longer one is skipped.
 pub const CANDIDATE_BYTES: usize = 1024;
 
@@ -158,12 +162,15 @@ pub const REGISTRY_SLEEP: Duration = Duration::from_secs(30);
 /// How often within what time the registry closes connections that lasted no longer than the third value, with
 /// no failed try in between, until we take it that another sidecar uses our name.
 pub const NAME_CONTEST: (usize, Duration, Duration) =
-    (3, Duration::from_secs(60), Duration::from_secs(10));
+    (5, Duration::from_secs(60), Duration::from_secs(10));
 
 /// Wait until a name is tried again that another sidecar uses: the first and the longest, less up to half of it
 /// at random. Each try takes the other one's place.
 pub const NAME_TAKEN_BACKOFF: (Duration, Duration) =
     (Duration::from_secs(300), Duration::from_secs(3600));
+/// The same when the registry has not said so, and it is only a guess.
+pub const NAME_GUESSED_BACKOFF: (Duration, Duration) =
+    (Duration::from_secs(10), Duration::from_secs(3600));
 /// The same when our place was taken for the first time within a minute: `doctor` does so for a moment.
 pub const NAME_TAKEN_ONCE: Duration = Duration::from_secs(4);
 
@@ -428,7 +435,7 @@ pub const TENTATIVE_ADDRESS: Duration = Duration::from_secs(8);
 /// How long nothing of what fills packets may be acknowledged, while the path answers checks, before the
 /// connection is replaced by one with smaller packets. With the replacement it is less than
 /// `SEND_STALL_SECONDS`.
-pub const SWALLOWED_AFTER: Duration = Duration::from_secs(4);
+pub const SWALLOWED_AFTER: Duration = Duration::from_secs(2);
 /// Size of the packets then, in bytes of UDP payload: the least that str0m makes.
 pub const SMALL_PACKET_BYTES: usize = 576;
 

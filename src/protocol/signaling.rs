@@ -324,10 +324,13 @@ impl<'a> Payload<'a> {
     }
 
     fn sdp(&self) -> Result<String, String> {
-        self.sdp
-            .and_then(Value::string)
-            .map(Cow::into_owned)
-            .ok_or_else(|| "has no `sdp` that is a string".into())
+        let sdp = self.sdp.and_then(Value::string);
+        let sdp = sdp.ok_or("has no `sdp` that is a string")?;
+        let (size, limit) = (sdp.len(), limits::DESCRIPTION_BYTES);
+        if size > limit {
+            return Err(format!("has an `sdp` of {size} bytes, more than {limit}"));
+        }
+        Ok(sdp.into_owned())
     }
 
     fn candidate(&self) -> Result<String, String> {

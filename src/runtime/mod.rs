@@ -36,7 +36,7 @@ use network::sockets::Sockets;
 use process::parent::Parent;
 use process::service_manager::ServiceManager;
 use process::signals;
-use signaling::tls::CurrentTls;
+use signaling::CurrentTls;
 use wake::LoopWaker;
 
 /// The reason why the sidecar ends with an error.

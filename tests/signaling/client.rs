@@ -8,7 +8,7 @@ use chatixia_sidecar::config::trust::Trust;
 use chatixia_sidecar::config::url::Url;
 use chatixia_sidecar::protocol::PeerId;
 use chatixia_sidecar::protocol::signaling::{Extension, Incoming, Outgoing, Signal};
-use chatixia_sidecar::runtime::signaling::tls::CurrentTls;
+use chatixia_sidecar::runtime::signaling::CurrentTls;
 use chatixia_sidecar::runtime::signaling::{self, Handle, Notice, Settings, Times, tls};
 use chatixia_sidecar::runtime::wake::LoopWaker;
 use chatixia_sidecar::secret::Secret;

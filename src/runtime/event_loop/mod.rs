@@ -34,7 +34,7 @@ use super::network::sockets::Sockets;
 use super::process::parent::Parent;
 use super::process::service_manager::ServiceManager;
 use super::process::signals::{Signal, Signals};
-use super::signaling::tls::CurrentTls;
+use super::signaling::CurrentTls;
 use super::wake::LoopWaker;
 use super::{ipc, signaling};
 use agent::{Agent, Requests};

@@ -23,8 +23,8 @@ use crate::nat::reach::{External, Reach};
 use crate::nat::server::{Servers, StunServer, TurnServer};
 use crate::nat::url::{Host, StunUrl, Transport, TurnUrl};
 use crate::runtime::interfaces;
+use crate::runtime::signaling::CurrentTls;
 use crate::runtime::signaling::IceServersClient;
-use crate::runtime::signaling::tls::CurrentTls;
 use crate::runtime::wake::LoopWaker;
 
 /// The part of the event loop that handles STUN and TURN.

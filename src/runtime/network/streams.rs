@@ -11,8 +11,8 @@ use socket2::{Domain, Protocol, Socket, Type};
 use crate::config::proxy::Proxies;
 use crate::limits;
 use crate::nat::output::StreamId;
+use crate::runtime::signaling::CurrentTls;
 use crate::runtime::signaling::stream::{Stream, describe};
-use crate::runtime::signaling::tls::CurrentTls;
 use crate::runtime::signaling::tunnel::{Tunnel, connected};
 
 /// An event of a stream.

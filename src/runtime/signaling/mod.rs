@@ -15,6 +15,7 @@
 //! * `thread`: the parts put together. `visit`, `proxy_check`: the same once, for `doctor`.
 
 mod contest;
+mod current_tls;
 mod dial;
 mod failure;
 mod https;
@@ -48,6 +49,7 @@ use std::time::{Duration, Instant};
 
 use crossbeam_channel::{Receiver, RecvTimeoutError, Sender, bounded};
 
+pub use self::current_tls::CurrentTls;
 pub use self::ice_servers::IceServersClient;
 pub use self::keepalive::KeepaliveTimes;
 pub use self::notice::Notice;

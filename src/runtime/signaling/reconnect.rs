@@ -28,6 +28,7 @@ pub(super) struct Reconnect {
     backoff: Backoff,
     refused_backoff: Backoff,
     name_backoff: Backoff,
+    guessed_name_backoff: Backoff,
     contest: Contest,
     /// Tries that need not wait, because the network has changed.
     at_once: TokenBucket,
@@ -52,6 +53,7 @@ impl Reconnect {
             backoff: Backoff::new(times.backoff),
             refused_backoff: Backoff::new(times.refused_backoff),
             name_backoff: Backoff::new(limits::NAME_TAKEN_BACKOFF),
+            guessed_name_backoff: Backoff::new(limits::NAME_GUESSED_BACKOFF),
             contest: Contest::default(),
             at_once: TokenBucket::new(tries, interval, now),
             settled_after: times.settled,
@@ -138,13 +140,18 @@ impl Reconnect {
         }
         if lasted > Some(limits::NAME_TAKEN_BACKOFF.1) {
             self.name_backoff.reset();
+            self.guessed_name_backoff.reset();
         }
+        let was_told = matches!(failure, Failure::NameTaken(_));
         let (failure, is_contested) = self.judge(failure, now, lasted);
         let fatal = self.refusal_is_fatal && matches!(failure, Failure::Refused(_));
         let retry_in = match &failure {
             Failure::Refused(_) => (!fatal).then(|| self.refused_backoff.next(jitter)),
             Failure::PathLost(_) if self.try_at_once(now) => Some(Duration::ZERO),
-            Failure::NameTaken(_) if is_contested => Some(self.name_backoff.next(jitter)),
+            Failure::NameTaken(_) if is_contested && was_told => {
+                Some(self.name_backoff.next(jitter))
+            }
+            Failure::NameTaken(_) if is_contested => Some(self.guessed_name_backoff.next(jitter)),
             Failure::NameTaken(_) => Some(limits::NAME_TAKEN_ONCE.mul_f64(0.5 + jitter / 2.0)),
             // All who share the registry may find it silent at the same moment.
             Failure::Silent(_) => Some(limits::REGISTRY_SILENT_WAIT.mul_f64(jitter)),
@@ -469,7 +476,7 @@ mod tests {
             waits.push(verdict.retry_in.unwrap());
         }
         let last = waits.pop().unwrap();
-        assert!(last >= limits::NAME_TAKEN_BACKOFF.0 / 2, "{last:?}");
-        assert!(waits.iter().all(|wait| *wait < 10 * SECOND), "{waits:?}");
+        assert!(last >= limits::NAME_GUESSED_BACKOFF.0 / 2, "{last:?}");
+        assert!(waits.iter().all(|wait| *wait <= 8 * SECOND), "{waits:?}");
     }
 }

@@ -2,10 +2,10 @@
 
 use std::time::Duration;
 
+use super::current_tls::CurrentTls;
 use super::keepalive::KeepaliveTimes;
 use super::look_up::Names;
 use super::lost::Lost;
-use super::tls::CurrentTls;
 use super::wakeups::LocalAddresses;
 use crate::config::Credential;
 use crate::config::proxy::{Proxies, Proxy};

@@ -1,11 +1,9 @@
 //! The TLS configuration for all connections: token exchange, WebSocket, ICE servers and TURN.
 //!
-//! * `current`: the configuration of the moment.
 //! * `store`: reads certificates from files.
 //! * `verifier`: whether a server's certificate is accepted.
 //! * `words`: failures in words for a person.
 
-mod current;
 mod store;
 mod verifier;
 mod words;
@@ -19,7 +17,6 @@ use rustls::client::WebPkiServerVerifier;
 use rustls::crypto::aws_lc_rs;
 use rustls::{ClientConfig, RootCertStore};
 
-pub use self::current::CurrentTls;
 pub(super) use self::words::describe;
 
 use self::verifier::Verifier;

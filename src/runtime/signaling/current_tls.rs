@@ -4,7 +4,7 @@ use std::sync::{Arc, PoisonError, RwLock};
 
 use rustls::ClientConfig;
 
-use super::{Error, client_config};
+use super::tls::{Error, client_config};
 use crate::config::trust::Trust;
 
 /// The configuration for new connections. Clones share it, so that all learn of new certificates.
