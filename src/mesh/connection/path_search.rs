@@ -9,6 +9,9 @@ use std::time::{Duration, Instant};
 /// The time from one search to the next. In it a pair is checked after 0, 0.1, 0.3 and 0.7 s.
 const INTERVAL: Duration = Duration::from_secs(1);
 
+/// The same for the first search. By then it is known whether the transport is stuck on a path that works.
+const FIRST_INTERVAL: Duration = Duration::from_millis(600);
+
 /// The same for every [`LONG_TURN`]th search, for paths whose round trip is long and not known yet.
 const LONG_INTERVAL: Duration = Duration::from_secs(2);
 
@@ -67,10 +70,10 @@ impl PathSearch {
         let is_due = self.next.is_some_and(|next| now >= next);
         if is_due {
             self.turns += 1;
-            let interval = if self.turns.is_multiple_of(LONG_TURN) {
-                LONG_INTERVAL
-            } else {
-                INTERVAL
+            let interval = match self.turns % LONG_TURN {
+                0 => LONG_INTERVAL,
+                _ if self.turns == 1 => FIRST_INTERVAL,
+                _ => INTERVAL,
             };
             let answer = round_trip.map_or(Duration::ZERO, |round_trip| 2 * round_trip);
             // The network may change while nothing is found, so every long turn asks again.
@@ -105,7 +108,7 @@ mod tests {
         let turns = turns(Some(Duration::from_millis(30)));
         let long = turns.iter().filter(|turn| **turn == LONG_INTERVAL).count();
         let short = turns.iter().filter(|turn| **turn == INTERVAL).count();
-        assert_eq!((long, short), (2, 8));
+        assert_eq!((long, short), (2, 7));
     }
 
     #[test]
@@ -129,7 +132,7 @@ mod tests {
             search.is_due(now, None);
         }
         assert_eq!(told[0], NOBODY_AFTER);
-        assert!(told[1] >= 4 * INTERVAL + LONG_INTERVAL, "{told:?}");
+        assert!(told[1] >= 3 * INTERVAL + LONG_INTERVAL, "{told:?}");
     }
 
     #[test]
