@@ -82,7 +82,7 @@ mod tests {
 
     #[test]
     fn it_is_certain_when_answers_come_and_nothing_is_acknowledged() {
-        assert_eq!(certain_after(20, |_| 3000), Some(5));
+        assert_eq!(certain_after(20, |_| 3000), Some(3));
         assert_eq!(certain_after(20, |_| 100), None, "it fills no packet");
         let slow = |second| 100_000 - 1000 * second as usize;
         assert_eq!(certain_after(60, slow), None, "it is slow");
