@@ -95,7 +95,8 @@ class Oddities(unittest.TestCase):
         with Encounter(*hosts, world().registry().settings()) as encounter:
             encounter.seconds_to_connect()
             encounter.exchange()
-            self.assertIn(1, [encounter.one.restarts_of(encounter.other), encounter.other.restarts_of(encounter.one)])
+            restarts = [encounter.one.restarts_of(encounter.other), encounter.other.restarts_of(encounter.one)]
+            self.assertGreater(max(restarts), 0)
 
     def test_an_address_that_comes_and_goes_is_one_line(self):
         """Whether another machine has a new IPv6 address is found out first: until then it cannot be used."""

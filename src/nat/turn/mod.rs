@@ -148,6 +148,12 @@ impl Relays {
 
     /// Asks the servers at once whether they still relay for us, because others have fallen silent.
     pub(super) fn in_doubt(&mut self, now: Instant) {
+        // A stream that a router has forgotten takes what is written to it for a long time.
+        let current = self.current.and_then(|id| self.leases.get(&id));
+        let hangs_on_stream = current.is_some_and(Lease::is_on_stream);
+        if hangs_on_stream && self.round.is_none() && now >= self.not_before {
+            self.begin_round(now);
+        }
         for id in self.leases_where(Lease::is_lent) {
             if let Some(allocation) = self.leases.get_mut(&id).and_then(Lease::allocation) {
                 allocation.doubt(now, &mut self.random);

@@ -43,7 +43,8 @@ def test_of(what, pair, disturb, target, options):
     def test(case):
         case.heal(what, pair, disturb, target, **options)
 
-    return test
+    is_unsettled = disturb is renumbered and ("registry_away" in options or "udp blocked" in pair)
+    return targets.unsettled(test) if is_unsettled else test
 
 
 # SCTP's timer doubles, so that by itself it tries again 31 s after the beginning of a cut: soon after the end of
