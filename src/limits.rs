@@ -566,6 +566,9 @@ pub const TURN_TRUSTED_AFTER: Duration = Duration::from_secs(60);
 /// Least time from a new allocation to a round beside it.
 pub const TURN_REST: Duration = Duration::from_secs(5);
 
+/// Longest wait for the next round that ends when peers have fallen silent.
+pub const TURN_DOUBT_WAIT: Duration = Duration::from_secs(60);
+
 /// Least time to the next round after one in which a server refused what it was asked, and between the
 /// starts of rounds beside an allocation that bring no better one.
 pub const TURN_REFUSED_WAIT: Duration = Duration::from_secs(120);

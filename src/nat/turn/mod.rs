@@ -151,7 +151,14 @@ impl Relays {
         // A stream that a router has forgotten takes what is written to it for a long time.
         let current = self.current.and_then(|id| self.leases.get(&id));
         let hangs_on_stream = current.is_some_and(Lease::is_on_stream);
-        if hangs_on_stream && self.round.is_none() && now >= self.not_before {
+        let is_opening = |lease: &Lease| is_attempt(lease) && lease.is_on_stream();
+        let is_opening = self.leases.values().any(is_opening);
+        // A longer wait is because of a refusal.
+        let longest = now + limits::TURN_DOUBT_WAIT;
+        let may_begin = self.next_round.is_none_or(|at| at <= longest);
+        let is_needed = current.is_none() && !is_opening && may_begin;
+        let is_better = hangs_on_stream && self.round.is_none() && now >= self.not_before;
+        if is_needed || is_better {
             self.begin_round(now);
         }
         for id in self.leases_where(Lease::is_lent) {
