@@ -13,7 +13,8 @@
 //! The files beside this one are what the core does, each an `impl Mesh`:
 //!
 //! * [`commands`]: carries out the commands of the agent. [`answer_deadlines`]: gives them up in time.
-//! * [`signaling`], [`candidates`]: offers, answers and candidates of other sidecars.
+//! * [`attempts`]: begins a connection. [`offers`], [`signaling`], [`candidates`]: offers, answers and
+//!   candidates of other sidecars.
 //! * [`passing`]: the same through other sidecars, while the registry is away.
 //! * [`room`]: who gives way when `MAX_PEERS` is reached.
 //! * [`discovery`]: who is online, and when to offer a connection to whom.
@@ -30,6 +31,7 @@
 mod acknowledging;
 mod agent;
 mod answer_deadlines;
+mod attempts;
 mod base;
 mod candidates;
 mod commands;
@@ -40,6 +42,7 @@ mod discovery;
 mod handshake;
 pub(crate) mod introduction;
 pub mod link;
+mod offers;
 mod passing;
 mod path_recovery;
 mod peer;

@@ -16,16 +16,16 @@ use crate::protocol::control::Control;
 use crate::protocol::signaling::{Extension, Incoming, Outgoing, Signal};
 
 use super::Mesh;
+use super::connection::ConnectionId;
 use super::connection::liveness::Health;
-use super::connection::{ConnectionId, Phase};
 use super::link::{Channel, Linker, description};
 use super::peer::Peer;
 
 impl<K: Linker> Mesh<K> {
     /// Returns whether a connection to a peer that we have met can be made without the registry.
     pub(super) fn may_be_introduced(&self, now: Instant, peer_id: &PeerId) -> bool {
-        let is_ours = |peer: &Peer| peer.met && peer.speaks_sessions;
-        self.peers.get(peer_id).is_some_and(is_ours) && self.ways_to_pass(now).next().is_some()
+        self.peers.get(peer_id).is_some_and(Peer::can_resume)
+            && self.ways_to_pass(now).next().is_some()
     }
 
     /// Offers to those that can't be reached, because another peer can again and may introduce us.
@@ -77,16 +77,14 @@ impl<K: Linker> Mesh<K> {
         let Some(connection) = self.connections.get_mut(&id) else {
             return;
         };
-        if connection.phase != Phase::Offered || connection.repeats_at.is_none_or(|at| now < at) {
+        let Some(offer) = connection.offer.as_mut().filter(|offer| now >= offer.at) else {
             return;
-        }
-        connection.repeats_at = Some(now + limits::INTRODUCTION_INTERVAL);
+        };
+        offer.at = now + limits::INTRODUCTION_INTERVAL;
+        let frame = offer.frame.clone();
         let (peer_id, asked) = (connection.peer.clone(), connection.introducers.clone());
         let others = self.introducers(now, &peer_id, &asked);
         let Some(connection) = self.connections.get_mut(&id) else {
-            return;
-        };
-        let Some(offer) = connection.offer.clone() else {
             return;
         };
         for other in &others {
@@ -94,7 +92,7 @@ impl<K: Linker> Mesh<K> {
                 connection.introducers.push(other.clone());
             }
         }
-        self.ask_to_pass(&others, &offer);
+        self.ask_to_pass(&others, &frame);
     }
 
     /// Returns the peers whose connections pass frames at the moment.
@@ -108,8 +106,14 @@ impl<K: Linker> Mesh<K> {
         self.peers.values().filter(passes).map(|peer| &peer.id)
     }
 
+    /// Sends a signal to its peer through the registry, and through the peers that introduce us.
+    pub(super) fn send_signal(&mut self, introducers: &[PeerId], signal: Outgoing) {
+        self.ask_to_pass(introducers, &signal);
+        self.frames.push_back(signal);
+    }
+
     /// Asks the introducers to pass a signal on.
-    pub(super) fn ask_to_pass(&mut self, introducers: &[PeerId], signal: &Outgoing) {
+    fn ask_to_pass(&mut self, introducers: &[PeerId], signal: &Outgoing) {
         let Some(own) = self.own.as_ref().filter(|_| !introducers.is_empty()) else {
             return;
         };
@@ -203,8 +207,7 @@ impl<K: Linker> Mesh<K> {
         let is_well = current.is_some_and(|current| {
             !current.may_be_left && current.liveness.health(now) < Health::Overdue
         });
-        let is_known = peer.met && peer.speaks_sessions;
-        if !is_known || is_well || !extension.ours || extension.conn.is_none() {
+        if !peer.can_resume() || is_well || !extension.ours || extension.conn.is_none() {
             return false;
         }
         let is_theirs = |sdp: &str| {
@@ -221,7 +224,7 @@ impl<K: Linker> Mesh<K> {
                 let stands = peer
                     .held
                     .as_ref()
-                    .is_some_and(|held| held.introducer.as_ref() != Some(introducer));
+                    .is_some_and(|held| held.offer.introducer.as_ref() != Some(introducer));
                 let goes_on = peer.session.theirs() == extension.session.as_deref();
                 goes_on && is_theirs(sdp) && !is_heard && !stands
             }

@@ -46,10 +46,7 @@ impl<K: Linker> Mesh<K> {
             Phase::Open => connection.liveness.next_change(now),
             Phase::Offered | Phase::Connecting => None,
         };
-        let repetition = match connection.phase {
-            Phase::Offered => connection.repeats_at,
-            Phase::Connecting | Phase::Open => None,
-        };
+        let repetition = connection.offer.as_ref().map(|offer| offer.at);
         let search = connection.search.next();
         let times = [connection.deadline, change, search, repetition];
         let next = times.into_iter().flatten().min();

@@ -14,7 +14,7 @@ use crate::protocol::signaling::{Extension, Outgoing, Signal};
 
 use super::connection::{ConnectionId, Phase};
 use super::link::{Channel, Linker};
-use super::peer::Peer;
+use super::peer::{Offer, Peer};
 use super::{Mesh, MeshMode};
 
 /// The value of `refused` for a lack of room, which is the error code that agents know.
@@ -152,13 +152,8 @@ impl<K: Linker> Mesh<K> {
     /// Tells a peer of ours that its offer is refused for lack of room. Others would not understand it.
     ///
     /// It is an empty candidate, the end of candidates for all who do not know more.
-    pub(super) fn refuse_offer(
-        &mut self,
-        peer_id: &PeerId,
-        offer: &Extension,
-        introducer: Option<PeerId>,
-    ) {
-        if !offer.ours || offer.conn.is_none() {
+    pub(super) fn refuse_offer(&mut self, peer_id: &PeerId, offer: &Offer) {
+        if !offer.extension.ours || offer.extension.conn.is_none() {
             return;
         }
         let frame = Outgoing::Relay {
@@ -168,13 +163,12 @@ impl<K: Linker> Mesh<K> {
             },
             extension: Extension {
                 ours: true,
-                conn: offer.conn.clone(),
+                conn: offer.extension.conn.clone(),
                 session: None,
                 refused: Some(NO_ROOM.to_owned()),
             },
         };
-        self.ask_to_pass(introducer.as_slice(), &frame);
-        self.frames.push_back(frame);
+        self.send_signal(offer.introducer.as_slice(), frame);
     }
 
     /// Handles the refusal of an offer of ours. What waits for a peer that was never met is refused for the

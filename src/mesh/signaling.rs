@@ -1,36 +1,14 @@
-//! Signaling: handles the offers, answers and candidates that other sidecars send through the registry,
-//! and makes our own.
+//! Signaling: handles the frames of the registry, and the answers and candidates that other sidecars send.
 
-use std::time::{Duration, Instant};
+use std::time::Instant;
 
-use crate::limits;
 use crate::protocol::PeerId;
 use crate::protocol::signaling::{Extension, Incoming, Outgoing, Signal};
 
-use super::connection::early_messages::EarlyMessages;
-use super::connection::flow_control::FlowControl;
-use super::connection::liveness::Liveness;
-use super::connection::outstanding::Outstanding;
-use super::connection::path_search::PathSearch;
-use super::connection::receipts::Receipts;
-use super::connection::remote_candidates::RemoteCandidates;
-use super::connection::send_window::SendWindow;
-use super::connection::swallowing::Swallowing;
-use super::connection::{Connection, ConnectionId, Handshake, Phase, Role};
-use super::introduction::negotiation;
-use super::introduction::negotiation::{Situation, Verdict};
-use super::link::description;
+use super::Mesh;
+use super::connection::{Connection, Phase, Role};
 use super::link::{Link, Linker};
-use super::peer::{HeldOffer, Peer};
-use super::{Mesh, random_id};
-
-/// How long an attempt may take, from its beginning.
-struct Patience {
-    /// How long the answer to our offer may take.
-    answer: Duration,
-    /// How long the connection may take.
-    attempt: Duration,
-}
+use super::peer::{Offer, Peer};
 
 impl<K: Linker> Mesh<K> {
     /// Takes a frame of the registry.
@@ -63,7 +41,14 @@ impl<K: Linker> Mesh<K> {
             return;
         }
         match signal {
-            Signal::Offer { sdp } => self.offered(now, sender, &sdp, extension, introducer),
+            Signal::Offer { sdp } => {
+                let offer = Offer {
+                    sdp,
+                    extension,
+                    introducer,
+                };
+                self.offered(now, sender, offer);
+            }
             Signal::Answer { sdp } => self.answered(now, sender, &sdp, &extension),
             Signal::Candidate { .. } if extension.refused.is_some() => {
                 self.offer_refused(now, sender, extension.conn.as_deref());
@@ -72,35 +57,6 @@ impl<K: Linker> Mesh<K> {
                 self.candidate(now, sender, candidate, extension.conn);
             }
         }
-    }
-
-    /// Offers a new connection to the peer.
-    pub(super) fn offer(&mut self, now: Instant, peer_id: &PeerId) {
-        let lane = self.free_lane(peer_id);
-        let candidates = self.lanes.get(lane).cloned().unwrap_or_default();
-        let packets = self.packets_to(peer_id);
-        let (link, sdp) = match self.linker.offer(now, &candidates, packets) {
-            Ok(made) => made,
-            Err(error) => {
-                log::error!("cannot offer a connection to {peer_id}: {error}");
-                return self.plan_replacement(now, peer_id);
-            }
-        };
-        let attempt = random_id(&mut self.random);
-        let introducers = self.introducers(now, peer_id, &[]);
-        let is_known = |peer: &Peer| peer.met && peer.speaks_sessions;
-        let is_known = self.peers.get(peer_id).is_some_and(is_known);
-        let id = self.add_connection(now, peer_id, lane, Role::Offerer, link);
-        if let Some(connection) = self.connections.get_mut(&id) {
-            connection.attempt = Some(attempt.clone());
-            connection.introducers = introducers;
-        }
-        let offer = self.signal(peer_id, Signal::Offer { sdp }, Some(attempt));
-        if let Some(connection) = self.connections.get_mut(&id).filter(|_| is_known) {
-            connection.offer = Some(offer);
-            connection.repeats_at = Some(now + limits::INTRODUCTION_INTERVAL);
-        }
-        self.drive(now, id);
     }
 
     /// Sends a signal to the peer through the registry, and through the peers that introduce us. Returns the
@@ -132,298 +88,13 @@ impl<K: Linker> Mesh<K> {
                 refused: None,
             },
         };
-        self.ask_to_pass(&introducers, &frame);
-        self.frames.push_back(frame.clone());
+        self.send_signal(&introducers, frame.clone());
         frame
-    }
-
-    /// Chooses a lane, a set of local candidates: one that no other connection to this peer uses, or else
-    /// the one that comes next in turn.
-    fn free_lane(&self, peer_id: &PeerId) -> usize {
-        let lanes = self.lanes.len().max(1);
-        let first = usize::try_from(self.next_connection).unwrap_or(0) % lanes;
-        let in_turn = (0..lanes).map(|step| (first + step) % lanes);
-        // If there are few ports, a lane may have no candidate at all.
-        let has_candidate =
-            |lane: &usize| self.lanes.get(*lane).is_some_and(|found| !found.is_empty());
-        let mut usable = in_turn.filter(has_candidate);
-        let is_free = |lane: &usize| {
-            self.connections_of(peer_id)
-                .all(|(_, connection)| connection.lane != *lane)
-        };
-        let any = usable.clone().next().unwrap_or(first);
-        usable.find(is_free).unwrap_or(any)
-    }
-
-    fn add_connection(
-        &mut self,
-        now: Instant,
-        peer_id: &PeerId,
-        lane: usize,
-        role: Role,
-        link: K::Link,
-    ) -> ConnectionId {
-        let id = ConnectionId(self.next_connection);
-        self.next_connection += 1;
-        let patience = self.patience(peer_id);
-        let (phase, limit) = match role {
-            Role::Offerer => (Phase::Offered, patience.answer),
-            Role::Answerer => (Phase::Connecting, patience.attempt),
-        };
-        let receive_window = limits::RECEIVE_BUFFER_BYTES.max(self.settings.limits.message_bytes);
-        let connection = Connection {
-            peer: peer_id.clone(),
-            lane,
-            role,
-            attempt: None,
-            introducers: Vec::new(),
-            offer: None,
-            repeats_at: None,
-            fingerprint: None,
-            speaks_sessions: false,
-            announced_session: None,
-            told_session: None,
-            link,
-            phase,
-            created: now,
-            deadline: Some(now + limit),
-            handshake: Handshake::default(),
-            greeting: None,
-            early: EarlyMessages::default(),
-            opened: None,
-            candidates: RemoteCandidates::new(now),
-            local: self.lanes.get(lane).cloned().unwrap_or_default(),
-            max_message_bytes: description::UNANNOUNCED_MAX_MESSAGE_BYTES,
-            next_number: 1,
-            liveness: Liveness::new(now),
-            search: PathSearch::default(),
-            outstanding: Outstanding::default(),
-            swallowing: Swallowing::default(),
-            may_be_left: false,
-            is_to_rest: false,
-            send_window: SendWindow::default(),
-            flow_control: FlowControl::new(receive_window),
-            receipts: Receipts::default(),
-            path: None,
-            round_trip: None,
-        };
-        self.connections.insert(id, connection);
-        if let Some(peer) = self.peers.get_mut(peer_id) {
-            peer.connections.push(id);
-            peer.note_state(now);
-        }
-        id
-    }
-
-    /// Returns after what time an attempt that has found no path looks for one anew. Answers to its checks
-    /// need a round trip, which is known for a peer that was met.
-    fn search_after(&self, peer_id: &PeerId) -> Duration {
-        let (known, unknown) = limits::ATTEMPT_SEARCH_AFTER;
-        let round_trip = self
-            .current_of(peer_id)
-            .and_then(|current| current.round_trip);
-        round_trip.map_or(unknown, |round_trip| known + 2 * round_trip)
-    }
-
-    /// Returns how long the next attempt may take. The first leaves time for another within the connect
-    /// timeout; each that fails doubles the time for the next, up to a limit.
-    fn patience(&self, peer_id: &PeerId) -> Patience {
-        let failures = self.peers.get(peer_id).map_or(0, Peer::failures);
-        let doubled = 1 << failures.min(limits::PATIENCE_DOUBLINGS);
-        let attempt = limits::ATTEMPT_TIMEOUT.min(self.settings.connect_timeout / 2);
-        Patience {
-            answer: limits::ANSWER_TIMEOUT.min(attempt) * doubled,
-            attempt: attempt * doubled,
-        }
-    }
-
-    fn offered(
-        &mut self,
-        now: Instant,
-        peer_id: &PeerId,
-        sdp: &str,
-        extension: Extension,
-        introducer: Option<PeerId>,
-    ) {
-        let Some(own) = self.own.clone() else {
-            return;
-        };
-        let known = self.peers.get(peer_id);
-        let knows = |attempt: &String| known.is_some_and(|peer| peer.knows_offer(attempt));
-        if extension.conn.as_ref().is_some_and(knows) {
-            return;
-        }
-        let is_of_registry = introducer.is_none();
-        if is_of_registry && self.is_stranger(peer_id) && !self.strangers.take(now) {
-            self.totals.ignored_offers += 1;
-            return log::warn!("ignored an offer of {peer_id}: too many from new names");
-        }
-        if is_of_registry {
-            self.roster.heard_of(peer_id);
-        }
-        let max_peers = self.settings.max_peers;
-        let Some(peer) = self.ensure_room(now, peer_id, limits::ROOM_IDLE) else {
-            log::warn!("refused an offer of {peer_id}: MAX_PEERS is {max_peers}");
-            return self.refuse_offer(peer_id, &extension, introducer);
-        };
-        if is_of_registry && !peer.offers.take(now) {
-            log::debug!("{peer_id} offers too often; its latest offer waits");
-            let until = peer.offers.next();
-            let replaced = peer.held.replace(HeldOffer {
-                sdp: sdp.to_owned(),
-                extension,
-                until,
-                is_early: true,
-                introducer,
-            });
-            self.totals.ignored_offers += u64::from(replaced.is_some());
-            return self.arm_peer(now, peer_id);
-        }
-        let own_offer_outstanding = self
-            .connections_of(peer_id)
-            .any(|(_, connection)| connection.phase == Phase::Offered);
-        let verdict = negotiation::judge(Situation {
-            own: &own,
-            theirs: peer_id,
-            speaks_sessions: extension.ours,
-            own_offer_outstanding,
-        });
-        match verdict {
-            Verdict::Accept => self.accept_offer(now, peer_id, sdp, extension, introducer),
-            Verdict::Yield => {
-                self.drop_attempts(now, peer_id, |connection| {
-                    connection.phase == Phase::Offered
-                });
-                self.accept_offer(now, peer_id, sdp, extension, introducer);
-            }
-            Verdict::Hold => {
-                if let Some(peer) = self.peers.get_mut(peer_id) {
-                    peer.held = Some(HeldOffer {
-                        sdp: sdp.to_owned(),
-                        extension,
-                        until: now + limits::HELD_OFFER_TIMEOUT,
-                        is_early: false,
-                        introducer,
-                    });
-                }
-                self.arm_peer(now, peer_id);
-            }
-        }
-    }
-
-    /// Returns whether we have neither met the peer nor seen it listed by the registry.
-    fn is_stranger(&self, peer_id: &PeerId) -> bool {
-        self.peers
-            .get(peer_id)
-            .is_none_or(|peer| !peer.met && !self.roster.lists(peer_id))
-    }
-
-    pub(super) fn drop_attempts(
-        &mut self,
-        now: Instant,
-        peer_id: &PeerId,
-        which: impl Fn(&Connection<K::Link>) -> bool,
-    ) {
-        let dropped: Vec<_> = self
-            .connections_of(peer_id)
-            .filter(|(_, connection)| which(connection))
-            .map(|(id, _)| id)
-            .collect();
-        for id in dropped {
-            self.retire(now, id);
-        }
-    }
-
-    /// Looks again at the offer that was held: our own offer, which stood against it, was not answered in
-    /// time, or the peer may offer again.
-    pub(super) fn answer_held_offer(&mut self, now: Instant, peer_id: &PeerId) {
-        let held = self
-            .peers
-            .get_mut(peer_id)
-            .and_then(|peer| peer.held.take());
-        let Some(HeldOffer {
-            sdp,
-            extension,
-            is_early,
-            introducer,
-            until: _,
-        }) = held
-        else {
-            return;
-        };
-        if is_early {
-            self.offered(now, peer_id, &sdp, extension, introducer);
-        } else {
-            self.accept_offer(now, peer_id, &sdp, extension, introducer);
-        }
-    }
-
-    /// Answers an offer with a new connection, beside those that exist.
-    fn accept_offer(
-        &mut self,
-        now: Instant,
-        peer_id: &PeerId,
-        sdp: &str,
-        extension: Extension,
-        introducer: Option<PeerId>,
-    ) {
-        let repeated = extension.conn.is_some()
-            && self
-                .connections_of(peer_id)
-                .any(|(_, connection)| connection.attempt == extension.conn);
-        if repeated {
-            return;
-        }
-        let peer = self.peers.get_mut(peer_id);
-        if let (Some(peer), Some(attempt)) = (peer, &extension.conn) {
-            peer.remember_offer(attempt);
-        }
-        // The peer has given up its earlier offer in favour of this one.
-        self.drop_attempts(now, peer_id, |connection| {
-            connection.role == Role::Answerer && connection.is_attempt()
-        });
-        let lane = self.free_lane(peer_id);
-        let candidates = self.lanes.get(lane).cloned().unwrap_or_default();
-        let mut remote = RemoteCandidates::new(now);
-        let sdp = &remote.limit(now, sdp);
-        let packets = self.packets_to(peer_id);
-        let (link, answer) = match self.linker.answer(now, &candidates, packets, sdp) {
-            Ok(made) => made,
-            Err(error) => {
-                log::warn!("cannot answer the offer of {peer_id}: {error}");
-                return self.forget_if_idle(peer_id);
-            }
-        };
-        self.meet_session(now, peer_id, &extension);
-        let id = self.add_connection(now, peer_id, lane, Role::Answerer, link);
-        let attempt = extension.conn.clone();
-        let search_after = self.search_after(peer_id);
-        let early = self
-            .peers
-            .get_mut(peer_id)
-            .map(|peer| peer.early_of(now, attempt.as_deref()))
-            .unwrap_or_default();
-        if let Some(connection) = self.connections.get_mut(&id) {
-            connection.attempt = attempt.clone();
-            connection.introducers.extend(introducer);
-            connection.search.begin(now + search_after);
-            connection.speaks_sessions = extension.ours;
-            connection.announced_session = extension.session;
-            connection.candidates = remote;
-            connection.described(sdp);
-            for candidate in early {
-                connection.take_candidate(now, &candidate);
-            }
-        }
-        self.took_candidates(id);
-        self.signal(peer_id, Signal::Answer { sdp: answer }, attempt);
-        self.drive(now, id);
-        self.arm_peer(now, peer_id);
     }
 
     /// Drops the connection in use if a description announces another session than the one that we know:
     /// that process is gone.
-    fn meet_session(&mut self, now: Instant, peer_id: &PeerId, extension: &Extension) {
+    pub(super) fn meet_session(&mut self, now: Instant, peer_id: &PeerId, extension: &Extension) {
         let Some(peer) = self.peers.get(peer_id) else {
             return;
         };

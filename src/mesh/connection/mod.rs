@@ -72,6 +72,14 @@ pub(super) struct Path {
     pub(super) remote: SocketAddr,
 }
 
+/// An offer of ours that is passed on by others until it is answered.
+#[derive(Debug)]
+pub(super) struct OfferToRepeat {
+    pub(super) frame: Outgoing,
+    /// When the next of them are asked to pass it on.
+    pub(super) at: Instant,
+}
+
 /// One connection.
 #[derive(Debug)]
 pub(super) struct Connection<L> {
@@ -86,10 +94,8 @@ pub(super) struct Connection<L> {
     pub(super) speaks_sessions: bool,
     /// The peers that pass on our signals of this attempt, beside the registry or in its place.
     pub(super) introducers: Vec<PeerId>,
-    /// Our offer, as long as it is not answered, and when others are asked to pass it on. Only for peers that
-    /// others may introduce.
-    pub(super) offer: Option<Outgoing>,
-    pub(super) repeats_at: Option<Instant>,
+    /// Our offer, until it is answered. Only for peers that others may introduce.
+    pub(super) offer: Option<OfferToRepeat>,
     /// The fingerprint in the peer's description, which its certificate has to have.
     pub(super) fingerprint: Option<String>,
     /// The id of the peer's session, as its description announced it.

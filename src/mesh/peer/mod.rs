@@ -28,18 +28,24 @@ use overflow::Excess;
 use session::Session;
 use watermarks::Watermarks;
 
+/// An offer of the peer.
+#[derive(Debug)]
+pub(super) struct Offer {
+    pub(super) sdp: String,
+    pub(super) extension: Extension,
+    /// The peer that passed it on, if it did not come from the registry.
+    pub(super) introducer: Option<PeerId>,
+}
+
 /// An offer of the peer that is not answered yet: it waits until our own offer was answered or not, or
 /// until its sender may offer again.
 #[derive(Debug)]
 pub(super) struct HeldOffer {
-    pub(super) sdp: String,
-    pub(super) extension: Extension,
+    pub(super) offer: Offer,
     /// When it is looked at again.
     pub(super) until: Instant,
     /// Whether it came too soon after others, and has not been looked at yet.
     pub(super) is_early: bool,
-    /// The peer that passed it on, if it did not come from the registry.
-    pub(super) introducer: Option<PeerId>,
 }
 
 /// A candidate that came before any description it could belong to.
@@ -243,6 +249,11 @@ impl Peer {
         Some(overdue.origin)
     }
 
+    /// Returns whether its session can go on over another connection: it is one of ours, and was connected.
+    pub(super) fn can_resume(&self) -> bool {
+        self.met && self.speaks_sessions
+    }
+
     /// Returns whether a connection beside the current one is under way.
     pub(super) fn has_attempt(&self) -> bool {
         self.connections.len() > usize::from(self.current.is_some())
@@ -318,7 +329,7 @@ impl Peer {
         }
         let wait = self.retry.backoff.next(jitter);
         // A session that is to go on is worth more tries, unless each connection ends as soon as it is made.
-        let is_recovering = self.met && self.speaks_sessions && self.retry.adopted.is_none();
+        let is_recovering = self.can_resume() && self.retry.adopted.is_none();
         let longest = if is_recovering {
             limits::RECOVERY_BACKOFF
         } else {
