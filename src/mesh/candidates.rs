@@ -85,8 +85,12 @@ impl<K: Linker> Mesh<K> {
         if former == present {
             return;
         }
-        for lost in former.iter().filter(|former| !present.contains(former)) {
-            connection.link.remove_local_candidate(*lost);
+        let lost: Vec<_> = former
+            .iter()
+            .filter(|former| !present.contains(former))
+            .collect();
+        for lost in &lost {
+            connection.link.remove_local_candidate(**lost);
         }
         let found = present.iter().filter(|present| !former.contains(present));
         let trickled: Vec<_> = found
@@ -96,10 +100,9 @@ impl<K: Linker> Mesh<K> {
             .path
             .is_some_and(|path| !connection.sends_from(path.local));
         // Another address outside explains why the peer is not heard.
-        let has_moved = connection.search.is_under_way()
-            && former.iter().any(|former| !present.contains(former));
-        let has_lost_path = has_lost_path || has_moved;
-        if has_lost_path {
+        let is_searching = !connection.is_attempt() && connection.search.is_under_way();
+        let is_in_doubt = has_lost_path || (is_searching && !lost.is_empty());
+        if is_in_doubt {
             connection.liveness.doubt(now);
             connection.search.end();
         }
@@ -109,7 +112,7 @@ impl<K: Linker> Mesh<K> {
             self.signal(&peer_id, Signal::Candidate { candidate }, attempt.clone());
         }
         self.drive(now, id);
-        if has_lost_path {
+        if is_in_doubt {
             self.look_at_connection(now, id);
         }
     }

@@ -54,28 +54,31 @@ pub(crate) enum Health {
 /// arrived.
 #[derive(Debug, Clone)]
 pub(crate) struct Liveness {
-    created: Instant,
+    /// When a sign of life last came in; before the first one, when the connection was begun.
     heard: Instant,
+    was_heard: bool,
     /// When we last knew that what we send arrives. `None` where that is not demanded: some peers of
     /// another make check paths on which they do not answer.
     answered: Option<Instant>,
     /// Since when the peer's transport has had something to acknowledge and acknowledged nothing.
     unacknowledged: Option<Instant>,
-    /// When the last record came by the path in use, whoever sent it. Only delays a look at other paths.
+    /// When the last record came by the path in use, whoever sent it. Can only delay a look at other
+    /// paths and the suspicion.
     seen: Instant,
     /// How often the transport was made to retransmit since it last acknowledged something.
     retransmissions: u32,
     /// Whether the path was dead until a moment ago. The transport may have got one packet through since, and
     /// yet wait long with those before it.
     is_revived: bool,
+    /// As measured last; a guess until then.
     round_trip: Duration,
 }
 
 impl Liveness {
     pub(crate) fn new(now: Instant) -> Self {
         Liveness {
-            created: now,
             heard: now,
+            was_heard: false,
             answered: None,
             unacknowledged: None,
             seen: now,
@@ -97,11 +100,12 @@ impl Liveness {
             self.is_revived = true;
         }
         self.heard = self.heard.max(now);
+        self.was_heard = true;
     }
 
-    /// Returns whether no sign of life ever came in, as far as can be told.
+    /// Returns whether no sign of life ever came in.
     pub(crate) fn was_never_heard(&self) -> bool {
-        self.heard == self.created
+        !self.was_heard
     }
 
     /// Notes that a record came by the path in use.

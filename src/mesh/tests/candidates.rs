@@ -4,7 +4,7 @@ use std::net::{IpAddr, SocketAddr};
 use std::time::Duration;
 
 use super::fake_link::FakeStack;
-use super::network;
+use super::network::{self, Weather};
 use super::registry::Relayed;
 use super::world::World;
 use crate::limits;
@@ -70,6 +70,32 @@ fn a_candidate_that_is_lost_while_it_carries_messages_is_replaced_by_another() {
     // What was under way on the last switch waits for the transport to repeat it.
     world.settle(Duration::from_secs(10));
     assert_eq!(world.ledger.failed(), 0);
+}
+
+#[test]
+fn a_candidate_that_is_lost_before_the_peer_is_heard_does_not_end_the_attempt() {
+    for loser in [0, 1] {
+        let mut world = World::new(6, &["a", "b"]);
+        world.network.partition(0, 1);
+        world.start_all();
+        set(&mut world, loser, &[relayed(loser, 5), relayed(loser, 6)]);
+        world.run_for(Duration::from_millis(500));
+        let attempts = |world: &World<FakeStack>| {
+            let connections = world.nodes[0].mesh.connections.values();
+            let attempts = connections.map(|connection| connection.attempt.clone());
+            attempts.collect::<Vec<_>>()
+        };
+        let begun = attempts(&world);
+        assert_eq!(begun.len(), 1);
+        set(&mut world, loser, &[relayed(loser, 6)]);
+        for node in &world.nodes {
+            let mut connections = node.mesh.connections.values();
+            assert!(connections.all(|connection| connection.liveness.was_never_heard()));
+        }
+        world.network.heal(Weather::FAIR);
+        world.run_until_connected(SOON);
+        assert_eq!(attempts(&world), begun);
+    }
 }
 
 #[test]
