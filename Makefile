@@ -38,7 +38,7 @@ test: ## every test that needs neither root nor other programs than Python 3
 
 .PHONY: test-long
 test-long: ## the simulation of the core with SIMULATION_SEEDS seeds, 5,000 unless told otherwise
-	SIMULATION_SEEDS=$${SIMULATION_SEEDS:-5000} $(CARGO) test --profile fast --lib mesh::tests::walk -- --nocapture
+	SIMULATION_SEEDS=$${SIMULATION_SEEDS:-5000} $(CARGO) test --profile fast --lib walk:: -- --nocapture
 
 # The program that the tests with other programs use; without it they build one.
 SIDECAR_BINARY ?=

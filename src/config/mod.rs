@@ -55,7 +55,7 @@ pub enum LogFormat {
 /// All the settings of the sidecar.
 #[derive(Debug, Clone)]
 pub struct Config {
-    /// What in the settings is allowed, but hardly meant: lines for a person.
+    /// Lines for a person about settings that are allowed, but hardly meant.
     pub doubts: Vec<String>,
     /// `SIGNALING_URL`
     pub signaling_url: Url,
@@ -165,7 +165,7 @@ impl Config {
         {
             reader.error(unsupported.to_string());
         }
-        if let Err(unsupported) = config.proxies.to_relay("", TLS_PORT) {
+        if let Err(unsupported) = config.proxies.to_relay("", HTTPS_PORT) {
             let doubt = format!("TURN servers are reached without a proxy: {unsupported}");
             config.doubts.push(doubt);
         }
@@ -242,8 +242,8 @@ const DISCARD_PORT: u16 = 9;
 /// its size: 0.1 s for 1 MiB, but seconds for 5 MiB, during which all other peers wait.
 const LARGEST_MESSAGE_BYTES: usize = MEBIBYTE;
 
-/// The port of TURN over TLS as a rule.
-const TLS_PORT: u16 = 443;
+/// The port at which relays behind a proxy are usually reached.
+const HTTPS_PORT: u16 = 443;
 
 const MEBIBYTE: usize = 1024 * 1024;
 const DAY: f64 = 24.0 * 60.0 * 60.0;

@@ -133,19 +133,15 @@ impl Proxy {
                 Secret::new(percent_decode(password)?),
             ))
         });
-        let login = match login {
-            Some(None) => {
-                return Err("the name or password in it is not percent-encoded UTF-8".to_owned());
-            }
-            Some(Some(login)) => Some(login),
-            None => None,
-        };
+        if login.as_ref().is_some_and(Option::is_none) {
+            return Err("the name or password in it is not percent-encoded UTF-8".to_owned());
+        }
         let url = Url::http(&format!("http://{place}")).map_err(|_| wanted())?;
         Ok(Some(Ok(Proxy {
             variable,
             host: url.host().to_owned(),
             port: url.uri().port_u16().unwrap_or(DEFAULT_PORT),
-            login,
+            login: login.flatten(),
         })))
     }
 

@@ -163,7 +163,7 @@ fn external_address(text: &str) -> Parsed<ExternalAddress> {
         )
     };
     let (address, ports_text) = match text.parse::<IpAddr>() {
-        Ok(address) => (address, ""),
+        Ok(address) => (address, None),
         Err(_) => {
             let (host, ports_text) = text.rsplit_once(':').ok_or_else(wrong)?;
             let inner = host.strip_prefix('[').and_then(|h| h.strip_suffix(']'));
@@ -171,16 +171,17 @@ fn external_address(text: &str) -> Parsed<ExternalAddress> {
                 Some(inner) => inner.parse().map(IpAddr::V6),
                 None => host.parse().map(IpAddr::V4),
             };
-            (address.map_err(|_| wrong())?, ports_text)
+            (address.map_err(|_| wrong())?, Some(ports_text))
         }
     };
     if address.is_unspecified() || address.is_multicast() {
         return Err(wrong());
     }
-    let ports = ports(ports_text).map_err(|_| wrong())?;
-    if text.ends_with(':') {
-        return Err(wrong());
-    }
+    let ports = match ports_text {
+        Some("") => return Err(wrong()),
+        Some(text) => ports(text).map_err(|_| wrong())?,
+        None => None,
+    };
     Ok(ExternalAddress { address, ports })
 }
 
@@ -283,6 +284,7 @@ mod tests {
             "203.0.113.7:5000-5002",
             "[2001:db8::7]:5000-5002",
             "2001:db8::7",
+            "2001:db8::",
         ] {
             assert_eq!(told(right), [right]);
         }

@@ -156,7 +156,7 @@ pub struct Mesh<K: Linker> {
     routes: HashMap<(SocketAddr, SocketAddr), ConnectionId>,
     agent: AgentQueue,
     broadcasts: Broadcasts,
-    /// What waits for peers beyond their own queues.
+    /// Counts what waits for peers beyond their own queues.
     overflow: Overflow,
     /// Connections that messages were queued for since the last flush.
     unflushed: BTreeSet<ConnectionId>,
@@ -168,7 +168,7 @@ pub struct Mesh<K: Linker> {
     /// Names under `.local` whose addresses are to be asked for.
     local_names: VecDeque<String>,
     totals: Totals,
-    /// Whether a peer has become suspect; see [`Mesh::take_doubt`].
+    /// Whether nobody has answered the checks of a connection; see [`Mesh::take_doubt`].
     has_new_doubt: bool,
     /// Whether messages of peers of ours are no longer taken, so that they report them as lost.
     refuses_messages: bool,
@@ -188,7 +188,7 @@ impl<K: Linker> Mesh<K> {
             started: now,
             own: None,
             roster: Roster::new(),
-            strangers: TokenBucket::new(limits::STRANGER_BURST, limits::STRANGER_INTERVAL, now),
+            strangers: TokenBucket::new((limits::STRANGER_BURST, limits::STRANGER_INTERVAL), now),
             lanes: Vec::new(),
             outdone: Vec::new(),
             interfaces: BTreeMap::new(),

@@ -17,7 +17,6 @@ use crate::protocol::signaling::{Extension, Incoming, Outgoing, Signal};
 
 use super::Mesh;
 use super::connection::ConnectionId;
-use super::connection::liveness::Health;
 use super::link::{Channel, Linker, description};
 use super::peer::Peer;
 
@@ -204,10 +203,9 @@ impl<K: Linker> Mesh<K> {
         };
         // The other side may have noticed earlier that the connection carries nothing.
         let current = self.current_of(sender);
-        let is_well = current.is_some_and(|current| {
-            !current.may_be_left && current.liveness.health(now) < Health::Overdue
-        });
-        if !peer.can_resume() || is_well || !extension.ours || extension.conn.is_none() {
+        let is_beyond_doubt =
+            current.is_some_and(|current| !current.may_be_left && current.is_beyond_doubt(now));
+        if !peer.can_resume() || is_beyond_doubt || !extension.ours || extension.conn.is_none() {
             return false;
         }
         let is_theirs = |sdp: &str| {

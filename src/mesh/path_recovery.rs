@@ -5,7 +5,6 @@ use std::time::Instant;
 
 use super::Mesh;
 use super::connection::ConnectionId;
-use super::connection::liveness::Health;
 use super::link::{Link, Linker};
 
 impl<K: Linker> Mesh<K> {
@@ -30,7 +29,8 @@ impl<K: Linker> Mesh<K> {
         self.hurry_offers(now);
     }
 
-    /// Returns whether a peer has become suspect since the last call, so that the network itself is in doubt.
+    /// Returns whether, since the last call, nobody has answered the checks of a connection, so that the network
+    /// itself is in doubt.
     pub fn take_doubt(&mut self) -> bool {
         std::mem::take(&mut self.has_new_doubt)
     }
@@ -47,8 +47,8 @@ impl<K: Linker> Mesh<K> {
         let Some(connection) = self.connections.get_mut(&id) else {
             return;
         };
-        let is_well = connection.liveness.health(now) <= Health::Quiet;
-        if connection.is_ready() && is_well {
+        let is_beyond_doubt = connection.is_beyond_doubt(now);
+        if connection.is_ready() && is_beyond_doubt {
             connection.search.end();
         }
         if connection.search.finds_nobody(now) && !connection.is_attempt() {
@@ -56,9 +56,8 @@ impl<K: Linker> Mesh<K> {
         }
         let is_due = connection.search.is_due(now, connection.round_trip);
         // While an attempt is heard and has chosen a path, its handshake is under way.
-        let is_under_way = connection.is_attempt() && is_well && connection.path.is_some();
-        let is_wanted = !is_under_way;
-        if is_due && is_wanted {
+        let shakes_hands = connection.is_attempt() && is_beyond_doubt && connection.path.is_some();
+        if is_due && !shakes_hands {
             connection.link.check_again(now, &connection.local);
             self.drive(now, id);
         }

@@ -143,10 +143,11 @@ impl<K: Linker> Mesh<K> {
         let Some(connection) = self.connections.get_mut(&id) else {
             return;
         };
-        let was_silent = connection.liveness.health(now) > Health::Quiet;
-        let is_stuck = was_silent && connection.is_in_handshake();
+        let is_stuck = connection.role == Role::Offerer
+            && connection.is_in_handshake()
+            && !connection.is_beyond_doubt(now);
         connection.liveness.heard(now);
-        if is_stuck && connection.role == Role::Offerer {
+        if is_stuck {
             // DTLS would wait as long as the silence has lasted until it repeats its messages.
             return self.begin_anew(now, id);
         }

@@ -23,18 +23,25 @@ const NO_ROOM: &str = ErrorCode::TooManyPeers.as_str();
 impl<K: Linker> Mesh<K> {
     /// Finds the peer, or makes an entry for it; `None` if that would be more than `MAX_PEERS`.
     pub(super) fn ensure_peer(&mut self, now: Instant, id: &PeerId) -> Option<&mut Peer> {
+        let has_place = self.ensure_place(now, id);
+        self.peers.get_mut(id).filter(|_| has_place)
+    }
+
+    /// Gives the peer a place if it has none. Returns whether it has one.
+    fn ensure_place(&mut self, now: Instant, id: &PeerId) -> bool {
         let is_resting = self.resting.contains(id);
-        if is_resting || !self.peers.contains_key(id) {
-            if self.peers.len() - self.resting.len() >= self.settings.max_peers {
-                return None;
-            }
-            self.resting.remove(id);
-            if !is_resting {
-                let peer = Peer::new(id.clone(), self.session_names.current(), now);
-                self.peers.insert(id.clone(), peer);
-            }
+        if !is_resting && self.peers.contains_key(id) {
+            return true;
         }
-        self.peers.get_mut(id)
+        if self.peers.len() - self.resting.len() >= self.settings.max_peers {
+            return false;
+        }
+        self.resting.remove(id);
+        if !is_resting {
+            let peer = Peer::new(id.clone(), self.session_names.current(), now);
+            self.peers.insert(id.clone(), peer);
+        }
+        true
     }
 
     /// The same, but another peer gives its place up for it if need be and one can: see
@@ -45,10 +52,9 @@ impl<K: Linker> Mesh<K> {
         id: &PeerId,
         idle: Duration,
     ) -> Option<&mut Peer> {
-        if self.ensure_peer(now, id).is_none() {
-            self.make_room(now, idle);
-        }
-        self.ensure_peer(now, id)
+        let has_place =
+            self.ensure_place(now, id) || (self.make_room(now, idle) && self.ensure_place(now, id));
+        self.peers.get_mut(id).filter(|_| has_place)
     }
 
     /// Has a peer of which nothing is waited for give its place up: one that said goodbye, or else, in lazy

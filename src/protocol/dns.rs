@@ -32,7 +32,7 @@ impl Family {
     }
 }
 
-/// What a name server says.
+/// The answer of a name server.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Reply {
     /// The addresses of the family, of which there may be none.

@@ -9,7 +9,7 @@ use crate::limits;
 /// The version of our additions, sent as `v`.
 const VERSION: u32 = 1;
 
-/// Why our registry closes a WebSocket whose peer has opened another.
+/// The reason with which our registry closes a WebSocket whose peer has opened another.
 pub const CONNECTED_AGAIN: &str = "the same peer has connected again";
 
 /// The sender name in frames of the registry itself (contract part 3).
@@ -25,8 +25,8 @@ pub struct Extension {
     pub conn: Option<String>,
     /// The sender's session.
     pub session: Option<String>,
-    /// Why the offer `conn` of the receiver is refused, an error code. It comes with an empty candidate,
-    /// which means nothing to those who do not know it.
+    /// The error code with which the offer `conn` of the receiver is refused. It comes with an empty
+    /// candidate, which means nothing to those who do not know it.
     pub refused: Option<String>,
 }
 

@@ -124,7 +124,7 @@ pub(super) struct Connection<L> {
     pub(super) liveness: Liveness,
     /// Looks for a path while none is known to work.
     pub(super) search: PathSearch,
-    /// What the peer's transport has not acknowledged, of both channels.
+    /// Counts what the peer's transport has not acknowledged, of both channels.
     pub(super) outstanding: Outstanding,
     /// Notices if the path swallows full packets.
     pub(super) swallowing: Swallowing,
@@ -153,6 +153,11 @@ impl<L: Link> Connection<L> {
     /// Returns whether the peer was heard lately, and has lately answered if answers are expected.
     pub(super) fn is_well(&self, now: Instant) -> bool {
         self.liveness.health(now) < Health::Suspect
+    }
+
+    /// Returns whether there is no doubt at all: the peer was heard lately, and acknowledges what it has to.
+    pub(super) fn is_beyond_doubt(&self, now: Instant) -> bool {
+        self.liveness.health(now) < Health::Overdue
     }
 
     /// Writes a message as a whole; returns `false` when it does not fit now.
@@ -206,7 +211,7 @@ impl<L: Link> Connection<L> {
     pub(super) fn take_candidate(&mut self, now: Instant, candidate: &str) {
         // An empty candidate says that no more will follow, which changes nothing here.
         if candidate.is_empty()
-            || self.candidates.is_repeated(candidate)
+            || self.candidates.note_repeated(candidate)
             || !self.candidates.admit(now)
         {
             return;
@@ -282,10 +287,9 @@ impl<L: Link> Connection<L> {
     /// Returns whether the datagram came by the path on which we send.
     pub(super) fn uses(&self, datagram: &Datagram<'_>) -> bool {
         self.path.is_some_and(|path| {
-            // ICE may tell our end as the address that a router made of it.
-            let is_told_otherwise = !self.sends_from(path.local);
             path.remote == datagram.source
-                && (path.local == datagram.destination || is_told_otherwise)
+                // ICE may tell our end as the address that a router made of it.
+                && (path.local == datagram.destination || !self.sends_from(path.local))
         })
     }
 

@@ -1,6 +1,6 @@
-//! What was written to the channels of a connection and is not acknowledged by the peer's transport.
+//! Counts what is written to channels, to see whether the peer's transport acknowledges anything.
 
-/// Counts what was written, to see whether the peer's transport acknowledges anything.
+/// The bytes written and acknowledged so far.
 #[derive(Debug, Default)]
 pub(crate) struct Outstanding {
     written: u64,

@@ -1,4 +1,4 @@
-//! When the pairs of candidates of a connection are checked anew, because no path is known to work.
+//! Decides when the pairs of candidates of a connection are checked anew, because no path is known to work.
 //!
 //! ICE by itself checks a pair ever more rarely, and gives it up after ten seconds (RFC 8445 section 14.3).
 //! Checking all pairs anew begins with quick checks again, and is over before the answers of a long round
@@ -76,7 +76,7 @@ impl PathSearch {
                 _ => INTERVAL,
             };
             let answer = round_trip.map_or(Duration::ZERO, |round_trip| 2 * round_trip);
-            // The network may change while nothing is found, so every long turn asks again.
+            // The network may change while nothing is found, so it is asked again as often as a search lasts longer.
             if self.turns % LONG_TURN == 1 {
                 self.nobody_at = Some(now + NOBODY_AFTER + answer);
             }

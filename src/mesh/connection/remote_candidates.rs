@@ -32,13 +32,9 @@ pub(crate) struct RemoteCandidates {
 
 impl RemoteCandidates {
     pub(crate) fn new(now: Instant) -> Self {
-        let (burst, interval) = (
-            limits::CANDIDATES_PER_CONNECTION,
-            limits::CANDIDATE_INTERVAL,
-        );
-        let burst = u32::try_from(burst).unwrap_or(u32::MAX);
+        let burst = u32::try_from(limits::CANDIDATES_PER_CONNECTION).unwrap_or(u32::MAX);
         RemoteCandidates {
-            allowance: TokenBucket::new(burst, interval, now),
+            allowance: TokenBucket::new((burst, limits::CANDIDATE_INTERVAL), now),
             ignored: 0,
             latest: VecDeque::new(),
             waiting: Vec::new(),
@@ -48,8 +44,8 @@ impl RemoteCandidates {
         }
     }
 
-    /// Returns whether a candidate came before: it may come on several ways.
-    pub(crate) fn is_repeated(&mut self, candidate: &str) -> bool {
+    /// Notes a candidate. Returns whether it came before: it may come on several ways.
+    pub(crate) fn note_repeated(&mut self, candidate: &str) -> bool {
         let mut hasher = DefaultHasher::new();
         candidate.hash(&mut hasher);
         let hash = hasher.finish();

@@ -23,8 +23,8 @@ pub(crate) struct Roster {
     wanted: Option<Instant>,
     /// How many of the listed peers there was no room for.
     refused: usize,
-    /// Whether the last list was longer than what is kept.
-    is_cut: bool,
+    /// Whether any list was longer than what is kept.
+    was_cut: bool,
 }
 
 impl Roster {
@@ -39,7 +39,7 @@ impl Roster {
             unanswered: false,
             wanted: None,
             refused: 0,
-            is_cut: false,
+            was_cut: false,
         }
     }
 
@@ -103,8 +103,7 @@ impl Roster {
     /// Notes that the last list had `count` names more than are kept. Returns whether it is the first of
     /// which any are left out.
     pub(crate) fn leaves_out(&mut self, count: usize) -> bool {
-        let is_cut = count > 0;
-        is_cut && !std::mem::replace(&mut self.is_cut, is_cut)
+        count > 0 && !std::mem::replace(&mut self.was_cut, true)
     }
 
     /// Adds a peer that was heard of through the registry, and so is online.

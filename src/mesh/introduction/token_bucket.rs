@@ -13,7 +13,7 @@ pub(crate) struct TokenBucket {
 
 impl TokenBucket {
     /// Creates a full bucket: it lets `burst` through at once, and one more after each `interval`.
-    pub(crate) fn new(burst: u32, interval: Duration, now: Instant) -> Self {
+    pub(crate) fn new((burst, interval): (u32, Duration), now: Instant) -> Self {
         TokenBucket {
             burst,
             interval,
@@ -53,7 +53,7 @@ mod tests {
     fn a_burst_passes_and_then_one_each_interval() {
         let start = Instant::now();
         let interval = Duration::from_millis(10);
-        let mut allowance = TokenBucket::new(3, interval, start);
+        let mut allowance = TokenBucket::new((3, interval), start);
         let passed =
             |allowance: &mut TokenBucket, now| (0..9).filter(|_| allowance.take(now)).count();
         assert_eq!(passed(&mut allowance, start), 3);
@@ -66,7 +66,7 @@ mod tests {
     fn what_is_asked_for_between_two_intervals_costs_no_time() {
         let start = Instant::now();
         let interval = Duration::from_millis(10);
-        let mut allowance = TokenBucket::new(1, interval, start);
+        let mut allowance = TokenBucket::new((1, interval), start);
         assert!(allowance.take(start));
         let passed = (1..=200).filter(|step| allowance.take(start + *step * interval * 9 / 10));
         assert_eq!(passed.count(), 180);

@@ -135,7 +135,7 @@ pub(super) struct Peer {
     /// Its messages that the agent has not taken, with their bytes on the wire.
     pub(super) inbox: QueueSize,
     pub(super) watermarks: Watermarks,
-    /// What of its queue is in the overflow, as of the last look.
+    /// The part of its queue that is in the overflow, as of the last look.
     pub(super) excess: Excess,
     pub(super) acknowledgement: Acknowledgement,
     pub(super) held: Option<HeldOffer>,
@@ -155,10 +155,6 @@ pub(super) struct Peer {
     pub(super) restarts: u64,
     /// How large the packets of the next connection are.
     pub(super) packets: Packets,
-}
-
-fn bucket((burst, interval): (u32, Duration), now: Instant) -> TokenBucket {
-    TokenBucket::new(burst, interval, now)
 }
 
 impl Peer {
@@ -192,10 +188,10 @@ impl Peer {
             acknowledgement: Acknowledgement::default(),
             held: None,
             early: VecDeque::new(),
-            offers: TokenBucket::new(limits::OFFER_BURST, limits::OFFER_INTERVAL, now),
+            offers: TokenBucket::new((limits::OFFER_BURST, limits::OFFER_INTERVAL), now),
             offered: VecDeque::new(),
-            passes: bucket(limits::PASSED_SIGNALS, now),
-            asks_to_pass: bucket(limits::SIGNALS_TO_PASS, now),
+            passes: TokenBucket::new(limits::PASSED_SIGNALS, now),
+            asks_to_pass: TokenBucket::new(limits::SIGNALS_TO_PASS, now),
             fingerprint: None,
             sent: Count::default(),
             received: Count::default(),

@@ -36,9 +36,9 @@ impl Excess {
 #[derive(Debug)]
 pub(crate) struct Overflow {
     capacity: usize,
-    /// Of peers that may take something at any moment.
+    /// The sum over peers that may take something at any moment, in bytes.
     moving: usize,
-    /// Of peers that are out of the way.
+    /// The sum over peers that are out of the way, in bytes.
     aside: usize,
 }
 

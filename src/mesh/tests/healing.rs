@@ -51,9 +51,9 @@ fn flows<K: Linker>(world: &mut World<K>, what: &str) {
 }
 
 /// The sidecar's addresses are others than before, and those before lead nowhere.
-pub(super) fn move_away<K: Linker>(world: &mut World<K>, place: Place, index: usize) {
+pub(super) fn move_away<K: Linker>(world: &mut World<K>, place: Place, index: usize, port: u16) {
     let lanes = (0..world.lane_count).map(|lane| {
-        let address = network::address(place, lane, index, 6000);
+        let address = network::address(place, lane, index, port);
         vec![LocalCandidate::Host { address }]
     });
     let lanes = lanes.collect();
@@ -108,7 +108,7 @@ fn heals_after_a_move<K: Linker>(mut world: World<K>, movers: &[Place], away: Du
     }
     talk_for(&mut world, away);
     for mover in movers {
-        move_away(&mut world, *mover, 2);
+        move_away(&mut world, *mover, 2, 6000);
     }
     flows(&mut world, &format!("after {movers:?} have moved"));
     world.settle(SETTLED);

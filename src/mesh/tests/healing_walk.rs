@@ -2,17 +2,16 @@
 //! Within two seconds after some path works again, and the registry or a common peer can be reached, what
 //! was accepted flows.
 //!
-//! `SIMULATION_SEEDS=n` runs n seeds, `SIMULATION_FIRST=s` begins with that one; with `SIMULATION_TRACE=1`
-//! it is printed step by step.
+//! The environment chooses the seeds as in [`super::walk`].
 
 use std::collections::BTreeSet;
 use std::time::Duration;
 
 use super::fake_link::FakeStack;
-use super::network::{self, Weather};
-use super::walk::{Announcement, number};
+use super::healing;
+use super::network::Weather;
+use super::walk::run_seeds;
 use super::world::World;
-use crate::nat::candidate::LocalCandidate;
 
 const DEFAULT_SEEDS: u64 = 30;
 const ROUNDS: usize = 8;
@@ -78,12 +77,7 @@ impl Walk {
         self.world.disconnect_from_registry(place);
         self.port += 1;
         self.moved.insert(place);
-        let lanes = (0..self.world.lane_count).map(|lane| {
-            let address = network::address(place, lane, 1, self.port);
-            vec![LocalCandidate::Host { address }]
-        });
-        let lanes = lanes.collect();
-        self.world.set_lanes(place, lanes);
+        healing::move_away(&mut self.world, place, 1, self.port);
     }
 
     /// Everything works again, and within two seconds what was accepted has arrived.
@@ -129,14 +123,5 @@ impl Walk {
 
 #[test]
 fn whatever_was_cut_or_has_moved_messages_flow_two_seconds_after_it_works_again() {
-    let first = number("SIMULATION_FIRST").unwrap_or(0);
-    let seeds = number("SIMULATION_SEEDS").unwrap_or(DEFAULT_SEEDS);
-    let (mut steps, mut messages) = (0, 0);
-    for seed in first..first + seeds {
-        let _announcement = Announcement(seed);
-        let world = Walk::new(seed).run();
-        steps += world.steps;
-        messages += world.ledger.deliveries;
-    }
-    println!("{seeds} seeds, {steps} steps, {messages} messages");
+    run_seeds(DEFAULT_SEEDS, |seed| Walk::new(seed).run());
 }

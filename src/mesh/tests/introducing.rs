@@ -174,7 +174,7 @@ fn of_many_peers_of_whom_one_knows_both_that_one_is_found() {
     world.run_for(Duration::from_secs(8));
     // Neither of the two knows the other's new addresses.
     for place in [0, 1] {
-        healing::move_away(&mut world, place, 2);
+        healing::move_away(&mut world, place, 2, 6000);
     }
     world.run_for(Duration::from_secs(2));
     world.network.unblock(0, 1);

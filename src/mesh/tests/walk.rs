@@ -1,7 +1,7 @@
 //! The random walk: whatever happens in whatever order, the contract's promises hold.
 //!
-//! `SIMULATION_SEEDS=n` runs n seeds, `SIMULATION_SEED=s` only that one; with `SIMULATION_TRACE=1`
-//! it is printed step by step.
+//! `SIMULATION_SEEDS=n` runs n seeds, from `SIMULATION_FIRST=s` on, `SIMULATION_SEED=s` only that one; with
+//! `SIMULATION_TRACE=1` it is printed step by step.
 
 use std::collections::BTreeMap;
 use std::sync::Mutex;
@@ -347,7 +347,7 @@ fn weather(random: &mut fastrand::Rng) -> Weather {
 }
 
 /// Names the seed if the run fails.
-pub(super) struct Announcement(pub(super) u64);
+struct Announcement(u64);
 
 impl Drop for Announcement {
     fn drop(&mut self) {
@@ -358,24 +358,19 @@ impl Drop for Announcement {
     }
 }
 
-fn walk(seed: u64) -> World<FakeStack> {
-    let _announcement = Announcement(seed);
-    Walk::new(seed).run()
-}
-
-pub(super) fn number(variable: &str) -> Option<u64> {
-    Some(std::env::var(variable).ok()?.parse().unwrap())
-}
-
-#[test]
-fn whatever_happens_each_message_arrives_once_and_in_order_or_is_reported() {
+/// Runs the simulation with each seed that the environment asks for, on two threads, and prints the sums.
+pub(super) fn run_seeds(default_count: u64, walk: impl Fn(u64) -> World<FakeStack> + Sync) {
+    let announced = |seed| {
+        let _announcement = Announcement(seed);
+        walk(seed)
+    };
     if let Some(seed) = number("SIMULATION_SEED") {
-        walk(seed);
+        announced(seed);
         return;
     }
     let began = Instant::now();
     let first = number("SIMULATION_FIRST").unwrap_or(0);
-    let seeds = number("SIMULATION_SEEDS").unwrap_or(DEFAULT_SEEDS);
+    let seeds = number("SIMULATION_SEEDS").unwrap_or(default_count);
     let next = AtomicU64::new(first);
     let [steps, messages] = [(); 2].map(|()| AtomicU64::new(0));
     let failures = Mutex::new(BTreeMap::new());
@@ -387,7 +382,7 @@ fn whatever_happens_each_message_arrives_once_and_in_order_or_is_reported() {
                     if seed >= first + seeds {
                         return;
                     }
-                    let world = walk(seed);
+                    let world = announced(seed);
                     steps.fetch_add(world.steps, Ordering::Relaxed);
                     messages.fetch_add(world.ledger.deliveries, Ordering::Relaxed);
                     let mut failures = failures.lock().unwrap();
@@ -404,6 +399,19 @@ fn whatever_happens_each_message_arrives_once_and_in_order_or_is_reported() {
         began.elapsed(),
         failures.lock().unwrap(),
     );
+}
+
+fn number(variable: &str) -> Option<u64> {
+    Some(std::env::var(variable).ok()?.parse().unwrap())
+}
+
+fn walk(seed: u64) -> World<FakeStack> {
+    Walk::new(seed).run()
+}
+
+#[test]
+fn whatever_happens_each_message_arrives_once_and_in_order_or_is_reported() {
+    run_seeds(DEFAULT_SEEDS, walk);
 }
 
 #[test]

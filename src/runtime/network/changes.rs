@@ -77,11 +77,9 @@ struct Pace {
 
 impl Pace {
     fn new(now: Instant) -> Self {
-        let (burst, interval) = limits::NETWORK_LOOKS;
-        let (route_burst, route_interval) = limits::ROUTE_CHANGES;
         Pace {
-            looks: TokenBucket::new(burst, interval, now),
-            routes: TokenBucket::new(route_burst, route_interval, now),
+            looks: TokenBucket::new(limits::NETWORK_LOOKS, now),
+            routes: TokenBucket::new(limits::ROUTE_CHANGES, now),
             has_new_routes: false,
             next: None,
         }

@@ -48,14 +48,13 @@ impl Reconnect {
     /// it has lasted for [`Times::settled`]. So a registry that accepts us and closes at once is not
     /// hammered.
     pub(super) fn new(times: &Times, refusal_is_fatal: bool, now: Instant) -> Self {
-        let (tries, interval) = limits::REGISTRY_TRIES_AT_ONCE;
         Reconnect {
             backoff: Backoff::new(times.backoff),
             refused_backoff: Backoff::new(times.refused_backoff),
             name_backoff: Backoff::new(limits::NAME_TAKEN_BACKOFF),
             guessed_name_backoff: Backoff::new(limits::NAME_GUESSED_BACKOFF),
             contest: Contest::default(),
-            at_once: TokenBucket::new(tries, interval, now),
+            at_once: TokenBucket::new(limits::REGISTRY_TRIES_AT_ONCE, now),
             settled_after: times.settled,
             refusal_is_fatal,
             connected_at: None,
