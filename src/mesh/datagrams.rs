@@ -17,10 +17,12 @@ impl<K: Linker> Mesh<K> {
 
     /// Takes a datagram. One that belongs to no connection is dropped and counted.
     pub fn handle_datagram(&mut self, now: Instant, datagram: Datagram<'_>) {
+        let routes = self.routes.len();
         let Some(id) = self.route(now, &datagram) else {
             self.totals.stray_datagrams += 1;
             return;
         };
+        let comes_from_elsewhere = self.routes.len() > routes;
         // Only what the link has verified is a sign of life: a check that it accepts, and what comes out
         // of a DTLS record (see `listen`). The record itself may be anybody's.
         if is_stun(&datagram) {
@@ -40,6 +42,9 @@ impl<K: Linker> Mesh<K> {
                         self.path_answers(now, id);
                     }
                     self.listen(now, id);
+                    if comes_from_elsewhere {
+                        self.peer_is_elsewhere(now, id);
+                    }
                     self.unflushed.insert(id);
                 }
                 Err(error) => self.connection_failed(now, id, &error.to_string()),
@@ -183,6 +188,10 @@ impl<K: Linker> Mesh<K> {
                         connection.round_trip = Some(round_trip);
                         connection.liveness.measured(round_trip);
                     }
+                }
+                Ok(LinkOutput::Nominated) => {
+                    connection.liveness.answered(now);
+                    has_new_path = true;
                 }
                 Ok(LinkOutput::Closed) => {
                     self.said_goodbye(now, id);

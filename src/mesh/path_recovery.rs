@@ -63,6 +63,18 @@ impl<K: Linker> Mesh<K> {
         }
     }
 
+    /// Notes that the peer is heard from an address from which it was not heard before.
+    pub(super) fn peer_is_elsewhere(&mut self, now: Instant, id: ConnectionId) {
+        if let Some(connection) = self.connections.get_mut(&id)
+            && let Some(opened) = connection.opened
+            && connection.search.finds_peer_elsewhere(now, opened)
+        {
+            connection.liveness.lost_datagrams();
+            connection.link.check_again(now, &connection.local);
+            self.drive(now, id);
+        }
+    }
+
     /// Notes that the path in use has answered a check, so what we send arrives.
     pub(super) fn path_answers(&mut self, now: Instant, id: ConnectionId) {
         if let Some(connection) = self.connections.get_mut(&id) {
@@ -82,7 +94,7 @@ impl<K: Linker> Mesh<K> {
             return;
         };
         connection.look_at_acknowledgements(now);
-        if !connection.liveness.is_stuck(now) {
+        if !connection.link.has_path() || !connection.liveness.is_stuck(now) {
             return;
         }
         // A peer of another make may have no room, which looks the same.

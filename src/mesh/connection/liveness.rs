@@ -67,8 +67,8 @@ pub(crate) struct Liveness {
     seen: Instant,
     /// How often the transport was made to retransmit since it last acknowledged something.
     retransmissions: u32,
-    /// Whether the path was dead until a moment ago. The transport may have got one packet through since, and
-    /// yet wait long with those before it.
+    /// Whether the path was dead until a moment ago, or is another now. The transport may have got one packet
+    /// through since, and yet wait long with those before it.
     is_revived: bool,
     /// As measured last; a guess until then.
     round_trip: Duration,
@@ -151,6 +151,11 @@ impl Liveness {
         self.unacknowledged.is_some_and(|since| {
             self.is_revived || now >= since + self.patience(self.retransmissions)
         })
+    }
+
+    /// Notes that what was sent lately may have gone where the peer no longer is.
+    pub(crate) fn lost_datagrams(&mut self) {
+        self.is_revived = true;
     }
 
     /// Notes that the transport was made to retransmit.

@@ -21,9 +21,18 @@ const LONG_TURN: u32 = 5;
 /// there.
 const NOBODY_AFTER: Duration = Duration::from_millis(150);
 
+/// How long after it has opened a connection is heard from ever new addresses of the peer, because both sides
+/// still check their pairs.
+const FIRST_CHECKS: Duration = Duration::from_secs(3);
+
+/// How often at most all pairs are checked because the peer is heard from a new address.
+const MOVE_INTERVAL: Duration = Duration::from_secs(1);
+
 /// The search for a path, while there is one.
 #[derive(Debug, Default)]
 pub(crate) struct PathSearch {
+    /// When all pairs were last checked because the peer was heard from a new address.
+    moved: Option<Instant>,
     next: Option<Instant>,
     turns: u32,
     /// When it is taken that nobody answers the checks, unless somebody does.
@@ -54,6 +63,17 @@ impl PathSearch {
     /// Returns whether it is time to take it that nobody answers; each search tells it once.
     pub(crate) fn finds_nobody(&mut self, now: Instant) -> bool {
         self.nobody_at.take_if(|at| now >= *at).is_some()
+    }
+
+    /// Notes that the peer of a connection that opened at `opened` is heard from a new address. Returns whether all
+    /// pairs are to be checked now: it may have moved, so that it is no longer where we send to.
+    pub(crate) fn finds_peer_elsewhere(&mut self, now: Instant, opened: Instant) -> bool {
+        let next = self.moved.map(|at| at + MOVE_INTERVAL);
+        let is_move = now >= opened + FIRST_CHECKS && next.is_none_or(|next| now >= next);
+        if is_move {
+            self.moved = Some(now);
+        }
+        is_move
     }
 
     pub(crate) fn is_under_way(&self) -> bool {

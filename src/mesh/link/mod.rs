@@ -82,6 +82,8 @@ pub enum LinkOutput {
         /// The round-trip time, if it was measured.
         round_trip: Option<Duration>,
     },
+    /// There is a path again, after there was none for a while. Which one it is shows when something is sent.
+    Nominated,
     /// The other side has ended the connection, or it cannot go on.
     Closed,
     /// There is nothing more until this time, or until the next input.
@@ -153,6 +155,9 @@ pub trait Link {
     /// Checks every pair of candidates anew and at once, those that were given up included, while `local`
     /// are the local candidates. The path in use stays until another is found to work.
     fn check_again(&mut self, now: Instant, local: &[LocalCandidate]);
+
+    /// Returns whether a path is chosen that works as far as is known. Without one nothing that is sent arrives.
+    fn has_path(&self) -> bool;
 
     /// Sends at once again what the peer's transport has not acknowledged, because the path works again.
     /// Without it the transport waits about as long as the path was dead.

@@ -9,7 +9,9 @@ use str0m::channel::ChannelId;
 use str0m::config::DtlsCert;
 use str0m::crypto::from_feature_flags;
 use str0m::net::{Protocol, Receive};
-use str0m::{Candidate, CandidateKind, Event, Input, Output, Rtc, RtcConfig, RtcError};
+use str0m::{
+    Candidate, CandidateKind, Event, IceConnectionState, Input, Output, Rtc, RtcConfig, RtcError,
+};
 
 use crate::limits;
 use crate::nat::candidate::LocalCandidate;
@@ -93,6 +95,7 @@ impl WebRtc {
             late_start: None,
             pacing: Pacing::new(now),
             preferences: Preferences::default(),
+            has_path: false,
         };
         for candidate in candidates {
             link.add_local_candidate(*candidate);
@@ -176,6 +179,7 @@ pub struct WebRtcLink {
     late_start: Option<LateStart>,
     pacing: Pacing,
     preferences: Preferences,
+    has_path: bool,
 }
 
 impl WebRtcLink {
@@ -218,6 +222,14 @@ impl WebRtcLink {
             }
             Event::ChannelClose(id) => self.channel_of(id).map(|_| LinkOutput::Closed),
             Event::Closed => Some(LinkOutput::Closed),
+            Event::IceConnectionStateChange(state) => {
+                let has_path = matches!(
+                    state,
+                    IceConnectionState::Connected | IceConnectionState::Completed
+                );
+                let had_path = std::mem::replace(&mut self.has_path, has_path);
+                (has_path && !had_path).then_some(LinkOutput::Nominated)
+            }
             Event::PeerStats(stats) => {
                 let pair = stats.selected_candidate_pair?;
                 let measured = pair.current_round_trip_time;
@@ -301,6 +313,10 @@ impl Link for WebRtcLink {
             self.add_local_candidate(*candidate);
         }
         self.pacing.check_again(now);
+    }
+
+    fn has_path(&self) -> bool {
+        self.has_path
     }
 
     fn retransmit(&mut self, now: Instant) -> Result<(), LinkError> {

@@ -294,6 +294,10 @@ impl Link for FakeLink {
         self.paths.check_again(now);
     }
 
+    fn has_path(&self) -> bool {
+        self.paths.selected().is_some()
+    }
+
     fn retransmit(&mut self, now: Instant) -> Result<(), LinkError> {
         self.now = now;
         self.streams.retransmit();

@@ -171,3 +171,60 @@ fn without_the_registry_a_third_sidecar_introduces_two_that_have_lost_each_other
         heals_by_introduction(connected(World::new(seed as u64, names)), away);
     }
 }
+
+/// How long it takes until all is delivered that was said before, when `mover` has other addresses and finds
+/// a relay soon after, while `speakers` say much.
+fn gap_after_a_move(speakers: &[(Place, &str)], mover: Place, latency: Duration) -> Duration {
+    let speak = |world: &mut World<WebRtc>, time: Duration| {
+        let until = world.now + time;
+        while world.now < until {
+            for (from, to) in speakers {
+                world.send(*from, to, 200, true);
+            }
+            world.run_for(Duration::from_millis(5));
+        }
+    };
+    let mut world = real(1, &["a", "b", "c"]);
+    world.network.weather.latency = latency;
+    world.stop_registry(false);
+    speak(&mut world, Duration::from_secs(3));
+    move_away(&mut world, mover, 2, 6000);
+    let began = world.now;
+    world.nodes[mover].mesh.network_changed(began);
+    world.after_input(mover);
+    speak(&mut world, Duration::from_millis(60));
+    let lanes = world.nodes[mover].lanes.clone().into_iter();
+    let lanes = lanes.enumerate().map(|(lane, mut candidates)| {
+        candidates.push(LocalCandidate::Relayed {
+            address: network::address(mover, lane, 3, 6000),
+            base: candidates[0].source(),
+        });
+        candidates
+    });
+    let lanes = lanes.collect();
+    world.set_lanes(mover, lanes);
+    let accepted = world.ledger.next_message() as u64;
+    while world.ledger.deliveries < accepted {
+        speak(&mut world, Duration::from_millis(5));
+        assert!(world.now < began + HEALED, "not healed");
+    }
+    assert_eq!(world.ledger.failed(), 0);
+    world.now - began
+}
+
+#[test]
+fn a_peer_that_moves_is_followed_in_a_few_round_trips_whoever_speaks() {
+    for speakers in [&[(0, "b"), (1, "a")][..], &[(0, "b")], &[(1, "a")]] {
+        for mover in [0, 1] {
+            for latency in [1, 20, 100].map(Duration::from_millis) {
+                let gap = gap_after_a_move(speakers, mover, latency);
+                // Lost messages are noticed at the latest when the relay is found.
+                let limit = Duration::from_millis(70) + 6 * latency;
+                assert!(
+                    gap <= limit,
+                    "{speakers:?}, {mover} moves, {latency:?}: {gap:?}"
+                );
+            }
+        }
+    }
+}

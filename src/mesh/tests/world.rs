@@ -2,6 +2,7 @@
 //! of it follows from one seed.
 
 use std::collections::BTreeMap;
+use std::net::SocketAddr;
 use std::time::{Duration, Instant};
 
 use super::agent::Agent;
@@ -287,7 +288,11 @@ impl<K: Linker> World<K> {
         self.happenings.insert((at, self.sequence), happening);
     }
 
+    /// Sends a datagram, if there is a socket at its source.
     pub(super) fn transmit(&mut self, transmit: Transmit) {
+        if !self.is_bound(transmit.source) {
+            return;
+        }
         for delay in self.network.delays(&mut self.random, &transmit) {
             self.schedule(delay, Happening::Datagram(transmit.clone()));
         }
@@ -385,9 +390,18 @@ impl<K: Linker> World<K> {
         }
     }
 
+    /// Returns whether this is an address of a participant, who may be another make.
+    fn is_bound(&self, address: SocketAddr) -> bool {
+        self.nodes.get(network::place(address)).is_none_or(|node| {
+            let mut addresses = node.lanes.iter().flatten().map(LocalCandidate::source);
+            addresses.any(|bound| bound == address)
+        })
+    }
+
     fn arrive(&mut self, transmit: &Transmit) {
         let place = network::place(transmit.destination);
         let now = self.now;
+        let is_bound = self.is_bound(transmit.destination);
         let datagram = Datagram {
             destination: transmit.destination,
             source: transmit.source,
@@ -395,11 +409,6 @@ impl<K: Linker> World<K> {
         };
         match self.nodes.get_mut(place) {
             Some(node) => {
-                let is_bound = node
-                    .lanes
-                    .iter()
-                    .flatten()
-                    .any(|local| local.source() == transmit.destination);
                 if !node.is_running || !is_bound {
                     return;
                 }
