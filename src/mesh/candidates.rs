@@ -105,6 +105,10 @@ impl<K: Linker> Mesh<K> {
         if is_in_doubt {
             connection.liveness.doubt(now);
             connection.search.end();
+        } else if !connection.is_attempt() && lost.iter().any(|lost| is_reflexive(lost)) {
+            // A router has another address, so peers know us by none that still leads here.
+            connection.liveness.lost_datagrams();
+            connection.link.check_again(now, &connection.local);
         }
         let (peer_id, attempt) = (connection.peer.clone(), connection.attempt.clone());
         self.choose_introducers(now, id);
@@ -116,4 +120,8 @@ impl<K: Linker> Mesh<K> {
             self.look_at_connection(now, id);
         }
     }
+}
+
+fn is_reflexive(candidate: &LocalCandidate) -> bool {
+    matches!(candidate, LocalCandidate::ServerReflexive { .. })
 }

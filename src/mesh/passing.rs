@@ -205,12 +205,13 @@ impl<K: Linker> Mesh<K> {
         let current = self.current_of(sender);
         let is_beyond_doubt =
             current.is_some_and(|current| !current.may_be_left && current.is_beyond_doubt(now));
-        if !peer.can_resume() || is_beyond_doubt || !extension.ours || extension.conn.is_none() {
+        if !peer.can_resume() || !extension.ours || extension.conn.is_none() {
             return false;
         }
         let is_theirs = |sdp: &str| {
             peer.fingerprint.is_some() && description::fingerprint(sdp) == peer.fingerprint
         };
+        let is_open = current.is_some_and(|current| current.attempt == extension.conn);
         let is_asked_for = self.connections_of(sender).any(|(_, connection)| {
             connection.attempt == extension.conn && connection.introducers.contains(introducer)
         });
@@ -224,10 +225,11 @@ impl<K: Linker> Mesh<K> {
                     .as_ref()
                     .is_some_and(|held| held.offer.introducer.as_ref() != Some(introducer));
                 let goes_on = peer.session.theirs() == extension.session.as_deref();
-                goes_on && is_theirs(sdp) && !is_heard && !stands
+                goes_on && is_theirs(sdp) && !is_heard && !stands && !is_beyond_doubt
             }
-            Signal::Answer { sdp } => is_asked_for && is_theirs(sdp),
-            Signal::Candidate { .. } => is_asked_for,
+            Signal::Answer { sdp } => is_asked_for && is_theirs(sdp) && !is_beyond_doubt,
+            // The peer may notice earlier that its addresses are others now.
+            Signal::Candidate { .. } => is_asked_for || is_open,
         }
     }
 }

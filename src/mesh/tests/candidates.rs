@@ -1,5 +1,6 @@
 //! Local candidates that come and go while connections are made and used.
 
+use std::collections::BTreeSet;
 use std::net::{IpAddr, SocketAddr};
 use std::time::Duration;
 
@@ -125,6 +126,32 @@ fn a_candidate_that_is_outdone_stays_for_the_connection_that_has_it_and_for_no_o
     assert!(!has_old(&world));
     world.settle(SOON);
     assert_eq!(world.ledger.failed(), 0);
+}
+
+#[test]
+fn when_a_router_has_another_address_the_paths_to_all_peers_are_checked_at_once() {
+    let mut world = World::<FakeStack>::new(34, &["a", "b", "c"]);
+    let behind = |outside: usize| {
+        let reflexive = LocalCandidate::ServerReflexive {
+            address: address(7, outside),
+            base: address(0, 0),
+        };
+        [host(0), reflexive]
+    };
+    world.start_all();
+    set(&mut world, 0, &behind(1));
+    world.run_until_connected(SOON);
+    world.run_for(2 * SOON);
+    let now = world.now;
+    let mesh = &mut world.nodes[0].mesh;
+    mesh.set_lanes(now, vec![behind(2).to_vec(); 3]);
+    mesh.handle_timeout(now);
+    let sent = std::iter::from_fn(|| mesh.poll_transmit());
+    let checks = sent.filter(|transmit| transmit.bytes[0] < 4);
+    let checked: BTreeSet<_> = checks
+        .map(|check| network::place(check.destination))
+        .collect();
+    assert_eq!(checked, BTreeSet::from([1, 2]));
 }
 
 #[test]

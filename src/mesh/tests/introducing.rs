@@ -23,12 +23,23 @@ fn three(seed: u64) -> World<FakeStack> {
     world
 }
 
-/// The frame of a signal.
+/// The frame of a signal about an attempt of which nobody knows.
 fn frame(sender: &str, target: &str, signal: Signal, session: Option<String>) -> String {
+    let conn = Some(format!("c{}", fastrand::u32(..)));
+    frame_of(conn, sender, target, signal, session)
+}
+
+fn frame_of(
+    conn: Option<String>,
+    sender: &str,
+    target: &str,
+    signal: Signal,
+    session: Option<String>,
+) -> String {
     let [sender, target] = [sender, target].map(|name| PeerId::new(name).unwrap());
     let extension = Extension {
         ours: true,
-        conn: Some(format!("c{}", fastrand::u32(..))),
+        conn,
         session,
         refused: None,
     };
@@ -120,6 +131,24 @@ fn whoever_introduces_another_certificate_or_session_is_not_believed() {
         connection.peer == *world.name(1) && connection.introducers.contains(world.name(2))
     });
     assert!(is_answered, "the right one is answered");
+}
+
+#[test]
+fn a_new_address_of_a_peer_is_taken_from_an_introducer_for_the_connection_that_it_has() {
+    let mut world = three(905);
+    let given = |world: &World<FakeStack>| {
+        let current = world.nodes[0].mesh.current_of(world.name(1)).unwrap();
+        (current.link.candidates, current.attempt.clone())
+    };
+    let signal = Signal::Candidate {
+        candidate: "candidate:1 1 udp 1 10.1.0.9 9 typ host".to_owned(),
+    };
+    let (before, attempt) = given(&world);
+    c_brings(&mut world, &frame("b", "a", signal.clone(), None));
+    assert_eq!(given(&world).0, before, "of another attempt");
+    let text = frame_of(attempt, "b", "a", signal, None);
+    c_brings(&mut world, &text);
+    assert_eq!(given(&world).0, before + 1);
 }
 
 #[test]
