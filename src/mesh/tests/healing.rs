@@ -3,6 +3,7 @@
 
 use std::time::Duration;
 
+use super::fake_link::FakeStack;
 use super::network::{self, Place, Weather};
 use super::world::{MAX_MESSAGE_BYTES, World};
 use crate::mesh::link::Linker;
@@ -170,6 +171,17 @@ fn without_the_registry_a_third_sidecar_introduces_two_that_have_lost_each_other
         let names = &["a", "b", "c", "d", "e"];
         heals_by_introduction(connected(World::new(seed as u64, names)), away);
     }
+}
+
+#[test]
+fn who_came_before_the_two_and_was_never_given_their_names_in_a_list_introduces_them_too() {
+    let mut world = World::<FakeStack>::new(3, &["a", "b", "c"]);
+    for place in [2, 0, 1] {
+        world.start(place);
+        world.run_for(Duration::from_secs(1));
+    }
+    world.run_until_connected(CONNECTED);
+    heals_by_introduction(world, Duration::from_secs(3));
 }
 
 /// How long it takes until all is delivered that was said before, when `mover` has other addresses and finds
