@@ -19,11 +19,11 @@ const LONG_TURN: u32 = 5;
 
 /// How long the first checks may go unanswered, beside the round trip, until it is taken that nobody is
 /// there.
-const NOBODY_AFTER: Duration = Duration::from_millis(150);
+const NOBODY_AFTER: Duration = Duration::from_millis(100);
 
 /// How long after it has opened a connection is heard from ever new addresses of the peer, because both sides
 /// still check their pairs.
-const FIRST_CHECKS: Duration = Duration::from_secs(3);
+const FIRST_CHECKS: Duration = Duration::from_secs(1);
 
 /// How often at most all pairs are checked because the peer is heard from a new address.
 const MOVE_INTERVAL: Duration = Duration::from_secs(1);

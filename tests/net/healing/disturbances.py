@@ -60,10 +60,6 @@ add("both move", PAIRS, both_move, targets.AFTER_MOVE)
 add("new address", PAIRS[:1], renumbered, targets.AFTER_MOVE)
 add("new address", PAIRS[1:], renumbered, targets.AFTER_NEW_ADDRESS)
 add(
-    "new address without registry beside a third", PAIRS[:1], renumbered, targets.AFTER_MOVE,
-    registry_away=True, third=True,
-)
-add(
-    "new address without registry beside a third", PAIRS[1:], renumbered, targets.AFTER_NEW_ADDRESS,
+    "new address without registry beside a third", PAIRS, renumbered, targets.AFTER_MOVE,
     registry_away=True, third=True,
 )
