@@ -144,8 +144,9 @@ impl Reach {
         self.relays.try_now(now);
     }
 
-    /// Asks servers for a sign of life, because peers have fallen silent: a router may have forgotten us, or
-    /// have another address. Those that were silent before are left alone.
+    /// Asks the servers that have answered for a sign of life, because peers have fallen silent: a router may
+    /// have forgotten us, or have another address. Where no server relays for us, or only one on a stream, TURN
+    /// servers are tried that were silent before.
     pub fn in_doubt(&mut self, now: Instant) {
         self.reflexive.in_doubt(now);
         self.relays.in_doubt(now);

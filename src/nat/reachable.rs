@@ -1,6 +1,16 @@
-//! Which addresses can be reached from everywhere.
+//! Tells addresses at which something can be reached from those at which nothing can.
 
-use std::net::IpAddr;
+use std::net::{IpAddr, SocketAddr};
+
+/// Returns whether packets can be sent to an address as to one socket of one machine.
+pub fn is_endpoint(address: SocketAddr) -> bool {
+    is_of_one_machine(address.ip()) && address.port() != 0
+}
+
+/// Returns whether an address may be that of one machine: neither unspecified nor multicast.
+pub fn is_of_one_machine(address: IpAddr) -> bool {
+    !address.is_unspecified() && !address.is_multicast()
+}
 
 /// Returns whether an address means something on the internet: not those of private networks (RFC 1918),
 /// carriers (RFC 6598), links, machines and unique local ones (RFC 4193).

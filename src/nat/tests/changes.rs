@@ -114,6 +114,57 @@ fn a_better_way_is_tried_after_a_change_and_the_present_one_is_kept_meanwhile() 
     assert_eq!(world.candidates().len(), 1);
 }
 
+/// A server that is asked on a stream only.
+const ON_STREAM: &str = "turn:192.0.2.1?transport=tcp";
+
+#[test]
+fn a_change_while_nothing_relays_opens_one_stream_for_each_way() {
+    let (mut world, _) = world();
+    world.listening.clear();
+    world.use_servers(&[], &[(ON_STREAM, "user")]);
+    world.run(60 * SECOND);
+    assert_eq!(world.candidate(), None);
+    world.opened.clear();
+    world.closed.clear();
+    world.network_changed();
+    assert_eq!((world.opened.len(), world.closed.len()), (1, 0));
+    // One that is being opened may hang on a way that is no more.
+    world.network_changed();
+    assert_eq!((world.opened.len(), world.closed.len()), (2, 1));
+}
+
+#[test]
+fn a_doubt_about_the_best_way_delays_no_look_for_another_server() {
+    let (mut world, first) = world();
+    let second = world.add_server("192.0.2.2:3478", "right");
+    let other = "turn:192.0.2.2?transport=tcp";
+    world.use_servers(&[], &[(ON_STREAM, "user"), (other, "user")]);
+    world.run(10 * SECOND);
+    assert_eq!(world.candidate().map(|c| c.ip()), Some(first.ip()));
+    world.opened.clear();
+    world.server(first).mood.is_silent = true;
+    world.in_doubt();
+    assert_eq!(world.opened, [], "the way in use is the best");
+    let is_second = |world: &World| world.candidate().is_some_and(|c| c.ip() == second.ip());
+    let took = world.until(3 * SECOND, is_second);
+    assert!(took < Duration::from_millis(1300), "{took:?}");
+}
+
+#[test]
+fn a_doubt_about_a_stream_has_the_better_ways_tried() {
+    let (mut world, server) = world();
+    world.server(server).mood.drops_datagrams = true;
+    world.use_servers(&[], &[(A, "user")]);
+    world.run(20 * SECOND);
+    let worse = world.candidate().unwrap();
+    world.server(server).mood.drops_datagrams = false;
+    world.run(limits::TURN_REFUSED_WAIT / 2);
+    assert_eq!(world.candidate(), Some(worse));
+    world.in_doubt();
+    let took = world.until(SECOND, |world| world.candidate() != Some(worse));
+    assert!(took < Duration::from_millis(150), "{took:?}");
+}
+
 #[test]
 fn each_silence_of_a_server_is_told_once() {
     let (mut world, server, relayed) = settled();

@@ -264,6 +264,12 @@ impl World {
         self.drain();
     }
 
+    /// Tells that peers have fallen silent.
+    pub(super) fn in_doubt(&mut self) {
+        self.reach.in_doubt(self.now);
+        self.drain();
+    }
+
     /// Breaks the server's end of every stream.
     pub(super) fn break_streams(&mut self) {
         let streams: Vec<_> = std::mem::take(&mut self.streams).into_keys().collect();

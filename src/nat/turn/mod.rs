@@ -6,6 +6,8 @@
 //! keeps the best that works. The allocation that it replaces stays for the connections that use it.
 
 mod allocation;
+mod doubts;
+mod failures;
 pub(crate) mod framing;
 mod keepalive;
 mod lease;
@@ -25,14 +27,13 @@ use std::time::{Duration, Instant};
 use super::credentials::Credentials;
 use super::failure::Failure;
 use super::output::{Output, StreamId};
+use super::reachable::is_endpoint;
 use super::server::TurnServer;
 use crate::backoff::Backoff;
 use crate::limits;
 use lease::{Lease, Role, Turn};
-use plan::Plan;
-use warnings::Warnings;
-
 use round::Round;
+use warnings::Warnings;
 
 /// A Unix time and the instant at which it was.
 #[derive(Debug, Clone, Copy)]
@@ -134,54 +135,6 @@ impl Relays {
         if self.servers.is_empty() {
             self.give_all_back(now);
         } else if !stands {
-            self.begin_round(now);
-        }
-    }
-
-    /// Tries servers at once that were silent, because something has changed for the better.
-    pub(super) fn try_now(&mut self, now: Instant) {
-        let was_silent = !self.patience.is_fresh() && self.next_round.is_some();
-        if self.current.is_none() && self.round.is_none() && was_silent {
-            self.begin_round(now);
-        }
-    }
-
-    /// Asks the servers at once whether they still relay for us, because others have fallen silent.
-    pub(super) fn in_doubt(&mut self, now: Instant) {
-        // A stream that a router has forgotten takes what is written to it for a long time.
-        let current = self.current.and_then(|id| self.leases.get(&id));
-        let hangs_on_stream = current.is_some_and(Lease::is_on_stream);
-        let is_opening = |lease: &Lease| is_attempt(lease) && lease.is_on_stream();
-        let is_opening = self.leases.values().any(is_opening);
-        // A longer wait is because of a refusal.
-        let longest = now + limits::TURN_DOUBT_WAIT;
-        let may_begin = self.next_round.is_none_or(|at| at <= longest);
-        let is_needed = current.is_none() && !is_opening && may_begin;
-        let is_better = hangs_on_stream && self.round.is_none() && now >= self.not_before;
-        if is_needed || is_better {
-            self.begin_round(now);
-        }
-        for id in self.leases_where(Lease::is_lent) {
-            if let Some(allocation) = self.leases.get_mut(&id).and_then(Lease::allocation) {
-                allocation.doubt(now, &mut self.random);
-                self.settle(now, id);
-            }
-        }
-    }
-
-    /// Asks the servers at once whether they still relay for us, and tries what did not work before,
-    /// because the network has changed.
-    pub(super) fn network_changed(&mut self, now: Instant) {
-        self.patience.reset();
-        self.not_before = now;
-        self.in_doubt(now);
-        if self.current.is_none() {
-            // A stream that is being opened may hang on a way that is no more.
-            for id in self.leases_where(|lease| is_attempt(lease) && lease.is_on_stream()) {
-                self.retire(now, id);
-            }
-            self.begin_round(now);
-        } else if self.round.is_none() && !self.has_best_way() {
             self.begin_round(now);
         }
     }
@@ -378,74 +331,10 @@ impl Relays {
     /// to its server, so a server that named a socket of ours would get everything that is sent from
     /// there.
     fn is_of_a_relay(&self, id: StreamId, relayed: SocketAddr) -> bool {
-        let ip = relayed.ip();
         let is_ours = self.sockets().any(|socket| socket == relayed);
         let mut others = self.leases.iter().filter(|(other, _)| **other != id);
         let is_lent = others.any(|(_, lease)| lease.relayed() == Some(relayed));
-        !ip.is_unspecified() && !ip.is_multicast() && relayed.port() != 0 && !is_ours && !is_lent
-    }
-
-    /// Handles an attempt that failed, or an allocation that is lost.
-    fn fail(&mut self, now: Instant, id: StreamId, failure: Failure) {
-        let Some(lease) = self.leases.get(&id) else {
-            return;
-        };
-        let (role, plan) = (lease.role, lease.plan.clone());
-        if failure.is_of_login() {
-            self.login_refused(id);
-        }
-        if failure == Failure::Silent {
-            // The server may have lent an address without our having heard of it.
-            self.retire(now, id);
-        } else {
-            self.remove(id);
-        }
-        match role {
-            Role::Attempt { .. } => self.attempt_failed(now, plan, failure),
-            Role::Current => {
-                self.outputs.push_back(Output::CandidatesChanged);
-                self.current = None;
-                self.current_lost(now, &plan, &failure);
-            }
-            // It was to end some time, for its login or its lifetime.
-            Role::Replaced | Role::Outdone => {
-                log::debug!("{}: {failure}", plan.name());
-                self.outputs.push_back(Output::CandidatesChanged);
-            }
-            Role::Leaving { .. } => {}
-        }
-    }
-
-    /// Looks for another allocation at once. But one that does not last is no success: if that happens
-    /// again, the wait grows each time, and nothing more is logged of it.
-    fn current_lost(&mut self, now: Instant, plan: &Plan, failure: &Failure) {
-        let lasted = now.saturating_duration_since(self.current_since);
-        if lasted >= limits::TURN_TRUSTED_AFTER {
-            self.patience.reset();
-            self.warnings.settle(&plan.name());
-        }
-        let failure = failure.with_advice();
-        if self.warnings.is_new(plan, &failure) {
-            log::warn!("{}: {failure}", plan.name());
-        }
-        let is_first = self.patience.is_fresh();
-        let wait = self.patience.next(self.random.f64());
-        if is_first {
-            self.begin_round(now);
-        } else if self.round.is_none() {
-            self.next_round = Some(now + wait);
-        }
-    }
-
-    /// Reports that a login that was given to us is of no use any more. Logins that we make ourselves
-    /// are made anew.
-    fn login_refused(&mut self, id: StreamId) {
-        if let Some(lease) = self.leases.get(&id)
-            && let Credentials::Given { .. } = lease.plan.credentials
-        {
-            let url = lease.plan.url.clone();
-            self.outputs.push_back(Output::LoginRefused(url));
-        }
+        is_endpoint(relayed) && !is_ours && !is_lent
     }
 
     /// Gives an allocation back, or gives up an attempt.

@@ -5,7 +5,8 @@ use std::time::Duration;
 
 use crate::limits;
 use crate::nat::credentials::Credentials;
-use crate::nat::reachable::is_public;
+use crate::nat::failure::{Failure, code};
+use crate::nat::reachable::{is_endpoint, is_public};
 use crate::nat::server::TurnServer;
 use crate::nat::stun::reflexive::can_reach;
 use crate::nat::url::{Transport, TurnUrl};
@@ -40,13 +41,24 @@ impl Plan {
         format!("{} over {}", self.url, self.transport)
     }
 
+    /// Returns how to ask once more after the server's answer, if that may help: for an IPv6 address where it
+    /// has none of IPv4, or at the server that it refers to.
+    pub(crate) fn after(&self, failure: &Failure) -> Option<Plan> {
+        match failure {
+            Failure::Refused(code::FAMILY_NOT_SUPPORTED, _) if !self.ipv6 => Some(Plan {
+                ipv6: true,
+                ..self.clone()
+            }),
+            Failure::Elsewhere(address) => self.referred(*address),
+            _ => None,
+        }
+    }
+
     /// Returns the same way to the server at `address`, to which this one refers. `None` if it cannot be used,
     /// or if this one was referred to itself: servers could refer to each other without end. A server over
     /// TLS must prove the name of the first (RFC 8489 section 10).
-    pub(crate) fn referred(&self, address: SocketAddr) -> Option<Plan> {
-        let ip = address.ip();
-        let is_place = !ip.is_unspecified() && !ip.is_multicast() && address.port() != 0;
-        let is_usable = is_place && address.is_ipv4() == self.server.is_ipv4();
+    fn referred(&self, address: SocketAddr) -> Option<Plan> {
+        let is_usable = is_endpoint(address) && address.is_ipv4() == self.server.is_ipv4();
         let is_followed = !self.is_referred && is_usable && address != self.server;
         is_followed.then(|| Plan {
             server: address,
@@ -55,8 +67,8 @@ impl Plan {
         })
     }
 
-    /// Returns what is odd about a relayed address of this server: it is a private one, though the server is
-    /// reached at a public one.
+    /// Returns a warning if a relayed address of this server is a private one, though the server is reached at
+    /// a public one.
     pub fn misgiving(&self, relayed: SocketAddr) -> Option<&'static str> {
         let is_odd = is_public(self.server.ip()) && !is_public(relayed.ip());
         is_odd.then_some(

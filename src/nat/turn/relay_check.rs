@@ -11,7 +11,7 @@ use std::time::{Duration, Instant};
 use super::lease::{Lease, Turn};
 use super::plan::Plan;
 use crate::limits;
-use crate::nat::failure::{Failure, code};
+use crate::nat::failure::Failure;
 use crate::nat::output::{Output, StreamId};
 
 /// The result of a check.
@@ -198,22 +198,10 @@ impl RelayCheck {
                     };
                     self.relay(now);
                 }
-                Turn::Over(Failure::Refused(code::FAMILY_NOT_SUPPORTED, _))
-                    if !self.lease.plan.ipv6 =>
-                {
-                    let plan = Plan {
-                        ipv6: true,
-                        ..self.lease.plan.clone()
-                    };
-                    self.begin_again(now, plan);
-                }
-                Turn::Over(Failure::Elsewhere(address)) => {
-                    match self.lease.plan.referred(address) {
-                        Some(plan) => self.begin_again(now, plan),
-                        None => self.fail(now, Failure::Elsewhere(address)),
-                    }
-                }
-                Turn::Over(failure) => self.fail(now, failure),
+                Turn::Over(failure) => match self.lease.plan.after(&failure) {
+                    Some(plan) => self.begin_again(now, plan),
+                    None => self.fail(now, failure),
+                },
                 Turn::LoginRefused | Turn::Silent => {}
             }
         }
@@ -226,7 +214,7 @@ impl RelayCheck {
         }
     }
 
-    /// Begins again: asks for an IPv6 address, because the server has none of IPv4, or asks another server.
+    /// Begins again with another plan, after the server's answer.
     fn begin_again(&mut self, now: Instant, plan: Plan) {
         self.streams += 1;
         let login = plan.credentials.login(self.unix);

@@ -9,7 +9,6 @@ use super::plan::{Plan, plans};
 use super::round::Round;
 use super::{Relays, is_attempt};
 use crate::limits;
-use crate::nat::failure::{Failure, code};
 use crate::nat::output::StreamId;
 
 impl Relays {
@@ -52,7 +51,7 @@ impl Relays {
     /// Chooses a socket that holds no allocation at the plan's server. A server knows an allocation by
     /// our socket, so a further one needs another socket. Returns whether there is one; streams need
     /// none.
-    fn find_socket(&self, plan: &mut Plan) -> bool {
+    pub(super) fn find_socket(&self, plan: &mut Plan) -> bool {
         let Some(local) = plan.local else {
             return true;
         };
@@ -63,7 +62,11 @@ impl Relays {
 
     /// Returns our sockets of one address that hold no allocation at this server and ask it for none;
     /// the first lane's first.
-    fn free_sockets(&self, ip: IpAddr, server: SocketAddr) -> impl Iterator<Item = SocketAddr> {
+    pub(super) fn free_sockets(
+        &self,
+        ip: IpAddr,
+        server: SocketAddr,
+    ) -> impl Iterator<Item = SocketAddr> {
         self.sockets().filter(move |socket| {
             let is_held = |lease: &Lease| lease.is_between(*socket, server);
             socket.ip() == ip && !self.leases.values().any(is_held)
@@ -136,53 +139,6 @@ impl Relays {
             && (current.is_wanting() || self.renewal().is_some_and(|at| at <= now))
         {
             self.begin_round(now);
-        }
-    }
-
-    pub(super) fn attempt_failed(&mut self, now: Instant, plan: Plan, failure: Failure) {
-        let otherwise = self.otherwise(&plan, &failure);
-        let Some(round) = &mut self.round else {
-            return;
-        };
-        round.was_refused |= failure.is_refusal();
-        if let Some(other) = otherwise {
-            round.plans.push_front(Plan {
-                offset: now.saturating_duration_since(round.began),
-                ..other
-            });
-        } else {
-            let (name, failure) = (plan.name(), failure.with_advice());
-            if self.warnings.is_new(&plan, &failure) {
-                log::warn!("{name}: {failure}");
-            }
-        }
-        self.advance(now);
-    }
-
-    /// Returns how to ask the same server once more after its answer, if that may help.
-    fn otherwise(&self, plan: &Plan, failure: &Failure) -> Option<Plan> {
-        match failure {
-            // The server has an allocation for this socket, of a process before us.
-            Failure::Refused(code::ALLOCATION_MISMATCH, _) => {
-                let local = plan.local?;
-                let lanes = self.lanes.iter().flatten();
-                let lane_of = |socket| lanes.clone().position(|lane| lane.contains(&socket));
-                let mut others = self.free_sockets(local.ip(), plan.server);
-                let other = others.find(|other| lane_of(*other) > lane_of(local))?;
-                Some(Plan {
-                    local: Some(other),
-                    ..plan.clone()
-                })
-            }
-            Failure::Elsewhere(address) => {
-                let mut other = plan.referred(*address)?;
-                self.find_socket(&mut other).then_some(other)
-            }
-            Failure::Refused(code::FAMILY_NOT_SUPPORTED, _) if !plan.ipv6 => Some(Plan {
-                ipv6: true,
-                ..plan.clone()
-            }),
-            _ => None,
         }
     }
 }
