@@ -6,6 +6,7 @@ use std::fmt;
 use std::net::{IpAddr, SocketAddr, SocketAddrV6};
 
 use super::interface_kind::InterfaceKind;
+use super::reachable::is_of_one_machine;
 use crate::limits;
 
 /// An address of a network interface that is up.
@@ -73,6 +74,13 @@ pub struct Rules {
     pub ipv6: bool,
     /// `BIND_ADDRESS`: if set, only this address is used.
     pub bind_address: Option<IpAddr>,
+}
+
+impl Rules {
+    /// Returns whether the user asks for addresses of this interface, which would not be used otherwise.
+    fn ask_for(&self, interface: &str) -> bool {
+        self.bind_address.is_some() || self.interfaces.names(interface)
+    }
 }
 
 /// The reason why an address is not used.
@@ -146,9 +154,8 @@ pub fn judge<'a>(
         .iter()
         .map(|found| {
             let scope = Scope::of(found.address);
-            let asked_for =
-                rules.bind_address.is_some() || rules.interfaces.names(&found.interface);
-            let needless = scope.needless().filter(|_| has_wide && !asked_for);
+            let needless = scope.needless();
+            let needless = needless.filter(|_| has_wide && !rules.ask_for(&found.interface));
             (found, unpermitted(found, rules).or(needless))
         })
         .collect();
@@ -156,7 +163,7 @@ pub fn judge<'a>(
     judged.into_iter()
 }
 
-/// How far an address is known. The order is that of preference.
+/// The distance within which an address is known. The order is that of preference.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 enum Scope {
     Wide,
@@ -212,16 +219,15 @@ fn leave_out_excess(judged: &mut [(&InterfaceAddress, Option<Unused>)]) {
 
 /// Returns why an address may not be used, whatever other addresses there are.
 fn unpermitted(found: &InterfaceAddress, rules: &Rules) -> Option<Unused> {
-    let is_named = rules.interfaces.names(&found.interface) || rules.bind_address.is_some();
     if !rules.ipv6 && found.address.is_ipv6() {
         Some(Unused::Ipv6)
     } else if rules.bind_address.is_some_and(|only| found.address != only) {
         Some(Unused::NotBindAddress)
-    } else if found.address.is_unspecified() || found.address.is_multicast() {
+    } else if !is_of_one_machine(found.address) {
         Some(Unused::NoPlace)
     } else if !rules.interfaces.permits(&found.interface) {
         Some(Unused::Interface)
-    } else if found.kind == InterfaceKind::Bridge && !is_named {
+    } else if found.kind == InterfaceKind::Bridge && !rules.ask_for(&found.interface) {
         Some(Unused::Bridge)
     } else {
         None
