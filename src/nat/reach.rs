@@ -206,20 +206,17 @@ impl Reach {
         bytes: &[u8],
     ) -> bool {
         let pair = (destination, source);
-        let before = self.reflexive.seen_by(pair).map(|seen| seen.ip());
         if self.asked.contains(&source)
             && message::is_stun(bytes)
-            && let Some(has_changed) = self.reflexive.handle(now, pair, bytes, &mut self.random)
+            && let Some(sight) = self.reflexive.handle(now, pair, bytes, &mut self.random)
         {
-            if has_changed {
+            if sight.has_changed() {
                 self.outputs.push_back(Output::CandidatesChanged);
-                let after = self.reflexive.seen_by(pair).map(|seen| seen.ip());
-                if let (Some(before), Some(after)) = (before, after)
-                    && before != after
-                    && self.moves.is_news(now, after)
-                {
-                    self.outputs.push_back(Output::OuterAddressChanged);
-                }
+            }
+            if let Some(address) = sight.moved_to()
+                && self.moves.is_news(now, address)
+            {
+                self.outputs.push_back(Output::OuterAddressChanged);
             }
             return true;
         }

@@ -40,6 +40,26 @@ pub(crate) struct Request {
     pub(crate) bytes: Vec<u8>,
 }
 
+/// The address under which a server sees a socket, before and after its answer.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct Sight {
+    before: Option<SocketAddr>,
+    after: Option<SocketAddr>,
+}
+
+impl Sight {
+    /// Returns whether the server sees the socket under another address, or another port, than before.
+    pub(crate) fn has_changed(&self) -> bool {
+        self.before != self.after
+    }
+
+    /// Returns the IP address if the server has seen the socket under another before.
+    pub(crate) fn moved_to(&self) -> Option<IpAddr> {
+        let (before, after) = (self.before?.ip(), self.after?.ip());
+        (before != after).then_some(after)
+    }
+}
+
 impl Reflexive {
     pub(crate) fn new() -> Self {
         Reflexive {
@@ -171,15 +191,14 @@ impl Reflexive {
         outer.count() >= limits::MAPPINGS_PER_SOCKET
     }
 
-    /// Takes a datagram. Returns `None` if it answers none of our requests, else whether an address has
-    /// changed.
+    /// Takes a datagram. Returns `None` if it answers none of our requests.
     pub(crate) fn handle(
         &mut self,
         now: Instant,
         pair: (SocketAddr, SocketAddr),
         bytes: &[u8],
         random: &mut fastrand::Rng,
-    ) -> Option<bool> {
+    ) -> Option<Sight> {
         let binding = self.bindings.get_mut(&pair)?;
         let reply = message::reply(bytes)?;
         let before = binding.mapped();
@@ -194,7 +213,8 @@ impl Reflexive {
             log::debug!("{} is seen as {mapped} by {}", pair.0, pair.1);
             self.tell_of_voice(pair.1);
         }
-        Some(reply.mapped != before)
+        let after = reply.mapped;
+        Some(Sight { before, after })
     }
 
     /// Sends the requests that are due. Returns whether an address was lost.
@@ -243,11 +263,6 @@ impl Reflexive {
 
     pub(crate) fn next_timeout(&self) -> Option<Instant> {
         self.bindings.values().map(Binding::due).min()
-    }
-
-    /// Returns the address under which a server sees a socket, if it has told that.
-    pub(crate) fn seen_by(&self, pair: (SocketAddr, SocketAddr)) -> Option<SocketAddr> {
-        self.bindings.get(&pair).and_then(Binding::mapped)
     }
 
     /// Returns the addresses under which a socket is seen from outside, the most trusted server's
