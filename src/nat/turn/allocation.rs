@@ -4,22 +4,16 @@
 //! The TURN crate speaks the protocol: authentication, refreshing, permissions, channels, stale nonces.
 //! This module adds what the crate does not do. The crate tells no reasons, so errors are read from the
 //! answers as they pass. It waits for ever for some answers, so the caller and [`Keepalive`] set
-//! deadlines. It has no bounds, so [`Permissions`] sets them. It is used as over UDP on every
-//! transport, because its reader of streams does not know of padding;
-//! [`Framing`](super::framing::Framing) splits streams into messages instead.
+//! deadlines. It has no bounds, so [`Permissions`] sets them.
 
 use std::collections::VecDeque;
 use std::net::{IpAddr, SocketAddr};
-use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::time::{Duration, Instant};
 
-use turn_client_proto::api::{TurnConfig, TurnEvent, TurnPollRet, TurnRecvRet};
-use turn_client_proto::prelude::TurnClientApi as _;
-use turn_client_proto::stun::agent::Transmit;
+use turn_client_proto::api::TurnEvent;
 use turn_client_proto::types::message::ALLOCATE;
-use turn_client_proto::types::{AddressFamily, TransportType, TurnCredentials};
-use turn_client_proto::udp::TurnClientUdp;
 
+use super::client::{Client, Panicked, Received, Step, Terms};
 use super::keepalive::{Beat, Keepalive, Question};
 use super::permissions::{Permissions, Verdict};
 use super::questions::{Judgement, Questions};
@@ -36,7 +30,7 @@ const STEPS: usize = 1024;
 /// The shortest lifetime that the crate accepts in the answer to a refresh.
 const SHORTEST_REFRESHED: Duration = Duration::from_secs(600);
 
-/// Why an allocation is lost that the server does not know.
+/// The reason for the loss of an allocation that the server does not know.
 const FORGOTTEN: &str = "the server has forgotten the allocation";
 
 /// An event of an allocation.
@@ -64,19 +58,6 @@ enum State {
     Over,
 }
 
-/// The parameters of an allocation: our address, the server, and how to ask.
-#[derive(Debug, Clone)]
-pub(crate) struct Terms {
-    /// Our address towards the server.
-    pub(crate) local: SocketAddr,
-    /// The server's address.
-    pub(crate) server: SocketAddr,
-    /// Whether an IPv6 address is wanted.
-    pub(crate) ipv6: bool,
-    /// Whether packets to the server may get lost, so that requests have to be repeated.
-    pub(crate) is_lossy: bool,
-}
-
 /// The planned end of an allocation whose server grants less time than the crate accepts at a refresh.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Foreseen {
@@ -89,11 +70,10 @@ pub(crate) struct Foreseen {
 
 #[derive(Debug)]
 pub(crate) struct Allocation {
-    client: TurnClientUdp,
+    client: Client,
     terms: Terms,
     questions: Questions,
-    /// The instant at which the crate's time begins.
-    epoch: Instant,
+    began: Instant,
     state: State,
     relayed: Option<SocketAddr>,
     /// The latest requests, which answers are matched with.
@@ -110,34 +90,14 @@ pub(crate) struct Allocation {
     news: VecDeque<News>,
 }
 
-/// One step of the crate.
-enum Step {
-    Send(Vec<u8>),
-    Event(TurnEvent),
-    Wait(turn_client_proto::stun::Instant),
-    Closed,
-}
-
 impl Allocation {
     /// Sends the request for an allocation.
     pub(crate) fn ask(now: Instant, terms: Terms, login: &Login) -> Self {
-        let credentials = TurnCredentials::new(&login.username, login.password.reveal());
-        let mut config = TurnConfig::new(credentials);
-        if terms.ipv6 {
-            config.set_address_family(AddressFamily::IPV6);
-        }
-        let repeats = if terms.is_lossy {
-            limits::STUN_TRANSMISSIONS
-        } else {
-            1
-        };
-        let first = limits::STUN_FIRST_WAIT;
-        config.set_request_retransmits(first, Duration::MAX, repeats, first * 8);
         let mut allocation = Allocation {
-            client: TurnClientUdp::allocate(terms.local, terms.server, config),
+            client: Client::allocate(now, &terms, login),
             terms,
             questions: Questions::new(login.clone()),
-            epoch: now,
+            began: now,
             state: State::Asking,
             relayed: None,
             asked: VecDeque::new(),
@@ -181,7 +141,7 @@ impl Allocation {
 
     /// Returns when it was asked for.
     pub(crate) fn began(&self) -> Instant {
-        self.epoch
+        self.began
     }
 
     /// Returns when a peer's data last passed, in either direction; `None` if none ever did.
@@ -250,18 +210,15 @@ impl Allocation {
             Verdict::Go => self.relay(now, to, packet),
             Verdict::GoAndBind => {
                 self.relay(now, to, packet);
-                let at = self.time(now);
-                let asked = self.guarded(|client| client.bind_channel(TransportType::Udp, to, at));
-                if !matches!(asked, Some(Ok(()))) {
+                let asked = self.client.bind_channel(now, to);
+                if self.survive(asked) != Some(true) {
                     self.permissions.unbound(now, to);
                 }
                 self.drive(now);
             }
             Verdict::Ask => {
-                let at = self.time(now);
-                let asked = self
-                    .guarded(|client| client.create_permission(TransportType::Udp, to.ip(), at));
-                if !matches!(asked, Some(Ok(()))) {
+                let asked = self.client.create_permission(now, to.ip());
+                if self.survive(asked) != Some(true) {
                     self.permissions.denied(now, to.ip());
                 }
                 self.drive(now);
@@ -285,20 +242,12 @@ impl Allocation {
             }
             return true;
         }
-        let (local, server) = (self.terms.local, self.terms.server);
-        let at = self.time(now);
-        let received = self.guarded(|client| {
-            let transmit = Transmit::new(message, TransportType::Udp, server, local);
-            match client.recv(transmit, at) {
-                TurnRecvRet::Handled | TurnRecvRet::PeerIcmp { .. } => (true, None),
-                TurnRecvRet::Ignored(_) => (false, None),
-                TurnRecvRet::PeerData(data) => (true, Some((data.peer, data.data().to_vec()))),
-            }
-        });
-        let Some((mut taken, packet)) = received else {
+        let received = self.client.receive(now, message);
+        let Some(received) = self.survive(received) else {
             return true;
         };
-        if let Some((peer, packet)) = packet {
+        let mut taken = received != Received::Nothing;
+        if let Received::Packet(peer, packet) = received {
             if !message::is_stun(&packet) {
                 self.carried = Some(now);
             }
@@ -378,8 +327,8 @@ impl Allocation {
 
     fn delete(&mut self, now: Instant) {
         self.state = State::Leaving;
-        let at = self.time(now);
-        if !matches!(self.guarded(|client| client.delete(at)), Some(Ok(()))) {
+        let asked = self.client.delete(now);
+        if self.survive(asked) != Some(true) {
             self.state = State::Over;
         }
     }
@@ -397,15 +346,8 @@ impl Allocation {
     }
 
     fn relay(&mut self, now: Instant, to: SocketAddr, packet: &[u8]) {
-        let at = self.time(now);
-        let built = self.guarded(|client| {
-            let transmit = client.send_to(TransportType::Udp, to, packet, at);
-            transmit
-                .ok()
-                .flatten()
-                .map(|transmit| transmit.build().data)
-        });
-        if let Some(Some(packet)) = built {
+        let built = self.client.wrap(now, to, packet);
+        if let Some(Some(packet)) = self.survive(built) {
             self.keepalive.spoke(now);
             self.packets.push_back(packet);
         }
@@ -413,13 +355,13 @@ impl Allocation {
 
     /// Lets the crate do what is due now.
     fn drive(&mut self, now: Instant) {
-        let at = self.time(now);
         let mut idle = 0;
         for _ in 0..STEPS {
             if self.state == State::Over {
                 return;
             }
-            match self.guarded(|client| step(client, at)) {
+            let step = self.client.step(now);
+            match self.survive(step) {
                 None => return,
                 Some(Step::Send(packet)) => {
                     self.note(&packet);
@@ -429,7 +371,7 @@ impl Allocation {
                 Some(Step::Event(event)) => self.hear(now, &event),
                 Some(Step::Closed) => return self.closed(),
                 Some(Step::Wait(until)) => {
-                    self.wake = self.instant(until);
+                    self.wake = until;
                     // The crate may say "now" once more after it has dropped a transaction.
                     idle += 1;
                     if self.wake > now || idle > 8 {
@@ -448,6 +390,14 @@ impl Allocation {
             State::Serving => self.end(Failure::Lost("the allocation has ended")),
             State::Unwanted | State::Leaving | State::Over => self.state = State::Over,
         }
+    }
+
+    /// Ends the allocation if the crate has panicked: a panic costs this allocation and nothing else.
+    fn survive<T>(&mut self, done: Result<T, Panicked>) -> Option<T> {
+        if done.is_err() {
+            self.end(Failure::Lost("the TURN library panicked, which is a bug"));
+        }
+        done.ok()
     }
 
     fn note(&mut self, packet: &[u8]) {
@@ -485,40 +435,5 @@ impl Allocation {
             TurnEvent::ChannelCreateFailed(_, peer) => self.permissions.unbound(now, *peer),
             _ => {}
         }
-    }
-
-    /// Runs code of the crate and catches its panics. It holds assertions that a server might reach; a
-    /// panic costs this allocation and nothing else.
-    fn guarded<T>(&mut self, work: impl FnOnce(&mut TurnClientUdp) -> T) -> Option<T> {
-        let client = &mut self.client;
-        let done = catch_unwind(AssertUnwindSafe(move || work(client))).ok();
-        if done.is_none() {
-            self.end(Failure::Lost("the TURN library panicked, which is a bug"));
-        }
-        done
-    }
-
-    fn time(&self, now: Instant) -> turn_client_proto::stun::Instant {
-        let since = now.saturating_duration_since(self.epoch).as_nanos();
-        turn_client_proto::stun::Instant::from_nanos(i64::try_from(since).unwrap_or(i64::MAX))
-    }
-
-    fn instant(&self, time: turn_client_proto::stun::Instant) -> Instant {
-        self.epoch + Duration::from_nanos(u64::try_from(time.as_nanos()).unwrap_or(0))
-    }
-}
-
-fn step(client: &mut TurnClientUdp, at: turn_client_proto::stun::Instant) -> Step {
-    if let Some(transmit) = client.poll_transmit(at) {
-        return Step::Send(transmit.data.to_vec());
-    }
-    if let Some(event) = client.poll_event() {
-        return Step::Event(event);
-    }
-    match client.poll(at) {
-        TurnPollRet::WaitUntil(until) => Step::Wait(until),
-        TurnPollRet::Closed => Step::Closed,
-        // These come only from TCP allocations, which we do not make.
-        TurnPollRet::AllocateTcpSocket { .. } | TurnPollRet::TcpClose { .. } => Step::Closed,
     }
 }

@@ -5,7 +5,8 @@ use std::collections::VecDeque;
 use std::net::SocketAddr;
 use std::time::Instant;
 
-use super::allocation::{Allocation, News, Terms};
+use super::allocation::{Allocation, News};
+use super::client::Terms;
 use super::framing;
 use super::framing::Framing;
 use super::plan::Plan;

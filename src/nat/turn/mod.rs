@@ -6,6 +6,7 @@
 //! keeps the best that works. The allocation that it replaces stays for the connections that use it.
 
 mod allocation;
+mod client;
 mod doubts;
 mod failures;
 pub(crate) mod framing;
