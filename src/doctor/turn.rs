@@ -22,9 +22,9 @@ use crate::nat::server::TurnServer;
 use crate::nat::turn::plan::{Plan, plans};
 use crate::nat::turn::relay_check::{Outcome, RelayCheck};
 use crate::nat::url::{Transport, TurnUrl};
-use crate::runtime::event_loop::waiting::poll_once;
 use crate::runtime::network::reach::unix;
 use crate::runtime::network::streams::{News, Streams};
+use crate::runtime::wake::poll_once;
 
 const FIRST_STREAM: usize = 0;
 

@@ -1,12 +1,12 @@
 //! The end of the event loop: decides when it ends, and says goodbye to peers, registry and agent.
 
-use std::io;
 use std::time::{Duration, Instant};
 
 use mio::Events;
 
 use super::{End, EventLoop};
 use crate::limits;
+use crate::runtime::wake::poll_once;
 
 impl EventLoop {
     /// Returns whether the loop may end: every message of an agent has been delivered, or there is no
@@ -74,9 +74,7 @@ impl EventLoop {
                 return;
             }
             let wait = if self.unheard { Duration::ZERO } else { left };
-            if let Err(error) = self.parts.poll.poll(&mut events, Some(wait))
-                && error.kind() != io::ErrorKind::Interrupted
-            {
+            if let Err(error) = poll_once(&mut self.parts.poll, &mut events, Some(wait)) {
                 return log::error!("waiting for the agent: {error}");
             }
             self.clock.waited(Some(wait));

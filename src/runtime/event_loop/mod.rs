@@ -7,7 +7,7 @@ mod agent;
 mod clock;
 mod ending;
 mod linger;
-pub(crate) mod waiting;
+mod waiting;
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::io;

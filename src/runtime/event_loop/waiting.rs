@@ -10,10 +10,12 @@ use std::time::{Duration, Instant};
 
 use mio::{Events, Poll};
 
-/// How long the loop stays awake for an event that it expects.
+use crate::runtime::wake::poll_once;
+
+/// The time for which the loop stays awake for an event that it expects.
 const WAKE_TIME: Duration = Duration::from_micros(200);
 
-/// How many waits in succession must be shorter than [`WAKE_TIME`] before the next is expected to be.
+/// The number of waits in succession that must be shorter than [`WAKE_TIME`] before the next is expected to be.
 /// Random events, such as the checks of many idle connections, hardly ever come so close.
 const QUICK_SUCCESSION: u32 = 4;
 
@@ -69,18 +71,6 @@ impl Waiting {
         } else {
             0
         };
-    }
-}
-
-/// Polls once. An interruption counts as a wait that ended with nothing.
-pub(crate) fn poll_once(
-    poll: &mut Poll,
-    events: &mut Events,
-    timeout: Option<Duration>,
-) -> io::Result<()> {
-    match poll.poll(events, timeout) {
-        Err(error) if error.kind() != io::ErrorKind::Interrupted => Err(error),
-        Ok(()) | Err(_) => Ok(()),
     }
 }
 

@@ -18,6 +18,7 @@ use mio::{Events, Poll, Token};
 
 use crate::limits;
 use crate::protocol::multicast_dns;
+use crate::runtime::wake::poll_once;
 use multicast::Multicast;
 
 type Found = io::Result<Vec<IpAddr>>;
@@ -25,8 +26,8 @@ type Found = io::Result<Vec<IpAddr>>;
 /// The look-ups by the system that have not ended.
 static BY_SYSTEM: AtomicUsize = AtomicUsize::new(0);
 
-/// Looks up the addresses of a name, on the calling thread and as long as the system takes. Families take
-/// turns in the result.
+/// Looks up the addresses of a name, and waits until there are some or neither the system nor our own look-up
+/// has any. Families take turns in the result.
 pub(crate) fn look_up(name: &str) -> Found {
     let is_local = multicast_dns::is_local_name(name.trim_end_matches('.'));
     let patience = match is_local {
@@ -105,16 +106,17 @@ fn by_multicast(name: &str) -> Found {
     let mut poll = Poll::new()?;
     let mut events = Events::with_capacity(4);
     let mut multicast = Multicast::new(SOCKET, multicast_dns::GROUP);
-    let interfaces = super::interfaces::addresses()?;
-    let interfaces = interfaces.into_iter().map(|found| found.address);
-    multicast.ask(Instant::now(), poll.registry(), name, interfaces);
+    let interfaces = super::interfaces::bare_addresses()?;
+    multicast.ask(
+        Instant::now(),
+        poll.registry(),
+        name,
+        interfaces.into_iter(),
+    );
     let mut found = Vec::new();
     while let Some(next) = multicast.next_timeout() {
         let wait = next.saturating_duration_since(Instant::now());
-        match poll.poll(&mut events, Some(wait)) {
-            Err(error) if error.kind() != io::ErrorKind::Interrupted => return Err(error),
-            Ok(()) | Err(_) => {}
-        }
+        poll_once(&mut poll, &mut events, Some(wait))?;
         if !events.is_empty() {
             multicast.ready();
         }

@@ -99,18 +99,11 @@ impl RegistryServers {
         }
         self.last_number += 1;
         let number = self.last_number;
-        let (ask, sender) = (Arc::clone(&self.ask), self.answers.0.clone());
-        let waker = self.waker.clone();
-        let work = move || {
-            // The receiver is gone when the process is about to end.
-            if sender.send((number, ask())).is_ok() {
-                waker.wake();
-            }
-        };
-        let thread = std::thread::Builder::new().name("ice-servers".to_owned());
+        let ask = Arc::clone(&self.ask);
+        let work = move || (number, ask());
         self.schedule.asked(now);
-        match thread.spawn(work) {
-            Ok(_) => {
+        match self.waker.answer("ice-servers", &self.answers.0, work) {
+            Ok(()) => {
                 self.asked = Some(number);
                 self.running += 1;
             }

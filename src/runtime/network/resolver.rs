@@ -48,7 +48,7 @@ impl Name {
     }
 }
 
-/// Looks up the usable addresses of a name, on the calling thread and as long as the system takes.
+/// Looks up the usable addresses of a name, and waits for them.
 pub(crate) fn look_up(name: &str, ipv6: bool) -> io::Result<Vec<IpAddr>> {
     let mut addresses = names::look_up(name)?;
     addresses.retain(|address| ipv6 || address.is_ipv4());
@@ -164,22 +164,17 @@ impl Resolver {
     fn ask(&mut self, now: Instant, name: String) {
         self.last_number += 1;
         let number = self.last_number;
-        let (look_up, sender) = (Arc::clone(&self.look_up), self.answers.0.clone());
-        let (waker, wanted) = (self.waker.clone(), name.clone());
+        let (look_up, wanted) = (Arc::clone(&self.look_up), name.clone());
         let work = move || {
             let addresses = look_up(&wanted);
-            // The receiver is gone when the process is about to end.
-            if sender.send(Answer { number, addresses }).is_ok() {
-                waker.wake();
-            }
+            Answer { number, addresses }
         };
-        let thread = std::thread::Builder::new().name("resolver".to_owned());
-        let started = thread.spawn(work);
+        let started = self.waker.answer("resolver", &self.answers.0, work);
         let Some(entry) = self.names.get_mut(&name) else {
             return;
         };
         match started {
-            Ok(_) => {
+            Ok(()) => {
                 entry.asked = Some((number, now + limits::RESOLVE_TIMEOUT));
                 self.running.insert(number, name);
             }
