@@ -79,7 +79,7 @@ mod tests {
         let address = |interface: &str, address: &str| InterfaceAddress {
             interface: interface.to_owned(),
             address: address.parse().unwrap(),
-            kind: InterfaceKind::of(interface, false, false),
+            kind: InterfaceKind::of(interface, false, || false),
             index: 0,
             is_default: false,
         };

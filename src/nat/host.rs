@@ -251,7 +251,7 @@ mod tests {
             .map(|(interface, address)| InterfaceAddress {
                 interface: (*interface).to_owned(),
                 address: address.parse().unwrap(),
-                kind: InterfaceKind::of(interface, *interface == "lo", false),
+                kind: InterfaceKind::of(interface, *interface == "lo", || false),
                 index: 2,
                 is_default: false,
             })

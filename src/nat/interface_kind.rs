@@ -1,7 +1,7 @@
 //! Kinds of network interfaces: which are the machine's own links, and which are tunnels or lead to its
 //! guests. It decides which addresses are used, and in which order they are preferred.
 
-/// What an interface leads to. The order is that of preference.
+/// A kind of network interface, by what it leads to. The order is that of preference.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub enum InterfaceKind {
     /// A link to a network: Ethernet, wireless, mobile, or what a container has in its place.
@@ -43,13 +43,14 @@ const TUNNELS: [&str; 15] = [
 ];
 
 impl InterfaceKind {
-    /// Returns the kind of the interface of this name. `is_tunnel` says that the system calls it a tunnel.
-    pub fn of(name: &str, is_loopback: bool, is_tunnel: bool) -> Self {
+    /// Returns the kind of the interface of this name. `is_tunnel`, which is asked only where the name leaves
+    /// that open, tells whether the system calls it a tunnel.
+    pub fn of(name: &str, is_loopback: bool, is_tunnel: impl FnOnce() -> bool) -> Self {
         if is_loopback {
             InterfaceKind::Loopback
         } else if is_bridge(name) {
             InterfaceKind::Bridge
-        } else if is_tunnel || TUNNELS.iter().any(|stem| is_numbered(name, stem)) {
+        } else if TUNNELS.iter().any(|stem| is_numbered(name, stem)) || is_tunnel() {
             InterfaceKind::Tunnel
         } else {
             InterfaceKind::Physical
@@ -89,7 +90,7 @@ mod tests {
     use super::*;
 
     fn kind(name: &str) -> InterfaceKind {
-        InterfaceKind::of(name, false, false)
+        InterfaceKind::of(name, false, || false)
     }
 
     #[test]
@@ -132,7 +133,7 @@ mod tests {
         ] {
             assert_eq!(kind(link), InterfaceKind::Physical, "{link}");
         }
-        let named = InterfaceKind::of("office", false, true);
+        let named = InterfaceKind::of("office", false, || true);
         assert_eq!(named, InterfaceKind::Tunnel);
     }
 }

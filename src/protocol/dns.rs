@@ -41,8 +41,8 @@ pub enum Reply {
     NoSuchName,
     /// The answer is too long for UDP.
     Cut,
-    /// The server has failed, with this code.
-    Failed(u16),
+    /// The server has failed.
+    Failed,
 }
 
 /// Returns a question for the addresses of a name; `None` if it can't be one of the DNS.
@@ -81,7 +81,7 @@ pub fn reply(packet: &[u8], id: u16, name: &str, family: Family) -> Option<Reply
         0 if header.flags & IS_CUT != 0 => return Some(Reply::Cut),
         0 => {}
         NO_SUCH_NAME => return Some(Reply::NoSuchName),
-        code => return Some(Reply::Failed(code)),
+        _ => return Some(Reply::Failed),
     }
     let (mut names, mut found) = (vec![name], Vec::new());
     for _ in 0..usize::from(header.answers).min(limits::DNS_RECORDS) {
@@ -137,7 +137,7 @@ mod tests {
     #[test]
     fn failures_are_told_apart_and_what_answers_another_question_is_no_answer() {
         let with = |flags| read(&answer(Family::V6, flags, 0, b""), Family::V6);
-        assert_eq!(with(2), Some(Reply::Failed(2)));
+        assert_eq!(with(2), Some(Reply::Failed));
         assert_eq!(with(3), Some(Reply::NoSuchName));
         assert_eq!(with(IS_CUT), Some(Reply::Cut));
         let packet = answer(Family::V4, 0, 0, b"");

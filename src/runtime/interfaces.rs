@@ -24,18 +24,15 @@ const WORLD: [IpAddr; 2] = [
 pub(crate) fn addresses() -> io::Result<Vec<InterfaceAddress>> {
     let up = up()?;
     let ways_out = sources(&WORLD.map(|address| SocketAddr::new(address, 9)));
-    let mut tunnels = BTreeMap::new();
-    let addresses = up.map(|found| {
-        let is_tunnel = *tunnels
-            .entry(found.name.clone())
-            .or_insert_with(|| is_tunnel(&found.name));
-        InterfaceAddress {
-            address: found.ip(),
-            kind: InterfaceKind::of(&found.name, found.is_loopback(), is_tunnel),
-            index: found.index.unwrap_or(0),
-            is_default: ways_out.contains(&found.ip()),
-            interface: found.name,
-        }
+    let mut kinds = BTreeMap::new();
+    let addresses = up.map(|found| InterfaceAddress {
+        address: found.ip(),
+        kind: *kinds.entry(found.name.clone()).or_insert_with(|| {
+            InterfaceKind::of(&found.name, found.is_loopback(), || is_tunnel(&found.name))
+        }),
+        index: found.index.unwrap_or(0),
+        is_default: ways_out.contains(&found.ip()),
+        interface: found.name,
     });
     Ok(addresses.collect())
 }
@@ -75,18 +72,21 @@ pub(crate) fn unlisted_addresses(rules: &Rules, servers: &[SocketAddr]) -> Vec<I
     found.into_iter().map(unlisted).collect()
 }
 
-/// Returns the address from which the machine would send to each of `places`, where there is a route. A UDP
-/// socket that is connected tells it, and sends nothing.
-fn sources(places: &[SocketAddr]) -> Vec<IpAddr> {
-    let source = |place: &SocketAddr| {
-        let any: IpAddr = match place {
-            SocketAddr::V4(_) => Ipv4Addr::UNSPECIFIED.into(),
-            SocketAddr::V6(_) => Ipv6Addr::UNSPECIFIED.into(),
-        };
-        let socket = UdpSocket::bind((any, 0))?;
-        socket.connect(place)?;
-        socket.local_addr()
+/// Returns a UDP socket that is connected to a place. Connecting it sends nothing: the system only chooses the
+/// address to send from.
+pub(crate) fn connected_to(place: SocketAddr) -> io::Result<UdpSocket> {
+    let any: IpAddr = match place {
+        SocketAddr::V4(_) => Ipv4Addr::UNSPECIFIED.into(),
+        SocketAddr::V6(_) => Ipv6Addr::UNSPECIFIED.into(),
     };
+    let socket = UdpSocket::bind((any, 0))?;
+    socket.connect(place)?;
+    Ok(socket)
+}
+
+/// Returns the address from which the machine would send to each of `places`, where there is a route.
+fn sources(places: &[SocketAddr]) -> Vec<IpAddr> {
+    let source = |place: &SocketAddr| connected_to(*place)?.local_addr();
     let mut sources = Vec::new();
     for address in places.iter().filter_map(|place| source(place).ok()) {
         if !sources.contains(&address.ip()) {

@@ -2,16 +2,16 @@
 //! fail or are silent for IPv6, which makes the system's own look-up fail or take very long.
 
 use std::io::{self, ErrorKind, Read as _, Write as _};
-use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr, TcpStream, UdpSocket};
+use std::net::{IpAddr, SocketAddr, TcpStream};
 use std::time::{Duration, Instant};
 
 use super::configuration::Configuration;
 use crate::limits;
 use crate::protocol::dns::{Family, Reply, question, reply};
-use crate::runtime::interfaces::is_transient;
+use crate::runtime::interfaces::{connected_to, is_transient};
 
 const PORT: u16 = 53;
-/// How often each server is asked.
+/// The number of times that each server is asked.
 const ROUNDS: usize = 2;
 const FAMILIES: [Family; 2] = [Family::V6, Family::V4];
 
@@ -54,12 +54,7 @@ fn ask_for(name: &str, servers: &[SocketAddr], deadline: Instant) -> io::Result<
 fn ask_server(name: &str, server: SocketAddr, deadline: Instant) -> io::Result<Vec<IpAddr>> {
     let (longest, rest) = limits::NAME_SERVER_TIME;
     let mut until = deadline.min(Instant::now() + longest);
-    let any: IpAddr = match server {
-        SocketAddr::V4(_) => Ipv4Addr::UNSPECIFIED.into(),
-        SocketAddr::V6(_) => Ipv6Addr::UNSPECIFIED.into(),
-    };
-    let socket = UdpSocket::bind((any, 0))?;
-    socket.connect(server)?;
+    let socket = connected_to(server)?;
     let mut asked = Vec::new();
     for family in FAMILIES {
         let id = random()?;
@@ -68,7 +63,7 @@ fn ask_server(name: &str, server: SocketAddr, deadline: Instant) -> io::Result<V
         socket.send(&question)?;
         asked.push((id, family, question));
     }
-    let (mut found, mut is_known, mut failure) = (Vec::new(), false, None);
+    let (mut found, mut failure) = (Vec::new(), None);
     let mut buffer = [0; 4096];
     while !asked.is_empty() {
         let left = until.saturating_duration_since(Instant::now());
@@ -94,7 +89,7 @@ fn ask_server(name: &str, server: SocketAddr, deadline: Instant) -> io::Result<V
         let (id, family, question) = asked.swap_remove(index);
         let said = match said {
             Reply::Cut => match ask_over_tcp(server, &question, until) {
-                Ok(packet) => reply(&packet, id, name, family).unwrap_or(Reply::Failed(0)),
+                Ok(packet) => reply(&packet, id, name, family).unwrap_or(Reply::Failed),
                 Err(error) => {
                     failure = Some(error);
                     continue;
@@ -103,12 +98,9 @@ fn ask_server(name: &str, server: SocketAddr, deadline: Instant) -> io::Result<V
             said => said,
         };
         match said {
-            Reply::Addresses(addresses) => {
-                is_known = true;
-                found.extend(addresses);
-            }
-            Reply::NoSuchName => is_known = true,
-            Reply::Cut | Reply::Failed(_) => {
+            Reply::Addresses(addresses) => found.extend(addresses),
+            Reply::NoSuchName => {}
+            Reply::Cut | Reply::Failed => {
                 failure = Some(io::Error::other("the name server has failed"));
             }
         }
@@ -117,13 +109,11 @@ fn ask_server(name: &str, server: SocketAddr, deadline: Instant) -> io::Result<V
         }
     }
     // That there is no address is known only when both were answered.
-    match (
-        found.is_empty(),
-        is_known && asked.is_empty() && failure.is_none(),
-    ) {
-        (false, _) | (true, true) => Ok(found),
-        (true, false) => Err(failure.unwrap_or_else(|| ErrorKind::TimedOut.into())),
+    let is_known = asked.is_empty() && failure.is_none();
+    if is_known || !found.is_empty() {
+        return Ok(found);
     }
+    Err(failure.unwrap_or_else(|| ErrorKind::TimedOut.into()))
 }
 
 fn random() -> io::Result<u16> {
@@ -166,7 +156,7 @@ fn ask_over_tcp(server: SocketAddr, question: &[u8], until: Instant) -> io::Resu
 
 #[cfg(test)]
 mod tests {
-    use std::net::TcpListener;
+    use std::net::{TcpListener, UdpSocket};
 
     use super::*;
 
