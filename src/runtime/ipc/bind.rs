@@ -126,11 +126,12 @@ pub fn bind(settings: Settings) -> Result<BoundSocket, BindError> {
     ))
 }
 
-/// Puts a socket in the place of one whose file has vanished. Fails when another has taken the place.
+/// Puts a non-blocking socket in the place of one whose file has vanished. Fails when another has taken the place.
 pub(super) fn make_anew(file: &SocketFile) -> io::Result<Option<UnixListener>> {
     file.renew(|path| {
         let _lock = DirectoryLock::wait(directory_of(path), limits::IPC_START_LOCK_WAIT);
         let (listener, beside) = listen_beside(path)?;
+        listener.set_nonblocking(true)?;
         rename_to_new(&beside.path, path)?;
         Ok((listener, beside.identity))
     })

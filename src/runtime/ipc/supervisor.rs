@@ -301,15 +301,8 @@ impl Supervisor {
     }
 
     fn make_file_anew(&mut self) {
-        let made = bind::make_anew(&self.file).and_then(|listener| {
-            let Some(listener) = listener else {
-                return Ok(None);
-            };
-            listener.set_nonblocking(true)?;
-            Ok(Some(listener))
-        });
         let path = self.settings.socket.display();
-        match made {
+        match bind::make_anew(&self.file) {
             Ok(Some(listener)) => {
                 log::warn!("the IPC socket {path} had vanished; it was made anew");
                 self.listener = Some(listener);
