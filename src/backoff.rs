@@ -25,7 +25,7 @@ impl Backoff {
     pub fn next(&mut self, jitter: f64) -> Duration {
         let doubled = self.first.saturating_mul(1 << self.failures.min(20));
         self.failures = self.failures.saturating_add(1);
-        doubled.min(self.longest).mul_f64(0.5 + jitter / 2.0)
+        spread(doubled.min(self.longest), jitter)
     }
 
     /// Returns whether nothing has failed since the last success.
@@ -42,6 +42,11 @@ impl Backoff {
     pub fn reset(&mut self) {
         self.failures = 0;
     }
+}
+
+/// Spreads a wait over its upper half; `jitter` is a fresh random number in `0.0..1.0`.
+pub fn spread(wait: Duration, jitter: f64) -> Duration {
+    wait.mul_f64(0.5 + jitter / 2.0)
 }
 
 #[cfg(test)]

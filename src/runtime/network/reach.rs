@@ -118,12 +118,15 @@ impl Reaching {
         }
     }
 
-    /// Closes streams from addresses that are gone, and asks servers again, because the machine's addresses or routes have changed, or it has slept.
+    /// Closes streams from addresses that are gone, and asks servers again, because the machine's addresses or
+    /// routes have changed, or it has slept.
     pub(crate) fn network_changed(&mut self, now: Instant) {
-        match interfaces::all_addresses() {
-            Ok(present) => self.streams.close_gone(&present),
-            // It is said when the sockets are bound.
-            Err(error) => log::debug!("cannot list the addresses of this machine: {error}"),
+        if self.streams.has_any() {
+            match interfaces::all_addresses() {
+                Ok(present) => self.streams.close_gone(&present),
+                // It is said when the sockets are bound.
+                Err(error) => log::debug!("cannot list the addresses of this machine: {error}"),
+            }
         }
         self.reach.network_changed(now);
         self.resolver.network_changed(now);

@@ -38,7 +38,7 @@ struct Connection {
     unsent: Vec<u8>,
 }
 
-/// Why a stream was closed whose own end has no address any more.
+/// The reason for closing a stream whose own end has no address any more.
 const GONE: &str = "the address it was used from is gone";
 
 /// All streams. The sans-IO part decides when opening one has taken too long.
@@ -119,7 +119,7 @@ impl Streams {
         };
         let way = proxy.map_or_else(String::new, |p| format!("through the HTTP proxy {p}: "));
         let tunnel = match (proxy, target) {
-            (Some(proxy), Some(target)) => Tunnel::through(proxy, target, socket),
+            (Some(proxy), Some(target)) => Tunnel::straight(socket).through(proxy, target),
             (None, Some(_)) => return Err("no proxy leads there".to_owned()),
             (_, None) => Tunnel::straight(socket),
         };
@@ -147,6 +147,11 @@ impl Streams {
             }
             Ok(()) | Err(_) => Ok(socket),
         }
+    }
+
+    /// Returns whether there is a stream, or one is being opened.
+    pub(crate) fn has_any(&self) -> bool {
+        !self.connections.is_empty()
     }
 
     /// Closes the streams, also those that are being opened, from addresses that are not among these, all

@@ -8,7 +8,19 @@
 use std::collections::VecDeque;
 use std::time::{Duration, Instant};
 
+use super::failure::Kind;
 use crate::limits;
+
+/// Another sidecar that uses our name.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Rival {
+    /// The registry has told of it for the first time of late: it may be `doctor`, which goes again.
+    Passing,
+    /// The registry has told of it again.
+    Staying,
+    /// The registry closes connections as if there were one.
+    Guessed,
+}
 
 /// The connections that we have lately lost in a way that others cause.
 #[derive(Debug, Default)]
@@ -18,9 +30,34 @@ pub(super) struct Contest {
 }
 
 impl Contest {
+    /// Notes a failure. Returns the sidecar that uses our name, if the failure means that there is one.
+    /// `served_for`: how long the registry had served us on the connection, if it did.
+    pub(super) fn rival(
+        &mut self,
+        kind: Kind,
+        now: Instant,
+        served_for: Option<Duration>,
+    ) -> Option<Rival> {
+        match kind {
+            Kind::NameTaken => Some(match self.displaced(now) {
+                true => Rival::Staying,
+                false => Rival::Passing,
+            }),
+            Kind::Closed => {
+                let is_contested = self.closed(now, served_for?);
+                is_contested.then_some(Rival::Guessed)
+            }
+            Kind::Unreachable | Kind::Refused => {
+                self.closed.clear();
+                None
+            }
+            Kind::PathLost | Kind::Silent | Kind::Busy(_) => None,
+        }
+    }
+
     /// Notes that the registry has closed a connection that had lasted so long. Returns whether our name
     /// must be in use elsewhere.
-    pub(super) fn closed(&mut self, now: Instant, lasted: Duration) -> bool {
+    fn closed(&mut self, now: Instant, lasted: Duration) -> bool {
         let (times, within, soon) = limits::NAME_CONTEST;
         if lasted > soon {
             return false;
@@ -37,15 +74,10 @@ impl Contest {
 
     /// Notes that the registry has said that another sidecar has taken our place. Returns whether that is not
     /// the first time of late.
-    pub(super) fn displaced(&mut self, now: Instant) -> bool {
+    fn displaced(&mut self, now: Instant) -> bool {
         let (_, within, _) = limits::NAME_CONTEST;
         let before = self.displaced.replace(now);
         before.is_some_and(|before| now.saturating_duration_since(before) <= within)
-    }
-
-    /// Notes that the registry could not be reached.
-    pub(super) fn failed(&mut self) {
-        self.closed.clear();
     }
 }
 
@@ -76,7 +108,7 @@ mod tests {
         let mut contest = Contest::default();
         for _ in 0..20 {
             assert!(!contest.closed(now, Duration::ZERO));
-            contest.failed();
+            assert_eq!(contest.rival(Kind::Unreachable, now, None), None);
         }
     }
 

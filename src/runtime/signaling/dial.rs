@@ -9,13 +9,14 @@ use std::time::{Duration, Instant};
 use crossbeam_channel::{Receiver, Sender, unbounded};
 use mio::net::TcpStream;
 
+use super::failure::Failure;
 use super::look_up::{Answer, Names};
-use super::lost::{Lost, Way};
 use super::race::Race;
 use super::settings::Settings;
 use super::stream;
 use super::tunnel::{self, Tunnel};
 use super::wakeups::Wakeups;
+use super::way::Way;
 use crate::config::url::Url;
 use crate::limits;
 
@@ -32,30 +33,16 @@ pub(super) struct Dialled {
 /// Connects to the host of a URL, or to the proxy that leads there, whose answer is yet to come. Takes
 /// [`Times::connect`](super::Times::connect) at most from when an address is known, and
 /// [`limits::RESOLVE_TIMEOUT`] until then.
-pub(super) fn dial(url: &Url, settings: &Settings, wakeups: &Wakeups) -> Result<Dialled, Lost> {
+pub(super) fn dial(url: &Url, settings: &Settings, wakeups: &Wakeups) -> Result<Dialled, Failure> {
     let proxy = settings.proxy_to(url)?;
     let host = proxy.map_or((url.host(), url.port()), |proxy| {
         (proxy.host(), proxy.port())
     });
-    let opened = open(host, settings.times.connect, &settings.names, wakeups)?;
-    let socket = opened.socket;
-    Ok(Dialled {
-        socket: match proxy {
-            Some(proxy) => Tunnel::through(proxy, (url.host(), url.port()), socket),
-            None => Tunnel::straight(socket),
-        },
-        way: opened.way,
-        began: opened.began,
-        round_trip: opened.round_trip,
-    })
-}
-
-/// A TCP connection; see [`Dialled`].
-struct Opened {
-    socket: TcpStream,
-    way: Way,
-    began: Instant,
-    round_trip: Duration,
+    let mut dialled = open(host, settings.times.connect, &settings.names, wakeups)?;
+    if let Some(proxy) = proxy {
+        dialled.socket = dialled.socket.through(proxy, (url.host(), url.port()));
+    }
+    Ok(dialled)
 }
 
 fn open(
@@ -63,20 +50,17 @@ fn open(
     longest: Duration,
     names: &Names,
     wakeups: &Wakeups,
-) -> Result<Opened, Lost> {
+) -> Result<Dialled, Failure> {
     let mut dial = Dial::new(host, longest, names, wakeups);
     loop {
-        if wakeups.stopped() {
-            return Err(Lost::Path("asked to stop".to_owned()));
-        }
+        wakeups.check_stop()?;
         let now = Instant::now();
-        let news = wakeups.news();
-        if news.take_changed() | news.take_slept() | news.take_moved() {
+        if wakeups.news().take_any() {
             dial.network_changed(now);
         }
         dial.hear(now);
-        if let Some(opened) = dial.opened(now) {
-            return Ok(opened);
+        if let Some(dialled) = dial.opened(now) {
+            return Ok(dialled);
         }
         dial.begin_tries(now);
         dial.check(now)?;
@@ -141,8 +125,8 @@ impl<'a> Dial<'a> {
 
     fn look_up(&mut self) {
         let (host, port) = self.host;
-        let answers = self.answers.0.clone();
-        let begun = self.names.begin(host, port, answers, self.wakeups.waker());
+        let (answers, waker) = (&self.answers.0, self.wakeups.waker());
+        let begun = self.names.begin(host, port, answers, waker);
         match begun {
             Ok(()) => self.look_ups += 1,
             Err(error) => self.failure = Some(error.to_string()),
@@ -152,11 +136,12 @@ impl<'a> Dial<'a> {
     /// Begins again with the name and the addresses. Tries that are under way go on if their address is
     /// still there: on a slow path one may be about to succeed.
     fn network_changed(&mut self, now: Instant) {
-        let wakeups = self.wakeups;
-        self.tries.retain(|running| {
-            let local = running.socket.local_addr().map(|local| local.ip());
-            !local.is_ok_and(|local| wakeups.is_gone(local))
-        });
+        if let Some(present) = self.wakeups.addresses() {
+            self.tries.retain(|running| {
+                let local = running.socket.local_addr();
+                local.is_err() || local.is_ok_and(|local| present.contains(&local.ip()))
+            });
+        }
         // The oldest make room for tries on what may be another way.
         let surplus = self.tries.len().saturating_sub(limits::DIAL_TRIES / 2);
         self.tries.drain(..surplus);
@@ -183,7 +168,7 @@ impl<'a> Dial<'a> {
     }
 
     /// Returns the first connection that has opened.
-    fn opened(&mut self, now: Instant) -> Option<Opened> {
+    fn opened(&mut self, now: Instant) -> Option<Dialled> {
         let mut index = 0;
         while let Some(running) = self.tries.get(index) {
             match tunnel::connected(&running.socket) {
@@ -196,8 +181,8 @@ impl<'a> Dial<'a> {
                     }
                     // Without it only time is lost.
                     let _ = winner.socket.set_nodelay(true);
-                    return Some(Opened {
-                        socket: winner.socket,
+                    return Some(Dialled {
+                        socket: Tunnel::straight(winner.socket),
                         way: Way {
                             local: local.ip(),
                             remote: winner.address,
@@ -240,24 +225,24 @@ impl<'a> Dial<'a> {
     }
 
     /// Fails when there is nothing more to wait for.
-    fn check(&mut self, now: Instant) -> Result<(), Lost> {
+    fn check(&mut self, now: Instant) -> Result<(), Failure> {
         let is_over = self.tries.is_empty() && self.look_ups == 0 && self.race.is_through();
         if is_over {
             let why = self.failure.take();
-            return Err(Lost::Broken(
-                why.unwrap_or_else(|| "the host has no address".to_owned()),
-            ));
+            let why = why.unwrap_or_else(|| "the host has no address".to_owned());
+            return Err(why.into());
         }
         if now < self.deadline() {
             return Ok(());
         }
-        Err(Lost::Broken(match self.race.began() {
+        let why = match self.race.began() {
             Some(_) => format!("no connection within {} s", self.longest.as_secs_f64()),
             None => format!(
                 "the name was not looked up within {} s; is the name server reachable?",
                 limits::RESOLVE_TIMEOUT.as_secs()
             ),
-        }))
+        };
+        Err(why.into())
     }
 
     fn deadline(&self) -> Instant {
@@ -296,7 +281,7 @@ mod tests {
         Wakeups::new(|| Ok(vec![[127, 0, 0, 1].into()])).unwrap()
     }
 
-    fn dial(longest: Duration, names: &Names, wakeups: &Wakeups) -> Result<Opened, Lost> {
+    fn dial(longest: Duration, names: &Names, wakeups: &Wakeups) -> Result<Dialled, Failure> {
         open(("registry.example", 80), longest, names, wakeups)
     }
 
@@ -347,7 +332,7 @@ mod tests {
         let start = Instant::now();
         let names = names(vec![vec![dead, live]]);
         let dialled = dial(LONGEST, &names, &wakeups).unwrap();
-        assert_eq!(dialled.socket.peer_addr().unwrap(), live);
+        assert_eq!(dialled.socket.socket().peer_addr().unwrap(), live);
         assert!(start.elapsed() < Duration::from_secs(1));
         // The one that worked is the first the next time.
         assert_eq!(names.worked("registry.example", 80), [live, dead]);
@@ -360,14 +345,14 @@ mod tests {
         let start = Instant::now();
         let longest = Duration::from_millis(1500);
         let silent = dial(longest, &names(vec![vec![dead]]), &wakeups);
-        let expected = Lost::Broken("no connection within 1.5 s".to_owned());
+        let expected = Failure::from("no connection within 1.5 s".to_owned());
         assert_eq!(silent.err(), Some(expected));
         assert!(start.elapsed() >= longest);
 
         let (listener, refusing) = live();
         drop(listener);
         let refused = dial(LONGEST, &names(vec![vec![refusing]]), &wakeups);
-        let expected = Lost::Broken("connection refused".to_owned());
+        let expected = Failure::from("connection refused".to_owned());
         assert_eq!(refused.err(), Some(expected));
     }
 
@@ -380,7 +365,7 @@ mod tests {
         for _ in 0..3 {
             let start = Instant::now();
             let dialled = dial(LONGEST, &names, &wakeups).unwrap();
-            assert_eq!(dialled.socket.peer_addr().unwrap(), live);
+            assert_eq!(dialled.socket.socket().peer_addr().unwrap(), live);
             assert!(start.elapsed() < Duration::from_secs(2));
         }
     }
@@ -422,7 +407,7 @@ mod tests {
         let (wakeups, _control) = wakeups();
         let names = names(Vec::new());
         let (answers, _receiver) = unbounded();
-        let begin = || names.begin("a", 80, answers.clone(), wakeups.waker());
+        let begin = || names.begin("a", 80, &answers, wakeups.waker());
         assert!((0..limits::REGISTRY_LOOK_UPS).all(|_| begin().is_ok()));
         assert!(
             begin()

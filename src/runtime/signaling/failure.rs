@@ -1,53 +1,81 @@
 //! The reason why there is no connection to the registry.
 
+use std::error::Error;
 use std::fmt;
+use std::io;
 use std::time::Duration;
 
-use super::lost::Lost;
+/// The kind of a failure, which decides what follows it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Kind {
+    /// The connection could not be made, or it was lost. Whether another try would do better is not known.
+    Unreachable,
+    /// The way to the registry is gone, or the machine has slept. Another way may be there already.
+    PathLost,
+    /// The registry does not answer on the connection.
+    Silent,
+    /// Another sidecar uses our name, and has taken our place.
+    NameTaken,
+    /// The registry is busy, and asks us to come back after this time.
+    Busy(Duration),
+    /// The registry has closed the connection.
+    Closed,
+    /// The registry refused the API key or device token.
+    Refused,
+}
 
 /// The reason why there is no connection.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub(super) enum Failure {
-    /// The connection could not be made, or it was lost.
-    Unreachable(String),
-    /// The way to the registry is gone. Another may be there already.
-    PathLost(String),
-    /// The registry does not answer on the connection.
-    Silent(String),
-    /// Another sidecar uses our name, and has taken our place.
-    NameTaken(String),
-    /// The registry is busy, and asks us to come back after this time.
-    Busy(String, Duration),
-    /// The registry has closed the connection.
-    Closed(String),
-    /// The registry refused the API key or device token.
-    Refused(String),
+pub(super) struct Failure {
+    pub(super) kind: Kind,
+    /// The reason in words for a person.
+    pub(super) why: String,
 }
 
 impl Failure {
-    /// Returns the failure of `what`.
-    pub(super) fn of(lost: Lost, what: &dyn fmt::Display) -> Self {
-        match lost {
-            Lost::Broken(why) => Failure::Unreachable(format!("{what}: {why}")),
-            Lost::Busy(why, wait) => Failure::Busy(format!("{what}: {why}"), wait),
-            Lost::Closed(why) => Failure::Closed(format!("{what}: {why}")),
-            Lost::Displaced(why) => Failure::NameTaken(format!("{what}: {why}")),
-            Lost::Silent(why) => Failure::Silent(format!("{what}: {why}")),
-            Lost::Path(why) => Failure::PathLost(format!("{what}: {why}")),
-        }
+    /// Creates a failure.
+    pub(super) fn new(kind: Kind, why: impl Into<String>) -> Self {
+        let why = why.into();
+        Failure { kind, why }
     }
 
-    /// Returns the same failure without the numbers in its text.
+    /// Returns the same failure as one of `what`.
+    pub(super) fn of(self, what: &dyn fmt::Display) -> Self {
+        Failure::new(self.kind, format!("{what}: {}", self.why))
+    }
+
+    /// Returns the same failure without the numbers in it.
     pub(super) fn without_numbers(&self) -> Self {
-        let strip = |why: &String| why.chars().filter(|c| !c.is_ascii_digit()).collect();
-        match self {
-            Failure::Unreachable(why) => Failure::Unreachable(strip(why)),
-            Failure::PathLost(why) => Failure::PathLost(strip(why)),
-            Failure::Silent(why) => Failure::Silent(strip(why)),
-            Failure::NameTaken(why) => Failure::NameTaken(strip(why)),
-            Failure::Busy(why, _) => Failure::Busy(strip(why), Duration::ZERO),
-            Failure::Closed(why) => Failure::Closed(strip(why)),
-            Failure::Refused(why) => Failure::Refused(strip(why)),
-        }
+        let kind = match self.kind {
+            Kind::Busy(_) => Kind::Busy(Duration::ZERO),
+            kind => kind,
+        };
+        let why: String = self.why.chars().filter(|c| !c.is_ascii_digit()).collect();
+        Failure::new(kind, why)
+    }
+
+    /// Returns the failure that is inside an error, if it was one of ours.
+    pub(super) fn inside(error: &io::Error) -> Option<&Self> {
+        error.get_ref()?.downcast_ref()
+    }
+}
+
+impl From<String> for Failure {
+    fn from(why: String) -> Self {
+        Failure::new(Kind::Unreachable, why)
+    }
+}
+
+impl From<Failure> for io::Error {
+    fn from(failure: Failure) -> Self {
+        io::Error::other(failure)
+    }
+}
+
+impl Error for Failure {}
+
+impl fmt::Display for Failure {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.why)
     }
 }

@@ -4,8 +4,7 @@ use std::fmt;
 use std::io::{self, ErrorKind, Read, Write};
 use std::sync::{Mutex, PoisonError};
 
-use rustls::pki_types::ServerName;
-use rustls::{ClientConnection, StreamOwned};
+use rustls::StreamOwned;
 use ureq::config::Config;
 use ureq::http::{Response, Uri};
 use ureq::unversioned::resolver::{ResolvedSocketAddrs, Resolver};
@@ -15,7 +14,7 @@ use ureq::unversioned::transport::{
 use ureq::{Body, Error};
 
 use super::dial::dial;
-use super::lost::Lost;
+use super::failure::Failure;
 use super::settings::{Settings, Times};
 use super::stream;
 use super::waiting_stream::WaitingStream;
@@ -35,16 +34,13 @@ pub(super) fn connect(
     url: &Url,
     settings: &Settings,
     wakeups: &Wakeups,
-) -> Result<ureq::Agent, Lost> {
+) -> Result<ureq::Agent, Failure> {
     let times = &settings.times;
     let dialled = dial(url, settings, wakeups)?;
     let deadline = dialled.began + times.handshake;
     let mut socket = WaitingStream::new(dialled, deadline, wakeups);
     let stream: Box<dyn Stream> = if url.is_secure() {
-        let name = ServerName::try_from(url.host().to_owned())
-            .map_err(|_| "the host is not a name that TLS can verify".to_owned())?;
-        let mut client = ClientConnection::new(settings.tls.get(), name)
-            .map_err(|error| super::tls::describe(&error))?;
+        let mut client = stream::tls_client(url.host(), settings.tls.get())?;
         let secured = client.complete_io(&mut socket);
         secured.map_err(|error| times.io_lost(&error))?;
         Box::new(StreamOwned::new(client, socket))
@@ -78,24 +74,24 @@ pub(super) fn body(response: &mut Response<Body>) -> Result<Vec<u8>, Error> {
 
 impl Times {
     /// Describes an error of the HTTP client.
-    pub(super) fn lost(&self, error: &Error) -> Lost {
+    pub(super) fn lost(&self, error: &Error) -> Failure {
         if let Error::Io(error) = error {
             self.io_lost(error)
         } else if let Error::BodyExceedsLimit(limit) = error {
-            Lost::Broken(format!("the answer is longer than {limit} bytes"))
+            format!("the answer is longer than {limit} bytes").into()
         } else {
-            Lost::Broken(error.to_string())
+            error.to_string().into()
         }
     }
 
-    pub(super) fn io_lost(&self, error: &io::Error) -> Lost {
-        if let Some(lost) = Lost::inside(error) {
-            lost.clone()
+    pub(super) fn io_lost(&self, error: &io::Error) -> Failure {
+        if let Some(failure) = Failure::inside(error) {
+            failure.clone()
         } else if error.kind() == ErrorKind::TimedOut {
             let seconds = self.handshake.as_secs_f64();
-            Lost::Broken(format!("no answer within {seconds} s"))
+            format!("no answer within {seconds} s").into()
         } else {
-            Lost::Broken(stream::describe(error))
+            stream::describe(error).into()
         }
     }
 }

@@ -54,8 +54,8 @@ impl Names {
         &self,
         host: &str,
         port: u16,
-        answers: Sender<Answer>,
-        waker: LoopWaker,
+        answers: &Sender<Answer>,
+        waker: &LoopWaker,
     ) -> io::Result<()> {
         let running = &self.0.running;
         if running.fetch_add(1, Ordering::AcqRel) >= limits::REGISTRY_LOOK_UPS {
@@ -68,14 +68,10 @@ impl Names {
         let work = move || {
             let answer = (names.0.look_up)(&name, port);
             names.0.running.fetch_sub(1, Ordering::AcqRel);
-            // Nobody waits for it any more when another answer was sooner.
-            if answers.send(answer).is_ok() {
-                waker.wake();
-            }
+            answer
         };
-        let thread = std::thread::Builder::new().name("resolver".to_owned());
-        let spawned = thread.spawn(work).map(|_| ());
-        spawned.inspect_err(|_| {
+        let begun = waker.answer("resolver", answers, work);
+        begun.inspect_err(|_| {
             running.fetch_sub(1, Ordering::AcqRel);
         })
     }

@@ -11,7 +11,7 @@
 //! * `websocket`, `stream`, `wakeups`: the WebSocket on a non-blocking socket, and how to wait.
 //! * `news`: what the event loop tells of the network, which cuts every wait short.
 //! * `retry_after`, `outage`: what a busy registry asks for; what has been told of an outage.
-//! * `reconnect`, `keepalive`: decisions, without clock or I/O.
+//! * `reconnect`, `contest`, `waits`, `keepalive`: decisions, without clock or I/O.
 //! * `thread`: the parts put together. `visit`, `proxy_check`: the same once, for `doctor`.
 
 mod contest;
@@ -22,7 +22,6 @@ mod https;
 mod ice_servers;
 mod keepalive;
 mod look_up;
-mod lost;
 mod news;
 mod notice;
 mod outage;
@@ -38,7 +37,9 @@ mod token;
 pub(super) mod tunnel;
 mod visit;
 mod waiting_stream;
+mod waits;
 mod wakeups;
+mod way;
 mod websocket;
 
 use std::fmt;

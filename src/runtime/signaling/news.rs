@@ -1,5 +1,5 @@
-//! What the event loop tells the signaling thread of the network. Of each kind one is kept until the thread
-//! takes it.
+//! News of the network, which the event loop tells the signaling thread. Of each kind one is kept until the
+//! thread takes it.
 
 use std::sync::atomic::{AtomicBool, Ordering};
 
@@ -46,6 +46,11 @@ impl News {
     /// Returns whether our address outside has changed, and forgets it.
     pub(super) fn take_moved(&self) -> bool {
         self.moved.swap(false, Ordering::AcqRel)
+    }
+
+    /// Returns whether there was any news but a doubt, and forgets all of that.
+    pub(super) fn take_any(&self) -> bool {
+        self.take_changed() | self.take_slept() | self.take_moved()
     }
 
     /// Returns whether the network is in doubt, and forgets it.

@@ -1,4 +1,5 @@
-//! What has been told of an outage of the registry, so that a reason is told once and logged now and then.
+//! Remembers what has been told of an outage of the registry, so that a reason is told once and logged now and
+//! then.
 
 use std::time::Instant;
 
@@ -16,7 +17,7 @@ struct Reason {
     logged_at: Instant,
 }
 
-/// What is to be done with a failure.
+/// The consequences of a failure.
 #[derive(Debug, PartialEq, Eq)]
 pub(super) struct Telling {
     /// Whether its reason is new in this outage.
@@ -63,9 +64,10 @@ mod tests {
     use std::time::Duration;
 
     use super::*;
+    use crate::runtime::signaling::failure::Kind;
 
     fn lost(why: impl Into<String>) -> Failure {
-        Failure::Unreachable(why.into())
+        Failure::from(why.into())
     }
 
     #[test]
@@ -93,11 +95,8 @@ mod tests {
             }
         }
         assert_eq!(told, 2);
-        assert!(
-            outage
-                .note(&Failure::Refused("timed out".to_owned()), now)
-                .is_news
-        );
+        let refused = Failure::new(Kind::Refused, "timed out");
+        assert!(outage.note(&refused, now).is_news);
     }
 
     #[test]

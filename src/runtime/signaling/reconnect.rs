@@ -3,13 +3,11 @@
 use std::time::{Duration, Instant};
 
 use super::contest::Contest;
-use super::failure::Failure;
+use super::failure::{Failure, Kind};
 use super::notice::Notice;
 use super::outage::{Outage, Telling};
 use super::settings::Times;
-use crate::backoff::Backoff;
-use crate::limits;
-use crate::mesh::introduction::token_bucket::TokenBucket;
+use super::waits::Waits;
 
 /// The consequence of a failure.
 #[derive(Debug, PartialEq, Eq)]
@@ -22,40 +20,27 @@ pub(super) struct Verdict {
     pub(super) log: Option<String>,
 }
 
-/// The state of the connection and of the outage, and the backoff.
+/// The state of the connection and of the outage.
 #[derive(Debug)]
 pub(super) struct Reconnect {
-    backoff: Backoff,
-    refused_backoff: Backoff,
-    name_backoff: Backoff,
-    guessed_name_backoff: Backoff,
+    waits: Waits,
     contest: Contest,
-    /// Tries that need not wait, because the network has changed.
-    at_once: TokenBucket,
-    settled_after: Duration,
     refusal_is_fatal: bool,
     connected_at: Option<Instant>,
     /// Whether the registry has answered on the connection, so that it serves us.
     is_served: bool,
-    /// What has failed last, if there is no connection.
-    last: Option<Failure>,
+    /// The kind of the last failure, if there is no connection.
+    last: Option<Kind>,
     outage: Outage,
 }
 
 impl Reconnect {
     /// Creates the state. `refusal_is_fatal`: whether to give up when the registry's very first verdict
-    /// on our credential is a refusal. A connection counts as a success, which resets the backoff, when
-    /// it has lasted for [`Times::settled`]. So a registry that accepts us and closes at once is not
-    /// hammered.
+    /// on our credential is a refusal.
     pub(super) fn new(times: &Times, refusal_is_fatal: bool, now: Instant) -> Self {
         Reconnect {
-            backoff: Backoff::new(times.backoff),
-            refused_backoff: Backoff::new(times.refused_backoff),
-            name_backoff: Backoff::new(limits::NAME_TAKEN_BACKOFF),
-            guessed_name_backoff: Backoff::new(limits::NAME_GUESSED_BACKOFF),
+            waits: Waits::new(times, now),
             contest: Contest::default(),
-            at_once: TokenBucket::new(limits::REGISTRY_TRIES_AT_ONCE, now),
-            settled_after: times.settled,
             refusal_is_fatal,
             connected_at: None,
             is_served: false,
@@ -67,7 +52,7 @@ impl Reconnect {
     /// Notes that the registry accepted our credential.
     pub(super) fn accepted(&mut self) {
         self.refusal_is_fatal = false;
-        self.refused_backoff.reset();
+        self.waits.accepted();
     }
 
     /// Returns whether the present wait is to end, because the network has changed. The registry's answer
@@ -75,17 +60,9 @@ impl Reconnect {
     pub(super) fn network_changed(&mut self, now: Instant) -> bool {
         let stays = matches!(
             self.last,
-            Some(Failure::Refused(_) | Failure::NameTaken(_) | Failure::Busy(..))
+            Some(Kind::Refused | Kind::NameTaken | Kind::Busy(_))
         );
-        !stays && self.try_at_once(now)
-    }
-
-    fn try_at_once(&mut self, now: Instant) -> bool {
-        let may = self.at_once.take(now);
-        if may {
-            self.backoff.reset();
-        }
-        may
+        !stays && self.waits.take_at_once(now)
     }
 
     /// Notes that the WebSocket is open.
@@ -101,83 +78,34 @@ impl Reconnect {
         self.is_served = true;
     }
 
-    /// Finds out whether a failure means that another sidecar uses our name, and whether that has happened
-    /// again and again.
-    fn judge(
-        &mut self,
-        failure: Failure,
-        now: Instant,
-        lasted: Option<Duration>,
-    ) -> (Failure, bool) {
-        match (failure, lasted) {
-            (Failure::NameTaken(why), _) => {
-                let is_contested = self.contest.displaced(now);
-                (Failure::NameTaken(why), is_contested)
-            }
-            (Failure::Closed(why), Some(lasted))
-                if self.is_served && self.contest.closed(now, lasted) =>
-            {
-                (Failure::NameTaken(why), true)
-            }
-            (failure @ (Failure::Unreachable(_) | Failure::Refused(_)), _) => {
-                self.contest.failed();
-                (failure, false)
-            }
-            (failure, _) => (failure, false),
-        }
-    }
-
     /// Handles a failed try, or the loss of the connection. `jitter` is a fresh random number in
     /// `0.0..1.0`.
-    pub(super) fn failed(&mut self, failure: Failure, now: Instant, jitter: f64) -> Verdict {
-        let lasted = self
-            .connected_at
-            .take()
-            .map(|since| now.saturating_duration_since(since));
-        if lasted >= Some(self.settled_after) {
-            self.backoff.reset();
+    pub(super) fn failed(&mut self, mut failure: Failure, now: Instant, jitter: f64) -> Verdict {
+        let since = self.connected_at.take();
+        let lasted = since.map(|since| now.saturating_duration_since(since));
+        if let Some(lasted) = lasted {
+            self.waits.lasted(lasted);
         }
-        if lasted > Some(limits::NAME_TAKEN_BACKOFF.1) {
-            self.name_backoff.reset();
-            self.guessed_name_backoff.reset();
+        let served_for = lasted.filter(|_| self.is_served);
+        let rival = self.contest.rival(failure.kind, now, served_for);
+        if rival.is_some() {
+            failure.kind = Kind::NameTaken;
         }
-        let was_told = matches!(failure, Failure::NameTaken(_));
-        let (failure, is_contested) = self.judge(failure, now, lasted);
-        let fatal = self.refusal_is_fatal && matches!(failure, Failure::Refused(_));
-        let retry_in = match &failure {
-            Failure::Refused(_) => (!fatal).then(|| self.refused_backoff.next(jitter)),
-            Failure::PathLost(_) if self.try_at_once(now) => Some(Duration::ZERO),
-            Failure::NameTaken(_) if is_contested && was_told => {
-                Some(self.name_backoff.next(jitter))
-            }
-            Failure::NameTaken(_) if is_contested => Some(self.guessed_name_backoff.next(jitter)),
-            Failure::NameTaken(_) => Some(limits::NAME_TAKEN_ONCE.mul_f64(0.5 + jitter / 2.0)),
-            // All who share the registry may find it silent at the same moment.
-            Failure::Silent(_) => Some(limits::REGISTRY_SILENT_WAIT.mul_f64(jitter)),
-            // Those who are sent away together are not to come back together, nor too early.
-            Failure::Busy(_, told) => {
-                let wait = told.mul_f64(1.0 + jitter / 4.0);
-                Some(self.backoff.next(jitter).max(wait))
-            }
-            Failure::PathLost(_) | Failure::Closed(_) | Failure::Unreachable(_) => {
-                Some(self.backoff.next(jitter))
-            }
-        };
+        let kind = failure.kind;
+        let fatal = self.refusal_is_fatal && kind == Kind::Refused;
+        let wait = self.waits.after(kind, rival, now, jitter);
+        let retry_in = (!fatal).then_some(wait);
         let Telling { is_news, is_logged } = self.outage.note(&failure, now);
-        let why = match &failure {
-            Failure::NameTaken(why) => &format!(
+        let why = match rival {
+            None => failure.why,
+            Some(_) => format!(
                 "another sidecar uses our name, and has taken our place; give each one a key of its own \
-                 ({why})"
+                 ({})",
+                failure.why
             ),
-            Failure::Unreachable(why)
-            | Failure::PathLost(why)
-            | Failure::Silent(why)
-            | Failure::Busy(why, _)
-            | Failure::Closed(why)
-            | Failure::Refused(why) => why,
         };
         let text = match retry_in {
-            None => why.clone(),
+            None => why,
             Some(Duration::ZERO) => format!("{why}; trying again at once"),
             Some(wait) => {
                 let seconds = wait.as_secs_f64().max(0.1);
@@ -186,19 +114,17 @@ impl Reconnect {
         };
         // A fatal failure is printed when the process ends, so it is not logged here.
         let log = (is_logged && !fatal).then(|| text.clone());
-        let notice = is_news.then_some(match &failure {
-            Failure::Unreachable(_)
-            | Failure::PathLost(_)
-            | Failure::Silent(_)
-            | Failure::Busy(..)
-            | Failure::Closed(_) => Notice::Disconnected { reason: text },
-            Failure::NameTaken(_) => Notice::NameTaken { reason: text },
-            Failure::Refused(_) => Notice::Refused {
+        let notice = is_news.then_some(match kind {
+            Kind::Unreachable | Kind::PathLost | Kind::Silent | Kind::Busy(_) | Kind::Closed => {
+                Notice::Disconnected { reason: text }
+            }
+            Kind::NameTaken => Notice::NameTaken { reason: text },
+            Kind::Refused => Notice::Refused {
                 reason: text,
                 fatal,
             },
         });
-        self.last = Some(failure);
+        self.last = Some(kind);
         Verdict {
             retry_in,
             notice,
@@ -210,6 +136,7 @@ impl Reconnect {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::limits;
 
     const SECOND: Duration = Duration::from_secs(1);
 
@@ -224,11 +151,11 @@ mod tests {
     }
 
     fn lost(why: &str) -> Failure {
-        Failure::Unreachable(why.to_owned())
+        Failure::new(Kind::Unreachable, why)
     }
 
     fn refused() -> Failure {
-        Failure::Refused("no".to_owned())
+        Failure::new(Kind::Refused, "no")
     }
 
     #[test]
@@ -290,7 +217,7 @@ mod tests {
     fn a_busy_registry_is_left_alone_as_long_as_it_asks_and_a_little_longer() {
         let now = Instant::now();
         let mut reconnect = reconnect(true);
-        let busy = |seconds| Failure::Busy("busy".to_owned(), seconds * SECOND);
+        let busy = |seconds| Failure::new(Kind::Busy(seconds * SECOND), "busy");
         assert_eq!(
             reconnect.failed(busy(60), now, 0.0).retry_in,
             Some(60 * SECOND)
@@ -365,7 +292,7 @@ mod tests {
         for _ in 0..5 {
             reconnect.failed(lost("down"), now, 1.0);
         }
-        let gone = || Failure::PathLost("gone".to_owned());
+        let gone = || Failure::new(Kind::PathLost, "gone");
         let (tries, interval) = limits::REGISTRY_TRIES_AT_ONCE;
         for _ in 0..tries {
             let verdict = reconnect.failed(gone(), now, 1.0);
@@ -426,7 +353,7 @@ mod tests {
         let mut reconnect = reconnect(false);
         let now = Instant::now();
         reconnect.connected(now);
-        let taken = || Failure::NameTaken("closed".into());
+        let taken = || Failure::new(Kind::NameTaken, "closed");
         // The first time it may be `doctor`, which goes again.
         let once = reconnect.failed(taken(), now, 0.0).retry_in.unwrap();
         assert!(once > SECOND && once < 5 * SECOND, "{once:?}");
@@ -450,9 +377,8 @@ mod tests {
         let waits = [0.0, 0.5, 1.0].map(|jitter| {
             let mut reconnect = reconnect(false);
             reconnect.connected(now);
-            reconnect
-                .failed(Failure::Silent("silent".into()), now, jitter)
-                .retry_in
+            let silent = Failure::new(Kind::Silent, "silent");
+            reconnect.failed(silent, now, jitter).retry_in
         });
         let longest = limits::REGISTRY_SILENT_WAIT;
         assert_eq!(
@@ -471,7 +397,8 @@ mod tests {
             let now = start + 2 * SECOND * n;
             reconnect.connected(now);
             reconnect.served();
-            let verdict = reconnect.failed(Failure::Closed("closed".into()), now + SECOND, 0.0);
+            let closed = Failure::new(Kind::Closed, "closed");
+            let verdict = reconnect.failed(closed, now + SECOND, 0.0);
             waits.push(verdict.retry_in.unwrap());
         }
         let last = waits.pop().unwrap();

@@ -4,12 +4,12 @@ use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use ureq::http::{HeaderMap, StatusCode};
 
-use super::lost::Lost;
+use super::failure::{Failure, Kind};
 use crate::http_date;
 use crate::limits;
 
 /// Returns what an answer means that is not the one that was wanted; `why` is for a person.
-pub(super) fn lost(status: StatusCode, headers: &HeaderMap, why: String) -> Lost {
+pub(super) fn lost(status: StatusCode, headers: &HeaderMap, why: String) -> Failure {
     let is_busy = [
         StatusCode::TOO_MANY_REQUESTS,
         StatusCode::SERVICE_UNAVAILABLE,
@@ -18,8 +18,8 @@ pub(super) fn lost(status: StatusCode, headers: &HeaderMap, why: String) -> Lost
     let now = now.map_or(0, |since| since.as_secs());
     let text = |name: &str| headers.get(name)?.to_str().ok();
     match text("retry-after").and_then(|told| wait(told, text("date"), now)) {
-        Some(wait) if is_busy.contains(&status) => Lost::Busy(why, wait),
-        _ => Lost::Broken(why),
+        Some(wait) if is_busy.contains(&status) => Failure::new(Kind::Busy(wait), why),
+        _ => why.into(),
     }
 }
 
@@ -67,14 +67,14 @@ mod tests {
         let mut headers = HeaderMap::new();
         headers.insert("retry-after", "7".parse().unwrap());
         let busy = lost(StatusCode::SERVICE_UNAVAILABLE, &headers, String::new());
-        assert_eq!(busy, Lost::Busy(String::new(), Duration::from_secs(7)));
+        assert_eq!(busy, Failure::new(Kind::Busy(Duration::from_secs(7)), ""));
         let other = lost(StatusCode::FORBIDDEN, &headers, String::new());
-        assert_eq!(other, Lost::Broken(String::new()));
+        assert_eq!(other, Failure::new(Kind::Unreachable, ""));
         let silent = lost(
             StatusCode::TOO_MANY_REQUESTS,
             &HeaderMap::new(),
             String::new(),
         );
-        assert_eq!(silent, Lost::Broken(String::new()));
+        assert_eq!(silent, Failure::new(Kind::Unreachable, ""));
     }
 }

@@ -3,9 +3,9 @@
 use std::time::Duration;
 
 use super::current_tls::CurrentTls;
+use super::failure::Failure;
 use super::keepalive::KeepaliveTimes;
 use super::look_up::Names;
-use super::lost::Lost;
 use super::wakeups::LocalAddresses;
 use crate::config::Credential;
 use crate::config::proxy::{Proxies, Proxy};
@@ -95,9 +95,9 @@ impl Settings {
     }
 
     /// Returns the proxy that leads to the host of a URL; `None` if there is none.
-    pub(super) fn proxy_to(&self, url: &Url) -> Result<Option<&Proxy>, Lost> {
+    pub(super) fn proxy_to(&self, url: &Url) -> Result<Option<&Proxy>, Failure> {
         let proxy = self.proxies.to(url);
-        proxy.map_err(|unsupported| Lost::Broken(unsupported.to_string()))
+        proxy.map_err(|unsupported| unsupported.to_string().into())
     }
 
     /// Returns a URL as the log shows it, and the proxy that leads there.

@@ -26,9 +26,7 @@ impl Stream {
         host: &str,
         config: Arc<ClientConfig>,
     ) -> Result<Self, String> {
-        let name = ServerName::try_from(host.to_owned())
-            .map_err(|_| format!("{host:?} is not a name that TLS can verify"))?;
-        let client = ClientConnection::new(config, name).map_err(|error| tls::describe(&error))?;
+        let client = tls_client(host, config)?;
         Ok(Stream::Tls(Box::new(StreamOwned::new(client, tunnel))))
     }
 
@@ -88,6 +86,16 @@ impl Write for Stream {
             Stream::Tls(stream) => stream.flush(),
         }
     }
+}
+
+/// Makes the client's end of TLS, to a server that must prove to be `host`.
+pub(super) fn tls_client(
+    host: &str,
+    config: Arc<ClientConfig>,
+) -> Result<ClientConnection, String> {
+    let name = ServerName::try_from(host.to_owned())
+        .map_err(|_| format!("{host:?} is not a name that TLS can verify"))?;
+    ClientConnection::new(config, name).map_err(|error| tls::describe(&error))
 }
 
 /// Describes an I/O error in plain words.

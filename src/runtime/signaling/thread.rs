@@ -6,9 +6,8 @@ use std::time::{Duration, Instant};
 
 use crossbeam_channel::{Receiver, Sender, select};
 
-use super::failure::Failure;
+use super::failure::{Failure, Kind};
 use super::keepalive::{Due, Keepalive};
-use super::lost::Lost;
 use super::notice::{Notice, NumberedFrame};
 use super::reconnect::Reconnect;
 use super::settings::Settings;
@@ -23,14 +22,6 @@ use crate::runtime::wake::LoopWaker;
 
 /// The value of [`Thread::connection`] while there is no connection.
 pub(super) const NOT_CONNECTED: u64 = 0;
-
-/// How a connection, or the attempt to make one, ended.
-enum End {
-    /// The event loop asked for it.
-    Stopped,
-    /// It failed.
-    Failed(Failure),
-}
 
 /// Everything that the thread owns.
 pub(super) struct Thread {
@@ -56,9 +47,8 @@ impl Thread {
             self.connection.store(NOT_CONNECTED, Ordering::Release);
             // Frames for that connection must not fill the queue of the next one.
             while self.outgoing.try_recv().is_ok() {}
-            let failure = match ended {
-                End::Stopped => return,
-                End::Failed(failure) => failure,
+            let Some(failure) = ended else {
+                return;
             };
             let verdict = self
                 .reconnect
@@ -81,10 +71,7 @@ impl Thread {
         let deadline = Instant::now() + wait;
         while !self.wakeups.stopped() && Instant::now() < deadline {
             self.wakeups.wait(deadline);
-            let news = self.wakeups.news();
-            if (news.take_changed() | news.take_slept() | news.take_moved())
-                && self.reconnect.network_changed(Instant::now())
-            {
+            if self.wakeups.news().take_any() && self.reconnect.network_changed(Instant::now()) {
                 log::debug!("registry: the network has changed; trying again at once");
                 break;
             }
@@ -92,13 +79,11 @@ impl Thread {
         !self.wakeups.stopped()
     }
 
-    fn connect_and_serve(&mut self) -> End {
-        match self.try_to_serve() {
-            Ok(()) => End::Stopped,
-            // Being asked to stop cuts short what is being done.
-            Err(_) if self.wakeups.stopped() => End::Stopped,
-            Err(failure) => End::Failed(failure),
-        }
+    /// Connects, and serves the connection until it fails. Returns `None` when asked to stop.
+    fn connect_and_serve(&mut self) -> Option<Failure> {
+        let failure = self.try_to_serve().err();
+        // Being asked to stop cuts short what is being done.
+        failure.filter(|_| !self.wakeups.stopped())
     }
 
     /// Connects, and serves the connection until asked to stop.
@@ -106,7 +91,7 @@ impl Thread {
         let Grant { token, peer_id } = self.tokens.exchange()?;
         self.reconnect.accepted();
         let place = self.settings.shown(&self.settings.signaling_url);
-        let lost = |lost| Failure::of(lost, &format_args!("WebSocket at {place}"));
+        let lost = |failure: Failure| failure.of(&format_args!("WebSocket at {place}"));
         let opened = Connection::open(&self.settings, &token, &self.wakeups);
         let mut connection = opened.map_err(lost)?;
         self.serve(&mut connection, &peer_id).map_err(lost)?;
@@ -115,7 +100,7 @@ impl Thread {
     }
 
     /// Carries frames both ways. Returns `Ok` when asked to stop, `Err` when the connection ended.
-    fn serve(&mut self, connection: &mut Connection, own: &PeerId) -> Result<(), Lost> {
+    fn serve(&mut self, connection: &mut Connection, own: &PeerId) -> Result<(), Failure> {
         connection.send(Outgoing::Register.to_text(own))?;
         self.connections += 1;
         self.connection.store(self.connections, Ordering::Release);
@@ -205,7 +190,7 @@ impl Thread {
         keepalive: &mut Keepalive,
         connection: &mut Connection,
         own: &PeerId,
-    ) -> Result<Instant, Lost> {
+    ) -> Result<Instant, Failure> {
         loop {
             match keepalive.next(Instant::now()) {
                 Due::Nothing(until) => return Ok(until),
@@ -213,12 +198,13 @@ impl Thread {
                 Due::Heartbeat => connection.send(Outgoing::Heartbeat.to_text(own))?,
                 Due::Dead => {
                     let seconds = self.settings.times.keepalive.dead.as_secs_f64();
-                    return Err(Lost::Broken(format!("nothing heard for {seconds} s")));
+                    return Err(format!("nothing heard for {seconds} s").into());
                 }
                 Due::Unanswered => {
                     let seconds = keepalive.answer_time().as_secs_f64();
                     let seconds = (seconds * 10.0).round() / 10.0;
-                    return Err(Lost::Silent(format!("no answer to a ping for {seconds} s")));
+                    let why = format!("no answer to a ping for {seconds} s");
+                    return Err(Failure::new(Kind::Silent, why));
                 }
             }
         }

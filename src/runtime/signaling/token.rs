@@ -5,9 +5,8 @@ use serde::Deserialize;
 use ureq::Body;
 use ureq::http::{HeaderValue, Response, StatusCode};
 
-use super::failure::Failure;
+use super::failure::{Failure, Kind};
 use super::https;
-use super::lost::Lost;
 use super::retry_after;
 use super::settings::Settings;
 use super::wakeups::Wakeups;
@@ -74,21 +73,22 @@ impl TokenClient {
         answer.map_err(|error| self.lost(self.settings.times.lost(&error)))
     }
 
-    fn lost(&self, lost: Lost) -> Failure {
+    fn lost(&self, failure: Failure) -> Failure {
         let place = self.settings.shown(&self.url);
-        Failure::of(lost, &format_args!("token exchange at {place}"))
+        failure.of(&format_args!("token exchange at {place}"))
     }
 
     /// Reads the token from an answer, or the failure that it means.
     pub(super) fn take(&self, mut response: Response<Body>) -> Result<Grant, Failure> {
-        let unreachable = |what: &str| self.lost(Lost::Broken(what.to_owned()));
+        let unreachable = |what: &str| self.lost(what.to_owned().into());
         let status = response.status();
         let credential = self.credential;
         if status == StatusCode::UNAUTHORIZED {
-            return Err(Failure::Refused(format!(
+            let why = format!(
                 "token exchange at {}: the registry refused the {credential} ({status}): {}",
                 self.url, self.advice
-            )));
+            );
+            return Err(Failure::new(Kind::Refused, why));
         }
         // In contract part 3 only 401 is a refusal. A 403 may come from a proxy, or from a limit that
         // passes.

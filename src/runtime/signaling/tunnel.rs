@@ -37,12 +37,8 @@ impl Tunnel {
         }
     }
 
-    /// Makes one of a connection to a proxy, which is asked for a host and port.
-    pub(in crate::runtime) fn through(
-        proxy: &Proxy,
-        (host, port): (&str, u16),
-        socket: TcpStream,
-    ) -> Self {
+    /// Makes one to a host and port of a connection to a proxy, which is asked for them.
+    pub(in crate::runtime) fn through(self, proxy: &Proxy, (host, port): (&str, u16)) -> Self {
         let login = proxy
             .login()
             .map(|(user, password)| STANDARD.encode(format!("{user}:{}", password.reveal())));
@@ -54,9 +50,8 @@ impl Tunnel {
             answer: Answer::default(),
         };
         Tunnel {
-            socket,
             asking: Some(Box::new(asking)),
-            said: None,
+            ..self
         }
     }
 

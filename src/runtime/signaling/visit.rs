@@ -3,7 +3,7 @@
 
 use std::time::{Duration, Instant, SystemTime};
 
-use super::failure::Failure;
+use super::failure::{Failure, Kind};
 use super::settings::Settings;
 use super::token::{Grant, TokenClient};
 use super::wakeups::Wakeups;
@@ -58,15 +58,15 @@ pub fn visit(settings: &Settings, is_to_be_seen: bool) -> Result<Visit, String> 
     let register = register.map(|grant| register_once(settings, grant, &wakeups));
     let token = match answer {
         Ok(grant) => Ok((grant.peer_id, elapsed)),
-        Err(
-            Failure::Unreachable(why)
-            | Failure::PathLost(why)
-            | Failure::Silent(why)
-            | Failure::Busy(why, _)
-            | Failure::NameTaken(why)
-            | Failure::Closed(why),
-        ) => Err(Refusal::Unreachable(why)),
-        Err(Failure::Refused(why)) => Err(Refusal::Refused(why)),
+        Err(Failure { kind, why }) => Err(match kind {
+            Kind::Refused => Refusal::Refused(why),
+            Kind::Unreachable
+            | Kind::PathLost
+            | Kind::Silent
+            | Kind::NameTaken
+            | Kind::Busy(_)
+            | Kind::Closed => Refusal::Unreachable(why),
+        }),
     };
     Ok(Visit {
         token,

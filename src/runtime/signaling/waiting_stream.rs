@@ -5,11 +5,11 @@ use std::io::{self, ErrorKind, Read, Write};
 use std::time::Instant;
 
 use super::dial::Dialled;
-use super::lost::Way;
 use super::tunnel::Tunnel;
 use super::wakeups::Wakeups;
+use super::way::Way;
 
-/// The connection. Its errors may hold a [`Lost`](super::lost::Lost).
+/// The connection. Its errors may hold a [`Failure`](super::failure::Failure).
 pub(super) struct WaitingStream {
     socket: Tunnel,
     way: Way,

@@ -10,9 +10,10 @@ use crossbeam_channel::{Receiver, Sender, bounded};
 use mio::net::TcpStream;
 use mio::{Events, Interest, Poll, Registry, Token};
 
-use super::lost::{Lost, Way};
+use super::failure::{Failure, Kind};
 use super::news::News;
-use crate::runtime::wake::LoopWaker;
+use super::way::Way;
+use crate::runtime::wake::{LoopWaker, poll_once};
 
 const SOCKET: Token = Token(0);
 const WAKER: Token = Token(1);
@@ -35,7 +36,7 @@ struct Shared {
     addresses: LocalAddresses,
 }
 
-/// What ends each wait early.
+/// The event loop's end: it ends each wait early.
 pub(super) struct Control {
     waker: LoopWaker,
     stop: Sender<()>,
@@ -98,8 +99,8 @@ impl Wakeups {
     }
 
     /// Returns a waker for other threads whose answers are waited for.
-    pub(super) fn waker(&self) -> LoopWaker {
-        self.0.waker.clone()
+    pub(super) fn waker(&self) -> &LoopWaker {
+        &self.0.waker
     }
 
     /// Returns the news that nobody has taken yet.
@@ -119,57 +120,61 @@ impl Wakeups {
         let timeout = deadline.saturating_duration_since(Instant::now());
         let mut poll = self.0.poll.lock().unwrap_or_else(PoisonError::into_inner);
         let (poll, events) = &mut *poll;
-        match poll.poll(events, Some(timeout)) {
-            Ok(()) => {}
-            Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
-            Err(error) => {
-                // This is not known to happen; without the pause it would be a busy loop.
-                log::error!("signaling: waiting failed: {error}");
-                std::thread::sleep(timeout.min(Duration::from_secs(1)));
-            }
+        if let Err(error) = poll_once(poll, events, Some(timeout)) {
+            // This is not known to happen; without the pause it would be a busy loop.
+            log::error!("signaling: waiting failed: {error}");
+            std::thread::sleep(timeout.min(Duration::from_secs(1)));
         }
         self.0.waker.clear();
     }
 
     /// Fails if what a connection is doing is to be cut short: because of the news, which are taken, or
     /// because the thread is asked to end.
-    pub(super) fn check(&self, way: Way) -> Result<(), Lost> {
-        if self.stopped() {
-            return Err(Lost::Path("asked to stop".to_owned()));
-        }
+    pub(super) fn check(&self, way: Way) -> Result<(), Failure> {
+        self.check_stop()?;
         self.check_news(way).map(|_| ())
+    }
+
+    /// Fails if the thread is asked to end.
+    pub(super) fn check_stop(&self) -> Result<(), Failure> {
+        match self.stopped() {
+            true => Err(Failure::new(Kind::PathLost, "asked to stop")),
+            false => Ok(()),
+        }
     }
 
     /// Takes the news of changes. Fails if a connection is lost by them, and returns whether there was a
     /// change that it may have survived.
-    pub(super) fn check_news(&self, way: Way) -> Result<bool, Lost> {
+    pub(super) fn check_news(&self, way: Way) -> Result<bool, Failure> {
+        let lost = |why: String| Err(Failure::new(Kind::PathLost, why));
         if self.news().take_slept() {
-            return Err(Lost::Path("the machine has slept".to_owned()));
+            return lost("the machine has slept".to_owned());
         }
         if self.news().take_moved() {
-            return Err(Lost::Path("our address outside has changed".to_owned()));
+            return lost("our address outside has changed".to_owned());
         }
-        let has_changed = self.news().take_changed();
-        if has_changed && self.is_gone(way.local) {
-            return Err(Lost::Path(format!("our address {} is gone", way.local)));
+        if !self.news().take_changed() {
+            return Ok(false);
         }
-        if has_changed && let Some(chosen) = way.rerouted() {
-            let from = way.local;
-            return Err(Lost::Path(format!(
+        let from = way.local;
+        if self.addresses().is_some_and(|found| !found.contains(&from)) {
+            return lost(format!("our address {from} is gone"));
+        }
+        match way.rerouted() {
+            Some(chosen) => lost(format!(
                 "the way there begins at {chosen} now, not at {from}"
-            )));
+            )),
+            None => Ok(true),
         }
-        Ok(has_changed)
     }
 
-    /// Returns whether this machine no longer has this address on an interface that is up.
-    pub(super) fn is_gone(&self, local: IpAddr) -> bool {
-        match (self.0.addresses)() {
-            Ok(addresses) => !addresses.contains(&local),
-            Err(error) => {
-                log::debug!("signaling: cannot list the network interfaces: {error}");
-                false
-            }
-        }
+    /// Returns the addresses of this machine on interfaces that are up; `None` if the system does not list
+    /// them.
+    pub(super) fn addresses(&self) -> Option<Vec<IpAddr>> {
+        let found = (self.0.addresses)();
+        let found = found.inspect_err(|error| {
+            log::debug!("signaling: cannot list the network interfaces: {error}");
+        });
+        found.ok()
     }
 }

@@ -11,11 +11,12 @@ use tungstenite::protocol::{CloseFrame, WebSocketConfig};
 use tungstenite::{Error, HandshakeError, Message, Utf8Bytes, WebSocket};
 
 use super::dial::dial;
-use super::lost::{Lost, Way};
+use super::failure::{Failure, Kind};
 use super::retry_after;
 use super::settings::Settings;
 use super::stream::{self, Stream};
 use super::wakeups::Wakeups;
+use super::way::Way;
 use crate::limits;
 use crate::protocol::signaling::CONNECTED_AGAIN;
 use crate::secret::Secret;
@@ -51,7 +52,7 @@ impl Connection {
         settings: &Settings,
         token: &Secret,
         wakeups: &Wakeups,
-    ) -> Result<Self, Lost> {
+    ) -> Result<Self, Failure> {
         let url = &settings.signaling_url;
         let times = &settings.times;
         let request = url.with_token(token)?;
@@ -118,7 +119,7 @@ impl Connection {
     }
 
     /// Returns the next frame; `None` when there is none now.
-    pub(super) fn receive(&mut self) -> Result<Option<Received>, Lost> {
+    pub(super) fn receive(&mut self) -> Result<Option<Received>, Failure> {
         let message = match unless_blocked(self.socket.read()) {
             Ok(Some(message)) => message,
             Ok(None) => return Ok(None),
@@ -126,9 +127,9 @@ impl Connection {
             // it came, and then any peer could cut us off. It has been read whole.
             Err(Error::Utf8(_)) => return Ok(Some(Received::Unusable("text that is not UTF-8"))),
             Err(error @ Error::Protocol(ProtocolError::ResetWithoutClosingHandshake)) => {
-                return Err(Lost::Closed(describe(&error)));
+                return Err(Failure::new(Kind::Closed, describe(&error)));
             }
-            Err(error) => return Err(Lost::Broken(describe(&error))),
+            Err(error) => return Err(describe(&error).into()),
         };
         Ok(Some(match message {
             Message::Text(text) => Received::Text(text),
@@ -139,15 +140,16 @@ impl Connection {
                 return Err(match frame {
                     Some(CloseFrame { code, reason }) => {
                         let why = format!("closed by the registry ({code}, {:?})", reason.as_str());
-                        match (reason.as_str(), code) {
-                            (CONNECTED_AGAIN, _) => Lost::Displaced(why),
+                        let kind = match (reason.as_str(), code) {
+                            (CONNECTED_AGAIN, _) => Kind::NameTaken,
                             (_, CloseCode::Away | CloseCode::Restart | CloseCode::Again) => {
-                                Lost::Broken(why)
+                                Kind::Unreachable
                             }
-                            _ => Lost::Closed(why),
-                        }
+                            _ => Kind::Closed,
+                        };
+                        Failure::new(kind, why)
                     }
-                    None => Lost::Closed("closed by the registry".to_owned()),
+                    None => Failure::new(Kind::Closed, "closed by the registry"),
                 });
             }
         }))
@@ -183,12 +185,12 @@ fn is_blocked(error: &io::Error) -> bool {
     error.kind() == ErrorKind::WouldBlock
 }
 
-/// Returns what a failed upgrade means.
-fn refused(error: &Error) -> Lost {
+/// Returns the failure that a failed upgrade means.
+fn refused(error: &Error) -> Failure {
     let why = describe(error);
     match error {
         Error::Http(response) => retry_after::lost(response.status(), response.headers(), why),
-        _ => Lost::Broken(why),
+        _ => why.into(),
     }
 }
 

@@ -13,7 +13,7 @@ use super::Error;
 use crate::config::trust::SystemStore;
 use crate::limits;
 
-/// Where distributions have the file with all authorities.
+/// The files in which distributions have all authorities.
 const USUAL_FILES: [&str; 7] = [
     // Debian, Ubuntu, Arch, Gentoo, NixOS
     "/etc/ssl/certs/ca-certificates.crt",
@@ -28,7 +28,7 @@ const USUAL_FILES: [&str; 7] = [
     // Android's Termux
     "/data/data/com.termux/files/usr/etc/tls/cert.pem",
 ];
-/// Where they have a file for each, if there is none for all.
+/// The directory in which they have a file for each, if there is none for all.
 const USUAL_DIRECTORY: &str = "/etc/ssl/certs";
 
 /// Adds the system's authorities. What can't be read or used is left out: with a word where the user
