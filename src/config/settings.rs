@@ -21,7 +21,7 @@ pub struct Setting {
     pub kind: Kind,
 }
 
-/// How a setting is treated.
+/// The treatment of a setting.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Kind {
     /// A flag and an environment variable.

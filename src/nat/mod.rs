@@ -4,9 +4,10 @@
 //! * [`reach`]: the whole, as the runtime sees it.
 //! * [`turn`]: relays on TURN servers. It is built on
 //! * [`stun`]: STUN messages, and what STUN servers see of our sockets. Both are built on
-//! * [`url`], [`credentials`], [`server`], [`candidate`], [`failure`], [`output`]: the types that all
-//!   of them use.
-//! * [`host`]: the addresses of this machine. [`local_names`]: names under `.local` in peers' candidates.
+//! * [`url`], [`credentials`], [`server`], [`candidate`], [`failure`], [`output`], [`reachable`]: the types that
+//!   all of them use, and kinds of addresses.
+//! * [`host`], [`interface_kind`]: the addresses of this machine, and its interfaces.
+//! * [`external`]: `EXTERNAL_ADDRESS`. [`local_names`]: names under `.local` in peers' candidates.
 
 pub mod candidate;
 pub mod credentials;

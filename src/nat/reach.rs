@@ -1,4 +1,4 @@
-//! How peers behind other routers reach us: [`Reach`] finds the addresses to tell them, keeps them
+//! Lets peers behind other routers reach us: [`Reach`] finds the addresses to tell them, keeps them
 //! alive, and carries packets over relays.
 //!
 //! It takes `(now, input)`, is polled for [`Output`]s after every input, and is called again at
@@ -29,7 +29,7 @@ pub enum TransportPolicy {
     Relay,
 }
 
-/// Where our ports are reached from outside, as the user says it.
+/// The places at which our ports are reached from outside, as the user says it.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct External {
     /// `EXTERNAL_ADDRESS`: one of each family at most.

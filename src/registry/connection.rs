@@ -14,7 +14,7 @@ use super::progress::Next;
 use super::websocket::WebSocket;
 use crate::protocol::PeerId;
 
-/// How long the phases of a connection may take.
+/// The longest times of the phases of a connection.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Times {
     /// From the connection's start to the end of its request, and from there to the end of its answer.

@@ -105,7 +105,7 @@ pub(super) enum Outcome {
     Failed,
 }
 
-/// How a task ends. Result and error are kept whatever the outcome is.
+/// The end of a task. Result and error are kept whatever the outcome is.
 pub(super) struct Ending {
     pub(super) outcome: Outcome,
     /// The result, any JSON.

@@ -50,7 +50,7 @@ pub(crate) fn binding(elsewhere: Option<Elsewhere>, id: u128) -> Vec<u8> {
     message.finish()
 }
 
-/// What a server asks us to sign requests with (RFC 8489 section 9.2).
+/// The realm and nonce that a server asks us to sign requests with (RFC 8489 section 9.2).
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct Challenge {
     realm: String,

@@ -12,7 +12,7 @@ use crate::nat::stun::message::{Challenge, Reply};
 /// the crate counts on.
 const LIFETIME: Duration = Duration::from_secs(1800);
 
-/// What the answer to a request to refresh the allocation says of it.
+/// The state of an allocation, as the answer to a request to refresh it tells it.
 #[derive(Debug, PartialEq, Eq)]
 pub(crate) enum Judgement {
     /// The allocation lives, or at least nothing else is said.
@@ -25,7 +25,7 @@ pub(crate) enum Judgement {
     Forgotten,
 }
 
-/// What it takes to sign requests for one allocation.
+/// Builds and signs requests for one allocation, and reads their answers.
 #[derive(Debug)]
 pub(crate) struct Questions {
     login: Login,

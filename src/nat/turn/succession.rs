@@ -1,4 +1,4 @@
-//! Which allocation is in use, what it replaces, and which ways are better than others.
+//! Puts one allocation in the place of another, and tells which ways are better than others.
 
 use std::net::SocketAddr;
 use std::time::Instant;

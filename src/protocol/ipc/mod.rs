@@ -154,7 +154,7 @@ pub struct Limits {
     pub line_bytes: usize,
 }
 
-/// How far a delivered message is known to have come.
+/// The place to which a delivered message is known to have come.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Receipt {
     /// The peer's agent's socket has taken it.

@@ -1,4 +1,4 @@
-//! How long the sidecar stays without an agent.
+//! Decides when the sidecar ends because it has no agent.
 
 use std::time::{Duration, Instant};
 

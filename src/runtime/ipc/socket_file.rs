@@ -47,7 +47,7 @@ struct State {
     is_removed: bool,
 }
 
-/// What is at the socket's path.
+/// The file at the socket's path.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Found {
     Ours,

@@ -6,7 +6,7 @@ use std::net::{IpAddr, Ipv4Addr};
 
 use crate::limits;
 
-/// Which servers are asked, and for what.
+/// The servers that are asked, and the names that they are asked for.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) struct Configuration {
     pub(super) servers: Vec<IpAddr>,

@@ -56,7 +56,7 @@ impl Changes {
     }
 }
 
-/// What a notice is about.
+/// A notice of the system, by its subject.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 #[cfg_attr(not(target_os = "linux"), allow(dead_code))]
 enum Notice {
@@ -66,7 +66,7 @@ enum Notice {
     Route,
 }
 
-/// When to look. Changes come in bursts, and on some machines interfaces come and go all the time.
+/// Decides when to look at the addresses. Changes come in bursts, and on some machines interfaces come and go all the time.
 #[derive(Debug)]
 struct Pace {
     looks: TokenBucket,

@@ -1,4 +1,4 @@
-//! What was logged about the addresses of this machine, so that each thing is logged once.
+//! Logs about the addresses of this machine, each thing once.
 
 use std::collections::BTreeMap;
 use std::io;
@@ -8,7 +8,7 @@ use std::time::{Duration, Instant};
 use crate::limits;
 use crate::nat::host::{InterfaceAddress, Rules};
 
-/// What was logged so far.
+/// The things that were logged so far.
 #[derive(Debug, Default)]
 pub(super) struct Told {
     /// Whether there is no address to use.
