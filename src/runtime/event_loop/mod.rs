@@ -6,15 +6,16 @@
 mod agent;
 mod clock;
 mod ending;
+mod hearing;
 mod linger;
+mod network;
 mod waiting;
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeSet;
 use std::io;
-use std::net::IpAddr;
 use std::time::{Duration, Instant};
 
-use crossbeam_channel::{Receiver, TryRecvError};
+use crossbeam_channel::Receiver;
 use mio::{Events, Interest, Poll, Token, unix::SourceFd};
 
 use crate::config::trust::Trust;
@@ -22,8 +23,6 @@ use crate::limits;
 use crate::mesh::Mesh;
 use crate::mesh::link::Datagram;
 use crate::mesh::link::webrtc::WebRtc;
-use crate::nat::interface_kind::InterfaceKind;
-use crate::protocol::ipc::RegistryState;
 use crate::protocol::multicast_dns;
 use crate::protocol::signaling::Outgoing;
 
@@ -124,7 +123,7 @@ impl EventLoop {
         // No change is missed if they are watched first.
         let changes = Changes::new(registry, CHANGES, now);
         parts.sockets.refresh(registry, now);
-        parts.mesh.set_interfaces(interfaces(&parts.sockets));
+        parts.mesh.set_interfaces(parts.sockets.interfaces());
         parts.reaching.set_sockets(now, parts.sockets.lanes());
         parts.mesh.set_lanes(now, parts.reaching.lanes());
         let linger = Linger::new(now, parts.linger);
@@ -196,17 +195,6 @@ impl EventLoop {
                 return Ok(end);
             }
         }
-    }
-
-    /// Has everything looked at that may have changed while the machine slept, or this process was
-    /// stopped, for so long.
-    fn woke(&mut self, slept: Duration) {
-        log::info!("awake again after {:.1} s", slept.as_secs_f64());
-        let now = self.clock.now();
-        // Logins end by the wall clock, and the addresses may be others.
-        self.parts.reaching.look_at_clock(now);
-        self.look_at_network(now, true);
-        self.parts.signaling.slept(slept);
     }
 
     /// Returns how long the loop may sleep if nothing comes in; `None` for ever.
@@ -303,90 +291,6 @@ impl EventLoop {
         }
     }
 
-    fn hear_agent_threads(&mut self) {
-        let now = self.clock.now();
-        for _ in 0..limits::SOURCE_BUDGET {
-            match self.parts.ipc_notices.try_recv() {
-                Ok(ipc::Notice::SocketLost) => {
-                    log::info!("the IPC socket is gone or another's, and no agent is here");
-                    self.end.get_or_insert(End::Replaced);
-                }
-                Ok(notice) => self.agent.hear(now, &mut self.parts.mesh, notice),
-                Err(TryRecvError::Empty) => return,
-                Err(TryRecvError::Disconnected) => return self.lost_thread("IPC"),
-            }
-        }
-        self.unheard = true;
-    }
-
-    fn hear_signaling_thread(&mut self) {
-        let now = self.clock.now();
-        let mesh = &mut self.parts.mesh;
-        for _ in 0..limits::SOURCE_BUDGET {
-            match self.parts.signaling_notices.try_recv() {
-                Ok(signaling::Notice::Connected { peer_id }) => {
-                    mesh.registry_connected(now, peer_id);
-                    self.parts.reaching.registry_connected(now);
-                }
-                Ok(signaling::Notice::Frame(frame)) => mesh.handle_frame(now, frame),
-                Ok(signaling::Notice::Disconnected { reason }) => {
-                    mesh.registry_disconnected(RegistryState::Disconnected, reason);
-                }
-                Ok(signaling::Notice::NameTaken { reason }) => {
-                    mesh.registry_disconnected(RegistryState::Disconnected, reason);
-                    // Its agent has probably been started anew, with a sidecar of its own.
-                    let has_lost_agent = !self.agent.is_connected() && self.agent.last().is_some();
-                    if has_lost_agent && self.end.is_none() {
-                        log::info!("another sidecar has our name, and our agent has gone");
-                        self.end = Some(End::Replaced);
-                    }
-                }
-                Ok(signaling::Notice::Refused { reason, fatal }) => {
-                    mesh.registry_disconnected(RegistryState::Refused, reason.clone());
-                    if fatal {
-                        self.end.get_or_insert(End::KeyRefused(reason));
-                    }
-                }
-                Err(TryRecvError::Empty) => return,
-                Err(TryRecvError::Disconnected) => return self.lost_thread("signaling"),
-            }
-        }
-        self.unheard = true;
-    }
-
-    /// Ends the loop because a thread has ended that never ends by itself. Without it we would hear
-    /// nothing of the agent or the registry any more.
-    fn lost_thread(&mut self, name: &'static str) {
-        self.end.get_or_insert(End::ThreadLost(name));
-    }
-
-    fn read_requests(&mut self) {
-        let now = self.clock.now();
-        let mut budget = limits::SOURCE_BUDGET * limits::SOURCE_BUDGET;
-        while self.parts.mesh.wants_requests()
-            && let Some(request) = self.requests.next(&self.parts.requests)
-        {
-            self.hear_arrival(request.generation);
-            let mesh = &mut self.parts.mesh;
-            mesh.handle_request(now, request.generation, request.line);
-            budget -= 1;
-            if budget == 0 {
-                self.unheard = true;
-                break;
-            }
-        }
-        self.parts.mesh.flush(now);
-    }
-
-    /// Takes notices until this agent has connected. The notice was sent before the agent's first
-    /// request, but on another channel, which may have been looked at for the last time before both
-    /// came.
-    fn hear_arrival(&mut self, generation: ipc::Generation) {
-        while self.agent.last() < Some(generation) && !self.parts.ipc_notices.is_empty() {
-            self.hear_agent_threads();
-        }
-    }
-
     /// Hands on the outputs of the core: datagrams, frames for the registry, names to look up, events
     /// for the agent.
     fn hand_on(&mut self, now: Instant) {
@@ -430,50 +334,6 @@ impl EventLoop {
         }
     }
 
-    fn check_addresses(&mut self, now: Instant) {
-        self.next_address_check = now + limits::ADDRESS_INTERVAL;
-        self.parts.reaching.look_at_clock(now);
-        // A thread that has died cannot wake us, so the loop looks for it here.
-        self.unheard = true;
-        self.look_at_network(now, false);
-    }
-
-    /// Looks whether the machine's addresses have changed. If they have, or its routes, all who depend on the
-    /// network are told.
-    fn look_at_network(&mut self, now: Instant, has_new_routes: bool) {
-        if self.parts.sockets.refresh(self.parts.poll.registry(), now) {
-            let sockets = &self.parts.sockets;
-            self.parts.mesh.set_interfaces(interfaces(sockets));
-            self.parts.reaching.set_sockets(now, sockets.lanes());
-            // The core gets the candidates before it is told, so that it offers these.
-            self.transmit(now);
-        } else if !has_new_routes {
-            return;
-        }
-        log::debug!("the network has changed");
-        self.parts.mesh.network_changed(now);
-        self.parts.reaching.network_changed(now);
-        self.parts.signaling.network_changed();
-        self.hand_on(now);
-    }
-
-    /// Has all ways asked when the one to a peer or to a relay is in doubt, and the one to the registry
-    /// replaced when our address outside has changed.
-    fn pass_doubt_on(&mut self, now: Instant) {
-        let has_mesh_doubt = self.parts.mesh.take_doubt();
-        if has_mesh_doubt {
-            self.parts.reaching.in_doubt(now);
-            self.transmit(now);
-        }
-        if self.parts.reaching.take_doubt() || has_mesh_doubt {
-            self.parts.signaling.in_doubt();
-        }
-        if self.parts.reaching.take_move() {
-            log::info!("our address outside has changed");
-            self.parts.signaling.moved();
-        }
-    }
-
     fn read_signals(&mut self) {
         for signal in self.parts.signals.take() {
             match signal {
@@ -485,28 +345,4 @@ impl EventLoop {
             }
         }
     }
-
-    /// Reads the files again whose content may be replaced while we run. What is open stays as it is.
-    fn read_files_again(&mut self) {
-        match self.parts.tls.read_again(&self.parts.trust) {
-            Ok(()) => {
-                let read = match &self.parts.trust.ca_file {
-                    Some(path) => format!("CA_FILE {} was", path.display()),
-                    None => "the system's certificates were".to_owned(),
-                };
-                log::info!("SIGHUP: {read} read again, for new connections");
-                // What was refused for its certificate may be tried again now.
-                self.parts.signaling.network_changed();
-                self.parts.reaching.network_changed(self.clock.now());
-            }
-            Err(error) => log::warn!("SIGHUP: {error}; what was read before still counts"),
-        }
-    }
-}
-
-/// Returns the interfaces of the addresses in use, for the statistics.
-fn interfaces(sockets: &Sockets) -> BTreeMap<IpAddr, (String, InterfaceKind)> {
-    let found = sockets.interfaces().iter();
-    let named = found.map(|found| (found.address, (found.interface.clone(), found.kind)));
-    named.collect()
 }

@@ -13,6 +13,7 @@ use super::told::Told;
 use crate::limits;
 use crate::mesh::link::Transmit;
 use crate::nat::host::{self, InterfaceAddress, Rules, Unused};
+use crate::nat::interface_kind::InterfaceKind;
 use crate::runtime::interfaces::{self, is_transient};
 
 struct Bound {
@@ -165,9 +166,11 @@ impl Sockets {
         Ok(())
     }
 
-    /// Returns the addresses to use, the preferred ones first.
-    pub(crate) fn interfaces(&self) -> &[InterfaceAddress] {
-        &self.wanted
+    /// Returns the interfaces of the addresses to use, by name and kind.
+    pub(crate) fn interfaces(&self) -> BTreeMap<IpAddr, (String, InterfaceKind)> {
+        let wanted = self.wanted.iter();
+        let named = wanted.map(|found| (found.address, (found.interface.clone(), found.kind)));
+        named.collect()
     }
 
     /// Returns the local addresses in use, once for each socket.
