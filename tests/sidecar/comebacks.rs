@@ -5,7 +5,7 @@ use std::time::{Duration, Instant};
 use rustix::process::Signal;
 use serde_json::json;
 
-use crate::support::{Agent, Node, Sidecar, Site};
+use crate::support::{Agent, Node, Site};
 
 /// Sends messages with these numbers; a thousand are less than a queue holds and more than may be
 /// under way at once.
@@ -104,27 +104,11 @@ fn a_peer_that_ends_and_is_started_again_is_met_within_a_moment() {
     }
 }
 
-/// A sidecar that stands still until this is dropped.
-struct Stopped<'a>(&'a Sidecar);
-
-impl<'a> Stopped<'a> {
-    fn new(sidecar: &'a Sidecar) -> Self {
-        sidecar.signal(Signal::STOP);
-        Stopped(sidecar)
-    }
-}
-
-impl Drop for Stopped<'_> {
-    fn drop(&mut self) {
-        self.0.signal(Signal::CONT);
-    }
-}
-
 /// Messages are under way in both directions when bob stops, and further ones are sent meanwhile.
 fn stand_still(alice: &mut Node, bob: &mut Node, time: Duration) {
     send_numbers(&mut alice.agent, "bob", 0..500);
     send_numbers(&mut bob.agent, "alice", 0..500);
-    let stopped = Stopped::new(&bob.sidecar);
+    let stopped = bob.sidecar.stop();
     let since = Instant::now();
     send_numbers(&mut alice.agent, "bob", 500..1000);
     // What matters here is that time passes.
@@ -177,7 +161,7 @@ fn what_was_kept_for_a_peer_that_stood_still_too_long_is_reported_and_both_begin
     let site = Site::new();
     let forgetful = site.setup("alice").set("RECOVERY_TIMEOUT", "0.5");
     let [mut alice, mut bob] = Node::meet([forgetful, site.setup("bob")]);
-    let stopped = Stopped::new(&bob.sidecar);
+    let stopped = bob.sidecar.stop();
     for id in 0..100 {
         let message = json!({"type": "x", "payload": id, "request_id": id.to_string()});
         let payload = json!({"target_peer": "bob", "message": message});

@@ -40,9 +40,7 @@ fn a_name_that_passes_to_other_processes_is_answered() {
     bob.agent.until_peer("peer_disconnected", "alice");
     second.agent.until_peer("peer_connected", "bob");
     // The one that has lost its place does not take it back, but says why.
-    let lost = first
-        .agent
-        .until(|event| event.kind() == "registry" && event.payload()["state"] == "disconnected");
+    let lost = first.agent.until_registry("disconnected");
     let reason = lost.payload()["reason"].as_str().unwrap();
     assert!(reason.contains("another sidecar uses our name"), "{reason}");
     send_until_all_arrive(&mut bob, "alice");

@@ -6,10 +6,9 @@ use std::io::Write as _;
 use std::thread;
 use std::time::{Duration, Instant};
 
-use rustix::process::Signal;
 use serde_json::{Value, json};
 
-use crate::support::{Agent, Event, Node, Sidecar, Site};
+use crate::support::{Agent, Event, Node, Site};
 
 /// Bytes that the pushing sidecar may take of memory. Unoptimized it is larger from the start.
 const MEMORY: u64 = if cfg!(debug_assertions) { 36 } else { 24 } * 1024 * 1024;
@@ -17,7 +16,7 @@ const MEMORY: u64 = if cfg!(debug_assertions) { 36 } else { 24 } * 1024 * 1024;
 /// Half of the round trips with a healthy peer have to be this short: each of its messages half of that.
 const USUAL_ROUND_TRIP: Duration = Duration::from_millis(40);
 
-/// How long a round trip or an answer may take now and then, when this machine has other things to do.
+/// The time that a round trip or an answer may take now and then, when this machine has other things to do.
 const RARE_ROUND_TRIP: Duration = Duration::from_millis(500);
 
 /// A message of about 16 KiB.
@@ -41,7 +40,7 @@ struct Watch {
     answers: Vec<Duration>,
     /// The most memory that the sidecar took.
     resident: u64,
-    /// What the agent was told meanwhile and had not asked for.
+    /// The events that came meanwhile and that nothing was asked for.
     told: Vec<Event>,
 }
 
@@ -52,20 +51,21 @@ impl Watch {
         alice.agent.send("carol", &json!({"type": "ping"}));
         carol.until_peer("message", "alice");
         carol.send("alice", &json!({"type": "pong"}));
-        self.until(&mut alice.agent, |event| event.is("message", "carol"));
+        self.until(alice, |event| event.is("message", "carol"));
         self.round_trips.push(started.elapsed());
         for kind in ["list_peers", "stats"] {
             let started = Instant::now();
             alice.agent.command(kind, kind, &json!({}));
-            self.until(&mut alice.agent, |event| event.id() == Some(&kind.into()));
+            self.until(alice, |event| event.id() == Some(&kind.into()));
             self.answers.push(started.elapsed());
         }
-        self.resident = self.resident.max(alice.sidecar.resident_bytes());
     }
 
-    fn until(&mut self, agent: &mut Agent, is_wanted: impl Fn(&Event) -> bool) {
+    /// Reads up to an event, and measures the sidecar's memory at each.
+    fn until(&mut self, node: &mut Node, is_wanted: impl Fn(&Event) -> bool) {
         loop {
-            let event = agent.next();
+            let event = node.agent.next();
+            self.resident = self.resident.max(node.sidecar.resident_bytes());
             if is_wanted(&event) {
                 return;
             }
@@ -89,29 +89,13 @@ impl Watch {
     }
 }
 
-/// A sidecar that takes no part in anything until this is dropped.
-struct Stopped<'a>(&'a Sidecar);
-
-impl<'a> Stopped<'a> {
-    fn stop(sidecar: &'a Sidecar) -> Self {
-        sidecar.signal(Signal::STOP);
-        Stopped(sidecar)
-    }
-}
-
-impl Drop for Stopped<'_> {
-    fn drop(&mut self) {
-        self.0.signal(Signal::CONT);
-    }
-}
-
 #[test]
 fn four_mebibytes_for_a_stopped_peer_keep_nobody_waiting_and_arrive_when_it_goes_on() {
     const MESSAGES: usize = 256;
     let site = Site::new();
     let [mut alice, mut bob, mut carol] = site.meet(["alice", "bob", "carol"]);
     let mut watch = Watch::default();
-    let stopped = Stopped::stop(&bob.sidecar);
+    let stopped = bob.sidecar.stop();
     let filling = filling();
     for number in 0..MESSAGES {
         alice.agent.write(push(number, &filling));
@@ -133,7 +117,7 @@ fn four_mebibytes_for_a_stopped_peer_keep_nobody_waiting_and_arrive_when_it_goes
     }
     let normal =
         |event: &Event| event.is("pressure", "bob") && event.payload()["state"] == "normal";
-    watch.until(&mut alice.agent, normal);
+    watch.until(&mut alice, normal);
     assert!(watch.told.iter().all(|event| event.kind() != "error"));
     watch.check();
 }
@@ -144,7 +128,7 @@ fn a_hundred_mebibytes_for_a_stopped_peer_take_bounded_memory_and_are_delivered_
     let site = Site::new();
     let setup = |name| site.setup(name).set("SEND_STALL_SECONDS", "1");
     let [mut alice, mut bob, mut carol] = Node::meet(["alice", "bob", "carol"].map(setup));
-    let stopped = Stopped::stop(&bob.sidecar);
+    let stopped = bob.sidecar.stop();
     let mut writer = alice.agent.writer();
     let writing = thread::spawn(move || {
         let filling = filling();
@@ -156,13 +140,7 @@ fn a_hundred_mebibytes_for_a_stopped_peer_take_bounded_memory_and_are_delivered_
             .unwrap();
     });
     let mut watch = Watch::default();
-    let mut is_written = false;
-    while !is_written {
-        let event = alice.agent.next();
-        is_written = event.id() == Some(&json!("written"));
-        watch.told.push(event);
-        watch.resident = watch.resident.max(alice.sidecar.resident_bytes());
-    }
+    watch.until(&mut alice, |event| event.id() == Some(&json!("written")));
     writing.join().unwrap();
     for _ in 0..100 {
         watch.look(&mut alice, &mut carol.agent);

@@ -12,7 +12,7 @@ use serde_json::{Value, json};
 
 use crate::support::{Agent, DEADLINE, Event, Node, Sidecar, Site};
 
-/// What a sidecar may take of memory while its queues are full.
+/// The memory that a sidecar may take while its queues are full.
 const MEMORY: u64 = 40_000_000;
 
 /// A `send` of about 16 KiB whose id and payload are `number`.

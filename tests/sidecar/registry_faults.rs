@@ -279,16 +279,9 @@ fn a_failure_whose_numbers_change_is_one_event_and_one_warning() {
         .registry(registry.address)
         .start();
     let mut agent = sidecar.agent();
-    let mut events = Vec::new();
-    loop {
-        let event = agent.until(|event| event.kind() == "registry");
-        let state = event.payload()["state"].clone();
-        if state == "connected" {
-            break;
-        }
-        events.push(state);
-    }
-    assert!(events.len() <= 1, "{events:?}");
+    let mut events = agent.all_until(|event| event.payload()["state"] == "connected");
+    events.retain(|event| event.kind() == "registry");
+    assert!(events.len() <= 2, "{events:?}");
     let log = sidecar.log();
     let warnings = log.lines().filter(|line| line.contains("not JSON"));
     assert_eq!(warnings.count(), 1, "{log}");
@@ -306,9 +299,10 @@ fn only_one_of_the_two_urls_is_told_in_one_line() {
             .registry(registry.address)
             .unset(unset)
             .start();
+        let expected = format!("{set} is set and {unset} is not, so its default");
+        sidecar.await_log(&expected);
         sidecar.await_socket();
         let log = sidecar.log();
-        let expected = format!("{set} is set and {unset} is not, so its default");
         let lines = log.lines().filter(|line| line.contains(&expected));
         assert_eq!(lines.count(), 1, "{log}");
     }

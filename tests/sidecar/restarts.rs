@@ -24,7 +24,7 @@ fn write_slowly(mut writer: UnixStream, numbers: std::ops::Range<u64>) -> JoinHa
     })
 }
 
-/// What became of each message: the numbers of those that arrived, and of those that are lost.
+/// The fate of each message: the numbers of those that arrived, and of those that are lost.
 /// Each is answered once.
 fn read_answers(agent: &mut Agent, messages: u64) -> [BTreeSet<u64>; 2] {
     let [mut arrived, mut lost] = [BTreeSet::new(), BTreeSet::new()];

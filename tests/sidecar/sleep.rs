@@ -1,47 +1,48 @@
 //! Tests with processes that are stopped for a while, as a machine that sleeps stops them.
 
+use std::cell::RefCell;
 use std::thread;
 use std::time::{Duration, Instant};
 
-use rustix::process::Signal;
 use serde_json::json;
 
-use crate::support::{Agent, Site};
+use crate::support::{Agent, Node, Site};
 
-/// How long a process is stopped: for longer than its peer waits for it.
+/// The time for which a process is stopped, which is longer than its peer waits for it.
 const STOPPED: Duration = Duration::from_secs(12);
 
-/// How long messages may take to flow again.
+/// The time within which messages have to flow again.
 const AWAKE: Duration = Duration::from_secs(3);
+
+/// Sends a message to another's agent.
+fn say(from: &mut Agent, to: &str, payload: &str) {
+    from.send(to, &json!({"type": "x", "payload": payload}));
+}
 
 /// Reads up to the message with this payload, and returns the types of the events before it.
 fn kinds_before(agent: &mut Agent, payload: &str) -> Vec<String> {
-    let mut kinds = Vec::new();
-    let deadline = Instant::now() + 2 * AWAKE;
-    loop {
-        assert!(Instant::now() < deadline, "only {kinds:?}");
-        let event = agent.next();
-        if event.kind() == "message" && event.message()["payload"] == payload {
-            return kinds;
+    let kinds = RefCell::new(Vec::new());
+    agent.until_within(2 * AWAKE, |event| {
+        let is_last = event.kind() == "message" && event.message()["payload"] == payload;
+        if !is_last {
+            kinds.borrow_mut().push(event.kind().to_owned());
         }
-        kinds.push(event.kind().to_owned());
-    }
+        is_last
+    });
+    kinds.into_inner()
 }
 
 #[test]
 fn a_process_that_was_stopped_goes_on_as_if_nothing_had_been() {
     let site = Site::new();
     let [mut alice, mut bob] = site.meet(["alice", "bob"]);
-    alice.sidecar.signal(Signal::STOP);
+    let stopped = alice.sidecar.stop();
     bob.agent.until_peer("peer_disconnected", "alice");
     thread::sleep(STOPPED.saturating_sub(Duration::from_secs(5)));
-    bob.agent
-        .send("alice", &json!({"type": "x", "payload": "while it slept"}));
-    alice.sidecar.signal(Signal::CONT);
+    say(&mut bob.agent, "alice", "while it slept");
+    drop(stopped);
     let awake = Instant::now();
-    alice
-        .agent
-        .send("bob", &json!({"type": "x", "payload": "awake"}));
+    say(&mut alice.agent, "bob", "awake");
 
     let at_alice = kinds_before(&mut alice.agent, "while it slept");
     let at_bob = kinds_before(&mut bob.agent, "awake");
@@ -62,21 +63,15 @@ fn a_process_that_was_stopped_goes_on_as_if_nothing_had_been() {
 fn a_process_that_was_stopped_for_a_moment_is_missed_by_nobody() {
     let site = Site::new();
     let [mut alice, mut bob] = site.meet(["alice", "bob"]);
-    alice.sidecar.signal(Signal::STOP);
+    let stopped = alice.sidecar.stop();
     thread::sleep(Duration::from_secs(4));
-    alice.sidecar.signal(Signal::CONT);
-    for (from, to, name) in [("alice", "bob", 0), ("bob", "alice", 1)] {
-        let [sender, receiver] = if name == 0 {
-            [&mut alice, &mut bob]
-        } else {
-            [&mut bob, &mut alice]
-        };
-        let awake = json!({"type": "x", "payload": from});
-        sender.agent.send(to, &awake);
-        let kinds = kinds_before(&mut receiver.agent, from);
-        assert!(
-            !kinds.contains(&"peer_disconnected".to_owned()),
-            "{kinds:?}"
-        );
-    }
+    drop(stopped);
+    let says = |from: &mut Node, to: &mut Node| {
+        say(&mut from.agent, &to.sidecar.name, &from.sidecar.name);
+        let kinds = kinds_before(&mut to.agent, &from.sidecar.name);
+        let went = "peer_disconnected".to_owned();
+        assert!(!kinds.contains(&went), "{kinds:?}");
+    };
+    says(&mut alice, &mut bob);
+    says(&mut bob, &mut alice);
 }

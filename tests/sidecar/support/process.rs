@@ -153,7 +153,7 @@ impl Sidecar {
         }
     }
 
-    /// What it has written to standard error.
+    /// All that it has written to standard error.
     pub(crate) fn log(&self) -> String {
         self.log.lock().unwrap().clone()
     }
@@ -169,6 +169,12 @@ impl Sidecar {
 
     pub(crate) fn signal(&self, signal: Signal) {
         kill_process(Pid::from_child(&self.child), signal).unwrap();
+    }
+
+    /// Stops the process until the result is dropped.
+    pub(crate) fn stop(&self) -> Stopped<'_> {
+        self.signal(Signal::STOP);
+        Stopped(self)
     }
 
     pub(crate) fn is_running(&mut self) -> bool {
@@ -201,7 +207,7 @@ impl Sidecar {
         kilobytes.parse::<u64>().unwrap() * 1024
     }
 
-    /// How many descriptors it has open.
+    /// The number of descriptors that it has open.
     pub(crate) fn open_files(&self) -> usize {
         let descriptors = std::fs::read_dir(format!("/proc/{}/fd", self.child.id()));
         descriptors.unwrap().count()
@@ -211,6 +217,15 @@ impl Sidecar {
     pub(crate) fn kill(&mut self) {
         self.child.kill().unwrap();
         self.child.wait().unwrap();
+    }
+}
+
+/// A process that stands still until this is dropped.
+pub(crate) struct Stopped<'a>(&'a Sidecar);
+
+impl Drop for Stopped<'_> {
+    fn drop(&mut self) {
+        self.0.signal(Signal::CONT);
     }
 }
 
