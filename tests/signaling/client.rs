@@ -1,15 +1,19 @@
 //! A client for the tests: the signaling thread, with the test in the place of the event loop.
 
+use std::collections::HashMap;
+use std::ffi::OsString;
 use std::path::Path;
 use std::time::Duration;
 
-use chatixia_sidecar::config::Credential;
+use chatixia_sidecar::config::settings::Flags;
 use chatixia_sidecar::config::trust::Trust;
 use chatixia_sidecar::config::url::Url;
+use chatixia_sidecar::config::{Config, Credential};
 use chatixia_sidecar::protocol::PeerId;
 use chatixia_sidecar::protocol::signaling::{Extension, Incoming, Outgoing, Signal};
-use chatixia_sidecar::runtime::signaling::CurrentTls;
-use chatixia_sidecar::runtime::signaling::{self, Handle, Notice, Settings, Times, tls};
+use chatixia_sidecar::runtime::signaling::{
+    self, CurrentTls, Handle, Notice, Settings, Times, tls,
+};
 use chatixia_sidecar::runtime::wake::LoopWaker;
 use chatixia_sidecar::secret::Secret;
 use crossbeam_channel::{Receiver, bounded};
@@ -70,27 +74,30 @@ impl Client {
             ..Trust::default()
         };
         let tls = tls::client_config(&trust).unwrap();
-        let urls = (Url::websocket(signaling_url), Url::http(token_url));
-        let settings = Settings::new(urls.0.unwrap(), urls.1.unwrap(), credential, tls);
+        let settings = settings((signaling_url, token_url), credential, tls);
         Self::with_settings(settings.with_times(times), room)
     }
 
     /// Trusting what `tls` holds when a connection is made.
     pub(crate) fn trusting(registry: &ScriptedRegistry, tls: impl Into<CurrentTls>) -> Self {
-        let urls = (registry.signaling_url(), registry.token_url());
-        let urls = (Url::websocket(&urls.0), Url::http(&urls.1));
-        let settings = Settings::new(urls.0.unwrap(), urls.1.unwrap(), api_key(), tls);
-        Self::with_settings(settings.with_times(times()), 64)
+        Self::with_settings(settings_for(registry, tls).with_times(times()), 64)
     }
 
     /// On a machine that has no address any more, when it looks.
     pub(crate) fn without_addresses(registry: &ScriptedRegistry, times: Times) -> Self {
         let tls = tls::client_config(&Trust::default()).unwrap();
-        let urls = (registry.signaling_url(), registry.token_url());
-        let urls = (Url::websocket(&urls.0), Url::http(&urls.1));
-        let settings = Settings::new(urls.0.unwrap(), urls.1.unwrap(), api_key(), tls);
-        let settings = settings.with_local_addresses(|| Ok(Vec::new()));
+        let settings = settings_for(registry, tls).with_local_addresses(|| Ok(Vec::new()));
         Self::with_settings(settings.with_times(times), 64)
+    }
+
+    /// With the settings of this environment, and a key of ours.
+    pub(crate) fn of_environment(environment: &[(&str, String)], times: Times) -> Self {
+        let variables: HashMap<_, _> = environment.iter().cloned().collect();
+        let find = |name: &str| variables.get(name).map(OsString::from);
+        let config = Config::from(&Flags::default(), find).unwrap();
+        let tls = tls::client_config(&config.trust).unwrap();
+        let settings = Settings::new(config.signaling_url, config.token_url, api_key(), tls);
+        Self::with_settings(settings.with_proxies(config.proxies).with_times(times), 64)
     }
 
     pub(crate) fn with_settings(settings: Settings, room: usize) -> Self {
@@ -140,6 +147,27 @@ impl Client {
             other => panic!("not Refused: {other:?}"),
         }
     }
+}
+
+/// The settings of a client that has these URLs and nothing else to say.
+fn settings(
+    (signaling_url, token_url): (&str, &str),
+    credential: Credential,
+    tls: impl Into<CurrentTls>,
+) -> Settings {
+    let signaling_url = Url::websocket(signaling_url).unwrap();
+    Settings::new(
+        signaling_url,
+        Url::http(token_url).unwrap(),
+        credential,
+        tls,
+    )
+}
+
+/// The settings of a client of this registry.
+fn settings_for(registry: &ScriptedRegistry, tls: impl Into<CurrentTls>) -> Settings {
+    let urls = (registry.signaling_url(), registry.token_url());
+    settings((&urls.0, &urls.1), api_key(), tls)
 }
 
 /// An offer that can be found by `mark`.

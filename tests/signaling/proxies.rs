@@ -1,12 +1,8 @@
 //! Tests of HTTP proxies: what they are asked, and what is said when they refuse.
 
-use std::collections::HashMap;
-use std::ffi::OsString;
 use std::time::Duration;
 
-use chatixia_sidecar::config::Config;
-use chatixia_sidecar::config::settings::Flags;
-use chatixia_sidecar::runtime::signaling::{Settings, Times, tls};
+use chatixia_sidecar::runtime::signaling::Times;
 
 use crate::client::*;
 use crate::scripted_proxy::{Reply, ScriptedProxy};
@@ -14,18 +10,11 @@ use crate::scripted_registry::{Script, ScriptedRegistry};
 
 /// A client whose registry has a name that nobody here knows, with this environment.
 fn client(scheme: [&str; 2], environment: &[(&str, String)], times: Times) -> Client {
-    let mut variables: HashMap<_, _> = environment.iter().cloned().collect();
-    variables.insert("SIGNALING_URL", format!("{}://reg.test:8443/ws", scheme[1]));
-    variables.insert(
-        "TOKEN_URL",
-        format!("{}://reg.test:8443/api/token", scheme[0]),
-    );
-    let find = |name: &str| variables.get(name).map(OsString::from);
-    let config = Config::from(&Flags::default(), find).unwrap();
-    let tls = tls::client_config(&config.trust).unwrap();
-    let urls = (config.signaling_url, config.token_url);
-    let settings = Settings::new(urls.0, urls.1, api_key(), tls);
-    Client::with_settings(settings.with_proxies(config.proxies).with_times(times), 64)
+    let [http, websocket] = scheme;
+    let mut environment = environment.to_vec();
+    environment.push(("SIGNALING_URL", format!("{websocket}://reg.test:8443/ws")));
+    environment.push(("TOKEN_URL", format!("{http}://reg.test:8443/api/token")));
+    Client::of_environment(&environment, times)
 }
 
 #[test]
@@ -115,17 +104,13 @@ fn a_proxy_that_is_away_is_named() {
 fn an_exempt_host_is_reached_without_the_proxy() {
     let registry = ScriptedRegistry::start(Script::faultless());
     let proxy = ScriptedProxy::start(Reply::Connect(registry.address));
-    let flags = Flags::default();
-    let variables = HashMap::from([
+    let environment = [
         ("ALL_PROXY", proxy.address.to_string()),
         ("NO_PROXY", "10.0.0.0/8, 127.0.0.0/8".to_owned()),
         ("SIGNALING_URL", registry.signaling_url()),
         ("TOKEN_URL", registry.token_url()),
-    ]);
-    let config = Config::from(&flags, |name| variables.get(name).map(OsString::from)).unwrap();
-    let tls = tls::client_config(&config.trust).unwrap();
-    let settings = Settings::new(config.signaling_url, config.token_url, api_key(), tls);
-    let client = Client::with_settings(settings.with_proxies(config.proxies), 64);
+    ];
+    let client = Client::of_environment(&environment, times());
     client.connected();
     assert!(!proxy.was_asked());
 }

@@ -1,7 +1,5 @@
 //! Tests of `https` and `wss`: whom we trust, and what is said when we do not.
 
-use std::collections::HashMap;
-use std::ffi::OsString;
 use std::io::{Read as _, Write as _};
 use std::net::{SocketAddr, TcpListener};
 use std::path::{Path, PathBuf};
@@ -9,12 +7,9 @@ use std::slice::from_ref;
 use std::sync::Arc;
 
 use base64::Engine;
-use chatixia_sidecar::config::Config;
-use chatixia_sidecar::config::settings::Flags;
 use chatixia_sidecar::config::trust::{SystemStore, Trust};
 use chatixia_sidecar::protocol::signaling::{Incoming, Signal};
-use chatixia_sidecar::runtime::signaling::{CurrentTls, tls};
-use chatixia_sidecar::runtime::signaling::{Notice, Settings};
+use chatixia_sidecar::runtime::signaling::{CurrentTls, Notice, tls};
 use rcgen::{
     BasicConstraints, CertificateParams, CertifiedIssuer, DnType, ExtendedKeyUsagePurpose, IsCa,
     KeyPair,
@@ -53,6 +48,11 @@ impl Own {
         let der = params.self_signed(&key).unwrap().der().clone();
         Own { der, key }
     }
+
+    /// A server that shows it, and a file with it.
+    fn trusted(&self, name: &str) -> Authority {
+        Authority::trusting(name, &self.der, from_ref(&self.der), &self.key)
+    }
 }
 
 impl Authority {
@@ -85,7 +85,7 @@ impl Authority {
         ScriptedRegistry::start_secured_at(address, Script::faultless(), server)
     }
 
-    /// Why a client that trusts the file does not connect.
+    /// Returns the reason why a client that trusts the file does not connect.
     fn refusal(&self, address: SocketAddr) -> String {
         let registry = self.serve(address);
         let client = Client::start_with(&registry, api_key(), times(), Some(&self.file));
@@ -261,13 +261,13 @@ fn a_self_signed_certificate_in_the_ca_file_is_accepted_for_its_names_alone() {
     let address = quiet_address();
     let host = address.ip().to_string();
     let own = Own::self_signed(&["reg.test", &host], |_| {});
-    let trusting = Authority::trusting("own", &own.der, from_ref(&own.der), &own.key);
+    let trusting = own.trusted("own");
     let registry = trusting.serve(address);
     let client = Client::start_with(&registry, api_key(), times(), Some(&trusting.file));
     client.connected();
 
     let other = Own::self_signed(&["other.example"], |_| {});
-    let trusting = Authority::trusting("own-other", &other.der, from_ref(&other.der), &other.key);
+    let trusting = other.trusted("own-other");
     let reason = trusting.refusal(quiet_address());
     assert!(reason.contains("is for other.example"), "{reason}");
     assert!(reason.contains("not valid for name"), "{reason}");
@@ -275,12 +275,7 @@ fn a_self_signed_certificate_in_the_ca_file_is_accepted_for_its_names_alone() {
     assert!(reason.contains(command), "{reason}");
     assert!(reason.contains("subjectAltName=IP:127."), "{reason}");
     let nameless = Own::self_signed(&[], |_| {});
-    let trusting = Authority::trusting(
-        "own-nameless",
-        &nameless.der,
-        from_ref(&nameless.der),
-        &nameless.key,
-    );
+    let trusting = nameless.trusted("own-nameless");
     let reason = trusting.refusal(quiet_address());
     assert!(
         reason.contains("names no host (subjectAltName)"),
@@ -304,7 +299,7 @@ fn a_self_signed_certificate_that_is_not_in_the_ca_file_or_out_of_time_or_for_cl
         params.not_before = rcgen::date_time_ymd(2020, 1, 1);
         params.not_after = rcgen::date_time_ymd(2021, 1, 1);
     });
-    let trusting = Authority::trusting("own-old", &old.der, from_ref(&old.der), &old.key);
+    let trusting = old.trusted("own-old");
     let reason = trusting.refusal(address);
     assert!(
         reason.contains("expired") && reason.contains("days ago"),
@@ -316,12 +311,7 @@ fn a_self_signed_certificate_that_is_not_in_the_ca_file_or_out_of_time_or_for_cl
     let client = Own::self_signed(&[&host], |params| {
         params.extended_key_usages = vec![ExtendedKeyUsagePurpose::ClientAuth];
     });
-    let trusting = Authority::trusting(
-        "own-client",
-        &client.der,
-        from_ref(&client.der),
-        &client.key,
-    );
+    let trusting = client.trusted("own-client");
     let reason = trusting.refusal(address);
     assert!(reason.contains("TLS"), "{reason}");
 }
@@ -375,17 +365,13 @@ fn a_missing_intermediate_certificate_is_guessed_and_its_name_told() {
 fn through_a_proxy_the_registry_must_prove_its_own_name() {
     let (registry, authority) = secured("proxied", Some("reg.test"), Script::faultless());
     let proxy = ScriptedProxy::start(Reply::Connect(registry.address));
-    let variables = HashMap::from([
+    let environment = [
         ("HTTPS_PROXY", proxy.address.to_string()),
         ("CA_FILE", authority.file.display().to_string()),
         ("SIGNALING_URL", "wss://reg.test/ws".to_owned()),
         ("TOKEN_URL", "https://reg.test/api/token".to_owned()),
-    ]);
-    let find = |name: &str| variables.get(name).map(OsString::from);
-    let config = Config::from(&Flags::default(), find).unwrap();
-    let tls = tls::client_config(&config.trust).unwrap();
-    let settings = Settings::new(config.signaling_url, config.token_url, api_key(), tls);
-    let client = Client::with_settings(settings.with_proxies(config.proxies), 64);
+    ];
+    let client = Client::of_environment(&environment, times());
     client.connected();
     let head = proxy.next();
     assert!(head.starts_with("CONNECT reg.test:443 "), "{head}");
@@ -414,7 +400,7 @@ fn a_server_that_asks_for_a_client_certificate_is_understood() {
     let provider = Arc::new(rustls::crypto::aws_lc_rs::default_provider());
     let clients = WebPkiClientVerifier::builder_with_provider(Arc::new(roots), provider);
     let clients = clients.build().unwrap();
-    let mut asking = Authority::trusting("asking", &own.der, from_ref(&own.der), &own.key);
+    let mut asking = own.trusted("asking");
     asking.server = configured(from_ref(&own.der), &own.key, Some(clients));
     let reason = asking.refusal(address);
     assert!(reason.contains("asks for a client certificate"), "{reason}");
