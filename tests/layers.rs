@@ -77,7 +77,7 @@ fn child_of<'a>(house: &str, module: &'a str) -> Option<&'a str> {
     inside.split("::").next()
 }
 
-/// How high a folder or file of a house is; its own file is on top.
+/// Returns the height of a folder or file of a house; its own file is on top.
 fn floor(floors: Floors, child: Option<&str>) -> usize {
     let is_there = |floor: &&[&str]| child.is_some_and(|child| floor.contains(&child));
     floors.iter().position(is_there).unwrap_or(floors.len())

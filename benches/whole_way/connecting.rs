@@ -12,7 +12,7 @@ use super::{Contender, Outcome, report};
 /// Peers in a full mesh.
 const MESHES: [usize; 4] = [2, 5, 10, 20];
 
-/// How long a newcomer takes until both sides have told their agents.
+/// Measures the time that a newcomer takes until both sides have told their agents.
 pub(crate) fn measure(
     contenders: &[Contender],
     options: &Options,
@@ -62,7 +62,7 @@ fn meet(newcomer: &Sidecar, host: &mut (Sender, Receiver)) -> Outcome<(Duration,
     Ok((connected - newcomer.spawned, connected - registered))
 }
 
-/// How long many sidecars take, started at once, until everybody is connected to everybody.
+/// Measures the time that many sidecars take, started at once, until everybody is connected to everybody.
 pub(crate) fn measure_full_mesh(
     contenders: &[Contender],
     options: &Options,

@@ -27,7 +27,7 @@ use options::{Options, Part};
 use results::{Column, Results};
 use sidecar::Site;
 
-/// What went wrong, for a person.
+/// A failure, for a person.
 type Outcome<T> = Result<T, String>;
 
 /// A sidecar to measure.

@@ -53,7 +53,7 @@ const PARTS: [(&str, Part); 7] = [
     ("sweep", Part::Sweep),
 ];
 
-/// What to measure, how long, and where to put it.
+/// The options: what to measure, how long, and where to put it.
 #[derive(Debug)]
 pub(crate) struct Options {
     quick: bool,

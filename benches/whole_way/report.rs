@@ -113,7 +113,7 @@ pub(crate) fn sweep(sweep: &Sweep) -> String {
     out
 }
 
-/// What a number of the sweep's table is in.
+/// The unit of a number of the sweep's table.
 fn unit(kind: Kind) -> &'static str {
     match kind {
         Kind::OneWay => "msg/s",

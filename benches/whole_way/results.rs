@@ -26,7 +26,7 @@ impl Column {
     }
 }
 
-/// Which of several numbers counts.
+/// The one of several numbers that counts.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Best {
     Least,

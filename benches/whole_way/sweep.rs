@@ -37,7 +37,7 @@ const AGAIN: usize = 5;
 const FEWEST: u64 = 4;
 const MOST: u64 = 20_000;
 
-/// What is done with a message.
+/// The use of a message.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Kind {
     OneWay,

@@ -13,12 +13,12 @@ use super::{Contender, Outcome, report};
 const ECHOES: [usize; 2] = [100, 8 * 1024];
 const ONE_WAY: [usize; 4] = [100, 1024, 16 * 1024, 60 * 1024];
 
-/// What the median round trip should be, in microseconds.
+/// Returns the target for the median round trip, in microseconds.
 fn echo_target(bytes: usize) -> Option<f64> {
     (bytes == 100).then_some(150.0)
 }
 
-/// How many messages a second there should be, and how many MB.
+/// Returns the targets for messages a second, and for MB a second.
 fn one_way_targets(bytes: usize) -> (Option<f64>, Option<f64>) {
     match bytes {
         100 => (Some(100_000.0), None),

@@ -33,7 +33,7 @@ use registry::RunningRegistry;
 /// Longer than any of them takes.
 const PATIENCE: Duration = Duration::from_secs(30);
 
-/// How an example is run.
+/// The way in which an example is run.
 #[derive(Clone, Copy)]
 struct Example {
     /// The programs that it needs, the one that runs it first.
@@ -83,7 +83,7 @@ impl Drop for Running {
     }
 }
 
-/// What the examples find around them.
+/// The surroundings of the examples.
 struct Site {
     place: Place,
     registry: RunningRegistry,
@@ -144,12 +144,12 @@ impl Site {
     }
 }
 
-/// Where the compiled standard library is kept from run to run.
+/// Returns the directory in which the compiled standard library is kept from run to run.
 fn go_cache() -> PathBuf {
     Path::new(env!("CARGO_TARGET_TMPDIR")).join("go")
 }
 
-/// What a program that ends by itself says.
+/// Waits for a program that ends by itself, and returns its output.
 fn finish(command: &mut Command) -> Output {
     let command = command.stdout(Stdio::piped()).stderr(Stdio::piped());
     let child = command.spawn().unwrap();

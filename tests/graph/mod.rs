@@ -1,4 +1,4 @@
-//! Which file of the crate names which other, read from its source text.
+//! The graph of the crate's files, an arrow for each that names another, read from the source text.
 //!
 //! A file is known by its module, as in `mesh::peer::session`. It names another by a path that begins with
 //! `crate`, `self` or `super`, or in a `use` by a module beside it. Comments, and what comes after the first

@@ -63,7 +63,7 @@ complete -F _chatixia_sidecar chatixia-sidecar
     script
 }
 
-/// What follows a flag. Flags of the same name have the same values.
+/// Adds the values that may follow a flag. Flags of the same name have the same values.
 fn push_values(script: &mut String, manuals: &[Manual]) {
     let mut settings: Vec<&Setting> = Vec::new();
     for setting in manuals.iter().flat_map(|manual| &manual.settings) {
@@ -98,7 +98,7 @@ fn flags(manual: &Manual) -> String {
     all.join(" ")
 }
 
-/// What bash offers for the last of these words.
+/// Returns the words that bash offers for the last of these.
 fn offered(words: &[&str]) -> Option<Vec<String>> {
     let script = write(&chatixia_sidecar::cli::manuals());
     let words: Vec<_> = words.iter().map(|word| format!("'{word}'")).collect();

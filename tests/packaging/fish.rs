@@ -60,7 +60,7 @@ fn quoted(text: &str) -> String {
     format!("'{}'", text.replace('\\', "\\\\").replace('\'', "\\'"))
 }
 
-/// What fish offers for the last word of this command.
+/// Returns the words that fish offers for the last one of this command.
 fn offered(command: &str) -> Option<Vec<String>> {
     let script = write(&chatixia_sidecar::cli::manuals());
     let ask = format!("{script}\ncomplete -C{}\n", quoted(command));

@@ -118,7 +118,7 @@ impl Drop for RunningRegistry {
     }
 }
 
-/// What comes until the other side ends the connection.
+/// Reads all that comes until the other side ends the connection.
 pub(crate) fn read_to_end(stream: &mut TcpStream) -> String {
     let mut bytes = Vec::new();
     stream.read_to_end(&mut bytes).unwrap();

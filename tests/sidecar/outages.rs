@@ -26,7 +26,7 @@ fn sidecars_that_wait_for_the_registry_all_meet_when_it_starts() {
     }
 }
 
-/// What an agent saw while messages of one sender came in, up to the message `last`: nobody went.
+/// Reads the messages of one sender up to the message `last`. Returns the other events, and the longest gap.
 fn read_numbers(agent: &mut Agent, last: u64) -> (Vec<Event>, Duration) {
     let mut others = Vec::new();
     let mut gap = Duration::ZERO;

@@ -11,7 +11,7 @@ use std::time::Duration;
 
 const DEADLINE: Duration = Duration::from_secs(20);
 
-/// What it answers.
+/// The answer of the proxy.
 #[derive(Clone, Debug)]
 pub(crate) enum Reply {
     /// Connects with this place.

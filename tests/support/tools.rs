@@ -31,7 +31,7 @@ pub(crate) fn said(output: &Output) -> String {
     String::from_utf8(said).unwrap()
 }
 
-/// What is wrong with a document, if there is the program to tell.
+/// Fails if a program, where it is there, finds faults in a document.
 pub(crate) fn assert_accepted(program: &str, arguments: &[&str], document: &str) {
     if let Some(output) = run(program, arguments, document) {
         let said = said(&output);

@@ -51,7 +51,7 @@ pub(super) struct Granted {
     transaction: u128,
 }
 
-/// How the server differs from a good one.
+/// The differences of the server from a good one.
 #[derive(Debug, Default)]
 pub(super) struct Mood {
     /// It says nothing at all.

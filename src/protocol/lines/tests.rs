@@ -1,6 +1,6 @@
 use super::*;
 
-/// What a test keeps of a [`Line`].
+/// The part of a [`Line`] that a test keeps.
 #[derive(Debug, Clone, PartialEq, Eq)]
 enum Seen {
     Line(Vec<u8>),
@@ -33,7 +33,7 @@ fn lines_of(limit: usize, text: &str) -> Vec<Seen> {
     feed(&mut LineBuffer::new(limit), [text.as_bytes()])
 }
 
-/// What the lines of a whole stream are, without any buffering.
+/// Returns the lines of a whole stream, without any buffering.
 fn naive(limit: usize, stream: &[u8]) -> Vec<Seen> {
     let mut lines: Vec<&[u8]> = stream.split(|byte| *byte == b'\n').collect();
     let rest = lines.pop().unwrap_or_default();

@@ -41,7 +41,7 @@ pub(crate) enum TokenReply {
     Hang,
 }
 
-/// What happens to a WebSocket.
+/// The fate of a WebSocket.
 #[derive(Clone, Debug)]
 pub(crate) enum SocketScript {
     /// Works: answers `register` with a `peer_list` of these, and relays to nobody.
@@ -63,7 +63,7 @@ pub(crate) enum SocketScript {
     HangUpgrade,
 }
 
-/// What the next client meets. Of each list the first is used up, the last stays.
+/// The behaviour towards the next client. Of each list the first is used up, the last stays.
 #[derive(Clone, Debug)]
 pub(crate) struct Script {
     pub(crate) tokens: Vec<TokenReply>,
@@ -110,7 +110,7 @@ impl Request {
     }
 }
 
-/// What the registry saw. `socket` counts the upgrades from 0.
+/// An observation of the registry. `socket` counts the upgrades from 0.
 #[derive(Clone, Debug)]
 pub(crate) enum Seen {
     TokenRequest(Request),
@@ -229,7 +229,7 @@ impl ScriptedRegistry {
         format!("{scheme}://{}/api/token", self.address)
     }
 
-    /// What happens from now on.
+    /// Sets the behaviour from now on.
     pub(crate) fn set_script(&self, script: Script) {
         *self.shared.script.lock().unwrap() = script;
     }

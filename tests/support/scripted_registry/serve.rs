@@ -16,7 +16,7 @@ use tungstenite::{Error, Message, WebSocket};
 
 use super::{Command, DEADLINE, Request, Seen, Shared, SocketScript, TokenReply};
 
-/// How often a thread that waits for its client looks at whether it has something else to do.
+/// The interval at which a thread that waits for its client looks at whether it has something else to do.
 const TICK: Duration = Duration::from_millis(5);
 
 pub(super) fn accept(listener: &TcpListener, shared: &Arc<Shared>) {
