@@ -2,11 +2,12 @@
 
 import unittest
 
-from healing.changes import HOMES, forgetting, forgetting_target, without_network
+from healing.changes import HOMES, forgetting_test, without_network
 from healing.slow_paths import SlowUplink
 from lab import binary, targets
 from lab.at_once import AtOnce
 from lab.healing import PAIRS, HealingCase
+from lab.pairs import add_tests
 from lab.world import world
 
 MESSAGES = 200
@@ -32,18 +33,7 @@ class LongHealing(HealingCase):
         )
 
 
-def test_of(pair):
-    def test(case):
-        forget = forgetting(FORGOTTEN_EVERY_SECONDS)
-        what = f"routers forget every {FORGOTTEN_EVERY_SECONDS} s"
-        found = case.heal(what, pair, forget, forgetting_target(pair), rate=10)
-        case.assertEqual(found.disconnects, 0)
-
-    return test
-
-
-for pair in PAIRS[1:5]:
-    setattr(LongHealing, f"test routers forget {' meets '.join(pair)}".replace(" ", "_"), test_of(pair))
+add_tests(LongHealing, "routers forget", PAIRS[1:5], forgetting_test(FORGOTTEN_EVERY_SECONDS))
 
 
 def load_tests(_loader, tests, _pattern):

@@ -10,6 +10,7 @@ from lab.behaviour import BLOCKED, Filtering, Mapping
 from lab.isolation import STATE
 from lab.relay import PASSWORD, PLAIN_PORT, SECRET, USER
 from lab.sites import KINDS
+from lab.waiting import until
 from lab.world import world
 
 LONGEST_SECONDS = 11
@@ -74,13 +75,6 @@ def mapping_of(kind, behaviour):
 def returned():
     """What the relay has logged of addresses that were given back."""
     return [line for line in world().relay().log_text().splitlines() if "lifetime=0" in line]
-
-
-def until(is_so, seconds):
-    """Waits until it is so, or for as long as it may take."""
-    deadline = time.monotonic() + seconds
-    while not is_so() and time.monotonic() < deadline:
-        time.sleep(0.05)
 
 
 class Doctor(unittest.TestCase):

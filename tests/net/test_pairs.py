@@ -6,6 +6,7 @@ import unittest
 from lab import binary, targets
 from lab.behaviour import can_be_direct
 from lab.encounter import EXCHANGED_BYTES, Encounter, Traffic, is_relayed
+from lab.pairs import add_tests
 from lab.sites import PAIRS
 from lab.world import world
 
@@ -59,12 +60,7 @@ def table(rows):
         yield f"| {kinds[0]} | {kinds[1]} | {told} | {counted} | {median} | all, both ways |"
 
 
-def test_of(*kinds):
-    return lambda case: case.meet(*kinds)
-
-
-for pair in PAIRS:
-    setattr(Pairs, f"test_{' meets '.join(pair)}".replace(" ", "_"), test_of(*pair))
+add_tests(Pairs, "pair", PAIRS, lambda pair: lambda case: case.meet(*pair))
 
 
 if __name__ == "__main__":

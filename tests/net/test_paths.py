@@ -12,6 +12,7 @@ from lab.namespaces import Namespace, Switch
 from lab.registry import Registry
 from lab.relay import PLAIN_PORT
 from lab.sidecar import Sidecar
+from lab.waiting import until
 from lab.world import world
 
 SETTLED_SECONDS = 5
@@ -83,7 +84,6 @@ class Oddities(unittest.TestCase):
             self.assertEqual(len(warnings), 1, warnings)
             self.assertIn("cannot be listed", warnings[0])
 
-
     def test_a_path_that_swallows_full_packets_is_used_with_smaller_ones(self):
         hosts = [world().builder.public().host for _ in range(2)]
         for host in hosts:
@@ -107,10 +107,7 @@ class Oddities(unittest.TestCase):
         self.addCleanup(sidecar.kill)
 
         def until_log(text):
-            deadline = time.monotonic() + 20
-            while not any(text in line for line in sidecar.log_lines()):
-                self.assertLess(time.monotonic(), deadline, f"no {text!r}")
-                time.sleep(0.05)
+            self.assertTrue(until(lambda: any(text in line for line in sidecar.log_lines()), 20), f"no {text!r}")
 
         until_log("UDP socket on 198.51.")
         site.host.ip("-6", "address", "add", "2001:db8::77/64", "dev", "eth0")

@@ -7,6 +7,7 @@ from lab import binary, names, routers, targets
 from lab.encounter import Encounter, Traffic, is_relayed
 from lab.relay import PASSWORD, PLAIN_PORT, USER
 from lab.sidecar import Sidecar
+from lab.waiting import until
 from lab.world import world
 
 REPAIR_SECONDS = 30
@@ -153,10 +154,7 @@ def complaints_about(sidecar, name):
 
 def until_complaint(sidecar, name):
     """The first complaint, and whatever comes with it."""
-    deadline = time.monotonic() + COMPLAINT_SECONDS
-    while not (complaints := complaints_about(sidecar, name)) and time.monotonic() < deadline:
-        time.sleep(0.05)
-    return complaints
+    return until(lambda: complaints_about(sidecar, name), COMPLAINT_SECONDS)
 
 
 if __name__ == "__main__":

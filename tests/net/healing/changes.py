@@ -5,6 +5,7 @@ import unittest
 
 from lab import binary, routers, targets
 from lab.healing import PAIRS, HealingCase, mobiles
+from lab.pairs import add_tests
 from lab.registry import PORT as REGISTRY_PORT
 
 HOMES = ("port restricted", "port restricted")
@@ -23,7 +24,7 @@ CHURN_BYTES = 4000
 
 @unittest.skipUnless(binary.knows("TURN_URL"), "this sidecar does not use STUN and TURN")
 class Changes(HealingCase):
-    """What changes on one of two hosts that talk."""
+    """Changes on one of two hosts that talk."""
 
     def test_all_networks_are_lost_for_a_while_and_another_one_comes(self):
         lost = without_network(WITHOUT_NETWORK_SECONDS)
@@ -131,14 +132,18 @@ def forgetting_target(pair):
     return targets.AFTER_NEW_ADDRESS if "symmetric" in pair else targets.UNDISTURBED
 
 
-def test_of(pair):
-    def test(case):
-        forget = forgetting(FORGOTTEN_EVERY_SECONDS)
-        found = case.heal("routers forget", pair, forget, forgetting_target(pair), rate=10)
-        case.assertEqual(found.disconnects, 0)
+def forgetting_test(every):
+    """Returns what makes the test of a pair whose routers forget once in so many seconds."""
 
-    return test
+    def test_of(pair):
+        def test(case):
+            what = f"routers forget every {every} s"
+            found = case.heal(what, pair, forgetting(every), forgetting_target(pair), rate=10)
+            case.assertEqual(found.disconnects, 0)
+
+        return test
+
+    return test_of
 
 
-for pair in PAIRS[1:5]:
-    setattr(Changes, f"test routers forget {' meets '.join(pair)}".replace(" ", "_"), test_of(pair))
+add_tests(Changes, "routers forget", PAIRS[1:5], forgetting_test(FORGOTTEN_EVERY_SECONDS))

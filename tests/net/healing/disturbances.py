@@ -4,6 +4,7 @@ import unittest
 
 from lab import binary, targets
 from lab.healing import DIRECT_PAIRS, PAIRS, HealingCase
+from lab.pairs import add_tests
 
 
 @unittest.skipUnless(binary.knows("TURN_URL"), "this sidecar does not use STUN and TURN")
@@ -33,18 +34,16 @@ def both_move(place, other):
 
 
 def add(what, pairs, disturb, target, **options):
-    """A test for each pair."""
-    for pair in pairs:
-        name = f"test {what} {' meets '.join(pair)}"
-        setattr(Disturbances, name.replace(" ", "_"), test_of(what, pair, disturb, target, options))
+    """Adds a test for each pair."""
 
+    def test_of(pair):
+        def test(case):
+            case.heal(what, pair, disturb, target, **options)
 
-def test_of(what, pair, disturb, target, options):
-    def test(case):
-        case.heal(what, pair, disturb, target, **options)
+        is_unsettled = disturb is renumbered and ("registry_away" in options or "udp blocked" in pair)
+        return targets.unsettled(test) if is_unsettled else test
 
-    is_unsettled = disturb is renumbered and ("registry_away" in options or "udp blocked" in pair)
-    return targets.unsettled(test) if is_unsettled else test
+    add_tests(Disturbances, what, pairs, test_of)
 
 
 # SCTP's timer doubles, so that by itself it tries again 31 s after the beginning of a cut: soon after the end of

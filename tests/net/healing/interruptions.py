@@ -1,5 +1,6 @@
 """Processes that are away for a while: the registry, and the sidecar itself when its machine sleeps."""
 
+import contextlib
 import signal
 import statistics
 import time
@@ -25,13 +26,13 @@ class RegistryOutage(unittest.TestCase):
         hosts = [place.host for place in mobiles(self, *["public"] * HOSTS)]
         settings = {**registry.settings(), "MESH": "lazy"}
         sidecars = [Sidecar(hosts[number % HOSTS], "peer", settings) for number in range(SIDECARS)]
-        try:
+        with contextlib.ExitStack() as running:
             for sidecar in sidecars:
-                until_registered(sidecar, 15)
-            couples = list(zip(sidecars[::2], sidecars[1::2]))
-            talks = [Conversation(one, other, rate=20) for one, other in couples]
-            for talk in talks:
-                talk.__enter__()
+                running.callback(sidecar.kill)
+            for sidecar in sidecars:
+                sidecar.until_registered(15)
+            couples = zip(sidecars[::2], sidecars[1::2])
+            talks = [running.enter_context(Conversation(one, other, rate=20)) for one, other in couples]
             started = time.monotonic()
             for talk in talks:
                 self.assertTrue(talk.until_it_flows(started, 15))
@@ -40,12 +41,9 @@ class RegistryOutage(unittest.TestCase):
             time.sleep(AWAY_SECONDS)
             registry.start()
             back = time.monotonic()
-            times = sorted(until_registered(sidecar, PATIENCE_SECONDS) - back for sidecar in sidecars)
+            times = sorted(sidecar.until_registered(PATIENCE_SECONDS) - back for sidecar in sidecars)
             silence = max(talk.longest_silence(flowing) for talk in talks)
             tallies = [talk.settled() for talk in talks]
-        finally:
-            for sidecar in sidecars:
-                sidecar.kill()
         print(
             f"\n| registry away for {AWAY_SECONDS} s | {SIDECARS} sidecars registered again after, median "
             f"{targets.seconds(statistics.median(times))} | last {targets.seconds(times[-1])} "
@@ -54,18 +52,6 @@ class RegistryOutage(unittest.TestCase):
         self.assertTrue(all(tally.is_clean() for tally in tallies), "\n".join(map(str, tallies)))
         targets.AFTER_REGISTRY.check(times)
         targets.UNDISTURBED.check([silence])
-
-
-def until_registered(sidecar, seconds):
-    """Waits for the registry's word that has not been waited for, and returns its time."""
-
-    def wanted(event):
-        return (
-            event["type"] == "registry" and event["payload"]["state"] == "connected"
-            or event["type"] == "ready" and event["payload"]["registry"] == "connected"
-        )
-
-    return sidecar.until(wanted, seconds, "registry")[0]
 
 
 @unittest.skipUnless(binary.knows("TURN_URL"), "this sidecar does not use STUN and TURN")

@@ -4,6 +4,7 @@ import sys
 import time
 
 from .sidecar import Sidecar
+from .waiting import until
 
 CONNECT_SECONDS = 15
 DELIVERY_SECONDS = 20
@@ -66,12 +67,14 @@ class Encounter:
 
     def ends_when(self, wanted):
         """The ends as soon as both sides' are as wanted; or as they are when it takes too long."""
-        deadline = time.monotonic() + IMPROVEMENT_SECONDS
-        while True:
-            ends = self.ends()
-            if (len(ends) == 2 and wanted(ends)) or time.monotonic() > deadline:
-                return ends
-            time.sleep(0.05)
+        seen = []
+
+        def are_wanted():
+            seen.append(self.ends())
+            return len(seen[-1]) == 2 and wanted(seen[-1])
+
+        until(are_wanted, IMPROVEMENT_SECONDS)
+        return seen[-1]
 
 
 def numbered(number):

@@ -1,17 +1,20 @@
-"""Messages that flow steadily between two sidecars, and what became of each of them."""
+"""Messages that flow steadily between two sidecars, with the fate of each of them."""
 
+import bisect
 import collections
 import itertools
+import operator
 import threading
 import time
 from dataclasses import dataclass, field
+
+from .waiting import until
 
 RATE = 200
 """Messages a second, each way."""
 
 SETTLE_SECONDS = 70
 """How long the last messages may take until they are answered: `RECOVERY_TIMEOUT`, and some."""
-
 
 ARRIVAL_SECONDS = 2
 """How much later than its answer a message may be read here."""
@@ -69,18 +72,12 @@ class Flow:
 
     def first_after(self, moment):
         """When the first message after a moment arrived, or None."""
-        index = self.index_after(moment)
+        index = bisect.bisect_right(self.arrivals, moment, key=operator.itemgetter(0))
         return self.arrivals[index][0] if index < len(self.arrivals) else None
 
-    def index_after(self, moment):
-        index = len(self.arrivals)
-        while index > 0 and self.arrivals[index - 1][0] > moment:
-            index -= 1
-        return index
-
-    def longest_silence(self, since, until):
+    def longest_silence(self, since, end):
         """The longest time without an arrival between two moments, in seconds."""
-        moments = [since, *(moment for moment, _ in self.arrivals if since < moment < until), until]
+        moments = [since, *(moment for moment, _ in self.arrivals if since < moment < end), end]
         return max(later - earlier for earlier, later in zip(moments, moments[1:]))
 
     def tally(self):
@@ -150,29 +147,20 @@ class Conversation:
 
     def until_it_flows(self, since, seconds):
         """Waits until after a moment a message has arrived each way, for so many seconds; returns whether they have."""
-        deadline = time.monotonic() + seconds
-        while None in [flow.first_after(since) for flow in self.flows]:
-            if time.monotonic() > deadline:
-                return False
-            time.sleep(0.005)
-        return True
+        return until(lambda: None not in [flow.first_after(since) for flow in self.flows], seconds, pause=0.005)
 
-    def longest_silence(self, since, until=None):
+    def longest_silence(self, since, end=None):
         """The longest time without an arrival, of either way, from a moment on."""
-        until = until or time.monotonic()
-        return max(flow.longest_silence(since, until) for flow in self.flows)
+        end = end or time.monotonic()
+        return max(flow.longest_silence(since, end) for flow in self.flows)
 
     def settled(self, seconds=SETTLE_SECONDS):
         """Sends no more, waits until everything is answered and arrived, or for so long, and returns the tally."""
         self.stop()
-        deadline = time.monotonic() + seconds
-        while not self.is_answered() and time.monotonic() < deadline:
-            time.sleep(0.02)
+        until(self.is_answered, seconds, pause=0.02)
         # The answer to the last message may be read before the message, by another thread of this process.
-        deadline = time.monotonic() + ARRIVAL_SECONDS
-        while (tally := self.tally()).lost and time.monotonic() < deadline:
-            time.sleep(0.1)
-        return tally
+        until(lambda: not self.tally().lost, ARRIVAL_SECONDS, pause=0.1)
+        return self.tally()
 
     def is_answered(self):
         return all(len(flow.answers) == flow.sent and not flow.thread.is_alive() for flow in self.flows)

@@ -171,7 +171,7 @@ class Meeting(Encounter):
             measured.gaps.append(conversation.longest_silence(good_from) if healed else math.inf)
             measured.tally = conversation.settled()
         for sidecar, peer in self.both_ways():
-            told = (payload["peer_id"] for _, payload in sidecar.heard_so_far("peer_disconnected"))
+            told = (payload["peer_id"] for payload in sidecar.heard_so_far("peer_disconnected"))
             measured.disconnects += sum(name == peer.peer_id for name in told)
             measured.restarts += sidecar.restarts_of(peer)
         return measured

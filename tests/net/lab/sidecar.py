@@ -89,6 +89,7 @@ class Sidecar:
             except queue.Empty:
                 raise Missing(f"{self.peer_id}: no {purpose} in time") from None
             if event is None:
+                self.events.put(GONE)
                 raise Missing(f"{self.peer_id} went away before {purpose}")
             if wanted(event):
                 return moment, event
@@ -101,6 +102,17 @@ class Sidecar:
             return event["type"] == kind and event["payload"]["peer_id"] == peer.peer_id
 
         return self.until(wanted, seconds, f"{kind} of {peer.peer_id}")[0]
+
+    def until_registered(self, seconds):
+        """Waits for the registry's word that has not been waited for, and returns its time."""
+
+        def wanted(event):
+            return (
+                event["type"] == "registry" and event["payload"]["state"] == "connected"
+                or event["type"] == "ready" and event["payload"]["registry"] == "connected"
+            )
+
+        return self.until(wanted, seconds, "registry")[0]
 
     def messages_from(self, peer, count, seconds):
         """The next so many messages of a peer, in the order of their arrival."""
@@ -135,10 +147,14 @@ class Sidecar:
             self.stream.sendall(line.encode() + b"\n")
 
     def heard_so_far(self, kind):
-        """The times and payloads of all events of a kind that no test has taken."""
+        """The payloads of all events of a kind that no test has taken."""
         while not self.events.empty():
-            self.kept.append(self.events.get())
-        return [(moment, event["payload"]) for moment, event in self.kept if event and event["type"] == kind]
+            found = self.events.get()
+            if found == GONE:
+                self.events.put(GONE)
+                break
+            self.kept.append(found)
+        return [event["payload"] for _, event in self.kept if event["type"] == kind]
 
     def ends_of_path_to(self, peer):
         """The kinds of the two ends of the path to a peer, local and remote: `host`, `srflx`, `prflx`

@@ -35,9 +35,6 @@ def milliseconds(seconds):
 HEAL_RUNS = int(os.environ.get("HEAL_RUNS", "1"))
 """How often each network is disturbed for a measurement of healing."""
 
-HEALING_SLACK = SLACK
-"""By what factor times of healing may be missed."""
-
 unsettled = unittest.skipUnless(os.environ.get("HEAL_ALL"), "misses its target now and then; HEAL_ALL=1 runs it")
 """Marks what is known not to heal in time every time."""
 
@@ -51,11 +48,11 @@ class Healing:
 
     def check(self, gaps):
         median = statistics.median(gaps)
-        if median > self.median * HEALING_SLACK or max(gaps) > self.worst * HEALING_SLACK:
+        if median > self.median * SLACK or max(gaps) > self.worst * SLACK:
             shown = ", ".join(seconds(gap) for gap in gaps)
             raise AssertionError(
                 f"healed in {shown}; the targets are {seconds(self.median)} in the median and {seconds(self.worst)} "
-                f"at worst, and {HEALING_SLACK:g} times as much is allowed"
+                f"at worst, and {SLACK:g} times as much is allowed"
             )
 
 
