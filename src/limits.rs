@@ -298,6 +298,10 @@ pub const ACKNOWLEDGEMENT_INTERVAL: Duration = Duration::from_millis(1);
 /// round trip. One message of any size may follow when half of them are left.
 pub const CHANNEL_BYTES: (usize, usize) = (64 * 1024, 1024 * 1024);
 
+/// How much of our data may wait in the queue of a slow line, in the time that the line takes for it, beside
+/// one message. Whatever else is sent waits behind it.
+pub const LINE_QUEUE: Duration = Duration::from_millis(500);
+
 /// Messages written to a peer of another make that are not known to have arrived. At this many nothing
 /// more is written until all have arrived, except for a few that hurry the last acknowledgement.
 pub const UNSETTLED_MESSAGES: usize = 16 * 1024;

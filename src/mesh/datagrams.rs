@@ -187,6 +187,7 @@ impl<K: Linker> Mesh<K> {
                     if let Some(round_trip) = round_trip {
                         connection.round_trip = Some(round_trip);
                         connection.liveness.measured(round_trip);
+                        connection.send_window.measured(now, round_trip);
                     }
                 }
                 Ok(LinkOutput::Nominated) => {

@@ -36,7 +36,7 @@ impl<K: Linker> Mesh<K> {
         if peer.current != Some(id) || is_replaced {
             return false;
         }
-        if connection.send_window.acknowledged_to(buffered) {
+        if connection.send_window.acknowledged_to(now, buffered) {
             peer.watermarks.wait_anew(now);
         }
         let capacity = self.settings.queue_bytes;
@@ -60,7 +60,7 @@ impl<K: Linker> Mesh<K> {
                 too_large.extend(peer.session.take_next());
                 continue;
             }
-            if !connection.send_window.has_room(size, connection.round_trip) {
+            if !connection.send_window.has_room(now, size) {
                 break;
             }
             match connection.write(Channel::Mesh, next.as_str().as_bytes()) {
@@ -71,7 +71,7 @@ impl<K: Linker> Mesh<K> {
                     break;
                 }
             }
-            connection.send_window.written(size);
+            connection.send_window.written(now, size);
             wrote = true;
             peer.sent.add(size);
             peer.last_message = now;

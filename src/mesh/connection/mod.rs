@@ -1,7 +1,9 @@
 //! The state of one connection to a peer: its [`Link`] and how far it has come.
 
+pub(crate) mod delivery_rate;
 pub(crate) mod early_messages;
 pub(crate) mod flow_control;
+pub(crate) mod least_round_trip;
 pub(crate) mod liveness;
 pub(crate) mod outstanding;
 pub(crate) mod path_search;
@@ -280,6 +282,7 @@ impl<L: Link> Connection<L> {
         let is_new = self.path.replace(path) != Some(path);
         if is_new {
             self.liveness.answered(now);
+            self.send_window.path_changed();
         }
         is_new
     }

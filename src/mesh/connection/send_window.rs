@@ -10,10 +10,18 @@
 //! before it, it would wait that long whenever the number of packets is odd. So a message may follow,
 //! whatever its size, once half of what is useful is acknowledged, to the byte: one packet always leaves
 //! room.
+//!
+//! Beyond what the line carries in a round trip, what is under way only waits in its queue, and whatever
+//! follows waits behind it: acknowledgements and checks, too. So there is never more of it than the line
+//! delivers in [`limits::LINE_QUEUE`], and one message. The round trip is the least of late, so that our own
+//! queue never widens the window. It can only be measured while the line is empty. So a line that is kept
+//! full is left empty for a moment, once in half the time for which a measurement counts.
 
 use std::collections::VecDeque;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
+use super::delivery_rate::DeliveryRate;
+use super::least_round_trip::LeastRoundTrip;
 use crate::limits;
 
 /// How many bytes under way are useful for each millisecond of round-trip time.
@@ -36,7 +44,24 @@ const _: () = assert!(
         < limits::CHANNEL_BYTES.0 / 2
 );
 
-/// Messages written to a channel and not acknowledged by the peer's transport.
+/// How much may be under way on a line, in bytes.
+#[derive(Debug, Clone, Copy)]
+struct Room {
+    /// With a message that follows.
+    most: usize,
+    /// Before a message that may be larger than all that. It is more than one packet.
+    rest: usize,
+}
+
+/// What left when nothing was under way, and so found the line empty.
+#[derive(Debug)]
+struct First {
+    left: Instant,
+    bytes: usize,
+}
+
+/// Messages written to a channel and not acknowledged by the peer's transport, and what their
+/// acknowledgements tell of the line.
 #[derive(Debug, Default)]
 pub(crate) struct SendWindow {
     /// Their sizes, in the order of writing. The first may be acknowledged in part.
@@ -49,12 +74,19 @@ pub(crate) struct SendWindow {
     /// and so left together.
     together: usize,
     has_looked: bool,
+    first: Option<First>,
+    /// When something was last written while nothing was under way.
+    emptied: Option<Instant>,
+    /// Whether a message was held back since the last acknowledgement.
+    is_full: bool,
+    round_trip: LeastRoundTrip,
+    rate: DeliveryRate,
 }
 
 impl SendWindow {
     /// Notes that `buffered` bytes are not acknowledged. Returns whether some were acknowledged since the
     /// last call.
-    pub(crate) fn acknowledged_to(&mut self, buffered: usize) -> bool {
+    pub(crate) fn acknowledged_to(&mut self, now: Instant, buffered: usize) -> bool {
         while let Some(first) = self.sizes.front()
             && (buffered == 0 || self.bytes - first >= buffered)
         {
@@ -64,19 +96,64 @@ impl SendWindow {
         }
         self.has_looked = true;
         let before = std::mem::replace(&mut self.unacknowledged, buffered);
-        buffered < before
+        let has_more = buffered < before;
+        if has_more {
+            self.measure(now, before - buffered);
+        }
+        if buffered == 0 {
+            self.rate.pause();
+        }
+        has_more
+    }
+
+    /// Measures the line by an acknowledgement of `bytes`.
+    fn measure(&mut self, now: Instant, bytes: usize) {
+        // A packet alone is acknowledged late.
+        if let Some(first) = self.first.take()
+            && first.bytes > 2 * PACKET_BYTES
+        {
+            let round_trip = now.saturating_duration_since(first.left);
+            self.round_trip.measured(now, round_trip);
+        }
+        let was_full = std::mem::take(&mut self.is_full);
+        let round_trip = self.round_trip.least().unwrap_or_default();
+        self.rate.acknowledged(now, bytes, was_full, round_trip);
+    }
+
+    /// Notes a round-trip time of the path. Our own queue may be part of it.
+    pub(crate) fn measured(&mut self, now: Instant, round_trip: Duration) {
+        self.round_trip.measured(now, round_trip);
+    }
+
+    /// Forgets what was measured of the path, because another is used.
+    pub(crate) fn path_changed(&mut self) {
+        self.first = None;
+        self.round_trip = LeastRoundTrip::default();
+        self.rate = DeliveryRate::default();
     }
 
     /// Notes that a message of `size` bytes was written.
-    pub(crate) fn written(&mut self, size: usize) {
-        self.sizes.push_back(size);
-        self.bytes += size;
-        self.unacknowledged = self.unacknowledged.saturating_add(size);
-        self.cost += cost(size);
+    pub(crate) fn written(&mut self, now: Instant, size: usize) {
         if std::mem::take(&mut self.has_looked) {
             self.together = 0;
         }
         self.together += 1;
+        if self.unacknowledged == 0 {
+            self.emptied = Some(now);
+            self.first = Some(First {
+                left: now,
+                bytes: 0,
+            });
+        }
+        if let Some(first) = &mut self.first
+            && first.left == now
+        {
+            first.bytes = first.bytes.saturating_add(size);
+        }
+        self.sizes.push_back(size);
+        self.bytes += size;
+        self.unacknowledged = self.unacknowledged.saturating_add(size);
+        self.cost += cost(size);
     }
 
     /// Returns whether what is under way may be a single packet, which is acknowledged late unless
@@ -85,12 +162,52 @@ impl SendWindow {
         self.sizes.len() <= self.together && self.unacknowledged <= PACKET_BYTES
     }
 
-    /// Returns whether a message of `size` bytes may follow on a path of this round-trip time. It may if
-    /// what is under way then is no more than useful, or, whatever its size, if less than half of that is
-    /// left under way.
-    pub(crate) fn has_room(&self, size: usize, round_trip: Option<Duration>) -> bool {
-        let useful = useful_bytes(round_trip);
-        self.cost + cost(size) <= useful || self.cost_of_unacknowledged() < useful / 2
+    /// Returns whether a message of `size` bytes may follow, and notes it if not. It may if what is under way
+    /// then is no more than useful, or, whatever its size, if less than half of that is left under way. And
+    /// the line must have room for it.
+    pub(crate) fn has_room(&mut self, now: Instant, size: usize) -> bool {
+        let useful = useful_bytes(self.round_trip.least());
+        let is_useful =
+            self.cost + cost(size) <= useful || self.cost_of_unacknowledged() < useful / 2;
+        let has_room = is_useful && self.line_has_room(now, size, useful);
+        self.is_full |= !has_room;
+        has_room
+    }
+
+    fn line_has_room(&self, now: Instant, size: usize, useful: usize) -> bool {
+        let room = self.room_on_line();
+        if room.most < useful && self.is_to_empty(now) {
+            return self.unacknowledged == 0;
+        }
+        let bytes = self.unacknowledged.saturating_add(size);
+        bytes <= room.most || self.unacknowledged < room.rest
+    }
+
+    /// Returns whether the line is to be left empty, so that its round trip can be measured.
+    fn is_to_empty(&self, now: Instant) -> bool {
+        self.emptied
+            .is_some_and(|emptied| now >= emptied + self.round_trip.period() / 2)
+    }
+
+    fn room_on_line(&self) -> Room {
+        let (least, most) = limits::CHANNEL_BYTES;
+        let Some(rate) = self.rate.best() else {
+            return Room {
+                most: least,
+                rest: least / 2,
+            };
+        };
+        let round_trip = self.round_trip.least().unwrap_or_default();
+        let mut queue = limits::LINE_QUEUE;
+        if self.rate.is_growing() {
+            // The transport doubles what it has under way in each round trip.
+            queue = queue.max(2 * round_trip);
+        }
+        let bytes = |time: Duration| (rate * time.as_secs_f64()).min(most as f64) as usize;
+        Room {
+            most: bytes(round_trip + queue).max(4 * PACKET_BYTES),
+            rest: bytes(round_trip + queue / 2).max(2 * PACKET_BYTES),
+        }
     }
 
     fn cost_of_unacknowledged(&self) -> usize {

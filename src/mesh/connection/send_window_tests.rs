@@ -13,6 +13,7 @@ struct Path {
     /// The time from one packet to the next.
     spacing: Duration,
 
+    start: Instant,
     now: Duration,
     flight: SendWindow,
     written: usize,
@@ -27,16 +28,22 @@ struct Path {
     acknowledgements: VecDeque<(Duration, usize)>,
     /// How often nothing went on until a packet that came alone was acknowledged.
     stalls: usize,
+    /// Packets that have left.
+    left_count: u32,
 }
 
 impl Path {
     fn new(packet_bytes: usize, round_trip: Duration, spacing: Duration) -> Self {
+        let start = Instant::now();
+        let mut flight = SendWindow::default();
+        flight.measured(start, round_trip);
         Path {
             packet_bytes,
             round_trip,
             spacing,
+            start,
             now: Duration::ZERO,
-            flight: SendWindow::default(),
+            flight,
             written: 0,
             left: Duration::ZERO,
             packets: VecDeque::new(),
@@ -44,17 +51,23 @@ impl Path {
             due: None,
             acknowledgements: VecDeque::new(),
             stalls: 0,
+            left_count: 0,
         }
+    }
+
+    fn now(&self) -> Instant {
+        self.start + self.now
     }
 
     /// Writes as many of these messages as there is room for, in as few packets as they fit into.
     fn write(&mut self, messages: &mut VecDeque<usize>) {
         let (mut filled, mut bytes) = (0, 0);
+        let now = self.now();
         while let Some(size) = messages.front().copied()
-            && self.flight.has_room(size, Some(self.round_trip))
+            && self.flight.has_room(now, size)
         {
             messages.pop_front();
-            self.flight.written(size);
+            self.flight.written(now, size);
             self.written += size;
             let mut rest = size;
             while rest > 0 {
@@ -76,6 +89,7 @@ impl Path {
 
     fn leave(&mut self, bytes: usize) {
         self.left = self.now.max(self.left + self.spacing);
+        self.left_count += 1;
         let arrival = self.left + self.round_trip / 2;
         self.packets.push_back((arrival, bytes));
     }
@@ -96,7 +110,8 @@ impl Path {
         };
         self.now = next;
         if let Some((_, received)) = self.acknowledgements.pop_front_if(|(at, _)| *at == next) {
-            self.flight.acknowledged_to(self.written - received);
+            let now = self.now();
+            self.flight.acknowledged_to(now, self.written - received);
         } else if let Some((_, bytes)) = self.packets.pop_front_if(|(at, _)| *at == next) {
             self.received += bytes;
             match self.due {
@@ -141,7 +156,8 @@ impl Path {
                 .pop_front_if(|(at, _)| *at <= answered)
             {
                 self.now = at;
-                self.flight.acknowledged_to(self.written - received);
+                let now = self.now();
+                self.flight.acknowledged_to(now, self.written - received);
             }
             self.now = answered;
         }
@@ -209,11 +225,11 @@ fn no_mix_of_sizes_waits_for_a_late_acknowledgement() {
     }
 }
 
-fn full_of(size: usize, round_trip: Option<Duration>) -> (SendWindow, usize) {
+fn full_of(size: usize, now: Instant) -> (SendWindow, usize) {
     let mut flight = SendWindow::default();
     let mut count = 0;
-    while flight.has_room(size, round_trip) {
-        flight.written(size);
+    while flight.has_room(now, size) {
+        flight.written(now, size);
         count += 1;
     }
     (flight, count)
@@ -221,66 +237,83 @@ fn full_of(size: usize, round_trip: Option<Duration>) -> (SendWindow, usize) {
 
 #[test]
 fn a_short_path_is_kept_busy_with_little_and_a_long_one_with_much() {
-    let second = Some(Duration::from_secs(1));
     let (least, most) = limits::CHANNEL_BYTES;
-    assert_eq!(full_of(16 * 1024, None).1, least / (16 * 1024));
-    assert_eq!(full_of(16 * 1024, second).1, most / (16 * 1024));
+    for (round_trip, useful) in [(0, least), (20, 20 * BYTES_PER_MILLISECOND), (1000, most)] {
+        let round_trip = Duration::from_millis(round_trip);
+        let mut path = Path::new(1200, round_trip, Duration::from_micros(10));
+        let mut messages = VecDeque::from(vec![16 * 1024; 4000]);
+        let mut under_way = 0;
+        while !messages.is_empty() {
+            path.write(&mut messages);
+            under_way = under_way.max(path.flight.bytes);
+            path.step();
+        }
+        assert!(
+            under_way > useful - 16 * 1024 && under_way <= useful,
+            "{under_way}"
+        );
+    }
 }
 
 #[test]
 fn small_messages_are_bounded_by_their_number() {
+    let now = Instant::now();
     let (least, _) = limits::CHANNEL_BYTES;
-    assert_eq!(full_of(100, None).1, least / LEAST_COST_BYTES);
-    assert_eq!(full_of(0, None).1, least / LEAST_COST_BYTES);
+    assert_eq!(full_of(100, now).1, least / LEAST_COST_BYTES);
+    assert_eq!(full_of(0, now).1, least / LEAST_COST_BYTES);
 }
 
 #[test]
 fn a_message_of_any_size_may_follow_what_is_less_than_half_of_the_useful() {
+    let now = Instant::now();
     let (least, _) = limits::CHANNEL_BYTES;
     for size in [least - 1, 1_000_000] {
-        let (mut flight, count) = full_of(size, None);
+        let (mut flight, count) = full_of(size, now);
         assert_eq!(count, 1);
-        flight.acknowledged_to(least / 2);
-        assert!(!flight.has_room(size, None));
-        flight.acknowledged_to(least / 2 - 1);
-        assert!(flight.has_room(size, None));
-        flight.written(size);
-        assert!(!flight.has_room(size, None));
+        flight.acknowledged_to(now, least / 2);
+        assert!(!flight.has_room(now, size));
+        flight.acknowledged_to(now, least / 2 - 1);
+        assert!(flight.has_room(now, size));
+        flight.written(now, size);
+        assert!(!flight.has_room(now, size));
     }
 }
 
 #[test]
 fn a_channel_that_is_gone_has_no_room_for_more() {
+    let now = Instant::now();
     let mut flight = SendWindow::default();
-    flight.written(1_000_000);
-    assert!(!flight.acknowledged_to(usize::MAX));
-    assert!(!flight.has_room(1_000_000, None));
+    flight.written(now, 1_000_000);
+    assert!(!flight.acknowledged_to(now, usize::MAX));
+    assert!(!flight.has_room(now, 1_000_000));
 }
 
 #[test]
 fn only_what_the_peer_has_acknowledged_is_progress() {
+    let now = Instant::now();
     let mut flight = SendWindow::default();
-    assert!(!flight.acknowledged_to(0));
-    flight.written(100);
-    assert!(!flight.acknowledged_to(100));
-    assert!(flight.acknowledged_to(99), "a part is");
-    flight.written(100);
-    assert!(!flight.acknowledged_to(199));
-    assert!(flight.acknowledged_to(0));
-    assert!(!flight.acknowledged_to(0));
+    assert!(!flight.acknowledged_to(now, 0));
+    flight.written(now, 100);
+    assert!(!flight.acknowledged_to(now, 100));
+    assert!(flight.acknowledged_to(now, 99), "a part is");
+    flight.written(now, 100);
+    assert!(!flight.acknowledged_to(now, 199));
+    assert!(flight.acknowledged_to(now, 0));
+    assert!(!flight.acknowledged_to(now, 0));
 }
 
 #[test]
 fn what_is_acknowledged_of_a_small_message_makes_room_once_it_is_all_of_it() {
-    let (mut flight, count) = full_of(100, None);
-    flight.acknowledged_to(count * 100 - 99);
-    assert!(!flight.has_room(100, None));
-    flight.acknowledged_to(count * 100 - 100);
-    assert!(flight.has_room(100, None));
-    flight.acknowledged_to(0);
+    let now = Instant::now();
+    let (mut flight, count) = full_of(100, now);
+    flight.acknowledged_to(now, count * 100 - 99);
+    assert!(!flight.has_room(now, 100));
+    flight.acknowledged_to(now, count * 100 - 100);
+    assert!(flight.has_room(now, 100));
+    flight.acknowledged_to(now, 0);
     let mut again = 0;
-    while flight.has_room(100, None) {
-        flight.written(100);
+    while flight.has_room(now, 100) {
+        flight.written(now, 100);
         again += 1;
     }
     assert_eq!(again, count);
@@ -288,18 +321,113 @@ fn what_is_acknowledged_of_a_small_message_makes_room_once_it_is_all_of_it() {
 
 #[test]
 fn what_may_be_one_packet_left_at_once_and_is_small() {
+    let now = Instant::now();
     let mut flight = SendWindow::default();
-    flight.acknowledged_to(0);
-    (0..10).for_each(|_| flight.written(100));
+    flight.acknowledged_to(now, 0);
+    (0..10).for_each(|_| flight.written(now, 100));
     assert!(flight.may_be_alone());
-    flight.acknowledged_to(1000);
-    flight.written(100);
+    flight.acknowledged_to(now, 1000);
+    flight.written(now, 100);
     assert!(!flight.may_be_alone(), "two packets are under way");
-    flight.acknowledged_to(100);
+    flight.acknowledged_to(now, 100);
     assert!(flight.may_be_alone());
-    flight.acknowledged_to(0);
-    flight.written(PACKET_BYTES + 1);
+    flight.acknowledged_to(now, 0);
+    flight.written(now, PACKET_BYTES + 1);
     assert!(!flight.may_be_alone());
-    flight.acknowledged_to(PACKET_BYTES);
+    flight.acknowledged_to(now, PACKET_BYTES);
     assert!(flight.may_be_alone());
+}
+
+/// What streaming over a slow line was like.
+struct Streamed {
+    /// The longest time that a packet took until it was acknowledged, once the line was known.
+    longest: Duration,
+    /// The part of the time in which the line carried something.
+    busy: f64,
+}
+
+const KNOWN_AFTER: Duration = Duration::from_secs(15);
+
+/// Streams messages of `size` over a line that carries so many bytes a second and has a queue without end. As in
+/// the real stack the round trip is also measured every three seconds, through that queue.
+fn stream_over_slow_line(rate: u32, round_trip: Duration, size: usize) -> Streamed {
+    const TIME: Duration = Duration::from_secs(70);
+    const MEASURED_EVERY: Duration = Duration::from_secs(3);
+    let mut path = Path::new(1200, round_trip, time_for(1200, rate));
+    let (mut longest, mut measured) = (Duration::ZERO, Duration::ZERO);
+    while path.now < TIME {
+        path.write(&mut VecDeque::from(vec![size; 1000]));
+        let takes = path.left.saturating_sub(path.now) + round_trip;
+        if path.now > KNOWN_AFTER {
+            longest = longest.max(takes);
+        }
+        path.step();
+        if path.now > measured + MEASURED_EVERY {
+            measured = path.now;
+            let now = path.now();
+            path.flight.measured(now, takes);
+        }
+    }
+    let busy = (path.spacing * path.left_count).as_secs_f64() / path.left.as_secs_f64();
+    Streamed { longest, busy }
+}
+
+fn time_for(bytes: usize, rate: u32) -> Duration {
+    Duration::from_secs(1) * u32::try_from(bytes).unwrap() / rate
+}
+
+#[test]
+fn a_slow_line_is_kept_full_with_little_queue_beside_one_message() {
+    let rates = [8_000, 32_000, 125_000];
+    let round_trips = [1, 20, 100, 1500].map(Duration::from_millis);
+    let sizes = [100, 1_100, 10_000, 60_000];
+    for (rate, round_trip) in rates
+        .into_iter()
+        .flat_map(|rate| round_trips.map(|time| (rate, time)))
+    {
+        for size in sizes {
+            let Streamed { longest, busy } = stream_over_slow_line(rate, round_trip, size);
+            let small = limits::LINE_QUEUE.max(time_for(4 * PACKET_BYTES, rate));
+            let queue = small.max(time_for(size, rate) + small / 2);
+            // A fifth for what goes into packets beside messages. What leaves at once after a pause waits for a
+            // round trip more.
+            let allowed = queue * 6 / 5 + 2 * time_for(1200, rate) + 2 * round_trip;
+            let what = format!("{rate} bytes a second, {round_trip:?}, {size} bytes");
+            assert!(longest < allowed, "{what}: {longest:?} of {allowed:?}");
+            assert!(busy > 0.93, "{what}: {busy:.3}");
+        }
+    }
+}
+
+#[test]
+fn a_line_that_becomes_slower_is_noticed() {
+    let round_trip = Duration::from_millis(20);
+    let mut path = Path::new(1200, round_trip, time_for(1200, 1_000_000));
+    let mut takes = Duration::ZERO;
+    for (until, rate) in [(5, 1_000_000), (40, 32_000)] {
+        path.spacing = time_for(1200, rate);
+        while path.now < Duration::from_secs(until) {
+            path.write(&mut VecDeque::from(vec![10_000; 100]));
+            takes = path.left.saturating_sub(path.now) + round_trip;
+            path.step();
+        }
+    }
+    assert!(takes < 2 * limits::LINE_QUEUE, "{takes:?}");
+}
+
+/// A round trip that grows by more than the queue that is allowed looks like that queue at first.
+#[test]
+fn a_path_that_becomes_longer_recovers() {
+    let mut path = Path::new(1200, Duration::from_millis(20), time_for(1200, 125_000));
+    let mut before = 0;
+    for (until, round_trip) in [(10, 20), (100, 1500), (130, 1500)] {
+        path.round_trip = Duration::from_millis(round_trip);
+        before = path.received;
+        while path.now < Duration::from_secs(until) {
+            path.write(&mut VecDeque::from(vec![10_000; 100]));
+            path.step();
+        }
+    }
+    let rate = (path.received - before) / 30;
+    assert!(rate > 100_000, "{rate} bytes a second");
 }

@@ -2,7 +2,7 @@
 
 use std::collections::BTreeSet;
 use std::net::SocketAddr;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use crate::mesh::link::Transmit;
 
@@ -38,6 +38,57 @@ impl Weather {
     };
 }
 
+/// The narrow line on which everything leaves a place, with a queue before it.
+#[derive(Debug)]
+pub(super) struct Line {
+    from: Place,
+    bytes_per_second: u32,
+    /// In bytes. What finds it full is lost.
+    queue: usize,
+    /// When all that is queued will have left.
+    free_at: Instant,
+    /// The longest time that a datagram has waited.
+    pub(super) longest: Duration,
+    /// The bytes that it has carried.
+    pub(super) carried: usize,
+}
+
+impl Line {
+    /// What Ethernet, IPv4 and UDP add to a datagram.
+    const OVERHEAD: usize = 14 + 20 + 8;
+
+    pub(super) fn new(now: Instant, from: Place, bytes_per_second: u32, queue: usize) -> Self {
+        Line {
+            from,
+            bytes_per_second,
+            queue,
+            free_at: now,
+            longest: Duration::ZERO,
+            carried: 0,
+        }
+    }
+
+    fn time_for(&self, bytes: usize) -> Duration {
+        Duration::from_secs(1) * u32::try_from(bytes).unwrap() / self.bytes_per_second
+    }
+
+    /// Returns how long a datagram takes through the queue and over the line; `None` when it is lost.
+    fn delay(&mut self, now: Instant, from: Place, bytes: usize) -> Option<Duration> {
+        if from != self.from {
+            return Some(Duration::ZERO);
+        }
+        let begins = self.free_at.max(now);
+        let bytes = bytes + Self::OVERHEAD;
+        if begins - now > self.time_for(self.queue) {
+            return None;
+        }
+        self.carried += bytes;
+        self.free_at = begins + self.time_for(bytes);
+        self.longest = self.longest.max(self.free_at - now);
+        Some(self.free_at - now)
+    }
+}
+
 /// Connections that are to die young.
 #[derive(Debug)]
 struct Newcomers {
@@ -50,6 +101,7 @@ struct Newcomers {
 #[derive(Debug)]
 pub(super) struct Network {
     pub(super) weather: Weather,
+    pub(super) line: Option<Line>,
     /// Larger datagrams vanish, in bytes.
     pub(super) largest: usize,
     blocked: BTreeSet<(Place, Place)>,
@@ -68,6 +120,7 @@ impl Network {
     pub(super) fn new(weather: Weather) -> Self {
         Network {
             weather,
+            line: None,
             largest: usize::MAX,
             blocked: BTreeSet::new(),
             dead: BTreeSet::new(),
@@ -157,6 +210,7 @@ impl Network {
     /// The delays after which a datagram arrives: none when it is lost, two when it is doubled.
     pub(super) fn delays(
         &mut self,
+        now: Instant,
         random: &mut fastrand::Rng,
         datagram: &Transmit,
     ) -> Vec<Duration> {
@@ -175,10 +229,15 @@ impl Network {
         if is_cut || random.u32(..100) < weather.lost {
             return Vec::new();
         }
+        let line = self.line.as_mut();
+        let on_line = line.map(|line| line.delay(now, from, datagram.bytes.len()));
+        let Some(on_line) = on_line.unwrap_or(Some(Duration::ZERO)) else {
+            return Vec::new();
+        };
         let copies = 1 + usize::from(random.u32(..100) < weather.doubled);
         let jitter = u64::try_from(weather.jitter.as_nanos()).unwrap();
         (0..copies)
-            .map(|_| weather.latency + Duration::from_nanos(random.u64(..=jitter)))
+            .map(|_| on_line + weather.latency + Duration::from_nanos(random.u64(..=jitter)))
             .collect()
     }
 }

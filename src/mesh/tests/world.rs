@@ -293,7 +293,7 @@ impl<K: Linker> World<K> {
         if !self.is_bound(transmit.source) {
             return;
         }
-        for delay in self.network.delays(&mut self.random, &transmit) {
+        for delay in self.network.delays(self.now, &mut self.random, &transmit) {
             self.schedule(delay, Happening::Datagram(transmit.clone()));
         }
     }
