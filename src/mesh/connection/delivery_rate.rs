@@ -1,8 +1,8 @@
 //! The delivery rate: how many bytes the peer's transport acknowledges in a second, at best, of late.
 //!
 //! It is measured from one acknowledgement to another. Only what is measured while the window was full all the
-//! time can show that the line has become slower; when less was sent than the line carries, a lower rate says
-//! nothing about it.
+//! time can show how slow the line is; when less was sent than the line carries, the rate is only known to be no
+//! lower than that.
 
 use std::time::{Duration, Instant};
 
@@ -90,7 +90,8 @@ impl DeliveryRate {
             }
             self.full_for += full_for;
         }
-        if full_for.is_some() || rate > best {
+        let is_known = best > 0.0;
+        if full_for.is_some() || (is_known && rate > best) {
             self.present = self.present.max(rate);
         }
     }

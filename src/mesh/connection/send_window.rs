@@ -44,6 +44,10 @@ const _: () = assert!(
         < limits::CHANNEL_BYTES.0 / 2
 );
 
+/// How many bytes may be under way on a line whose rate is not known yet. That is a second of the slowest
+/// lines, and more than the transport has under way in its first round trips.
+const UNKNOWN_LINE_BYTES: usize = 32 * 1024;
+
 /// How much may be under way on a line, in bytes.
 #[derive(Debug, Clone, Copy)]
 struct Room {
@@ -190,11 +194,10 @@ impl SendWindow {
     }
 
     fn room_on_line(&self) -> Room {
-        let (least, most) = limits::CHANNEL_BYTES;
         let Some(rate) = self.rate.best() else {
             return Room {
-                most: least,
-                rest: least / 2,
+                most: UNKNOWN_LINE_BYTES,
+                rest: UNKNOWN_LINE_BYTES / 2,
             };
         };
         let round_trip = self.round_trip.least().unwrap_or_default();
@@ -203,7 +206,7 @@ impl SendWindow {
             // The transport doubles what it has under way in each round trip.
             queue = queue.max(2 * round_trip);
         }
-        let bytes = |time: Duration| (rate * time.as_secs_f64()).min(most as f64) as usize;
+        let bytes = |time: Duration| (rate * time.as_secs_f64()) as usize;
         Room {
             most: bytes(round_trip + queue).max(4 * PACKET_BYTES),
             rest: bytes(round_trip + queue / 2).max(2 * PACKET_BYTES),

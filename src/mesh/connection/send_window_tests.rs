@@ -264,15 +264,14 @@ fn small_messages_are_bounded_by_their_number() {
 }
 
 #[test]
-fn a_message_of_any_size_may_follow_what_is_less_than_half_of_the_useful() {
+fn a_message_of_any_size_may_follow_when_half_of_what_the_line_may_hold_is_left() {
     let now = Instant::now();
-    let (least, _) = limits::CHANNEL_BYTES;
-    for size in [least - 1, 1_000_000] {
+    for size in [UNKNOWN_LINE_BYTES - 1, 1_000_000] {
         let (mut flight, count) = full_of(size, now);
         assert_eq!(count, 1);
-        flight.acknowledged_to(now, least / 2);
+        flight.acknowledged_to(now, UNKNOWN_LINE_BYTES / 2);
         assert!(!flight.has_room(now, size));
-        flight.acknowledged_to(now, least / 2 - 1);
+        flight.acknowledged_to(now, UNKNOWN_LINE_BYTES / 2 - 1);
         assert!(flight.has_room(now, size));
         flight.written(now, size);
         assert!(!flight.has_room(now, size));
@@ -342,7 +341,7 @@ fn what_may_be_one_packet_left_at_once_and_is_small() {
 struct Streamed {
     /// The longest time that a packet took until it was acknowledged, once the line was known.
     longest: Duration,
-    /// The part of the time in which the line carried something.
+    /// The part of the time in which the line carried something then.
     busy: f64,
 }
 
@@ -355,11 +354,13 @@ fn stream_over_slow_line(rate: u32, round_trip: Duration, size: usize) -> Stream
     const MEASURED_EVERY: Duration = Duration::from_secs(3);
     let mut path = Path::new(1200, round_trip, time_for(1200, rate));
     let (mut longest, mut measured) = (Duration::ZERO, Duration::ZERO);
+    let mut known = None;
     while path.now < TIME {
         path.write(&mut VecDeque::from(vec![size; 1000]));
         let takes = path.left.saturating_sub(path.now) + round_trip;
         if path.now > KNOWN_AFTER {
             longest = longest.max(takes);
+            known.get_or_insert((path.left, path.left_count));
         }
         path.step();
         if path.now > measured + MEASURED_EVERY {
@@ -368,7 +369,9 @@ fn stream_over_slow_line(rate: u32, round_trip: Duration, size: usize) -> Stream
             path.flight.measured(now, takes);
         }
     }
-    let busy = (path.spacing * path.left_count).as_secs_f64() / path.left.as_secs_f64();
+    let (left, left_count) = known.unwrap();
+    let carried = path.spacing * (path.left_count - left_count);
+    let busy = carried.as_secs_f64() / (path.left - left).as_secs_f64();
     Streamed { longest, busy }
 }
 
@@ -394,7 +397,7 @@ fn a_slow_line_is_kept_full_with_little_queue_beside_one_message() {
             let allowed = queue * 6 / 5 + 2 * time_for(1200, rate) + 2 * round_trip;
             let what = format!("{rate} bytes a second, {round_trip:?}, {size} bytes");
             assert!(longest < allowed, "{what}: {longest:?} of {allowed:?}");
-            assert!(busy > 0.93, "{what}: {busy:.3}");
+            assert!(busy > 0.9, "{what}: {busy:.3}");
         }
     }
 }

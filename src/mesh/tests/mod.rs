@@ -31,6 +31,7 @@ mod real_stack;
 mod registry;
 mod replacing;
 mod room;
+mod slow_line;
 mod statistics;
 mod trace;
 mod waiting_answerer;

@@ -47,10 +47,6 @@ pub(super) struct Line {
     queue: usize,
     /// When all that is queued will have left.
     free_at: Instant,
-    /// The longest time that a datagram has waited.
-    pub(super) longest: Duration,
-    /// The bytes that it has carried.
-    pub(super) carried: usize,
 }
 
 impl Line {
@@ -63,8 +59,6 @@ impl Line {
             bytes_per_second,
             queue,
             free_at: now,
-            longest: Duration::ZERO,
-            carried: 0,
         }
     }
 
@@ -82,9 +76,7 @@ impl Line {
         if begins - now > self.time_for(self.queue) {
             return None;
         }
-        self.carried += bytes;
         self.free_at = begins + self.time_for(bytes);
-        self.longest = self.longest.max(self.free_at - now);
         Some(self.free_at - now)
     }
 }
