@@ -1,5 +1,6 @@
-"""Paths that are slow: little room with a deep queue before it, and long round trips."""
+"""Paths that are slow: uplinks with a low rate and a deep queue before it, and long round trips."""
 
+import itertools
 import os
 import threading
 import time
@@ -9,17 +10,19 @@ from lab import binary, delay, targets
 from lab.healing import HealingCase, Meeting, mobiles, new_registry
 from lab.world import world
 
-RATE_KBIT = 256
 QUEUE_BYTES = 1_200_000
 BURST_BYTES = 3000
 
-MESSAGE_BYTES = 60_000
-MESSAGES = 30
+LARGE_BYTES = 60_000
+ALL_SIZES = (1, LARGE_BYTES, 100, 20_000, 1000, 5000)
+FULL_SECONDS = 55
+"""How long the link is kept full."""
 
-GOODPUT = 0.8
-"""Of the link's rate."""
+GOODPUT = 0.85
+"""Of the link's rate, headers not counted."""
 
-PING_SECONDS = 1
+PING_SECONDS = 0.7
+PING_WORST = 3.0
 
 STAYS_SECONDS = 30
 
@@ -27,57 +30,79 @@ STAYS_SECONDS = 30
 class SlowUplink:
     """Two sidecars, one of which has a slow uplink with a deep queue."""
 
-    def __init__(self, case):
+    def __init__(self, case, kbit):
         self.places = mobiles(case, "public", "public")
         self.registry = new_registry(case)
         self.case = case
+        self.kbit = kbit
         narrow = self.places[0]
         narrow.host.run(
             "tc", "qdisc", "add", "dev", narrow.interface, "root", "tbf",
-            "rate", f"{RATE_KBIT}kbit", "burst", str(BURST_BYTES), "limit", str(QUEUE_BYTES),
+            "rate", f"{kbit}kbit", "burst", str(BURST_BYTES), "limit", str(QUEUE_BYTES),
         )
 
-    def fill(self, count):
-        """Sends so many large messages up, and small ones down meanwhile; checks that nobody takes the queue for the end
-        of the connection, and prints how much of the link was used."""
-        seconds_at_full_rate = count * MESSAGE_BYTES * 8 / RATE_KBIT / 1000
+    def fill(self, sizes):
+        """Sends messages of these sizes up, and pings down meanwhile; checks that nobody takes the queue for the end of
+        the connection, and that pings do not wait in it. Prints how much of the link was used."""
+        count = round(FULL_SECONDS * self.kbit * 1000 / 8 * len(sizes) / sum(sizes))
+        cycle = list(itertools.islice(itertools.cycle(sizes), count))
+        seconds_at_full_rate = sum(cycle) * 8 / self.kbit / 1000
         with Meeting(self.places, self.registry) as meeting:
             started = time.monotonic()
-            done = threading.Event()
-            workers = [
-                threading.Thread(target=work, daemon=True)
-                for work in (lambda: send_large(meeting, count), lambda: send_small(meeting, done))
-            ]
-            for worker in workers:
-                worker.start()
+            pings = Pings(meeting)
+            feeder = threading.Thread(target=feed, args=(meeting, cycle), daemon=True)
+            feeder.start()
             arrived = meeting.other.messages_from(meeting.one, count, 2 * seconds_at_full_rate + 10)
             goodput = seconds_at_full_rate / (time.monotonic() - started)
-            done.set()
-            for worker in workers:
-                worker.join()
+            feeder.join()
+            worst = pings.end()
             numbers = [message["payload"]["number"] for message in arrived]
             self.case.assertEqual(numbers, list(range(count)))
             disconnects = [sidecar.heard_so_far("peer_disconnected") for sidecar, _ in meeting.both_ways()]
             restarts = [sidecar.restarts_of(peer) for sidecar, peer in meeting.both_ways()]
+            what = f"{LARGE_BYTES} bytes" if len(sizes) == 1 else "all sizes"
             print(
-                f"\n| slow uplink, {RATE_KBIT} kbit/s | {count} messages of {MESSAGE_BYTES} bytes "
-                f"| goodput {goodput:.0%} | disconnects {disconnects} | restarts {restarts} |"
+                f"\n| slow uplink, {self.kbit} kbit/s | {count} messages of {what} | goodput {goodput:.0%} "
+                f"| worst ping {worst:.2f} s | disconnects {disconnects} | restarts {restarts} |"
             )
             self.case.assertEqual(disconnects, [[], []])
             self.case.assertEqual(restarts, [0, 0])
             self.case.assertEqual([sidecar.heard_so_far("error") for sidecar, _ in meeting.both_ways()], [[], []])
             self.case.assertGreaterEqual(goodput, GOODPUT)
+            self.case.assertLess(worst, PING_WORST)
 
 
-def send_large(meeting, count):
-    for number in range(count):
-        payload = {"number": number, "padding": "z" * MESSAGE_BYTES}
+class Pings:
+    """Small messages against the stream, each of which is answered when the other agent has taken it."""
+
+    def __init__(self, meeting):
+        self.meeting = meeting
+        self.sent = []
+        self.done = threading.Event()
+        self.sender = threading.Thread(target=self.send, daemon=True)
+        self.sender.start()
+
+    def send(self):
+        message = {"type": "small", "payload": None}
+        while not self.done.wait(PING_SECONDS):
+            command = f"ping {len(self.sent)}"
+            self.sent.append((command, time.monotonic()))
+            self.meeting.other.tell("send", {"target_peer": self.meeting.one.peer_id, "message": message}, id=command)
+
+    def end(self):
+        """Sends no more. Returns the longest time that one waited for its answer."""
+        self.done.set()
+        self.sender.join()
+        return max(self.answered(command) - at for command, at in self.sent)
+
+    def answered(self, command):
+        return self.meeting.other.until(lambda event: event.get("id") == command, 10, f"answer to {command}")[0]
+
+
+def feed(meeting, sizes):
+    for number, size in enumerate(sizes):
+        payload = {"number": number, "padding": "z" * size}
         meeting.one.send(meeting.other, {"type": "large", "payload": payload})
-
-
-def send_small(meeting, done):
-    while not done.wait(PING_SECONDS):
-        meeting.other.send(meeting.one, {"type": "small", "payload": None})
 
 
 class DistantPlace:
@@ -95,9 +120,17 @@ class DistantPlace:
 class SlowPaths(HealingCase):
     """Nobody takes a slow path for a dead one."""
 
-    @targets.unsettled
-    def test_a_slow_uplink_with_a_deep_queue_is_no_reason_for_alarm(self):
-        SlowUplink(self).fill( MESSAGES)
+    def test_large_messages_on_256_kbit_with_a_deep_queue(self):
+        SlowUplink(self, 256).fill([LARGE_BYTES])
+
+    def test_messages_of_all_sizes_on_256_kbit_with_a_deep_queue(self):
+        SlowUplink(self, 256).fill(ALL_SIZES)
+
+    def test_large_messages_on_1_mbit_with_a_deep_queue(self):
+        SlowUplink(self, 1000).fill([LARGE_BYTES])
+
+    def test_messages_of_all_sizes_on_1_mbit_with_a_deep_queue(self):
+        SlowUplink(self, 1000).fill(ALL_SIZES)
 
     def test_a_round_trip_of_1500_ms_is_no_reason_for_alarm(self):
         self.stay(1.5)
