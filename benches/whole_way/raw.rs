@@ -214,7 +214,10 @@ impl End {
                     self.timeout = at;
                     return Ok(());
                 }
-                LinkOutput::Opened(_) | LinkOutput::Message(..) | LinkOutput::Pair { .. } => {}
+                LinkOutput::Opened(_)
+                | LinkOutput::Message(..)
+                | LinkOutput::Pair { .. }
+                | LinkOutput::Nominated => {}
             }
         }
     }
