@@ -164,9 +164,16 @@ mod tests {
 
     /// A name server that answers for IPv4, and for IPv6 with a result code, or not at all.
     fn server(others: Option<u8>, is_cut: bool) -> SocketAddr {
-        let socket = UdpSocket::bind(("127.0.0.1", 0)).unwrap();
+        // Another program may have the TCP port of the same number.
+        let (socket, stream) = std::iter::repeat_with(|| {
+            let socket = UdpSocket::bind(("127.0.0.1", 0)).unwrap();
+            let stream = TcpListener::bind(socket.local_addr().unwrap()).ok()?;
+            Some((socket, stream))
+        })
+        .flatten()
+        .next()
+        .unwrap();
         let address = socket.local_addr().unwrap();
-        let stream = TcpListener::bind(address).unwrap();
         std::thread::spawn(move || {
             let mut buffer = [0; 512];
             while let Ok((length, from)) = socket.recv_from(&mut buffer) {
