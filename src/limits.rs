@@ -211,10 +211,26 @@ pub const ATTEMPT_TIMEOUT: Duration = Duration::from_secs(10);
 /// The same while the peer is heard, because its path may be slow: a round trip may take seconds.
 pub const SLOW_ATTEMPT_TIMEOUT: Duration = Duration::from_secs(45);
 
+/// Round trips that connecting takes, about: two of signals through the registry, and two each of ICE, DTLS, SCTP
+/// and the channels. Attempts, and `CONNECT_TIMEOUT`, have the time for them on top.
+pub const ROUND_TRIPS_TO_CONNECT: u32 = 12;
+/// Those of them until an offer is answered: the peer may be as far from the registry as we are.
+pub const ROUND_TRIPS_TO_ANSWER: u32 = 2;
+/// Longest round trip that counts for that; a longer one may be no path at all.
+pub const LONGEST_ROUND_TRIP: Duration = Duration::from_secs(5);
 /// How often [`ANSWER_TIMEOUT`] and [`ATTEMPT_TIMEOUT`] are doubled as attempts fail: a machine that is
 /// too busy for the first attempt would be too busy for each that follows it as soon.
 pub const PATIENCE_DOUBLINGS: u32 = 3;
 
+/// Pairs of addresses of one connection that are measured; with a further one that is forgotten which has answered
+/// least lately. The ICE agent keeps 100.
+pub const MEASURED_PAIRS: usize = 128;
+/// Unanswered checks of one pair that are remembered; with a further one the oldest counts as lost.
+pub const MEASURED_CHECKS: usize = 16;
+/// How long after each new path the pairs of addresses are compared, to move to one that is clearly faster.
+pub const PATH_COMPARISON: Duration = Duration::from_secs(30);
+/// Moves of a connection to a faster path, and the interval of further ones.
+pub const PATH_MOVES: (u32, Duration) = (3, Duration::from_secs(600));
 /// Names under `.local` that are asked for at a time; a further one is not asked for.
 pub const LOCAL_NAMES: usize = 64;
 

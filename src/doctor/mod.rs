@@ -85,6 +85,7 @@ fn registry_settings(config: &Config, tls: &Arc<ClientConfig>) -> signaling::Set
     .with_times(Times {
         connect,
         handshake,
+        round_trips: 0,
         ..Times::default()
     })
 }

@@ -3,15 +3,16 @@
 //!
 //! A message is answered when the peer's agent has taken it, or when the peer's process is known to have
 //! ended. If neither happens, it is given up `RECOVERY_TIMEOUT` after that process was last heard, or
-//! `CONNECT_TIMEOUT` after the wish to reach one that was never met. A peer that is heard and takes
+//! `CONNECT_TIMEOUT` and some round trips after the wish to reach one that was never met. A peer that is heard and takes
 //! nothing has a slow agent; that alone loses nothing. What was written to a peer of another make ends
 //! with its connection, and so with the same deadline.
 //!
 //! The deadline is computed from what waits and from when the peer was heard. The timer that looks at it
 //! renews itself for as long as anything waits, whatever happens to connections meanwhile.
 
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
+use crate::limits;
 use crate::protocol::PeerId;
 use crate::protocol::ipc::ErrorCode;
 
@@ -22,10 +23,16 @@ use super::peer::Peer;
 use super::{Mesh, Settings, TimerKey};
 
 /// Returns when everything that waits for the peer is given up, unless the peer is heard before; `None`
-/// when nothing waits for it. Of a peer that rests the session alone is given up.
-fn gives_up_at(peer: &Peer, is_resting: bool, settings: &Settings) -> Option<Instant> {
+/// when nothing waits for it. Of a peer that rests the session alone is given up. `connect_time`: how long
+/// connecting to one that was never met may take.
+fn gives_up_at(
+    peer: &Peer,
+    is_resting: bool,
+    connect_time: Duration,
+    settings: &Settings,
+) -> Option<Instant> {
     if !peer.met {
-        return Some(peer.wanted? + settings.connect_timeout);
+        return Some(peer.wanted? + connect_time);
     }
     // As long as it counts as reachable, a silence may be an ordinary one.
     let patience = if peer.reachable {
@@ -44,9 +51,10 @@ impl<K: Linker> Mesh<K> {
         let Some(peer) = self.peers.get(peer_id) else {
             return;
         };
-        let first_connect = peer.waiting.front().map(|first| first.until);
+        let connect_time = self.connect_time(peer_id);
+        let first_connect = peer.waiting.front().map(|first| first.since + connect_time);
         let is_resting = self.resting.contains(peer_id);
-        let next = gives_up_at(peer, is_resting, &self.settings)
+        let next = gives_up_at(peer, is_resting, connect_time, &self.settings)
             .into_iter()
             .chain(first_connect)
             .min()
@@ -66,7 +74,9 @@ impl<K: Linker> Mesh<K> {
         let current = peer.current;
         debug_assert!(peer.met || peer.wanted.is_some() || peer.session.is_idle());
         let is_resting = self.resting.contains(peer_id);
-        let is_over = gives_up_at(peer, is_resting, &self.settings).is_some_and(|at| now >= at);
+        let connect_time = self.connect_time(peer_id);
+        let is_over =
+            gives_up_at(peer, is_resting, connect_time, &self.settings).is_some_and(|at| now >= at);
         // Told of the peer as it was: the end of the session forgets that it was met.
         let code = self.failure_to_reach(peer_id);
         if is_over {
@@ -81,10 +91,18 @@ impl<K: Linker> Mesh<K> {
         self.forget_if_idle(peer_id);
     }
 
+    /// Returns how long connecting to a peer may take, from the wish. `CONNECT_TIMEOUT` is for what takes time
+    /// anywhere; the round trips, of the registry and of the path, come on top.
+    fn connect_time(&self, peer_id: &PeerId) -> Duration {
+        let round_trips = limits::ROUND_TRIPS_TO_CONNECT * self.longest_round_trip(peer_id);
+        self.settings.connect_timeout + round_trips
+    }
+
     /// Fails the `connect` commands whose time is over.
     fn fail_overdue_connects(&mut self, now: Instant, peer_id: &PeerId, code: ErrorCode) {
+        let longest = self.connect_time(peer_id);
         while let Some(peer) = self.peers.get_mut(peer_id)
-            && let Some(origin) = peer.next_overdue(now)
+            && let Some(origin) = peer.next_overdue(now, longest)
         {
             let text = self.why_not_reached(peer_id, code);
             self.agent.fail(&origin, report(code, text, peer_id, None));

@@ -10,9 +10,11 @@ use super::connection::early_messages::EarlyMessages;
 use super::connection::flow_control::FlowControl;
 use super::connection::liveness::Liveness;
 use super::connection::outstanding::Outstanding;
+use super::connection::path_choice::PathChoice;
 use super::connection::path_search::PathSearch;
 use super::connection::receipts::Receipts;
 use super::connection::remote_candidates::RemoteCandidates;
+use super::connection::round_trips::RoundTrips;
 use super::connection::send_window::SendWindow;
 use super::connection::swallowing::Swallowing;
 use super::connection::{Connection, ConnectionId, Handshake, OfferToRepeat, Phase, Role};
@@ -119,6 +121,8 @@ impl<K: Linker> Mesh<K> {
             next_number: 1,
             liveness: Liveness::new(now),
             search: PathSearch::default(),
+            round_trips: RoundTrips::default(),
+            choice: PathChoice::new(now),
             outstanding: Outstanding::default(),
             swallowing: Swallowing::default(),
             may_be_left: false,
@@ -144,18 +148,24 @@ impl<K: Linker> Mesh<K> {
         let round_trip = self
             .current_of(peer_id)
             .and_then(|current| current.round_trip);
-        round_trip.map_or(unknown, |round_trip| known + 2 * round_trip)
+        round_trip.map_or_else(
+            || unknown + 2 * self.longest_round_trip(peer_id),
+            |round_trip| known + 2 * round_trip,
+        )
     }
 
     /// Returns how long the next attempt may take. The first leaves time for another within the connect
-    /// timeout; each that fails doubles the time for the next, up to a limit.
+    /// timeout; each that fails doubles the time for the next, up to a limit. Each has the time of its round
+    /// trips beside.
     pub(super) fn patience(&self, peer_id: &PeerId) -> Patience {
         let failures = self.peers.get(peer_id).map_or(0, Peer::failures);
         let doubled = 1 << failures.min(limits::PATIENCE_DOUBLINGS);
         let attempt = limits::ATTEMPT_TIMEOUT.min(self.settings.connect_timeout / 2);
+        let round_trip = self.longest_round_trip(peer_id);
         Patience {
-            answer: limits::ANSWER_TIMEOUT.min(attempt) * doubled,
-            attempt: attempt * doubled,
+            answer: limits::ANSWER_TIMEOUT.min(attempt) * doubled
+                + limits::ROUND_TRIPS_TO_ANSWER * round_trip,
+            attempt: attempt * doubled + limits::ROUND_TRIPS_TO_CONNECT * round_trip,
         }
     }
 

@@ -108,7 +108,7 @@ impl<K: Linker> Mesh<K> {
         } else if !connection.is_attempt() && lost.iter().any(|lost| is_reflexive(lost)) {
             // A router has another address, so peers know us by none that still leads here.
             connection.liveness.lost_datagrams();
-            connection.link.check_again(now, &connection.local);
+            connection.check_again(now);
         }
         let (peer_id, attempt) = (connection.peer.clone(), connection.attempt.clone());
         self.choose_introducers(now, id);

@@ -118,8 +118,8 @@ impl<K: Linker> Mesh<K> {
             let error = report(ErrorCode::ConnectFailed, text, &target, None);
             return self.agent.fail(&origin, error);
         }
-        let until = now + self.settings.connect_timeout;
-        peer.waiting.push_back(WaitingConnect { origin, until });
+        let since = now;
+        peer.waiting.push_back(WaitingConnect { origin, since });
         self.reach(now, &target, true);
     }
 

@@ -5,8 +5,9 @@ use std::time::Instant;
 
 use crate::limits;
 
-use super::connection::{ConnectionId, Path};
-use super::link::{Channel, Datagram, Link, LinkError, LinkOutput, Linker};
+use super::connection::ConnectionId;
+use super::link::check::Check;
+use super::link::{Channel, Datagram, Link, LinkError, LinkOutput, Linker, Path};
 use super::{Mesh, TimerKey};
 
 impl<K: Linker> Mesh<K> {
@@ -19,7 +20,9 @@ impl<K: Linker> Mesh<K> {
     pub fn handle_datagram(&mut self, now: Instant, datagram: Datagram<'_>) {
         let routes = self.routes.len();
         let Some(id) = self.route(now, &datagram) else {
-            self.totals.stray_datagrams += 1;
+            if !self.note_late_answer(now, &datagram) {
+                self.totals.stray_datagrams += 1;
+            }
             return;
         };
         let comes_from_elsewhere = self.routes.len() > routes;
@@ -38,8 +41,11 @@ impl<K: Linker> Mesh<K> {
         if !connection.flow_control.holds(&datagram) {
             match connection.link.handle_datagram(now, &datagram) {
                 Ok(()) => {
-                    if is_of_path && is_stun_response(&datagram) {
-                        self.path_answers(now, id);
+                    if is_stun(&datagram) {
+                        if is_of_path && is_stun_response(&datagram) {
+                            self.path_answers(now, id);
+                        }
+                        self.note_check(now, id, &datagram);
                     }
                     self.listen(now, id);
                     if comes_from_elsewhere {
@@ -150,9 +156,12 @@ impl<K: Linker> Mesh<K> {
         while let Some(connection) = self.connections.get_mut(&id) {
             match connection.link.poll() {
                 Ok(LinkOutput::Transmit(transmit)) => {
+                    let (local, remote) = (transmit.source, transmit.destination);
+                    let path = Path { local, remote };
                     if matches!(transmit.bytes.first(), Some(20..=63)) {
-                        let (local, remote) = (transmit.source, transmit.destination);
-                        has_new_path |= connection.goes_by(now, Path { local, remote });
+                        has_new_path |= connection.goes_by(now, path);
+                    } else if let Some(Check::Request { id, .. }) = Check::read(&transmit.bytes) {
+                        connection.round_trips.sent(now, path, id);
                     }
                     self.transmits.push_back(transmit);
                 }
@@ -181,7 +190,11 @@ impl<K: Linker> Mesh<K> {
                     // An idle connection sends no records that would show the path. Records tell our end
                     // as it is, while ICE may tell it as the peer of a router sees it, so what records
                     // have told stays.
-                    if connection.path.is_none_or(|path| path.remote != remote) {
+                    let is_other = |path: Path| {
+                        path.remote != remote
+                            || (path.local != local && connection.sends_from(local))
+                    };
+                    if connection.path.is_none_or(is_other) {
                         has_new_path |= connection.goes_by(now, Path { local, remote });
                     }
                     if let Some(round_trip) = round_trip {

@@ -122,7 +122,7 @@ impl<K: Linker> Mesh<K> {
     /// Takes the registry's list of who is online, and offers connections to those that are wanted.
     /// `left_out` is how many more it names.
     pub(super) fn listed(&mut self, now: Instant, peers: Vec<PeerId>, left_out: usize) {
-        self.roster.update(peers);
+        self.roster.update(now, peers);
         if self.roster.leaves_out(left_out) {
             let limit = limits::LISTED_PEERS;
             log::warn!(

@@ -273,11 +273,14 @@ impl<K: Linker> Mesh<K> {
         };
         connection.phase = Phase::Open;
         connection.search.end();
+        connection.choice.begin(now);
         if connection.speaks_sessions {
             connection.liveness.expect_answers(now);
-            // Until it is measured: the round trips of ICE, DTLS and SCTP are over.
-            let round_trip = now.saturating_duration_since(connection.created) / 4;
-            connection.liveness.measured(round_trip);
+            if connection.round_trip.is_none() {
+                // Until it is measured: the round trips of ICE, DTLS and SCTP are over.
+                let round_trip = now.saturating_duration_since(connection.created) / 4;
+                connection.liveness.measured(round_trip);
+            }
         }
         connection.opened = Some(now);
         connection.deadline = None;

@@ -20,7 +20,7 @@
 //! * [`discovery`]: who is online, and when to offer a connection to whom.
 //! * [`handshake`]: decides which connection carries the session.
 //! * [`datagrams`]: the network. [`recovery`]: timers, liveness, replacing a connection.
-//! * [`path_recovery`]: finding a path for a connection that is in doubt.
+//! * [`path_recovery`]: finding a path for a connection that is in doubt. [`moving`]: taking a faster one.
 //! * [`queueing`], [`sending`], [`receiving`]: messages. [`acknowledging`], [`delivery`]: what is known of their
 //!   arrival.
 //! * [`statistics`], [`shutdown`]: the answer to `stats`, and the end.
@@ -42,6 +42,7 @@ mod discovery;
 mod handshake;
 pub(crate) mod introduction;
 pub mod link;
+mod moving;
 mod offers;
 mod passing;
 mod path_recovery;
@@ -293,6 +294,11 @@ impl<K: Linker> Mesh<K> {
             peer.retry.awaits_list |= peer.retry.at.take().is_some();
         }
         self.drop_unheard_attempts(now);
+    }
+
+    /// Notes how long a round trip to the registry takes.
+    pub fn registry_measured(&mut self, round_trip: Duration) {
+        self.roster.measured(round_trip);
     }
 
     /// Notes that the registry can't be reached. Nothing changes for connections that exist.

@@ -64,10 +64,11 @@ impl<K: Linker> Mesh<K> {
                 self.accept_offer(now, peer_id, offer);
             }
             Verdict::Hold => {
+                let answer = limits::ROUND_TRIPS_TO_ANSWER * self.longest_round_trip(peer_id);
                 if let Some(peer) = self.peers.get_mut(peer_id) {
                     peer.held = Some(HeldOffer {
                         offer,
-                        until: now + limits::HELD_OFFER_TIMEOUT,
+                        until: now + limits::HELD_OFFER_TIMEOUT + answer,
                         is_early: false,
                     });
                 }

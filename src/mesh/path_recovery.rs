@@ -1,7 +1,7 @@
 //! Finding a path again: checks the pairs of a connection anew while none is known to work, and lets the
 //! transport go on as soon as one does.
 
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use super::Mesh;
 use super::connection::ConnectionId;
@@ -44,6 +44,7 @@ impl<K: Linker> Mesh<K> {
 
     /// Checks all pairs anew if that is due. If nobody answers, the network itself is in doubt.
     pub(super) fn check_paths(&mut self, now: Instant, id: ConnectionId) {
+        let round_trip = self.round_trip_of_checks(id);
         let Some(connection) = self.connections.get_mut(&id) else {
             return;
         };
@@ -54,11 +55,13 @@ impl<K: Linker> Mesh<K> {
         if connection.search.finds_nobody(now) && !connection.is_attempt() {
             self.has_new_doubt = true;
         }
-        let is_due = connection.search.is_due(now, connection.round_trip);
-        // While an attempt is heard and has chosen a path, its handshake is under way.
-        let shakes_hands = connection.is_attempt() && is_beyond_doubt && connection.path.is_some();
+        let is_due = connection.search.is_due(now, round_trip);
+        // While an attempt is heard and has a path, its handshake is under way. One that is not nominated yet
+        // would be lost if it was formed anew.
+        let has_path = connection.path.is_some() || connection.search.has_pair();
+        let shakes_hands = connection.is_attempt() && is_beyond_doubt && has_path;
         if is_due && !shakes_hands {
-            connection.link.check_again(now, &connection.local);
+            connection.check_again(now);
             self.drive(now, id);
         }
     }
@@ -70,9 +73,18 @@ impl<K: Linker> Mesh<K> {
             && connection.search.finds_peer_elsewhere(now, opened)
         {
             connection.liveness.lost_datagrams();
-            connection.link.check_again(now, &connection.local);
+            connection.check_again(now);
             self.drive(now, id);
         }
+    }
+
+    /// Returns how long the answer to a check may take, as far as that is known: as measured on this connection,
+    /// or on the one in use, or as long as the registry takes.
+    fn round_trip_of_checks(&self, id: ConnectionId) -> Option<Duration> {
+        let connection = self.connections.get(&id)?;
+        let in_use = || self.current_of(&connection.peer)?.round_trip;
+        let measured = connection.round_trip.or_else(in_use);
+        measured.or_else(|| self.roster.round_trip())
     }
 
     /// Notes that the path in use has answered a check, so what we send arrives.

@@ -79,7 +79,21 @@ impl<K: Linker> Mesh<K> {
                 connection.deadline = Some(now + limits::ATTEMPT_TIMEOUT / 2);
                 return self.arm(now, id);
             }
-            let reason = match connection.phase {
+            let (created, phase) = (connection.created, connection.phase);
+            let peer_id = connection.peer.clone();
+            let patience = self.patience(&peer_id);
+            let longest = match phase {
+                Phase::Offered => patience.answer,
+                Phase::Connecting | Phase::Open => patience.attempt,
+            };
+            // Its round trips may have turned out to be long.
+            if now < created + longest
+                && let Some(connection) = self.connections.get_mut(&id)
+            {
+                connection.deadline = Some(created + longest);
+                return self.arm(now, id);
+            }
+            let reason = match phase {
                 Phase::Offered => "the offer was not answered",
                 Phase::Connecting | Phase::Open => "no connection within the deadline",
             };

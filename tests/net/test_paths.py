@@ -6,8 +6,9 @@ import sys
 import time
 import unittest
 
-from lab import names, routers, targets, without_netlink
+from lab import delay, names, routers, targets, without_netlink
 from lab.encounter import Encounter, is_relayed
+from lab.flow import Conversation
 from lab.namespaces import Namespace, Switch
 from lab.registry import Registry
 from lab.relay import PLAIN_PORT
@@ -17,6 +18,17 @@ from lab.world import world
 
 SETTLED_SECONDS = 5
 """By then ICE has checked every pair."""
+
+SLOW_SECONDS = 0.01
+"""What a slow cable takes, one way."""
+
+MOVED_SECONDS = 30
+"""By then the faster of two paths is taken."""
+
+STAYS_SECONDS = 10
+
+SILENCE_SECONDS = 0.5
+"""How long nothing may arrive while paths change."""
 
 
 class Ranking(unittest.TestCase):
@@ -35,6 +47,47 @@ class Ranking(unittest.TestCase):
                 local = sidecar.statistics_of(peer)["path"]["local"]
                 self.assertTrue(local["address"].startswith("192.168.1."), local)
                 self.assertEqual((local["interface"], local["interface_kind"]), ("eth0", "physical"))
+
+
+class RoundTrips(unittest.TestCase):
+    def test_a_tunnel_that_is_faster_than_the_link_is_taken_in_the_end(self):
+        """The link is preferred. A round trip takes 40 ms on it: two slow cables, there and back."""
+        if not os.access(delay.DEVICE, os.R_OK | os.W_OK):
+            self.skipTest(f"{delay.DEVICE} may not be used")
+        site = world().builder.build("port restricted")
+        hub = Switch("fast-hub", "hub")
+        hosts = [delay.DistantMachine(f"slow{number}", SLOW_SECONDS, ["eth0"]) for number in (1, 2)]
+        for number, host in enumerate(hosts):
+            site.access.connect(host, "eth0")
+            host.link("tailscale0", hub, f"vpn{number}", f"100.64.0.{number + 1}/24")
+        with Encounter(*hosts, world().registry().settings()) as encounter:
+            encounter.seconds_to_connect()
+            connected = time.monotonic()
+            with Conversation(encounter.one, encounter.other) as conversation:
+                # Checks of the tunnel are answered first, so it may be used for a moment before the link is.
+                while not (self.has_moved(encounter) and self.interfaces(encounter) == ["tailscale0", "tailscale0"]):
+                    self.assertLess(time.monotonic(), connected + MOVED_SECONDS, self.interfaces(encounter))
+                    time.sleep(0.1)
+                moved = time.monotonic()
+                time.sleep(STAYS_SECONDS)
+                silence = conversation.longest_silence(connected)
+                tally = conversation.settled()
+            print(f"\n| moved after {moved - connected:.1f} s | longest silence {silence * 1000:.0f} ms | {tally} |")
+            self.assertTrue(tally.is_clean(), tally)
+            self.assertLess(silence, SILENCE_SECONDS * targets.SLACK)
+            self.assertEqual(self.interfaces(encounter), ["tailscale0", "tailscale0"])
+            for sidecar, peer in encounter.both_ways():
+                self.assertEqual(sidecar.restarts_of(peer), 0)
+                self.assertEqual(sidecar.heard_so_far("peer_disconnected"), [])
+
+    def has_moved(self, encounter):
+        """Whether the side that made the offer has decided."""
+        return any("answers faster" in line for sidecar in (encounter.one, encounter.other) for line in sidecar.log_lines())
+
+    def interfaces(self, encounter):
+        """Those that both use."""
+        found = [sidecar.statistics_of(peer) for sidecar, peer in encounter.both_ways()]
+        return [statistics["path"]["local"]["interface"] for statistics in found]
 
 
 class Oddities(unittest.TestCase):

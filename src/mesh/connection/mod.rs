@@ -6,9 +6,11 @@ pub(crate) mod flow_control;
 pub(crate) mod least_round_trip;
 pub(crate) mod liveness;
 pub(crate) mod outstanding;
+pub(crate) mod path_choice;
 pub(crate) mod path_search;
 pub(crate) mod receipts;
 pub(crate) mod remote_candidates;
+pub(crate) mod round_trips;
 pub(crate) mod send_window;
 pub(crate) mod swallowing;
 
@@ -21,14 +23,16 @@ use crate::protocol::PeerId;
 use crate::protocol::signaling::Outgoing;
 
 use super::link::description;
-use super::link::{Channel, Datagram, Link, LinkError};
+use super::link::{Channel, Datagram, Link, LinkError, Path};
 use early_messages::EarlyMessages;
 use flow_control::FlowControl;
 use liveness::{Health, Liveness};
 use outstanding::Outstanding;
+use path_choice::PathChoice;
 use path_search::PathSearch;
 use receipts::Receipts;
 use remote_candidates::RemoteCandidates;
+use round_trips::RoundTrips;
 use send_window::SendWindow;
 use swallowing::Swallowing;
 
@@ -65,13 +69,6 @@ pub(super) struct Handshake {
     /// The connection carries the session: the peer's hello was acted upon, or the peer is of another
     /// make.
     pub(super) received: bool,
-}
-
-/// The pair of addresses in use for sending, nominated by ICE.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) struct Path {
-    pub(super) local: SocketAddr,
-    pub(super) remote: SocketAddr,
 }
 
 /// An offer of ours that is passed on by others until it is answered.
@@ -126,6 +123,10 @@ pub(super) struct Connection<L> {
     pub(super) liveness: Liveness,
     /// Looks for a path while none is known to work.
     pub(super) search: PathSearch,
+    /// Measures the pairs of addresses.
+    pub(super) round_trips: RoundTrips,
+    /// Compares the path in use with others.
+    pub(super) choice: PathChoice,
     /// Counts what the peer's transport has not acknowledged, of both channels.
     pub(super) outstanding: Outstanding,
     /// Notices if the path swallows full packets.
@@ -141,7 +142,9 @@ pub(super) struct Connection<L> {
     pub(super) flow_control: FlowControl,
     /// Messages that the transport has not acknowledged yet. Only for peers of another make.
     pub(super) receipts: Receipts,
+    /// The pair of addresses in use for sending, nominated by ICE.
     pub(super) path: Option<Path>,
+    /// The round-trip time of that path; until there is one, of any that has answered.
     pub(super) round_trip: Option<Duration>,
 }
 
@@ -283,8 +286,16 @@ impl<L: Link> Connection<L> {
         if is_new {
             self.liveness.answered(now);
             self.send_window.path_changed();
+            self.choice.begin(now);
         }
         is_new
+    }
+
+    /// Checks all pairs anew.
+    pub(super) fn check_again(&mut self, now: Instant) {
+        let is_first = self.search.checks_anew();
+        self.choice.checks_anew(is_first);
+        self.link.check_again(now, &self.local);
     }
 
     /// Returns whether the datagram came by the path on which we send.

@@ -37,6 +37,8 @@ pub(crate) struct PathSearch {
     turns: u32,
     /// When it is taken that nobody answers the checks, unless somebody does.
     nobody_at: Option<Instant>,
+    /// Whether a pair has answered since all were last checked anew.
+    has_pair: bool,
 }
 
 impl PathSearch {
@@ -58,6 +60,22 @@ impl PathSearch {
     /// Notes that somebody has answered a check.
     pub(crate) fn answered(&mut self) {
         self.nobody_at = None;
+    }
+
+    /// Notes that a pair has answered a check, so that it can be used once it is nominated.
+    pub(crate) fn found_pair(&mut self) {
+        self.has_pair = true;
+    }
+
+    /// Returns whether a pair has answered since all were last checked anew.
+    pub(crate) fn has_pair(&self) -> bool {
+        self.has_pair
+    }
+
+    /// Notes that all pairs are checked anew. Returns whether it is the first time in this search.
+    pub(crate) fn checks_anew(&mut self) -> bool {
+        self.has_pair = false;
+        self.turns == 1
     }
 
     /// Returns whether it is time to take it that nobody answers; each search tells it once.

@@ -1,7 +1,7 @@
 //! The roster: who is online, as far as the registry has told. It tells only when asked.
 
 use std::collections::BTreeSet;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use crate::limits;
 use crate::protocol::PeerId;
@@ -25,6 +25,8 @@ pub(crate) struct Roster {
     refused: usize,
     /// Whether any list was longer than what is kept.
     was_cut: bool,
+    /// How long a round trip to the registry takes.
+    round_trip: Option<Duration>,
 }
 
 impl Roster {
@@ -40,6 +42,7 @@ impl Roster {
             wanted: None,
             refused: 0,
             was_cut: false,
+            round_trip: None,
         }
     }
 
@@ -81,8 +84,22 @@ impl Roster {
         self.ever_listed.contains(peer)
     }
 
+    /// Notes how long a round trip to the registry takes.
+    pub(crate) fn measured(&mut self, round_trip: Duration) {
+        self.round_trip = Some(round_trip);
+    }
+
+    /// Returns how long a round trip to the registry takes, if that is known.
+    pub(crate) fn round_trip(&self) -> Option<Duration> {
+        self.round_trip
+    }
+
     /// Takes over a list that came in.
-    pub(crate) fn update(&mut self, peers: Vec<PeerId>) {
+    pub(crate) fn update(&mut self, now: Instant, peers: Vec<PeerId>) {
+        // A satellite's modem answers for those behind it when a connection is made, so this counts more.
+        if let Some(asked) = self.asked.filter(|_| self.unanswered) {
+            self.measured(now.saturating_duration_since(asked));
+        }
         self.unanswered = false;
         self.listed = peers.into_iter().take(limits::LISTED_PEERS).collect();
         if self.ever_listed.len() + self.listed.len() > 2 * limits::LISTED_PEERS {
@@ -179,7 +196,7 @@ mod tests {
             Some(now + limits::REGISTER_TIMEOUT),
             "one is on its way"
         );
-        roster.update(Vec::new());
+        roster.update(now, Vec::new());
         assert_eq!(roster.next_question(false), None);
         assert_eq!(roster.next_question(true), Some(now + limits::LIST_REFRESH));
         roster.want(now);

@@ -3,11 +3,13 @@
 //! [`self::webrtc`] implements it with str0m. Tests step the core through thousands of seeds with a
 //! deterministic implementation.
 
+pub(crate) mod check;
 mod clock;
 pub mod description;
 mod late_start;
 mod pacing;
 mod preference;
+mod remote;
 pub mod webrtc;
 
 use std::fmt;
@@ -40,6 +42,15 @@ impl Channel {
             .into_iter()
             .find(|channel| channel.label() == label)
     }
+}
+
+/// A pair of addresses that datagrams take (RFC 8445: a candidate pair).
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub struct Path {
+    /// Our end: a socket's address, or a relayed one.
+    pub local: SocketAddr,
+    /// The peer's end.
+    pub remote: SocketAddr,
 }
 
 /// A datagram that came in.
@@ -158,6 +169,17 @@ pub trait Link {
 
     /// Returns whether a path is chosen that works as far as is known. Without one nothing that is sent arrives.
     fn has_path(&self) -> bool;
+
+    /// Takes another pair of addresses for what is sent, as soon as it has answered a check. The other pairs
+    /// are given up until [`Link::check_again`]. To be called on the side that made the offer, since that one
+    /// chooses. `local` are the local candidates, `seen` all addresses from which the peer was heard.
+    fn prefer(
+        &mut self,
+        now: Instant,
+        path: Path,
+        local: &[LocalCandidate],
+        seen: &[SocketAddr],
+    ) -> Result<(), LinkError>;
 
     /// Sends at once again what the peer's transport has not acknowledged, because the path works again.
     /// Without it the transport waits about as long as the path was dead.

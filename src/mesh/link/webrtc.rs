@@ -21,7 +21,8 @@ use super::description::{first_mid, rename_mid, waits_for_sctp};
 use super::late_start::LateStart;
 use super::pacing::Pacing;
 use super::preference::Preferences;
-use super::{Channel, Datagram, Link, LinkError, LinkOutput, Linker, Packets, Transmit};
+use super::remote::RemoteCandidates;
+use super::{Channel, Datagram, Link, LinkError, LinkOutput, Linker, Packets, Path, Transmit};
 
 /// How many bytes str0m buffers for all channels of a connection, beside the largest message. The core
 /// keeps the mesh channel below that; the rest is headroom for control frames.
@@ -96,6 +97,7 @@ impl WebRtc {
             pacing: Pacing::new(now),
             preferences: Preferences::default(),
             has_path: false,
+            remote: RemoteCandidates::default(),
         };
         for candidate in candidates {
             link.add_local_candidate(*candidate);
@@ -138,13 +140,17 @@ impl Linker for WebRtc {
         offer: &str,
     ) -> Result<(WebRtcLink, String), LinkError> {
         // The offer is read first, because a connection costs milliseconds of key generation.
+        let sdp = offer;
         let offer =
-            guarded(|| SdpOffer::from_sdp_string(offer).map_err(|_| LinkError(UNREADABLE.into())))?;
+            guarded(|| SdpOffer::from_sdp_string(sdp).map_err(|_| LinkError(UNREADABLE.into())))?;
         let mut link = self.build(now, candidates, packets)?;
         // Until it is first told the time, the ICE agent sends no checks and only answers them. It is
         // told before it knows the other side, so that its checks begin a little after the answer leaves.
         link.handle_timeout(now)?;
-        let answer = guarded(|| link.rtc.sdp_api().accept_offer(offer).map_err(describe))?;
+        let answer = guarded(|| {
+            link.remote.described(sdp);
+            link.rtc.sdp_api().accept_offer(offer).map_err(describe)
+        })?;
         link.pacing.candidates_changed(now);
         Ok((link, answer.to_sdp_string()))
     }
@@ -180,6 +186,7 @@ pub struct WebRtcLink {
     pacing: Pacing,
     preferences: Preferences,
     has_path: bool,
+    remote: RemoteCandidates,
 }
 
 impl WebRtcLink {
@@ -261,6 +268,7 @@ impl Link for WebRtcLink {
                 .map_err(describe)?;
             let answer =
                 SdpAnswer::from_sdp_string(&sdp).map_err(|_| LinkError(UNREADABLE.into()))?;
+            self.remote.described(&sdp);
             if waits_for_sctp(&sdp) {
                 self.late_start = Some(LateStart::default());
                 // str0m now takes 64 KiB for the largest message of the other side, which is what that
@@ -280,7 +288,7 @@ impl Link for WebRtcLink {
             let line = candidate.strip_prefix("a=").unwrap_or(candidate);
             let candidate = Candidate::from_sdp_string(line)
                 .map_err(|_| LinkError("a candidate of no use".into()))?;
-            self.rtc.add_remote_candidate(candidate);
+            self.remote.add(&mut self.rtc, candidate);
             self.pacing.candidates_changed(self.now);
             Ok(())
         })
@@ -307,6 +315,13 @@ impl Link for WebRtcLink {
     }
 
     fn check_again(&mut self, now: Instant, local: &[LocalCandidate]) {
+        let restored = guarded(|| {
+            self.remote.restore(&mut self.rtc);
+            Ok(())
+        });
+        if let Err(error) = restored {
+            log::debug!("candidates of the peer stay away: {error}");
+        }
         // A candidate that comes anew is paired anew, and the ICE agent checks new pairs at once.
         for candidate in local {
             self.remove_local_candidate(*candidate);
@@ -317,6 +332,31 @@ impl Link for WebRtcLink {
 
     fn has_path(&self) -> bool {
         self.has_path
+    }
+
+    fn prefer(
+        &mut self,
+        now: Instant,
+        path: Path,
+        local: &[LocalCandidate],
+        seen: &[SocketAddr],
+    ) -> Result<(), LinkError> {
+        // The ICE agent goes by the priorities of candidates alone, and those never change.
+        for candidate in local {
+            self.remove_local_candidate(*candidate);
+        }
+        guarded(|| {
+            self.remote
+                .leave_out_all_but(&mut self.rtc, path.remote, seen);
+            Ok(())
+        })?;
+        // What is paired anew is checked at once, and each answer is followed by a nomination.
+        let kept = local.iter().filter(|kept| kept.source() == path.local);
+        for candidate in kept {
+            self.add_local_candidate(*candidate);
+        }
+        self.pacing.check_again(now);
+        self.handle_timeout(now)
     }
 
     fn retransmit(&mut self, now: Instant) -> Result<(), LinkError> {

@@ -85,8 +85,8 @@ impl Retry {
 #[derive(Debug)]
 pub(super) struct WaitingConnect {
     pub(super) origin: Origin,
-    /// When it fails, whatever else is still hoped for.
-    pub(super) until: Instant,
+    /// When it was given. It fails after a time, whatever else is still hoped for.
+    pub(super) since: Instant,
 }
 
 /// The state of a peer, as `stats` tells it.
@@ -239,9 +239,11 @@ impl Peer {
         !self.reachable || self.watermarks.is_stalled()
     }
 
-    /// Takes out a `connect` command whose time is over, and returns its origin.
-    pub(super) fn next_overdue(&mut self, now: Instant) -> Option<Origin> {
-        let overdue = self.waiting.pop_front_if(|first| first.until <= now)?;
+    /// Takes out a `connect` command that has waited for so long, and returns its origin.
+    pub(super) fn next_overdue(&mut self, now: Instant, longest: Duration) -> Option<Origin> {
+        let overdue = self
+            .waiting
+            .pop_front_if(|first| first.since + longest <= now)?;
         Some(overdue.origin)
     }
 

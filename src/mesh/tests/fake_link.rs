@@ -12,7 +12,7 @@ use super::fake_path::Paths;
 use super::fake_stream::{Delivered, Streams};
 use crate::mesh::link::description::candidate_address;
 use crate::mesh::link::{
-    Channel, Datagram, Link, LinkError, LinkOutput, Linker, Packets, Transmit,
+    Channel, Datagram, Link, LinkError, LinkOutput, Linker, Packets, Path, Transmit,
 };
 use crate::nat::candidate::LocalCandidate;
 use crate::protocol::control::Control;
@@ -296,6 +296,17 @@ impl Link for FakeLink {
 
     fn has_path(&self) -> bool {
         self.paths.selected().is_some()
+    }
+
+    /// Its checks are none of STUN, so its paths are not measured.
+    fn prefer(
+        &mut self,
+        _: Instant,
+        _: Path,
+        _: &[LocalCandidate],
+        _: &[SocketAddr],
+    ) -> Result<(), LinkError> {
+        Ok(())
     }
 
     fn retransmit(&mut self, now: Instant) -> Result<(), LinkError> {

@@ -1,6 +1,6 @@
 //! The network between the simulated sidecars: delay, loss, duplication, partitions, dead addresses.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::net::SocketAddr;
 use std::time::{Duration, Instant};
 
@@ -96,6 +96,8 @@ pub(super) struct Network {
     pub(super) line: Option<Line>,
     /// Larger datagrams vanish, in bytes.
     pub(super) largest: usize,
+    /// What datagrams take longer from or to an address, by its index.
+    pub(super) slow: BTreeMap<usize, Duration>,
     blocked: BTreeSet<(Place, Place)>,
     dead: BTreeSet<SocketAddr>,
     dead_pairs: BTreeSet<(SocketAddr, SocketAddr)>,
@@ -114,6 +116,7 @@ impl Network {
             weather,
             line: None,
             largest: usize::MAX,
+            slow: BTreeMap::new(),
             blocked: BTreeSet::new(),
             dead: BTreeSet::new(),
             dead_pairs: BTreeSet::new(),
@@ -217,6 +220,8 @@ impl Network {
                 .dead_pairs
                 .contains(&(datagram.source, datagram.destination))
             || tag.is_some_and(|tag| self.dead_tags.contains(&tag));
+        let ends = [datagram.source, datagram.destination].map(index);
+        let further: Duration = ends.iter().filter_map(|index| self.slow.get(index)).sum();
         let weather = self.weather;
         if is_cut || random.u32(..100) < weather.lost {
             return Vec::new();
@@ -229,7 +234,9 @@ impl Network {
         let copies = 1 + usize::from(random.u32(..100) < weather.doubled);
         let jitter = u64::try_from(weather.jitter.as_nanos()).unwrap();
         (0..copies)
-            .map(|_| on_line + weather.latency + Duration::from_nanos(random.u64(..=jitter)))
+            .map(|_| {
+                on_line + weather.latency + further + Duration::from_nanos(random.u64(..=jitter))
+            })
             .collect()
     }
 }
@@ -247,8 +254,17 @@ pub(super) fn address(place: Place, lane: usize, index: usize, port: u16) -> Soc
 }
 
 pub(super) fn place(address: SocketAddr) -> Place {
+    usize::from(octets(address)[1])
+}
+
+/// Which of its participant's addresses it is.
+pub(super) fn index(address: SocketAddr) -> usize {
+    usize::from(octets(address)[3])
+}
+
+fn octets(address: SocketAddr) -> [u8; 4] {
     match address {
-        SocketAddr::V4(address) => usize::from(address.ip().octets()[1]),
+        SocketAddr::V4(address) => address.ip().octets(),
         SocketAddr::V6(_) => unreachable!("the simulated network speaks IPv4"),
     }
 }

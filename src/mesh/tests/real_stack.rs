@@ -19,7 +19,7 @@ const TRANSACTION_ID: usize = 8;
 /// The type of a DTLS record with data.
 const DTLS_DATA: u8 = 23;
 
-fn world(seed: u64, names: &[&str], others: &[&str]) -> World<WebRtc> {
+pub(super) fn world(seed: u64, names: &[&str], others: &[&str]) -> World<WebRtc> {
     let make = |_| WebRtc::new(MAX_MESSAGE_BYTES).unwrap();
     World::of(seed, names, others, Box::new(make))
 }

@@ -33,6 +33,9 @@ impl EventLoop {
                     mesh.registry_connected(now, peer_id);
                     self.parts.reaching.registry_connected(now);
                 }
+                Ok(signaling::Notice::Measured { round_trip }) => {
+                    mesh.registry_measured(round_trip);
+                }
                 Ok(signaling::Notice::Frame(frame)) => mesh.handle_frame(now, frame),
                 Ok(signaling::Notice::Disconnected { reason }) => {
                     mesh.registry_disconnected(RegistryState::Disconnected, reason);

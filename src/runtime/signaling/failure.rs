@@ -54,6 +54,12 @@ impl Failure {
         Failure::new(kind, why)
     }
 
+    /// Returns the failure of what did not happen in time.
+    pub(super) fn late(what: &str, patience: Duration) -> Self {
+        let seconds = (patience.as_secs_f64() * 10.0).round() / 10.0;
+        format!("{what} within {seconds} s").into()
+    }
+
     /// Returns the failure that is inside an error, if it was one of ours.
     pub(super) fn inside(error: &io::Error) -> Option<&Self> {
         error.get_ref()?.downcast_ref()

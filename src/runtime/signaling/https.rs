@@ -1,8 +1,9 @@
 //! Gives the HTTP client our own connections: dialled, secured and cut short as we say.
 
 use std::fmt;
-use std::io::{self, ErrorKind, Read, Write};
+use std::io::{self, Read, Write};
 use std::sync::{Mutex, PoisonError};
+use std::time::Duration;
 
 use rustls::StreamOwned;
 use ureq::config::Config;
@@ -15,7 +16,7 @@ use ureq::{Body, Error};
 
 use super::dial::dial;
 use super::failure::Failure;
-use super::settings::{Settings, Times};
+use super::settings::Settings;
 use super::stream;
 use super::waiting_stream::WaitingStream;
 use super::wakeups::Wakeups;
@@ -26,7 +27,14 @@ use crate::limits;
 /// bytes.
 const BUFFER_BYTES: usize = 4 * 1024;
 
-/// Connects to the host of `url`, and returns an HTTP agent for one request on that connection.
+/// An HTTP agent for one request, on a connection that is open.
+pub(super) struct Connected {
+    pub(super) agent: ureq::Agent,
+    /// The round trip of the TCP connection when it was opened.
+    pub(super) round_trip: Duration,
+}
+
+/// Connects to the host of `url`.
 ///
 /// Redirects are not followed, since they would carry the key elsewhere. A proxy is asked for the same as
 /// for the WebSocket, a connection to the host, so the client itself knows of none.
@@ -34,15 +42,14 @@ pub(super) fn connect(
     url: &Url,
     settings: &Settings,
     wakeups: &Wakeups,
-) -> Result<ureq::Agent, Failure> {
-    let times = &settings.times;
+) -> Result<Connected, Failure> {
     let dialled = dial(url, settings, wakeups)?;
-    let deadline = dialled.began + times.handshake;
-    let mut socket = WaitingStream::new(dialled, deadline, wakeups);
+    let round_trip = dialled.round_trip;
+    let mut socket = WaitingStream::new(dialled, &settings.times, wakeups);
     let stream: Box<dyn Stream> = if url.is_secure() {
         let mut client = stream::tls_client(url.host(), settings.tls.get())?;
         let secured = client.complete_io(&mut socket);
-        secured.map_err(|error| times.io_lost(&error))?;
+        secured.map_err(|error| io_lost(&error))?;
         Box::new(StreamOwned::new(client, socket))
     } else {
         Box::new(socket)
@@ -63,7 +70,10 @@ pub(super) fn connect(
         is_tls: url.is_secure(),
     };
     let handover = Handover(Mutex::new(Some(connection)));
-    Ok(ureq::Agent::with_parts(config, handover, NoResolver))
+    Ok(Connected {
+        agent: ureq::Agent::with_parts(config, handover, NoResolver),
+        round_trip,
+    })
 }
 
 /// Reads the body of an answer, at most [`limits::REGISTRY_RESPONSE_BYTES`].
@@ -72,27 +82,22 @@ pub(super) fn body(response: &mut Response<Body>) -> Result<Vec<u8>, Error> {
     limited.limit(limits::REGISTRY_RESPONSE_BYTES).read_to_vec()
 }
 
-impl Times {
-    /// Describes an error of the HTTP client.
-    pub(super) fn lost(&self, error: &Error) -> Failure {
-        if let Error::Io(error) = error {
-            self.io_lost(error)
-        } else if let Error::BodyExceedsLimit(limit) = error {
-            format!("the answer is longer than {limit} bytes").into()
-        } else {
-            error.to_string().into()
-        }
+/// Describes an error of the HTTP client.
+pub(super) fn lost(error: &Error) -> Failure {
+    if let Error::Io(error) = error {
+        io_lost(error)
+    } else if let Error::BodyExceedsLimit(limit) = error {
+        format!("the answer is longer than {limit} bytes").into()
+    } else {
+        error.to_string().into()
     }
+}
 
-    pub(super) fn io_lost(&self, error: &io::Error) -> Failure {
-        if let Some(failure) = Failure::inside(error) {
-            failure.clone()
-        } else if error.kind() == ErrorKind::TimedOut {
-            let seconds = self.handshake.as_secs_f64();
-            format!("no answer within {seconds} s").into()
-        } else {
-            stream::describe(error).into()
-        }
+/// Describes an error of its connection.
+pub(super) fn io_lost(error: &io::Error) -> Failure {
+    match Failure::inside(error) {
+        Some(failure) => failure.clone(),
+        None => stream::describe(error).into(),
     }
 }
 

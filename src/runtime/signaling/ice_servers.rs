@@ -34,19 +34,19 @@ impl IceServersClient {
     pub fn fetch(&self) -> Result<Vec<IceServer>, String> {
         let place = self.settings.shown(&self.url);
         let failed = |what: &dyn std::fmt::Display| format!("{place}: {what}");
-        let times = &self.settings.times;
         // Nobody tells this one of changes.
         let (wakeups, _control) =
             Wakeups::new(self.settings.local_addresses).map_err(|error| failed(&error))?;
         let (name, value) = &self.header;
-        let agent = https::connect(&self.url, &self.settings, &wakeups);
-        let asked = agent.map_err(|lost| failed(&lost))?.get(self.url.uri());
+        let connected = https::connect(&self.url, &self.settings, &wakeups);
+        let agent = connected.map_err(|lost| failed(&lost))?.agent;
+        let asked = agent.get(self.url.uri());
         let answer = asked.header(*name, value).call();
-        let mut response = answer.map_err(|error| failed(&times.lost(&error)))?;
+        let mut response = answer.map_err(|error| failed(&https::lost(&error)))?;
         if !response.status().is_success() {
             return Err(failed(&format!("answered {}", response.status())));
         }
-        let body = https::body(&mut response).map_err(|error| failed(&times.lost(&error)))?;
+        let body = https::body(&mut response).map_err(|error| failed(&https::lost(&error)))?;
         ice_servers::parse(&body).map_err(|why| failed(&why))
     }
 }

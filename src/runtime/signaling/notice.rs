@@ -1,5 +1,7 @@
 //! Messages between the signaling thread and the event loop.
 
+use std::time::Duration;
+
 use crate::protocol::PeerId;
 use crate::protocol::signaling::{Incoming, Outgoing};
 
@@ -10,6 +12,11 @@ pub enum Notice {
     Connected {
         /// The name that the registry gave us.
         peer_id: PeerId,
+    },
+    /// The registry was found to be so far away. Comes before [`Notice::Connected`].
+    Measured {
+        /// The round trip of a TCP connection.
+        round_trip: Duration,
     },
     /// A frame has come in.
     Frame(Incoming),

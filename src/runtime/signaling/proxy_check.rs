@@ -1,6 +1,7 @@
 //! Asks, for `doctor`, the proxy that leads to the registry.
 
 use super::dial::dial;
+use super::https;
 use super::settings::Settings;
 use super::waiting_stream::WaitingStream;
 use super::wakeups::Wakeups;
@@ -33,8 +34,7 @@ fn ask(settings: &Settings, url: &Url) -> Result<String, String> {
     let (wakeups, _control) =
         Wakeups::new(settings.local_addresses).map_err(|error| error.to_string())?;
     let dialled = dial(url, settings, &wakeups).map_err(|lost| lost.to_string())?;
-    let deadline = dialled.began + settings.times.handshake;
-    let said = WaitingStream::new(dialled, deadline, &wakeups).open();
-    let said = said.map_err(|error| settings.times.io_lost(&error).to_string())?;
+    let said = WaitingStream::new(dialled, &settings.times, &wakeups).open();
+    let said = said.map_err(|error| https::io_lost(&error).to_string())?;
     Ok(said.unwrap_or_default())
 }

@@ -18,8 +18,11 @@ use crate::runtime::interfaces;
 pub struct Times {
     /// The longest time from the resolved name to a TCP connection, whatever the number of addresses.
     pub connect: Duration,
-    /// The longest time from the resolved name to the token, and to the open WebSocket.
+    /// The longest time from the resolved name to the token, and to the open WebSocket, beside the round trips
+    /// that it takes.
     pub handshake: Duration,
+    /// How many round trips count as such: of TLS, HTTP, and one that is repeated.
+    pub round_trips: u32,
     /// The keepalive of the WebSocket.
     pub keepalive: KeepaliveTimes,
     /// The first and the longest wait from a failure to the next try.
@@ -32,11 +35,19 @@ pub struct Times {
     pub close: Duration,
 }
 
+impl Times {
+    /// Returns how long the token, or the open WebSocket, may take over a path of this round trip.
+    pub(super) fn patience(&self, round_trip: Duration) -> Duration {
+        self.handshake + self.round_trips * round_trip
+    }
+}
+
 impl Default for Times {
     fn default() -> Self {
         Times {
             connect: Duration::from_secs(5),
             handshake: Duration::from_secs(10),
+            round_trips: 5,
             keepalive: KeepaliveTimes {
                 ping: Duration::from_secs(15),
                 heartbeat: Duration::from_secs(30),

@@ -88,8 +88,11 @@ impl Thread {
 
     /// Connects, and serves the connection until asked to stop.
     fn try_to_serve(&mut self) -> Result<(), Failure> {
-        let Grant { token, peer_id } = self.tokens.exchange()?;
+        let (Grant { token, peer_id }, round_trip) = self.tokens.exchange()?;
         self.reconnect.accepted();
+        if !self.tell(Notice::Measured { round_trip }) {
+            return Ok(());
+        }
         let place = self.settings.shown(&self.settings.signaling_url);
         let lost = |failure: Failure| failure.of(&format_args!("WebSocket at {place}"));
         let opened = Connection::open(&self.settings, &token, &self.wakeups);

@@ -1,6 +1,8 @@
 //! The token exchange: `POST TOKEN_URL` gives, for our key, a token of five minutes and the name that
 //! peers know us by.
 
+use std::time::Duration;
+
 use serde::Deserialize;
 use ureq::Body;
 use ureq::http::{HeaderValue, Response, StatusCode};
@@ -15,6 +17,13 @@ use crate::config::url::Url;
 use crate::limits;
 use crate::protocol::PeerId;
 use crate::secret::Secret;
+
+/// The registry's answer to the question for a token, whatever its status.
+pub(super) struct Asked {
+    pub(super) answer: Response<Body>,
+    /// The round trip of the TCP connection when it was opened.
+    pub(super) round_trip: Duration,
+}
 
 /// The registry's answer: the token, and our name.
 #[derive(Debug)]
@@ -57,20 +66,25 @@ impl TokenClient {
         })
     }
 
-    /// Asks for a token once. Blocks for [`Times::handshake`](super::Times::handshake) at most, beside
-    /// what the resolver takes; less when the thread is asked to stop, or the way is lost by a change of
+    /// Asks for a token once. Returns the round trip to the registry with it. Blocks for
+    /// [`Times::handshake`](super::Times::handshake) and some round trips at most, beside what the resolver takes; less when the thread is asked to stop, or the way is lost by a change of
     /// the network.
-    pub(super) fn exchange(&self) -> Result<Grant, Failure> {
-        self.take(self.ask()?)
+    pub(super) fn exchange(&self) -> Result<(Grant, Duration), Failure> {
+        let Asked { answer, round_trip } = self.ask()?;
+        Ok((self.take(answer)?, round_trip))
     }
 
-    /// Sends the request and returns the registry's answer, whatever its status.
-    pub(super) fn ask(&self) -> Result<Response<Body>, Failure> {
+    /// Sends the request and returns the registry's answer.
+    pub(super) fn ask(&self) -> Result<Asked, Failure> {
         let (name, value) = &self.header;
-        let agent = https::connect(&self.url, &self.settings, &self.wakeups);
-        let asked = agent.map_err(|lost| self.lost(lost))?.post(self.url.uri());
+        let connected = https::connect(&self.url, &self.settings, &self.wakeups);
+        let connected = connected.map_err(|lost| self.lost(lost))?;
+        let asked = connected.agent.post(self.url.uri());
         let answer = asked.header(*name, value).send_empty();
-        answer.map_err(|error| self.lost(self.settings.times.lost(&error)))
+        Ok(Asked {
+            answer: answer.map_err(|error| self.lost(https::lost(&error)))?,
+            round_trip: connected.round_trip,
+        })
     }
 
     fn lost(&self, failure: Failure) -> Failure {
@@ -107,8 +121,7 @@ impl TokenClient {
             let why = format!("answered {status}");
             return Err(self.lost(retry_after::lost(status, response.headers(), why)));
         }
-        let body = https::body(&mut response)
-            .map_err(|error| self.lost(self.settings.times.lost(&error)))?;
+        let body = https::body(&mut response).map_err(|error| self.lost(https::lost(&error)))?;
         parse(&body).map_err(|what| match status {
             StatusCode::OK => unreachable(&what),
             status => unreachable(&format!("answered {status}: {what}")),

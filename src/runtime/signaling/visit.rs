@@ -5,7 +5,7 @@ use std::time::{Duration, Instant, SystemTime};
 
 use super::failure::{Failure, Kind};
 use super::settings::Settings;
-use super::token::{Grant, TokenClient};
+use super::token::{Asked, Grant, TokenClient};
 use super::wakeups::Wakeups;
 use super::websocket::{Connection, Received};
 use crate::protocol::PeerId;
@@ -47,7 +47,7 @@ pub fn visit(settings: &Settings, is_to_be_seen: bool) -> Result<Visit, String> 
     let tokens = TokenClient::new(settings, &wakeups)?;
     let began = Instant::now();
     let mut date = None;
-    let answer = tokens.ask().and_then(|answer| {
+    let answer = tokens.ask().and_then(|Asked { answer, .. }| {
         let told = answer.headers().get("date");
         let told = told.and_then(|date| date.to_str().ok());
         date = told.map(|date| (date.to_owned(), SystemTime::now()));

@@ -2,28 +2,33 @@
 //! them short.
 
 use std::io::{self, ErrorKind, Read, Write};
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use super::dial::Dialled;
+use super::failure::Failure;
+use super::settings::Times;
 use super::tunnel::Tunnel;
 use super::wakeups::Wakeups;
 use super::way::Way;
 
-/// The connection. Its errors may hold a [`Failure`](super::failure::Failure).
+/// The connection. Its errors may hold a [`Failure`].
 pub(super) struct WaitingStream {
     socket: Tunnel,
     way: Way,
+    patience: Duration,
     deadline: Instant,
     wakeups: Wakeups,
 }
 
 impl WaitingStream {
     /// Makes one of a connection that was opened with these wakeups.
-    pub(super) fn new(dialled: Dialled, deadline: Instant, wakeups: &Wakeups) -> Self {
+    pub(super) fn new(dialled: Dialled, times: &Times, wakeups: &Wakeups) -> Self {
+        let patience = times.patience(dialled.round_trip);
         WaitingStream {
             socket: dialled.socket,
             way: dialled.way,
-            deadline,
+            patience,
+            deadline: dialled.began + patience,
             wakeups: wakeups.clone(),
         }
     }
@@ -45,7 +50,7 @@ impl WaitingStream {
             }
             self.wakeups.check(self.way)?;
             if Instant::now() >= self.deadline {
-                return Err(ErrorKind::TimedOut.into());
+                return Err(Failure::late("no answer", self.patience).into());
             }
             self.wakeups.wait(self.deadline);
         }

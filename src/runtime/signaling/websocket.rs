@@ -54,11 +54,11 @@ impl Connection {
         wakeups: &Wakeups,
     ) -> Result<Self, Failure> {
         let url = &settings.signaling_url;
-        let times = &settings.times;
         let request = url.with_token(token)?;
         let dialled = dial(url, settings, wakeups)?;
         let (socket, way, round_trip) = (dialled.socket, dialled.way, dialled.round_trip);
-        let deadline = dialled.began + times.handshake;
+        let patience = settings.times.patience(round_trip);
+        let deadline = dialled.began + patience;
         let stream = if url.is_secure() {
             Stream::secured(socket, url.host(), settings.tls.get())?
         } else {
@@ -86,8 +86,7 @@ impl Connection {
             };
             wakeups.check(way)?;
             if Instant::now() >= deadline {
-                let seconds = times.handshake.as_secs_f64();
-                return Err(format!("not open within {seconds} s").into());
+                return Err(Failure::late("not open", patience));
             }
             wakeups.wait(deadline);
             handshake = interrupted.handshake();

@@ -22,13 +22,17 @@ ARP = b"\x08\x06"
 
 
 class DistantMachine(Namespace):
-    """A machine whose cables take so many seconds, each way."""
+    """A machine whose cables take so many seconds, each way. `interfaces`: those that do, if not all."""
 
-    def __init__(self, name, seconds):
+    def __init__(self, name, seconds, interfaces=None):
         super().__init__(name)
         self.seconds = seconds
+        self.interfaces = interfaces
 
     def lay(self, interface, other, port):
+        if self.interfaces is not None and interface not in self.interfaces:
+            super().lay(interface, other, port)
+            return
         near, far = open_tap(self, interface), open_tap(other, port)
         for source, sink in ((near, far), (far, near)):
             OneWay(source, sink, self.seconds)
