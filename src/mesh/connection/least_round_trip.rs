@@ -4,7 +4,7 @@
 use std::time::{Duration, Instant};
 
 /// For how long a measurement counts, at least; it is forgotten after twice that.
-const COUNTS_FOR: Duration = Duration::from_secs(30);
+const COUNTS_FOR: Duration = Duration::from_secs(60);
 
 /// The same in round trips, where that is longer.
 const COUNTS_FOR_ROUND_TRIPS: u32 = 40;

@@ -18,11 +18,12 @@ fn pairs() -> impl Iterator<Item = World<FakeStack>> {
         .map(|(own, other)| World::with_foreign(50, &[own], &[other]))
 }
 
+/// Sends each way what a line that is not known yet has room for.
 fn exchange(world: &mut World<FakeStack>) {
     let (own, other) = (world.name(0).clone(), world.name(1).clone());
     for _ in 0..20 {
-        world.send(0, other.as_str(), 2000, true);
-        world.foreign_sends(1, &own, 2000);
+        world.send(0, other.as_str(), 1500, true);
+        world.foreign_sends(1, &own, 1500);
     }
 }
 
@@ -145,7 +146,7 @@ fn an_agent_that_stops_reading_slows_the_other_and_nothing_is_lost() {
     let own = world.name(0).clone();
     world.agent_stalls(0);
     for _ in 0..800 {
-        world.foreign_sends(1, &own, 2000);
+        world.foreign_sends(1, &own, 1500);
     }
     world.run_for(Duration::from_secs(15));
     assert!(
