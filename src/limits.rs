@@ -228,7 +228,7 @@ pub const MEASURED_PAIRS: usize = 128;
 /// Unanswered checks of one pair that are remembered; with a further one the oldest counts as lost.
 pub const MEASURED_CHECKS: usize = 16;
 /// How long after each new path the pairs of addresses are compared, to move to one that is clearly faster.
-pub const PATH_COMPARISON: Duration = Duration::from_secs(30);
+pub const PATH_COMPARISON: Duration = Duration::from_secs(10);
 /// Moves of a connection to a faster path, and the interval of further ones.
 pub const PATH_MOVES: (u32, Duration) = (3, Duration::from_secs(600));
 /// Names under `.local` that are asked for at a time; a further one is not asked for.

@@ -217,7 +217,8 @@ impl End {
                 LinkOutput::Opened(_)
                 | LinkOutput::Message(..)
                 | LinkOutput::Pair { .. }
-                | LinkOutput::Nominated => {}
+                | LinkOutput::Nominated
+                | LinkOutput::RoundTrip(_) => {}
             }
         }
     }

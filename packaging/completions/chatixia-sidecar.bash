@@ -10,6 +10,7 @@ _chatixia_sidecar() {
     fi
     case $before in
         --mesh) words='full lazy' ;;
+        --metered) words='on off' ;;
         --ipv6) words='on off' ;;
         --ice-transport-policy) words='all relay' ;;
         --ice-servers-from-registry) words='on off' ;;
@@ -49,12 +50,12 @@ _chatixia_sidecar() {
         --timeout) ;;
         *)
             case ${COMP_WORDS[1]} in
-                doctor) words='--json --signaling-url --token-url --api-key --device-token --ca-file --ssl-cert-file --ssl-cert-dir --https-proxy --http-proxy --all-proxy --no-proxy --ipc-socket --agent-linger --mesh --max-peers --max-message-bytes --queue-bytes --overflow-bytes --connect-timeout --recovery-timeout --send-stall-seconds --udp-port --external-address --bind-address --interfaces --ipv6 --stun-url --turn-url --turn-secret --turn-username --turn-password --ice-transport-policy --ice-servers-from-registry --rust-log --log-format --help --version' ;;
+                doctor) words='--json --signaling-url --token-url --api-key --device-token --ca-file --ssl-cert-file --ssl-cert-dir --https-proxy --http-proxy --all-proxy --no-proxy --ipc-socket --agent-linger --mesh --max-peers --max-message-bytes --queue-bytes --overflow-bytes --connect-timeout --recovery-timeout --send-stall-seconds --metered --udp-port --external-address --bind-address --interfaces --ipv6 --stun-url --turn-url --turn-secret --turn-username --turn-password --ice-transport-policy --ice-servers-from-registry --rust-log --log-format --help --version' ;;
                 attach) words='--ipc-socket --help --version' files=yes ;;
                 health) words='--ipc-socket --of-registry --listen --port --help --version' files=yes ;;
                 registry) words='--port --listen --api-keys-file --open --show-frames --until-eof --rust-log --log-format --help --version' ;;
                 demo) words='--peers --messages --timeout --binary --help --version' ;;
-                *) words='--signaling-url --token-url --api-key --device-token --ca-file --ssl-cert-file --ssl-cert-dir --https-proxy --http-proxy --all-proxy --no-proxy --ipc-socket --agent-linger --mesh --max-peers --max-message-bytes --queue-bytes --overflow-bytes --connect-timeout --recovery-timeout --send-stall-seconds --udp-port --external-address --bind-address --interfaces --ipv6 --stun-url --turn-url --turn-secret --turn-username --turn-password --ice-transport-policy --ice-servers-from-registry --rust-log --log-format --help --version' ;;
+                *) words='--signaling-url --token-url --api-key --device-token --ca-file --ssl-cert-file --ssl-cert-dir --https-proxy --http-proxy --all-proxy --no-proxy --ipc-socket --agent-linger --mesh --max-peers --max-message-bytes --queue-bytes --overflow-bytes --connect-timeout --recovery-timeout --send-stall-seconds --metered --udp-port --external-address --bind-address --interfaces --ipv6 --stun-url --turn-url --turn-secret --turn-username --turn-password --ice-transport-policy --ice-servers-from-registry --rust-log --log-format --help --version' ;;
             esac
             if ((COMP_CWORD == 1)); then
                 words="doctor attach health registry demo help $words" files=''

@@ -97,6 +97,8 @@ pub struct Config {
     pub recovery_timeout: Duration,
     /// `SEND_STALL_SECONDS`
     pub send_stall: Duration,
+    /// `METERED`
+    pub metered: bool,
     /// `AGENT_LINGER`; `None` is `inf`.
     pub agent_linger: Option<Duration>,
     /// `RUST_LOG`
@@ -149,6 +151,7 @@ impl Config {
             connect_timeout: reader.read(&settings::CONNECT_TIMEOUT, values::seconds(0.1..=600.0)),
             recovery_timeout: reader.read(&settings::RECOVERY_TIMEOUT, values::seconds(0.0..=DAY)),
             send_stall: reader.read(&settings::SEND_STALL_SECONDS, values::seconds(0.1..=3600.0)),
+            metered: reader.read(&settings::METERED, values::switch),
             agent_linger: reader.read(
                 &settings::AGENT_LINGER,
                 values::seconds_or_inf(0.0..=30.0 * DAY),

@@ -107,6 +107,8 @@ table! {
         "how long messages are kept for a peer, from when it was last heard";
     Plain SEND_STALL_SECONDS "SECONDS" = "10",
         "until a peer that takes nothing is refused further messages";
+    Plain METERED "on|off" = "off",
+        "on: for lines paid by the byte; less while idle, later notice of silence";
     Plain UDP_PORT "PORT|FIRST-LAST" = "",
         "UDP port or range to use; without it any";
     Plain EXTERNAL_ADDRESS "IP[:PORTS]" = "",

@@ -17,7 +17,7 @@ use crate::protocol::PeerId;
 use crate::protocol::ipc::ErrorCode;
 
 use super::commands::{ENDING, report};
-use super::connection::liveness::SILENT_AFTER;
+use super::connection::intervals::Intervals;
 use super::link::Linker;
 use super::peer::Peer;
 use super::{Mesh, Settings, TimerKey};
@@ -34,9 +34,9 @@ fn gives_up_at(
     if !peer.met {
         return Some(peer.wanted? + connect_time);
     }
-    // As long as it counts as reachable, a silence may be an ordinary one.
+    // As long as it counts as reachable, a silence may be an ordinary one, on a metered line a long one.
     let patience = if peer.reachable {
-        settings.recovery_timeout.max(SILENT_AFTER)
+        settings.recovery_timeout.max(Intervals::METERED.silent)
     } else {
         settings.recovery_timeout
     };

@@ -134,19 +134,25 @@ impl<K: Linker> Mesh<K> {
     /// Handles all outputs of the link, and writes what it has room for, until there is no more of
     /// either.
     pub(super) fn drive(&mut self, now: Instant, id: ConnectionId) {
-        self.listen(now, id);
+        self.take_all_outputs(now, id);
         while self.pump(now, id) {
-            self.listen(now, id);
+            self.take_all_outputs(now, id);
         }
+        // By now it is known whether something waits to be acknowledged.
+        self.arm(now, id);
     }
 
     /// Handles all outputs of the link, until it asks for a timeout.
     fn listen(&mut self, now: Instant, id: ConnectionId) {
+        self.take_all_outputs(now, id);
+        self.arm(now, id);
+    }
+
+    fn take_all_outputs(&mut self, now: Instant, id: ConnectionId) {
         while self.take_outputs(now, id) {
             // ICE takes a path when it works, so what waits for the old one need not wait any longer.
             self.retransmit_if_stuck(now, id);
         }
-        self.arm(now, id);
     }
 
     /// Handles all outputs of the link, until it asks for a timeout. Returns whether our datagrams take
@@ -206,6 +212,11 @@ impl<K: Linker> Mesh<K> {
                 Ok(LinkOutput::Nominated) => {
                     connection.liveness.answered(now);
                     has_new_path = true;
+                }
+                Ok(LinkOutput::RoundTrip(round_trip)) => {
+                    connection.round_trip = Some(round_trip);
+                    connection.liveness.measured(round_trip);
+                    connection.send_window.measured(now, round_trip);
                 }
                 Ok(LinkOutput::Closed) => {
                     self.said_goodbye(now, id);

@@ -24,9 +24,9 @@ impl<K: Linker> Mesh<K> {
             return;
         }
         match Control::parse(data) {
-            Some(Control::Hello { session, received }) => {
+            Some(Control::Hello(hello)) => {
                 if connection.greeting.is_none() {
-                    connection.greeting = Some((session, received));
+                    connection.greeting = Some(hello);
                     self.advance(now, id);
                 }
             }

@@ -8,10 +8,11 @@
 use std::time::Instant;
 
 use crate::protocol::PeerId;
-use crate::protocol::control::Control;
+use crate::protocol::control::{Control, Hello};
 use crate::protocol::ipc::{ErrorCode, Event, Receipt, Success};
 
 use super::Mesh;
+use super::connection::intervals::Intervals;
 use super::connection::{Connection, ConnectionId, Phase, Role};
 use super::introduction::negotiation;
 use super::link::{Channel, Linker};
@@ -127,13 +128,17 @@ impl<K: Linker> Mesh<K> {
         };
         // Its hello counts more than what its description announced.
         let theirs = match &connection.greeting {
-            Some((session, _)) => Some(session.as_str()),
+            Some(hello) => Some(hello.session.as_str()),
             None => connection.announced_session.as_deref(),
         };
         let session = peer.session.tell(theirs, &mut self.session_names);
         let received = peer.session.received_of(theirs);
         connection.told_session = Some(session.clone());
-        let hello = Control::Hello { session, received };
+        let hello = Control::Hello(Hello {
+            session,
+            received,
+            metered: self.settings.metered,
+        });
         connection.next_number = received + 1;
         connection.handshake.sent = true;
         let written = connection.write(Channel::Control, hello.to_text().as_bytes());
@@ -148,7 +153,12 @@ impl<K: Linker> Mesh<K> {
         let Some(connection) = self.connections.get(&id) else {
             return;
         };
-        let Some((theirs, received)) = connection.greeting.clone() else {
+        let Some(Hello {
+            session: theirs,
+            received,
+            ..
+        }) = connection.greeting.clone()
+        else {
             return;
         };
         let peer_id = connection.peer.clone();
@@ -274,6 +284,11 @@ impl<K: Linker> Mesh<K> {
         connection.phase = Phase::Open;
         connection.search.end();
         connection.choice.begin(now);
+        let hello = connection.greeting.as_ref();
+        let is_metered = self.settings.metered || hello.is_some_and(|hello| hello.metered);
+        let intervals = Intervals::of(is_metered);
+        let yields = connection.role == Role::Answerer;
+        connection.liveness.keep(intervals, yields);
         if connection.speaks_sessions {
             connection.liveness.expect_answers(now);
             if connection.round_trip.is_none() {

@@ -110,6 +110,8 @@ pub struct Settings {
     pub recovery_timeout: Duration,
     /// How long a full queue may stand still before it is taken out of the way.
     pub send_stall: Duration,
+    /// Whether our line is paid for by the byte.
+    pub metered: bool,
 }
 
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]

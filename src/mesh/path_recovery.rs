@@ -90,7 +90,7 @@ impl<K: Linker> Mesh<K> {
     /// Notes that the path in use has answered a check, so what we send arrives.
     pub(super) fn path_answers(&mut self, now: Instant, id: ConnectionId) {
         if let Some(connection) = self.connections.get_mut(&id) {
-            connection.liveness.answered(now);
+            connection.liveness.checked(now);
             connection.search.answered();
             connection.look_at_acknowledgements(now);
             if connection.swallowing.answered(now, connection.round_trip) {

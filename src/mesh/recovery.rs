@@ -11,7 +11,7 @@ use crate::protocol::ipc::{ErrorCode, Event};
 use super::commands::report;
 use super::connection::liveness::Health;
 use super::connection::{Connection, ConnectionId, Phase, Role};
-use super::link::{Channel, Link, Linker};
+use super::link::{Channel, Link, Linker, Path};
 use super::{Mesh, TimerKey};
 
 impl<K: Linker> Mesh<K> {
@@ -42,10 +42,9 @@ impl<K: Linker> Mesh<K> {
         let Some(connection) = self.connections.get(&id) else {
             return;
         };
-        let change = match connection.phase {
-            Phase::Open => connection.liveness.next_change(now),
-            Phase::Offered | Phase::Connecting => None,
-        };
+        let is_listening = connection.phase == Phase::Open || connection.shakes_hands();
+        let change = is_listening.then(|| connection.liveness.next_change(now));
+        let change = change.flatten();
         let repetition = connection.offer.as_ref().map(|offer| offer.at);
         let search = connection.search.next();
         let times = [connection.deadline, change, search, repetition];
@@ -107,7 +106,7 @@ impl<K: Linker> Mesh<K> {
         if is_current {
             match self.health_of(now, id) {
                 Health::Alive => {}
-                Health::Quiet => self.ping(now, id),
+                Health::Quiet => self.ask(now, id),
                 Health::Overdue => self.search_path(now, id),
                 Health::Suspect => {
                     self.ping(now, id);
@@ -121,6 +120,10 @@ impl<K: Linker> Mesh<K> {
                 }
             }
         }
+        let connection = self.connections.get(&id);
+        if connection.is_some_and(|found| found.shakes_hands() && !found.is_alive(now)) {
+            self.ask(now, id);
+        }
         self.check_paths(now, id);
         self.repeat_offer(now, id);
         self.arm(now, id);
@@ -130,6 +133,18 @@ impl<K: Linker> Mesh<K> {
         self.connections
             .get(&id)
             .map_or(Health::Silent, |connection| connection.liveness.health(now))
+    }
+
+    /// Asks the peer for a sign of life on the path in use.
+    fn ask(&mut self, now: Instant, id: ConnectionId) {
+        let Some(connection) = self.connections.get_mut(&id) else {
+            return;
+        };
+        connection.liveness.asked(now);
+        if let Some(Path { local, remote }) = connection.path {
+            connection.link.ask(now, local, remote);
+        }
+        self.drive(now, id);
     }
 
     pub(super) fn ping(&mut self, now: Instant, id: ConnectionId) {

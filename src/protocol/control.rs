@@ -4,16 +4,23 @@ use super::json::{Value, write_object};
 use super::signaling::wire_id;
 use crate::limits;
 
+/// What `hello` says.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Hello {
+    /// The sender's session.
+    pub session: String,
+    /// Messages of the receiver's session that the sender's agent has taken so far.
+    pub received: u64,
+    /// The sender's line is paid for by the byte: while nothing is said, both ask each other for a sign of
+    /// life less often.
+    pub metered: bool,
+}
+
 /// One control frame. The JSON of a frame may hold several; unknown fields are ignored.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Control {
     /// `hello`: the first frame of each side on each connection.
-    Hello {
-        /// The sender's session.
-        session: String,
-        /// Messages of the receiver's session that the sender's agent has taken so far.
-        received: u64,
-    },
+    Hello(Hello),
     /// `ack`: what the sender's agent has taken, and the window.
     Ack {
         /// Messages of the receiver's session that the sender's agent has taken.
@@ -46,9 +53,12 @@ impl Control {
     pub fn to_text(&self) -> String {
         let mut text = String::new();
         write_object(&mut text, |frame| match self {
-            Control::Hello { session, received } => frame.object("hello", |hello| {
-                hello.string("session", session);
-                hello.number("received", received);
+            Control::Hello(said) => frame.object("hello", |hello| {
+                hello.string("session", &said.session);
+                hello.number("received", said.received);
+                if said.metered {
+                    hello.raw("metered", "true");
+                }
             }),
             Control::Ack { taken, window } => {
                 frame.number("ack", taken);
@@ -110,16 +120,18 @@ impl<'a> Frame<'a> {
     }
 
     fn hello(&self) -> Option<Control> {
-        let (mut session, mut received) = (None, None);
+        let (mut session, mut received, mut metered) = (None, None, false);
         self.hello?.members(|key, value| match key {
             "session" => session = Some(value),
             "received" => received = Some(value),
+            "metered" => metered = value.as_json() == "true",
             _ => {}
         });
-        Some(Control::Hello {
+        Some(Control::Hello(Hello {
             session: wire_id(session?)?,
             received: received?.count()?,
-        })
+            metered,
+        }))
     }
 
     fn ack(&self) -> Option<Control> {

@@ -182,6 +182,7 @@ fn make_mesh(config: &Config, line_limits: protocol::ipc::Limits) -> Result<Mesh
         connect_timeout: config.connect_timeout,
         recovery_timeout: config.recovery_timeout,
         send_stall: config.send_stall,
+        metered: config.metered,
     };
     Ok(Mesh::new(settings, linker, seed()?, Instant::now()))
 }

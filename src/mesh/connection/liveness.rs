@@ -11,15 +11,19 @@
 
 use std::time::{Duration, Instant};
 
-/// After this long without a sign of life or an answer, a peer of ours is sent a ping.
-pub(crate) const ASK_AFTER: Duration = Duration::from_millis(2000);
+use super::intervals::Intervals;
 
-/// After this long without a sign of life or an answer the connection is suspect, and another is tried
-/// beside it.
-pub(crate) const SUSPECT_AFTER: Duration = Duration::from_millis(3500);
+/// The time from one question to the next while nobody answers, at least and at most; in between, a little
+/// more than the round trip.
+const ASK_AGAIN: (Duration, Duration) = (Duration::from_millis(500), Duration::from_secs(1));
 
-/// After this long without a sign of life the agent is told that the peer can't be reached.
-pub(crate) const SILENT_AFTER: Duration = Duration::from_millis(5000);
+/// How often the path is asked whether it answers, while something waits to be acknowledged. The answers say
+/// how long the round trip is, and tell a path that is slow from one that is dead or swallows large packets.
+const ASK_WHILE_WAITING: Duration = Duration::from_millis(1500);
+
+/// How long a path gives no answer, beside the round trip, while something waits to be acknowledged, until it
+/// counts as dead.
+pub(crate) const DEAD_AFTER: Duration = Duration::from_millis(2000);
 
 /// How long a peer of ours may take to acknowledge something, beside the round trip; then other paths are
 /// looked for. Checks may go on meanwhile: the peer may send its data by another path than its checks.
@@ -40,11 +44,11 @@ const RETRANSMISSIONS: u32 = 1;
 pub(crate) enum Health {
     /// Heard of lately, and answered if answers are expected.
     Alive,
-    /// Quiet for a while; worth a ping.
+    /// Quiet for a while, or not known to receive what we send; to be asked.
     Quiet,
     /// Acknowledges nothing although it has to; worth a look at other paths. Often a packet was lost.
     Overdue,
-    /// Quiet for longer; the ping was not answered so far.
+    /// Quiet for longer; has answered nothing so far.
     Suspect,
     /// Quiet for so long that the peer counts as unreachable.
     Silent,
@@ -54,6 +58,15 @@ pub(crate) enum Health {
 /// arrived.
 #[derive(Debug, Clone)]
 pub(crate) struct Liveness {
+    intervals: Intervals,
+    /// Whether the peer asks first where both might.
+    yields: bool,
+    /// When the peer was last asked for a sign of life.
+    asked: Option<Instant>,
+    /// Whether the last sign of life was an answer to us. Then it is the peer's turn to ask.
+    has_asked_last: bool,
+    /// When the path in use last answered a check.
+    checked: Instant,
     /// When a sign of life last came in; before the first one, when the connection was begun.
     heard: Instant,
     was_heard: bool,
@@ -77,6 +90,11 @@ pub(crate) struct Liveness {
 impl Liveness {
     pub(crate) fn new(now: Instant) -> Self {
         Liveness {
+            intervals: Intervals::NORMAL,
+            yields: false,
+            asked: None,
+            has_asked_last: false,
+            checked: now,
             heard: now,
             was_heard: false,
             answered: None,
@@ -88,19 +106,64 @@ impl Liveness {
         }
     }
 
+    /// Sets the times that both sides keep, and which side asks first where both might.
+    pub(crate) fn keep(&mut self, intervals: Intervals, yields: bool) {
+        self.intervals = intervals;
+        self.yields = yields;
+    }
+
     /// Demands from now on that what we send is known to arrive, too.
     pub(crate) fn expect_answers(&mut self, now: Instant) {
         self.answered = Some(now);
     }
 
+    fn intervals(&self) -> Intervals {
+        self.intervals.over(self.round_trip)
+    }
+
     /// Notes that a sign of life came in.
     pub(crate) fn heard(&mut self, now: Instant) {
-        if self.answered.is_none() && now > self.heard + SUSPECT_AFTER {
+        if self.answered.is_none() && now > self.heard + self.intervals().suspect {
             self.retransmissions = 0;
             self.is_revived = true;
         }
         self.heard = self.heard.max(now);
         self.was_heard = true;
+        self.has_asked_last = false;
+    }
+
+    /// Notes that the peer was asked for a sign of life.
+    pub(crate) fn asked(&mut self, now: Instant) {
+        self.asked = Some(now);
+    }
+
+    /// Returns when the peer is to be asked next, unless something comes in.
+    fn next_question(&self) -> Instant {
+        let Intervals { ask, turn, .. } = self.intervals();
+        let mut wait = ask;
+        if self.has_asked_last {
+            wait += turn;
+        }
+        if self.yields {
+            wait += turn / 2;
+        }
+        let mut at = self.heard + wait;
+        if let Some(answered) = self.answered {
+            at = at.min(answered + self.intervals().unanswered() + 2 * self.round_trip);
+        }
+        if self.unacknowledged.is_some() {
+            at = at.min(self.checked + ASK_WHILE_WAITING);
+        }
+        let (least, most) = ASK_AGAIN;
+        let again = (self.round_trip + self.round_trip / 4).clamp(least, most);
+        self.asked.map_or(at, |asked| at.max(asked + again))
+    }
+
+    /// Notes that the path in use has answered a check, so what we send arrives.
+    pub(crate) fn checked(&mut self, now: Instant) {
+        self.answered(now);
+        self.checked = self.checked.max(now);
+        self.has_asked_last = true;
     }
 
     /// Returns whether no sign of life ever came in.
@@ -116,10 +179,13 @@ impl Liveness {
     /// Notes that what we send arrives by the path in use. Also called for a new path, which so gets its
     /// time to prove itself.
     pub(crate) fn answered(&mut self, now: Instant) {
-        // Retransmitting could not help while the path was dead.
+        // Retransmitting could not help while the path was dead. While nothing waits, it is asked rarely.
         let was_dead = self
             .answered
-            .is_some_and(|answered| now > answered + ASK_AFTER + 2 * self.round_trip);
+            .zip(self.unacknowledged)
+            .is_some_and(|(answered, since)| {
+                now > answered.max(since) + DEAD_AFTER + 2 * self.round_trip
+            });
         if was_dead {
             self.retransmissions = 0;
             self.is_revived = true;
@@ -179,9 +245,10 @@ impl Liveness {
     /// Makes the connection suspect until it is heard and answered again. To be called when the path in
     /// use is gone.
     pub(crate) fn doubt(&mut self, now: Instant) {
-        if let Some(suspect) = now.checked_sub(SUSPECT_AFTER) {
+        if let Some(suspect) = now.checked_sub(self.intervals().suspect) {
             self.heard = self.heard.min(suspect);
-            let suspect = suspect.checked_sub(2 * self.round_trip).unwrap_or(suspect);
+            let waited = self.intervals().unanswered() - self.intervals().ask + 2 * self.round_trip;
+            let suspect = suspect.checked_sub(waited).unwrap_or(suspect);
             self.answered = self.answered.map(|answered| answered.min(suspect));
         }
     }
@@ -207,18 +274,21 @@ impl Liveness {
     /// Returns from when on each health is reached, unless something comes in.
     fn changes(&self) -> impl Iterator<Item = (Instant, Health)> {
         let heard = self.heard;
+        let Intervals {
+            ask,
+            suspect,
+            silent,
+            ..
+        } = self.intervals();
         let of_silence = [
-            (heard + ASK_AFTER, Health::Quiet),
-            (heard + SUSPECT_AFTER, Health::Suspect),
-            (heard + SILENT_AFTER, Health::Silent),
+            (self.next_question(), Health::Quiet),
+            (heard + suspect, Health::Suspect),
+            (heard + silent, Health::Silent),
         ];
-        // An answer is one round trip younger than what it answers, and is asked for now and then.
+        // An answer is one round trip younger than what it answers.
         let of_answers = self.answered.map(|answered| {
-            let answered = answered + 2 * self.round_trip;
-            [
-                (answered + ASK_AFTER, Health::Quiet),
-                (answered + SUSPECT_AFTER, Health::Suspect),
-            ]
+            let asked = answered + self.intervals().unanswered() + 2 * self.round_trip;
+            (asked + suspect - ask, Health::Suspect)
         });
         let of_acknowledgements = self.unacknowledged.filter(|_| self.answered.is_some());
         let of_acknowledgements = of_acknowledgements.map(|since| {
@@ -233,112 +303,11 @@ impl Liveness {
         });
         of_silence
             .into_iter()
-            .chain(of_answers.into_iter().flatten())
+            .chain(of_answers)
             .chain(of_acknowledgements.into_iter().flatten())
     }
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn silence_goes_from_quiet_to_suspect_to_silent_and_one_sign_of_life_ends_it() {
-        let start = Instant::now();
-        let mut liveness = Liveness::new(start);
-        let mut now = start;
-        let mut seen = vec![liveness.health(now)];
-        while let Some(change) = liveness.next_change(now) {
-            now = change;
-            seen.push(liveness.health(now));
-        }
-        assert_eq!(
-            seen,
-            [
-                Health::Alive,
-                Health::Quiet,
-                Health::Suspect,
-                Health::Silent
-            ]
-        );
-        assert_eq!(now, start + SILENT_AFTER);
-        liveness.heard(now);
-        assert_eq!(liveness.health(now), Health::Alive);
-    }
-
-    #[test]
-    fn a_peer_that_is_heard_but_does_not_answer_is_suspect_and_no_more() {
-        let start = Instant::now();
-        let mut liveness = Liveness::new(start);
-        liveness.expect_answers(start);
-        let mut indifferent = Liveness::new(start);
-        let later = start + 2 * SILENT_AFTER;
-        liveness.heard(later);
-        indifferent.heard(later);
-        assert_eq!(liveness.health(later), Health::Suspect);
-        assert_eq!(indifferent.health(later), Health::Alive);
-        liveness.answered(later);
-        assert_eq!(liveness.health(later), Health::Alive);
-        assert_eq!(liveness.next_change(later), Some(later + ASK_AFTER));
-    }
-
-    #[test]
-    fn a_peer_that_acknowledges_nothing_is_overdue_long_before_an_idle_one_would_be_quiet() {
-        let start = Instant::now();
-        let mut liveness = Liveness::new(start);
-        liveness.expect_answers(start);
-        liveness.measured(Duration::from_millis(20));
-        liveness.awaits_acknowledgement(start, true);
-        let overdue = liveness.next_change(start).unwrap();
-        assert!(overdue < start + Duration::from_millis(500));
-        assert_eq!(liveness.health(overdue), Health::Overdue);
-        let suspect = liveness.next_change(overdue).unwrap();
-        assert!(suspect < start + ASK_AFTER);
-        assert_eq!(liveness.health(suspect), Health::Suspect);
-        liveness.acknowledged(suspect);
-        assert_eq!(liveness.health(suspect), Health::Alive);
-        assert_eq!(liveness.next_change(suspect), Some(suspect + ASK_AFTER));
-    }
-
-    #[test]
-    fn a_long_round_trip_gives_answers_their_time_but_not_silence() {
-        let start = Instant::now();
-        let mut liveness = Liveness::new(start);
-        liveness.expect_answers(start);
-        liveness.measured(Duration::from_secs(3));
-        liveness.awaits_acknowledgement(start, true);
-        let later = start + Duration::from_secs(6);
-        assert_eq!(liveness.health(later), Health::Silent);
-        liveness.heard(later);
-        liveness.answered(later);
-        assert_eq!(liveness.health(later), Health::Alive);
-        assert!(!liveness.is_stuck(later));
-        assert!(liveness.is_stuck(later + Duration::from_secs(1)));
-    }
-
-    #[test]
-    fn a_transport_that_acknowledges_nothing_on_a_path_that_works_is_dead_after_some_tries() {
-        let start = Instant::now();
-        let mut liveness = Liveness::new(start);
-        liveness.expect_answers(start);
-        liveness.awaits_acknowledgement(start, true);
-        let mut tries = Vec::new();
-        for tenth in 1..100u32 {
-            let now = start + Duration::from_millis(100) * tenth;
-            liveness.heard(now);
-            liveness.answered(now);
-            if liveness.health(now) >= Health::Suspect {
-                break;
-            }
-            if liveness.is_stuck(now) {
-                liveness.retransmitted();
-                tries.push(tenth / 10);
-            }
-        }
-        assert_eq!(tries, [1]);
-        let dead = start + Duration::from_secs(7);
-        assert_eq!(liveness.health(dead), Health::Suspect);
-        liveness.acknowledged(dead);
-        assert_eq!(liveness.health(dead), Health::Alive);
-    }
-}
+#[path = "liveness_tests.rs"]
+mod tests;

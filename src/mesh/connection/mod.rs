@@ -3,6 +3,7 @@
 pub(crate) mod delivery_rate;
 pub(crate) mod early_messages;
 pub(crate) mod flow_control;
+pub(crate) mod intervals;
 pub(crate) mod least_round_trip;
 pub(crate) mod liveness;
 pub(crate) mod outstanding;
@@ -20,6 +21,7 @@ use std::time::{Duration, Instant};
 use crate::limits;
 use crate::nat::candidate::LocalCandidate;
 use crate::protocol::PeerId;
+use crate::protocol::control::Hello;
 use crate::protocol::signaling::Outgoing;
 
 use super::link::description;
@@ -107,8 +109,8 @@ pub(super) struct Connection<L> {
     /// The deadline of the present phase; open connections have none.
     pub(super) deadline: Option<Instant>,
     pub(super) handshake: Handshake,
-    /// The peer's hello: the id of its session, and how many of our messages it has received.
-    pub(super) greeting: Option<(String, u64)>,
+    /// The peer's hello.
+    pub(super) greeting: Option<Hello>,
     /// Messages that came in before the peer's hello.
     pub(super) early: EarlyMessages,
     /// When it began to carry messages.
@@ -158,6 +160,17 @@ impl<L: Link> Connection<L> {
     /// Returns whether the peer was heard lately, and has lately answered if answers are expected.
     pub(super) fn is_well(&self, now: Instant) -> bool {
         self.liveness.health(now) < Health::Suspect
+    }
+
+    /// Returns whether it is an attempt that has a path, on which nothing but the handshake is heard unless it is
+    /// asked for.
+    pub(super) fn shakes_hands(&self) -> bool {
+        self.phase == Phase::Connecting && self.path.is_some()
+    }
+
+    /// Returns whether the peer need not be asked for a sign of life.
+    pub(super) fn is_alive(&self, now: Instant) -> bool {
+        self.liveness.health(now) == Health::Alive
     }
 
     /// Returns whether there is no doubt at all: the peer was heard lately, and acknowledges what it has to.

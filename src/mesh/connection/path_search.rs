@@ -1,6 +1,7 @@
 //! Decides when the pairs of candidates of a connection are checked anew, because no path is known to work.
 //!
-//! ICE by itself checks a pair ever more rarely, and gives it up after ten seconds (RFC 8445 section 14.3).
+//! ICE by itself checks a pair ever more rarely (RFC 8445 section 14.3), and the link drops those that are not in
+//! use altogether.
 //! Checking all pairs anew begins with quick checks again, and is over before the answers of a long round
 //! trip are back. So now and then a search lasts longer.
 

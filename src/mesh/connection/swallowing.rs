@@ -3,7 +3,7 @@
 
 use std::time::{Duration, Instant};
 
-use super::liveness::ASK_AFTER;
+use super::liveness::DEAD_AFTER;
 use super::outstanding::Outstanding;
 use crate::limits;
 
@@ -43,7 +43,7 @@ impl Swallowing {
         let patience = 4 * round_trip.unwrap_or_default();
         let before = self.answered.replace(now);
         let was_silent =
-            before.is_none_or(|at| now.saturating_duration_since(at) > ASK_AFTER + patience);
+            before.is_none_or(|at| now.saturating_duration_since(at) > DEAD_AFTER + patience);
         if was_silent {
             // Nothing at all has passed meanwhile.
             self.since = self.since.map(|_| now);

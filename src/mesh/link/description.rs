@@ -53,6 +53,14 @@ pub fn waits_for_sctp(answer: &str) -> bool {
     has("a=setup:active") && has("a=max-message-size:65536")
 }
 
+/// Returns the ICE password of whoever sent this description (RFC 8839 section 5.4). Each description has
+/// one at least, of the session or of a media section, and we have one media section only.
+pub fn ice_password(sdp: &str) -> Option<&str> {
+    sdp.lines()
+        .find_map(|line| line.strip_prefix("a=ice-pwd:"))
+        .map(str::trim)
+}
+
 /// Returns the identification tag of the first media section (RFC 5888).
 pub fn first_mid(sdp: &str) -> Option<&str> {
     sdp.lines()
@@ -142,6 +150,15 @@ mod tests {
         assert_eq!(max_message_bytes("a=max-message-size:65536\r\n"), 65_536);
         assert_eq!(max_message_bytes("a=max-message-size:0\r\n"), usize::MAX);
         assert_eq!(max_message_bytes("a=max-message-size:x\r\n"), 65_535);
+    }
+
+    #[test]
+    fn the_password_is_found_in_the_session_or_in_its_media() {
+        let of_session = "v=0\r\na=ice-ufrag:u\r\na=ice-pwd:one\r\nm=application\r\n";
+        let of_media = "v=0\r\nm=application\r\na=ice-pwd:two/+\r\na=mid:0\r\n";
+        assert_eq!(ice_password(of_session), Some("one"));
+        assert_eq!(ice_password(of_media), Some("two/+"));
+        assert_eq!(ice_password("v=0\r\n"), None);
     }
 
     #[test]

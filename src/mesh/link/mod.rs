@@ -3,8 +3,11 @@
 //! [`self::webrtc`] implements it with str0m. Tests step the core through thousands of seeds with a
 //! deterministic implementation.
 
+mod candidate;
 pub(crate) mod check;
+mod checked_pairs;
 mod clock;
+mod consent;
 pub mod description;
 mod late_start;
 mod pacing;
@@ -95,6 +98,8 @@ pub enum LinkOutput {
     },
     /// There is a path again, after there was none for a while. Which one it is shows when something is sent.
     Nominated,
+    /// The round-trip time of the pair in use, measured by the answer to a question.
+    RoundTrip(Duration),
     /// The other side has ended the connection, or it cannot go on.
     Closed,
     /// There is nothing more until this time, or until the next input.
@@ -180,6 +185,10 @@ pub trait Link {
         local: &[LocalCandidate],
         seen: &[SocketAddr],
     ) -> Result<(), LinkError>;
+
+    /// Asks the peer for a sign of life on the pair in use. By itself a link hardly checks any pair once one is
+    /// known to work.
+    fn ask(&mut self, now: Instant, local: SocketAddr, remote: SocketAddr);
 
     /// Sends at once again what the peer's transport has not acknowledged, because the path works again.
     /// Without it the transport waits about as long as the path was dead.

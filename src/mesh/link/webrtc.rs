@@ -1,5 +1,6 @@
 //! Implements [`Link`] with str0m: ICE, DTLS, SCTP and data channels.
 
+use std::collections::VecDeque;
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::time::{Duration, Instant};
@@ -10,14 +11,18 @@ use str0m::config::DtlsCert;
 use str0m::crypto::from_feature_flags;
 use str0m::net::{Protocol, Receive};
 use str0m::{
-    Candidate, CandidateKind, Event, IceConnectionState, Input, Output, Rtc, RtcConfig, RtcError,
+    Candidate, Event, IceConnectionState, IceCreds, Input, Output, Rtc, RtcConfig, RtcError,
 };
 
 use crate::limits;
 use crate::nat::candidate::LocalCandidate;
+use crate::nat::stun::message;
 
+use super::candidate::candidate_of;
+use super::checked_pairs::CheckedPairs;
 use super::clock::Clock;
-use super::description::{first_mid, rename_mid, waits_for_sctp};
+use super::consent::Consent;
+use super::description::{first_mid, ice_password, rename_mid, waits_for_sctp};
 use super::late_start::LateStart;
 use super::pacing::Pacing;
 use super::preference::Preferences;
@@ -28,13 +33,13 @@ use super::{Channel, Datagram, Link, LinkError, LinkOutput, Linker, Packets, Pat
 /// keeps the mesh channel below that; the rest is headroom for control frames.
 const SEND_BUFFER_BYTES: usize = 2 * 1024 * 1024;
 
-/// How many checks go unanswered until a path is given up, about 10 s after the first. That leaves time
-/// for a peer that is slow to begin its own checks.
-const STUN_ATTEMPTS: usize = 11;
+/// After how many checks the wait for the next one is no longer doubled, which is then 7 minutes, and after how
+/// many without an answer a pair is given up. Not all of them are sent: see [`CheckedPairs`]. While a path is
+/// looked for, the core has all pairs checked anew, and the one in use is asked by [`Consent`].
+const STUN_ATTEMPTS: usize = 13;
 
-/// The longest wait between two connectivity checks of a working path. Two lost ones must fit into the
-/// 5 s after which a peer counts as gone.
-const LONGEST_STUN_WAIT: Duration = Duration::from_millis(1500);
+/// The longest wait between two checks of a pair: longer than [`STUN_ATTEMPTS`] allow.
+const LONGEST_STUN_WAIT: Duration = Duration::from_secs(3600);
 
 /// The first wait for the answer to a connectivity check.
 ///
@@ -42,6 +47,10 @@ const LONGEST_STUN_WAIT: Duration = Duration::from_millis(1500);
 /// ones: only what was sent from inside does. And pion and webrtc-rs nominate a path when a check comes
 /// along it after their own was answered; otherwise they look at their paths only every 200 ms.
 const FIRST_STUN_WAIT: Duration = Duration::from_millis(100);
+
+/// The length of our ICE username fragment, which each check repeats. RFC 8445 (section 5.3) asks for four
+/// bytes at least; str0m makes 16.
+const UFRAG_BYTES: usize = 8;
 
 /// How often the round-trip time is read.
 const STATISTICS_INTERVAL: Duration = Duration::from_secs(3);
@@ -79,7 +88,10 @@ impl WebRtc {
         packets: Packets,
     ) -> Result<WebRtcLink, LinkError> {
         let rtc = guarded(|| {
+            let mut credentials = IceCreds::new();
+            credentials.ufrag.truncate(UFRAG_BYTES);
             let configuration = self.configuration.clone();
+            let configuration = configuration.set_local_ice_credentials(credentials);
             let configuration = match packets {
                 Packets::Full => configuration,
                 Packets::Small => configuration.set_mtu(limits::SMALL_PACKET_BYTES..=usize::MAX),
@@ -98,6 +110,10 @@ impl WebRtc {
             preferences: Preferences::default(),
             has_path: false,
             remote: RemoteCandidates::default(),
+            consent: Consent::new(fastrand::Rng::new()),
+            checked_pairs: CheckedPairs::default(),
+            outputs: VecDeque::new(),
+            responses: 0,
         };
         for candidate in candidates {
             link.add_local_candidate(*candidate);
@@ -139,11 +155,13 @@ impl Linker for WebRtc {
         packets: Packets,
         offer: &str,
     ) -> Result<(WebRtcLink, String), LinkError> {
+        let password = ice_password(offer);
         // The offer is read first, because a connection costs milliseconds of key generation.
         let sdp = offer;
         let offer =
             guarded(|| SdpOffer::from_sdp_string(sdp).map_err(|_| LinkError(UNREADABLE.into())))?;
         let mut link = self.build(now, candidates, packets)?;
+        link.consent.described(password);
         // Until it is first told the time, the ICE agent sends no checks and only answers them. It is
         // told before it knows the other side, so that its checks begin a little after the answer leaves.
         link.handle_timeout(now)?;
@@ -187,6 +205,12 @@ pub struct WebRtcLink {
     preferences: Preferences,
     has_path: bool,
     remote: RemoteCandidates,
+    consent: Consent,
+    checked_pairs: CheckedPairs,
+    /// Outputs of our own, which go first.
+    outputs: VecDeque<LinkOutput>,
+    /// How many checks of the pair in use were answered when its round-trip time was last read.
+    responses: u64,
 }
 
 impl WebRtcLink {
@@ -239,7 +263,11 @@ impl WebRtcLink {
             }
             Event::PeerStats(stats) => {
                 let pair = stats.selected_candidate_pair?;
+                self.checked_pairs.uses((pair.local.addr, pair.remote.addr));
+                // The ICE agent repeats what it measured last, which may be an hour ago.
+                let responses = std::mem::replace(&mut self.responses, pair.responses_received);
                 let measured = pair.current_round_trip_time;
+                let measured = measured.filter(|_| responses != pair.responses_received);
                 Some(LinkOutput::Pair {
                     local: pair.local.addr,
                     remote: pair.remote.addr,
@@ -260,6 +288,7 @@ impl Link for WebRtcLink {
             .ok_or_else(|| LinkError("an answer without an open offer".into()))?;
         let sdp = rename_mid(sdp, OUR_MID, &pending.mid);
         self.now = now;
+        self.consent.described(ice_password(&sdp));
         self.pacing.candidates_changed(now);
         let told = self.clock.told(now);
         guarded(|| {
@@ -328,6 +357,17 @@ impl Link for WebRtcLink {
             self.add_local_candidate(*candidate);
         }
         self.pacing.check_again(now);
+        self.checked_pairs.check_again();
+    }
+
+    fn ask(&mut self, now: Instant, local: SocketAddr, remote: SocketAddr) {
+        let check = self.consent.ask(now).map(|bytes| Transmit {
+            source: local,
+            destination: remote,
+            bytes,
+        });
+        self.outputs.extend(check.map(LinkOutput::Transmit));
+        self.checked_pairs.uses((local, remote));
     }
 
     fn has_path(&self) -> bool {
@@ -376,10 +416,19 @@ impl Link for WebRtcLink {
         };
         let told = self.clock.told(now);
         guarded(|| Ok(self.rtc.accepts(&receive(told, &asked)?))).unwrap_or(false)
+            || self.consent.is_answer(datagram.bytes)
     }
 
     fn handle_datagram(&mut self, now: Instant, datagram: &Datagram<'_>) -> Result<(), LinkError> {
         self.now = now;
+        if message::is_binding_request(datagram.bytes) {
+            let pair = (datagram.destination, datagram.source);
+            self.checked_pairs.checked_by_peer(now, pair);
+        }
+        if let Some(round_trip) = self.consent.answered(now, datagram.bytes) {
+            self.outputs.push_back(LinkOutput::RoundTrip(round_trip));
+            return Ok(());
+        }
         // A datagram that is neither STUN nor DTLS nor RTP is no reason to end a connection.
         let Ok(input) = receive(self.clock.told(now), datagram) else {
             return Ok(());
@@ -400,6 +449,9 @@ impl Link for WebRtcLink {
 
     fn poll(&mut self) -> Result<LinkOutput, LinkError> {
         let now = self.now;
+        if let Some(output) = self.outputs.pop_front() {
+            return Ok(output);
+        }
         if let Some(late) = self.late_start.as_mut()
             && let Some(transmit) = late.due(now)
         {
@@ -414,6 +466,13 @@ impl Link for WebRtcLink {
                     return Ok(LinkOutput::Timeout(ours.fold(at, Instant::min)));
                 }
                 Output::Transmit(transmit) => {
+                    if message::is_binding_request(&transmit.contents) {
+                        self.consent.sent(&transmit.contents);
+                        let pair = (transmit.source, transmit.destination);
+                        if !self.checked_pairs.is_checked(now, pair) {
+                            continue;
+                        }
+                    }
                     let transmit = Transmit {
                         source: transmit.source,
                         destination: transmit.destination,
@@ -480,42 +539,6 @@ impl Link for WebRtcLink {
             log::debug!("no goodbye: {error}");
         }
     }
-}
-
-fn candidate_of(local: LocalCandidate) -> Result<Candidate, LinkError> {
-    match local {
-        LocalCandidate::Host { address } if is_ipv4_link_local(address) => Ok(link_local(address)),
-        LocalCandidate::Host { address } => Candidate::host(address, Protocol::Udp),
-        LocalCandidate::ServerReflexive { address, base } => {
-            Candidate::server_reflexive(address, base, Protocol::Udp)
-        }
-        LocalCandidate::Relayed { address, base } => {
-            Candidate::relayed(address, base, Protocol::Udp)
-        }
-    }
-    .map_err(|error| LinkError(error.to_string()))
-}
-
-fn is_ipv4_link_local(address: SocketAddr) -> bool {
-    matches!(address.ip(), IpAddr::V4(v4) if v4.is_link_local())
-}
-
-/// Returns a host candidate of an IPv4 address of a link. str0m does not make one, but takes one with a
-/// priority of its own: here the least that a host candidate can have (RFC 8445 section 5.1.2.1).
-fn link_local(address: SocketAddr) -> Candidate {
-    const PRIORITY: u32 = (126 << 24) | 255;
-    let (kind, foundation) = (CandidateKind::Host, "linklocal".to_owned());
-    Candidate::from_parts(
-        foundation,
-        1,
-        Protocol::Udp,
-        PRIORITY,
-        address,
-        kind,
-        None,
-        None,
-        None,
-    )
 }
 
 fn receive<'a>(now: Instant, datagram: &Datagram<'a>) -> Result<Input<'a>, LinkError> {

@@ -6,7 +6,7 @@ use super::fake_link::FakeStack;
 use super::hostile;
 use super::registry::SameName;
 use super::world::World;
-use crate::mesh::connection::liveness::SILENT_AFTER;
+use crate::mesh::connection::intervals::Intervals;
 use crate::mesh::link::Channel;
 use crate::protocol::ipc::Event;
 
@@ -111,7 +111,7 @@ fn a_peer_that_lies_about_what_it_has_leaves_nothing_unanswered() {
         }
         world.nodes[1].mesh.linker.one_lie_in = 0;
         world.network.kill_connections();
-        world.run_for(SILENT_AFTER);
+        world.run_for(Intervals::NORMAL.silent);
         world.excuse(0, 1);
         world.settle(HEALED);
         let anew = |event: &Event| matches!(event, Event::PeerConnected { resumed: false, .. });
@@ -141,7 +141,7 @@ fn a_lie_on_a_new_connection_leaves_nothing_unanswered_when_its_teller_vanishes(
         }
         world.stop(1, false);
         world.send(0, "b", 100, true);
-        world.run_for(world.settings.recovery_timeout + 2 * SILENT_AFTER);
+        world.run_for(world.settings.recovery_timeout + 2 * Intervals::NORMAL.silent);
         assert!(
             world.nodes[0].mesh.agent_is_answered(),
             "{}",

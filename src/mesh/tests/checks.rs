@@ -6,7 +6,7 @@ use super::network::Place;
 use super::world::World;
 use crate::limits;
 use crate::mesh::connection::Phase;
-use crate::mesh::connection::liveness::SILENT_AFTER;
+use crate::mesh::connection::intervals::Intervals;
 use crate::mesh::link::Linker;
 use crate::protocol::PeerId;
 
@@ -77,7 +77,9 @@ impl<K: Linker> World<K> {
         let node = &mut self.nodes[place];
         let settings = &node.mesh.settings;
         // A silence counts as one after a while, which is part of the time that a lost peer is waited for.
-        let patience = settings.recovery_timeout.saturating_sub(SILENT_AFTER);
+        let patience = settings
+            .recovery_timeout
+            .saturating_sub(Intervals::NORMAL.silent);
         let reachable = |id: &PeerId| node.mesh.peers.get(id).is_some_and(|peer| peer.reachable);
         let mut given_up = Vec::new();
         for other in (0..self.places.len()).filter(|other| *other != place) {

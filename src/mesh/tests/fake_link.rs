@@ -252,9 +252,9 @@ fn distorted(random: &mut fastrand::Rng, one_in: u32, frame: &[u8]) -> Vec<u8> {
         _ => number,
     };
     match Control::parse(frame) {
-        Some(Control::Hello { session, received }) => {
-            let received = distort(received);
-            Control::Hello { session, received }.to_text().into()
+        Some(Control::Hello(mut hello)) => {
+            hello.received = distort(hello.received);
+            Control::Hello(hello).to_text().into()
         }
         Some(Control::Ack { taken, window }) => {
             let taken = distort(taken);
@@ -307,6 +307,11 @@ impl Link for FakeLink {
         _: &[SocketAddr],
     ) -> Result<(), LinkError> {
         Ok(())
+    }
+
+    fn ask(&mut self, now: Instant, local: SocketAddr, remote: SocketAddr) {
+        let check = self.paths.ask(now, local, remote);
+        self.output.extend(check.map(LinkOutput::Transmit));
     }
 
     fn retransmit(&mut self, now: Instant) -> Result<(), LinkError> {

@@ -1,5 +1,5 @@
-//! The fake stack's ICE: connectivity checks between addresses, until one pair works and as long as
-//! it does.
+//! The fake stack's ICE: connectivity checks between addresses, until one pair works. From then on only the
+//! pair in use is checked, when that is asked for, until all are to be checked anew.
 
 use std::net::SocketAddr;
 use std::time::{Duration, Instant};
@@ -8,10 +8,6 @@ use crate::mesh::link::{Datagram, Transmit};
 
 const FIRST_INTERVAL: Duration = Duration::from_millis(50);
 const LONGEST_INTERVAL: Duration = Duration::from_millis(1600);
-/// Between two checks of a pair that works.
-const KEEPALIVE: Duration = Duration::from_millis(1500);
-/// After this long without an answer all pairs are tried again.
-const PATIENCE: Duration = Duration::from_secs(4);
 /// After so many checks without an answer none is sent any more.
 const ATTEMPTS: u32 = 11;
 const REMOTES: usize = 32;
@@ -60,7 +56,8 @@ pub(super) struct Paths {
     is_offerer: bool,
     /// The other side has checked too, so it knows our description.
     was_asked: bool,
-    answered: Option<Instant>,
+    /// Whether a check was answered since all were last to be tried.
+    is_answered: bool,
     interval: Duration,
     /// Checks of all pairs since the last answer.
     unanswered: u32,
@@ -79,7 +76,7 @@ impl Paths {
             working: None,
             is_offerer,
             was_asked: false,
-            answered: None,
+            is_answered: false,
             interval: FIRST_INTERVAL,
             unanswered: 0,
             next_check: None,
@@ -127,7 +124,7 @@ impl Paths {
     /// Tries all pairs until one works.
     pub(super) fn check_again(&mut self, now: Instant) {
         if self.theirs.is_some() {
-            self.answered = None;
+            self.is_answered = false;
             self.unanswered = 0;
             self.interval = FIRST_INTERVAL;
             self.next_check = Some(now);
@@ -161,7 +158,7 @@ impl Paths {
         if datagram.bytes[0] == REQUEST {
             self.add_remote(now, datagram.source);
             self.was_asked = true;
-            if self.theirs.is_some() && self.next_check.is_none() {
+            if !self.is_answered && self.next_check.is_none() {
                 self.check_again(now);
             }
             let answer = Check {
@@ -176,13 +173,11 @@ impl Paths {
             };
             return (Some(transmit), None);
         }
-        if self.working.is_none() || self.is_in_doubt(now) {
+        if self.working.is_none() || !self.is_answered {
             self.working = Some((datagram.destination, datagram.source));
-            self.interval = FIRST_INTERVAL;
-            self.next_check = Some(now + KEEPALIVE);
+            self.next_check = None;
         }
-        self.answered = Some(now);
-        self.unanswered = 0;
+        self.is_answered = true;
         let round_trip = self
             .last_check
             .filter(|(count, _)| *count == check.count)
@@ -190,52 +185,51 @@ impl Paths {
         (None, round_trip)
     }
 
-    fn is_in_doubt(&self, now: Instant) -> bool {
-        self.answered
-            .is_none_or(|answered| now - answered >= PATIENCE)
+    /// A check of this pair.
+    pub(super) fn ask(
+        &mut self,
+        now: Instant,
+        source: SocketAddr,
+        destination: SocketAddr,
+    ) -> Option<Transmit> {
+        let bytes = self.check(now)?;
+        Some(Transmit {
+            source,
+            destination,
+            bytes,
+        })
     }
 
-    /// The checks that are due.
+    fn check(&mut self, now: Instant) -> Option<Vec<u8>> {
+        let to = self.theirs?;
+        self.count += 1;
+        self.last_check = Some((self.count, now));
+        let (from, count) = (self.own, self.count);
+        Some(Check { to, from, count }.write(REQUEST))
+    }
+
+    /// The checks of all pairs, if they are due.
     pub(super) fn handle_timeout(&mut self, now: Instant) -> Vec<Transmit> {
-        let Some(theirs) = self.theirs else {
-            return Vec::new();
-        };
         if self.next_check.is_none_or(|next| next > now) {
             return Vec::new();
         }
-        self.count += 1;
-        self.last_check = Some((self.count, now));
-        let pairs: Vec<_> = match self.working {
-            Some(pair) if !self.is_in_doubt(now) => {
-                self.next_check = Some(now + KEEPALIVE);
-                vec![pair]
-            }
-            _ => {
-                self.unanswered += 1;
-                let goes_on = self.unanswered < ATTEMPTS;
-                self.next_check = goes_on.then_some(now + self.interval);
-                self.interval = (self.interval * 2).min(LONGEST_INTERVAL);
-                let remotes = &self.remotes;
-                let with_all = |local: &SocketAddr| {
-                    let local = *local;
-                    remotes.iter().map(move |remote| (local, *remote))
-                };
-                self.locals.iter().flat_map(with_all).collect()
-            }
+        let Some(bytes) = self.check(now) else {
+            return Vec::new();
         };
-        let check = Check {
-            to: theirs,
-            from: self.own,
-            count: self.count,
-        };
-        pairs
-            .into_iter()
-            .map(|(source, destination)| Transmit {
+        self.unanswered += 1;
+        let goes_on = self.unanswered < ATTEMPTS;
+        self.next_check = goes_on.then_some(now + self.interval);
+        self.interval = (self.interval * 2).min(LONGEST_INTERVAL);
+        let with_all = |local: &SocketAddr| {
+            let source = *local;
+            let bytes = &bytes;
+            self.remotes.iter().map(move |remote| Transmit {
                 source,
-                destination,
-                bytes: check.write(REQUEST),
+                destination: *remote,
+                bytes: bytes.clone(),
             })
-            .collect()
+        };
+        self.locals.iter().flat_map(with_all).collect()
     }
 
     pub(super) fn next_timeout(&self) -> Option<Instant> {

@@ -19,6 +19,7 @@ mod greeting;
 mod healing;
 mod healing_walk;
 mod hostile;
+mod idling;
 mod introducing;
 mod ledger;
 mod moving;

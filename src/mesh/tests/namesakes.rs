@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use super::network::Place;
 use super::world::World;
-use crate::mesh::connection::liveness::SILENT_AFTER;
+use crate::mesh::connection::intervals::Intervals;
 use crate::mesh::link::Linker;
 
 /// Over the time allowed, in which what was decided reaches an agent that reads.
@@ -55,7 +55,7 @@ impl<K: Linker> World<K> {
         let settings = &self.settings;
         let patience = settings.recovery_timeout.max(settings.connect_timeout);
         // A silence may be an ordinary one for so long.
-        let patience = patience.max(SILENT_AFTER) + GRACE;
+        let patience = patience.max(Intervals::NORMAL.silent) + GRACE;
         self.ledger.pass_settled();
         for (number, posted) in self.ledger.overdue(now, patience) {
             let from = posted.from.place;

@@ -108,6 +108,8 @@ pub(super) struct Network {
     /// Datagrams until every connection there is by then dies.
     pub(super) deadly_after: Option<u64>,
     pub(super) carried: u64,
+    /// The bytes of all datagrams, with the headers of UDP, IP and Ethernet.
+    pub(super) carried_bytes: u64,
 }
 
 impl Network {
@@ -125,6 +127,7 @@ impl Network {
             newcomers: None,
             deadly_after: None,
             carried: 0,
+            carried_bytes: 0,
         }
     }
 
@@ -211,6 +214,7 @@ impl Network {
     ) -> Vec<Duration> {
         let tag = tag_of(datagram);
         self.count(tag);
+        self.carried_bytes += bytes_on_the_wire(datagram);
         let (from, to) = (place(datagram.source), place(datagram.destination));
         let is_cut = datagram.bytes.len() > self.largest
             || self.blocked.contains(&(from, to))
@@ -247,24 +251,37 @@ fn tag_of(datagram: &Transmit) -> Option<u64> {
     Some(u64::from_be_bytes(tag.try_into().unwrap()))
 }
 
+fn bytes_on_the_wire(datagram: &Transmit) -> u64 {
+    const UDP: usize = 8;
+    const ETHERNET: usize = 14;
+    let ip = if datagram.source.is_ipv4() { 20 } else { 40 };
+    (datagram.bytes.len() + UDP + ip + ETHERNET) as u64
+}
+
 /// The address of a participant; its lanes and processes have addresses of their own.
 pub(super) fn address(place: Place, lane: usize, index: usize, port: u16) -> SocketAddr {
     let byte = |number| u8::try_from(number).unwrap();
     SocketAddr::from(([10, byte(place), byte(lane), byte(index)], port))
 }
 
+/// The same for IPv6.
+pub(super) fn ipv6_address(place: Place, lane: usize, index: usize, port: u16) -> SocketAddr {
+    let part = |number| u16::try_from(number).unwrap();
+    let parts = [0x2001, 0xdb8, part(place), part(lane), 0, 0, 0, part(index)];
+    SocketAddr::from((parts, port))
+}
+
 pub(super) fn place(address: SocketAddr) -> Place {
-    usize::from(octets(address)[1])
+    match address {
+        SocketAddr::V4(address) => usize::from(address.ip().octets()[1]),
+        SocketAddr::V6(address) => usize::from(address.ip().segments()[2]),
+    }
 }
 
 /// Which of its participant's addresses it is.
 pub(super) fn index(address: SocketAddr) -> usize {
-    usize::from(octets(address)[3])
-}
-
-fn octets(address: SocketAddr) -> [u8; 4] {
     match address {
-        SocketAddr::V4(address) => address.ip().octets(),
-        SocketAddr::V6(_) => unreachable!("the simulated network speaks IPv4"),
+        SocketAddr::V4(address) => usize::from(address.ip().octets()[3]),
+        SocketAddr::V6(address) => usize::from(address.ip().segments()[7]),
     }
 }

@@ -5,7 +5,7 @@ use std::time::Duration;
 use super::fake_link::FakeStack;
 use super::network::Weather;
 use super::world::World;
-use crate::mesh::connection::liveness::SILENT_AFTER;
+use crate::mesh::connection::intervals::Intervals;
 use crate::protocol::ipc::{ErrorCode, Event, Pressure, Success};
 
 const MOMENT: Duration = Duration::from_millis(300);
@@ -163,7 +163,7 @@ fn a_peer_out_of_reach_keeps_nobody_waiting_and_what_it_has_too_much_is_refused(
     let mut world = world(404, &["a", "b", "c"]);
     world.network.partition(0, 1);
     send(&mut world, "b", 20);
-    world.run_for(SILENT_AFTER + SOON);
+    world.run_for(Intervals::NORMAL.silent + SOON);
     assert_eq!(refused(&world, "b"), 0);
     send(&mut world, "b", 200);
     world.run_for(MOMENT);

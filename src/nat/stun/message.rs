@@ -10,7 +10,7 @@ use turn_client_proto::stun::types::attribute::{
 };
 use turn_client_proto::stun::types::message::{
     BINDING, IntegrityAlgorithm, LongTermKeyCredentials, Message, MessageClass, MessageHeader,
-    MessageType, MessageWriteVec, Method,
+    MessageIntegrityCredentials, MessageType, MessageWriteVec, Method, ShortTermCredentials,
 };
 use turn_client_proto::types::attribute::Lifetime;
 use turn_client_proto::types::message::REFRESH;
@@ -48,6 +48,53 @@ pub(crate) fn binding(elsewhere: Option<Elsewhere>, id: u128) -> Vec<u8> {
     // Adding it fails only after an attribute that has to be the last one, and there is none.
     let _ = message.add_attribute(&change);
     message.finish()
+}
+
+/// Numbers of the attributes of ICE (RFC 8445 section 16.1), and of the one that names both sides.
+const USERNAME: u16 = 0x0006;
+const PRIORITY: u16 = 0x0024;
+const USE_CANDIDATE: u16 = 0x0025;
+const ICE_CONTROLLED: u16 = 0x8029;
+const ICE_CONTROLLING: u16 = 0x802A;
+
+/// Builds another connectivity check like `check`, with a transaction id and a signature of its own (RFC 7675
+/// section 5.1). The controlling side says again that it has chosen the pair. `None` if `check` is no
+/// request.
+pub(crate) fn consent_check(check: &[u8], id: u128, password: &str) -> Option<Vec<u8>> {
+    const KEPT: [u16; 4] = [USERNAME, PRIORITY, ICE_CONTROLLED, ICE_CONTROLLING];
+    let check = Message::from_bytes(check).ok()?;
+    if !check.has_class(MessageClass::Request) {
+        return None;
+    }
+    let mut message = builder(BINDING, id);
+    for kept in KEPT {
+        let Some(attribute) = check.raw_attribute(AttributeType::new(kept)) else {
+            continue;
+        };
+        message.add_attribute(&attribute).ok()?;
+        if kept == ICE_CONTROLLING {
+            let chosen = RawAttribute::new(AttributeType::new(USE_CANDIDATE), &[]);
+            message.add_attribute(&chosen).ok()?;
+        }
+    }
+    message
+        .add_message_integrity(&short_term(password), IntegrityAlgorithm::Sha1)
+        .ok()?;
+    message.add_fingerprint().ok()?;
+    Some(message.finish())
+}
+
+/// Returns the transaction id of a peer's answer to a connectivity check; `None` unless it is a success that
+/// bears the password.
+pub(crate) fn verified_answer(bytes: &[u8], password: &str) -> Option<u128> {
+    let message = Message::from_bytes(bytes).ok()?;
+    let is_success = message.has_class(MessageClass::Success) && message.has_method(BINDING);
+    let is_signed = is_success && message.validate_integrity(&short_term(password)).is_ok();
+    is_signed.then(|| message.transaction_id().into())
+}
+
+fn short_term(password: &str) -> MessageIntegrityCredentials {
+    ShortTermCredentials::new(password.to_owned()).into()
 }
 
 /// The realm and nonce that a server asks us to sign requests with (RFC 8489 section 9.2).
@@ -182,14 +229,69 @@ fn words(text: &str) -> String {
     quoted.flat_map(char::escape_debug).collect()
 }
 
+/// Returns whether these bytes may be a Binding request, judged by their type (RFC 8489 section 5).
+pub(crate) fn is_binding_request(bytes: &[u8]) -> bool {
+    bytes.starts_with(&[0, 1])
+}
+
 /// Returns whether these bytes may be STUN, judged by the first byte (RFC 7983).
 pub(crate) fn is_stun(bytes: &[u8]) -> bool {
     bytes.first().is_some_and(|first| *first < 4)
 }
 
 #[cfg(test)]
-mod tests {
+pub(crate) mod tests {
     use super::*;
+
+    /// A check as an ICE agent in the controlling role sends it.
+    pub(crate) fn check(password: &str) -> Vec<u8> {
+        let mut message = builder(BINDING, 5);
+        for (kind, value) in [
+            (USERNAME, "theirs:ours".as_bytes()),
+            (PRIORITY, &[1; 4]),
+            (ICE_CONTROLLING, &[2; 8]),
+        ] {
+            let attribute = RawAttribute::new(AttributeType::new(kind), value);
+            message.add_attribute(&attribute).unwrap();
+        }
+        message
+            .add_message_integrity(&short_term(password), IntegrityAlgorithm::Sha1)
+            .unwrap();
+        message.finish()
+    }
+
+    /// The answer to a check by one whose password this is.
+    pub(crate) fn answer(check: &[u8], password: &str) -> Vec<u8> {
+        let check = Message::from_bytes(check).unwrap();
+        let mut answer = Message::builder_success(&check, MessageWriteVec::new());
+        let address = "192.0.2.1:5000".parse().unwrap();
+        let mapped = XorMappedAddress::new(address, check.transaction_id());
+        answer.add_attribute(&mapped).unwrap();
+        answer
+            .add_message_integrity(&short_term(password), IntegrityAlgorithm::Sha1)
+            .unwrap();
+        answer.finish()
+    }
+
+    #[test]
+    fn a_consent_check_says_the_same_of_us_and_that_the_pair_is_chosen() {
+        let again = consent_check(&check("old"), 7, "new").unwrap();
+        let again = Message::from_bytes(&again).unwrap();
+        assert_eq!(u128::from(again.transaction_id()), 7);
+        assert!(again.validate_integrity(&short_term("new")).is_ok());
+        let value = |kind| {
+            again
+                .raw_attribute(AttributeType::new(kind))
+                .unwrap()
+                .value
+                .to_vec()
+        };
+        assert_eq!(value(USERNAME), b"theirs:ours");
+        assert_eq!(value(PRIORITY), [1; 4]);
+        assert_eq!(value(ICE_CONTROLLING), [2; 8]);
+        assert!(value(USE_CANDIDATE).is_empty());
+        assert_eq!(consent_check(&answer(&check("p"), "p"), 7, "p"), None);
+    }
 
     #[test]
     fn requests_are_recognised() {

@@ -13,18 +13,30 @@ fn assert_text(frame: &Control, text: &str) {
 #[test]
 fn hello() {
     assert_text(
-        &Control::Hello {
+        &Control::Hello(Hello {
             session: "s\"1".into(),
             received: u64::MAX,
-        },
+            metered: false,
+        }),
         r#"{"hello":{"session":"s\"1","received":18446744073709551615}}"#,
     );
-    assert_eq!(
-        parse(r#" {"x":1, "hello": {"received": 3, "more": {}, "session": "s"}} "#),
-        Some(Control::Hello {
+    assert_text(
+        &Control::Hello(Hello {
             session: "s".into(),
-            received: 3
-        })
+            received: 0,
+            metered: true,
+        }),
+        r#"{"hello":{"session":"s","received":0,"metered":true}}"#,
+    );
+    assert_eq!(
+        parse(
+            r#" {"x":1, "hello": {"received": 3, "more": {}, "metered": "yes", "session": "s"}} "#
+        ),
+        Some(Control::Hello(Hello {
+            session: "s".into(),
+            received: 3,
+            metered: false,
+        }))
     );
 }
 

@@ -55,10 +55,10 @@ class Namespace:
         with self.entered():
             run("nft", "-f", "-", text=rules)
 
-    def counters(self, table, unit="bytes"):
+    def counters(self, table, unit="bytes", family="ip"):
         """The bytes or `packets` counted by each named counter of a netfilter table."""
         with self.entered():
-            listed = json.loads(run("nft", "-j", "list", "counters", "table", "ip", table))
+            listed = json.loads(run("nft", "-j", "list", "counters", "table", family, table))
         counters = (item["counter"] for item in listed["nftables"] if "counter" in item)
         return {counter["name"]: counter[unit] for counter in counters}
 

@@ -1,0 +1,128 @@
+//! Consent checks (RFC 7675): ask the peer on the pair in use whether it is still there.
+//!
+//! str0m's ICE agent checks each pair, chosen or not, as often as the chosen one needs it, and its pace is
+//! set when it is made. So it is told to check ever more rarely, and the pair in use is asked from here, when
+//! the core wants to know. A consent check is a connectivity check like the agent's own, so every peer answers
+//! it. What it says of us is taken from the agent's last check.
+
+use std::time::{Duration, Instant};
+
+use crate::nat::stun::message;
+
+/// How many checks may wait for an answer; of more, the oldest is forgotten.
+const WAITING: usize = 8;
+
+/// The consent checks of one connection.
+#[derive(Debug)]
+pub(super) struct Consent {
+    random: fastrand::Rng,
+    /// The ICE password of the peer.
+    password: Option<String>,
+    /// The last check of the ICE agent.
+    check: Option<Vec<u8>>,
+    /// The transaction ids that wait for an answer, and since when.
+    waiting: Vec<(u128, Instant)>,
+}
+
+impl Consent {
+    pub(super) fn new(random: fastrand::Rng) -> Self {
+        Consent {
+            random,
+            password: None,
+            check: None,
+            waiting: Vec::new(),
+        }
+    }
+
+    /// Takes the ICE password of the peer's description.
+    pub(super) fn described(&mut self, password: Option<&str>) {
+        self.password = password.map(str::to_owned);
+    }
+
+    /// Notes a check of the ICE agent's.
+    pub(super) fn sent(&mut self, check: &[u8]) {
+        self.check = Some(check.to_vec());
+    }
+
+    /// Returns a check to send; `None` as long as the ICE agent has sent none.
+    pub(super) fn ask(&mut self, now: Instant) -> Option<Vec<u8>> {
+        let id = self.random.u128(..) & TRANSACTION_ID;
+        let (check, password) = (self.check.as_ref()?, self.password.as_ref()?);
+        let check = message::consent_check(check, id, password)?;
+        if self.waiting.len() == WAITING {
+            self.waiting.remove(0);
+        }
+        self.waiting.push((id, now));
+        Some(check)
+    }
+
+    /// Returns whether this is the answer to a check of ours, by its id and the peer's password.
+    pub(super) fn is_answer(&self, bytes: &[u8]) -> bool {
+        self.position(bytes).is_some()
+    }
+
+    /// Takes an answer, and returns the round-trip time; `None` if this is no answer to a check of ours.
+    pub(super) fn answered(&mut self, now: Instant, bytes: &[u8]) -> Option<Duration> {
+        let (_, asked) = self.waiting.remove(self.position(bytes)?);
+        Some(now.saturating_duration_since(asked))
+    }
+
+    fn position(&self, bytes: &[u8]) -> Option<usize> {
+        if self.waiting.is_empty() || !message::is_stun(bytes) {
+            return None;
+        }
+        let id = message::verified_answer(bytes, self.password.as_ref()?)?;
+        self.waiting.iter().position(|(waiting, _)| *waiting == id)
+    }
+}
+
+/// The bits of a transaction id (RFC 8489 section 5).
+const TRANSACTION_ID: u128 = (1 << 96) - 1;
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const PASSWORD: &str = "the peer's password";
+
+    fn consent() -> Consent {
+        let mut consent = Consent::new(fastrand::Rng::with_seed(1));
+        assert_eq!(consent.ask(Instant::now()), None);
+        consent.described(Some(PASSWORD));
+        consent.sent(&message::tests::check("of the agent"));
+        consent
+    }
+
+    #[test]
+    fn an_answer_counts_once_and_tells_the_round_trip() {
+        let (mut consent, now) = (consent(), Instant::now());
+        let later = now + Duration::from_millis(30);
+        let asked = [now, later].map(|at| consent.ask(at).unwrap());
+        assert_ne!(asked[0], asked[1]);
+        let answer = message::tests::answer(&asked[0], PASSWORD);
+        assert!(consent.is_answer(&answer));
+        let round_trip = Duration::from_millis(30);
+        assert_eq!(consent.answered(later, &answer), Some(round_trip));
+        assert_eq!(consent.answered(later, &answer), None, "a second time");
+    }
+
+    #[test]
+    fn only_the_peer_can_answer() {
+        let (mut consent, now) = (consent(), Instant::now());
+        let asked = consent.ask(now).unwrap();
+        let forged = message::tests::answer(&asked, "a guess");
+        assert!(!consent.is_answer(&forged));
+        let other = message::tests::answer(&message::tests::check(PASSWORD), PASSWORD);
+        assert!(!consent.is_answer(&other), "to no question of ours");
+        assert!(!consent.is_answer(&asked) && !consent.is_answer(&[1, 1]));
+    }
+
+    #[test]
+    fn no_more_questions_wait_than_there_may_be() {
+        let (mut consent, now) = (consent(), Instant::now());
+        let asked: Vec<_> = (0..100).map(|_| consent.ask(now).unwrap()).collect();
+        assert_eq!(consent.waiting.len(), WAITING);
+        let newest = message::tests::answer(&asked[99], PASSWORD);
+        assert!(consent.is_answer(&newest));
+    }
+}
