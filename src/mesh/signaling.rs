@@ -129,6 +129,7 @@ impl<K: Linker> Mesh<K> {
         }
         connection.phase = Phase::Connecting;
         connection.offer = None;
+        connection.liveness.counts_from(now);
         connection.search.begin(now + search_after);
         connection.deadline = Some(connection.created + patience.attempt);
         connection.described(sdp);

@@ -132,6 +132,11 @@ impl Liveness {
         self.has_asked_last = false;
     }
 
+    /// Counts silence from now on, because only now the peer has a reason to be heard.
+    pub(crate) fn counts_from(&mut self, now: Instant) {
+        self.heard = self.heard.max(now);
+    }
+
     /// Notes that the peer was asked for a sign of life.
     pub(crate) fn asked(&mut self, now: Instant) {
         self.asked = Some(now);
@@ -251,6 +256,7 @@ impl Liveness {
             let suspect = suspect.checked_sub(waited).unwrap_or(suspect);
             self.answered = self.answered.map(|answered| answered.min(suspect));
         }
+        self.lost_datagrams();
     }
 
     /// Returns the health at `now`. Missing answers alone make it suspect at most: a peer that is heard

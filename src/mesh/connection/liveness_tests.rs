@@ -153,3 +153,17 @@ fn a_transport_that_acknowledges_nothing_on_a_path_that_works_is_dead_after_some
     liveness.acknowledged(dead);
     assert_eq!(liveness.health(dead), Health::Alive);
 }
+
+#[test]
+fn what_went_by_a_path_that_is_gone_is_sent_again_by_the_next_at_once() {
+    let start = Instant::now();
+    let mut liveness = Liveness::new(start);
+    liveness.expect_answers(start);
+    let moment = Duration::from_millis(100);
+    liveness.awaits_acknowledgement(start, true);
+    liveness.answered(start + moment);
+    assert!(!liveness.is_stuck(start + moment));
+    liveness.doubt(start + 2 * moment);
+    liveness.answered(start + 3 * moment);
+    assert!(liveness.is_stuck(start + 3 * moment));
+}
