@@ -40,7 +40,7 @@ def add(what, pairs, disturb, target, **options):
         def test(case):
             case.heal(what, pair, disturb, target, **options)
 
-        is_unsettled = disturb is renumbered and ("registry_away" in options or "udp blocked" in pair)
+        is_unsettled = disturb is renumbered and "udp blocked" in pair
         return targets.unsettled(test) if is_unsettled else test
 
     add_tests(Disturbances, what, pairs, test_of)
