@@ -79,7 +79,8 @@ fn connects_and_delivers_in_any_weather() {
             jitter: Duration::from_millis(2 * u64::from(lost)),
         };
         world.start_all();
-        world.run_until_connected(CONNECTED);
+        // SCTP repeats its handshake after 3, 6 and 12 s.
+        world.run_until_connected(2 * CONNECTED);
         exchange(&mut world, 8);
         world.settle(SETTLED);
         assert_eq!(world.ledger.failed(), 0);
