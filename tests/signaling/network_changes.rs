@@ -120,6 +120,7 @@ fn a_change_that_takes_the_address_ends_an_exchange_and_an_upgrade_that_hang() {
     let script = Script {
         tokens: vec![TokenReply::Hang, TokenReply::Grant],
         sockets: vec![SocketScript::HangUpgrade, SocketScript::Serve(Vec::new())],
+        ..Script::faultless()
     };
     let registry = ScriptedRegistry::start(script);
     let client = Client::without_addresses(&registry, patient());

@@ -23,7 +23,10 @@ use tungstenite::Message;
 use crate::client::*;
 use crate::scripted_proxy::{Reply, ScriptedProxy};
 use crate::scripted_registry::{Script, ScriptedRegistry, quiet_address};
-use crate::websocket::{a_registry_that_does_not_read_loses_nothing, speaks_without_reading};
+use crate::websocket::{
+    a_registry_that_does_not_read_loses_nothing, holds_small_frames, speaks_without_reading,
+    the_second_of_two_small_frames_comes_at_once,
+};
 
 /// A file of trusted certificates, and a server's own.
 struct Authority {
@@ -180,6 +183,13 @@ fn a_registry_that_does_not_read_for_a_while_loses_nothing_over_tls() {
     let (registry, authority) = secured("deaf", None, speaks_without_reading());
     let client = Client::start_with(&registry, api_key(), times(), Some(&authority.file));
     a_registry_that_does_not_read_loses_nothing(&registry, &client);
+}
+
+#[test]
+fn a_registry_that_waits_for_acknowledgements_has_them_at_once_over_tls() {
+    let (registry, authority) = secured("waiting", None, holds_small_frames());
+    let client = Client::start_with(&registry, api_key(), times(), Some(&authority.file));
+    the_second_of_two_small_frames_comes_at_once(&registry, &client);
 }
 
 #[test]

@@ -118,6 +118,7 @@ fn a_busy_registry_is_asked_again_when_it_says_and_not_before() {
     let registry = ScriptedRegistry::start(Script {
         tokens: tokens.to_vec(),
         sockets: vec![busy, SocketScript::Serve(Vec::new())],
+        ..Script::faultless()
     });
     let client = Client::start(&registry, api_key());
     let mut asked = Vec::new();

@@ -320,3 +320,44 @@ fn a_slow_event_loop_slows_the_registry_and_nothing_is_lost() {
         assert_eq!(signal, Signal::Offer { sdp });
     }
 }
+
+/// Sends the registry a frame and takes two small ones in answer, ten times. Fails if the second of them
+/// has always waited for a delayed acknowledgement of the first.
+///
+/// The system acknowledges at once what comes without having been asked for. So each round asks.
+pub(crate) fn the_second_of_two_small_frames_comes_at_once(
+    registry: &ScriptedRegistry,
+    client: &Client,
+) {
+    client.connected();
+    let news = Message::text(r#"{"type":"offer","peer_id":"bob","payload":{"sdp":"n"}}"#);
+    let mut waits = Vec::new();
+    for _ in 0..10 {
+        assert!(client.handle.send(offer("question")));
+        frame_with(registry, "question");
+        registry.send(&news);
+        registry.send(&news);
+        assert!(matches!(client.next(), Notice::Frame(_)));
+        let first = Instant::now();
+        assert!(matches!(client.next(), Notice::Frame(_)));
+        waits.push(first.elapsed());
+    }
+    let least = waits.iter().min().unwrap();
+    // The system delays acknowledgements by 40 ms at least.
+    assert!(*least < Duration::from_millis(30), "{waits:?}");
+}
+
+/// The script for [`the_second_of_two_small_frames_comes_at_once`].
+pub(crate) fn holds_small_frames() -> Script {
+    Script {
+        holds_small_frames: true,
+        ..Script::faultless()
+    }
+}
+
+#[test]
+fn a_registry_that_waits_for_acknowledgements_has_them_at_once() {
+    let registry = ScriptedRegistry::start(holds_small_frames());
+    let client = Client::start(&registry, api_key());
+    the_second_of_two_small_frames_comes_at_once(&registry, &client);
+}

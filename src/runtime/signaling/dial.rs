@@ -182,7 +182,7 @@ impl<'a> Dial<'a> {
                     // Without it only time is lost.
                     let _ = winner.socket.set_nodelay(true);
                     return Some(Dialled {
-                        socket: Tunnel::straight(winner.socket),
+                        socket: Tunnel::straight(winner.socket).prompt(),
                         way: Way {
                             local: local.ip(),
                             remote: winner.address,

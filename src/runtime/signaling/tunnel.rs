@@ -16,6 +16,8 @@ pub(in crate::runtime) struct Tunnel {
     asking: Option<Box<Asking>>,
     /// What the proxy has answered.
     said: Option<String>,
+    /// Whether what is read is acknowledged at once.
+    is_prompt: bool,
 }
 
 /// A question to a proxy.
@@ -34,6 +36,16 @@ impl Tunnel {
             socket,
             asking: None,
             said: None,
+            is_prompt: false,
+        }
+    }
+
+    /// Makes it acknowledge at once what is read (on Linux). Some servers hold the second of two small
+    /// frames back until the first is acknowledged, and the system delays that by 40 ms.
+    pub(super) fn prompt(self) -> Self {
+        Tunnel {
+            is_prompt: true,
+            ..self
         }
     }
 
@@ -139,7 +151,11 @@ impl Asking {
 impl Read for Tunnel {
     fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
         self.open()?;
-        self.socket.read(buffer)
+        let read = self.socket.read(buffer)?;
+        if self.is_prompt {
+            acknowledge(&self.socket);
+        }
+        Ok(read)
     }
 }
 
@@ -153,6 +169,16 @@ impl Write for Tunnel {
         self.open()?;
         self.socket.flush()
     }
+}
+
+/// Sends the acknowledgement that the system would delay. The system goes back to delaying by itself, so
+/// this is done after each read.
+fn acknowledge(socket: &TcpStream) {
+    // Without it only time is lost.
+    #[cfg(target_os = "linux")]
+    let _ = rustix::net::sockopt::set_tcp_quickack(socket, true);
+    #[cfg(not(target_os = "linux"))]
+    let _ = socket;
 }
 
 /// Returns our address once the TCP connection is established, be it to the host or to a proxy.

@@ -68,6 +68,9 @@ pub(crate) enum SocketScript {
 pub(crate) struct Script {
     pub(crate) tokens: Vec<TokenReply>,
     pub(crate) sockets: Vec<SocketScript>,
+    /// Whether it holds a small frame back until the one before is acknowledged (Nagle's algorithm), as
+    /// servers do that don't set `TCP_NODELAY`.
+    pub(crate) holds_small_frames: bool,
 }
 
 impl Script {
@@ -76,6 +79,7 @@ impl Script {
         Script {
             tokens: vec![TokenReply::Grant],
             sockets: vec![SocketScript::Serve(Vec::new())],
+            holds_small_frames: false,
         }
     }
 

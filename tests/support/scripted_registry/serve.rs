@@ -40,7 +40,7 @@ trait ReadWrite: Read + Write {}
 impl<T: Read + Write> ReadWrite for T {}
 
 fn serve_client(socket: TcpStream, shared: &Shared) -> io::Result<()> {
-    socket.set_nodelay(true)?;
+    socket.set_nodelay(!shared.script.lock().unwrap().holds_small_frames)?;
     socket.set_read_timeout(Some(TICK))?;
     socket.set_write_timeout(Some(DEADLINE))?;
     let mut stream: Box<dyn ReadWrite> = match &shared.tls {
