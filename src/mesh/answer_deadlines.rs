@@ -3,9 +3,9 @@
 //!
 //! A message is answered when the peer's agent has taken it, or when the peer's process is known to have
 //! ended. If neither happens, it is given up `RECOVERY_TIMEOUT` after that process was last heard, or
-//! `CONNECT_TIMEOUT` and some round trips after the wish to reach one that was never met. A peer that is heard and takes
-//! nothing has a slow agent; that alone loses nothing. What was written to a peer of another make ends
-//! with its connection, and so with the same deadline.
+//! `CONNECT_TIMEOUT` and some round trips after the wish to reach one that was never met. A peer that is
+//! heard and takes nothing has a slow agent; that alone loses nothing. What was written to a peer of another
+//! make ends with its connection, and so with the same deadline.
 //!
 //! The deadline is computed from what waits and from when the peer was heard. The timer that looks at it
 //! renews itself for as long as anything waits, whatever happens to connections meanwhile.

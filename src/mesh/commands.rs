@@ -118,8 +118,8 @@ impl<K: Linker> Mesh<K> {
             let error = report(ErrorCode::ConnectFailed, text, &target, None);
             return self.agent.fail(&origin, error);
         }
-        let since = now;
-        peer.waiting.push_back(WaitingConnect { origin, since });
+        peer.waiting
+            .push_back(WaitingConnect { origin, since: now });
         self.reach(now, &target, true);
     }
 

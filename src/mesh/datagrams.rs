@@ -204,9 +204,7 @@ impl<K: Linker> Mesh<K> {
                         has_new_path |= connection.goes_by(now, Path { local, remote });
                     }
                     if let Some(round_trip) = round_trip {
-                        connection.round_trip = Some(round_trip);
-                        connection.liveness.measured(round_trip);
-                        connection.send_window.measured(now, round_trip);
+                        connection.measured(now, round_trip);
                     }
                 }
                 Ok(LinkOutput::Nominated) => {
@@ -214,9 +212,7 @@ impl<K: Linker> Mesh<K> {
                     has_new_path = true;
                 }
                 Ok(LinkOutput::RoundTrip(round_trip)) => {
-                    connection.round_trip = Some(round_trip);
-                    connection.liveness.measured(round_trip);
-                    connection.send_window.measured(now, round_trip);
+                    connection.measured(now, round_trip);
                 }
                 Ok(LinkOutput::Closed) => {
                     self.said_goodbye(now, id);

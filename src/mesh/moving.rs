@@ -37,7 +37,7 @@ impl<L: Link> Connection<L> {
 impl<K: Linker> Mesh<K> {
     /// Takes note of a check, or of the answer to one, that the connection has accepted.
     pub(super) fn note_check(&mut self, now: Instant, id: ConnectionId, datagram: &Datagram<'_>) {
-        let path = path_of(datagram);
+        let path = datagram.path();
         match Check::read(datagram.bytes) {
             Some(Check::Answer { id: transaction }) => {
                 let Some(connection) = self.connections.get_mut(&id) else {
@@ -67,7 +67,7 @@ impl<K: Linker> Mesh<K> {
         let Some(Check::Answer { id }) = Check::read(datagram.bytes) else {
             return false;
         };
-        let path = path_of(datagram);
+        let path = datagram.path();
         let mut connections = self.connections.values_mut();
         connections.any(|connection| connection.measure(now, path, id))
     }
@@ -141,12 +141,5 @@ impl<K: Linker> Mesh<K> {
         let measured = measured.filter_map(|(_, connection)| connection.round_trip);
         let longest = measured.chain(self.roster.round_trip()).max();
         longest.unwrap_or_default().min(limits::LONGEST_ROUND_TRIP)
-    }
-}
-
-fn path_of(datagram: &Datagram<'_>) -> Path {
-    Path {
-        local: datagram.destination,
-        remote: datagram.source,
     }
 }

@@ -58,6 +58,9 @@ pub(crate) enum Health {
 /// arrived.
 #[derive(Debug, Clone)]
 pub(crate) struct Liveness {
+    /// The times that both sides keep.
+    kept: Intervals,
+    /// The same over the round trip as measured last.
     intervals: Intervals,
     /// Whether the peer asks first where both might.
     yields: bool,
@@ -90,7 +93,8 @@ pub(crate) struct Liveness {
 impl Liveness {
     pub(crate) fn new(now: Instant) -> Self {
         Liveness {
-            intervals: Intervals::NORMAL,
+            kept: Intervals::NORMAL,
+            intervals: Intervals::NORMAL.over(Duration::ZERO),
             yields: false,
             asked: None,
             has_asked_last: false,
@@ -108,8 +112,9 @@ impl Liveness {
 
     /// Sets the times that both sides keep, and which side asks first where both might.
     pub(crate) fn keep(&mut self, intervals: Intervals, yields: bool) {
-        self.intervals = intervals;
+        self.kept = intervals;
         self.yields = yields;
+        self.intervals = intervals.over(self.round_trip);
     }
 
     /// Demands from now on that what we send is known to arrive, too.
@@ -117,13 +122,9 @@ impl Liveness {
         self.answered = Some(now);
     }
 
-    fn intervals(&self) -> Intervals {
-        self.intervals.over(self.round_trip)
-    }
-
     /// Notes that a sign of life came in.
     pub(crate) fn heard(&mut self, now: Instant) {
-        if self.answered.is_none() && now > self.heard + self.intervals().suspect {
+        if self.answered.is_none() && now > self.heard + self.intervals.suspect {
             self.retransmissions = 0;
             self.is_revived = true;
         }
@@ -144,7 +145,7 @@ impl Liveness {
 
     /// Returns when the peer is to be asked next, unless something comes in.
     fn next_question(&self) -> Instant {
-        let Intervals { ask, turn, .. } = self.intervals();
+        let Intervals { ask, turn, .. } = self.intervals;
         let mut wait = ask;
         if self.has_asked_last {
             wait += turn;
@@ -154,7 +155,7 @@ impl Liveness {
         }
         let mut at = self.heard + wait;
         if let Some(answered) = self.answered {
-            at = at.min(answered + self.intervals().unanswered() + 2 * self.round_trip);
+            at = at.min(answered + self.intervals.unanswered() + 2 * self.round_trip);
         }
         if self.unacknowledged.is_some() {
             at = at.min(self.checked + ASK_WHILE_WAITING);
@@ -201,6 +202,7 @@ impl Liveness {
     /// Notes the round-trip time of the path in use.
     pub(crate) fn measured(&mut self, round_trip: Duration) {
         self.round_trip = round_trip;
+        self.intervals = self.kept.over(round_trip);
     }
 
     /// Notes whether the peer's transport has something to acknowledge.
@@ -250,9 +252,9 @@ impl Liveness {
     /// Makes the connection suspect until it is heard and answered again. To be called when the path in
     /// use is gone.
     pub(crate) fn doubt(&mut self, now: Instant) {
-        if let Some(suspect) = now.checked_sub(self.intervals().suspect) {
+        if let Some(suspect) = now.checked_sub(self.intervals.suspect) {
             self.heard = self.heard.min(suspect);
-            let waited = self.intervals().unanswered() - self.intervals().ask + 2 * self.round_trip;
+            let waited = self.intervals.unanswered() - self.intervals.ask + 2 * self.round_trip;
             let suspect = suspect.checked_sub(waited).unwrap_or(suspect);
             self.answered = self.answered.map(|answered| answered.min(suspect));
         }
@@ -285,7 +287,7 @@ impl Liveness {
             suspect,
             silent,
             ..
-        } = self.intervals();
+        } = self.intervals;
         let of_silence = [
             (self.next_question(), Health::Quiet),
             (heard + suspect, Health::Suspect),
@@ -293,7 +295,7 @@ impl Liveness {
         ];
         // An answer is one round trip younger than what it answers.
         let of_answers = self.answered.map(|answered| {
-            let asked = answered + self.intervals().unanswered() + 2 * self.round_trip;
+            let asked = answered + self.intervals.unanswered() + 2 * self.round_trip;
             (asked + suspect - ask, Health::Suspect)
         });
         let of_acknowledgements = self.unacknowledged.filter(|_| self.answered.is_some());

@@ -304,6 +304,13 @@ impl<L: Link> Connection<L> {
         is_new
     }
 
+    /// Notes the round-trip time of the path in use.
+    pub(super) fn measured(&mut self, now: Instant, round_trip: Duration) {
+        self.round_trip = Some(round_trip);
+        self.liveness.measured(round_trip);
+        self.send_window.measured(now, round_trip);
+    }
+
     /// Checks all pairs anew.
     pub(super) fn check_again(&mut self, now: Instant) {
         let is_first = self.search.checks_anew();

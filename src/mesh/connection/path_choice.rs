@@ -14,7 +14,7 @@ use crate::mesh::link::Path;
 /// bears such checks, too.
 const NOMINATIONS: u32 = 3;
 
-/// What is decided about the path of a connection.
+/// The decisions about the path of a connection.
 #[derive(Debug)]
 pub(crate) struct PathChoice {
     /// Until when pairs are compared.

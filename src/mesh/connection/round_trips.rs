@@ -20,7 +20,7 @@ const SAMPLES_AGE: Duration = Duration::from_secs(15);
 /// How much less the round trip of a pair must be to be clearly less, beside being less than half.
 const CLEAR_DIFFERENCE: Duration = Duration::from_millis(5);
 
-/// What is known of one pair.
+/// The checks and answers of one pair.
 #[derive(Debug, Default)]
 struct Pair {
     /// Checks that are not answered, the oldest first.

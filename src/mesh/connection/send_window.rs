@@ -57,7 +57,7 @@ struct Room {
     rest: usize,
 }
 
-/// What left when nothing was under way, and so found the line empty.
+/// The data that left while nothing was under way, and so found the line empty.
 #[derive(Debug)]
 struct First {
     left: Instant,

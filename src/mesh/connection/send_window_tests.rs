@@ -337,7 +337,7 @@ fn what_may_be_one_packet_left_at_once_and_is_small() {
     assert!(flight.may_be_alone());
 }
 
-/// What streaming over a slow line was like.
+/// The result of streaming over a slow line.
 struct Streamed {
     /// The longest time that a packet took until it was acknowledged, once the line was known.
     longest: Duration,

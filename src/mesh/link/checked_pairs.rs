@@ -6,11 +6,9 @@
 //! The pair in use is asked by [`Consent`](super::consent::Consent). The agent must not give it up, and so
 //! has a check of it answered now and then.
 
-use std::net::SocketAddr;
 use std::time::{Duration, Instant};
 
-/// A pair of addresses: ours and the peer's.
-pub(super) type Pair = (SocketAddr, SocketAddr);
+use super::Path;
 
 /// How long a pair is checked from its first check on. That leaves time for a peer that is slow to begin its
 /// own checks.
@@ -30,13 +28,13 @@ const PAIRS: usize = 200;
 /// Until when each pair of a connection is checked.
 #[derive(Debug, Default)]
 pub(super) struct CheckedPairs {
-    until: Vec<(Pair, Instant)>,
-    in_use: Option<Pair>,
+    until: Vec<(Path, Instant)>,
+    in_use: Option<Path>,
 }
 
 impl CheckedPairs {
     /// Notes which pair is in use.
-    pub(super) fn uses(&mut self, pair: Pair) {
+    pub(super) fn uses(&mut self, pair: Path) {
         self.in_use = Some(pair);
     }
 
@@ -46,7 +44,7 @@ impl CheckedPairs {
     }
 
     /// Notes that the peer has checked a pair.
-    pub(super) fn checked_by_peer(&mut self, now: Instant, pair: Pair) {
+    pub(super) fn checked_by_peer(&mut self, now: Instant, pair: Path) {
         if self.in_use == Some(pair) {
             return;
         }
@@ -56,7 +54,7 @@ impl CheckedPairs {
     }
 
     /// Returns whether a check of this pair is to be sent.
-    pub(super) fn is_checked(&mut self, now: Instant, pair: Pair) -> bool {
+    pub(super) fn is_checked(&mut self, now: Instant, pair: Path) -> bool {
         if let Some((_, until)) = self.until.iter_mut().find(|(known, _)| *known == pair) {
             if self.in_use == Some(pair) && now >= *until + IN_USE_INTERVAL {
                 *until = now;
@@ -76,8 +74,11 @@ impl CheckedPairs {
 mod tests {
     use super::*;
 
-    fn pair(port: u16) -> Pair {
-        (([10, 0, 0, 1], port).into(), ([10, 0, 0, 2], 1).into())
+    fn pair(port: u16) -> Path {
+        Path {
+            local: ([10, 0, 0, 1], port).into(),
+            remote: ([10, 0, 0, 2], 1).into(),
+        }
     }
 
     #[test]

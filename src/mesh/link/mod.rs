@@ -67,6 +67,16 @@ pub struct Datagram<'a> {
     pub bytes: &'a [u8],
 }
 
+impl Datagram<'_> {
+    /// Returns the pair of addresses that it has come by.
+    pub(crate) fn path(&self) -> Path {
+        Path {
+            local: self.destination,
+            remote: self.source,
+        }
+    }
+}
+
 /// A datagram to be sent.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Transmit {

@@ -263,14 +263,15 @@ impl WebRtcLink {
             }
             Event::PeerStats(stats) => {
                 let pair = stats.selected_candidate_pair?;
-                self.checked_pairs.uses((pair.local.addr, pair.remote.addr));
+                let (local, remote) = (pair.local.addr, pair.remote.addr);
+                self.checked_pairs.uses(Path { local, remote });
                 // The ICE agent repeats what it measured last, which may be an hour ago.
                 let responses = std::mem::replace(&mut self.responses, pair.responses_received);
                 let measured = pair.current_round_trip_time;
                 let measured = measured.filter(|_| responses != pair.responses_received);
                 Some(LinkOutput::Pair {
-                    local: pair.local.addr,
-                    remote: pair.remote.addr,
+                    local,
+                    remote,
                     round_trip: measured
                         .and_then(|measured| self.clock.measured(self.now, measured)),
                 })
@@ -367,7 +368,7 @@ impl Link for WebRtcLink {
             bytes,
         });
         self.outputs.extend(check.map(LinkOutput::Transmit));
-        self.checked_pairs.uses((local, remote));
+        self.checked_pairs.uses(Path { local, remote });
     }
 
     fn has_path(&self) -> bool {
@@ -390,7 +391,7 @@ impl Link for WebRtcLink {
                 .leave_out_all_but(&mut self.rtc, path.remote, seen);
             Ok(())
         })?;
-        // What is paired anew is checked at once, and each answer is followed by a nomination.
+        // The agent checks new pairs at once, and nominates them after each answer.
         let kept = local.iter().filter(|kept| kept.source() == path.local);
         for candidate in kept {
             self.add_local_candidate(*candidate);
@@ -422,8 +423,7 @@ impl Link for WebRtcLink {
     fn handle_datagram(&mut self, now: Instant, datagram: &Datagram<'_>) -> Result<(), LinkError> {
         self.now = now;
         if message::is_binding_request(datagram.bytes) {
-            let pair = (datagram.destination, datagram.source);
-            self.checked_pairs.checked_by_peer(now, pair);
+            self.checked_pairs.checked_by_peer(now, datagram.path());
         }
         if let Some(round_trip) = self.consent.answered(now, datagram.bytes) {
             self.outputs.push_back(LinkOutput::RoundTrip(round_trip));
@@ -468,8 +468,11 @@ impl Link for WebRtcLink {
                 Output::Transmit(transmit) => {
                     if message::is_binding_request(&transmit.contents) {
                         self.consent.sent(&transmit.contents);
-                        let pair = (transmit.source, transmit.destination);
-                        if !self.checked_pairs.is_checked(now, pair) {
+                        let path = Path {
+                            local: transmit.source,
+                            remote: transmit.destination,
+                        };
+                        if !self.checked_pairs.is_checked(now, path) {
                             continue;
                         }
                     }

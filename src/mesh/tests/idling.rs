@@ -1,4 +1,5 @@
-//! What a connection costs that nobody uses, and how soon the end of its peer is noticed, on the real stack.
+//! The cost of a connection that nobody uses, and the time until the end of its peer is noticed, on the real
+//! stack.
 
 use std::time::Duration;
 
@@ -151,7 +152,7 @@ fn a_better_pair_is_taken_when_it_comes_up_after_an_hour_of_rest() {
     );
 }
 
-/// What one side loses in a moment does not make the other doubt.
+/// A moment's loss on one side does not make the other doubt.
 #[test]
 fn a_bad_line_raises_no_false_alarm_while_idle() {
     for metered in [[false, false], [true, false]] {

@@ -1,4 +1,4 @@
-"""What a connection costs that nobody uses."""
+"""The cost of a connection that nobody uses."""
 
 import time
 import unittest
