@@ -456,6 +456,11 @@ pub const TENTATIVE_ADDRESS: Duration = Duration::from_secs(8);
 /// connection is replaced by one with smaller packets. With the replacement it is less than
 /// `SEND_STALL_SECONDS`.
 pub const SWALLOWED_AFTER: Duration = Duration::from_secs(2);
+/// How often a packet that fills more than a small one must have been sent in that time. One that is lost by
+/// chance is hardly lost so often.
+pub const SWALLOWED_SENDINGS: u32 = 3;
+/// How far apart two of these are at least. What is sent together may be lost together.
+pub const SWALLOWED_SENDINGS_APART: Duration = Duration::from_millis(100);
 /// Size of the packets then, in bytes of UDP payload: the least that str0m makes.
 pub const SMALL_PACKET_BYTES: usize = 576;
 

@@ -165,6 +165,7 @@ impl<K: Linker> Mesh<K> {
                     let (local, remote) = (transmit.source, transmit.destination);
                     let path = Path { local, remote };
                     if matches!(transmit.bytes.first(), Some(20..=63)) {
+                        connection.swallowing.sent(now, transmit.bytes.len());
                         has_new_path |= connection.goes_by(now, path);
                     } else if let Some(Check::Request { id, .. }) = Check::read(&transmit.bytes) {
                         connection.round_trips.sent(now, path, id);
