@@ -72,7 +72,7 @@ impl<K: Linker> Mesh<K> {
             && let Some(opened) = connection.opened
             && connection.search.finds_peer_elsewhere(now, opened)
         {
-            connection.liveness.lost_datagrams();
+            connection.liveness.lost_datagrams(now);
             connection.check_again(now);
             self.drive(now, id);
         }
