@@ -13,6 +13,7 @@ mod late_start;
 mod pacing;
 mod preference;
 mod remote;
+pub mod sctp_init;
 pub mod webrtc;
 
 use std::fmt;
