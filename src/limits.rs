@@ -452,6 +452,10 @@ pub const ADDRESS_INTERVAL: Duration = Duration::from_secs(5);
 /// How long an address may be there without letting a socket be bound to it, before that is said.
 pub const TENTATIVE_ADDRESS: Duration = Duration::from_secs(8);
 
+/// Size of packets, in bytes of UDP payload. Those with data are 4 bytes smaller. So they fit into the 1,280 bytes that
+/// every path of IPv6 takes, also through a channel of a TURN server, and need no discovery of what a path takes.
+pub const FULL_PACKET_BYTES: usize = 1232;
+
 /// How long nothing of what fills packets may be acknowledged, while the path answers checks, before the
 /// connection is replaced by one with smaller packets. With the replacement it is less than
 /// `SEND_STALL_SECONDS`.
@@ -461,7 +465,7 @@ pub const SWALLOWED_AFTER: Duration = Duration::from_secs(2);
 pub const SWALLOWED_SENDINGS: u32 = 3;
 /// How far apart two of these are at least. What is sent together may be lost together.
 pub const SWALLOWED_SENDINGS_APART: Duration = Duration::from_millis(100);
-/// Size of the packets then, in bytes of UDP payload: the least that str0m makes.
+/// Size of the packets then: the least that str0m makes.
 pub const SMALL_PACKET_BYTES: usize = 576;
 
 /// Wait from the system's notice that the network has changed to a look at it: the rest of a burst comes

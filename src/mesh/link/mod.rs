@@ -132,7 +132,7 @@ impl std::error::Error for LinkError {}
 /// How large the datagrams of a link are.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub enum Packets {
-    /// As large as nearly every path takes.
+    /// [`FULL_PACKET_BYTES`](crate::limits::FULL_PACKET_BYTES) at most, which nearly every path takes.
     #[default]
     Full,
     /// [`SMALL_PACKET_BYTES`](crate::limits::SMALL_PACKET_BYTES) at most, for a path that swallows larger ones.

@@ -94,13 +94,13 @@ impl WebRtc {
         let rtc = guarded(|| {
             let mut credentials = IceCreds::new();
             credentials.ufrag.truncate(UFRAG_BYTES);
+            let largest = match packets {
+                Packets::Full => limits::FULL_PACKET_BYTES,
+                Packets::Small => limits::SMALL_PACKET_BYTES,
+            };
             let configuration = self.configuration.clone();
             let configuration = configuration.set_local_ice_credentials(credentials);
-            let configuration = match packets {
-                Packets::Full => configuration,
-                Packets::Small => configuration.set_mtu(limits::SMALL_PACKET_BYTES..=usize::MAX),
-            };
-            Ok(configuration.build(now))
+            Ok(configuration.set_mtu(largest..=usize::MAX).build(now))
         })?;
         let mut link = WebRtcLink {
             rtc,

@@ -22,6 +22,7 @@ mod hostile;
 mod idling;
 mod introducing;
 mod ledger;
+mod link_pair;
 mod moving;
 mod namesakes;
 mod network;
