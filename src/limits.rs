@@ -480,6 +480,10 @@ pub const ROUTE_CHANGES: (u32, Duration) = (4, Duration::from_secs(2));
 /// or 8 KiB into one.
 pub const NETLINK_BYTES: usize = 8 * 1024;
 
+/// DTLS records that a connection is given before its outputs are taken. The DTLS stack holds 30 datagrams, and one
+/// more ends the connection.
+pub const BURST_RECORDS: usize = 8;
+
 /// Items that a thread takes from one source before it looks at the others: datagrams of a socket, frames
 /// of the registry, requests of the agent.
 pub const SOURCE_BUDGET: usize = 64;

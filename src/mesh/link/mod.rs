@@ -9,6 +9,7 @@ mod checked_pairs;
 mod clock;
 mod consent;
 pub mod description;
+pub(crate) mod dtls_record;
 mod late_start;
 mod pacing;
 mod preference;

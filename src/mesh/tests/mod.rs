@@ -6,6 +6,7 @@
 
 mod agent;
 mod answering;
+mod bursts;
 mod candidates;
 mod checks;
 mod connecting;

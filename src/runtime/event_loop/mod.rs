@@ -282,6 +282,8 @@ impl EventLoop {
             }
             self.transmit(now);
         }
+        self.parts.mesh.flush(now);
+        self.transmit(now);
     }
 
     fn read_multicast(&mut self) {
