@@ -364,6 +364,10 @@ pub const IPC_NOTICES: usize = 64;
 /// Rendered bytes after which an agent's writer writes them out.
 pub const IPC_WRITE_BYTES: usize = 256 * 1024;
 
+/// Bytes of events that the event loop writes to the agent's socket itself. Copying more takes longer than
+/// waking the writer.
+pub const IPC_DIRECT_BYTES: usize = 16 * 1024;
+
 /// Interval at which a writer tries whether the agent's socket has room, beside being told. Linux tells it only when
 /// three quarters of the socket's buffer are free, which takes an agent that reads 8 KB/s some 20 s. By then its
 /// peers would count it as stalled.

@@ -67,8 +67,9 @@ impl EventLoop {
             self.unheard = false;
             self.hear_agent_threads();
             self.read_requests();
+            let now = self.clock.now();
             self.agent
-                .hand_on(&mut self.parts.mesh, self.requests.ended());
+                .hand_on(now, &mut self.parts.mesh, self.requests.ended());
             let left = deadline.saturating_duration_since(self.clock.now());
             if !self.agent.is_connected() || left.is_zero() {
                 return;

@@ -294,23 +294,27 @@ impl EventLoop {
     }
 
     /// Hands on the outputs of the core: datagrams, frames for the registry, names to look up, events
-    /// for the agent.
+    /// for the agent. What the agent's socket takes at once leads to further outputs.
     fn hand_on(&mut self, now: Instant) {
-        self.transmit(now);
-        while let Some(frame) = self.parts.mesh.poll_frame() {
-            let is_register = frame == Outgoing::Register;
-            if !self.parts.signaling.send(frame) && !is_register {
-                log::debug!("the registry is away; a frame for it was dropped");
+        loop {
+            self.transmit(now);
+            while let Some(frame) = self.parts.mesh.poll_frame() {
+                let is_register = frame == Outgoing::Register;
+                if !self.parts.signaling.send(frame) && !is_register {
+                    log::debug!("the registry is away; a frame for it was dropped");
+                }
+            }
+            while let Some(name) = self.parts.mesh.poll_local_name() {
+                let interfaces = self.parts.sockets.addresses();
+                let registry = self.parts.poll.registry();
+                self.multicast.ask(now, registry, &name, interfaces);
+            }
+            // At the end the agent stays connected, to be told which messages will not arrive.
+            let ended = self.requests.ended().filter(|_| self.end.is_none());
+            if !self.agent.hand_on(now, &mut self.parts.mesh, ended) {
+                return;
             }
         }
-        while let Some(name) = self.parts.mesh.poll_local_name() {
-            let interfaces = self.parts.sockets.addresses();
-            let registry = self.parts.poll.registry();
-            self.multicast.ask(now, registry, &name, interfaces);
-        }
-        // At the end the agent stays connected, to be told which messages will not arrive.
-        let ended = self.requests.ended().filter(|_| self.end.is_none());
-        self.agent.hand_on(&mut self.parts.mesh, ended);
     }
 
     /// Sends the datagrams of the core, directly or over a relay, and feeds the core what comes back
