@@ -4,9 +4,8 @@ use std::time::{Duration, Instant};
 
 use mio::Events;
 
-use super::{End, EventLoop};
+use super::{End, EventLoop, Parts};
 use crate::limits;
-use crate::runtime::wake::poll_once;
 
 impl EventLoop {
     /// Returns whether the loop may end: every message of an agent has been delivered, or there is no
@@ -75,7 +74,8 @@ impl EventLoop {
                 return;
             }
             let wait = if self.unheard { Duration::ZERO } else { left };
-            if let Err(error) = poll_once(&mut self.parts.poll, &mut events, Some(wait)) {
+            let Parts { poll, waker, .. } = &mut self.parts;
+            if let Err(error) = waker.sleep(poll, &mut events, Some(wait)) {
                 return log::error!("waiting for the agent: {error}");
             }
             self.clock.waited(Some(wait));

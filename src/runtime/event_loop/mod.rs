@@ -152,18 +152,18 @@ impl EventLoop {
         loop {
             let now = self.clock.now();
             let timeout = self.timeout(now);
-            waiting.wait(&mut self.parts.poll, &mut events, timeout)?;
+            let Parts { poll, waker, .. } = &mut self.parts;
+            waiting.wait(waker, poll, &mut events, timeout)?;
+            // The waker is cleared before its channels are drained, so that messages that come in
+            // meanwhile wake the loop again.
+            self.unheard |= waker.clear();
             if let Some(slept) = self.clock.waited(timeout) {
                 self.woke(slept);
             }
             for event in &events {
                 match event.token() {
-                    // The waker is cleared before its channels are drained, so that messages that come
-                    // in meanwhile wake the loop again.
-                    WAKER => {
-                        self.parts.waker.clear();
-                        self.unheard = true;
-                    }
+                    // It has done its work by ending the wait.
+                    WAKER => {}
                     SIGNALS => self.read_signals(),
                     MULTICAST => self.multicast.ready(),
                     CHANGES => self.changes.ready(self.clock.now()),
