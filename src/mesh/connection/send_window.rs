@@ -15,7 +15,8 @@
 //! follows waits behind it: acknowledgements and checks, too. So there is never more of it than the line
 //! delivers in [`limits::LINE_QUEUE`], and one message. The round trip is the least of late, so that our own
 //! queue never widens the window. It can only be measured while the line is empty. So a line that is kept
-//! full is left empty for a moment, once in half the time for which a measurement counts.
+//! full is left empty for a moment, once in half the time for which a measurement counts. Whose acknowledgements
+//! come late, and who does not fill the line, holds nothing back for that.
 
 use std::collections::VecDeque;
 use std::time::{Duration, Instant};
@@ -83,6 +84,8 @@ pub(crate) struct SendWindow {
     emptied: Option<Instant>,
     /// Whether a message was held back since the last acknowledgement.
     is_full: bool,
+    /// Whether one was since something was last written while nothing was under way.
+    was_full: bool,
     round_trip: LeastRoundTrip,
     rate: DeliveryRate,
 }
@@ -144,6 +147,7 @@ impl SendWindow {
         self.together += 1;
         if self.unacknowledged == 0 {
             self.emptied = Some(now);
+            self.was_full = false;
             self.first = Some(First {
                 left: now,
                 bytes: 0,
@@ -175,6 +179,7 @@ impl SendWindow {
             self.cost + cost(size) <= useful || self.cost_of_unacknowledged() < useful / 2;
         let has_room = is_useful && self.line_has_room(now, size, useful);
         self.is_full |= !has_room;
+        self.was_full |= !has_room;
         has_room
     }
 
@@ -189,8 +194,8 @@ impl SendWindow {
 
     /// Returns whether the line is to be left empty, so that its round trip can be measured.
     fn is_to_empty(&self, now: Instant) -> bool {
-        self.emptied
-            .is_some_and(|emptied| now >= emptied + self.round_trip.period() / 2)
+        let is_time = |emptied| now >= emptied + self.round_trip.period() / 2;
+        self.was_full && self.emptied.is_some_and(is_time)
     }
 
     fn room_on_line(&self) -> Room {

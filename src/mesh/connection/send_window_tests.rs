@@ -434,3 +434,18 @@ fn a_path_that_becomes_longer_recovers() {
     let rate = (path.received - before) / 30;
     assert!(rate > 100_000, "{rate} bytes a second");
 }
+
+/// The line back is full, say. Our own is not, and there is nothing to measure on it.
+#[test]
+fn what_does_not_fill_the_line_is_not_held_back_although_acknowledgements_are_late() {
+    const EVERY: Duration = Duration::from_millis(300);
+    const UNACKNOWLEDGED: u32 = 8;
+    let start = Instant::now();
+    let mut window = SendWindow::default();
+    for count in 0..400 {
+        let now = start + count * EVERY;
+        window.acknowledged_to(now, 100 * count.min(UNACKNOWLEDGED) as usize);
+        assert!(window.has_room(now, 100), "after {:?}", now - start);
+        window.written(now, 100);
+    }
+}
