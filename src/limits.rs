@@ -314,6 +314,9 @@ pub const ACKNOWLEDGEMENT_INTERVAL: Duration = Duration::from_millis(1);
 /// round trip. One message of any size may follow when half of them are left.
 pub const CHANNEL_BYTES: (usize, usize) = (64 * 1024, 1024 * 1024);
 
+/// The most that the least of [`CHANNEL_BYTES`] becomes where the peer's UDP sockets have buffers for it.
+pub const BUFFERED_CHANNEL_BYTES: usize = 256 * 1024;
+
 /// How much of our data may wait in the queue of a slow line, in the time that the line takes for it, beside
 /// one message. Whatever else is sent waits behind it.
 pub const LINE_QUEUE: Duration = Duration::from_millis(500);

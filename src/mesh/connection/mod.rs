@@ -303,6 +303,9 @@ impl<L: Link> Connection<L> {
         if is_new {
             self.liveness.answered(now);
             self.send_window.path_changed();
+            if let Some(round_trip) = self.round_trips.latest(path) {
+                self.measured(now, round_trip);
+            }
             self.choice.begin(now);
         }
         is_new

@@ -449,3 +449,23 @@ fn what_does_not_fill_the_line_is_not_held_back_although_acknowledgements_are_la
         window.written(now, 100);
     }
 }
+
+#[test]
+fn a_short_path_to_large_buffers_takes_more() {
+    let (least, most) = limits::CHANNEL_BYTES;
+    let useful = |milliseconds: Option<u64>, told: u64| {
+        let mut window = SendWindow::default();
+        window.peer_buffers(told);
+        useful_bytes(milliseconds.map(Duration::from_millis), window.peer_buffer)
+    };
+    for (told, expected) in [
+        (0, least),
+        (100_000, least),
+        (425_984, 212_992),
+        (u64::MAX, limits::BUFFERED_CHANNEL_BYTES),
+    ] {
+        assert_eq!(useful(None, told), expected);
+        assert_eq!(useful(Some(1), told), expected);
+        assert_eq!(useful(Some(100), told), most);
+    }
+}

@@ -24,6 +24,7 @@ mod idling;
 mod introducing;
 mod ledger;
 mod link_pair;
+mod long_paths;
 mod moving;
 mod namesakes;
 mod network;

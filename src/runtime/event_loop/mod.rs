@@ -124,6 +124,7 @@ impl EventLoop {
         let changes = Changes::new(registry, CHANGES, now);
         parts.sockets.refresh(registry, now);
         parts.mesh.set_interfaces(parts.sockets.interfaces());
+        parts.mesh.set_udp_buffer(parts.sockets.receive_buffer());
         parts.reaching.set_sockets(now, parts.sockets.lanes());
         parts.mesh.set_lanes(now, parts.reaching.lanes());
         let linger = Linger::new(now, parts.linger);
