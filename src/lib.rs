@@ -6,7 +6,8 @@
 //! * [`mesh`]: the sans-IO core: peers, sessions, connections, negotiation.
 //! * [`nat`]: sans-IO: which addresses become candidates.
 //! * [`runtime`]: sockets, threads, signals and files around the core.
-//! * [`registry`]: the small registry for development and tests.
+//! * [`registry`]: the registry.
+//! * [`pair`]: redeems an invitation for a device token.
 //! * [`demo`]: runs registry, sidecars and agents on one machine and shows every line.
 //! * [`doctor`]: checks what can be reached with the settings given.
 //! * [`attach`]: a person at the terminal in the agent's place.
@@ -29,6 +30,7 @@ pub mod log_limit;
 pub mod mesh;
 pub mod nat;
 pub mod output;
+pub mod pair;
 pub mod protocol;
 #[cfg(feature = "registry")]
 pub mod registry;

@@ -393,6 +393,10 @@ pub const IPC_RECONNECT_GRACE: Duration = Duration::from_millis(200);
 /// Interval at which the socket file is checked while no agent is connected.
 pub const IPC_FILE_CHECK: Duration = Duration::from_millis(250);
 
+/// How long the socket file may be gone while the sidecar lingers, until it is made anew. An agent that was
+/// restarted may have removed it, and the sidecar that it has spawned makes its own in less.
+pub const IPC_VANISHED_GRACE: Duration = Duration::from_secs(1);
+
 /// Interval at which the socket file is checked while an agent is connected.
 pub const IPC_SERVED_FILE_CHECK: Duration = Duration::from_secs(5);
 
@@ -699,3 +703,15 @@ pub const WATCHDOG_INTERVAL: Duration = Duration::from_millis(10);
 
 /// How long giving an allocation back is awaited; then it is forgotten.
 pub const TURN_FAREWELL: Duration = Duration::from_secs(2);
+
+/// From a change of whom we are connected with until the registry is told; what changes meanwhile is told
+/// with it.
+pub const REPORT_DELAY: Duration = Duration::from_secs(1);
+
+/// Time between two questions of `pair` whether it is approved.
+pub const PAIRING_INTERVAL: Duration = Duration::from_secs(2);
+/// How long `pair` waits to be approved: as long as our registry remembers that it waits.
+pub const PAIRING_PATIENCE: Duration = Duration::from_secs(24 * 60 * 60);
+
+/// Bytes of a registry's answer to a person's order that are read at most.
+pub const ORDER_ANSWER_BYTES: u64 = 8 * 1024 * 1024;

@@ -9,6 +9,7 @@ use chatixia_sidecar::cli::{self, Invocation};
 use chatixia_sidecar::demo;
 use chatixia_sidecar::doctor;
 use chatixia_sidecar::output;
+use chatixia_sidecar::pair;
 use chatixia_sidecar::runtime::{self, health, logging};
 
 /// dlmalloc in place of musl's own allocator, which holds two to three times as much memory under load and
@@ -42,6 +43,12 @@ fn run(invocation: Invocation) -> ExitCode {
         }
         Invocation::Attach { socket } => attach::main(&socket),
         Invocation::Health(config) => health::run(&config),
+        Invocation::Pair(config) => {
+            logging::start(&config.log_filter, config.log_format);
+            pair::run(&config)
+        }
+        #[cfg(feature = "registry")]
+        Invocation::Order(config) => runtime::registry_orders::run(&config),
         #[cfg(feature = "registry")]
         Invocation::Registry(config) => {
             logging::start(&config.log_filter, config.log_format);

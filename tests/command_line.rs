@@ -85,7 +85,7 @@ mod registry {
         assert_eq!(
             text(&output.stderr),
             "chatixia-sidecar: registry: give the keys that are let in with API_KEYS_FILE, or \
-             --open to let every key in\n"
+             a directory for them with REGISTRY_DATA, or --open to let every key in\n"
         );
     }
 

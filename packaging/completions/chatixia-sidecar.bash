@@ -14,8 +14,9 @@ _chatixia_sidecar() {
         --ipv6) words='on off' ;;
         --ice-transport-policy) words='all relay' ;;
         --ice-servers-from-registry) words='on off' ;;
+        --report-topology) words='on off' ;;
         --log-format) words='text json' ;;
-        --ca-file | --ssl-cert-file | --ipc-socket | --api-keys-file | --binary) files=yes ;;
+        --ca-file | --ssl-cert-file | --ipc-socket | --registry-tls-cert | --registry-tls-key | --device-token-file | --api-keys-file | --binary) files=yes ;;
         --signaling-url | \
         --token-url | \
         --api-key | \
@@ -45,22 +46,27 @@ _chatixia_sidecar() {
         --rust-log | \
         --listen | \
         --port | \
+        --agent-name | \
+        --registry-data | \
+        --trust-proxy | \
+        --path-prefix | \
         --peers | \
         --messages | \
         --timeout) ;;
         *)
             case ${COMP_WORDS[1]} in
-                doctor) words='--json --signaling-url --token-url --api-key --device-token --ca-file --ssl-cert-file --ssl-cert-dir --https-proxy --http-proxy --all-proxy --no-proxy --ipc-socket --agent-linger --mesh --max-peers --max-message-bytes --queue-bytes --overflow-bytes --connect-timeout --recovery-timeout --send-stall-seconds --metered --udp-port --external-address --bind-address --interfaces --ipv6 --stun-url --turn-url --turn-secret --turn-username --turn-password --ice-transport-policy --ice-servers-from-registry --rust-log --log-format --help --version' ;;
+                doctor) words='--json --signaling-url --token-url --api-key --device-token --ca-file --ssl-cert-file --ssl-cert-dir --https-proxy --http-proxy --all-proxy --no-proxy --ipc-socket --agent-linger --mesh --max-peers --max-message-bytes --queue-bytes --overflow-bytes --connect-timeout --recovery-timeout --send-stall-seconds --metered --udp-port --external-address --bind-address --interfaces --ipv6 --stun-url --turn-url --turn-secret --turn-username --turn-password --ice-transport-policy --ice-servers-from-registry --report-topology --rust-log --log-format --help --version' ;;
                 attach) words='--ipc-socket --help --version' files=yes ;;
-                health) words='--ipc-socket --of-registry --listen --port --help --version' files=yes ;;
-                registry) words='--port --listen --api-keys-file --open --show-frames --until-eof --rust-log --log-format --help --version' ;;
+                health) words='--ipc-socket --of-registry --listen --port --registry-tls-cert --registry-tls-key --help --version' files=yes ;;
+                pair) words='--device-token-file --agent-name --token-url --ca-file --ssl-cert-file --ssl-cert-dir --https-proxy --http-proxy --all-proxy --no-proxy --rust-log --log-format --help --version' ;;
+                registry) words='--port --listen --api-keys-file --open --registry-data --registry-tls-cert --registry-tls-key --trust-proxy --path-prefix --show-frames --until-eof --rust-log --log-format --help --version' ;;
                 demo) words='--peers --messages --timeout --binary --help --version' ;;
-                *) words='--signaling-url --token-url --api-key --device-token --ca-file --ssl-cert-file --ssl-cert-dir --https-proxy --http-proxy --all-proxy --no-proxy --ipc-socket --agent-linger --mesh --max-peers --max-message-bytes --queue-bytes --overflow-bytes --connect-timeout --recovery-timeout --send-stall-seconds --metered --udp-port --external-address --bind-address --interfaces --ipv6 --stun-url --turn-url --turn-secret --turn-username --turn-password --ice-transport-policy --ice-servers-from-registry --rust-log --log-format --help --version' ;;
+                *) words='--signaling-url --token-url --api-key --device-token --ca-file --ssl-cert-file --ssl-cert-dir --https-proxy --http-proxy --all-proxy --no-proxy --ipc-socket --agent-linger --mesh --max-peers --max-message-bytes --queue-bytes --overflow-bytes --connect-timeout --recovery-timeout --send-stall-seconds --metered --udp-port --external-address --bind-address --interfaces --ipv6 --stun-url --turn-url --turn-secret --turn-username --turn-password --ice-transport-policy --ice-servers-from-registry --report-topology --rust-log --log-format --help --version' ;;
             esac
             if ((COMP_CWORD == 1)); then
-                words="doctor attach health registry demo help $words" files=''
+                words="doctor attach health pair registry demo help $words" files=''
             elif [[ ${COMP_WORDS[1]} == help ]]; then
-                words='doctor attach health registry demo help'
+                words='doctor attach health pair registry demo help'
             fi
             ;;
     esac

@@ -29,8 +29,9 @@ sidecars, over encrypted WebRTC data channels. A registry introduces the peers."
         "doctor [SETTING...]       check what can be reached with these settings",
         "attach [SOCKET]           talk to a sidecar from the terminal",
         "health [SOCKET]           say whether a sidecar serves its socket",
+        "pair CODE [SETTING...]    redeem an invitation for a device token",
         #[cfg(feature = "registry")]
-        "registry [SETTING...]     a small registry for development",
+        "registry [SETTING...]     be a registry, or tell one something",
         #[cfg(feature = "registry")]
         "demo [SETTING...]         see registry, sidecars and agents at work",
         "help [SUBCOMMAND]         the same as --help",
@@ -89,14 +90,34 @@ with 0 if so and with 1 if not.",
     environment: true,
 };
 
+pub(super) const PAIR: Topic = Topic {
+    purpose: "\
+Redeems the code of an invitation (`registry invite`) at the registry, waits until a person there
+approves, and writes the device token to a file. The sidecar takes it as DEVICE_TOKEN.",
+    usage: &["pair CODE [SETTING...]"],
+    tail: "",
+    exit_codes: &[
+        (0, "approved; the file holds the token"),
+        (1, "refused, or failed"),
+        (2, "wrong configuration or usage"),
+    ],
+    environment: true,
+};
+
 #[cfg(feature = "registry")]
 pub(super) const REGISTRY: Topic = Topic {
     purpose: "\
-A small registry for development and tests: gives tokens, introduces peers, relays what they say
-to each other while they connect. It prints its address on standard output once it listens.",
+The registry: gives tokens, introduces peers, relays what they say to each other while they connect,
+knows the agents and their tasks, pairs devices. It prints its address on standard output once it
+listens. The orders are for a registry that runs with the same REGISTRY_DATA.",
     usage: &[
         "registry --open [SETTING...]",
         "registry --api-keys-file FILE [SETTING...]",
+        "registry --registry-data DIRECTORY [SETTING...]",
+        "registry key add NAME     make a key for an agent",
+        "registry invite           give out a code for `pair`",
+        "registry approve [NAME]   let a device in; without NAME list those that wait",
+        "registry revoke [NAME]    let a device or key in no longer; without NAME list them",
     ],
     tail: "",
     exit_codes: &[],

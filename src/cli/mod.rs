@@ -33,9 +33,14 @@ pub enum Invocation {
     },
     /// Say whether a sidecar, or a registry, is well.
     Health(config::HealthConfig),
+    /// Redeem an invitation.
+    Pair(Box<config::PairConfig>),
     /// Run a registry.
     #[cfg(feature = "registry")]
-    Registry(config::RegistryConfig),
+    Registry(Box<config::RegistryConfig>),
+    /// Tell a registry that runs something.
+    #[cfg(feature = "registry")]
+    Order(config::OrderConfig),
     /// Show registry, sidecars and agents at work.
     #[cfg(feature = "registry")]
     Demo(config::DemoConfig),
@@ -69,6 +74,7 @@ enum Subcommand {
     Doctor,
     Attach,
     Health,
+    Pair,
     #[cfg(feature = "registry")]
     Registry,
     #[cfg(feature = "registry")]
@@ -80,6 +86,7 @@ impl Subcommand {
         ("doctor", Subcommand::Doctor),
         ("attach", Subcommand::Attach),
         ("health", Subcommand::Health),
+        ("pair", Subcommand::Pair),
         #[cfg(feature = "registry")]
         ("registry", Subcommand::Registry),
         #[cfg(feature = "registry")]
@@ -100,8 +107,28 @@ impl Subcommand {
             Subcommand::Health => vec![&settings::IPC_SOCKET],
             #[cfg(feature = "registry")]
             Subcommand::Health => {
-                let of_registry = [&settings::LISTEN, &settings::PORT];
+                let of_registry = [
+                    &settings::LISTEN,
+                    &settings::PORT,
+                    &settings::REGISTRY_TLS_CERT,
+                    &settings::REGISTRY_TLS_KEY,
+                ];
                 [&[&settings::IPC_SOCKET], settings::HEALTH, &of_registry].concat()
+            }
+            Subcommand::Pair => {
+                let of_sidecar = [
+                    &settings::TOKEN_URL,
+                    &settings::CA_FILE,
+                    &settings::SSL_CERT_FILE,
+                    &settings::SSL_CERT_DIR,
+                    &settings::HTTPS_PROXY,
+                    &settings::HTTP_PROXY,
+                    &settings::ALL_PROXY,
+                    &settings::NO_PROXY,
+                    &settings::RUST_LOG,
+                    &settings::LOG_FORMAT,
+                ];
+                [settings::PAIR, &of_sidecar].concat()
             }
             #[cfg(feature = "registry")]
             Subcommand::Registry => {
@@ -119,6 +146,7 @@ impl Subcommand {
             Subcommand::Doctor => help::DOCTOR,
             Subcommand::Attach => help::ATTACH,
             Subcommand::Health => help::HEALTH,
+            Subcommand::Pair => help::PAIR,
             #[cfg(feature = "registry")]
             Subcommand::Registry => help::REGISTRY,
             #[cfg(feature = "registry")]
@@ -169,8 +197,8 @@ pub fn parse(
         }
         _ => Subcommand::Sidecar,
     };
-    let flags = match read_flags(arguments, subcommand)? {
-        Asked::For(flags) => flags,
+    let (flags, words) = match read_flags(arguments, subcommand)? {
+        Asked::For(flags, words) => (flags, words),
         Asked::Help => return Ok(subcommand.help()),
         Asked::Version => return Ok(Invocation::Print(help::version())),
     };
@@ -188,9 +216,20 @@ pub fn parse(
         Subcommand::Health => {
             config::HealthConfig::from(&flags, environment).map(Invocation::Health)
         }
+        Subcommand::Pair => {
+            let code = words.first().map(String::as_str);
+            config::PairConfig::from(code, &flags, environment)
+                .map(|config| Invocation::Pair(Box::new(config)))
+        }
         #[cfg(feature = "registry")]
         Subcommand::Registry => {
-            config::RegistryConfig::from(&flags, environment).map(Invocation::Registry)
+            match config::RegistryOrder::from(&words).map_err(|error| vec![error])? {
+                Some(order) => {
+                    config::OrderConfig::from(order, &flags, environment).map(Invocation::Order)
+                }
+                None => config::RegistryConfig::from(&flags, environment)
+                    .map(|config| Invocation::Registry(Box::new(config))),
+            }
         }
         #[cfg(feature = "registry")]
         Subcommand::Demo => config::DemoConfig::from(&flags).map(Invocation::Demo),
@@ -199,7 +238,8 @@ pub fn parse(
 
 /// The result of reading the arguments after a subcommand.
 enum Asked {
-    For(Flags),
+    /// The flags, and the words that are none.
+    For(Flags, Vec<String>),
     Help,
     Version,
 }
@@ -209,6 +249,7 @@ fn read_flags(arguments: Vec<OsString>, subcommand: Subcommand) -> Result<Asked,
     let known = subcommand.settings();
     let mut parser = lexopt::Parser::from_args(arguments);
     let mut flags = Flags::default();
+    let mut words = Vec::new();
     let mut errors = Vec::new();
     // The argument after an unknown flag is probably its value, and may be a secret: it is not repeated.
     let mut after_unknown = false;
@@ -229,6 +270,15 @@ fn read_flags(arguments: Vec<OsString>, subcommand: Subcommand) -> Result<Asked,
             Ok(Some(Arg::Value(value))) => match (subcommand, value.into_string()) {
                 (Subcommand::Attach | Subcommand::Health, Ok(value)) => {
                     flags.set(&settings::IPC_SOCKET, value);
+                    continue;
+                }
+                (Subcommand::Pair, Ok(code)) if words.is_empty() => {
+                    words.push(code);
+                    continue;
+                }
+                #[cfg(feature = "registry")]
+                (Subcommand::Registry, Ok(word)) => {
+                    words.push(word);
                     continue;
                 }
                 (_, value) => Err(unexpected(value)),
@@ -260,7 +310,7 @@ fn read_flags(arguments: Vec<OsString>, subcommand: Subcommand) -> Result<Asked,
         }
     }
     if errors.is_empty() {
-        Ok(Asked::For(flags))
+        Ok(Asked::For(flags, words))
     } else {
         Err(errors)
     }

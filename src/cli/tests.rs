@@ -189,7 +189,7 @@ mod registry {
 
     fn registry(words: &[&str]) -> RegistryConfig {
         match parse_words(words) {
-            Ok(Invocation::Registry(config)) => config,
+            Ok(Invocation::Registry(config)) => *config,
             other => panic!("{words:?}: {other:?}"),
         }
     }
@@ -209,12 +209,12 @@ mod registry {
         assert_eq!(
             errors(&["registry"]),
             [
-                "registry: give the keys that are let in with API_KEYS_FILE, or --open to let every \
-              key in"
+                "registry: give the keys that are let in with API_KEYS_FILE, or a directory for them \
+                 with REGISTRY_DATA, or --open to let every key in"
             ]
         );
         let config = registry(&["registry", "--api-keys-file", "/keys"]);
-        assert_eq!(config.access, RegistryAccess::KeysFile("/keys".into()));
+        assert_eq!(config.access, RegistryAccess::Listed(Some("/keys".into())));
         assert_eq!(
             errors(&["registry", "--open=yes"]),
             ["--open takes no value"]

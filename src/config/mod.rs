@@ -8,7 +8,10 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 pub mod ice;
+pub mod networks;
 pub mod proxy;
+#[cfg(feature = "registry")]
+mod registry;
 pub mod service_manager;
 pub mod settings;
 mod subcommands;
@@ -17,8 +20,8 @@ pub mod url;
 mod values;
 
 #[cfg(feature = "registry")]
-pub use subcommands::{DemoConfig, RegistryAccess, RegistryConfig};
-pub use subcommands::{HealthConfig, attach_socket};
+pub use registry::{DemoConfig, OrderConfig, RegistryAccess, RegistryConfig, RegistryOrder};
+pub use subcommands::{HealthConfig, PairConfig, attach_socket};
 
 pub use ice::IceSettings;
 use proxy::Proxies;
@@ -99,6 +102,8 @@ pub struct Config {
     pub send_stall: Duration,
     /// `METERED`
     pub metered: bool,
+    /// `REPORT_TOPOLOGY`
+    pub report_topology: bool,
     /// `AGENT_LINGER`; `None` is `inf`.
     pub agent_linger: Option<Duration>,
     /// `RUST_LOG`
@@ -152,6 +157,7 @@ impl Config {
             recovery_timeout: reader.read(&settings::RECOVERY_TIMEOUT, values::seconds(0.0..=DAY)),
             send_stall: reader.read(&settings::SEND_STALL_SECONDS, values::seconds(0.1..=3600.0)),
             metered: reader.read(&settings::METERED, values::switch),
+            report_topology: reader.read(&settings::REPORT_TOPOLOGY, values::switch),
             agent_linger: reader.read(
                 &settings::AGENT_LINGER,
                 values::seconds_or_inf(0.0..=30.0 * DAY),

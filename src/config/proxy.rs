@@ -5,6 +5,7 @@ use std::ffi::OsString;
 use std::fmt;
 use std::net::IpAddr;
 
+use super::networks::Network;
 use super::settings::{self, Reader, Setting};
 use super::url::{Url, bare_host};
 use crate::limits;
@@ -49,8 +50,8 @@ enum Exemption {
     Everything,
     /// A host or domain in lower case, without a dot before or behind it, and a port if it has one.
     Domain(String, Option<u16>),
-    /// An address, or a network: an address and how many bits of it count.
-    Network(IpAddr, u8),
+    /// An address, or a network.
+    Network(Network),
 }
 
 impl Proxies {
@@ -203,13 +204,8 @@ fn exemptions(text: &str) -> Vec<Exemption> {
         if entry == "*" {
             return Exemption::Everything;
         }
-        let (address, bits) = match entry.split_once('/') {
-            Some((address, bits)) => (address, bits.parse().ok()),
-            None => (entry, None),
-        };
-        if let Ok(address) = bare_host(address).parse::<IpAddr>() {
-            let all = if address.is_ipv4() { 32 } else { 128 };
-            return Exemption::Network(address, bits.unwrap_or(all).min(all));
+        if let Some(network) = Network::parse(entry) {
+            return Exemption::Network(network);
         }
         let (name, port) = match entry.rsplit_once(':') {
             Some((name, port)) if port.parse::<u16>().is_ok() => (name, port.parse().ok()),
@@ -237,21 +233,11 @@ impl Exemption {
                     .is_some_and(|rest| rest.is_empty() || rest.ends_with('.'));
                 is_inside && !domain.is_empty() && only.is_none_or(|only| only == port)
             }
-            Exemption::Network(network, bits) => host
+            Exemption::Network(network) => host
                 .parse::<IpAddr>()
-                .is_ok_and(|address| is_within(address.to_canonical(), *network, *bits)),
+                .is_ok_and(|address| network.contains(address)),
         }
     }
-}
-
-/// Returns whether the first `bits` of both addresses are the same.
-fn is_within(address: IpAddr, network: IpAddr, bits: u8) -> bool {
-    let differ = match (address, network) {
-        (IpAddr::V4(a), IpAddr::V4(b)) => u128::from(a.to_bits() ^ b.to_bits()) << 96,
-        (IpAddr::V6(a), IpAddr::V6(b)) => a.to_bits() ^ b.to_bits(),
-        _ => return false,
-    };
-    differ.leading_zeros() >= u32::from(bits)
 }
 
 /// Decodes percent-encoded text; `None` if it is no UTF-8 or holds a control character.

@@ -133,6 +133,8 @@ table! {
         "which ways to a peer are allowed; relay: through TURN servers only";
     Plain ICE_SERVERS_FROM_REGISTRY "on|off" = "on",
         "whether servers that the registry names are used, after those named here";
+    Plain REPORT_TOPOLOGY "on|off" = "on",
+        "whether the registry is told with whom we are connected";
     Plain RUST_LOG "FILTER" = "info",
         "log filter, as in warn or info,mesh=debug; logs go to stderr";
     Plain LOG_FORMAT "text|json" = "text",
@@ -157,10 +159,29 @@ table! {
         "JSON file of the keys that are let in: {\"keys\": {KEY: {\"peer_id\": ID, \"role\": ROLE}}}";
     FlagOnly OPEN "" = "",
         "let every key in; its text is the peer's id";
+    Plain REGISTRY_DATA "DIRECTORY" = "",
+        "where keys, paired devices, agents and tasks are kept; without it in memory only";
+    Plain REGISTRY_TLS_CERT "FILE" = "",
+        "PEM file of the certificate and its chain, for https:// and wss://";
+    Plain REGISTRY_TLS_KEY "FILE" = "",
+        "PEM file of its private key";
+    Plain TRUST_PROXY "LIST" = "",
+        "addresses and networks of proxies that name their clients in X-Forwarded-For";
+    Plain PATH_PREFIX "PREFIX" = "",
+        "path before /ws and /api, as in /mesh, where a proxy leaves it there";
     FlagOnly SHOW_FRAMES "" = "",
         "print a line for each frame that is answered or relayed: its type, from whom and to whom";
     FlagOnly UNTIL_EOF "" = "",
         "end when standard input ends, so as not to outlive the program that started it";
+}
+
+table! {
+    /// The settings of `pair` that are its own.
+    PAIR:
+    Plain DEVICE_TOKEN_FILE "FILE" = "device-token",
+        "where the token goes, readable by its owner only";
+    Plain AGENT_NAME "NAME" = "",
+        "the name of the agent, as others will see it; without it this machine's";
 }
 
 table! {
@@ -333,7 +354,7 @@ mod tests {
 
     #[test]
     fn no_name_occurs_twice() {
-        let mut names: Vec<_> = [SIDECAR, DOCTOR, REGISTRY, DEMO]
+        let mut names: Vec<_> = [SIDECAR, DOCTOR, REGISTRY, PAIR, DEMO]
             .concat()
             .iter()
             .map(|setting| setting.name)

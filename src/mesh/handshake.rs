@@ -348,6 +348,9 @@ impl<K: Linker> Mesh<K> {
                 resumed,
             });
         }
+        if !was_reachable {
+            self.plan_report(now);
+        }
         self.answer_waiting(&peer_id);
         for other in others {
             self.retire(now, other);

@@ -24,6 +24,7 @@
 //! * [`path_recovery`]: finding a path for a connection that is in doubt. [`moving`]: taking a faster one.
 //! * [`queueing`], [`sending`], [`receiving`]: messages. [`acknowledging`], [`delivery`]: what is known of their
 //!   arrival.
+//! * [`reporting`]: what the registry is told of our connections.
 //! * [`statistics`], [`shutdown`]: the answer to `stats`, and the end.
 //!
 //! The state of the core is in the folders [`agent`], [`peer`], [`connection`], [`introduction`],
@@ -52,6 +53,7 @@ mod probing;
 mod queueing;
 mod receiving;
 mod recovery;
+mod reporting;
 mod room;
 mod sending;
 mod shrinking;
@@ -114,6 +116,8 @@ pub struct Settings {
     pub send_stall: Duration,
     /// Whether our line is paid for by the byte.
     pub metered: bool,
+    /// Whether the registry is told with whom we are connected.
+    pub report_topology: bool,
 }
 
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
@@ -132,6 +136,8 @@ enum TimerKey {
     Acknowledgement(PeerId),
     /// The registry is to be asked who is online.
     Roster,
+    /// The registry is to be told with whom we are connected.
+    Report,
 }
 
 /// The core: all state of all connections, owned by one thread.
@@ -298,6 +304,7 @@ impl<K: Linker> Mesh<K> {
         self.own = Some(own);
         self.roster.connected(now);
         self.arm_roster();
+        self.plan_report(now);
         for peer in self.peers.values_mut() {
             peer.retry.backoff.reset();
             peer.retry.awaits_list |= peer.retry.at.take().is_some();

@@ -33,6 +33,7 @@ impl<K: Linker> Mesh<K> {
                 TimerKey::Deadlines(peer_id) => self.look_at_deadlines(now, &peer_id),
                 TimerKey::Acknowledgement(peer_id) => self.acknowledgement_is_due(now, &peer_id),
                 TimerKey::Roster => self.ask_registry(now),
+                TimerKey::Report => self.report(),
             }
         }
         self.flush(now);
@@ -210,6 +211,7 @@ impl<K: Linker> Mesh<K> {
             peer_id: peer_id.clone(),
             resumed: true,
         });
+        self.plan_report(now);
         self.answer_waiting(&peer_id);
         self.watch_queue(now, &peer_id);
         self.plan_replacement(now, &peer_id);
@@ -283,6 +285,7 @@ impl<K: Linker> Mesh<K> {
         self.agent.push_state(Event::PeerDisconnected {
             peer_id: peer_id.clone(),
         });
+        self.plan_report(now);
         self.watch_deadlines(now, peer_id);
         self.watch_queue(now, peer_id);
         self.arm_peer(now, peer_id);

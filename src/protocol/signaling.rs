@@ -3,7 +3,7 @@
 use std::borrow::Cow;
 
 use super::PeerId;
-use super::json::{ObjectWriter, Value, shorten, write_object};
+use super::json::{ObjectWriter, Value, push_string, shorten, write_object};
 use crate::limits;
 
 /// The version of our additions, sent as `v`.
@@ -57,6 +57,11 @@ pub enum Outgoing {
     Register,
     /// `heartbeat`
     Heartbeat,
+    /// A `heartbeat` that tells, in `mesh_peers`, with whom we are connected.
+    Report {
+        /// The peers.
+        peers: Vec<PeerId>,
+    },
     /// A signal to another sidecar, which the registry relays.
     Relay {
         /// The sidecar that gets it.
@@ -106,6 +111,11 @@ impl Outgoing {
         match self {
             Outgoing::Register => frame("register", own, None, |_| {}),
             Outgoing::Heartbeat => frame("heartbeat", own, None, |_| {}),
+            Outgoing::Report { peers } => frame("heartbeat", own, None, |payload| {
+                payload.array("mesh_peers", peers, |out, peer| {
+                    push_string(out, peer.as_str());
+                });
+            }),
             Outgoing::Relay {
                 target,
                 signal,

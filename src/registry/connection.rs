@@ -1,16 +1,17 @@
-//! One TCP connection of the registry: a request, its answer, and then its end or a WebSocket.
+//! One connection of the registry: a request, its answer, and then its end or a WebSocket.
 
 use std::io::{self, Read, Write};
-use std::net::Shutdown;
 use std::time::{Duration, Instant, SystemTime};
 
-use mio::net::TcpStream;
 use tungstenite::Utf8Bytes;
 use tungstenite::protocol::frame::coding::CloseCode;
 
-use super::http::{Request, RequestBuffer, Response};
+use super::api::Origin;
+use super::http::{Request, RequestBuffer};
 use super::limits;
 use super::progress::Next;
+use super::response::Response;
+use super::socket::Socket;
 use super::websocket::WebSocket;
 use crate::protocol::PeerId;
 
@@ -33,9 +34,10 @@ pub(super) enum AfterAnswer {
     WebSocket { peer: PeerId, received: Vec<u8> },
 }
 
-/// A TCP connection.
+/// A connection.
 pub(super) struct Connection {
-    stream: TcpStream,
+    stream: Socket,
+    origin: Origin,
     times: Times,
     phase: Phase,
     /// When the client last sent a byte, or when the connection was accepted.
@@ -67,9 +69,10 @@ enum Phase {
 
 impl Connection {
     /// Makes a connection that was accepted `now`.
-    pub(super) fn new(stream: TcpStream, times: Times, now: Instant) -> Self {
+    pub(super) fn new(stream: Socket, origin: Origin, times: Times, now: Instant) -> Self {
         Connection {
             stream,
+            origin,
             times,
             phase: Phase::Request {
                 buffer: RequestBuffer::default(),
@@ -78,6 +81,19 @@ impl Connection {
             },
             heard: now,
             turn: 0,
+        }
+    }
+
+    /// Returns the place that it comes from.
+    pub(super) fn origin(&self) -> Origin {
+        self.origin
+    }
+
+    /// Returns the bytes of an answer that wait to be taken.
+    pub(super) fn unsent(&self) -> usize {
+        match &self.phase {
+            Phase::Answer { unsent, .. } => unsent.len(),
+            Phase::Request { .. } | Phase::WebSocket { .. } | Phase::Farewell { .. } => 0,
         }
     }
 
@@ -211,8 +227,8 @@ impl Connection {
         }
     }
 
-    fn end_writing(&self) {
-        if let Err(error) = self.stream.shutdown(Shutdown::Write) {
+    fn end_writing(&mut self) {
+        if let Err(error) = self.stream.end_writing() {
             log::trace!("a client was gone before the end: {error}");
         }
     }
@@ -259,7 +275,7 @@ impl Connection {
 
 /// The socket during one turn: once the turn's bytes are read, reading fails with `WouldBlock`.
 struct Turn<'a> {
-    stream: &'a mut TcpStream,
+    stream: &'a mut Socket,
     left: &'a mut usize,
 }
 
@@ -311,7 +327,8 @@ fn write_all(unsent: &mut Vec<u8>, socket: &mut Turn<'_>) -> io::Result<()> {
         let count = socket.write(unsent)?;
         unsent.drain(..count);
     }
-    Ok(())
+    // TLS may hold some of it.
+    socket.flush()
 }
 
 fn discard(socket: &mut Turn<'_>) -> io::Result<Next> {

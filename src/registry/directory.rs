@@ -5,8 +5,9 @@ use std::borrow::Cow;
 use std::collections::BTreeMap;
 
 use serde::Deserialize;
+use serde_json::value::RawValue;
 
-use super::limits::PEER_LIST_BYTES;
+use super::limits::{self, PEER_LIST_BYTES};
 use crate::protocol::PeerId;
 
 /// The id of one connection to the registry; never used again for another.
@@ -39,10 +40,29 @@ pub(super) enum Reaction {
 /// The types of frames that peers send each other.
 const RELAYED: [&str; 3] = ["offer", "answer", "ice_candidate"];
 
-/// The peers that have registered, and the connection of each.
+/// The peers that have registered.
 #[derive(Debug, Default)]
 pub(super) struct Directory {
-    online: BTreeMap<PeerId, ConnectionId>,
+    online: BTreeMap<PeerId, Online>,
+    /// Whether it was said that a list is cut.
+    cut_is_told: bool,
+}
+
+/// A peer that has registered.
+#[derive(Debug)]
+struct Online {
+    connection: ConnectionId,
+    /// The peers that it reports to be connected to, if it reports them.
+    report: Option<Vec<PeerId>>,
+}
+
+impl Online {
+    fn new(connection: ConnectionId) -> Self {
+        Online {
+            connection,
+            report: None,
+        }
+    }
 }
 
 #[derive(Deserialize)]
@@ -53,6 +73,15 @@ struct Envelope<'a> {
     peer_id: Cow<'a, str>,
     #[serde(default, borrow)]
     target_id: Option<Cow<'a, str>>,
+    #[serde(default, borrow)]
+    payload: Option<&'a RawValue>,
+}
+
+/// The payload of a heartbeat; sidecars of ours tell here whom they are connected to (contract part 5).
+#[derive(Deserialize)]
+struct Heartbeat<'a> {
+    #[serde(borrow)]
+    mesh_peers: Vec<Cow<'a, str>>,
 }
 
 impl Directory {
@@ -78,54 +107,105 @@ impl Directory {
             let target = envelope.target_id.and_then(|target| PeerId::new(&target));
             let online = target.and_then(|target| self.online.get_key_value(&target));
             return match online {
-                Some((target, connection)) => Reaction::Relay {
+                Some((target, online)) => Reaction::Relay {
                     kind,
                     target: target.clone(),
-                    connection: *connection,
+                    connection: online.connection,
                 },
                 None => Reaction::Nothing("its target is not online"),
             };
         }
         match envelope.kind.as_ref() {
             "register" => self.register(connection, sender),
-            "heartbeat" => Reaction::Nothing("a heartbeat is not answered"),
+            "heartbeat" => {
+                self.report(connection, sender, envelope.payload);
+                Reaction::Nothing("a heartbeat is not answered")
+            }
             _ => Reaction::Nothing("its type is unknown"),
         }
     }
 
     /// Notes that `connection` has ended. A newer one of the same peer stays online.
     pub(super) fn closed(&mut self, connection: ConnectionId, peer: &PeerId) {
-        if self.online.get(peer) == Some(&connection) {
+        let online = self.online.get(peer);
+        if online.is_some_and(|online| online.connection == connection) {
             self.online.remove(peer);
         }
     }
 
+    /// Returns the peers that a peer reports to be connected to; `None` when it reports none, or is not
+    /// online.
+    pub(super) fn report_of(&self, peer: &PeerId) -> Option<&[PeerId]> {
+        self.online.get(peer)?.report.as_deref()
+    }
+
+    /// Notes the report in a heartbeat, if there is one.
+    fn report(&mut self, connection: ConnectionId, peer: &PeerId, payload: Option<&RawValue>) {
+        let heartbeat =
+            payload.and_then(|payload| serde_json::from_str::<Heartbeat<'_>>(payload.get()).ok());
+        let online = self.online.get_mut(peer);
+        let (Some(heartbeat), Some(online)) = (heartbeat, online) else {
+            return;
+        };
+        if online.connection != connection {
+            return;
+        }
+        let mut room = limits::REPORT_BYTES;
+        let names = heartbeat.mesh_peers.iter().take(limits::REPORTED_PEERS);
+        let fitting = names.map_while(|name| {
+            room = room.checked_sub(name.len())?;
+            Some(PeerId::new(name))
+        });
+        online.report = Some(fitting.flatten().collect());
+    }
+
     fn register(&mut self, connection: ConnectionId, peer: &PeerId) -> Reaction {
-        let before = self.online.insert(peer.clone(), connection);
+        let online = self.online.entry(peer.clone());
+        let online = online.or_insert_with(|| Online::new(connection));
+        let before = online.connection;
+        if before != connection {
+            *online = Online::new(connection);
+        }
+        let (peer_list, left_out) = self.peer_list(peer);
+        if self.leaves_out(left_out) {
+            log::warn!(
+                "{} peers are online, more than fit into a list of {PEER_LIST_BYTES} bytes: {left_out} are left \
+                 out of the one for {peer}",
+                self.len()
+            );
+        }
         Reaction::Registered {
-            peer_list: self.peer_list(peer),
-            replaced: before.filter(|before| *before != connection),
+            peer_list,
+            replaced: Some(before).filter(|before| *before != connection),
         }
     }
 
-    /// Returns the other peers that are online as a frame of at most [`PEER_LIST_BYTES`].
-    fn peer_list(&self, asker: &PeerId) -> String {
+    /// Notes that a list leaves out `count` names. Returns whether it is the first that leaves out any.
+    fn leaves_out(&mut self, count: usize) -> bool {
+        count > 0 && !std::mem::replace(&mut self.cut_is_told, true)
+    }
+
+    /// Returns the other peers that are online as a frame of at most [`PEER_LIST_BYTES`], and how many are
+    /// left out of it.
+    fn peer_list(&self, asker: &PeerId) -> (String, usize) {
         const END: &str = "]}}";
         let mut frame =
             String::from(r#"{"type":"peer_list","peer_id":"registry","payload":{"peers":["#);
         let mut separator = "";
+        let mut left_out = 0;
         for peer in self.online.keys().filter(|peer| *peer != asker) {
             let name = serde_json::json!(peer).to_string();
-            if frame.len() + separator.len() + name.len() + END.len() > PEER_LIST_BYTES {
-                log::debug!("the peer list for {asker} is cut at {PEER_LIST_BYTES} bytes");
-                break;
+            let length = frame.len() + separator.len() + name.len() + END.len();
+            if left_out > 0 || length > PEER_LIST_BYTES {
+                left_out += 1;
+                continue;
             }
             frame.push_str(separator);
             frame.push_str(&name);
             separator = ",";
         }
         frame.push_str(END);
-        frame
+        (frame, left_out)
     }
 }
 
@@ -249,11 +329,55 @@ mod tests {
         let mut directory = Directory::default();
         for number in 0..2000 {
             let name = format!("{number:0>200}");
-            directory.online.insert(peer(&name), ConnectionId(number));
+            let online = Online::new(ConnectionId(number));
+            directory.online.insert(peer(&name), online);
         }
-        let list = directory.peer_list(&peer("asker"));
+        let (list, left_out) = directory.peer_list(&peer("asker"));
         assert!(list.len() <= PEER_LIST_BYTES && list.len() > PEER_LIST_BYTES - 210);
         let frame: serde_json::Value = serde_json::from_str(&list).unwrap();
-        assert!(frame["payload"]["peers"].as_array().unwrap().len() > 1200);
+        let listed = frame["payload"]["peers"].as_array().unwrap().len();
+        assert!(listed > 1200);
+        assert_eq!(left_out, 2000 - listed);
+        let news = [0, 5, 7, 0].map(|count| directory.leaves_out(count));
+        assert_eq!(news, [false, true, false, false], "it is said once");
+    }
+
+    #[test]
+    fn a_heartbeat_may_report_connections() {
+        let mut directory = Directory::default();
+        let report = |directory: &mut Directory, connection, payload: &str| {
+            let frame = format!(r#"{{"type":"heartbeat","peer_id":"a","payload":{payload}}}"#);
+            directory.frame(connection, &peer("a"), &frame);
+        };
+        report(&mut directory, FIRST, r#"{"mesh_peers":["b"]}"#);
+        assert_eq!(directory.report_of(&peer("a")), None, "not registered");
+        register(&mut directory, FIRST, "a");
+        for nothing in ["null", "{}", "[]", r#"{"mesh_peers":7}"#] {
+            report(&mut directory, FIRST, nothing);
+            assert_eq!(directory.report_of(&peer("a")), None);
+        }
+        report(&mut directory, FIRST, r#"{"mesh_peers":["b","","c"]}"#);
+        report(&mut directory, FIRST, "{}");
+        let expected = [peer("b"), peer("c")];
+        assert_eq!(directory.report_of(&peer("a")), Some(&expected[..]));
+        register(&mut directory, FIRST, "a");
+        assert_eq!(directory.report_of(&peer("a")), Some(&expected[..]));
+        register(&mut directory, SECOND, "a");
+        assert_eq!(directory.report_of(&peer("a")), None, "a new process");
+        report(&mut directory, FIRST, r#"{"mesh_peers":["b"]}"#);
+        assert_eq!(directory.report_of(&peer("a")), None, "of the old one");
+
+        let many: Vec<_> = (0..=limits::REPORTED_PEERS)
+            .map(|n| n.to_string())
+            .collect();
+        let payload = serde_json::json!({"mesh_peers": many}).to_string();
+        report(&mut directory, SECOND, &payload);
+        let kept = directory.report_of(&peer("a")).unwrap().len();
+        assert_eq!(kept, limits::REPORTED_PEERS);
+        let long = vec!["x".repeat(250); limits::REPORTED_PEERS];
+        let payload = serde_json::json!({"mesh_peers": long}).to_string();
+        report(&mut directory, SECOND, &payload);
+        let kept = directory.report_of(&peer("a")).unwrap().len();
+        assert_eq!(kept, limits::REPORT_BYTES / 250);
     }
 }

@@ -1,11 +1,7 @@
-//! The part of HTTP/1.1 that the registry needs: one request and one answer a connection, bytes to types
-//! and back.
-
-use std::fmt::{self, Write as _};
-use std::time::SystemTime;
+//! The part of HTTP/1.1 that the registry takes: one request a connection, bytes to types.
 
 use super::limits::{REQUEST_BODY_BYTES, REQUEST_HEAD_BYTES, REQUEST_HEADERS};
-use crate::http_date::imf_fixdate;
+use super::response::Response;
 
 /// A request. It has no `Debug`, since it holds keys and tokens.
 pub(super) struct Request {
@@ -48,6 +44,19 @@ impl Request {
             .find_map(|(key, value)| (key == name).then_some(value))
     }
 
+    /// Returns the first value of a query parameter, decoded; `None` also when it is no text.
+    pub(super) fn text_parameter(&self, name: &str) -> Option<String> {
+        percent_decode(&self.parameter(name)?.replace('+', " "))
+    }
+
+    /// Returns the addresses that proxies have noted as those of their clients, the nearest last.
+    pub(super) fn forwarded_for(&self) -> Vec<&str> {
+        self.values("x-forwarded-for")
+            .flat_map(|value| value.split(','))
+            .map(str::trim)
+            .collect()
+    }
+
     fn values(&self, name: &str) -> impl Iterator<Item = &str> {
         self.headers
             .iter()
@@ -75,6 +84,21 @@ impl Request {
         }
         Ok(length)
     }
+}
+
+/// Decodes percent-encoded text; `None` if it is no UTF-8.
+pub(super) fn percent_decode(text: &str) -> Option<String> {
+    let mut bytes = Vec::with_capacity(text.len());
+    let mut rest = text.as_bytes();
+    while let Some((first, after)) = rest.split_first() {
+        let digits = after.get(..2).filter(|_| *first == b'%');
+        let digits = digits.and_then(|digits| std::str::from_utf8(digits).ok());
+        let decoded = digits.and_then(|digits| u8::from_str_radix(digits, 16).ok());
+        bytes.push(decoded.unwrap_or(*first));
+        let taken = if decoded.is_some() { 2 } else { 0 };
+        rest = after.get(taken..).unwrap_or_default();
+    }
+    String::from_utf8(bytes).ok()
 }
 
 /// Collects the bytes of a connection until they are a whole request.
@@ -160,120 +184,9 @@ fn head_too_large() -> Response {
     Response::error(431, &text)
 }
 
-/// An answer to a request.
-pub(super) struct Response {
-    /// The status code.
-    pub(super) status: u16,
-    headers: Vec<(&'static str, String)>,
-    /// JSON text; `None` for the answer that turns the connection into a WebSocket.
-    pub(super) body: Option<String>,
-}
-
-impl Response {
-    /// Makes a 200 with a JSON text.
-    pub(super) fn ok(body: String) -> Self {
-        Response {
-            status: 200,
-            headers: Vec::new(),
-            body: Some(body),
-        }
-    }
-
-    /// Makes a refusal: `{"error": text}`.
-    pub(super) fn error(status: u16, text: &str) -> Self {
-        Response {
-            status,
-            headers: Vec::new(),
-            body: Some(serde_json::json!({ "error": text }).to_string()),
-        }
-    }
-
-    /// Makes a 405: the resource takes only these methods.
-    pub(super) fn only(methods: &'static str) -> Self {
-        Self::error(405, &format!("use {methods}")).with("Allow", methods)
-    }
-
-    /// Makes a 404.
-    pub(super) fn nothing_here() -> Self {
-        Self::error(404, "there is nothing at this path")
-    }
-
-    /// Makes a 101: the connection goes on as a WebSocket (RFC 6455, 4.2.2).
-    pub(super) fn switching_to_websocket(accept_key: String) -> Self {
-        Response {
-            status: 101,
-            headers: vec![
-                ("Connection", "Upgrade".to_owned()),
-                ("Upgrade", "websocket".to_owned()),
-                ("Sec-WebSocket-Accept", accept_key),
-            ],
-            body: None,
-        }
-    }
-
-    /// Adds a header.
-    pub(super) fn with(mut self, name: &'static str, value: &str) -> Self {
-        self.headers.push((name, value.to_owned()));
-        self
-    }
-
-    /// Returns the bytes of the answer, with `date` as its date.
-    pub(super) fn to_bytes(&self, date: SystemTime) -> Vec<u8> {
-        let reason = reason_phrase(self.status);
-        let mut text = format!("HTTP/1.1 {} {reason}\r\n", self.status);
-        let mut header = |name: &str, value: &str| {
-            // Writing to a string cannot fail.
-            let _ = write!(text, "{name}: {value}\r\n");
-        };
-        header("Date", &imf_fixdate(date));
-        for (name, value) in &self.headers {
-            header(name, value);
-        }
-        if let Some(body) = &self.body {
-            header("Content-Type", "application/json");
-            header("Content-Length", &body.len().to_string());
-            header("Cache-Control", "no-store");
-            header("Connection", "close");
-        }
-        text.push_str("\r\n");
-        text.push_str(self.body.as_deref().unwrap_or_default());
-        text.into_bytes()
-    }
-}
-
-/// Leaves out the body, which may hold a token.
-impl fmt::Debug for Response {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "Response({})", self.status)
-    }
-}
-
-fn reason_phrase(status: u16) -> &'static str {
-    match status {
-        101 => "Switching Protocols",
-        200 => "OK",
-        400 => "Bad Request",
-        401 => "Unauthorized",
-        403 => "Forbidden",
-        404 => "Not Found",
-        405 => "Method Not Allowed",
-        408 => "Request Timeout",
-        409 => "Conflict",
-        411 => "Length Required",
-        413 => "Content Too Large",
-        426 => "Upgrade Required",
-        429 => "Too Many Requests",
-        431 => "Request Header Fields Too Large",
-        500 => "Internal Server Error",
-        503 => "Service Unavailable",
-        _ => "",
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
-    use std::time::UNIX_EPOCH;
 
     fn parse(bytes: &[u8]) -> Result<Option<Request>, u16> {
         RequestBuffer::default()
@@ -302,6 +215,15 @@ mod tests {
         assert_eq!(request.header("x-api-key"), Some("k1"));
         assert_eq!(request.body, b"{}");
         assert_eq!(request.rest, b"after");
+    }
+
+    #[test]
+    fn a_parameter_is_decoded_as_forms_encode_it() {
+        let request = parse(b"GET /r?skill=a+b%20%C3%BC%2&x=%ff HTTP/1.1\r\n\r\n");
+        let request = request.unwrap().unwrap();
+        assert_eq!(request.text_parameter("skill").as_deref(), Some("a b ü%2"));
+        assert_eq!(request.text_parameter("x"), None);
+        assert_eq!(request.text_parameter("y"), None);
     }
 
     #[test]
@@ -360,16 +282,5 @@ mod tests {
             Some(400)
         );
         assert_eq!(with("transfer-encoding: chunked").err(), Some(411));
-    }
-
-    #[test]
-    fn an_answer_is_dated_and_ends_the_connection() {
-        let bytes = Response::ok("{}".to_owned())
-            .with("Allow", "GET")
-            .to_bytes(UNIX_EPOCH);
-        let expected = "HTTP/1.1 200 OK\r\nDate: Thu, 01 Jan 1970 00:00:00 GMT\r\nAllow: GET\r\n\
-            Content-Type: application/json\r\nContent-Length: 2\r\nCache-Control: no-store\r\n\
-            Connection: close\r\n\r\n{}";
-        assert_eq!(String::from_utf8(bytes).unwrap(), expected);
     }
 }

@@ -1,40 +1,54 @@
-//! The registry for development and tests (contract part 3). It gives out tokens, introduces peers to each
-//! other, and keeps the tasks of agents that can't reach each other. One thread and one event loop hold
-//! all its sockets.
+//! The registry (contract part 3). It gives out tokens, introduces peers to each other, knows the agents,
+//! pairs devices, and keeps the tasks of agents that can't reach each other. One thread and one event loop
+//! hold all its sockets; one more writes its file.
 //!
-//! `directory` decides which frame goes to whom, `api` answers requests, and `hub` those for the task
-//! queue (`tasks`), all without I/O. `connection` and `websocket` carry bytes for them; `server` owns
-//! everything.
+//! Without I/O: `directory` decides which frame goes to whom, `api` answers requests, on the state in
+//! `store`. `connection`, `socket` and `websocket` carry bytes for them, `data` keeps the state on the disk;
+//! `server` owns everything.
 
+mod answering;
 mod api;
 mod connection;
+mod data;
 mod directory;
 mod http;
-mod hub;
-mod keys;
 mod limits;
 mod progress;
+mod rates;
+mod response;
+mod secrets;
 mod server;
-mod tasks;
-mod tokens;
+mod socket;
+mod store;
+mod tls;
+mod unix_time;
 mod websocket;
 
 use std::fmt;
+use std::fs;
 use std::io;
 use std::net::SocketAddr;
-use std::path::PathBuf;
+use std::os::unix::fs::PermissionsExt as _;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 
 use crossbeam_channel::{Sender, unbounded};
+use mio::net::UnixListener;
 use mio::{Interest, Poll, Waker};
 use rustix::process::{Resource, getrlimit, setrlimit};
+use rustls::ServerConfig;
 
+use crate::config::networks::Networks;
 use api::Api;
 use connection::Times;
-pub use keys::{Identity, Keys, load_keys};
-use server::{LISTENER, Server, WAKER};
+pub use data::CONTROL_SOCKET;
+use server::{CONTROL, LISTENER, Parts, Server, WAKER};
+pub use store::keys::{Identity, Keys, load_keys};
+use store::{Lasting, Store};
+pub use tls::load_tls;
+use unix_time::UnixTime;
 
 /// A frame that the registry has answered, sent or relayed: its type, from whom and to whom.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -55,8 +69,16 @@ pub type Watch = fn(Passing<'_>);
 pub struct Options {
     /// The address to listen on; port 0 takes a free one (see [`Registry::local_addr`]).
     pub listen: SocketAddr,
-    /// The keys that get tokens.
+    /// The keys that get tokens, beside those in the data directory.
     pub keys: Keys,
+    /// The directory of the state that outlives the process, and of the control socket: `None`.
+    pub data: Option<PathBuf>,
+    /// The certificate, for HTTPS: `None`.
+    pub tls: Option<Arc<ServerConfig>>,
+    /// The proxies whose word about their clients' addresses is taken: none.
+    pub trusted_proxies: Networks,
+    /// The path before all resources, without a slash at its end; they are found without it, too: empty.
+    pub path_prefix: String,
     /// The `iceServers` of `/api/config`, handed out as they are.
     pub ice_servers: Vec<serde_json::Value>,
     /// How long a token opens WebSockets: 5 minutes.
@@ -68,7 +90,7 @@ pub struct Options {
     pub ping_interval: Duration,
     /// How long a WebSocket may be silent, pongs included, before it is closed: 60 s.
     pub silence_timeout: Duration,
-    /// Open connections of any kind; further ones are refused: 4096.
+    /// Open connections of any kind; further ones are refused: 16,384.
     pub max_connections: usize,
     /// A function that is called for each frame that has an effect: `None`.
     pub watch: Option<Watch>,
@@ -80,6 +102,10 @@ impl Options {
         Options {
             listen,
             keys,
+            data: None,
+            tls: None,
+            trusted_proxies: Networks::default(),
+            path_prefix: String::new(),
             ice_servers: Vec::new(),
             token_lifetime: limits::TOKEN_LIFETIME,
             request_timeout: limits::REQUEST_TIMEOUT,
@@ -101,6 +127,20 @@ pub enum Error {
         /// The reason; names no key.
         reason: String,
     },
+    /// The certificate or its key cannot be used.
+    Tls {
+        /// The file.
+        path: PathBuf,
+        /// The reason; shows nothing of the key.
+        reason: String,
+    },
+    /// The data directory cannot be used.
+    Data {
+        /// The directory.
+        path: PathBuf,
+        /// The reason.
+        reason: String,
+    },
     /// The registry cannot listen on that address.
     Listen {
         /// The address that was asked for.
@@ -120,6 +160,18 @@ impl fmt::Display for Error {
                     path.display()
                 )
             }
+            Error::Tls { path, reason } => {
+                write!(
+                    f,
+                    "the TLS file {} cannot be used: {reason}",
+                    path.display()
+                )
+            }
+            Error::Data { path, reason } => write!(
+                f,
+                "the data directory {} cannot be used: {reason}",
+                path.display()
+            ),
             Error::Listen { address, source } => write!(
                 f,
                 "the registry cannot listen on {address}: {source}; choose another LISTEN or PORT"
@@ -131,7 +183,7 @@ impl fmt::Display for Error {
 impl std::error::Error for Error {
     fn source(&self) -> Option<&(dyn std::error::Error + 'static)> {
         match self {
-            Error::Keys { .. } => None,
+            Error::Keys { .. } | Error::Tls { .. } | Error::Data { .. } => None,
             Error::Listen { source, .. } => Some(source),
         }
     }
@@ -158,21 +210,36 @@ impl StopHandle {
     }
 }
 
-/// A handle that gives a registry other keys while it runs.
+/// A file that was read again while the registry runs.
+enum Change {
+    Keys(Keys),
+    Tls(Arc<ServerConfig>),
+}
+
+/// A handle that gives a registry other keys and another certificate while it runs.
 #[derive(Debug)]
-pub struct KeysHandle {
-    keys: Sender<Keys>,
+pub struct ReloadHandle {
+    changes: Sender<Change>,
     waker: Arc<Waker>,
 }
 
-impl KeysHandle {
+impl ReloadHandle {
     /// Has requests from now on judged by these keys. Tokens that were given out and peers that are connected
     /// stay. Does nothing when the registry has ended.
-    pub fn replace(&self, keys: Keys) {
-        if self.keys.send(keys).is_ok()
+    pub fn replace_keys(&self, keys: Keys) {
+        self.send(Change::Keys(keys));
+    }
+
+    /// Shows this certificate on connections from now on. Does nothing when the registry has ended.
+    pub fn replace_tls(&self, tls: Arc<ServerConfig>) {
+        self.send(Change::Tls(tls));
+    }
+
+    fn send(&self, change: Change) {
+        if self.changes.send(change).is_ok()
             && let Err(error) = self.waker.wake()
         {
-            log::error!("the registry cannot be woken to take other keys: {error}");
+            log::error!("the registry cannot be woken to take a change: {error}");
         }
     }
 }
@@ -182,52 +249,74 @@ pub struct Registry {
     server: Server,
     address: SocketAddr,
     stop: StopHandle,
-    keys: Sender<Keys>,
+    changes: Sender<Change>,
 }
 
 impl Registry {
     /// Begins to listen. Raises the process's limit of open files as far as the system allows.
     pub fn bind(options: Options) -> Result<Registry, Error> {
+        let (saver, lasting) = match &options.data {
+            None => (None, Lasting::default()),
+            Some(path) => {
+                let opened = data::open(path).map_err(|reason| Error::Data {
+                    path: path.clone(),
+                    reason,
+                })?;
+                (Some(opened.0), opened.1)
+            }
+        };
+        let control = options.data.as_deref().map(control_socket).transpose()?;
         let address = options.listen;
-        Self::listen(options).map_err(|source| Error::Listen { address, source })
+        Self::listen(options, saver, lasting, control)
+            .map_err(|source| Error::Listen { address, source })
     }
 
-    fn listen(options: Options) -> io::Result<Registry> {
+    fn listen(
+        options: Options,
+        saver: Option<data::Saver>,
+        lasting: Lasting,
+        mut control: Option<UnixListener>,
+    ) -> io::Result<Registry> {
         raise_open_files_limit();
         let mut listener = listen(options.listen)?;
         let address = listener.local_addr()?;
         let poll = Poll::new()?;
         let watched = poll.registry();
         watched.register(&mut listener, LISTENER, Interest::READABLE)?;
+        if let Some(control) = &mut control {
+            watched.register(control, CONTROL, Interest::READABLE)?;
+        }
         let stop = StopHandle {
             stopped: Arc::new(AtomicBool::new(false)),
             waker: Arc::new(Waker::new(watched, WAKER)?),
         };
-        let api = Api::new(
-            options.keys,
-            &options.ice_servers,
-            options.token_lifetime,
-            Instant::now(),
-        );
+        let store = Store::new(options.keys, options.token_lifetime, lasting);
+        let prefix = options.path_prefix;
+        let api = Api::new(store, &options.ice_servers, prefix, UnixTime::now());
         let times = Times {
             request_timeout: options.request_timeout,
             ping_interval: options.ping_interval,
             silence_timeout: options.silence_timeout,
         };
-        let (keys, new_keys) = unbounded();
+        let (changes, new_changes) = unbounded();
+        let parts = Parts {
+            poll,
+            listener,
+            control,
+            tls: options.tls,
+            api,
+            saver,
+            changes: new_changes,
+            max_connections: options.max_connections,
+            times,
+            trusted_proxies: options.trusted_proxies,
+            watch: options.watch,
+        };
         Ok(Registry {
-            server: Server::new(
-                poll,
-                listener,
-                api,
-                new_keys,
-                options.max_connections,
-                times,
-                options.watch,
-            ),
+            server: Server::new(parts, Instant::now()),
             address,
             stop,
-            keys,
+            changes,
         })
     }
 
@@ -241,10 +330,10 @@ impl Registry {
         self.stop.clone()
     }
 
-    /// Returns a handle that gives it other keys.
-    pub fn keys_handle(&self) -> KeysHandle {
-        KeysHandle {
-            keys: self.keys.clone(),
+    /// Returns a handle that gives it other keys and another certificate.
+    pub fn reload_handle(&self) -> ReloadHandle {
+        ReloadHandle {
+            changes: self.changes.clone(),
             waker: Arc::clone(&self.stop.waker),
         }
     }
@@ -271,6 +360,25 @@ fn listen(address: SocketAddr) -> io::Result<mio::net::TcpListener> {
     socket.bind(&address.into())?;
     socket.listen(BACKLOG)?;
     Ok(mio::net::TcpListener::from_std(socket.into()))
+}
+
+/// Makes the control socket in the data directory, which is locked: what has its name there is left of a
+/// registry that has ended.
+fn control_socket(directory: &Path) -> Result<UnixListener, Error> {
+    let path = directory.join(CONTROL_SOCKET);
+    let made = match fs::remove_file(&path) {
+        Err(error) if error.kind() != io::ErrorKind::NotFound => Err(error),
+        _ => UnixListener::bind(&path),
+    };
+    let owner_only = fs::Permissions::from_mode(0o600);
+    made.and_then(|listener| {
+        fs::set_permissions(&path, owner_only)?;
+        Ok(listener)
+    })
+    .map_err(|error| Error::Data {
+        path: directory.to_owned(),
+        reason: format!("its control socket {CONTROL_SOCKET} cannot be made: {error}"),
+    })
 }
 
 fn raise_open_files_limit() {

@@ -3,7 +3,8 @@
 use tungstenite::Utf8Bytes;
 use tungstenite::protocol::frame::coding::CloseCode;
 
-use super::http::{Request, Response};
+use super::http::Request;
+use super::response::Response;
 
 /// The next thing that a connection has for the registry.
 pub(super) enum Next {

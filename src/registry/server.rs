@@ -2,78 +2,86 @@
 
 use std::collections::{HashMap, VecDeque};
 use std::io::{self, Write};
+use std::sync::Arc;
 use std::time::{Duration, Instant, SystemTime};
 
 use crossbeam_channel::Receiver;
-use mio::net::{TcpListener, TcpStream};
+use mio::event::Source;
+use mio::net::{TcpListener, UnixListener};
 use mio::{Events, Interest, Poll, Token};
+use rustls::ServerConfig;
 use tungstenite::Utf8Bytes;
 use tungstenite::protocol::frame::coding::CloseCode;
 
+use crate::config::networks::Networks;
 use crate::protocol::signaling::CONNECTED_AGAIN;
 
-use super::api::{Api, Outcome};
+use super::api::{Api, Origin};
 use super::connection::{AfterAnswer, Connection, Times};
+use super::data::Saver;
 use super::directory::{ConnectionId, Directory, Reaction};
-use super::http::{Request, Response};
-use super::keys::Keys;
 use super::progress::Next;
-use super::{Passing, StopHandle, Watch, limits};
+use super::response::Response;
+use super::socket::Socket;
+use super::store::Unsaved;
+use super::{Change, Passing, StopHandle, Watch, limits};
 
 pub(super) const LISTENER: Token = Token(0);
 pub(super) const WAKER: Token = Token(1);
-const FIRST_CONNECTION: usize = 2;
+pub(super) const CONTROL: Token = Token(2);
+const FIRST_CONNECTION: usize = 3;
 
 /// The registry's name in its own frames.
 const REGISTRY: &str = "registry";
 
+/// The parts that a server is made of.
+pub(super) struct Parts {
+    pub(super) poll: Poll,
+    /// Watched as [`LISTENER`].
+    pub(super) listener: TcpListener,
+    /// The control socket, watched as [`CONTROL`].
+    pub(super) control: Option<UnixListener>,
+    pub(super) tls: Option<Arc<ServerConfig>>,
+    pub(super) api: Api,
+    pub(super) saver: Option<Saver>,
+    /// Files that were read again.
+    pub(super) changes: Receiver<Change>,
+    pub(super) max_connections: usize,
+    pub(super) times: Times,
+    /// Proxies whose word about their clients' addresses is taken.
+    pub(super) trusted_proxies: Networks,
+    /// Is called for each frame that has an effect.
+    pub(super) watch: Option<Watch>,
+}
+
 /// Everything that the registry's thread owns.
 pub(super) struct Server {
-    pub(super) poll: Poll,
-    pub(super) listener: TcpListener,
-    api: Api,
-    /// Keys that take the place of those in use.
-    new_keys: Receiver<Keys>,
-    directory: Directory,
-    connections: HashMap<ConnectionId, Connection>,
-    max_connections: usize,
-    times: Times,
-    /// Is called for each frame that has an effect.
-    watch: Option<Watch>,
+    pub(super) parts: Parts,
+    pub(super) directory: Directory,
+    pub(super) connections: HashMap<ConnectionId, Connection>,
     next_id: usize,
     /// Connections that have more to do than one turn allowed.
     unfinished: VecDeque<ConnectionId>,
-    /// When to accept again, as more connections may be waiting; the socket reports them only once.
+    /// When to accept again, as more connections may be waiting; the sockets report them only once.
     accept_at: Option<Instant>,
     /// No connection has a deadline before this.
     next_deadline: Option<Instant>,
+    /// The state is not written before this again, but for keys and devices.
+    pub(super) next_save: Instant,
 }
 
 impl Server {
-    /// Makes a server without connections. `poll` watches `listener` as [`LISTENER`].
-    pub(super) fn new(
-        poll: Poll,
-        listener: TcpListener,
-        api: Api,
-        new_keys: Receiver<Keys>,
-        max_connections: usize,
-        times: Times,
-        watch: Option<Watch>,
-    ) -> Self {
+    /// Makes a server without connections.
+    pub(super) fn new(parts: Parts, now: Instant) -> Self {
         Server {
-            poll,
-            listener,
-            api,
-            new_keys,
+            parts,
             directory: Directory::default(),
             connections: HashMap::new(),
-            max_connections,
-            times,
-            watch,
             next_id: FIRST_CONNECTION,
             unfinished: VecDeque::new(),
             accept_at: None,
             next_deadline: None,
+            next_save: now,
         }
     }
 
@@ -82,19 +90,22 @@ impl Server {
         let mut events = Events::with_capacity(1024);
         while !stop.is_stopped() {
             let timeout = self.timeout(Instant::now());
-            match self.poll.poll(&mut events, timeout) {
+            match self.parts.poll.poll(&mut events, timeout) {
                 Err(error) if error.kind() != io::ErrorKind::Interrupted => return Err(error),
                 Err(_) => continue,
                 Ok(()) => {}
             }
             let now = Instant::now();
-            while let Ok(keys) = self.new_keys.try_recv() {
-                self.api.replace_keys(keys);
+            while let Ok(change) = self.parts.changes.try_recv() {
+                match change {
+                    Change::Keys(keys) => self.parts.api.store.replace_keys(keys),
+                    Change::Tls(tls) => self.parts.tls = Some(tls),
+                }
             }
             self.expire(now);
             for event in &events {
                 match event.token() {
-                    LISTENER => {
+                    LISTENER | CONTROL => {
                         self.accept_at.get_or_insert(now);
                     }
                     WAKER => {}
@@ -109,6 +120,10 @@ impl Server {
             if self.accept_at.is_some_and(|at| at <= now) {
                 self.accept(now);
             }
+            self.save_soon(now);
+        }
+        if self.parts.api.store.unsaved() > Unsaved::Nothing {
+            let _ = self.save_now();
         }
         for connection in self.connections.values_mut() {
             connection.say_goodbye(CloseCode::Away, "the registry ends", Instant::now());
@@ -123,7 +138,9 @@ impl Server {
         let timers = self
             .next_deadline
             .map(|deadline| deadline.max(now) + limits::TIMER_GRAIN);
-        [timers, self.accept_at]
+        let is_unsaved = self.parts.api.store.unsaved() > Unsaved::Nothing;
+        let save = (is_unsaved && self.parts.saver.is_some()).then_some(self.next_save);
+        [timers, self.accept_at, save]
             .into_iter()
             .flatten()
             .min()
@@ -153,8 +170,8 @@ impl Server {
 
     fn accept(&mut self, now: Instant) {
         for _ in 0..limits::ACCEPTS_PER_TURN {
-            match self.listener.accept() {
-                Ok((stream, _)) => self.welcome(stream, now),
+            match self.accept_one(now) {
+                Ok(()) => {}
                 Err(error) if error.kind() == io::ErrorKind::WouldBlock => {
                     self.accept_at = None;
                     return;
@@ -169,12 +186,47 @@ impl Server {
         }
     }
 
-    fn welcome(&mut self, mut stream: TcpStream, now: Instant) {
-        if self.connections.len() >= self.max_connections {
-            log::debug!("a connection is refused: {} are open", self.max_connections);
-            let refusal = Response::error(503, "too many connections; try again later");
-            // The connection is closed whether the refusal arrives or not.
-            let _ = stream.write(&refusal.to_bytes(SystemTime::now()));
+    /// Accepts a connection on the control socket, or else on the network.
+    fn accept_one(&mut self, now: Instant) -> io::Result<()> {
+        if let Some(control) = &self.parts.control {
+            match control.accept() {
+                Ok((stream, _)) => {
+                    self.welcome(stream, Origin::Owner, now, |stream, _| {
+                        Ok(Socket::Local(stream))
+                    });
+                    return Ok(());
+                }
+                Err(error) if error.kind() == io::ErrorKind::WouldBlock => {}
+                Err(error) => return Err(error),
+            }
+        }
+        let (stream, address) = self.parts.listener.accept()?;
+        // Nothing of a frame waits for the rest of another.
+        if let Err(error) = stream.set_nodelay(true) {
+            log::debug!("a connection is gone before it began: {error}");
+            return Ok(());
+        }
+        let origin = Origin::Address(address.ip().to_canonical());
+        self.welcome(stream, origin, now, Socket::new);
+        Ok(())
+    }
+
+    fn welcome<S: Source + Write>(
+        &mut self,
+        mut stream: S,
+        origin: Origin,
+        now: Instant,
+        socket: impl FnOnce(S, Option<&Arc<ServerConfig>>) -> Result<Socket, rustls::Error>,
+    ) {
+        let tls = self.parts.tls.as_ref();
+        let most = self.parts.max_connections;
+        if self.connections.len() >= most && origin != Origin::Owner {
+            log::debug!("a connection is refused: {most} are open");
+            if tls.is_none() {
+                let refusal = Response::error(503, "too many connections; try again later");
+                // The connection is closed whether the refusal arrives or not.
+                let _ = stream.write(&refusal.to_bytes(SystemTime::now()));
+            }
             return;
         }
         let id = ConnectionId(self.next_id);
@@ -182,17 +234,17 @@ impl Server {
         // Both interests are registered from the start: the system reports changes only, so it reports
         // writability only after the socket was full.
         let interest = Interest::READABLE | Interest::WRITABLE;
-        let watched = stream.set_nodelay(true).and_then(|()| {
-            self.poll
-                .registry()
-                .register(&mut stream, Token(id.0), interest)
-        });
-        if let Err(error) = watched {
+        let watched = self.parts.poll.registry();
+        if let Err(error) = watched.register(&mut stream, Token(id.0), interest) {
             log::debug!("a connection is gone before it began: {error}");
             return;
         }
-        self.connections
-            .insert(id, Connection::new(stream, self.times, now));
+        let socket = match socket(stream, tls) {
+            Ok(socket) => socket,
+            Err(error) => return log::warn!("TLS is not usable: {error}"),
+        };
+        let connection = Connection::new(socket, origin, self.parts.times, now);
+        self.connections.insert(id, connection);
         self.note_deadline(id);
     }
 
@@ -219,40 +271,6 @@ impl Server {
             }
         }
         self.note_deadline(id);
-    }
-
-    /// Has the body of a request read if the answer needs it and there is room; answers it otherwise.
-    fn let_in(&mut self, id: ConnectionId, now: Instant) {
-        let bodies: usize = self.connections.values().map(Connection::body_length).sum();
-        let Some(connection) = self.connections.get_mut(&id) else {
-            return;
-        };
-        let Some((head, length)) = connection.head() else {
-            return;
-        };
-        let online = self.directory.len();
-        let answer = self.api.answer_without_body(head, online, now);
-        let is_full = bodies + length > limits::BODIES_BYTES;
-        let answer = answer.or_else(|| is_full.then(too_many_bodies));
-        match answer {
-            Some(answer) => connection.answer(&answer, SystemTime::now(), AfterAnswer::End, now),
-            None => connection.take_body(),
-        }
-    }
-
-    fn answer(&mut self, id: ConnectionId, request: Request, now: Instant) {
-        let outcome = self.api.answer(&request, self.directory.len(), now);
-        let (response, then) = match outcome {
-            Outcome::Answer(response) => (response, AfterAnswer::End),
-            Outcome::WebSocket(response, peer) => {
-                log::debug!("{peer} has opened a WebSocket");
-                let received = request.rest;
-                (response, AfterAnswer::WebSocket { peer, received })
-            }
-        };
-        if let Some(connection) = self.connections.get_mut(&id) {
-            connection.answer(&response, SystemTime::now(), then, now);
-        }
     }
 
     /// Handles a text frame.
@@ -286,7 +304,7 @@ impl Server {
     }
 
     fn show(&self, kind: &str, from: &str, to: &str) {
-        if let Some(watch) = self.watch {
+        if let Some(watch) = self.parts.watch {
             watch(Passing { kind, from, to });
         }
     }
@@ -300,7 +318,7 @@ impl Server {
     }
 
     /// Ends a WebSocket with a reason for its client.
-    fn say_goodbye(
+    pub(super) fn say_goodbye(
         &mut self,
         id: ConnectionId,
         code: CloseCode,
@@ -331,9 +349,4 @@ impl Server {
         let deadline = self.connections.get(&id).map(Connection::deadline);
         self.next_deadline = [self.next_deadline, deadline].into_iter().flatten().min();
     }
-}
-
-fn too_many_bodies() -> Response {
-    let text = "too many requests are on their way; try again later";
-    Response::error(503, text).with("Retry-After", "1")
 }

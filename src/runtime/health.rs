@@ -13,7 +13,7 @@ pub fn run(config: &HealthConfig) -> ExitCode {
     let answer = match config {
         HealthConfig::Sidecar(socket) => sidecar(socket),
         #[cfg(feature = "registry")]
-        HealthConfig::Registry(address) => registry::ask(*address),
+        HealthConfig::Registry { address, is_secure } => registry::ask(*address, *is_secure),
     };
     match answer {
         Ok(line) => {
@@ -37,17 +37,20 @@ fn sidecar(socket: &Path) -> Result<String, String> {
 
 #[cfg(feature = "registry")]
 mod registry {
-    use std::io::{self, BufRead as _, BufReader, Read as _, Write as _};
+    use std::io::{self, BufRead as _, BufReader, Read, Write};
     use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr, TcpStream};
 
+    use rustls::{ClientConnection, StreamOwned};
+
+    use super::super::any_certificate;
     use crate::limits;
 
     /// Sends `GET /health`. Only the status line of the answer is read.
-    pub(super) fn ask(address: SocketAddr) -> Result<String, String> {
+    pub(super) fn ask(address: SocketAddr, is_secure: bool) -> Result<String, String> {
         let address = reachable(address);
         let failed =
             |problem: &dyn std::fmt::Display| format!("no registry on {address}: {problem}");
-        let status = status_line(address).map_err(|error| failed(&error))?;
+        let status = status_line(address, is_secure).map_err(|error| failed(&error))?;
         if status.starts_with("HTTP/1.1 200 ") {
             Ok(format!("the registry on {address} answers"))
         } else {
@@ -55,10 +58,21 @@ mod registry {
         }
     }
 
-    fn status_line(address: SocketAddr) -> io::Result<String> {
-        let mut stream = TcpStream::connect_timeout(&address, limits::HEALTH_TIMEOUT)?;
+    fn status_line(address: SocketAddr, is_secure: bool) -> io::Result<String> {
+        let stream = TcpStream::connect_timeout(&address, limits::HEALTH_TIMEOUT)?;
         stream.set_read_timeout(Some(limits::HEALTH_TIMEOUT))?;
         stream.set_write_timeout(Some(limits::HEALTH_TIMEOUT))?;
+        if is_secure {
+            let tls = any_certificate::client_config().map_err(io::Error::other)?;
+            let client = ClientConnection::new(tls, address.ip().into());
+            let client = client.map_err(io::Error::other)?;
+            exchange(address, StreamOwned::new(client, stream))
+        } else {
+            exchange(address, stream)
+        }
+    }
+
+    fn exchange(address: SocketAddr, mut stream: impl Read + Write) -> io::Result<String> {
         let request =
             format!("GET /health HTTP/1.1\r\nhost: {address}\r\nconnection: close\r\n\r\n");
         stream.write_all(request.as_bytes())?;

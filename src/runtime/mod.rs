@@ -3,6 +3,8 @@
 //! One event loop thread owns all connection state. The IPC and signaling threads block on their own
 //! sockets and exchange messages with it through bounded channels and one [`wake::LoopWaker`].
 
+#[cfg(feature = "registry")]
+mod any_certificate;
 pub(crate) mod event_loop;
 pub mod health;
 pub(crate) mod interfaces;
@@ -13,6 +15,8 @@ pub(crate) mod network;
 pub(crate) mod process;
 #[cfg(feature = "registry")]
 pub mod registry;
+#[cfg(feature = "registry")]
+pub mod registry_orders;
 pub mod signaling;
 pub mod wake;
 
@@ -183,6 +187,7 @@ fn make_mesh(config: &Config, line_limits: protocol::ipc::Limits) -> Result<Mesh
         recovery_timeout: config.recovery_timeout,
         send_stall: config.send_stall,
         metered: config.metered,
+        report_topology: config.report_topology,
     };
     Ok(Mesh::new(settings, linker, seed()?, Instant::now()))
 }

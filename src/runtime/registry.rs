@@ -1,5 +1,5 @@
-//! The `registry` subcommand: runs [`crate::registry`] with its keys from a file, until a signal ends
-//! it. SIGHUP has it read the file again.
+//! The `registry` subcommand: runs [`crate::registry`] until a signal ends it. SIGHUP has it read the files
+//! of keys and certificate again.
 
 use std::io::{self, Write as _};
 use std::path::PathBuf;
@@ -8,7 +8,7 @@ use std::thread;
 
 use crate::config::{RegistryAccess, RegistryConfig};
 use crate::registry::{
-    Error, Keys, KeysHandle, Options, Passing, Registry, StopHandle, Watch, load_keys,
+    Error, Keys, Options, Passing, Registry, ReloadHandle, StopHandle, Watch, load_keys, load_tls,
 };
 
 use super::process::signals::{self, Signal, Signals};
@@ -16,12 +16,14 @@ use super::process::signals::{self, Signal, Signals};
 /// Serves until SIGTERM or SIGINT, or, if `config` says so, until standard input ends. The
 /// first line on standard output ends with the address that it listens on.
 ///
-/// Returns exit code 0 after that, 1 if it can't listen, 2 if the keys file can't be used.
+/// Returns exit code 0 after that, 1 if it can't listen, 2 if a file or the data directory can't be used.
 pub fn run(config: &RegistryConfig) -> ExitCode {
     let (failure, code) = match serve(config) {
         Ok(Ok(())) => return ExitCode::SUCCESS,
         Ok(Err(error)) => (error.to_string(), 1),
-        Err(error @ Error::Keys { .. }) => (error.to_string(), 2),
+        Err(error @ (Error::Keys { .. } | Error::Tls { .. } | Error::Data { .. })) => {
+            (error.to_string(), 2)
+        }
         Err(error @ Error::Listen { .. }) => (error.to_string(), 1),
     };
     let _ = writeln!(io::stderr(), "chatixia-sidecar: {failure}");
@@ -29,22 +31,37 @@ pub fn run(config: &RegistryConfig) -> ExitCode {
 }
 
 fn serve(config: &RegistryConfig) -> Result<io::Result<()>, Error> {
-    let keys = match &config.access {
-        RegistryAccess::Open => Keys::Open,
-        RegistryAccess::KeysFile(path) => load_keys(path)?,
+    let files = Files {
+        keys: match &config.access {
+            RegistryAccess::Open => None,
+            RegistryAccess::Listed(file) => file.clone(),
+        },
+        tls: config.tls.clone(),
     };
+    let keys = match (&config.access, &files.keys) {
+        (RegistryAccess::Open, _) => Keys::Open,
+        (RegistryAccess::Listed(_), Some(path)) => load_keys(path)?,
+        (RegistryAccess::Listed(_), None) => Keys::Listed([].into()),
+    };
+    let tls = files.tls.as_ref();
+    let tls = tls.map(|(certificate, key)| load_tls(certificate, key));
     let registry = Registry::bind(Options {
+        data: config.data.clone(),
+        tls: tls.transpose()?,
+        trusted_proxies: config.trusted_proxies.clone(),
+        path_prefix: config.path_prefix.clone(),
         watch: config.show_frames.then_some(show as Watch),
         ..Options::new(config.address, keys)
     })?;
+    if config.data.is_none() {
+        log::info!(
+            "without REGISTRY_DATA paired devices, agents and tasks are forgotten when the registry ends"
+        );
+    }
     match signals::catch() {
         Ok(signals) => {
-            let file = match &config.access {
-                RegistryAccess::Open => None,
-                RegistryAccess::KeysFile(path) => Some(path.clone()),
-            };
-            let (stop, keys) = (registry.stop_handle(), registry.keys_handle());
-            thread::spawn(move || obey(&signals, file.as_ref(), &stop, &keys));
+            let (stop, reload) = (registry.stop_handle(), registry.reload_handle());
+            thread::spawn(move || obey(&signals, &files, &stop, &reload));
         }
         Err(error) => return Ok(Err(error)),
     }
@@ -55,6 +72,12 @@ fn serve(config: &RegistryConfig) -> Result<io::Result<()>, Error> {
     Ok(registry.run())
 }
 
+/// The files that are read again on SIGHUP.
+struct Files {
+    keys: Option<PathBuf>,
+    tls: Option<(PathBuf, PathBuf)>,
+}
+
 /// Prints a frame without its payload, because descriptions and candidates hold passwords.
 fn show(frame: Passing<'_>) {
     let Passing { kind, from, to } = frame;
@@ -63,11 +86,11 @@ fn show(frame: Passing<'_>) {
 }
 
 /// Does what signals ask for, until one ends the registry.
-fn obey(signals: &Signals, keys_file: Option<&PathBuf>, stop: &StopHandle, keys: &KeysHandle) {
+fn obey(signals: &Signals, files: &Files, stop: &StopHandle, reload: &ReloadHandle) {
     loop {
         for signal in signals.take() {
             match signal {
-                Signal::Hangup => read_keys_again(keys_file, keys),
+                Signal::Hangup => read_again(files, reload),
                 Signal::Interrupt | Signal::Terminate => {
                     log::info!("ending, as {} asks", signal.name());
                     return stop.stop();
@@ -77,19 +100,33 @@ fn obey(signals: &Signals, keys_file: Option<&PathBuf>, stop: &StopHandle, keys:
     }
 }
 
-fn read_keys_again(keys_file: Option<&PathBuf>, keys: &KeysHandle) {
-    let Some(path) = keys_file else {
-        return log::info!("SIGHUP: there is nothing to read again, since every key is accepted");
-    };
-    match load_keys(path) {
-        Ok(read) => {
-            keys.replace(read);
-            log::info!(
-                "SIGHUP: the keys file {} was read again; it counts for new requests",
-                path.display()
-            );
+fn read_again(files: &Files, reload: &ReloadHandle) {
+    if files.keys.is_none() && files.tls.is_none() {
+        log::info!("SIGHUP: there is no file to read again");
+    }
+    if let Some(path) = &files.keys {
+        match load_keys(path) {
+            Ok(read) => {
+                reload.replace_keys(read);
+                log::info!(
+                    "SIGHUP: the keys file {} was read again; it counts for new requests",
+                    path.display()
+                );
+            }
+            Err(error) => log::warn!("SIGHUP: {error}; the keys that were read before still count"),
         }
-        Err(error) => log::warn!("SIGHUP: {error}; the keys that were read before still count"),
+    }
+    if let Some((certificate, key)) = &files.tls {
+        match load_tls(certificate, key) {
+            Ok(read) => {
+                reload.replace_tls(read);
+                log::info!(
+                    "SIGHUP: the certificate {} was read again; new connections are shown it",
+                    certificate.display()
+                );
+            }
+            Err(error) => log::warn!("SIGHUP: {error}; the certificate read before still counts"),
+        }
     }
 }
 

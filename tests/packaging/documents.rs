@@ -54,7 +54,7 @@ impl Values {
         let is_word = |word: &&str| word.bytes().all(|byte| byte.is_ascii_lowercase());
         match setting.syntax {
             "" => Values::None,
-            "PATH" | "FILE" => Values::Path,
+            "PATH" | "FILE" | "DIRECTORY" => Values::Path,
             syntax if syntax.split('|').all(|word| is_word(&word)) => {
                 Values::Words(syntax.split('|').collect())
             }

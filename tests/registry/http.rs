@@ -69,25 +69,15 @@ fn a_keys_file_that_is_not_there_is_named() {
 
 #[test]
 fn a_websocket_needs_a_token_that_is_valid_now() {
-    let refusal = |registry: &RunningRegistry, token: &str| {
-        let url = format!("ws://{}/ws?token={token}", registry.address);
-        match tungstenite::client(url, registry.connect()) {
-            Err(tungstenite::HandshakeError::Failure(tungstenite::Error::Http(answer))) => {
-                answer.status().as_u16()
-            }
-            Err(error) => panic!("{error}"),
-            Ok(_) => panic!("a WebSocket"),
-        }
-    };
     let registry = RunningRegistry::open();
-    assert_eq!(refusal(&registry, ""), 401);
-    assert_eq!(refusal(&registry, &"0".repeat(64)), 401);
+    assert_eq!(registry.upgrade(""), 401);
+    assert_eq!(registry.upgrade(&"0".repeat(64)), 401);
 
     let mut options = open_options();
     options.token_lifetime = Duration::ZERO;
     let forgetful = RunningRegistry::start(options);
     let expired = forgetful.token("a");
-    assert_eq!(refusal(&forgetful, &expired), 401);
+    assert_eq!(forgetful.upgrade(&expired), 401);
 }
 
 #[test]

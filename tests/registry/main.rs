@@ -3,9 +3,14 @@
 #![cfg(feature = "registry")]
 #![allow(clippy::expect_used, clippy::unwrap_used, clippy::indexing_slicing)]
 
+mod field;
 mod hostile_clients;
 mod http;
 mod introductions;
+mod owner;
+mod pairing;
+mod process;
 mod subcommand;
 mod support;
 mod tasks;
+mod tls;

@@ -1,89 +1,11 @@
 //! Tests of `chatixia-sidecar registry` as a process: what signals do to it.
 
-use std::io::{BufRead, BufReader, Read as _};
-use std::net::SocketAddr;
 use std::path::PathBuf;
-use std::process::{Child, ChildStderr, Command, Stdio};
 
-use rustix::process::{Pid, Signal, kill_process};
+use rustix::process::Signal;
 use serde_json::json;
 
-/// A running `registry`, killed when it is dropped.
-struct Process {
-    child: Child,
-    address: SocketAddr,
-    log: BufReader<ChildStderr>,
-}
-
-impl Process {
-    /// By a shell that runs this script, in which `"$0" "$@"` is the registry.
-    fn start(script: &str, arguments: &[&str]) -> Self {
-        let mut child = Command::new("/bin/sh")
-            .env_clear()
-            .args([
-                "-c",
-                script,
-                env!("CARGO_BIN_EXE_chatixia-sidecar"),
-                "registry",
-            ])
-            .args(["--listen", "127.0.0.1", "--port", "0"])
-            .args(arguments)
-            .stdin(Stdio::null())
-            .stdout(Stdio::piped())
-            .stderr(Stdio::piped())
-            .spawn()
-            .unwrap();
-        let mut line = String::new();
-        let mut stdout = BufReader::new(child.stdout.take().unwrap());
-        stdout.read_line(&mut line).unwrap();
-        let address = line.split_whitespace().last().unwrap().parse().unwrap();
-        let log = BufReader::new(child.stderr.take().unwrap());
-        Process {
-            child,
-            address,
-            log,
-        }
-    }
-
-    fn signal(&self, signal: Signal) {
-        kill_process(Pid::from_child(&self.child), signal).unwrap();
-    }
-
-    /// Reads its log up to a line with this text.
-    fn await_log(&mut self, text: &str) {
-        let mut line = String::new();
-        while !line.contains(text) {
-            line.clear();
-            let read = self.log.read_line(&mut line).unwrap();
-            assert_ne!(read, 0, "it ended before it logged {text:?}");
-        }
-    }
-
-    /// The status of a token exchange with this key.
-    fn token(&self, key: &str) -> u16 {
-        let url = format!("http://{}/api/token", self.address);
-        match ureq::post(&url).header("x-api-key", key).send_empty() {
-            Ok(answer) => answer.status().as_u16(),
-            Err(ureq::Error::StatusCode(status)) => status,
-            Err(error) => panic!("{error}"),
-        }
-    }
-
-    /// Ends it by SIGTERM; gives the exit code and the rest of its log.
-    fn end(&mut self) -> (Option<i32>, String) {
-        self.signal(Signal::TERM);
-        let mut log = String::new();
-        self.log.read_to_string(&mut log).unwrap();
-        (self.child.wait().unwrap().code(), log)
-    }
-}
-
-impl Drop for Process {
-    fn drop(&mut self) {
-        let _ = self.child.kill();
-        let _ = self.child.wait();
-    }
-}
+use super::process::Process;
 
 /// A file of keys that is removed at the end.
 struct KeysFile(PathBuf);

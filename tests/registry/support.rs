@@ -5,7 +5,8 @@ use std::net::{SocketAddr, TcpStream};
 use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
 
-use chatixia_sidecar::registry::{Keys, Options, Registry, StopHandle};
+use chatixia_sidecar::protocol::PeerId;
+use chatixia_sidecar::registry::{Identity, Keys, Options, Registry, StopHandle};
 use serde_json::{Value, json};
 use tungstenite::{Message, WebSocket};
 
@@ -15,6 +16,21 @@ pub(crate) const PATIENCE: Duration = Duration::from_secs(20);
 /// Options for a free port, any key, and the usual limits.
 pub(crate) fn open_options() -> Options {
     Options::new(SocketAddr::from(([127, 0, 0, 1], 0)), Keys::Open)
+}
+
+/// Options that let in these agents, whose keys are their names.
+#[allow(dead_code, reason = "not every test that includes this file needs it")]
+pub(crate) fn listed_options(agents: &[&str]) -> Options {
+    let entry = |agent: &&str| {
+        let identity = Identity {
+            peer_id: PeerId::new(&format!("{agent}-sidecar")).unwrap(),
+            role: "agent".to_owned(),
+        };
+        ((*agent).to_owned(), identity)
+    };
+    let mut options = open_options();
+    options.keys = Keys::Listed(agents.iter().map(entry).collect());
+    options
 }
 
 /// A registry that ends with the test.
@@ -80,6 +96,25 @@ impl RunningRegistry {
         read_to_end(&mut stream)
     }
 
+    /// A client of the HTTP resources with this key; an empty one is none.
+    #[allow(dead_code, reason = "not every test that includes this file needs it")]
+    pub(crate) fn asker(&self, key: &str) -> Asker<'_> {
+        let header = (!key.is_empty()).then(|| format!("x-api-key: {key}\r\n"));
+        Asker {
+            registry: self,
+            header: header.unwrap_or_default(),
+        }
+    }
+
+    /// The same with the token of a device.
+    #[allow(dead_code, reason = "not every test that includes this file needs it")]
+    pub(crate) fn device(&self, token: &str) -> Asker<'_> {
+        Asker {
+            registry: self,
+            header: format!("x-device-token: {token}\r\n"),
+        }
+    }
+
     /// A token of the peer whose key is `key`.
     pub(crate) fn token(&self, key: &str) -> String {
         let request = format!("POST /api/token HTTP/1.1\r\nx-api-key: {key}\r\n\r\n");
@@ -96,7 +131,30 @@ impl RunningRegistry {
 
     /// The same on a connection that exists.
     pub(crate) fn client_on(&self, stream: TcpStream, peer: &str) -> Client {
-        let url = format!("ws://{}/ws?token={}", self.address, self.token(peer));
+        self.websocket(stream, &self.token(peer), peer)
+    }
+
+    /// The same with a token that was given out.
+    #[allow(dead_code, reason = "not every test that includes this file needs it")]
+    pub(crate) fn client_with(&self, token: &str, peer: &str) -> Client {
+        self.websocket(self.connect(), token, peer)
+    }
+
+    /// The status with which a WebSocket is refused.
+    #[allow(dead_code, reason = "not every test that includes this file needs it")]
+    pub(crate) fn upgrade(&self, token: &str) -> u16 {
+        let url = format!("ws://{}/ws?token={token}", self.address);
+        match tungstenite::client(url, self.connect()) {
+            Err(tungstenite::HandshakeError::Failure(tungstenite::Error::Http(answer))) => {
+                answer.status().as_u16()
+            }
+            Err(error) => panic!("{error}"),
+            Ok(_) => panic!("a WebSocket"),
+        }
+    }
+
+    fn websocket(&self, stream: TcpStream, token: &str, peer: &str) -> Client {
+        let url = format!("ws://{}/ws?token={token}", self.address);
         let (socket, _) = tungstenite::client(url, stream).unwrap();
         Client {
             peer: peer.to_owned(),
@@ -115,6 +173,40 @@ impl RunningRegistry {
 impl Drop for RunningRegistry {
     fn drop(&mut self) {
         self.stop.stop();
+    }
+}
+
+/// A client of the registry's HTTP resources.
+pub(crate) struct Asker<'a> {
+    registry: &'a RunningRegistry,
+    /// The header that says who it is.
+    header: String,
+}
+
+#[allow(dead_code, reason = "not every test that includes this file needs it")]
+impl Asker<'_> {
+    /// The status and the content of the answer.
+    pub(crate) fn ask(&self, method: &str, path: &str, body: Option<&Value>) -> (u16, Value) {
+        let body = body.map(Value::to_string).unwrap_or_default();
+        let (header, length) = (&self.header, body.len());
+        let request =
+            format!("{method} {path} HTTP/1.1\r\n{header}Content-Length: {length}\r\n\r\n{body}");
+        let answer = self.registry.exchange(request.as_bytes());
+        let status = answer.split(' ').nth(1).unwrap().parse().unwrap();
+        let (_, content) = answer.split_once("\r\n\r\n").unwrap();
+        (status, serde_json::from_str(content).unwrap())
+    }
+
+    pub(crate) fn get(&self, path: &str) -> Value {
+        let (status, content) = self.ask("GET", path, None);
+        assert_eq!(status, 200, "{path}: {content}");
+        content
+    }
+
+    pub(crate) fn post(&self, path: &str, body: &Value) -> Value {
+        let (status, content) = self.ask("POST", path, Some(body));
+        assert_eq!(status, 200, "{path}: {content}");
+        content
     }
 }
 

@@ -86,6 +86,8 @@ pub(crate) struct Liveness {
     /// Since when the path, which was dead before, works again or is another. The transport may have got one packet
     /// through since, and yet wait long with those before it. `None` once it has retransmitted, or goes on without.
     revived: Option<Instant>,
+    /// Whether the peer was heard from elsewhere since it last answered where we send to.
+    may_have_left: bool,
     /// As measured last; a guess until then.
     round_trip: Duration,
 }
@@ -106,6 +108,7 @@ impl Liveness {
             seen: now,
             retransmissions: 0,
             revived: None,
+            may_have_left: false,
             round_trip: Duration::ZERO,
         }
     }
@@ -235,7 +238,8 @@ impl Liveness {
     /// longer for its next retransmission than for the first. Each time it is given twice as long.
     pub(crate) fn is_stuck(&self, now: Instant) -> bool {
         self.unacknowledged.is_some_and(|since| {
-            self.revived.is_some() || now >= since + self.patience(self.retransmissions)
+            let may_be_lost = self.revived.is_some() || self.may_have_left;
+            may_be_lost || now >= since + self.patience(self.retransmissions)
         })
     }
 
@@ -244,10 +248,25 @@ impl Liveness {
         self.revived = Some(now);
     }
 
+    /// Notes that the peer is heard from where we do not send to. It may have left where we do. If something was
+    /// sent again a moment ago, it went there as well.
+    pub(crate) fn peer_is_elsewhere(&mut self, now: Instant) {
+        self.may_have_left = true;
+        if self.retransmissions > 0 {
+            self.lost_datagrams(now);
+        }
+    }
+
+    /// Notes that the peer answers where we send to.
+    pub(crate) fn reaches_peer(&mut self) {
+        self.may_have_left = false;
+    }
+
     /// Notes that the transport was made to retransmit.
     pub(crate) fn retransmitted(&mut self) {
         self.retransmissions = self.retransmissions.saturating_add(1);
         self.revived = None;
+        self.may_have_left = false;
     }
 
     /// Returns how often the transport was made to retransmit since it last acknowledged something.

@@ -35,6 +35,7 @@ mod proposing;
 mod real_stack;
 mod registry;
 mod replacing;
+mod reporting;
 mod room;
 mod slow_line;
 mod slow_ways;

@@ -46,6 +46,8 @@ pub(super) struct Registry {
     /// The number of each participant's socket, while it has one.
     sockets: BTreeMap<Place, u64>,
     next_socket: u64,
+    /// The names in each report of a participant, in order.
+    pub(super) reports: Vec<(Place, Vec<String>)>,
     last_arrival: BTreeMap<(Place, bool), Instant>,
 }
 
@@ -60,6 +62,7 @@ impl Registry {
             online: BTreeMap::new(),
             sockets: BTreeMap::new(),
             next_socket: 0,
+            reports: Vec::new(),
             last_arrival: BTreeMap::new(),
         }
     }
@@ -169,6 +172,12 @@ impl<K: Linker> World<K> {
                     "type": "peer_list", "peer_id": "registry", "payload": {"peers": peers},
                 });
                 self.hear_registry(from, Duration::ZERO, list.to_string());
+            }
+            "heartbeat" => {
+                let names = frame["payload"]["mesh_peers"].clone();
+                if let Ok(names) = serde_json::from_value(names) {
+                    self.registry.reports.push((from, names));
+                }
             }
             "offer" | "answer" | "ice_candidate" => {
                 let to = PeerId::new(frame["target_id"].as_str().unwrap()).unwrap();

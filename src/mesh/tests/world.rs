@@ -94,6 +94,7 @@ pub(super) fn settings() -> Settings {
         connect_timeout: Duration::from_secs(30),
         recovery_timeout: Duration::from_secs(60),
         send_stall: Duration::from_secs(10),
+        report_topology: false,
         metered: false,
     }
 }

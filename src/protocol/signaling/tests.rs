@@ -70,6 +70,22 @@ fn register_and_heartbeat_are_written_with_an_empty_payload() {
 }
 
 #[test]
+fn a_report_is_a_heartbeat_with_names() {
+    let report = |names: &[&str]| {
+        let peers = names.iter().map(|name| peer(name)).collect();
+        Outgoing::Report { peers }.to_text(&peer("a"))
+    };
+    assert_eq!(
+        report(&["b", "\"c\""]),
+        r#"{"type":"heartbeat","peer_id":"a","payload":{"mesh_peers":["b","\"c\""]}}"#
+    );
+    assert_eq!(
+        report(&[]),
+        r#"{"type":"heartbeat","peer_id":"a","payload":{"mesh_peers":[]}}"#
+    );
+}
+
+#[test]
 fn offers_and_answers_are_written_with_our_additions() {
     let sdp = || SDP.to_owned();
     assert_eq!(

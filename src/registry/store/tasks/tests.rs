@@ -7,17 +7,24 @@ fn raw(text: &str) -> Box<RawValue> {
     RawValue::from_string(text.to_owned()).unwrap()
 }
 
+fn actor(agent: &str) -> Actor {
+    Actor {
+        agent: agent.to_owned(),
+        peer: None,
+    }
+}
+
 fn to(target: &str, skill: &str) -> Submission {
     Submission {
         skill: skill.to_owned(),
         target_agent_id: target.to_owned(),
-        source_agent_id: "asker".to_owned(),
+        source: actor("asker"),
         payload: raw(r#"{"n": 1.0}"#),
         ttl: TTL,
     }
 }
 
-fn submit(tasks: &mut Tasks, now: Instant, id: &str, target: &str) {
+fn submit(tasks: &mut Tasks, now: UnixTime, id: &str, target: &str) {
     tasks.submit(now, id.to_owned(), to(target, "")).unwrap();
 }
 
@@ -43,45 +50,46 @@ fn ids(tasks: Vec<&Task>) -> Vec<&str> {
 
 #[test]
 fn a_task_goes_to_its_agent_once_and_ends_with_a_result() {
-    let (now, mut tasks) = (Instant::now(), Tasks::default());
+    let (now, mut tasks) = (UnixTime::now(), Tasks::default());
     submit(&mut tasks, now, "t1", "worker");
     submit(&mut tasks, now, "t2", "worker-sidecar");
     submit(&mut tasks, now, "t3", "other");
     assert_eq!(tasks.get(now, "t1").unwrap().state, State::Pending);
-    assert_eq!(ids(tasks.assign(now, "worker", &[])), ["t1", "t2"]);
-    assert_eq!(ids(tasks.assign(now, "worker", &[])), [""; 0]);
+    assert_eq!(ids(tasks.assign(now, &actor("worker"), &[])), ["t1", "t2"]);
+    assert_eq!(ids(tasks.assign(now, &actor("worker"), &[])), [""; 0]);
     assert_eq!(tasks.get(now, "t1").unwrap().state, State::Assigned);
 
     tasks.end(now, "t1", completed("[1]")).unwrap();
-    let shown = serde_json::to_value(tasks.get(now, "t1").unwrap()).unwrap();
+    let shown = serde_json::to_value(tasks.get(now, "t1").unwrap().shown()).unwrap();
     let expected = serde_json::json!({
         "id": "t1", "skill": "", "target_agent_id": "worker", "source_agent_id": "asker",
         "assigned_agent_id": "worker", "payload": {"n": 1.0}, "state": "completed",
-        "result": [1], "error": "", "ttl": 300.0,
+        "result": [1], "error": "",
+        "created_at": now.seconds(), "updated_at": now.seconds(), "ttl": 300.0,
     });
     assert_eq!(shown, expected);
 }
 
 #[test]
 fn a_task_without_a_target_goes_to_whoever_has_the_skill() {
-    let (now, mut tasks) = (Instant::now(), Tasks::default());
+    let (now, mut tasks) = (UnixTime::now(), Tasks::default());
     tasks.submit(now, "t".to_owned(), to("", "add")).unwrap();
     let skills = |name: &str| vec![name.to_owned()];
-    assert_eq!(ids(tasks.assign(now, "a", &skills("sub"))), [""; 0]);
-    assert_eq!(ids(tasks.assign(now, "b", &skills("add"))), ["t"]);
+    assert_eq!(ids(tasks.assign(now, &actor("a"), &skills("sub"))), [""; 0]);
+    assert_eq!(ids(tasks.assign(now, &actor("b"), &skills("add"))), ["t"]);
 }
 
 #[test]
 fn a_targeted_task_is_not_handed_to_another_with_its_skill() {
-    let (now, mut tasks) = (Instant::now(), Tasks::default());
+    let (now, mut tasks) = (UnixTime::now(), Tasks::default());
     tasks.submit(now, "t".to_owned(), to("a", "add")).unwrap();
     let skills = vec!["add".to_owned()];
-    assert_eq!(ids(tasks.assign(now, "b", &skills)), [""; 0]);
+    assert_eq!(ids(tasks.assign(now, &actor("b"), &skills)), [""; 0]);
 }
 
 #[test]
 fn what_has_not_ended_in_time_has_failed_and_is_then_forgotten() {
-    let (start, mut tasks) = (Instant::now(), Tasks::default());
+    let (start, mut tasks) = (UnixTime::now(), Tasks::default());
     submit(&mut tasks, start, "t", "worker");
     let last = start + TTL - MILLISECOND;
     assert_eq!(tasks.get(last, "t").unwrap().state, State::Pending);
@@ -96,12 +104,12 @@ fn what_has_not_ended_in_time_has_failed_and_is_then_forgotten() {
     let kept = start + TTL + limits::ENDED_TASK_KEPT;
     assert!(tasks.get(kept - MILLISECOND, "t").is_some());
     assert!(tasks.get(kept, "t").is_none());
-    assert_eq!(ids(tasks.assign(kept, "worker", &[])), [""; 0]);
+    assert_eq!(ids(tasks.assign(kept, &actor("worker"), &[])), [""; 0]);
 }
 
 #[test]
 fn an_ended_task_stays_as_it_is() {
-    let (now, mut tasks) = (Instant::now(), Tasks::default());
+    let (now, mut tasks) = (UnixTime::now(), Tasks::default());
     submit(&mut tasks, now, "t", "worker");
     tasks.end(now, "t", failed("no")).unwrap();
     let again = tasks.end(now, "t", completed("1"));
@@ -113,14 +121,14 @@ fn an_ended_task_stays_as_it_is() {
 
 fn from(source: &str) -> Submission {
     Submission {
-        source_agent_id: source.to_owned(),
+        source: actor(source),
         ..to("worker", "")
     }
 }
 
 #[test]
 fn no_more_tasks_than_the_limit_until_some_are_forgotten() {
-    let (now, mut tasks) = (Instant::now(), Tasks::default());
+    let (now, mut tasks) = (UnixTime::now(), Tasks::default());
     for number in 0..limits::TASKS {
         let source = format!("asker{}", number / limits::UNDONE_TASKS_PER_SOURCE);
         tasks
@@ -129,7 +137,7 @@ fn no_more_tasks_than_the_limit_until_some_are_forgotten() {
     }
     let one_more = tasks.submit(now, "x".to_owned(), from("late"));
     assert_eq!(one_more, Err(SubmitError::Full));
-    let handed_over = tasks.assign(now, "worker", &[]).len();
+    let handed_over = tasks.assign(now, &actor("worker"), &[]).len();
     assert_eq!(handed_over, limits::TASKS_PER_HEARTBEAT);
 
     tasks.end(now, "0", completed("1")).unwrap();
@@ -138,7 +146,7 @@ fn no_more_tasks_than_the_limit_until_some_are_forgotten() {
 
 #[test]
 fn one_agent_leaves_room_for_the_others() {
-    let (now, mut tasks) = (Instant::now(), Tasks::default());
+    let (now, mut tasks) = (UnixTime::now(), Tasks::default());
     for number in 0..limits::UNDONE_TASKS_PER_SOURCE {
         let id = number.to_string();
         tasks.submit(now, id, from("greedy")).unwrap();
@@ -154,7 +162,7 @@ fn one_agent_leaves_room_for_the_others() {
 
 #[test]
 fn ended_tasks_of_one_agent_take_no_more_than_its_share() {
-    let (now, mut tasks) = (Instant::now(), Tasks::default());
+    let (now, mut tasks) = (UnixTime::now(), Tasks::default());
     let mut count = 0;
     let refused = loop {
         let id = count.to_string();
@@ -173,7 +181,7 @@ fn ended_tasks_of_one_agent_take_no_more_than_its_share() {
 
 #[test]
 fn no_more_bytes_than_the_limits() {
-    let (now, mut tasks) = (Instant::now(), Tasks::default());
+    let (now, mut tasks) = (UnixTime::now(), Tasks::default());
     let large = format!("{:?}", "x".repeat(limits::REQUEST_BODY_BYTES));
     let cost = large.len() + limits::TASK_COST_BYTES;
     let mut submit_large = |id: String, source: String| {

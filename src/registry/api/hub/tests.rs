@@ -1,34 +1,44 @@
-use super::super::http::RequestBuffer;
-use super::super::keys::Identity;
+use super::super::super::directory::Directory;
+use super::super::super::http::RequestBuffer;
+use super::super::super::store::Lasting;
+use super::super::super::store::keys::{Identity, Keys};
+use super::super::super::unix_time::UnixTime;
+use super::super::{Api, Origin, Outcome as ApiOutcome};
 use super::*;
+use crate::limits::MESSAGE_NESTING;
 use crate::protocol::PeerId;
 use serde_json::Value;
+use std::net::{IpAddr, Ipv4Addr};
+
+const ORIGIN: Origin = Origin::Address(IpAddr::V4(Ipv4Addr::LOCALHOST));
 
 struct Subject {
-    hub: Hub,
-    keys: Keys,
-    now: Instant,
+    api: Api,
+    now: UnixTime,
 }
 
 impl Subject {
     fn new(keys: Keys) -> Self {
+        let now = UnixTime::now();
+        let store = Store::new(keys, Duration::from_secs(300), Lasting::default());
         Subject {
-            hub: Hub::default(),
-            keys,
-            now: Instant::now(),
+            api: Api::new(store, &[], String::new(), now),
+            now,
         }
     }
 
-    /// Lets in `asker`, `worker` and `other`, whose keys are their names.
+    /// Lets in `asker`, `worker`, `other` and `boss`, whose keys are their names.
     fn listed() -> Self {
         let entry = |name: &str| {
+            let role = if name == "boss" { "admin" } else { "agent" };
             let identity = Identity {
                 peer_id: PeerId::new(&format!("{name}-sidecar")).unwrap(),
-                role: "agent".to_owned(),
+                role: role.to_owned(),
             };
             (name.to_owned(), identity)
         };
-        Self::new(Keys::Listed(["asker", "worker", "other"].map(entry).into()))
+        let names = ["asker", "worker", "other", "boss"];
+        Self::new(Keys::Listed(names.map(entry).into()))
     }
 
     fn ask(&mut self, key: &str, line: &str, body: &str) -> (u16, Value) {
@@ -37,8 +47,11 @@ impl Subject {
         let text = format!("{line} HTTP/1.1\r\n{header}\r\n{body}");
         let request = RequestBuffer::default().push(text.as_bytes());
         let request = request.unwrap().unwrap();
-        let path: Vec<&str> = request.path.split('/').skip(3).collect();
-        let response = self.hub.answer(&path, &request, &self.keys, self.now);
+        let online = Directory::default();
+        let ApiOutcome::Answer(response) = self.api.answer(&request, ORIGIN, &online, self.now)
+        else {
+            panic!("a WebSocket");
+        };
         let body = serde_json::from_str(&response.body.unwrap()).unwrap();
         (response.status, body)
     }
@@ -254,4 +267,68 @@ fn what_is_no_task_is_refused_in_words() {
     assert_eq!(subject.ask("worker", "PUT /api/hub/tasks/1", "").0, 405);
     assert_eq!(subject.ask("worker", "GET /api/hub/heartbeat", "").0, 405);
     assert_eq!(subject.ask("worker", "GET /api/hub/", "").0, 404);
+}
+
+#[test]
+fn an_agent_may_have_another_name_than_its_key_s_peer() {
+    let mut subject = Subject::listed();
+    let heartbeat = r#"{"agent_id": "laptop"}"#;
+    assert_eq!(subject.take("worker", heartbeat), json!([]));
+    let stolen = subject.ask("other", "POST /api/hub/heartbeat", heartbeat);
+    assert_eq!(stolen.0, 403, "it belongs to the key that came first");
+
+    let id = subject.submit("asker", json!({"target_agent_id": "laptop"}));
+    let line = format!("/api/hub/tasks/{id}");
+    let done = r#"{"state": "completed", "result": 1}"#;
+    assert_eq!(subject.ask("other", &format!("GET {line}"), "").0, 404);
+    assert_eq!(subject.ask("other", &format!("POST {line}"), done).0, 404);
+    assert_eq!(subject.take("worker", heartbeat)[0]["id"], *id);
+    assert_eq!(subject.ask("worker", &format!("POST {line}"), done).0, 200);
+    assert_eq!(subject.ask("asker", &format!("GET {line}"), "").0, 200);
+}
+
+#[test]
+fn other_names_of_a_key_share_its_limits() {
+    let mut subject = Subject::listed();
+    for number in 0..limits::UNDONE_TASKS_PER_SOURCE {
+        let source = format!("alias{number}");
+        let task = json!({"target_agent_id": "worker", "source_agent_id": source});
+        subject.submit("asker", task);
+    }
+    let more = r#"{"target_agent_id": "worker", "source_agent_id": "one-more"}"#;
+    assert_eq!(subject.ask("asker", "POST /api/hub/tasks", more).0, 429);
+}
+
+#[test]
+fn the_list_of_tasks_has_those_that_the_caller_may_see() {
+    let mut subject = Subject::listed();
+    let mut submit = |key| subject.submit(key, json!({"target_agent_id": "worker"}));
+    let (first, second) = (submit("asker"), submit("other"));
+    let mut listed = |key| {
+        let (status, list) = subject.ask(key, "GET /api/hub/tasks/all", "");
+        assert_eq!(status, 200);
+        let ids = list.as_array().unwrap().iter();
+        let ids = ids.map(|task| task["id"].as_str().unwrap().to_owned());
+        ids.collect::<Vec<_>>()
+    };
+    assert_eq!(listed("asker").first(), Some(&first));
+    assert_eq!(listed("worker"), [second.clone(), first.clone()]);
+    assert_eq!(listed("boss"), [second, first]);
+    assert_eq!(subject.ask("", "GET /api/hub/tasks/all", "").0, 401);
+}
+
+#[test]
+fn a_long_list_of_tasks_has_the_latest() {
+    let mut subject = Subject::new(Keys::Open);
+    let payload = "x".repeat(60_000);
+    let mut last = String::new();
+    for number in 0..limits::LIST_BYTES / payload.len() + 5 {
+        let source = number.to_string();
+        let task = json!({"target_agent_id": "w", "source_agent_id": source, "payload": payload});
+        last = subject.submit("", task);
+    }
+    let (_, list) = subject.ask("", "GET /api/hub/tasks/all", "");
+    let list = list.as_array().unwrap();
+    assert_eq!(list.len(), limits::LIST_BYTES / (payload.len() + 400));
+    assert_eq!(list[0]["id"], *last);
 }

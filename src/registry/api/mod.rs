@@ -1,16 +1,27 @@
 //! The registry's HTTP resources: decides, without I/O, what each request is answered.
 
-use std::time::{Duration, Instant};
+mod agents;
+mod call;
+mod hub;
+mod keys;
+mod pairing;
+mod topology;
 
+use serde::Serialize;
 use serde_json::json;
 use tungstenite::handshake::derive_accept_key;
 
-use super::http::{Request, Response};
-use super::hub::Hub;
-use super::keys::Keys;
+use super::directory::Directory;
+use super::http::Request;
 use super::limits;
-use super::tokens::{TOKEN_BYTES, Tokens};
+use super::rates::{Counted, Rates};
+use super::response::Response;
+use super::secrets::random;
+use super::store::{Store, TOKEN_BYTES};
+use super::unix_time::UnixTime;
 use crate::protocol::PeerId;
+pub(super) use call::Origin;
+use call::{Call, Caller, no_random_numbers};
 
 /// The outcome of a request.
 pub(super) enum Outcome {
@@ -20,47 +31,66 @@ pub(super) enum Outcome {
     WebSocket(Response, PeerId),
 }
 
+/// Where the state is kept, for health checks.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "lowercase")]
+pub(super) enum Keeping {
+    /// In memory only.
+    Memory,
+    /// On the disk.
+    Disk,
+    /// In memory, because the disk can't be written.
+    Failing,
+}
+
 /// The registry's resources and their state.
 pub(super) struct Api {
-    keys: Keys,
-    tokens: Tokens,
-    hub: Hub,
+    pub(super) store: Store,
+    pub(super) keeping: Keeping,
+    rates: Rates,
     /// The whole body of `/api/config`.
     config: String,
-    started: Instant,
+    /// The path before all resources, without a slash at its end; may be empty. Some proxies leave it away.
+    prefix: String,
+    started: UnixTime,
 }
 
 impl Api {
-    /// Makes an API for which no token has been given out yet.
+    /// Makes an API over a store.
     pub(super) fn new(
-        keys: Keys,
+        store: Store,
         ice_servers: &[serde_json::Value],
-        token_lifetime: Duration,
-        now: Instant,
+        prefix: String,
+        now: UnixTime,
     ) -> Self {
         Api {
-            keys,
-            tokens: Tokens::new(token_lifetime, limits::TOKENS),
-            hub: Hub::default(),
+            store,
+            keeping: Keeping::Memory,
+            rates: Rates::new(),
             config: json!({ "iceServers": ice_servers }).to_string(),
+            prefix,
             started: now,
         }
     }
 
-    /// Judges requests by other keys from now on. Tokens that were given out stay.
-    pub(super) fn replace_keys(&mut self, keys: Keys) {
-        self.keys = keys;
-    }
-
-    /// Answers a request; `online` is the number of peers that are registered.
-    pub(super) fn answer(&mut self, request: &Request, online: usize, now: Instant) -> Outcome {
-        let path: Vec<&str> = request.path.split('/').skip(1).collect();
+    /// Answers a request of `origin`; `online` are the peers that are registered.
+    pub(super) fn answer(
+        &mut self,
+        request: &Request,
+        origin: Origin,
+        online: &Directory,
+        now: UnixTime,
+    ) -> Outcome {
+        let path: Vec<&str> = self.path(request).split('/').skip(1).collect();
         let response = match (path.as_slice(), request.method.as_str()) {
+            (_, "OPTIONS") => Response::any_origin_may_ask(),
             (["ws"], "GET") => return self.websocket(request, now),
             (["api", "token"], "POST") => self.token(request, now),
             (["api", "config"], "GET") => Response::ok(self.config.clone()),
-            (["health"], "GET") => self.health(online, now),
-            (["api", "hub", rest @ ..], _) => self.hub.answer(rest, request, &self.keys, now),
+            (["health"], "GET") => self.health(online.len(), now),
+            (["api", "hub" | "registry" | "pairing" | "keys", ..], _) => self
+                .call(&path, request, origin, online, now)
+                .unwrap_or_else(|refusal| refusal),
             (["api", "token"], _) => Response::only("POST"),
             (["ws"] | ["api", "config"] | ["health"], _) => Response::only("GET"),
             _ => Response::nothing_here(),
@@ -68,18 +98,78 @@ impl Api {
         Outcome::Answer(response)
     }
 
+    /// Returns the path of a request without the prefix.
+    fn path<'a>(&self, request: &'a Request) -> &'a str {
+        let inside = request.path.strip_prefix(self.prefix.as_str());
+        let inside = inside.filter(|rest| rest.starts_with('/'));
+        inside.unwrap_or(&request.path)
+    }
+
+    /// Answers a request of an agent or a person.
+    fn call(
+        &mut self,
+        path: &[&str],
+        request: &Request,
+        origin: Origin,
+        online: &Directory,
+        now: UnixTime,
+    ) -> Result<Response, Response> {
+        let call = Call::new(request, origin, &self.store, now);
+        self.count(&call)?;
+        let store = &mut self.store;
+        match path {
+            ["api", "pairing", rest @ ..] => {
+                return pairing::answer(rest, &call, store, &mut self.rates);
+            }
+            ["api", "keys", rest @ ..] => return keys::answer(rest, &call, store),
+            _ => call.needs_key()?,
+        }
+        match path {
+            ["api", "hub", "network", "topology"] if request.method == "GET" => {
+                Ok(topology::show(store, online, now))
+            }
+            ["api", "hub", "network", "topology"] => Err(Response::only("GET")),
+            ["api", "hub", rest @ ..] => hub::answer(rest, &call, store),
+            ["api", "registry", rest @ ..] => agents::answer(rest, &call, store),
+            _ => Err(Response::nothing_here()),
+        }
+    }
+
+    /// Refuses a caller that asks too often.
+    fn count(&mut self, call: &Call<'_>) -> Result<(), Response> {
+        let counted = match (&call.caller, call.origin) {
+            (_, Origin::Owner) => return Ok(()),
+            (Caller::Member(member), _) => Counted::Peer(member.peer_id.clone()),
+            (_, Origin::Address(address)) => Counted::address(address),
+        };
+        match self.rates.allow_call(call.now, counted) {
+            true => Ok(()),
+            false => Err(Response::error(429, "too many requests").with("Retry-After", "1")),
+        }
+    }
+
     /// Returns the answer to a request whose body is still on its way, or `None` if the answer depends on
-    /// that body. Only the task queue reads bodies, and only those of callers that it knows.
+    /// that body: on those of callers that are known, and on the short ones that redeem a code.
     pub(super) fn answer_without_body(
         &mut self,
         request: &Request,
-        online: usize,
-        now: Instant,
+        length: usize,
+        origin: Origin,
+        online: &Directory,
+        now: UnixTime,
     ) -> Option<Response> {
-        if request.path.starts_with("/api/hub/") {
-            return Hub::refusal(request, &self.keys);
+        let path = self.path(request);
+        if path == "/api/pairing/pair" && request.method == "POST" {
+            let most = limits::REDEEM_BYTES;
+            let text = format!("the body is over {most} bytes");
+            return (length > most).then(|| Response::error(413, &text));
         }
-        match self.answer(request, online, now) {
+        let call = Call::new(request, origin, &self.store, now);
+        let reads_body = ["/api/hub/", "/api/registry/", "/api/keys"];
+        if reads_body.iter().any(|start| path.starts_with(start)) && request.method == "POST" {
+            return call.needs_key().err();
+        }
+        match self.answer(request, origin, online, now) {
             Outcome::Answer(response) => Some(response),
             Outcome::WebSocket(..) => {
                 let text = "a request for a WebSocket has no body";
@@ -88,46 +178,46 @@ impl Api {
         }
     }
 
-    fn token(&mut self, request: &Request, now: Instant) -> Response {
+    fn token(&mut self, request: &Request, now: UnixTime) -> Response {
         let Some(key) = request.key() else {
             return Response::error(401, "send a key as x-api-key or x-device-token");
         };
-        let Some(identity) = self.keys.identity(key) else {
+        let Some(member) = self.store.member(key) else {
             return Response::error(401, "this key is not known");
         };
-        let mut random = [0; TOKEN_BYTES];
-        if let Err(error) = getrandom::fill(&mut random) {
-            log::error!("the system gives no random numbers for a token: {error}");
-            return Response::error(500, "no random numbers");
-        }
-        let Some(token) = self.tokens.issue(now, identity.peer_id.clone(), random) else {
+        let Some(random) = random::<TOKEN_BYTES>() else {
+            return no_random_numbers();
+        };
+        let token = self.store.issue_token(now, member.peer_id.clone(), random);
+        let Some(token) = token else {
             return Response::error(503, "too many tokens are valid; try again later")
                 .with("Retry-After", "10");
         };
-        log::debug!("{} has a token", identity.peer_id);
+        log::debug!("{} has a token", member.peer_id);
         let body = json!({
             "token": token,
-            "peer_id": identity.peer_id,
-            "role": identity.role,
+            "peer_id": member.peer_id,
+            "role": member.role,
         });
         Response::ok(body.to_string())
     }
 
-    fn health(&self, online: usize, now: Instant) -> Response {
+    fn health(&self, online: usize, now: UnixTime) -> Response {
         let body = json!({
             "status": "ok",
             "peers": online,
-            "uptime_seconds": now.duration_since(self.started).as_secs(),
+            "state": self.keeping,
+            "uptime_seconds": now.since(self.started).as_secs(),
             "version": env!("CARGO_PKG_VERSION"),
         });
         Response::ok(body.to_string())
     }
 
     /// The server's side of the WebSocket handshake (RFC 6455, 4.2).
-    fn websocket(&mut self, request: &Request, now: Instant) -> Outcome {
+    fn websocket(&mut self, request: &Request, now: UnixTime) -> Outcome {
         let peer = request
             .parameter("token")
-            .and_then(|token| self.tokens.peer(now, token));
+            .and_then(|token| self.store.peer_of_token(now, token));
         let Some(peer) = peer else {
             let text = "the token is missing, unknown or has expired; get one from /api/token";
             return Outcome::Answer(Response::error(401, text));
@@ -151,8 +241,14 @@ impl Api {
 #[cfg(test)]
 mod tests {
     use super::super::http::RequestBuffer;
+    use super::super::store::Lasting;
+    use super::super::store::keys::Keys;
     use super::*;
     use serde_json::Value;
+    use std::net::{IpAddr, Ipv4Addr};
+    use std::time::Duration;
+
+    const ORIGIN: Origin = Origin::Address(IpAddr::V4(Ipv4Addr::LOCALHOST));
 
     /// The example of RFC 6455, 1.3.
     const HANDSHAKE: &str = "Upgrade: websocket\r\nConnection: Upgrade\r\n\
@@ -160,15 +256,20 @@ mod tests {
 
     struct Subject {
         api: Api,
-        now: Instant,
+        now: UnixTime,
     }
 
     impl Subject {
         fn open() -> Self {
-            let now = Instant::now();
+            let now = UnixTime::now();
             let servers = [json!({"urls": ["stun:stun.example:3478"]})];
             Subject {
-                api: Api::new(Keys::Open, &servers, Duration::from_secs(300), now),
+                api: Api::new(
+                    Store::new(Keys::Open, Duration::from_secs(300), Lasting::default()),
+                    &servers,
+                    "/mesh".to_owned(),
+                    now,
+                ),
                 now,
             }
         }
@@ -176,7 +277,9 @@ mod tests {
         fn ask(&mut self, line: &str, headers: &str) -> Outcome {
             let text = format!("{line} HTTP/1.1\r\n{headers}\r\n");
             let request = RequestBuffer::default().push(text.as_bytes());
-            self.api.answer(&request.unwrap().unwrap(), 3, self.now)
+            let request = request.unwrap().unwrap();
+            let online = Directory::default();
+            self.api.answer(&request, ORIGIN, &online, self.now)
         }
 
         fn status(&mut self, line: &str, headers: &str) -> u16 {
@@ -245,7 +348,7 @@ mod tests {
         let keyless = HANDSHAKE.replace("Sec-WebSocket-Key", "x");
         assert_eq!(subject.status(&line, &keyless), 400);
 
-        subject.now += Duration::from_secs(300);
+        subject.now = subject.now + Duration::from_secs(300);
         assert_eq!(subject.status(&line, HANDSHAKE), 401);
     }
 
@@ -256,7 +359,7 @@ mod tests {
         assert_eq!(config["iceServers"][0]["urls"][0], "stun:stun.example:3478");
         let health = subject.json("GET /health?verbose", "");
         assert_eq!(health["status"], "ok");
-        assert_eq!(health["peers"], 3);
+        assert_eq!(health["peers"], 0);
     }
 
     #[test]
@@ -264,8 +367,35 @@ mod tests {
         let mut subject = Subject::open();
         assert_eq!(subject.status("GET /", ""), 404);
         assert_eq!(subject.status("GET /ws/", ""), 404);
-        assert_eq!(subject.status("OPTIONS *", ""), 404);
         assert_eq!(subject.status("GET /api/token", ""), 405);
         assert_eq!(subject.status("DELETE /health", ""), 405);
+    }
+
+    #[test]
+    fn a_page_of_any_origin_may_ask() {
+        let mut subject = Subject::open();
+        let Outcome::Answer(preflight) = subject.ask("OPTIONS /api/hub/tasks", "") else {
+            panic!("a WebSocket");
+        };
+        let text = preflight.to_bytes(std::time::UNIX_EPOCH);
+        let text = String::from_utf8(text).unwrap();
+        assert!(text.starts_with("HTTP/1.1 204 No Content\r\n"), "{text}");
+        for header in [
+            "Access-Control-Allow-Origin: *",
+            "Access-Control-Allow-Methods: GET, POST, DELETE",
+            "Access-Control-Allow-Headers: content-type, x-api-key, x-device-token",
+            "Connection: close",
+        ] {
+            assert!(text.contains(&format!("\r\n{header}\r\n")), "{text}");
+        }
+    }
+
+    #[test]
+    fn a_prefix_may_be_there_or_not() {
+        let mut subject = Subject::open();
+        assert_eq!(subject.status("GET /mesh/health", ""), 200);
+        assert_eq!(subject.status("GET /health", ""), 200);
+        assert_eq!(subject.status("GET /meshhealth", ""), 404);
+        assert_eq!(subject.status("GET /mesh", ""), 404);
     }
 }

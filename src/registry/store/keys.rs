@@ -5,13 +5,14 @@ use std::fmt;
 use std::path::Path;
 
 use serde::Deserialize;
+use serde_json::value::RawValue;
 
-use super::Error;
 use super::tasks::agent_name;
 use crate::protocol::PeerId;
+use crate::registry::Error;
 
 /// The role of a key for which none is given.
-const DEFAULT_ROLE: &str = "agent";
+pub(in crate::registry) const DEFAULT_ROLE: &str = "agent";
 
 /// The accepted keys and their owners.
 #[derive(Clone)]
@@ -32,8 +33,17 @@ pub struct Identity {
 }
 
 impl Keys {
+    /// Returns the peer whose agent has this name, if it is one of a listed key.
+    pub(in crate::registry) fn peer_of(&self, agent: &str) -> Option<&PeerId> {
+        let Keys::Listed(keys) = self else {
+            return None;
+        };
+        let mut peers = keys.values().map(|identity| &identity.peer_id);
+        peers.find(|peer| agent_name(peer.as_str()) == agent)
+    }
+
     /// Returns the owner of `key`; `None` when the key is to be refused.
-    pub(super) fn identity(&self, key: &str) -> Option<Identity> {
+    pub(in crate::registry) fn identity(&self, key: &str) -> Option<Identity> {
         match self {
             Keys::Open => PeerId::new(key).map(|peer_id| Identity {
                 peer_id,
@@ -53,8 +63,8 @@ impl fmt::Debug for Keys {
     }
 }
 
-/// Reads a keys file: `{"keys": {key: {"peer_id": string, "role": string}}}`. The role is `agent` if none
-/// is given; other fields are ignored.
+/// Reads a keys file: `{"keys": {key: {"peer_id": string, "role": string}}}`, or the flat form
+/// `{key: {"peer_id": ..., "role": ...}}`. The role is `agent` if none is given; other fields are ignored.
 ///
 /// Fails when the file cannot be read, has another form, holds no key or an empty one, a peer id that
 /// cannot be used, or two peer ids that name the same agent, as `x` and `x-sidecar` do: each would read
@@ -69,6 +79,7 @@ pub fn load_keys(path: &Path) -> Result<Keys, Error> {
     parse(&text).map_err(failure)
 }
 
+/// The form in which the keys are one field of several.
 #[derive(Deserialize)]
 struct File {
     keys: HashMap<String, Entry>,
@@ -85,21 +96,35 @@ fn default_role() -> String {
     DEFAULT_ROLE.to_owned()
 }
 
+fn entries(text: &str) -> serde_json::Result<HashMap<String, Entry>> {
+    let fields: HashMap<String, &RawValue> = serde_json::from_str(text)?;
+    let keys = fields.get("keys");
+    // A key may be "keys", and then it has a peer id.
+    let is_flat = keys.is_none_or(|keys| serde_json::from_str::<Entry>(keys.get()).is_ok());
+    let is_object = |value: &&RawValue| value.get().starts_with('{');
+    if is_flat && fields.values().all(is_object) {
+        serde_json::from_str(text)
+    } else {
+        serde_json::from_str::<File>(text).map(|file| file.keys)
+    }
+}
+
 fn parse(text: &str) -> Result<Keys, String> {
     // The parser's own text may quote what it did not expect, which may be a key.
-    let file: File = serde_json::from_str(text).map_err(|error| {
+    let entries = entries(text).map_err(|error| {
         format!(
-            "line {}, column {}: expected {{\"keys\": {{KEY: {{\"peer_id\": ..., \"role\": ...}}}}}}",
+            "line {}, column {}: expected {{\"keys\": {{KEY: {{\"peer_id\": ..., \"role\": ...}}}}}}, \
+             or the same without \"keys\"",
             error.line(),
             error.column()
         )
     })?;
-    if file.keys.is_empty() {
+    if entries.is_empty() {
         return Err("it holds no key, so nobody could connect".to_owned());
     }
     let mut keys = HashMap::new();
     let mut peers_of_agents: HashMap<String, PeerId> = HashMap::new();
-    for (key, Entry { peer_id, role }) in file.keys {
+    for (key, Entry { peer_id, role }) in entries {
         let Some(peer_id) = PeerId::new(&peer_id) else {
             return Err(format!(
                 "{peer_id:?} is no usable peer id: it is empty, too long or has control characters"
@@ -145,6 +170,16 @@ mod tests {
     }
 
     #[test]
+    fn the_flat_form_is_read_too() {
+        let keys = parse(r#"{"k1": {"peer_id": "a", "role": "agent"}, "keys": {"peer_id": "b"}}"#);
+        let keys = keys.unwrap();
+        let peer = |key| keys.identity(key).map(|i| i.peer_id.to_string());
+        assert_eq!(peer("k1"), Some("a".to_owned()));
+        assert_eq!(peer("keys"), Some("b".to_owned()));
+        assert_eq!(keys.peer_of("b").map(PeerId::as_str), Some("b"));
+    }
+
+    #[test]
     fn an_open_registry_takes_any_key_that_can_be_a_peer_id() {
         let peer = |key| Keys::Open.identity(key).map(|i| i.peer_id.to_string());
         assert_eq!(peer("agent-7"), Some("agent-7".to_owned()));
@@ -157,6 +192,8 @@ mod tests {
         for text in [
             "",
             "[]",
+            "{}",
+            r#"{"hush": 1}"#,
             r#"{"keys": {}}"#,
             r#"{"keys": ["hush"]}"#,
             r#"{"keys": {"hush": "hush"}}"#,

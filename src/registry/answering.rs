@@ -1,0 +1,151 @@
+//! Answers to requests, as the event loop gives them: who has asked, what has to be on the disk before, and
+//! how much may wait to be taken.
+
+use std::io;
+use std::net::IpAddr;
+use std::time::{Instant, SystemTime};
+
+use tungstenite::protocol::frame::coding::CloseCode;
+
+use super::api::{Keeping, Origin, Outcome};
+use super::connection::{AfterAnswer, Connection};
+use super::directory::ConnectionId;
+use super::http::Request;
+use super::limits;
+use super::response::Response;
+use super::server::Server;
+use super::store::Unsaved;
+use super::unix_time::UnixTime;
+use crate::config::networks::Networks;
+use crate::protocol::PeerId;
+
+impl Server {
+    /// Has the body of a request read if the answer needs it and there is room; answers it otherwise.
+    pub(super) fn let_in(&mut self, id: ConnectionId, now: Instant) {
+        let bodies: usize = self.connections.values().map(Connection::body_length).sum();
+        let Some(connection) = self.connections.get_mut(&id) else {
+            return;
+        };
+        let Some((head, length)) = connection.head() else {
+            return;
+        };
+        let origin = seen_through(&self.parts.trusted_proxies, connection.origin(), head);
+        let now_unix = UnixTime::now();
+        let api = &mut self.parts.api;
+        let answer = api.answer_without_body(head, length, origin, &self.directory, now_unix);
+        let is_full = bodies + length > limits::BODIES_BYTES;
+        match answer.or_else(|| is_full.then(too_many_bodies)) {
+            Some(response) => self.send_answer(id, response, AfterAnswer::End, now),
+            None => connection.take_body(),
+        }
+    }
+
+    pub(super) fn answer(&mut self, id: ConnectionId, request: Request, now: Instant) {
+        let Some(connection) = self.connections.get(&id) else {
+            return;
+        };
+        let origin = seen_through(&self.parts.trusted_proxies, connection.origin(), &request);
+        let api = &mut self.parts.api;
+        api.keeping = match &self.parts.saver {
+            None => Keeping::Memory,
+            Some(saver) if saver.has_failed() => Keeping::Failing,
+            Some(_) => Keeping::Disk,
+        };
+        let outcome = api.answer(&request, origin, &self.directory, UnixTime::now());
+        let (response, then) = match outcome {
+            Outcome::Answer(response) => (response, AfterAnswer::End),
+            Outcome::WebSocket(response, peer) => {
+                log::debug!("{peer} has opened a WebSocket");
+                let received = request.rest;
+                (response, AfterAnswer::WebSocket { peer, received })
+            }
+        };
+        self.send_answer(id, response, then, now);
+    }
+
+    /// Sends an answer. What it promises about keys and devices is on the disk before.
+    fn send_answer(
+        &mut self,
+        id: ConnectionId,
+        mut response: Response,
+        then: AfterAnswer,
+        now: Instant,
+    ) {
+        if self.parts.api.store.unsaved() == Unsaved::Now
+            && let Err(error) = self.save_now()
+        {
+            self.parts.api.store.save_later();
+            let text = format!("this counts only until the registry ends: {error}");
+            response = Response::error(500, &text).disconnecting_as(&response);
+        }
+        let length = response.body.as_ref().map_or(0, String::len);
+        if length > limits::SHORT_ANSWER_BYTES {
+            let unsent: usize = self.connections.values().map(Connection::unsent).sum();
+            if unsent + length > limits::ANSWERS_BYTES {
+                response = too_many_bodies();
+            }
+        }
+        if let Some(peer) = &response.disconnected {
+            self.disconnect(peer, now);
+        }
+        if let Some(connection) = self.connections.get_mut(&id) {
+            connection.answer(&response, SystemTime::now(), then, now);
+        }
+    }
+
+    /// Ends all WebSockets of a peer that is no longer let in.
+    fn disconnect(&mut self, peer: &PeerId, now: Instant) {
+        let its = self.connections.iter();
+        let its = its.filter(|(_, connection)| connection.peer() == Some(peer));
+        let its: Vec<ConnectionId> = its.map(|(id, _)| *id).collect();
+        for id in its {
+            let reason = "its key or token is no longer taken";
+            self.say_goodbye(id, CloseCode::Policy, reason, now);
+        }
+    }
+
+    /// Writes the state, and waits until it is on the disk.
+    pub(super) fn save_now(&mut self) -> io::Result<()> {
+        let store = &mut self.parts.api.store;
+        if let Some(saver) = &self.parts.saver {
+            saver.save_now(store.lasting())?;
+        }
+        store.saved();
+        Ok(())
+    }
+
+    /// Has the state written if it has changed, and was not written just before.
+    pub(super) fn save_soon(&mut self, now: Instant) {
+        let store = &mut self.parts.api.store;
+        let Some(saver) = &self.parts.saver else {
+            return store.saved();
+        };
+        let is_changed = store.unsaved() > Unsaved::Nothing || saver.has_failed();
+        if is_changed && now >= self.next_save {
+            self.next_save = now + limits::SAVE_INTERVAL;
+            if saver.save_soon(store.lasting()) {
+                store.saved();
+            }
+        }
+    }
+}
+
+/// Returns the place that a request comes from, seen through the proxies that are trusted: the last address
+/// in their notes that is none of them.
+fn seen_through(trusted: &Networks, origin: Origin, request: &Request) -> Origin {
+    let mut seen = origin;
+    for note in request.forwarded_for().into_iter().rev() {
+        match (seen, note.parse::<IpAddr>()) {
+            (Origin::Address(address), Ok(next)) if trusted.contain(address) => {
+                seen = Origin::Address(next.to_canonical());
+            }
+            _ => break,
+        }
+    }
+    seen
+}
+
+fn too_many_bodies() -> Response {
+    let text = "too many requests are on their way; try again later";
+    Response::error(503, text).with("Retry-After", "1")
+}

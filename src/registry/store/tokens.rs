@@ -1,0 +1,143 @@
+//! The tokens that open WebSockets: gives them out and checks them.
+
+use std::collections::{HashMap, VecDeque};
+use std::time::Duration;
+
+use crate::protocol::PeerId;
+use crate::registry::limits;
+use crate::registry::secrets::hex;
+use crate::registry::unix_time::UnixTime;
+
+/// Random bytes in a token.
+pub(in crate::registry) const TOKEN_BYTES: usize = 32;
+
+/// The tokens given out and still valid. Each opens any number of WebSockets until it expires.
+///
+/// It deliberately has no `Debug`: its content is secret.
+pub(in crate::registry) struct Tokens {
+    lifetime: Duration,
+    limit: usize,
+    peers: HashMap<String, PeerId>,
+    /// When each token expires. All live equally long, so the first given out is the first to expire.
+    expiries: VecDeque<(UnixTime, String)>,
+    /// The valid tokens of each peer, the oldest first.
+    of_peer: HashMap<PeerId, VecDeque<String>>,
+}
+
+impl Tokens {
+    /// Makes an empty set of at most `limit` valid tokens.
+    pub(in crate::registry) fn new(lifetime: Duration, limit: usize) -> Self {
+        Tokens {
+            lifetime,
+            limit,
+            peers: HashMap::new(),
+            expiries: VecDeque::new(),
+            of_peer: HashMap::new(),
+        }
+    }
+
+    /// Makes a token of `peer` from `random`; returns `None` when the limit is reached. Of one peer
+    /// [`limits::TOKENS_OF_PEER`] are valid at a time; one more takes the place of its oldest.
+    pub(in crate::registry) fn issue(
+        &mut self,
+        now: UnixTime,
+        peer: PeerId,
+        random: [u8; TOKEN_BYTES],
+    ) -> Option<String> {
+        self.forget_expired(now);
+        if self.peers.len() >= self.limit {
+            return None;
+        }
+        let token = hex(&random);
+        let own = self.of_peer.entry(peer.clone()).or_default();
+        own.push_back(token.clone());
+        if own.len() > limits::TOKENS_OF_PEER
+            && let Some(oldest) = own.pop_front()
+        {
+            self.peers.remove(&oldest);
+        }
+        self.expiries
+            .push_back((now + self.lifetime, token.clone()));
+        self.peers.insert(token.clone(), peer);
+        Some(token)
+    }
+
+    /// Returns the peer that a token was given to; `None` when it is unknown or has expired.
+    pub(in crate::registry) fn peer(&mut self, now: UnixTime, token: &str) -> Option<PeerId> {
+        self.forget_expired(now);
+        self.peers.get(token).cloned()
+    }
+
+    /// Forgets the tokens of a peer that may no longer come in.
+    pub(in crate::registry) fn forget(&mut self, peer: &PeerId) {
+        for token in self.of_peer.remove(peer).unwrap_or_default() {
+            self.peers.remove(&token);
+        }
+    }
+
+    fn forget_expired(&mut self, now: UnixTime) {
+        while let Some((_, token)) = self.expiries.pop_front_if(|(expiry, _)| *expiry <= now) {
+            let Some(peer) = self.peers.remove(&token) else {
+                continue;
+            };
+            if let Some(own) = self.of_peer.get_mut(&peer) {
+                own.retain(|other| *other != token);
+                if own.is_empty() {
+                    self.of_peer.remove(&peer);
+                }
+            }
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const LIFETIME: Duration = Duration::from_secs(300);
+
+    fn peer(name: &str) -> PeerId {
+        PeerId::new(name).unwrap()
+    }
+
+    #[test]
+    fn a_token_names_its_peer_until_it_expires() {
+        let (start, mut tokens) = (UnixTime::now(), Tokens::new(LIFETIME, 10));
+        let token = tokens.issue(start, peer("a"), [0xab; TOKEN_BYTES]).unwrap();
+        assert_eq!(token, "ab".repeat(TOKEN_BYTES));
+        let last = start + LIFETIME - Duration::from_millis(1);
+        assert_eq!(tokens.peer(last, &token), Some(peer("a")));
+        assert_eq!(tokens.peer(last, &token), Some(peer("a")), "reusable");
+        assert_eq!(tokens.peer(start + LIFETIME, &token), None);
+        assert_eq!(tokens.peer(start, "never given"), None);
+    }
+
+    #[test]
+    fn of_one_peer_the_latest_few_are_valid() {
+        let (start, mut tokens) = (UnixTime::now(), Tokens::new(LIFETIME, 1000));
+        let mut issue = |number: u8| tokens.issue(start, peer("a"), [number; TOKEN_BYTES]);
+        let first = issue(0).unwrap();
+        let others: Vec<_> = (1..=limits::TOKENS_OF_PEER as u8).map(&mut issue).collect();
+        assert_eq!(tokens.peer(start, &first), None);
+        for token in others.iter().flatten() {
+            assert_eq!(tokens.peer(start, token), Some(peer("a")));
+        }
+        tokens.forget(&peer("a"));
+        assert_eq!(tokens.peer(start, others[0].as_ref().unwrap()), None);
+        tokens.forget_expired(start + LIFETIME);
+        assert!(tokens.peers.is_empty() && tokens.of_peer.is_empty());
+    }
+
+    #[test]
+    fn no_more_than_the_limit_until_some_expire() {
+        let (start, mut tokens) = (UnixTime::now(), Tokens::new(LIFETIME, 2));
+        let later = start + Duration::from_secs(1);
+        assert!(tokens.issue(start, peer("a"), [1; TOKEN_BYTES]).is_some());
+        let second = tokens.issue(later, peer("b"), [2; TOKEN_BYTES]).unwrap();
+        assert!(tokens.issue(later, peer("c"), [3; TOKEN_BYTES]).is_none());
+
+        let expired = start + LIFETIME;
+        assert!(tokens.issue(expired, peer("c"), [4; TOKEN_BYTES]).is_some());
+        assert_eq!(tokens.peer(expired, &second), Some(peer("b")));
+    }
+}
