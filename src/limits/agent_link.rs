@@ -46,10 +46,6 @@ pub const IPC_RECONNECT_GRACE: Duration = Duration::from_millis(200);
 /// Interval at which the socket file is checked while no agent is connected.
 pub const IPC_FILE_CHECK: Duration = Duration::from_millis(250);
 
-/// How long the socket file may be gone while the sidecar lingers, until it is made anew. An agent that was
-/// restarted may have removed it, and the sidecar that it has spawned makes its own in less.
-pub const IPC_VANISHED_GRACE: Duration = Duration::from_secs(1);
-
 /// Interval at which the socket file is checked while an agent is connected.
 pub const IPC_SERVED_FILE_CHECK: Duration = Duration::from_secs(5);
 

@@ -5,8 +5,7 @@ use std::io::{BufRead, BufReader, Write};
 use std::os::unix::net::UnixStream;
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicU32, Ordering};
-use std::thread;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use chatixia_sidecar::protocol::PeerId;
 use chatixia_sidecar::protocol::ipc::{
@@ -51,15 +50,6 @@ impl Directory {
     }
 
     /// The names of all that is in it.
-    /// Waits until the socket file is there.
-    pub(crate) fn await_socket(&self) {
-        let deadline = Instant::now() + DEADLINE;
-        while !self.socket().exists() {
-            assert!(Instant::now() < deadline, "no socket");
-            thread::yield_now();
-        }
-    }
-
     pub(crate) fn names(&self) -> Vec<String> {
         let entries = fs::read_dir(&self.0).unwrap();
         entries

@@ -17,8 +17,6 @@ pub struct Settings {
     pub file_check: Duration,
     /// The same while an agent is connected.
     pub served_file_check: Duration,
-    /// How long the file may be gone, after an agent has left, until it is made anew.
-    pub vanished_grace: Duration,
     /// How long a second agent waits before it is told `busy`.
     pub reconnect_grace: Duration,
     /// How long a program that already has the socket may take to say what it is.
@@ -33,7 +31,6 @@ impl Settings {
             limits,
             file_check: limits::IPC_FILE_CHECK,
             served_file_check: limits::IPC_SERVED_FILE_CHECK,
-            vanished_grace: limits::IPC_VANISHED_GRACE,
             reconnect_grace: limits::IPC_RECONNECT_GRACE,
             probe_timeout: limits::IPC_PROBE_TIMEOUT,
         }

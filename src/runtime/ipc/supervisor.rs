@@ -50,8 +50,6 @@ pub(super) struct Supervisor {
     readers: Vec<Ended>,
     accept_from: Instant,
     check_file_at: Instant,
-    /// Since when the file has been gone while no agent is connected.
-    vanished_at: Option<Instant>,
     file_lost: bool,
 }
 
@@ -77,7 +75,6 @@ impl Supervisor {
             readers: Vec::new(),
             accept_from: now,
             check_file_at: now,
-            vanished_at: None,
             file_lost: false,
         }
     }
@@ -280,7 +277,8 @@ impl Supervisor {
     }
 
     /// Checks the socket file. If it is gone or another's while there is no agent, none can find us. If it
-    /// has merely vanished it is made anew while the agent is connected, or may come back, so that it finds us.
+    /// has merely vanished while the agent is connected, it is made anew, so that the agent finds us when it
+    /// comes back.
     fn check_file(&mut self) -> Result<(), LoopEnded> {
         let now = Instant::now();
         if self.listener.is_none() || now < self.check_file_at {
@@ -288,21 +286,13 @@ impl Supervisor {
         }
         if let Some(agent) = &self.agent {
             self.check_file_at = now + self.settings.served_file_check;
-            // What an agent removes after it has left may be meant for another sidecar.
+            // What an agent removes after it has left is not made anew.
             if self.file.has_vanished() && !is_hung_up(agent.stream()) {
                 self.make_file_anew();
             }
             return Ok(());
         }
         self.check_file_at = now + self.settings.file_check;
-        if self.generation > 0 && self.file.has_vanished() {
-            let since = *self.vanished_at.get_or_insert(now);
-            if now.saturating_duration_since(since) < self.settings.vanished_grace {
-                return Ok(());
-            }
-            self.make_file_anew();
-        }
-        self.vanished_at = None;
         if !self.file_lost && self.file.is_lost() {
             self.file_lost = true;
             self.link.notify(Notice::SocketLost)?;
