@@ -23,38 +23,51 @@ pub(crate) fn measure(
 ) -> Outcome<()> {
     for contender in contenders {
         report::say(&format!("{PEERS} idle peers"));
-        let (sidecars, _agents) = mesh(contender)?;
+        let peers = mesh(contender)?;
         thread::sleep(SETTLED);
-        let (began, before) = (Instant::now(), cpu(&sidecars)?);
+        let (began, before) = (Instant::now(), cpu(&peers)?);
         thread::sleep(options.idle());
-        let spent = cpu(&sidecars)?.saturating_sub(before);
+        let spent = cpu(&peers)?.saturating_sub(before);
         let share = 100.0 * spent.as_secs_f64() / began.elapsed().as_secs_f64();
         let metric = Metric::least(format!("{PEERS} idle peers, CPU of all"), "%").target(5.0);
         results.add(contender.column, metric, share);
         // All end at once, or each would tell all others that it goes.
-        sidecars.iter().for_each(Sidecar::ask_to_end);
+        peers.iter().for_each(|peer| peer.sidecar.ask_to_end());
     }
     Ok(())
 }
 
-/// Sidecars with their agents, connected to each other.
-fn mesh(contender: &Contender) -> Outcome<(Vec<Sidecar>, Vec<(Sender, Receiver)>)> {
+/// A sidecar and its agent.
+struct Peer {
+    /// Without an agent a sidecar ends.
+    _sender: Sender,
+    receiver: Receiver,
+    sidecar: Sidecar,
+}
+
+/// Peers that are connected to each other.
+fn mesh(contender: &Contender) -> Outcome<Vec<Peer>> {
     let mut sidecars = Vec::new();
     for peer in 0..PEERS {
         sidecars.push(contender.site.spawn(&format!("idle-{peer}"))?);
     }
-    let mut agents = Vec::new();
-    for sidecar in &sidecars {
-        agents.push(agent::connect(sidecar.socket())?);
+    let mut peers = Vec::new();
+    for sidecar in sidecars {
+        let (sender, receiver) = agent::connect(sidecar.socket())?;
+        peers.push(Peer {
+            _sender: sender,
+            receiver,
+            sidecar,
+        });
     }
-    for (sidecar, (_, receiver)) in sidecars.iter().zip(&mut agents) {
-        let connected = receiver.peers_connected(PEERS - 1);
-        connected.map_err(|failure| sidecar.explain(failure))?;
+    for peer in &mut peers {
+        let connected = peer.receiver.peers_connected(PEERS - 1);
+        connected.map_err(|failure| peer.sidecar.explain(failure))?;
     }
-    Ok((sidecars, agents))
+    Ok(peers)
 }
 
-fn cpu(sidecars: &[Sidecar]) -> Outcome<Duration> {
-    let times = sidecars.iter().map(Sidecar::cpu);
+fn cpu(peers: &[Peer]) -> Outcome<Duration> {
+    let times = peers.iter().map(|peer| peer.sidecar.cpu());
     times.sum::<Outcome<Duration>>()
 }
