@@ -253,7 +253,6 @@ impl<K: Linker> Mesh<K> {
                 }
                 Ok(LinkOutput::Timeout(at)) => {
                     connection.burst.drained();
-                    let at = self.when_looked_at(now, id, at);
                     self.timers.set(TimerKey::Link(id), Some(at));
                     break;
                 }
