@@ -332,3 +332,20 @@ fn a_long_list_of_tasks_has_the_latest() {
     assert_eq!(list.len(), limits::LIST_BYTES / (payload.len() + 400));
     assert_eq!(list[0]["id"], *last);
 }
+
+#[test]
+fn a_caller_that_asks_too_often_is_told_so_and_others_are_served() {
+    let mut subject = Subject::listed();
+    let line = "GET /api/registry/agents/x";
+    for _ in 0..limits::CALLS_AT_ONCE {
+        assert_eq!(subject.ask("asker", line, "").0, 200);
+    }
+    assert_eq!(subject.ask("asker", line, "").0, 429);
+    assert_eq!(subject.ask("other", line, "").0, 200);
+    assert_eq!(subject.ask("asker", "POST /api/token", "").0, 200);
+    subject.now = subject.now + Duration::from_secs(1);
+    for _ in 0..limits::CALLS_PER_SECOND {
+        assert_eq!(subject.ask("asker", line, "").0, 200);
+    }
+    assert_eq!(subject.ask("asker", line, "").0, 429);
+}
