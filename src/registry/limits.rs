@@ -138,6 +138,9 @@ pub(in crate::registry) const TOKEN_SHOWN: Duration = Duration::from_secs(10 * 6
 pub(in crate::registry) const CALLS_AT_ONCE: u32 = 2000;
 pub(in crate::registry) const CALLS_PER_SECOND: u32 = 200;
 
+/// The requests that a list of all agents or tasks counts for.
+pub(in crate::registry) const LIST_COST: u32 = 10;
+
 /// Callers whose requests are counted; those that have been quiet longest make room.
 pub(in crate::registry) const CALLERS: usize = 16 * 1024;
 

@@ -10,8 +10,9 @@ from client import Peer, Registry, Watch, ask, closed, connect
 
 SECONDS = float(os.environ.get("SOAK_SECONDS", 120))
 PEERS, AGENTS, HOSTILE = 60, 20, 20
-# The first part fills what is bounded; from there on nothing may grow.
-SETTLED = 0.4
+# Until then what is bounded fills, such as the tasks that have ended, which are kept for a minute. From there on
+# nothing may grow.
+SETTLED_SECONDS = min(75, 0.7 * SECONDS)
 # The growth that is still a matter of the allocator.
 GROWTH = 1.25
 # A health check has to be answered within this, on a machine that does other things, too.
@@ -55,7 +56,7 @@ async def run():
 
 
 async def memory_when_settled(registry, watch):
-    await asyncio.sleep(max(0, SECONDS * SETTLED - watch.seconds()))
+    await asyncio.sleep(max(0, SETTLED_SECONDS - watch.seconds()))
     return registry.memory()
 
 

@@ -196,12 +196,8 @@ fn route(call: &Call<'_>, store: &mut Store) -> Result<Response, Response> {
     let Some(skill) = call.request.text_parameter("skill") else {
         return Err(Response::error(400, "say which skill, as in ?skill=S"));
     };
-    let agents = store.agents(call.now);
-    let has_skill = |agent: &&Agent| {
-        agent.health(call.now) == Health::Active && agent.capabilities.skills.contains(&skill)
-    };
-    Ok(match agents.iter().find(has_skill) {
-        Some(agent) => call::json(&Shown::new(agent, call.now)),
+    Ok(match store.agent_with(call.now, &skill) {
+        Some(agent) => call::json(&Shown::new(&agent, call.now)),
         None => {
             let text = "no active agent has this skill";
             call::json(&json!({ "error": text, "skill": skill }))
