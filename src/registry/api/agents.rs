@@ -4,13 +4,13 @@ use serde::{Deserialize, Serialize};
 use serde_json::json;
 use serde_json::value::RawValue;
 
-use super::super::http::percent_decode;
-use super::super::limits;
-use super::super::response::Response;
-use super::super::store::Store;
-use super::super::store::agents::{Agent, Capabilities, Health, KeepError, empty_list};
-use super::super::unix_time::UnixTime;
 use super::call::{self, Call, Caller, done, full};
+use crate::registry::http::percent_decode;
+use crate::registry::limits;
+use crate::registry::response::Response;
+use crate::registry::store::Store;
+use crate::registry::store::agents::{Agent, Capabilities, Health, KeepError, empty_list};
+use crate::registry::unix_time::UnixTime;
 
 /// An agent's own words.
 #[derive(Deserialize)]

@@ -250,10 +250,10 @@ impl Api {
 
 #[cfg(test)]
 mod tests {
-    use super::super::http::RequestBuffer;
-    use super::super::store::Lasting;
-    use super::super::store::keys::Keys;
     use super::*;
+    use crate::registry::http::RequestBuffer;
+    use crate::registry::store::Lasting;
+    use crate::registry::store::keys::Keys;
     use serde_json::Value;
     use std::net::{IpAddr, Ipv4Addr};
     use std::time::Duration;

@@ -5,14 +5,14 @@ use std::collections::{HashMap, HashSet};
 
 use serde::Serialize;
 
-use super::super::directory::Directory;
-use super::super::limits;
-use super::super::response::Response;
-use super::super::store::Store;
-use super::super::store::agents::{Agent, Health};
-use super::super::unix_time::UnixTime;
 use super::call;
 use crate::protocol::PeerId;
+use crate::registry::directory::Directory;
+use crate::registry::limits;
+use crate::registry::response::Response;
+use crate::registry::store::Store;
+use crate::registry::store::agents::{Agent, Health};
+use crate::registry::unix_time::UnixTime;
 
 #[derive(Serialize)]
 struct Node<'a> {

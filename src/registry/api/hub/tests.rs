@@ -1,12 +1,12 @@
-use super::super::super::directory::Directory;
-use super::super::super::http::RequestBuffer;
-use super::super::super::store::Lasting;
-use super::super::super::store::keys::{Identity, Keys};
-use super::super::super::unix_time::UnixTime;
-use super::super::{Api, Origin, Outcome as ApiOutcome};
 use super::*;
 use crate::limits::MESSAGE_NESTING;
 use crate::protocol::PeerId;
+use crate::registry::api::{Api, Origin, Outcome as ApiOutcome};
+use crate::registry::directory::Directory;
+use crate::registry::http::RequestBuffer;
+use crate::registry::store::Lasting;
+use crate::registry::store::keys::{Identity, Keys};
+use crate::registry::unix_time::UnixTime;
 use serde_json::Value;
 use std::net::{IpAddr, Ipv4Addr};
 
