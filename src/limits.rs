@@ -314,6 +314,9 @@ pub const ACKNOWLEDGEMENT_INTERVAL: Duration = Duration::from_millis(1);
 /// round trip. One message of any size may follow when half of them are left.
 pub const CHANNEL_BYTES: (usize, usize) = (64 * 1024, 1024 * 1024);
 
+/// The most that the least of [`CHANNEL_BYTES`] becomes where the peer's UDP sockets have buffers for it.
+pub const BUFFERED_CHANNEL_BYTES: usize = 256 * 1024;
+
 /// How much of our data may wait in the queue of a slow line, in the time that the line takes for it, beside
 /// one message. Whatever else is sent waits behind it.
 pub const LINE_QUEUE: Duration = Duration::from_millis(500);
@@ -363,6 +366,10 @@ pub const IPC_NOTICES: usize = 64;
 
 /// Rendered bytes after which an agent's writer writes them out.
 pub const IPC_WRITE_BYTES: usize = 256 * 1024;
+
+/// Bytes of events that the event loop writes to the agent's socket itself. Copying more takes longer than
+/// waking the writer.
+pub const IPC_DIRECT_BYTES: usize = 16 * 1024;
 
 /// Interval at which a writer tries whether the agent's socket has room, beside being told. Linux tells it only when
 /// three quarters of the socket's buffer are free, which takes an agent that reads 8 KB/s some 20 s. By then its
@@ -452,11 +459,20 @@ pub const ADDRESS_INTERVAL: Duration = Duration::from_secs(5);
 /// How long an address may be there without letting a socket be bound to it, before that is said.
 pub const TENTATIVE_ADDRESS: Duration = Duration::from_secs(8);
 
+/// Size of packets, in bytes of UDP payload. Those with data are 4 bytes smaller. So they fit into the 1,280 bytes that
+/// every path of IPv6 takes, also through a channel of a TURN server, and need no discovery of what a path takes.
+pub const FULL_PACKET_BYTES: usize = 1232;
+
 /// How long nothing of what fills packets may be acknowledged, while the path answers checks, before the
 /// connection is replaced by one with smaller packets. With the replacement it is less than
 /// `SEND_STALL_SECONDS`.
 pub const SWALLOWED_AFTER: Duration = Duration::from_secs(2);
-/// Size of the packets then, in bytes of UDP payload: the least that str0m makes.
+/// How often a packet that fills more than a small one must have been sent in that time. One that is lost by
+/// chance is hardly lost so often.
+pub const SWALLOWED_SENDINGS: u32 = 3;
+/// How far apart two of these are at least. What is sent together may be lost together.
+pub const SWALLOWED_SENDINGS_APART: Duration = Duration::from_millis(100);
+/// Size of the packets then: the least that str0m makes.
 pub const SMALL_PACKET_BYTES: usize = 576;
 
 /// Wait from the system's notice that the network has changed to a look at it: the rest of a burst comes
@@ -470,6 +486,10 @@ pub const ROUTE_CHANGES: (u32, Duration) = (4, Duration::from_secs(2));
 /// Largest notice of the system that is read, in bytes; the rest is cut off. The kernel writes at most a page
 /// or 8 KiB into one.
 pub const NETLINK_BYTES: usize = 8 * 1024;
+
+/// DTLS records that a connection is given before its outputs are taken. The DTLS stack holds 30 datagrams, and one
+/// more ends the connection.
+pub const BURST_RECORDS: usize = 8;
 
 /// Items that a thread takes from one source before it looks at the others: datagrams of a socket, frames
 /// of the registry, requests of the agent.

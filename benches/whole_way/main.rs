@@ -8,10 +8,12 @@
 mod agent;
 mod connecting;
 mod content;
+mod far;
 mod foreign;
 mod machine;
 mod options;
 mod pair;
+mod path;
 mod raw;
 mod report;
 mod results;
@@ -77,6 +79,9 @@ fn measure(options: &Options) -> Outcome<()> {
     }
     if options.wants(Part::Echo) || options.wants(Part::OneWay) {
         traffic::measure(&contenders, options, &mut results)?;
+    }
+    if options.wants(Part::Far) {
+        far::measure(&contenders, options, &mut results)?;
     }
     let sweep = match options.wants(Part::Sweep) {
         true => Some(sweep::measure(&contenders, options)?),

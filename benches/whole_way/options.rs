@@ -11,7 +11,7 @@ Measures the sidecar from agent to agent, beside the raw limit of the WebRTC sta
 
   --quick          fewer and shorter rounds
   --only PART      one part; may be given several times: size, start, connect, mesh, echo, one-way,
-                   sweep
+                   far, sweep
   --bytes N        only messages of this size, whether it is one of the usual ones or not
   --seconds S      how long messages go one way in a round, and how long a size of the sweep
   --against FILE   measures another binary of the sidecar in turn with this one
@@ -39,17 +39,20 @@ pub(crate) enum Part {
     Echo,
     /// As many messages as go one way.
     OneWay,
+    /// Paths that are long or lose datagrams.
+    Far,
     /// Messages of every size.
     Sweep,
 }
 
-const PARTS: [(&str, Part); 7] = [
+const PARTS: [(&str, Part); 8] = [
     ("size", Part::Size),
     ("start", Part::Start),
     ("connect", Part::Connect),
     ("mesh", Part::Mesh),
     ("echo", Part::Echo),
     ("one-way", Part::OneWay),
+    ("far", Part::Far),
     ("sweep", Part::Sweep),
 ];
 
@@ -95,6 +98,11 @@ impl Options {
     /// Round trips of one message in a round.
     pub(crate) fn echoes(&self) -> usize {
         if self.quick { 500 } else { 3000 }
+    }
+
+    /// Round trips of one message over a path that is long and loses some.
+    pub(crate) fn far_echoes(&self) -> usize {
+        if self.quick { 200 } else { 1000 }
     }
 
     /// How often a start and a connection are measured.

@@ -1,5 +1,6 @@
 //! Two connected sidecars whose agents send each other messages, and what every measured way has in common.
 
+use std::net::SocketAddr;
 use std::ops::ControlFlow;
 use std::thread;
 use std::time::{Duration, Instant};
@@ -44,8 +45,13 @@ pub(crate) struct Pair {
 
 impl Pair {
     pub(crate) fn connect(contender: &Contender) -> Outcome<Self> {
-        let first = contender.site.spawn("alice")?;
-        let second = contender.site.spawn("bob")?;
+        Self::connect_over(contender, contender.site.address())
+    }
+
+    /// Connects two sidecars that reach the registry at this address.
+    pub(crate) fn connect_over(contender: &Contender, registry: SocketAddr) -> Outcome<Self> {
+        let first = contender.site.spawn_at("alice", registry)?;
+        let second = contender.site.spawn_at("bob", registry)?;
         let mut pair = Pair {
             first_agent: agent::connect(first.socket())?,
             second_agent: agent::connect(second.socket())?,

@@ -5,6 +5,7 @@ use std::io;
 use std::net::{Ipv4Addr, SocketAddr, UdpSocket};
 use std::time::{Duration, Instant};
 
+use chatixia_sidecar::mesh::link::sctp_init::without_forward_tsn;
 use chatixia_sidecar::mesh::link::webrtc::{WebRtc, WebRtcLink};
 use chatixia_sidecar::mesh::link::{
     Channel, Datagram, Link as _, LinkError, LinkOutput, Linker as _, Packets,
@@ -49,9 +50,11 @@ impl Pair {
         let (mut first, offer) = maker()?
             .offer(now, &[host(first_address)], Packets::Full)
             .map_err(describe)?;
+        let offer = without_forward_tsn(&offer);
         let (second, answer) = maker()?
             .answer(now, &[host(second_address)], Packets::Full, &offer)
             .map_err(describe)?;
+        let answer = without_forward_tsn(&answer);
         first.accept_answer(now, &answer).map_err(describe)?;
         let mut pair = Pair {
             ends: [

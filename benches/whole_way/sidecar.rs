@@ -71,17 +71,24 @@ impl Site {
 
     /// Starts a sidecar with an environment of its own. What it logs goes to a file.
     pub(crate) fn spawn(&self, name: &str) -> Outcome<Sidecar> {
+        self.spawn_at(name, self.address)
+    }
+
+    /// Starts a sidecar that reaches the registry at this address.
+    pub(crate) fn spawn_at(&self, name: &str, registry: SocketAddr) -> Outcome<Sidecar> {
         let socket = self.directory.join(format!("{name}.sock"));
         let log = self.directory.join(format!("{name}.log"));
         let stderr = File::create(&log).map_err(|error| format!("{}: {error}", log.display()))?;
         let mut command = Command::new(&self.binary);
         command
             .env_clear()
-            .env("SIGNALING_URL", format!("ws://{}/ws", self.address))
+            .env("SIGNALING_URL", format!("ws://{registry}/ws"))
             .env("TOKEN_URL", format!("http://{}/api/token", self.address))
             .env("API_KEY", name)
             .env("IPC_SOCKET", &socket)
             .env("INTERFACES", "lo")
+            // The relay of long paths knows IPv4 only.
+            .env("IPV6", "off")
             .env("AGENT_LINGER", "0")
             .stdin(Stdio::null())
             .stdout(Stdio::null())

@@ -1,6 +1,7 @@
 //! The servers to check: finds the STUN and TURN servers that there are, and their addresses.
 
 use std::collections::BTreeMap;
+use std::collections::btree_map::Entry;
 use std::io;
 use std::net::{IpAddr, SocketAddr};
 use std::time::Instant;
@@ -13,9 +14,9 @@ use crate::config::Config;
 use crate::nat::credentials::Credentials;
 use crate::nat::url::{Host, StunUrl, TurnUrl};
 use crate::protocol::ice_servers::IceServer;
-use crate::runtime::network::reach::relay_proxy;
 use crate::runtime::network::registry_servers::usable;
 use crate::runtime::network::resolver::look_up;
+use crate::runtime::network::server_names::{relay_proxy, server_names};
 
 /// The addresses of a server, or why they are not known.
 pub(super) type Place = Result<Vec<SocketAddr>, String>;
@@ -115,19 +116,10 @@ fn begin(
     stun: &[StunUrl],
     turn: &[(TurnUrl, Credentials)],
 ) -> io::Result<()> {
-    let hosts = stun.iter().map(|url| &url.host);
-    let proxies = turn
-        .iter()
-        .filter_map(|(url, _)| relay_proxy(&config.proxies, url));
-    let proxies: Vec<_> = proxies.map(|(host, _)| host).collect();
-    let hosts = hosts.chain(turn.iter().map(|(url, _)| &url.host));
-    for host in hosts.chain(&proxies) {
-        if let Host::Name(name) = host
-            && !look_ups.contains_key(name)
-        {
-            let (asked, ipv6) = (name.clone(), config.ipv6);
-            let look_up = Background::start(move || look_up(&asked, ipv6))?;
-            look_ups.insert(name.clone(), look_up);
+    for name in server_names(&config.proxies, stun, turn) {
+        if let Entry::Vacant(vacant) = look_ups.entry(name) {
+            let (asked, ipv6) = (vacant.key().clone(), config.ipv6);
+            vacant.insert(Background::start(move || look_up(&asked, ipv6))?);
         }
     }
     Ok(())

@@ -169,7 +169,7 @@ impl Try {
     /// Returns the server's address, or that of the one to which it has referred us.
     fn server(&self) -> SocketAddr {
         let check = self.check.as_ref();
-        check.map_or(self.plan.server, RelayCheck::server)
+        check.map_or(self.plan.destination(), RelayCheck::server)
     }
 
     /// Returns whether its server has an allocation for our socket, or may have.
@@ -228,10 +228,10 @@ impl Home {
         let under_way = self.tries.iter().filter(|t| t.is_under_way(now));
         let mut busy: Vec<_> = under_way.map(Try::server).collect();
         for waiting in self.tries.iter_mut().filter(|t| t.check.is_none()) {
-            if busy.contains(&waiting.plan.server) {
+            if busy.contains(&waiting.plan.destination()) {
                 continue;
             }
-            busy.push(waiting.plan.server);
+            busy.push(waiting.plan.destination());
             let mut plan = waiting.plan.clone();
             plan.local = Some(self.sockets.speaking.0);
             waiting.check = Some(RelayCheck::begin(now, unix(), plan, fastrand::u64(..)));

@@ -6,6 +6,7 @@ use crate::limits;
 use crate::protocol::PeerId;
 use crate::protocol::signaling::Signal;
 
+use super::connection::burst::Burst;
 use super::connection::early_messages::EarlyMessages;
 use super::connection::flow_control::FlowControl;
 use super::connection::liveness::Liveness;
@@ -129,6 +130,7 @@ impl<K: Linker> Mesh<K> {
             is_to_rest: false,
             send_window: SendWindow::default(),
             flow_control: FlowControl::new(receive_window),
+            burst: Burst::default(),
             receipts: Receipts::default(),
             path: None,
             round_trip: None,

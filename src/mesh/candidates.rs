@@ -99,15 +99,16 @@ impl<K: Linker> Mesh<K> {
         let has_lost_path = connection
             .path
             .is_some_and(|path| !connection.sends_from(path.local));
-        // Another address outside explains why the peer is not heard.
+        // Another address outside explains why the peer is not heard. A relay that is not in use explains nothing.
         let is_searching = !connection.is_attempt() && connection.search.is_under_way();
-        let is_in_doubt = has_lost_path || (is_searching && !lost.is_empty());
+        let has_lost_address = lost.iter().any(|lost| !is_relayed(lost));
+        let is_in_doubt = has_lost_path || (is_searching && has_lost_address);
         if is_in_doubt {
             connection.liveness.doubt(now);
             connection.search.end();
         } else if !connection.is_attempt() && lost.iter().any(|lost| is_reflexive(lost)) {
             // A router has another address, so peers know us by none that still leads here.
-            connection.liveness.lost_datagrams();
+            connection.liveness.lost_datagrams(now);
             connection.check_again(now);
         }
         let (peer_id, attempt) = (connection.peer.clone(), connection.attempt.clone());
@@ -120,6 +121,10 @@ impl<K: Linker> Mesh<K> {
             self.look_at_connection(now, id);
         }
     }
+}
+
+fn is_relayed(candidate: &LocalCandidate) -> bool {
+    matches!(candidate, LocalCandidate::Relayed { .. })
 }
 
 fn is_reflexive(candidate: &LocalCandidate) -> bool {

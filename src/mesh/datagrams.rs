@@ -17,6 +17,9 @@ impl<K: Linker> Mesh<K> {
     }
 
     /// Takes a datagram. One that belongs to no connection is dropped and counted.
+    ///
+    /// Records of one open connection are taken together: their outputs come with the last that there is room for, or
+    /// with [`Mesh::flush`].
     pub fn handle_datagram(&mut self, now: Instant, datagram: Datagram<'_>) {
         let routes = self.routes.len();
         let Some(id) = self.route(now, &datagram) else {
@@ -38,9 +41,28 @@ impl<K: Linker> Mesh<K> {
         if is_of_path && !is_stun(&datagram) {
             connection.liveness.seen(now);
         }
-        if !connection.flow_control.holds(&datagram) {
-            match connection.link.handle_datagram(now, &datagram) {
-                Ok(()) => {
+        if connection.flow_control.holds(&datagram) {
+            return;
+        }
+        let is_of_burst =
+            !is_stun(&datagram) && !comes_from_elsewhere && connection.handshake.mesh_open;
+        let is_of_other_make = !connection.speaks_sessions;
+        if is_of_burst
+            && !connection
+                .burst
+                .has_room_for(datagram.bytes, is_of_other_make)
+        {
+            self.listen(now, id);
+        }
+        let Some(connection) = self.connections.get_mut(&id) else {
+            return;
+        };
+        match connection.link.handle_datagram(now, &datagram) {
+            Ok(()) => {
+                if is_of_burst && connection.burst.add(datagram.bytes) {
+                    // If nobody flushes it is done with the timers.
+                    self.timers.set(TimerKey::Link(id), Some(now));
+                } else {
                     if is_stun(&datagram) {
                         if is_of_path && is_stun_response(&datagram) {
                             self.path_answers(now, id);
@@ -51,17 +73,25 @@ impl<K: Linker> Mesh<K> {
                     if comes_from_elsewhere {
                         self.peer_is_elsewhere(now, id);
                     }
-                    self.unflushed.insert(id);
                 }
-                Err(error) => self.connection_failed(now, id, &error.to_string()),
+                self.unflushed.insert(id);
+            }
+            Err(error) => {
+                // Those before it may hold the peer's goodbye.
+                self.listen(now, id);
+                self.connection_failed(now, id, &error.to_string());
             }
         }
     }
 
-    /// Writes what requests have queued and what datagrams have made room for. To be called after some of
-    /// them: what they write together costs less than each by itself.
+    /// Takes the outputs of what datagrams have brought, and writes what requests have queued and what datagrams
+    /// have made room for. To be called after some of them: together they cost less than each by itself.
     pub fn flush(&mut self, now: Instant) {
         while let Some(id) = self.unflushed.pop_first() {
+            let connection = self.connections.get(&id);
+            if connection.is_some_and(|connection| connection.burst.is_waiting()) {
+                self.listen(now, id);
+            }
             if self.pump(now, id) {
                 self.drive(now, id);
             }
@@ -165,6 +195,7 @@ impl<K: Linker> Mesh<K> {
                     let (local, remote) = (transmit.source, transmit.destination);
                     let path = Path { local, remote };
                     if matches!(transmit.bytes.first(), Some(20..=63)) {
+                        connection.swallowing.sent(now, transmit.bytes.len());
                         has_new_path |= connection.goes_by(now, path);
                     } else if let Some(Check::Request { id, .. }) = Check::read(&transmit.bytes) {
                         connection.round_trips.sent(now, path, id);
@@ -220,6 +251,7 @@ impl<K: Linker> Mesh<K> {
                     return false;
                 }
                 Ok(LinkOutput::Timeout(at)) => {
+                    connection.burst.drained();
                     self.timers.set(TimerKey::Link(id), Some(at));
                     break;
                 }

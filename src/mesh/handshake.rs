@@ -138,6 +138,7 @@ impl<K: Linker> Mesh<K> {
             session,
             received,
             metered: self.settings.metered,
+            udp_buffer: self.udp_buffer,
         });
         connection.next_number = received + 1;
         connection.handshake.sent = true;
@@ -289,6 +290,9 @@ impl<K: Linker> Mesh<K> {
         let intervals = Intervals::of(is_metered);
         let yields = connection.role == Role::Answerer;
         connection.liveness.keep(intervals, yields);
+        if let Some(bytes) = hello.and_then(|hello| hello.udp_buffer) {
+            connection.send_window.peer_buffers(bytes);
+        }
         if connection.speaks_sessions {
             connection.liveness.expect_answers(now);
             if connection.round_trip.is_none() {

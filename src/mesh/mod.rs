@@ -153,6 +153,8 @@ pub struct Mesh<K: Linker> {
     lanes: Vec<Vec<LocalCandidate>>,
     /// Candidates that no new connection uses, and those that have them may go on using.
     outdone: Vec<LocalCandidate>,
+    /// How much the receive buffers of our UDP sockets hold, in bytes as the system counts them.
+    udp_buffer: Option<u64>,
     /// The names and kinds of the interfaces of our addresses, for the statistics.
     interfaces: BTreeMap<IpAddr, (String, InterfaceKind)>,
     peers: BTreeMap<PeerId, Peer>,
@@ -200,6 +202,7 @@ impl<K: Linker> Mesh<K> {
             strangers: TokenBucket::new((limits::STRANGER_BURST, limits::STRANGER_INTERVAL), now),
             lanes: Vec::new(),
             outdone: Vec::new(),
+            udp_buffer: None,
             interfaces: BTreeMap::new(),
             peers: BTreeMap::new(),
             resting: BTreeSet::new(),
@@ -303,6 +306,11 @@ impl<K: Linker> Mesh<K> {
             peer.retry.awaits_list |= peer.retry.at.take().is_some();
         }
         self.drop_unheard_attempts(now);
+    }
+
+    /// Notes how much the receive buffers of our UDP sockets hold, in bytes as the system counts them.
+    pub fn set_udp_buffer(&mut self, bytes: Option<u64>) {
+        self.udp_buffer = bytes;
     }
 
     /// Notes how long a round trip to the registry takes.

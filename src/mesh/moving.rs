@@ -22,8 +22,7 @@ impl<L: Link> Connection<L> {
         if let Some(round_trip) = measured
             && self.path.is_none_or(|used| used == path)
         {
-            self.round_trip = Some(round_trip);
-            self.liveness.measured(round_trip);
+            self.measured(now, round_trip);
         }
         measured.is_some()
     }

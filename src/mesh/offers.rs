@@ -12,6 +12,7 @@ use super::connection::{Phase, Role};
 use super::introduction::negotiation;
 use super::introduction::negotiation::{Situation, Verdict};
 use super::link::Linker;
+use super::link::sctp_init::without_forward_tsn;
 use super::peer::{HeldOffer, Offer};
 
 impl<K: Linker> Mesh<K> {
@@ -128,7 +129,11 @@ impl<K: Linker> Mesh<K> {
         let lane = self.free_lane(peer_id);
         let candidates = self.lanes.get(lane).cloned().unwrap_or_default();
         let mut remote = RemoteCandidates::new(now);
-        let sdp = &remote.limit(now, &sdp);
+        let limited = remote.limit(now, &sdp);
+        let sdp: &str = match extension.ours {
+            true => &without_forward_tsn(&limited),
+            false => &limited,
+        };
         let packets = self.packets_to(peer_id);
         let (link, answer) = match self.linker.answer(now, &candidates, packets, sdp) {
             Ok(made) => made,

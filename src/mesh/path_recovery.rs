@@ -72,7 +72,7 @@ impl<K: Linker> Mesh<K> {
             && let Some(opened) = connection.opened
             && connection.search.finds_peer_elsewhere(now, opened)
         {
-            connection.liveness.lost_datagrams();
+            connection.liveness.peer_is_elsewhere(now);
             connection.check_again(now);
             self.drive(now, id);
         }
@@ -90,6 +90,7 @@ impl<K: Linker> Mesh<K> {
     /// Notes that the path in use has answered a check, so what we send arrives.
     pub(super) fn path_answers(&mut self, now: Instant, id: ConnectionId) {
         if let Some(connection) = self.connections.get_mut(&id) {
+            connection.liveness.reaches_peer();
             connection.liveness.checked(now);
             connection.search.answered();
             connection.look_at_acknowledgements(now);

@@ -7,6 +7,7 @@ use crate::protocol::signaling::{Extension, Incoming, Outgoing, Signal};
 
 use super::Mesh;
 use super::connection::{Connection, Phase, Role};
+use super::link::sctp_init::without_forward_tsn;
 use super::link::{Link, Linker};
 use super::peer::{Offer, Peer};
 
@@ -122,7 +123,11 @@ impl<K: Linker> Mesh<K> {
         };
         connection.speaks_sessions = extension.ours;
         connection.announced_session = extension.session.clone();
-        let sdp = &connection.candidates.limit(now, sdp);
+        let limited = connection.candidates.limit(now, sdp);
+        let sdp: &str = match extension.ours {
+            true => &without_forward_tsn(&limited),
+            false => &limited,
+        };
         if let Err(error) = connection.link.accept_answer(now, sdp) {
             log::warn!("the answer of {peer_id} cannot be used: {error}");
             return self.connection_failed(now, id, "its answer cannot be used");

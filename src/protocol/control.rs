@@ -14,6 +14,8 @@ pub struct Hello {
     /// The sender's line is paid for by the byte: while nothing is said, both ask each other for a sign of
     /// life less often.
     pub metered: bool,
+    /// How much the receive buffers of the sender's UDP sockets hold, in bytes as its system counts them.
+    pub udp_buffer: Option<u64>,
 }
 
 /// One control frame. The JSON of a frame may hold several; unknown fields are ignored.
@@ -58,6 +60,9 @@ impl Control {
                 hello.number("received", said.received);
                 if said.metered {
                     hello.raw("metered", "true");
+                }
+                if let Some(bytes) = said.udp_buffer {
+                    hello.number("udp_buffer", bytes);
                 }
             }),
             Control::Ack { taken, window } => {
@@ -121,16 +126,19 @@ impl<'a> Frame<'a> {
 
     fn hello(&self) -> Option<Control> {
         let (mut session, mut received, mut metered) = (None, None, false);
+        let mut udp_buffer = None;
         self.hello?.members(|key, value| match key {
             "session" => session = Some(value),
             "received" => received = Some(value),
             "metered" => metered = value.as_json() == "true",
+            "udp_buffer" => udp_buffer = value.count(),
             _ => {}
         });
         Some(Control::Hello(Hello {
             session: wire_id(session?)?,
             received: received?.count()?,
             metered,
+            udp_buffer,
         }))
     }
 

@@ -44,6 +44,8 @@ const RELAYED: [&str; 3] = ["offer", "answer", "ice_candidate"];
 #[derive(Debug, Default)]
 pub(super) struct Directory {
     online: BTreeMap<PeerId, Online>,
+    /// Whether it was said that a list is cut.
+    cut_is_told: bool,
 }
 
 /// A peer that has registered.
@@ -164,30 +166,46 @@ impl Directory {
         if before != connection {
             *online = Online::new(connection);
         }
+        let (peer_list, left_out) = self.peer_list(peer);
+        if self.leaves_out(left_out) {
+            log::warn!(
+                "{} peers are online, more than fit into a list of {PEER_LIST_BYTES} bytes: {left_out} are left \
+                 out of the one for {peer}",
+                self.len()
+            );
+        }
         Reaction::Registered {
-            peer_list: self.peer_list(peer),
+            peer_list,
             replaced: Some(before).filter(|before| *before != connection),
         }
     }
 
-    /// Returns the other peers that are online as a frame of at most [`PEER_LIST_BYTES`].
-    fn peer_list(&self, asker: &PeerId) -> String {
+    /// Notes that a list leaves out `count` names. Returns whether it is the first that leaves out any.
+    fn leaves_out(&mut self, count: usize) -> bool {
+        count > 0 && !std::mem::replace(&mut self.cut_is_told, true)
+    }
+
+    /// Returns the other peers that are online as a frame of at most [`PEER_LIST_BYTES`], and how many are
+    /// left out of it.
+    fn peer_list(&self, asker: &PeerId) -> (String, usize) {
         const END: &str = "]}}";
         let mut frame =
             String::from(r#"{"type":"peer_list","peer_id":"registry","payload":{"peers":["#);
         let mut separator = "";
+        let mut left_out = 0;
         for peer in self.online.keys().filter(|peer| *peer != asker) {
             let name = serde_json::json!(peer).to_string();
-            if frame.len() + separator.len() + name.len() + END.len() > PEER_LIST_BYTES {
-                log::debug!("the peer list for {asker} is cut at {PEER_LIST_BYTES} bytes");
-                break;
+            let length = frame.len() + separator.len() + name.len() + END.len();
+            if left_out > 0 || length > PEER_LIST_BYTES {
+                left_out += 1;
+                continue;
             }
             frame.push_str(separator);
             frame.push_str(&name);
             separator = ",";
         }
         frame.push_str(END);
-        frame
+        (frame, left_out)
     }
 }
 
@@ -314,10 +332,14 @@ mod tests {
             let online = Online::new(ConnectionId(number));
             directory.online.insert(peer(&name), online);
         }
-        let list = directory.peer_list(&peer("asker"));
+        let (list, left_out) = directory.peer_list(&peer("asker"));
         assert!(list.len() <= PEER_LIST_BYTES && list.len() > PEER_LIST_BYTES - 210);
         let frame: serde_json::Value = serde_json::from_str(&list).unwrap();
-        assert!(frame["payload"]["peers"].as_array().unwrap().len() > 1200);
+        let listed = frame["payload"]["peers"].as_array().unwrap().len();
+        assert!(listed > 1200);
+        assert_eq!(left_out, 2000 - listed);
+        let news = [0, 5, 7, 0].map(|count| directory.leaves_out(count));
+        assert_eq!(news, [false, true, false, false], "it is said once");
     }
 
     #[test]

@@ -150,6 +150,25 @@ fn our_offer_calls_its_section_zero_and_takes_an_answer_to_that() {
     offerer.accept_answer(now, &answer(&offer)).unwrap();
 }
 
+/// libdatachannel does so with every attribute of the media section that it does not know.
+#[test]
+fn an_answer_that_repeats_our_init_of_sctp_is_taken() {
+    let mut webrtc = WebRtc::new(262_144).unwrap();
+    let now = Instant::now();
+    let (mut offerer, offer) = webrtc.offer(now, &[candidate()], Packets::Full).unwrap();
+    let init = |sdp: &str| {
+        let mut lines = sdp.lines();
+        lines
+            .find(|line| line.starts_with("a=sctp-init:"))
+            .unwrap()
+            .to_owned()
+    };
+    let answer = answer(&offer);
+    let repeating = answer.replace(&init(&answer), &init(&offer));
+    assert_ne!(repeating, answer);
+    offerer.accept_answer(now, &repeating).unwrap();
+}
+
 #[test]
 fn what_is_no_description_is_refused_without_quoting_it() {
     let mut webrtc = WebRtc::new(262_144).unwrap();

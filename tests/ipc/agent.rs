@@ -90,7 +90,7 @@ fn a_second_agent_is_told_busy_and_closed() {
     let directory = Directory::new();
     let served = Served::new(&directory.socket());
     let mut first = Agent::connect(&directory.socket());
-    let (_, events) = served.connected();
+    let (_, mut outlet) = served.connected();
 
     let mut second = Agent::connect(&directory.socket());
     second.write("{\"type\":\"list_peers\"}\n");
@@ -101,7 +101,7 @@ fn a_second_agent_is_told_busy_and_closed() {
     );
     assert_eq!(second.line(), None);
 
-    events.send(vec![error_event("still here")]).unwrap();
+    outlet.hand_on(vec![error_event("still here")]);
     assert!(first.line().unwrap().contains("still here"));
     first.write("{\"type\":\"stats\"}\n");
     assert_eq!(served.take_requests(1), ["stats"]);
@@ -112,7 +112,7 @@ fn a_crowd_is_told_busy_and_does_not_harm_the_agent() {
     let directory = Directory::new();
     let served = Served::new(&directory.socket());
     let mut agent = Agent::connect(&directory.socket());
-    let (_, events) = served.connected();
+    let (_, mut outlet) = served.connected();
     let mut crowd: Vec<Agent> = (0..50)
         .map(|_| Agent::connect(&directory.socket()))
         .collect();
@@ -120,7 +120,7 @@ fn a_crowd_is_told_busy_and_does_not_harm_the_agent() {
         assert!(guest.line().unwrap().contains("\"busy\""));
         assert_eq!(guest.line(), None);
     }
-    events.send(vec![error_event("still here")]).unwrap();
+    outlet.hand_on(vec![error_event("still here")]);
     assert!(agent.line().unwrap().contains("still here"));
 }
 
@@ -130,9 +130,9 @@ fn an_agent_that_reconnects_at_once_is_never_told_busy() {
     let served = Served::new(&directory.socket());
     let mut agent = Agent::connect(&directory.socket());
     for round in 1..=300 {
-        let (generation, events) = served.connected();
+        let (generation, mut outlet) = served.connected();
         assert_eq!(generation, round);
-        events.send(vec![error_event("welcome")]).unwrap();
+        outlet.hand_on(vec![error_event("welcome")]);
         assert!(agent.line().unwrap().contains("welcome"));
         agent.write("{\"type\":\"stats\"}\n");
         drop(agent);
@@ -155,11 +155,11 @@ fn an_agent_that_comes_a_little_before_the_other_goes_is_let_in() {
     second.write("{\"type\":\"stats\"}\n");
     drop(first);
     assert_eq!(served.gone().0, 1);
-    let (generation, events) = served.connected();
+    let (generation, mut outlet) = served.connected();
     assert_eq!(generation, 2);
     assert!(served.requests_to_the_end(1).is_empty());
     assert_eq!(served.take_requests(1), ["stats"]);
-    events.send(vec![error_event("welcome")]).unwrap();
+    outlet.hand_on(vec![error_event("welcome")]);
     assert!(second.line().unwrap().contains("welcome"));
 }
 
@@ -187,13 +187,13 @@ fn a_half_closed_agent_gets_its_answers() {
     let mut agent = Agent::connect(&directory.socket());
     agent.write("{\"type\":\"stats\"}\n");
     agent.stream.shutdown(Shutdown::Write).unwrap();
-    let (generation, events) = served.connected();
+    let (generation, mut outlet) = served.connected();
     assert_eq!(served.requests_to_the_end(generation), ["stats"]);
 
-    events.send(vec![error_event("first")]).unwrap();
+    outlet.hand_on(vec![error_event("first")]);
     assert!(agent.line().unwrap().contains("first"));
-    events.send(vec![error_event("last")]).unwrap();
-    drop(events);
+    outlet.hand_on(vec![error_event("last")]);
+    drop(outlet);
     assert!(agent.line().unwrap().contains("last"));
     assert_eq!(agent.line(), None);
     let (gone, mut unsent) = served.gone();
@@ -206,7 +206,7 @@ fn the_agent_stays_connected_through_a_shutdown_until_it_is_dropped() {
     let directory = Directory::new();
     let served = Served::new(&directory.socket());
     let mut agent = Agent::connect(&directory.socket());
-    let (generation, events) = served.connected();
+    let (generation, mut outlet) = served.connected();
     agent.write("{\"type\":\"stats\"}\n");
     served.handle.shutdown();
     assert!(directory.names().is_empty());
@@ -214,8 +214,8 @@ fn the_agent_stays_connected_through_a_shutdown_until_it_is_dropped() {
     assert_eq!(served.requests_to_the_end(generation), ["stats"]);
     // What it writes now nobody reads, but nothing fails before it has been told the last.
     agent.write("{\"type\":\"stats\"}\n");
-    events.send(vec![error_event("goodbye")]).unwrap();
-    drop(events);
+    outlet.hand_on(vec![error_event("goodbye")]);
+    drop(outlet);
     assert!(agent.line().unwrap().contains("goodbye"));
     assert_eq!(agent.line(), None);
     assert_eq!(served.gone().0, generation);

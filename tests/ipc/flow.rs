@@ -5,7 +5,6 @@ use std::time::Duration;
 
 use chatixia_sidecar::limits;
 use chatixia_sidecar::runtime::ipc::{Notice, Settings};
-use crossbeam_channel::TrySendError;
 
 use crate::support::{Agent, DEADLINE, Directory, LIMITS, Served, event, mark_of};
 
@@ -14,7 +13,7 @@ fn events_come_whole_and_in_order_and_are_counted() {
     let directory = Directory::new();
     let served = Served::new(&directory.socket());
     let mut agent = Agent::connect(&directory.socket());
-    let (_, events) = served.connected();
+    let (_, mut outlet) = served.connected();
     let reader = std::thread::spawn(move || {
         for mark in 0..500 {
             let line = agent.line().unwrap();
@@ -23,21 +22,47 @@ fn events_come_whole_and_in_order_and_are_counted() {
         }
         agent
     });
+    let mut written = 0;
     for batch in 0..50 {
+        while outlet.is_full() {
+            written += served.report(&mut outlet, DEADLINE).unwrap();
+        }
         // From 10 B to 500 KB.
         let size = 10 * (batch + 1) * if batch % 10 == 0 { 1000 } else { 1 };
         let events_of = (batch * 10..batch * 10 + 10).map(|mark| event(mark, size));
-        events.send(events_of.collect()).unwrap();
+        written += outlet.hand_on(events_of.collect()).written;
     }
-    let mut written = 0;
     while written < 500 {
-        match served.notice() {
-            Notice::Written { events, .. } => written += events,
-            other => panic!("{other:?}"),
-        }
+        written += served.report(&mut outlet, DEADLINE).unwrap();
     }
     assert_eq!(written, 500);
     reader.join().unwrap();
+}
+
+#[test]
+fn a_small_event_is_in_the_socket_at_once_while_the_writer_has_nothing() {
+    let directory = Directory::new();
+    let served = Served::new(&directory.socket());
+    let mut agent = Agent::connect(&directory.socket());
+    let (_, mut outlet) = served.connected();
+    for mark in 0..3 {
+        assert_eq!(outlet.hand_on(vec![event(mark, 10)]).written, 1);
+        let line = agent.line().unwrap();
+        assert!(line.contains(&format!("\"request_id\":\"{mark}\"")));
+    }
+    // What is large is the writer's, and nothing overtakes it.
+    assert_eq!(outlet.hand_on(vec![event(3, 100_000)]).written, 0);
+    assert_eq!(outlet.hand_on(vec![event(4, 10)]).written, 0);
+    let mut written = 0;
+    while written < 2 {
+        written += served.report(&mut outlet, DEADLINE).unwrap();
+    }
+    assert_eq!(outlet.hand_on(vec![event(5, 10)]).written, 1);
+    for mark in 3..6 {
+        let line = agent.line().unwrap();
+        assert!(line.contains(&format!("\"request_id\":\"{mark}\"")));
+    }
+    assert!(served.notices.is_empty(), "nobody is told twice");
 }
 
 #[test]
@@ -45,20 +70,21 @@ fn an_agent_that_never_reads_holds_up_a_bounded_amount_and_all_of_it_comes_back(
     let directory = Directory::new();
     let served = Served::new(&directory.socket());
     let agent = Agent::connect(&directory.socket());
-    let (_, events) = served.connected();
-    let mut given = 0;
-    loop {
-        let batch = (given..given + 10)
-            .map(|mark| event(mark, 10_000))
-            .collect();
-        match events.send_timeout(batch, Duration::from_millis(500)) {
-            Ok(()) => given += 10,
-            Err(_) => break,
+    let (_, mut outlet) = served.connected();
+    let (mut given, mut written) = (0, 0);
+    'full: loop {
+        while outlet.is_full() {
+            match served.report(&mut outlet, Duration::from_millis(500)) {
+                Some(events) => written += events,
+                None => break 'full,
+            }
         }
+        let batch = (given..given + 10).map(|mark| event(mark, 10_000));
+        written += outlet.hand_on(batch.collect()).written;
+        given += 10;
         assert!(given < 1000, "10 MB are under way");
     }
     drop(agent);
-    let mut written = 0;
     let unsent = loop {
         match served.notice() {
             Notice::Written { events, .. } => written += events,
@@ -66,10 +92,10 @@ fn an_agent_that_never_reads_holds_up_a_bounded_amount_and_all_of_it_comes_back(
             other => panic!("{other:?}"),
         }
     };
-    // What is sent before the notice is looked at is not lost either.
-    let late = events.try_send(vec![event(given, 1)]);
-    assert!(!matches!(late, Err(TrySendError::Disconnected(_))));
-    if late.is_ok() {
+    // What is handed on before the notice is looked at is not lost either.
+    if !outlet.is_full() {
+        let late = outlet.hand_on(vec![event(given, 1)]);
+        assert!(late.refused.is_empty());
         given += 1;
     }
     let marks: Vec<usize> = unsent.map(|event| mark_of(&event)).collect();
@@ -161,9 +187,9 @@ fn an_agent_that_only_stops_reading_for_good_is_gone() {
     let directory = Directory::new();
     let served = Served::new(&directory.socket());
     let agent = Agent::connect(&directory.socket());
-    let (generation, events) = served.connected();
+    let (generation, mut outlet) = served.connected();
     agent.stream.shutdown(std::net::Shutdown::Read).unwrap();
-    events.send(vec![event(0, 1)]).unwrap();
+    assert_eq!(outlet.hand_on(vec![event(0, 1)]).written, 0);
     let (gone, unsent) = served.gone();
     assert_eq!(gone, generation);
     assert_eq!(unsent.count(), 1);

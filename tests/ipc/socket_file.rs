@@ -132,11 +132,11 @@ fn a_sidecar_without_an_agent_is_replaced_and_notices() {
     // It was asked what it is, but not by an agent.
     assert!(matches!(old.notice(), Notice::SocketLost));
     let mut agent = Agent::connect(&directory.socket());
-    let (_, events) = new.connected();
+    let (_, mut outlet) = new.connected();
     // The end of the old one does not take the new one's file.
     drop(old);
     assert_eq!(directory.names(), ["s.sock"]);
-    events.send(vec![error_event("welcome")]).unwrap();
+    outlet.hand_on(vec![error_event("welcome")]);
     assert!(agent.line().unwrap().contains("welcome"));
 }
 
@@ -145,12 +145,12 @@ fn a_sidecar_with_an_agent_is_left_alone() {
     let directory = Directory::new();
     let served = Served::new(&directory.socket());
     let mut agent = Agent::connect(&directory.socket());
-    let (_, events) = served.connected();
+    let (_, mut outlet) = served.connected();
     let (error, text) = refusal(directory.socket());
     assert!(matches!(error, BindError::AgentConnected(_)), "{text}");
     assert!(text.contains("another sidecar with an agent"), "{text}");
     assert_eq!(directory.names(), ["s.sock"]);
-    events.send(vec![error_event("still here")]).unwrap();
+    outlet.hand_on(vec![error_event("still here")]);
     assert!(agent.line().unwrap().contains("still here"));
     drop(agent);
     served.gone();

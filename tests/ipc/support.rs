@@ -13,10 +13,10 @@ use chatixia_sidecar::protocol::ipc::{
 };
 use chatixia_sidecar::protocol::message::Message;
 use chatixia_sidecar::runtime::ipc::{
-    self, Generation, Handle, Notice, RequestBatch, Settings, Unsent,
+    self, Generation, Handle, Notice, Outlet, RequestBatch, Settings, Unsent,
 };
 use chatixia_sidecar::runtime::wake::LoopWaker;
-use crossbeam_channel::{Receiver, Sender, bounded, unbounded};
+use crossbeam_channel::{Receiver, bounded, unbounded};
 
 /// Longer than anything here takes.
 pub(crate) const DEADLINE: Duration = Duration::from_secs(20);
@@ -98,10 +98,21 @@ impl Served {
         self.notices.recv_timeout(DEADLINE).expect("a notice")
     }
 
-    pub(crate) fn connected(&self) -> (Generation, Sender<Vec<Event>>) {
+    pub(crate) fn connected(&self) -> (Generation, Outlet) {
         match self.notice() {
-            Notice::AgentConnected { generation, events } => (generation, events),
+            Notice::AgentConnected { generation, outlet } => (generation, outlet),
             other => panic!("not connected: {other:?}"),
+        }
+    }
+
+    /// Takes the writer's next report, if one comes in time. Returns how many events it is about.
+    pub(crate) fn report(&self, outlet: &mut Outlet, within: Duration) -> Option<usize> {
+        match self.notices.recv_timeout(within).ok()? {
+            Notice::Written { events, .. } => {
+                outlet.written(events);
+                Some(events)
+            }
+            other => panic!("no report: {other:?}"),
         }
     }
 

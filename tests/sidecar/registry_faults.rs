@@ -232,6 +232,7 @@ fn a_list_of_more_peers_than_there_may_be_is_borne() {
     });
     let Node { agent, sidecar } = alice;
     drop(agent);
+    sidecar.await_log("the registry lists 5000 peers; 904 are left out");
     let peers = offers(&sidecar);
     assert_eq!(peers["connected"], 0);
     assert!(peers["connecting"].as_u64() <= Some(8), "{peers}");

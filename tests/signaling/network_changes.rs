@@ -148,7 +148,7 @@ fn a_change_that_leaves_the_address_does_not_end_an_exchange() {
     registry.wait_for(token_request);
     client.handle.network_changed();
     let reason = client.disconnected();
-    assert!(reason.contains("no answer within 1 s"), "{reason}");
+    assert!(reason.contains("no answer within 1"), "{reason}");
     client.connected();
 }
 

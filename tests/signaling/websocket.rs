@@ -96,7 +96,7 @@ fn every_wrong_upgrade_is_told_and_survived() {
     let cases = [
         (SocketScript::Refuse(401), "refused the token (401"),
         (SocketScript::Refuse(404), "answered 404 Not Found in place"),
-        (SocketScript::HangUpgrade, "not open within 2 s"),
+        (SocketScript::HangUpgrade, "not open within 2"),
     ];
     let scripts: Vec<_> = cases.iter().map(|(script, _)| script.clone()).collect();
     let scripts = [&scripts[..], &[SocketScript::Serve(Vec::new())]].concat();

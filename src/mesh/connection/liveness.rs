@@ -83,9 +83,11 @@ pub(crate) struct Liveness {
     seen: Instant,
     /// How often the transport was made to retransmit since it last acknowledged something.
     retransmissions: u32,
-    /// Whether the path was dead until a moment ago, or is another now. The transport may have got one packet
-    /// through since, and yet wait long with those before it.
-    is_revived: bool,
+    /// Since when the path, which was dead before, works again or is another. The transport may have got one packet
+    /// through since, and yet wait long with those before it. `None` once it has retransmitted, or goes on without.
+    revived: Option<Instant>,
+    /// Whether the peer was heard from elsewhere since it last answered where we send to.
+    may_have_left: bool,
     /// As measured last; a guess until then.
     round_trip: Duration,
 }
@@ -105,7 +107,8 @@ impl Liveness {
             unacknowledged: None,
             seen: now,
             retransmissions: 0,
-            is_revived: false,
+            revived: None,
+            may_have_left: false,
             round_trip: Duration::ZERO,
         }
     }
@@ -126,7 +129,7 @@ impl Liveness {
     pub(crate) fn heard(&mut self, now: Instant) {
         if self.answered.is_none() && now > self.heard + self.intervals.suspect {
             self.retransmissions = 0;
-            self.is_revived = true;
+            self.lost_datagrams(now);
         }
         self.heard = self.heard.max(now);
         self.was_heard = true;
@@ -194,7 +197,7 @@ impl Liveness {
             });
         if was_dead {
             self.retransmissions = 0;
-            self.is_revived = true;
+            self.lost_datagrams(now);
         }
         self.answered = self.answered.map(|answered| answered.max(now));
     }
@@ -216,25 +219,44 @@ impl Liveness {
         self.answered(now);
         self.unacknowledged = None;
         self.retransmissions = 0;
+        let first_patience = self.patience(0);
+        self.revived
+            .take_if(|revived| now >= *revived + first_patience);
     }
 
     /// Returns whether the transport is to retransmit now that the path is known to work: it is stuck, waiting
     /// longer for its next retransmission than for the first. Each time it is given twice as long.
     pub(crate) fn is_stuck(&self, now: Instant) -> bool {
         self.unacknowledged.is_some_and(|since| {
-            self.is_revived || now >= since + self.patience(self.retransmissions)
+            let may_be_lost = self.revived.is_some() || self.may_have_left;
+            may_be_lost || now >= since + self.patience(self.retransmissions)
         })
     }
 
     /// Notes that what was sent lately may have gone where the peer no longer is.
-    pub(crate) fn lost_datagrams(&mut self) {
-        self.is_revived = true;
+    pub(crate) fn lost_datagrams(&mut self, now: Instant) {
+        self.revived = Some(now);
+    }
+
+    /// Notes that the peer is heard from where we do not send to. It may have left where we do. If something was
+    /// sent again a moment ago, it went there as well.
+    pub(crate) fn peer_is_elsewhere(&mut self, now: Instant) {
+        self.may_have_left = true;
+        if self.retransmissions > 0 {
+            self.lost_datagrams(now);
+        }
+    }
+
+    /// Notes that the peer answers where we send to.
+    pub(crate) fn reaches_peer(&mut self) {
+        self.may_have_left = false;
     }
 
     /// Notes that the transport was made to retransmit.
     pub(crate) fn retransmitted(&mut self) {
         self.retransmissions = self.retransmissions.saturating_add(1);
-        self.is_revived = false;
+        self.revived = None;
+        self.may_have_left = false;
     }
 
     /// Returns how often the transport was made to retransmit since it last acknowledged something.
@@ -258,7 +280,7 @@ impl Liveness {
             let suspect = suspect.checked_sub(waited).unwrap_or(suspect);
             self.answered = self.answered.map(|answered| answered.min(suspect));
         }
-        self.lost_datagrams();
+        self.lost_datagrams(now);
     }
 
     /// Returns the health at `now`. Missing answers alone make it suspect at most: a peer that is heard

@@ -167,3 +167,19 @@ fn what_went_by_a_path_that_is_gone_is_sent_again_by_the_next_at_once() {
     liveness.answered(start + 3 * moment);
     assert!(liveness.is_stuck(start + 3 * moment));
 }
+
+/// Otherwise everything under way on a line with a long queue would be sent twice, much later.
+#[test]
+fn a_transport_that_goes_on_by_itself_after_a_doubt_need_not_send_again() {
+    let start = Instant::now();
+    let mut liveness = Liveness::new(start);
+    liveness.expect_answers(start);
+    let moment = Duration::from_millis(100);
+    liveness.doubt(start);
+    for (after, is_stuck) in [(1, true), (9, true), (10, false), (11, false)] {
+        let now = start + after * moment;
+        liveness.acknowledged(now);
+        liveness.awaits_acknowledgement(now, true);
+        assert_eq!(liveness.is_stuck(now), is_stuck, "after {after} tenths");
+    }
+}

@@ -1,5 +1,6 @@
 //! The state of one connection to a peer: its [`Link`] and how far it has come.
 
+pub(crate) mod burst;
 pub(crate) mod delivery_rate;
 pub(crate) mod early_messages;
 pub(crate) mod flow_control;
@@ -26,6 +27,7 @@ use crate::protocol::signaling::Outgoing;
 
 use super::link::description;
 use super::link::{Channel, Datagram, Link, LinkError, Path};
+use burst::Burst;
 use early_messages::EarlyMessages;
 use flow_control::FlowControl;
 use liveness::{Health, Liveness};
@@ -142,6 +144,8 @@ pub(super) struct Connection<L> {
     pub(super) send_window: SendWindow,
     /// Holds the peer's DTLS records while too many of its messages wait for our agent.
     pub(super) flow_control: FlowControl,
+    /// The datagrams that the link was given and whose outputs were not taken yet.
+    pub(super) burst: Burst,
     /// Messages that the transport has not acknowledged yet. Only for peers of another make.
     pub(super) receipts: Receipts,
     /// The pair of addresses in use for sending, nominated by ICE.
@@ -299,6 +303,9 @@ impl<L: Link> Connection<L> {
         if is_new {
             self.liveness.answered(now);
             self.send_window.path_changed();
+            if let Some(round_trip) = self.round_trips.latest(path) {
+                self.measured(now, round_trip);
+            }
             self.choice.begin(now);
         }
         is_new

@@ -91,6 +91,12 @@ impl RoundTrips {
         Some(round_trip)
     }
 
+    /// Returns the latest round trip of a pair.
+    pub(crate) fn latest(&self, path: Path) -> Option<Duration> {
+        let (_, round_trip) = self.pairs.get(&path)?.answered.back()?;
+        Some(*round_trip)
+    }
+
     /// Returns the fastest of the pairs that are clearly faster than this one. Even the slowest of its latest
     /// round trips is less than half of the fastest of this one, so that jitter and our own queue don't count.
     pub(crate) fn clearly_faster(&self, now: Instant, than: Path) -> Option<Path> {

@@ -15,7 +15,8 @@
 //! follows waits behind it: acknowledgements and checks, too. So there is never more of it than the line
 //! delivers in [`limits::LINE_QUEUE`], and one message. The round trip is the least of late, so that our own
 //! queue never widens the window. It can only be measured while the line is empty. So a line that is kept
-//! full is left empty for a moment, once in half the time for which a measurement counts.
+//! full is left empty for a moment, once in half the time for which a measurement counts. Whose acknowledgements
+//! come late, and who does not fill the line, holds nothing back for that.
 
 use std::collections::VecDeque;
 use std::time::{Duration, Instant};
@@ -83,8 +84,12 @@ pub(crate) struct SendWindow {
     emptied: Option<Instant>,
     /// Whether a message was held back since the last acknowledgement.
     is_full: bool,
+    /// Whether one was since something was last written while nothing was under way.
+    was_full: bool,
     round_trip: LeastRoundTrip,
     rate: DeliveryRate,
+    /// How many bytes the receive buffers of the peer are known to hold.
+    peer_buffer: usize,
 }
 
 impl SendWindow {
@@ -129,11 +134,23 @@ impl SendWindow {
         self.round_trip.measured(now, round_trip);
     }
 
+    /// Returns the least round trip of late.
+    #[cfg(test)]
+    pub(crate) fn least_round_trip(&self) -> Option<Duration> {
+        self.round_trip.least()
+    }
+
     /// Forgets what was measured of the path, because another is used.
     pub(crate) fn path_changed(&mut self) {
         self.first = None;
         self.round_trip = LeastRoundTrip::default();
         self.rate = DeliveryRate::default();
+    }
+
+    /// Notes how much the receive buffers of the peer's sockets hold, in bytes as its system counts them: two or
+    /// more for each byte of a packet.
+    pub(crate) fn peer_buffers(&mut self, bytes: u64) {
+        self.peer_buffer = usize::try_from(bytes / 2).unwrap_or(usize::MAX);
     }
 
     /// Notes that a message of `size` bytes was written.
@@ -144,6 +161,7 @@ impl SendWindow {
         self.together += 1;
         if self.unacknowledged == 0 {
             self.emptied = Some(now);
+            self.was_full = false;
             self.first = Some(First {
                 left: now,
                 bytes: 0,
@@ -170,11 +188,12 @@ impl SendWindow {
     /// then is no more than useful, or, whatever its size, if less than half of that is left under way. And
     /// the line must have room for it.
     pub(crate) fn has_room(&mut self, now: Instant, size: usize) -> bool {
-        let useful = useful_bytes(self.round_trip.least());
+        let useful = useful_bytes(self.round_trip.least(), self.peer_buffer);
         let is_useful =
             self.cost + cost(size) <= useful || self.cost_of_unacknowledged() < useful / 2;
         let has_room = is_useful && self.line_has_room(now, size, useful);
         self.is_full |= !has_room;
+        self.was_full |= !has_room;
         has_room
     }
 
@@ -189,8 +208,8 @@ impl SendWindow {
 
     /// Returns whether the line is to be left empty, so that its round trip can be measured.
     fn is_to_empty(&self, now: Instant) -> bool {
-        self.emptied
-            .is_some_and(|emptied| now >= emptied + self.round_trip.period() / 2)
+        let is_time = |emptied| now >= emptied + self.round_trip.period() / 2;
+        self.was_full && self.emptied.is_some_and(is_time)
     }
 
     fn room_on_line(&self) -> Room {
@@ -227,9 +246,10 @@ fn cost(size: usize) -> usize {
 }
 
 /// Returns how many bytes are useful under way: few where the round trip is short, more where it is long,
-/// because the transport's work grows with them.
-fn useful_bytes(round_trip: Option<Duration>) -> usize {
+/// because the transport's work grows with them. The peer's buffer holds those that come while it does other work.
+fn useful_bytes(round_trip: Option<Duration>, peer_buffer: usize) -> usize {
     let (least, most) = limits::CHANNEL_BYTES;
+    let least = peer_buffer.clamp(least, limits::BUFFERED_CHANNEL_BYTES);
     let milliseconds = round_trip.map_or(0, |round_trip| round_trip.as_millis());
     usize::try_from(milliseconds)
         .unwrap_or(most)

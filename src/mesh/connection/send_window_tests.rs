@@ -434,3 +434,38 @@ fn a_path_that_becomes_longer_recovers() {
     let rate = (path.received - before) / 30;
     assert!(rate > 100_000, "{rate} bytes a second");
 }
+
+/// The line back is full, say. Our own is not, and there is nothing to measure on it.
+#[test]
+fn what_does_not_fill_the_line_is_not_held_back_although_acknowledgements_are_late() {
+    const EVERY: Duration = Duration::from_millis(300);
+    const UNACKNOWLEDGED: u32 = 8;
+    let start = Instant::now();
+    let mut window = SendWindow::default();
+    for count in 0..400 {
+        let now = start + count * EVERY;
+        window.acknowledged_to(now, 100 * count.min(UNACKNOWLEDGED) as usize);
+        assert!(window.has_room(now, 100), "after {:?}", now - start);
+        window.written(now, 100);
+    }
+}
+
+#[test]
+fn a_short_path_to_large_buffers_takes_more() {
+    let (least, most) = limits::CHANNEL_BYTES;
+    let useful = |milliseconds: Option<u64>, told: u64| {
+        let mut window = SendWindow::default();
+        window.peer_buffers(told);
+        useful_bytes(milliseconds.map(Duration::from_millis), window.peer_buffer)
+    };
+    for (told, expected) in [
+        (0, least),
+        (100_000, least),
+        (425_984, 212_992),
+        (u64::MAX, limits::BUFFERED_CHANNEL_BYTES),
+    ] {
+        assert_eq!(useful(None, told), expected);
+        assert_eq!(useful(Some(1), told), expected);
+        assert_eq!(useful(Some(100), told), most);
+    }
+}

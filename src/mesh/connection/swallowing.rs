@@ -15,6 +15,9 @@ pub(crate) struct Swallowing {
     buffered: usize,
     /// Since when some are waited for in vain although the path answers.
     since: Option<Instant>,
+    /// How often full packets were sent since then, and when last.
+    sendings: u32,
+    sent: Option<Instant>,
     /// When the path last answered a check.
     answered: Option<Instant>,
     is_certain: bool,
@@ -35,6 +38,20 @@ impl Swallowing {
             Some(since) if !has_more => Some(since),
             _ => Some(now),
         };
+        if has_more {
+            self.sendings = 0;
+        }
+    }
+
+    /// Notes that a datagram of `bytes` was sent.
+    pub(crate) fn sent(&mut self, now: Instant, bytes: usize) {
+        let is_apart = self.sent.is_none_or(|before| {
+            now.saturating_duration_since(before) >= limits::SWALLOWED_SENDINGS_APART
+        });
+        if bytes > limits::SMALL_PACKET_BYTES && is_apart {
+            self.sendings = self.sendings.saturating_add(1);
+            self.sent = Some(now);
+        }
     }
 
     /// Notes that the path has answered a check. Returns `true` once, when it has become certain that it
@@ -47,10 +64,13 @@ impl Swallowing {
         if was_silent {
             // Nothing at all has passed meanwhile.
             self.since = self.since.map(|_| now);
+            self.sendings = 0;
         }
         let waited = self.since.map(|since| now.saturating_duration_since(since));
         let is_long = waited.is_some_and(|waited| waited >= limits::SWALLOWED_AFTER + patience);
-        let is_news = is_long && self.buffered >= limits::SMALL_PACKET_BYTES && !self.is_certain;
+        let is_often = self.sendings >= limits::SWALLOWED_SENDINGS;
+        let is_news =
+            is_long && is_often && self.buffered >= limits::SMALL_PACKET_BYTES && !self.is_certain;
         self.is_certain |= is_news;
         is_news
     }
@@ -68,13 +88,14 @@ mod tests {
     const SECOND: Duration = Duration::from_secs(1);
 
     /// Returns after how many seconds of answers each second it is certain, with the bytes that are not
-    /// acknowledged in each.
-    fn certain_after(seconds: u32, buffered: impl Fn(u32) -> usize) -> Option<u32> {
+    /// acknowledged in each, and a datagram of `sent` bytes that is sent in each.
+    fn certain_after(seconds: u32, sent: usize, buffered: impl Fn(u32) -> usize) -> Option<u32> {
         let start = Instant::now();
         let mut swallowing = Swallowing::default();
         swallowing.written(100_000);
         (0..seconds).find(|second| {
             let now = start + *second * SECOND;
+            swallowing.sent(now, sent);
             swallowing.acknowledged_to(now, buffered(*second));
             swallowing.answered(now, Some(SECOND / 10))
         })
@@ -82,11 +103,25 @@ mod tests {
 
     #[test]
     fn it_is_certain_when_answers_come_and_nothing_is_acknowledged() {
-        assert_eq!(certain_after(20, |_| 3000), Some(3));
-        assert_eq!(certain_after(20, |_| 100), None, "it fills no packet");
+        assert_eq!(certain_after(20, 1100, |_| 3000), Some(3));
+        assert_eq!(certain_after(20, 500, |_| 3000), None, "all are small");
+        assert_eq!(certain_after(20, 1100, |_| 100), None, "it fills no packet");
         let slow = |second| 100_000 - 1000 * second as usize;
-        assert_eq!(certain_after(60, slow), None, "it is slow");
-        assert_eq!(certain_after(20, |_| 0), None);
+        assert_eq!(certain_after(60, 1100, slow), None, "it is slow");
+        assert_eq!(certain_after(20, 1100, |_| 0), None);
+    }
+
+    #[test]
+    fn what_was_sent_twice_may_have_been_lost_by_chance() {
+        let start = Instant::now();
+        let mut swallowing = Swallowing::default();
+        swallowing.written(3000);
+        swallowing.acknowledged_to(start, 3000);
+        for second in [0, 1] {
+            swallowing.sent(start + second * SECOND, 1100);
+            swallowing.sent(start + second * SECOND, 1100);
+        }
+        assert!((0..8).all(|second| !swallowing.answered(start + second * SECOND, None)));
     }
 
     #[test]

@@ -5,6 +5,8 @@ use std::net::SocketAddr;
 
 use crate::protocol::multicast_dns::is_local_name;
 
+use super::sctp_init;
+
 /// The largest message for a peer that announces no `a=max-message-size`: one byte less than the 64 KiB
 /// of RFC 8841, because one message of exactly that size kills the channel of several stacks.
 pub const UNANNOUNCED_MAX_MESSAGE_BYTES: usize = 65_535;
@@ -50,7 +52,8 @@ pub fn waits_for_sctp(answer: &str) -> bool {
         return false;
     };
     let has = |attribute| media.lines().any(|line| line.trim_end() == attribute);
-    has("a=setup:active") && has("a=max-message-size:65536")
+    // An answer with SCTP's INIT in it leaves nothing to begin.
+    has("a=setup:active") && has("a=max-message-size:65536") && sctp_init::line(media).is_none()
 }
 
 /// Returns the ICE password of whoever sent this description (RFC 8839 section 5.4). Each description has
@@ -169,6 +172,7 @@ mod tests {
         assert!(!waits_for_sctp(pion));
         assert!(!waits_for_sctp(&werift.replace("active", "passive")));
         assert!(!waits_for_sctp(&werift.replace("65536", "262144")));
+        assert!(!waits_for_sctp(&format!("{werift}a=sctp-init:AQ==\r\n")));
         assert!(!waits_for_sctp(""));
     }
 

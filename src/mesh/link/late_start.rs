@@ -7,14 +7,10 @@ use std::collections::VecDeque;
 use std::time::{Duration, Instant};
 
 use super::Transmit;
+use super::dtls_record::records;
 
 /// How long the first packet is held back.
 const MOMENT: Duration = Duration::from_millis(50);
-
-/// The content type of application data, and the length of a record's header: type, version, epoch,
-/// sequence number, length (RFC 6347 section 4.1).
-const APPLICATION_DATA: u8 = 23;
-const RECORD_HEADER_BYTES: usize = 13;
 
 /// The packets of one connection that are held back. Until they are released nothing comes in that could
 /// be answered, so there is little of it: the packet that begins the association.
@@ -61,17 +57,9 @@ impl LateStart {
 
 /// Returns where application data begins in a datagram of DTLS records.
 fn application_data(datagram: &[u8]) -> Option<usize> {
-    let mut at = 0;
-    loop {
-        let record = datagram.get(at..)?;
-        match *record.get(..RECORD_HEADER_BYTES)? {
-            [APPLICATION_DATA, ..] => return Some(at),
-            [20..=22, .., high, low] => {
-                at += RECORD_HEADER_BYTES + usize::from(u16::from_be_bytes([high, low]));
-            }
-            _ => return None,
-        }
-    }
+    records(datagram)
+        .find(|record| record.is_application_data())
+        .map(|record| record.at)
 }
 
 #[cfg(test)]
@@ -79,6 +67,7 @@ mod tests {
     use super::*;
 
     const HANDSHAKE: u8 = 22;
+    const APPLICATION_DATA: u8 = 23;
 
     /// A datagram of records, each with its content type as its only content.
     fn datagram(types: &[u8]) -> Transmit {

@@ -9,10 +9,12 @@ mod checked_pairs;
 mod clock;
 mod consent;
 pub mod description;
+pub(crate) mod dtls_record;
 mod late_start;
 mod pacing;
 mod preference;
 mod remote;
+pub mod sctp_init;
 pub mod webrtc;
 
 use std::fmt;
@@ -131,7 +133,7 @@ impl std::error::Error for LinkError {}
 /// How large the datagrams of a link are.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub enum Packets {
-    /// As large as nearly every path takes.
+    /// [`FULL_PACKET_BYTES`](crate::limits::FULL_PACKET_BYTES) at most, which nearly every path takes.
     #[default]
     Full,
     /// [`SMALL_PACKET_BYTES`](crate::limits::SMALL_PACKET_BYTES) at most, for a path that swallows larger ones.

@@ -27,7 +27,9 @@ use super::late_start::LateStart;
 use super::pacing::Pacing;
 use super::preference::Preferences;
 use super::remote::RemoteCandidates;
-use super::{Channel, Datagram, Link, LinkError, LinkOutput, Linker, Packets, Path, Transmit};
+use super::{
+    Channel, Datagram, Link, LinkError, LinkOutput, Linker, Packets, Path, Transmit, sctp_init,
+};
 
 /// How many bytes str0m buffers for all channels of a connection, beside the largest message. The core
 /// keeps the mesh channel below that; the rest is headroom for control frames.
@@ -74,6 +76,8 @@ impl WebRtc {
             .clear_codecs()
             .set_sctp_max_message_size(u32::try_from(max_message_bytes).unwrap_or(u32::MAX))
             .set_sctp_max_buffered_amount(SEND_BUFFER_BYTES + max_message_bytes)
+            // Puts SCTP's handshake into the descriptions. A peer that does not know that has it as ever.
+            .set_snap_enabled(true)
             .set_stats_interval(Some(STATISTICS_INTERVAL));
         configuration.set_initial_stun_rto(FIRST_STUN_WAIT);
         configuration.set_max_stun_rto(LONGEST_STUN_WAIT);
@@ -90,13 +94,13 @@ impl WebRtc {
         let rtc = guarded(|| {
             let mut credentials = IceCreds::new();
             credentials.ufrag.truncate(UFRAG_BYTES);
+            let largest = match packets {
+                Packets::Full => limits::FULL_PACKET_BYTES,
+                Packets::Small => limits::SMALL_PACKET_BYTES,
+            };
             let configuration = self.configuration.clone();
             let configuration = configuration.set_local_ice_credentials(credentials);
-            let configuration = match packets {
-                Packets::Full => configuration,
-                Packets::Small => configuration.set_mtu(limits::SMALL_PACKET_BYTES..=usize::MAX),
-            };
-            Ok(configuration.build(now))
+            Ok(configuration.set_mtu(largest..=usize::MAX).build(now))
         })?;
         let mut link = WebRtcLink {
             rtc,
@@ -144,6 +148,7 @@ impl Linker for WebRtc {
         link.pending = Some(Pending {
             offer: pending,
             mid,
+            sctp_init: sctp_init::line(&sdp).map(str::to_owned),
         });
         Ok((link, renamed))
     }
@@ -187,6 +192,8 @@ struct Pending {
     offer: SdpPendingOffer,
     /// The name that str0m uses for the section that is [`OUR_MID`] on the wire.
     mid: String,
+    /// The line of our offer with SCTP's INIT.
+    sctp_init: Option<String>,
 }
 
 /// One str0m connection.
@@ -287,7 +294,8 @@ impl Link for WebRtcLink {
             .pending
             .take()
             .ok_or_else(|| LinkError("an answer without an open offer".into()))?;
-        let sdp = rename_mid(sdp, OUR_MID, &pending.mid);
+        let sdp = sctp_init::without_repeated(sdp, pending.sctp_init.as_deref());
+        let sdp = rename_mid(&sdp, OUR_MID, &pending.mid);
         self.now = now;
         self.consent.described(ice_password(&sdp));
         self.pacing.candidates_changed(now);

@@ -6,6 +6,7 @@
 
 mod agent;
 mod answering;
+mod bursts;
 mod candidates;
 mod checks;
 mod connecting;
@@ -22,6 +23,8 @@ mod hostile;
 mod idling;
 mod introducing;
 mod ledger;
+mod link_pair;
+mod long_paths;
 mod moving;
 mod namesakes;
 mod network;

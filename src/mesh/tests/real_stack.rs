@@ -129,6 +129,18 @@ fn connects_over_long_ways() {
 }
 
 #[test]
+fn the_handshake_of_sctp_takes_no_round_trips() {
+    for names in [["a", "b"], ["b", "a"]] {
+        let mut world = world(30, &names, &[]);
+        world.network.weather.latency = Duration::from_millis(50);
+        world.start_all();
+        let took = world.run_until_connected(CONNECTED);
+        // Two round trips of ICE, two of DTLS, and one of our own handshake.
+        assert!(took < Duration::from_millis(540), "{took:?}");
+    }
+}
+
+#[test]
 fn connections_that_are_lost_are_replaced_with_messages_under_way() {
     for seed in 0..4 {
         let mut world = world(seed, &["a", "b"], &[]);

@@ -311,6 +311,19 @@ impl<K: Linker> World<K> {
         });
     }
 
+    /// Takes out the datagrams that are under way to a place.
+    pub(super) fn intercept(&mut self, to: Place) -> Vec<Transmit> {
+        let mut taken = Vec::new();
+        self.happenings.retain(|_, happening| match happening {
+            Happening::Datagram(transmit) if network::place(transmit.destination) == to => {
+                taken.push(transmit.clone());
+                false
+            }
+            _ => true,
+        });
+        taken
+    }
+
     /// Hands on what the core at `place` has to say, and holds it against its bounds.
     pub(super) fn after_input(&mut self, place: Place) {
         if place >= self.nodes.len() {
@@ -375,8 +388,14 @@ impl<K: Linker> World<K> {
         let at = self.now - self.start;
         match happening {
             Happening::Datagram(transmit) => {
-                self.trace.datagram(at, &transmit);
-                self.arrive(&transmit);
+                let place = network::place(transmit.destination);
+                let mut next = Some(transmit);
+                while let Some(transmit) = next {
+                    self.trace.datagram(at, &transmit);
+                    self.arrive(&transmit);
+                    next = self.take_joined(place);
+                }
+                self.after_input(place);
             }
             Happening::AtRegistry { from, socket, text } => {
                 self.trace.frame(at, from, &text);
@@ -420,7 +439,23 @@ impl<K: Linker> World<K> {
             }
             None => self.foreign_datagram(place, &datagram),
         }
-        self.after_input(place);
+    }
+
+    /// Takes out the next datagram if it comes at the same moment to the same sidecar of ours.
+    fn take_joined(&mut self, place: Place) -> Option<Transmit> {
+        let entry = self.happenings.first_entry()?;
+        match entry.get() {
+            Happening::Datagram(transmit)
+                if entry.key().0 <= self.now
+                    && place < self.nodes.len()
+                    && network::place(transmit.destination) == place =>
+            {
+                let transmit = transmit.clone();
+                entry.remove();
+                Some(transmit)
+            }
+            _ => None,
+        }
     }
 
     /// Lets time pass.

@@ -101,7 +101,7 @@ impl Relays {
             let local = plan.local?;
             let lanes = self.lanes.iter().flatten();
             let lane_of = |socket| lanes.clone().position(|lane| lane.contains(&socket));
-            let mut others = self.free_sockets(local.ip(), plan.server);
+            let mut others = self.free_sockets(local.ip(), plan.destination());
             let other = others.find(|other| lane_of(*other) > lane_of(local))?;
             return Some(Plan {
                 local: Some(other),
@@ -109,7 +109,7 @@ impl Relays {
             });
         }
         let mut other = plan.after(failure)?;
-        let is_free = other.server == plan.server || self.find_socket(&mut other);
+        let is_free = other.destination() == plan.destination() || self.find_socket(&mut other);
         is_free.then_some(other)
     }
 }

@@ -46,6 +46,8 @@ pub(crate) struct Keepalive {
     next: Option<Instant>,
     /// Whether the probe under way has to be answered soon, and for the allocation itself.
     is_urgent: bool,
+    /// Whether it began because the network has changed.
+    is_urged: bool,
     /// Whether a request has gone unanswered since the server was last heard.
     is_silent: bool,
     /// Whether that is not told yet.
@@ -64,6 +66,7 @@ impl Keepalive {
             sent: 0,
             next: None,
             is_urgent: false,
+            is_urged: false,
             is_silent: false,
             has_fallen_silent: false,
             question: Question::Binding,
@@ -76,7 +79,7 @@ impl Keepalive {
         self.unanswered = None;
         self.is_silent = false;
         // What came in before the network changed may be read only after it, so the first requests stand.
-        let is_too_early = self.is_urgent && self.sent < limits::TURN_WEAK_AFTER;
+        let is_too_early = self.is_urged && self.sent < limits::TURN_WEAK_AFTER;
         if !is_too_early {
             self.end_probe();
         }
@@ -85,6 +88,7 @@ impl Keepalive {
     fn end_probe(&mut self) {
         self.next = None;
         self.is_urgent = false;
+        self.is_urged = false;
     }
 
     /// Notes that something was sent that may bring an answer.
@@ -98,6 +102,7 @@ impl Keepalive {
             return;
         }
         self.is_urgent = true;
+        self.is_urged = true;
         self.sent = 0;
         self.next = Some(now);
     }
@@ -273,6 +278,20 @@ mod tests {
         }
         keepalive.heard(start);
         assert_eq!(after(&keepalive, start), limits::TURN_KEEPALIVE);
+    }
+
+    /// On a slow line it may have waited behind our own data.
+    #[test]
+    fn a_late_answer_ends_the_doubt_that_it_has_brought() {
+        let start = Instant::now();
+        let mut random = fastrand::Rng::with_seed(1);
+        let mut keepalive = Keepalive::new(start);
+        keepalive.spoke(start);
+        asks(&mut keepalive, &mut random);
+        let late = start + limits::TURN_UNANSWERED + Duration::from_millis(300);
+        keepalive.heard(late);
+        assert_eq!(after(&keepalive, late), limits::TURN_KEEPALIVE);
+        assert!(!keepalive.take_silence());
     }
 
     #[test]

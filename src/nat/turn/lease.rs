@@ -96,12 +96,12 @@ impl Lease {
         match lease.path {
             Path::Datagrams(local) => lease.ask(now, local),
             Path::Stream(_) => {
-                let host = lease.plan.url.host.to_string();
                 outputs.push_back(Output::OpenStream {
                     stream: id,
-                    server: lease.plan.server,
-                    target: (lease.plan.is_proxied).then(|| (host.clone(), lease.plan.url.port)),
-                    tls: (lease.plan.transport == Transport::Tls).then_some(host),
+                    server: lease.plan.destination(),
+                    target: lease.plan.target(),
+                    tls: (lease.plan.transport == Transport::Tls)
+                        .then(|| lease.plan.url.host.to_string()),
                 });
             }
         }
@@ -111,7 +111,7 @@ impl Lease {
     fn ask(&mut self, now: Instant, local: SocketAddr) {
         let terms = Terms {
             local,
-            server: self.plan.server,
+            server: self.plan.destination(),
             ipv6: self.plan.ipv6,
             is_lossy: !self.is_on_stream(),
         };
@@ -145,7 +145,7 @@ impl Lease {
 
     /// Returns whether datagrams between these two addresses belong to it.
     pub(crate) fn is_between(&self, local: SocketAddr, server: SocketAddr) -> bool {
-        self.plan.local == Some(local) && self.plan.server == server
+        self.plan.local == Some(local) && self.plan.destination() == server
     }
 
     /// Returns whether it uses a stream.
@@ -248,7 +248,7 @@ impl Lease {
             outputs.push_back(match self.path {
                 Path::Datagrams(source) => Output::Transmit {
                     source,
-                    destination: self.plan.server,
+                    destination: self.plan.destination(),
                     bytes,
                 },
                 Path::Stream(_) => {

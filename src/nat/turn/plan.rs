@@ -29,8 +29,8 @@ pub struct Plan {
     pub(crate) is_proxied: bool,
     /// The socket to use. `None` for streams, for which the system chooses.
     pub local: Option<SocketAddr>,
-    /// Whether another server has referred us to this one.
-    pub(crate) is_referred: bool,
+    /// The server that this one refers to.
+    pub(crate) referred_to: Option<SocketAddr>,
     /// Ask for an IPv6 address, since the server has no IPv4 addresses.
     pub(crate) ipv6: bool,
 }
@@ -54,23 +54,36 @@ impl Plan {
         }
     }
 
-    /// Returns the same way to the server at `address`, to which this one refers. `None` if it cannot be used,
-    /// or if this one was referred to itself: servers could refer to each other without end. A server over
-    /// TLS must prove the name of the first (RFC 8489 section 10).
+    /// Returns the way to the server at `address`, to which this one refers. `None` if it cannot be used, or if
+    /// a reference was followed before: servers could refer to each other without end. A server over TLS must
+    /// prove the name of the first (RFC 8489 section 10).
     fn referred(&self, address: SocketAddr) -> Option<Plan> {
-        let is_usable = is_endpoint(address) && address.is_ipv4() == self.server.is_ipv4();
-        let is_followed = !self.is_referred && is_usable && address != self.server;
-        is_followed.then(|| Plan {
-            server: address,
-            is_referred: true,
+        let is_reached = self.is_proxied || address.is_ipv4() == self.server.is_ipv4();
+        let is_other = address != self.server && self.referred_to.is_none();
+        (is_endpoint(address) && is_reached && is_other).then(|| Plan {
+            referred_to: Some(address),
             ..self.clone()
         })
+    }
+
+    /// Returns the address that is sent to: the server's, or that of the server that it refers to. A proxy is
+    /// always the first.
+    pub fn destination(&self) -> SocketAddr {
+        let referred_to = self.referred_to.filter(|_| !self.is_proxied);
+        referred_to.unwrap_or(self.server)
+    }
+
+    /// Returns the host and the port that the proxy is asked for; `None` without one.
+    pub(crate) fn target(&self) -> Option<(String, u16)> {
+        let named = || (self.url.host.to_string(), self.url.port);
+        let target = self.referred_to.map(|to| (to.ip().to_string(), to.port()));
+        self.is_proxied.then(|| target.unwrap_or_else(named))
     }
 
     /// Returns a warning if a relayed address of this server is a private one, though the server is reached at
     /// a public one.
     pub fn misgiving(&self, relayed: SocketAddr) -> Option<&'static str> {
-        let is_odd = is_public(self.server.ip()) && !is_public(relayed.ip());
+        let is_odd = is_public(self.destination().ip()) && !is_public(relayed.ip());
         is_odd.then_some(
             "a private address, which peers elsewhere cannot reach; the server must be told its public one \
              (coturn: external-ip)",
@@ -122,7 +135,7 @@ pub fn plans(servers: &[TurnServer], sockets: &[SocketAddr]) -> Vec<Plan> {
                     server: address,
                     is_proxied: *transport != Transport::Udp && server.proxy.is_some(),
                     local,
-                    is_referred: false,
+                    referred_to: None,
                     ipv6: false,
                 });
             }
@@ -203,7 +216,15 @@ mod tests {
             told(&[server.clone()], &["10.0.0.1:1"]),
             ["0 #0 TCP 10.0.0.9:3128"]
         );
-        assert!(plans(&[server], &[]).iter().all(|plan| plan.is_proxied));
+        let plans = plans(&[server], &[]);
+        assert!(plans.iter().all(|plan| plan.is_proxied));
+        // What the server refers to is asked of the proxy, too, whatever its family.
+        let elsewhere = Failure::Elsewhere("[2001:db8::9]:5".parse().unwrap());
+        let referred = plans[0].after(&elsewhere).unwrap();
+        assert_eq!(referred.destination(), "10.0.0.9:3128".parse().unwrap());
+        assert_eq!(referred.target(), Some(("2001:db8::9".to_owned(), 5)));
+        assert_eq!(plans[0].target(), Some(("h".to_owned(), 3478)));
+        assert_eq!(referred.after(&elsewhere), None);
     }
 
     #[test]

@@ -141,7 +141,7 @@ impl RelayCheck {
 
     /// Returns the address of the server that is asked at present.
     pub fn server(&self) -> SocketAddr {
-        self.lease.plan.server
+        self.lease.plan.destination()
     }
 
     /// Returns the result; `None` while the check is running.

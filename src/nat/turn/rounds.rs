@@ -55,7 +55,7 @@ impl Relays {
         let Some(local) = plan.local else {
             return true;
         };
-        let free = self.free_sockets(local.ip(), plan.server).next();
+        let free = self.free_sockets(local.ip(), plan.destination()).next();
         plan.local = free.or(plan.local);
         free.is_some()
     }
@@ -79,7 +79,7 @@ impl Relays {
         let ip = plan.local?.ip();
         let (id, local) = self.leases.iter().find_map(|(id, lease)| {
             let local = lease.plan.local.filter(|local| local.ip() == ip)?;
-            let is_meant = lease.is_replaced() && lease.plan.server == plan.server;
+            let is_meant = lease.is_replaced() && lease.plan.destination() == plan.destination();
             is_meant.then_some((*id, local))
         })?;
         self.retire(now, id);
@@ -122,7 +122,7 @@ impl Relays {
     fn begin(&mut self, now: Instant, plan: Plan) {
         self.leases_begun += 1;
         let id = StreamId(self.leases_begun);
-        log::debug!("trying {} ({})", plan.name(), plan.server);
+        log::debug!("trying {} ({})", plan.name(), plan.destination());
         let login = plan.credentials.login(self.unix(now));
         let lease = Lease::begin(now, id, plan, login, &mut self.outputs);
         self.leases.insert(id, lease);

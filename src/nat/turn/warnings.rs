@@ -6,7 +6,8 @@ use std::net::{IpAddr, SocketAddr};
 
 use super::plan::Plan;
 
-/// A way to a server: its name, the server's address and ours.
+/// A way to a server: its name, the server's address and ours. The failure of another that it refers to counts
+/// as its own.
 type Way = (String, SocketAddr, Option<IpAddr>);
 
 /// The last failure of each way.
@@ -45,6 +46,7 @@ fn way(plan: &Plan) -> Way {
 mod tests {
     use super::*;
     use crate::nat::credentials::Credentials;
+    use crate::nat::failure::Failure;
     use crate::nat::server::TurnServer;
     use crate::nat::turn::plan::plans;
     use crate::nat::url::TurnUrl;
@@ -77,6 +79,17 @@ mod tests {
         assert!(warnings.is_new(&ways[0], "no answer"));
         assert!(!warnings.is_new(&ways[1], "no answer"));
         assert!(warnings.is_new(&ways[1], "refused"), "another reason");
+    }
+
+    #[test]
+    fn what_a_server_that_another_refers_to_says_is_told_once() {
+        let (ways, mut warnings) = (two_ways(), Warnings::default());
+        let elsewhere = Failure::Elsewhere("192.0.2.9:1".parse().unwrap());
+        let referred = ways[0].after(&elsewhere).unwrap();
+        for round in 0..3 {
+            warnings.keep(&ways);
+            assert_eq!(warnings.is_new(&referred, "refused"), round == 0);
+        }
     }
 
     #[test]

@@ -17,6 +17,7 @@ fn hello() {
             session: "s\"1".into(),
             received: u64::MAX,
             metered: false,
+            udp_buffer: None,
         }),
         r#"{"hello":{"session":"s\"1","received":18446744073709551615}}"#,
     );
@@ -25,17 +26,20 @@ fn hello() {
             session: "s".into(),
             received: 0,
             metered: true,
+            udp_buffer: Some(425_984),
         }),
-        r#"{"hello":{"session":"s","received":0,"metered":true}}"#,
+        r#"{"hello":{"session":"s","received":0,"metered":true,"udp_buffer":425984}}"#,
     );
     assert_eq!(
         parse(
-            r#" {"x":1, "hello": {"received": 3, "more": {}, "metered": "yes", "session": "s"}} "#
+            r#" {"x":1, "hello": {"received": 3, "more": {}, "metered": "yes", "session": "s",
+               "udp_buffer": -1}} "#
         ),
         Some(Control::Hello(Hello {
             session: "s".into(),
             received: 3,
             metered: false,
+            udp_buffer: None,
         }))
     );
 }

@@ -3,15 +3,15 @@
 use std::collections::VecDeque;
 use std::time::Instant;
 
-use crossbeam_channel::{Receiver, Sender};
+use crossbeam_channel::Receiver;
 
 use crate::limits;
 use crate::mesh::Mesh;
 use crate::mesh::link::webrtc::WebRtc;
-use crate::protocol::ipc::{Event, Rejection, Request};
+use crate::protocol::ipc::{Rejection, Request};
 
 use super::linger::Linger;
-use crate::runtime::ipc::{Generation, Notice, RequestBatch};
+use crate::runtime::ipc::{Generation, HandedOn, Notice, Outlet, RequestBatch};
 
 /// A parsed line of an agent.
 pub(crate) struct NextRequest {
@@ -58,7 +58,7 @@ impl Requests {
 
 struct Connected {
     generation: Generation,
-    events: Sender<Vec<Event>>,
+    outlet: Outlet,
 }
 
 /// The connected agent, or the time left for one to come.
@@ -96,19 +96,23 @@ impl Agent {
 
     pub(crate) fn hear(&mut self, now: Instant, mesh: &mut Mesh<WebRtc>, notice: Notice) {
         match notice {
-            Notice::AgentConnected { generation, events } => {
+            Notice::AgentConnected { generation, outlet } => {
                 log::info!("an agent is connected");
                 self.linger.agent_came();
                 self.last = Some(generation);
-                self.connected = Some(Connected { generation, events });
+                self.connected = Some(Connected { generation, outlet });
                 mesh.agent_connected(generation);
             }
             Notice::Written { generation, events } => {
+                let connected = self.connected.as_mut();
+                if let Some(connected) = connected.filter(|agent| agent.generation == generation) {
+                    connected.outlet.written(events);
+                }
                 mesh.events_written(now, generation, events);
             }
             Notice::AgentGone { generation, unsent } => {
                 log::info!("the agent has gone");
-                // The sender is dropped first, so that nothing more gets into the channel that `unsent`
+                // The outlet is dropped first, so that nothing more gets into the channel that `unsent`
                 // drains.
                 self.connected = None;
                 mesh.agent_gone(generation, unsent.collect());
@@ -118,27 +122,39 @@ impl Agent {
         }
     }
 
-    /// Hands events to the writer while it has room. Lets an agent go that has `ended` its requests and
-    /// has all its answers.
-    pub(crate) fn hand_on(&mut self, mesh: &mut Mesh<WebRtc>, ended: Option<Generation>) {
-        let Some(connected) = &self.connected else {
-            return;
+    /// Hands events on while there is room. Lets an agent go that has `ended` its requests and has all its
+    /// answers. Returns whether the core was told of events that are written, and may have outputs again.
+    pub(crate) fn hand_on(
+        &mut self,
+        now: Instant,
+        mesh: &mut Mesh<WebRtc>,
+        ended: Option<Generation>,
+    ) -> bool {
+        let Some(connected) = &mut self.connected else {
+            return false;
         };
-        while !connected.events.is_full() {
+        let mut has_told = false;
+        while !connected.outlet.is_full() {
             let events = mesh.take_events(limits::EVENT_BATCH_BYTES);
             if events.is_empty() {
                 break;
             }
-            if let Err(refused) = connected.events.try_send(events) {
+            let HandedOn { written, refused } = connected.outlet.hand_on(events);
+            if written > 0 {
+                mesh.events_written(now, connected.generation, written);
+                has_told = true;
+            }
+            if !refused.is_empty() {
                 // There was room and we are the only sender, so the writer has ended. Its last notice
                 // is under way, and the events that it brings back go before these.
-                mesh.take_back_events(refused.into_inner());
+                mesh.take_back_events(refused);
                 break;
             }
         }
         if ended == Some(connected.generation) && mesh.agent_is_answered() {
             self.connected = None;
         }
+        has_told
     }
 
     /// Returns whether an agent is connected that does not have all its answers.

@@ -4,9 +4,8 @@ use std::time::{Duration, Instant};
 
 use mio::Events;
 
-use super::{End, EventLoop};
+use super::{End, EventLoop, Parts};
 use crate::limits;
-use crate::runtime::wake::poll_once;
 
 impl EventLoop {
     /// Returns whether the loop may end: every message of an agent has been delivered, or there is no
@@ -67,14 +66,16 @@ impl EventLoop {
             self.unheard = false;
             self.hear_agent_threads();
             self.read_requests();
+            let now = self.clock.now();
             self.agent
-                .hand_on(&mut self.parts.mesh, self.requests.ended());
+                .hand_on(now, &mut self.parts.mesh, self.requests.ended());
             let left = deadline.saturating_duration_since(self.clock.now());
             if !self.agent.is_connected() || left.is_zero() {
                 return;
             }
             let wait = if self.unheard { Duration::ZERO } else { left };
-            if let Err(error) = poll_once(&mut self.parts.poll, &mut events, Some(wait)) {
+            let Parts { poll, waker, .. } = &mut self.parts;
+            if let Err(error) = waker.sleep(poll, &mut events, Some(wait)) {
                 return log::error!("waiting for the agent: {error}");
             }
             self.clock.waited(Some(wait));

@@ -124,6 +124,7 @@ impl EventLoop {
         let changes = Changes::new(registry, CHANGES, now);
         parts.sockets.refresh(registry, now);
         parts.mesh.set_interfaces(parts.sockets.interfaces());
+        parts.mesh.set_udp_buffer(parts.sockets.receive_buffer());
         parts.reaching.set_sockets(now, parts.sockets.lanes());
         parts.mesh.set_lanes(now, parts.reaching.lanes());
         let linger = Linger::new(now, parts.linger);
@@ -152,18 +153,18 @@ impl EventLoop {
         loop {
             let now = self.clock.now();
             let timeout = self.timeout(now);
-            waiting.wait(&mut self.parts.poll, &mut events, timeout)?;
+            let Parts { poll, waker, .. } = &mut self.parts;
+            waiting.wait(waker, poll, &mut events, timeout)?;
+            // The waker is cleared before its channels are drained, so that messages that come in
+            // meanwhile wake the loop again.
+            self.unheard |= waker.clear();
             if let Some(slept) = self.clock.waited(timeout) {
                 self.woke(slept);
             }
             for event in &events {
                 match event.token() {
-                    // The waker is cleared before its channels are drained, so that messages that come
-                    // in meanwhile wake the loop again.
-                    WAKER => {
-                        self.parts.waker.clear();
-                        self.unheard = true;
-                    }
+                    // It has done its work by ending the wait.
+                    WAKER => {}
                     SIGNALS => self.read_signals(),
                     MULTICAST => self.multicast.ready(),
                     CHANGES => self.changes.ready(self.clock.now()),
@@ -282,6 +283,8 @@ impl EventLoop {
             }
             self.transmit(now);
         }
+        self.parts.mesh.flush(now);
+        self.transmit(now);
     }
 
     fn read_multicast(&mut self) {
@@ -292,23 +295,27 @@ impl EventLoop {
     }
 
     /// Hands on the outputs of the core: datagrams, frames for the registry, names to look up, events
-    /// for the agent.
+    /// for the agent. What the agent's socket takes at once leads to further outputs.
     fn hand_on(&mut self, now: Instant) {
-        self.transmit(now);
-        while let Some(frame) = self.parts.mesh.poll_frame() {
-            let is_register = frame == Outgoing::Register;
-            if !self.parts.signaling.send(frame) && !is_register {
-                log::debug!("the registry is away; a frame for it was dropped");
+        loop {
+            self.transmit(now);
+            while let Some(frame) = self.parts.mesh.poll_frame() {
+                let is_register = frame == Outgoing::Register;
+                if !self.parts.signaling.send(frame) && !is_register {
+                    log::debug!("the registry is away; a frame for it was dropped");
+                }
+            }
+            while let Some(name) = self.parts.mesh.poll_local_name() {
+                let interfaces = self.parts.sockets.addresses();
+                let registry = self.parts.poll.registry();
+                self.multicast.ask(now, registry, &name, interfaces);
+            }
+            // At the end the agent stays connected, to be told which messages will not arrive.
+            let ended = self.requests.ended().filter(|_| self.end.is_none());
+            if !self.agent.hand_on(now, &mut self.parts.mesh, ended) {
+                return;
             }
         }
-        while let Some(name) = self.parts.mesh.poll_local_name() {
-            let interfaces = self.parts.sockets.addresses();
-            let registry = self.parts.poll.registry();
-            self.multicast.ask(now, registry, &name, interfaces);
-        }
-        // At the end the agent stays connected, to be told which messages will not arrive.
-        let ended = self.requests.ended().filter(|_| self.end.is_none());
-        self.agent.hand_on(&mut self.parts.mesh, ended);
     }
 
     /// Sends the datagrams of the core, directly or over a relay, and feeds the core what comes back

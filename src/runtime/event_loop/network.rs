@@ -31,6 +31,7 @@ impl EventLoop {
         if self.parts.sockets.refresh(self.parts.poll.registry(), now) {
             let sockets = &self.parts.sockets;
             self.parts.mesh.set_interfaces(sockets.interfaces());
+            self.parts.mesh.set_udp_buffer(sockets.receive_buffer());
             self.parts.reaching.set_sockets(now, sockets.lanes());
             // The core gets the candidates before it is told, so that it offers these.
             self.transmit(now);

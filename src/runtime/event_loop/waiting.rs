@@ -10,7 +10,7 @@ use std::time::{Duration, Instant};
 
 use mio::{Events, Poll};
 
-use crate::runtime::wake::poll_once;
+use crate::runtime::wake::{LoopWaker, poll_once};
 
 /// The time for which the loop stays awake for an event that it expects.
 const WAKE_TIME: Duration = Duration::from_micros(200);
@@ -27,9 +27,10 @@ pub(crate) struct Waiting {
 }
 
 impl Waiting {
-    /// Waits until something comes in, for no longer than `timeout`.
+    /// Waits until something comes in or the loop is woken, for no longer than `timeout`.
     pub(crate) fn wait(
         &mut self,
+        waker: &LoopWaker,
         poll: &mut Poll,
         events: &mut Events,
         timeout: Option<Duration>,
@@ -42,15 +43,16 @@ impl Waiting {
             let awake = timeout.map_or(WAKE_TIME, |timeout| timeout.min(WAKE_TIME));
             while started.elapsed() < awake {
                 poll_once(poll, events, Some(Duration::ZERO))?;
-                if !events.is_empty() {
+                if !events.is_empty() || waker.is_pending() {
                     return Ok(());
                 }
                 std::thread::yield_now();
             }
         }
         let left = timeout.map(|timeout| timeout.saturating_sub(started.elapsed()));
-        poll_once(poll, events, left)?;
-        self.waited(started.elapsed(), !events.is_empty());
+        waker.sleep(poll, events, left)?;
+        let something_came = !events.is_empty() || waker.is_pending();
+        self.waited(started.elapsed(), something_came);
         Ok(())
     }
 
@@ -111,12 +113,15 @@ mod tests {
     fn what_is_expected_and_does_not_come_is_not_expected_again() {
         let mut poll = Poll::new().unwrap();
         let mut events = Events::with_capacity(1);
+        let waker = LoopWaker::new(poll.registry(), mio::Token(0)).unwrap();
         let mut waiting = Waiting {
             short_waits: QUICK_SUCCESSION,
         };
         let started = Instant::now();
         let timeout = 2 * WAKE_TIME;
-        waiting.wait(&mut poll, &mut events, Some(timeout)).unwrap();
+        waiting
+            .wait(&waker, &mut poll, &mut events, Some(timeout))
+            .unwrap();
         assert!(started.elapsed() >= timeout);
         assert!(events.is_empty() && !waiting.expects_something());
     }

@@ -12,9 +12,9 @@ use std::thread::{self, JoinHandle};
 use crossbeam_channel::{Receiver, Sender, TryRecvError, bounded};
 
 use super::messages::{Ended, LoopLink, Notice, RequestBatch, Unsent};
+use super::outlet::{Batch, Outlet};
 use super::reader::Reader;
 use super::writer::Writer;
-use crate::limits;
 use crate::mesh::Generation;
 use crate::protocol::ipc::{Event, Limits};
 
@@ -103,7 +103,7 @@ struct Farewell<'a> {
     reader_ended: Ended,
     /// Events taken out of `batches` and not wholly written.
     queue: VecDeque<Event>,
-    batches: Receiver<Vec<Event>>,
+    batches: Receiver<Batch>,
 }
 
 impl Drop for Farewell<'_> {
@@ -133,14 +133,14 @@ impl Drop for Farewell<'_> {
 
 /// Serves an agent from its connection to its end, on its writer thread.
 fn serve(
-    stream: &UnixStream,
+    stream: &Arc<UnixStream>,
     reader: Reader,
     reader_ended: Ended,
     hung_up: &Ended,
     link: &LoopLink,
 ) {
     let generation = reader.generation;
-    let (events, batches) = bounded(limits::IPC_EVENT_BATCHES);
+    let (outlet, batches) = Outlet::new(Arc::clone(stream));
     let mut farewell = Farewell {
         stream,
         generation,
@@ -150,7 +150,7 @@ fn serve(
         batches,
     };
     if link
-        .notify(Notice::AgentConnected { generation, events })
+        .notify(Notice::AgentConnected { generation, outlet })
         .is_err()
     {
         return;
@@ -194,8 +194,13 @@ mod tests {
             peers: vec![PeerId::new(&id.to_string()).unwrap()],
         };
         let (_reading, reader_ended) = bounded(0);
-        let (events, batches) = bounded(1);
-        events.send(vec![list(2), list(3)]).unwrap();
+        let (batch, batches) = bounded(1);
+        batch
+            .send(Batch {
+                events: vec![list(2), list(3)],
+                begun: 0,
+            })
+            .unwrap();
         let writer = thread::spawn(move || {
             let _farewell = Farewell {
                 stream: &stream,

@@ -4,6 +4,7 @@ use std::convert::Infallible;
 
 use crossbeam_channel::{Receiver, Sender};
 
+use super::outlet::{Batch, Outlet};
 use crate::mesh::Generation;
 use crate::protocol::ipc::{Event, Rejection, Request};
 use crate::runtime::wake::LoopWaker;
@@ -26,17 +27,15 @@ pub struct RequestBatch {
 /// A message of the IPC threads to the event loop, other than requests.
 #[derive(Debug)]
 pub enum Notice {
-    /// An agent is connected. Events for it go into `events`. Dropping that closes its connection once
-    /// everything in it has been written.
+    /// An agent is connected. Events for it go into `outlet`. After the agent has hung up they are no longer
+    /// taken out of there; what is in there comes back with [`Notice::AgentGone`].
     AgentConnected {
         /// The number of this connection.
         generation: Generation,
-        /// Batches of events, written in order. Bounded: at most [`crate::limits::IPC_EVENT_BATCHES`]
-        /// under way, so use `try_send`. After the agent has hung up they are no longer taken out; what
-        /// is in there comes back with [`Notice::AgentGone`].
-        events: Sender<Vec<Event>>,
+        /// The way of events to it.
+        outlet: Outlet,
     },
-    /// Further events are now in the agent's socket.
+    /// Further events that the writer was given are now in the agent's socket.
     Written {
         /// The connection.
         generation: Generation,
@@ -62,7 +61,7 @@ pub enum Notice {
 #[derive(Debug)]
 pub struct Unsent {
     pub(super) taken: std::vec::IntoIter<Event>,
-    pub(super) queued: Receiver<Vec<Event>>,
+    pub(super) queued: Receiver<Batch>,
 }
 
 impl Iterator for Unsent {
@@ -73,7 +72,7 @@ impl Iterator for Unsent {
             if let Some(event) = self.taken.next() {
                 return Some(event);
             }
-            self.taken = self.queued.try_recv().ok()?.into_iter();
+            self.taken = self.queued.try_recv().ok()?.events.into_iter();
         }
     }
 }

@@ -5,15 +5,17 @@
 //! * the *supervisor* accepts connections, refuses a second agent, and alone notices that an agent has
 //!   hung up or that the socket file is no longer ours;
 //! * an agent's *writer* sends [`Notice::AgentConnected`] first and [`Notice::AgentGone`] last, and writes
-//!   the agent's events in between;
+//!   those events in between that the event loop could not write at once through its [`Outlet`];
 //! * an agent's *reader* turns its lines into requests. It may outlive its agent: commands that a program
 //!   wrote before it hung up still count.
 
 mod agent;
 mod bind;
 mod messages;
+mod outlet;
 mod probe;
 mod reader;
+mod rendered;
 mod settings;
 mod socket_file;
 mod supervisor;
@@ -31,6 +33,7 @@ use crate::runtime::wake::LoopWaker;
 
 pub use bind::{BindError, BoundSocket, Standing, bind, look};
 pub use messages::{Notice, RequestBatch, Unsent};
+pub use outlet::{HandedOn, Outlet};
 pub use probe::{Served, is_served};
 
 use messages::LoopLink;

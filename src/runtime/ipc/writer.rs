@@ -2,14 +2,16 @@
 
 use std::collections::VecDeque;
 use std::io;
+use std::mem;
 use std::os::unix::net::UnixStream;
 
 use crossbeam_channel::{Receiver, select};
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use rustix::io::Errno;
-use rustix::net::{SendFlags, send};
 
 use super::messages::{Ended, LoopLink, Notice};
+use super::outlet::Batch;
+use super::rendered::Rendered;
 use crate::limits;
 use crate::mesh::Generation;
 use crate::protocol::ipc::Event;
@@ -22,10 +24,10 @@ pub(super) struct Writer<'a> {
     link: &'a LoopLink,
     /// The events that are not yet wholly in the socket.
     queue: &'a mut VecDeque<Event>,
+    /// How many bytes of the first of them are in the socket.
+    begun: usize,
     /// The first events of the queue as lines.
-    rendered: Vec<u8>,
-    /// Where in `rendered` each of them ends.
-    ends: Vec<usize>,
+    rendered: Rendered,
 }
 
 impl<'a> Writer<'a> {
@@ -41,18 +43,18 @@ impl<'a> Writer<'a> {
             generation,
             link,
             queue,
-            rendered: Vec::new(),
-            ends: Vec::new(),
+            begun: 0,
+            rendered: Rendered::default(),
         }
     }
 
     /// Writes until no more can come and all is written, or until the agent has hung up.
-    pub(super) fn run(mut self, batches: &Receiver<Vec<Event>>, hung_up: &Ended) {
+    pub(super) fn run(mut self, batches: &Receiver<Batch>, hung_up: &Ended) {
         loop {
             if self.queue.is_empty() {
                 select! {
                     recv(batches) -> batch => match batch {
-                        Ok(batch) => self.queue.extend(batch),
+                        Ok(batch) => self.take(batch),
                         Err(_) => return,
                     },
                     recv(hung_up) -> _ => return,
@@ -66,21 +68,21 @@ impl<'a> Writer<'a> {
         }
     }
 
-    /// Renders the events that are there, up to the size of a write.
-    fn render(&mut self, batches: &Receiver<Vec<Event>>) {
-        self.rendered.clear();
-        if self.rendered.capacity() > limits::IPC_WRITER_BUFFER_BYTES {
-            self.rendered.shrink_to(limits::IPC_WRITE_BYTES);
+    fn take(&mut self, batch: Batch) {
+        if self.queue.is_empty() {
+            self.begun = batch.begun;
         }
-        self.ends.clear();
+        self.queue.extend(batch.events);
+    }
+
+    /// Renders the events that are there, up to the size of a write.
+    fn render(&mut self, batches: &Receiver<Batch>) {
+        self.rendered.begin(mem::take(&mut self.begun));
         while self.rendered.len() < limits::IPC_WRITE_BYTES {
-            match self.queue.get(self.ends.len()) {
-                Some(event) => {
-                    event.write_line(&mut self.rendered);
-                    self.ends.push(self.rendered.len());
-                }
+            match self.queue.get(self.rendered.events()) {
+                Some(event) => self.rendered.push(event),
                 None => match batches.try_recv() {
-                    Ok(batch) => self.queue.extend(batch),
+                    Ok(batch) => self.take(batch),
                     Err(_) => return,
                 },
             }
@@ -91,36 +93,23 @@ impl<'a> Writer<'a> {
     /// many events are in the socket, because at the end that decides what peers are told of their
     /// messages.
     fn write(&mut self) -> io::Result<()> {
-        let mut written = 0;
-        while let Some(rest) = self.rendered.get(written..)
-            && !rest.is_empty()
-        {
-            // Rust ignores SIGPIPE at the start of programs, so an agent that has left is an error
-            // here.
-            match send(self.stream, rest, SendFlags::DONTWAIT) {
-                Ok(count) => written += count,
-                Err(Errno::INTR) => {}
-                Err(Errno::AGAIN) => {
-                    self.tell(written)?;
-                    self.wait_for_room()?;
-                }
-                Err(error) => {
-                    self.tell(written)?;
-                    return Err(error.into());
-                }
+        loop {
+            let written = self.rendered.write(self.stream);
+            self.tell()?;
+            match written {
+                Ok(true) => return Ok(()),
+                Ok(false) => self.wait_for_room()?,
+                Err(error) => return Err(error.into()),
             }
         }
-        self.tell(written)
     }
 
-    /// Tells the loop of the whole events among the first `written` bytes rendered that it was not told
-    /// of yet. These bytes are in the socket.
-    fn tell(&mut self, written: usize) -> io::Result<()> {
-        let events = self.ends.partition_point(|end| *end <= written);
+    /// Tells the loop of the events that are in the socket and that it was not told of yet.
+    fn tell(&mut self) -> io::Result<()> {
+        let events = self.rendered.count();
         if events == 0 {
             return Ok(());
         }
-        self.ends.drain(..events);
         self.queue.drain(..events);
         self.link
             .notify(Notice::Written {

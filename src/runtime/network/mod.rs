@@ -6,6 +6,7 @@ pub(crate) mod reach;
 pub(crate) mod registry_schedule;
 pub(crate) mod registry_servers;
 pub(crate) mod resolver;
+pub(crate) mod server_names;
 pub(crate) mod sockets;
 pub(crate) mod streams;
 pub(crate) mod told;

@@ -1,7 +1,6 @@
 //! Runs [`Reach`], which finds our candidates and carries packets over relays: gives it sockets,
 //! streams and servers, and carries out its outputs.
 
-use std::collections::BTreeSet;
 use std::net::SocketAddr;
 use std::time::{Instant, SystemTime, UNIX_EPOCH};
 
@@ -9,6 +8,7 @@ use mio::{Registry, Token};
 
 use super::registry_servers::RegistryServers;
 use super::resolver::Resolver;
+use super::server_names::{relay_proxy, server_names};
 use super::sockets::Sockets;
 use super::streams::{News, Streams};
 use crate::config::proxy::Proxies;
@@ -21,7 +21,7 @@ use crate::nat::credentials::Credentials;
 use crate::nat::output::Output;
 use crate::nat::reach::{External, Reach};
 use crate::nat::server::{Servers, StunServer, TurnServer};
-use crate::nat::url::{Host, StunUrl, Transport, TurnUrl};
+use crate::nat::url::{Host, StunUrl, TurnUrl};
 use crate::runtime::interfaces;
 use crate::runtime::signaling::CurrentTls;
 use crate::runtime::signaling::IceServersClient;
@@ -293,19 +293,7 @@ impl Reaching {
 
     fn name_servers(&mut self, now: Instant) {
         let (stun, turn) = self.named();
-        let hosts = stun.into_iter().map(|url| url.host);
-        let proxies = turn
-            .iter()
-            .filter_map(|(url, _)| relay_proxy(&self.proxies, url));
-        let proxies: Vec<_> = proxies.map(|(host, _)| host).collect();
-        let hosts = hosts.chain(turn.into_iter().map(|(url, _)| url.host));
-        let hosts = hosts.chain(proxies);
-        let names: BTreeSet<_> = hosts
-            .filter_map(|host| match host {
-                Host::Name(name) => Some(name),
-                Host::Address(_) => None,
-            })
-            .collect();
+        let names = server_names(&self.proxies, &stun, &turn);
         self.resolver.set_names(now, names);
         self.set_servers(now);
     }
@@ -340,24 +328,6 @@ impl Reaching {
             }
         }
     }
-}
-
-/// Returns the place of the HTTP proxy that leads to a TURN server over TCP or TLS, if there is one.
-pub(crate) fn relay_proxy(proxies: &Proxies, url: &TurnUrl) -> Option<(Host, u16)> {
-    if !url
-        .transports()
-        .iter()
-        .any(|transport| *transport != Transport::Udp)
-    {
-        return None;
-    }
-    // One that can't be used is told at the start.
-    let proxy = proxies.to_relay(&url.host.to_string(), url.port).ok()??;
-    let host = match proxy.host().parse() {
-        Ok(address) => Host::Address(address),
-        Err(_) => Host::Name(proxy.host().to_owned()),
-    };
-    Some((host, proxy.port()))
 }
 
 /// Returns the Unix time in seconds.

@@ -20,6 +20,8 @@ struct Bound {
     socket: UdpSocket,
     address: SocketAddr,
     lane: usize,
+    /// How much its receive buffer holds, in bytes as the system counts them.
+    receive_buffer: usize,
     /// The datagrams that the system had no room for, in order.
     unsent: VecDeque<Transmit>,
     unsent_bytes: usize,
@@ -147,6 +149,8 @@ impl Sockets {
         lane: usize,
     ) -> io::Result<()> {
         let socket = bind_in_range(found.socket_address(), self.ports)?;
+        // The system may give less than it was asked for.
+        let receive_buffer = socket.recv_buffer_size().unwrap_or_default();
         let mut socket = UdpSocket::from_std(socket.into());
         let token = Token(self.next_token);
         registry.register(&mut socket, token, Interest::READABLE)?;
@@ -159,6 +163,7 @@ impl Sockets {
                 socket,
                 address,
                 lane,
+                receive_buffer,
                 unsent: VecDeque::new(),
                 unsent_bytes: 0,
             },
@@ -171,6 +176,12 @@ impl Sockets {
         let wanted = self.wanted.iter();
         let named = wanted.map(|found| (found.address, (found.interface.clone(), found.kind)));
         named.collect()
+    }
+
+    /// Returns how much the smallest of the receive buffers holds, in bytes as the system counts them.
+    pub(crate) fn receive_buffer(&self) -> Option<u64> {
+        let buffers = self.bound.values().map(|bound| bound.receive_buffer);
+        buffers.min().map(|bytes| bytes as u64)
     }
 
     /// Returns the local addresses in use, once for each socket.

@@ -66,9 +66,10 @@ impl TokenClient {
         })
     }
 
-    /// Asks for a token once. Returns the round trip to the registry with it. Blocks for
-    /// [`Times::handshake`](super::Times::handshake) and some round trips at most, beside what the resolver takes; less when the thread is asked to stop, or the way is lost by a change of
-    /// the network.
+    /// Asks for a token once. Returns the round trip to the registry with it.
+    ///
+    /// Blocks for [`Times::handshake`](super::Times::handshake) and some round trips at most, beside what the
+    /// resolver takes; less when the thread is asked to stop, or the way is lost by a change of the network.
     pub(super) fn exchange(&self) -> Result<(Grant, Duration), Failure> {
         let Asked { answer, round_trip } = self.ask()?;
         Ok((self.take(answer)?, round_trip))

@@ -40,8 +40,7 @@ def add(what, pairs, disturb, target, **options):
         def test(case):
             case.heal(what, pair, disturb, target, **options)
 
-        is_unsettled = disturb is renumbered and "udp blocked" in pair
-        return targets.unsettled(test) if is_unsettled else test
+        return test
 
     add_tests(Disturbances, what, pairs, test_of)
 

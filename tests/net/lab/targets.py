@@ -3,7 +3,6 @@
 import math
 import os
 import statistics
-import unittest
 from dataclasses import dataclass
 
 HOST = 0.030
@@ -34,9 +33,6 @@ def milliseconds(seconds):
 
 HEAL_RUNS = int(os.environ.get("HEAL_RUNS", "1"))
 """How often each network is disturbed for a measurement of healing."""
-
-unsettled = unittest.skipUnless(os.environ.get("HEAL_ALL"), "misses its target now and then; HEAL_ALL=1 runs it")
-"""Marks what is known not to heal in time every time."""
 
 
 @dataclass(frozen=True)
