@@ -117,7 +117,7 @@ fn submit(call: &Call<'_>, store: &mut Store) -> Result<Response, Response> {
 }
 
 fn list(call: &Call<'_>, store: &mut Store) -> Response {
-    // Whose agents they are is looked up before the tasks are.
+    // Whose the agents are can't be looked up while the store goes through its tasks.
     let visible: Vec<Task> = store.tasks(call.now, |task| may_belong(call, task));
     let visible = visible.iter().filter(|task| may_read(call, task, store));
     call::json(&visible.map(Task::shown).collect::<Vec<_>>())
