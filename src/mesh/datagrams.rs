@@ -170,6 +170,7 @@ impl<K: Linker> Mesh<K> {
         }
         // By now it is known whether something waits to be acknowledged.
         self.arm(now, id);
+        self.watch_tail(id);
     }
 
     /// Handles all outputs of the link, until it asks for a timeout.
@@ -252,6 +253,7 @@ impl<K: Linker> Mesh<K> {
                 }
                 Ok(LinkOutput::Timeout(at)) => {
                     connection.burst.drained();
+                    let at = self.when_looked_at(now, id, at);
                     self.timers.set(TimerKey::Link(id), Some(at));
                     break;
                 }
