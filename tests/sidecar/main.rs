@@ -48,3 +48,4 @@ mod signals;
 mod sleep;
 mod socket;
 mod surroundings;
+mod topology;
