@@ -3,6 +3,7 @@ use super::super::super::http::RequestBuffer;
 use super::super::super::store::Lasting;
 use super::super::super::store::keys::{Identity, Keys};
 use super::super::super::unix_time::UnixTime;
+use super::super::ice_servers::IceServers;
 use super::super::{Api, Origin, Outcome as ApiOutcome};
 use super::*;
 use crate::limits::MESSAGE_NESTING;
@@ -22,7 +23,7 @@ impl Subject {
         let now = UnixTime::now();
         let store = Store::new(keys, Duration::from_secs(300), Lasting::default());
         Subject {
-            api: Api::new(store, &[], String::new(), now),
+            api: Api::new(store, IceServers::fixed(Vec::new()), String::new(), now),
             now,
         }
     }

@@ -1,0 +1,87 @@
+//! The relay's UDP sockets.
+
+use std::io;
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
+
+use mio::net::UdpSocket;
+use socket2::{Domain, Protocol, Socket, Type};
+
+use crate::registry::limits::RELAY_PORT_TRIES;
+
+/// Bytes of datagrams that may wait to be read: what comes while the thread does something else.
+const RECEIVE_BUFFER: usize = 4 * 1024 * 1024;
+const RELAYED_RECEIVE_BUFFER: usize = 512 * 1024;
+
+/// Opens the socket on which clients are awaited. One of all IPv6 addresses is one of all IPv4 addresses, too.
+pub(super) fn listen(address: SocketAddr) -> io::Result<UdpSocket> {
+    bind(address, RECEIVE_BUFFER, !address.ip().is_unspecified())
+}
+
+/// Opens a socket on a free port of a range, at one address of ours or, if that is unspecified, all.
+pub(super) fn relayed(address: IpAddr, (first, last): (u16, u16)) -> io::Result<UdpSocket> {
+    let mut result = Err(io::ErrorKind::AddrInUse.into());
+    for _ in 0..RELAY_PORT_TRIES {
+        let port = fastrand::u16(first..=last);
+        let bound = bind(SocketAddr::new(address, port), RELAYED_RECEIVE_BUFFER, true);
+        let is_taken = |error: &io::Error| error.kind() == io::ErrorKind::AddrInUse;
+        if !bound.as_ref().is_err_and(is_taken) {
+            return bound;
+        }
+        result = bound;
+    }
+    result
+}
+
+fn bind(address: SocketAddr, buffer: usize, only_v6: bool) -> io::Result<UdpSocket> {
+    let socket = Socket::new(
+        Domain::for_address(address),
+        Type::DGRAM,
+        Some(Protocol::UDP),
+    )?;
+    if address.is_ipv6() {
+        socket.set_only_v6(only_v6)?;
+    }
+    socket.set_nonblocking(true)?;
+    // The system may give less.
+    let _ = socket.set_recv_buffer_size(buffer);
+    socket.bind(&address.into())?;
+    Ok(UdpSocket::from_std(socket.into()))
+}
+
+/// Returns our address on the way to another; `None` if there is no way.
+pub(super) fn towards(other: SocketAddr) -> Option<IpAddr> {
+    let any: IpAddr = match other {
+        SocketAddr::V4(_) => Ipv4Addr::UNSPECIFIED.into(),
+        SocketAddr::V6(_) => Ipv6Addr::UNSPECIFIED.into(),
+    };
+    // Connecting such a socket sends nothing.
+    let socket = std::net::UdpSocket::bind((any, 0)).ok()?;
+    socket.connect(other).ok()?;
+    Some(socket.local_addr().ok()?.ip())
+}
+
+/// Returns the addresses of this machine's interfaces.
+pub(super) fn of_interfaces() -> Vec<IpAddr> {
+    match if_addrs::get_if_addrs() {
+        Ok(interfaces) => interfaces.iter().map(|interface| interface.ip()).collect(),
+        Err(error) => {
+            log::warn!("the addresses of this machine are not known: {error}");
+            Vec::new()
+        }
+    }
+}
+
+/// Returns an address in the form that a socket sends to: one of all families sends to mapped IPv4 addresses.
+pub(super) fn as_sent_from(socket: SocketAddr, to: SocketAddr) -> SocketAddr {
+    match (socket, to) {
+        (SocketAddr::V6(_), SocketAddr::V4(v4)) => {
+            SocketAddr::new(v4.ip().to_ipv6_mapped().into(), v4.port())
+        }
+        _ => to,
+    }
+}
+
+/// Returns an address as others know it: an IPv4 address, if it is a mapped one.
+pub(super) fn canonical(address: SocketAddr) -> SocketAddr {
+    SocketAddr::new(address.ip().to_canonical(), address.port())
+}
