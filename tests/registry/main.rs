@@ -10,6 +10,7 @@ mod introductions;
 mod owner;
 mod pairing;
 mod process;
+mod relay;
 mod subcommand;
 mod support;
 mod tasks;
