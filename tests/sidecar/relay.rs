@@ -26,14 +26,14 @@ fn ends(agent: &mut Agent) -> [Value; 2] {
 }
 
 fn exchange(nodes: &mut [Node; 2]) {
-    let [alice, bob] = nodes;
-    for (sender, receiver) in [(&mut *alice, &mut *bob), (bob, alice)] {
+    for _ in 0..2 {
+        let [sender, receiver] = &mut *nodes;
         let message = json!({"type": "ping", "payload": "x".repeat(50_000)});
         sender.agent.send(&receiver.sidecar.name, &message);
-        let arrived = receiver
-            .agent
-            .until(|event| event.is("message", &sender.sidecar.name));
+        let from = &sender.sidecar.name;
+        let arrived = receiver.agent.until(|event| event.is("message", from));
         assert_eq!(arrived.message()["payload"], message["payload"]);
+        nodes.reverse();
     }
 }
 
