@@ -8,13 +8,15 @@ use socket2::{Domain, Protocol, Socket, Type};
 
 use crate::registry::limits::RELAY_PORT_TRIES;
 
-/// Bytes of datagrams that may wait to be read: what comes while the thread does something else.
+/// Bytes of clients' datagrams that may wait to be read: what comes while the thread does something else.
 const RECEIVE_BUFFER: usize = 4 * 1024 * 1024;
-const RELAYED_RECEIVE_BUFFER: usize = 512 * 1024;
 
 /// Opens the socket on which clients are awaited. One of all IPv6 addresses is one of all IPv4 addresses, too.
 pub(super) fn listen(address: SocketAddr) -> io::Result<UdpSocket> {
-    bind(address, RECEIVE_BUFFER, !address.ip().is_unspecified())
+    let socket = bind(address, !address.ip().is_unspecified())?;
+    // The system may give less.
+    let _ = socket2::SockRef::from(&socket).set_recv_buffer_size(RECEIVE_BUFFER);
+    Ok(socket)
 }
 
 /// Opens a socket on a free port of a range, at one address of ours or, if that is unspecified, all.
@@ -22,7 +24,7 @@ pub(super) fn relayed(address: IpAddr, (first, last): (u16, u16)) -> io::Result<
     let mut result = Err(io::ErrorKind::AddrInUse.into());
     for _ in 0..RELAY_PORT_TRIES {
         let port = fastrand::u16(first..=last);
-        let bound = bind(SocketAddr::new(address, port), RELAYED_RECEIVE_BUFFER, true);
+        let bound = bind(SocketAddr::new(address, port), true);
         let is_taken = |error: &io::Error| error.kind() == io::ErrorKind::AddrInUse;
         if !bound.as_ref().is_err_and(is_taken) {
             return bound;
@@ -32,7 +34,7 @@ pub(super) fn relayed(address: IpAddr, (first, last): (u16, u16)) -> io::Result<
     result
 }
 
-fn bind(address: SocketAddr, buffer: usize, only_v6: bool) -> io::Result<UdpSocket> {
+fn bind(address: SocketAddr, only_v6: bool) -> io::Result<UdpSocket> {
     let socket = Socket::new(
         Domain::for_address(address),
         Type::DGRAM,
@@ -42,8 +44,6 @@ fn bind(address: SocketAddr, buffer: usize, only_v6: bool) -> io::Result<UdpSock
         socket.set_only_v6(only_v6)?;
     }
     socket.set_nonblocking(true)?;
-    // The system may give less.
-    let _ = socket.set_recv_buffer_size(buffer);
     socket.bind(&address.into())?;
     Ok(UdpSocket::from_std(socket.into()))
 }
