@@ -16,7 +16,7 @@ _chatixia_sidecar() {
         --ice-servers-from-registry) words='on off' ;;
         --report-topology) words='on off' ;;
         --log-format) words='text json' ;;
-        --ca-file | --ssl-cert-file | --ipc-socket | --registry-tls-cert | --registry-tls-key | --device-token-file | --api-keys-file | --binary) files=yes ;;
+        --ca-file | --ssl-cert-file | --ipc-socket | --registry-tls-cert | --registry-tls-key | --device-token-file | --api-keys-file | --registry-data | --binary) files=yes ;;
         --signaling-url | \
         --token-url | \
         --api-key | \
@@ -47,7 +47,6 @@ _chatixia_sidecar() {
         --listen | \
         --port | \
         --agent-name | \
-        --registry-data | \
         --trust-proxy | \
         --path-prefix | \
         --peers | \

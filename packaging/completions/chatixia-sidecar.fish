@@ -109,7 +109,7 @@ complete -c chatixia-sidecar -n '__fish_seen_subcommand_from registry' -l port -
 complete -c chatixia-sidecar -n '__fish_seen_subcommand_from registry' -l listen -x -d 'address to listen on'
 complete -c chatixia-sidecar -n '__fish_seen_subcommand_from registry' -l api-keys-file -r -F -d 'JSON file of the keys that are let in: {"keys": {KEY: {"peer_id": ID, "role": ROLE}}}'
 complete -c chatixia-sidecar -n '__fish_seen_subcommand_from registry' -l open -d 'let every key in; its text is the peer\'s id'
-complete -c chatixia-sidecar -n '__fish_seen_subcommand_from registry' -l registry-data -x -d 'where keys, paired devices, agents and tasks are kept; without it in memory only'
+complete -c chatixia-sidecar -n '__fish_seen_subcommand_from registry' -l registry-data -r -F -d 'where keys, paired devices, agents and tasks are kept; without it in memory only'
 complete -c chatixia-sidecar -n '__fish_seen_subcommand_from registry' -l registry-tls-cert -r -F -d 'PEM file of the certificate and its chain, for https:// and wss://'
 complete -c chatixia-sidecar -n '__fish_seen_subcommand_from registry' -l registry-tls-key -r -F -d 'PEM file of its private key'
 complete -c chatixia-sidecar -n '__fish_seen_subcommand_from registry' -l trust-proxy -x -d 'addresses and networks of proxies that name their clients in X-Forwarded-For'

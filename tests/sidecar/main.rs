@@ -52,3 +52,4 @@ mod signals;
 mod sleep;
 mod socket;
 mod surroundings;
+mod topology;
