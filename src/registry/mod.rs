@@ -158,7 +158,7 @@ pub enum Error {
         /// The reason.
         reason: String,
     },
-    /// The relay cannot listen on that address.
+    /// The relay cannot start.
     Relay {
         /// The UDP address that was asked for.
         address: SocketAddr,
@@ -198,7 +198,7 @@ impl fmt::Display for Error {
             ),
             Error::Relay { address, source } => write!(
                 f,
-                "the relay cannot listen on UDP {address}: {source}; choose another RELAY_LISTEN"
+                "the relay cannot start on UDP {address} (RELAY_LISTEN): {source}"
             ),
             Error::Listen { address, source } => write!(
                 f,

@@ -169,6 +169,6 @@ fn a_port_that_is_taken_is_said() {
         &port,
     ];
     let said = complaint(&arguments, 1);
-    let expected = format!("the relay cannot listen on UDP 127.0.0.1:{port}");
+    let expected = format!("the relay cannot start on UDP 127.0.0.1:{port}");
     assert!(said.contains(&expected), "{said}");
 }

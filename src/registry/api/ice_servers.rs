@@ -5,10 +5,10 @@ use std::net::{IpAddr, SocketAddr};
 use http::uri::Authority;
 use serde_json::{Value, json};
 
-use super::super::http::Request;
-use super::super::relay;
-use super::super::unix_time::UnixTime;
 use crate::protocol::PeerId;
+use crate::registry::http::Request;
+use crate::registry::relay;
+use crate::registry::unix_time::UnixTime;
 use crate::secret::Secret;
 
 /// Our own relay, as clients reach it.
@@ -123,8 +123,8 @@ struct Reached {
 
 #[cfg(test)]
 mod tests {
-    use super::super::super::http::RequestBuffer;
     use super::*;
+    use crate::registry::http::RequestBuffer;
 
     fn servers(relay: Option<OwnRelay>) -> IceServers {
         IceServers {

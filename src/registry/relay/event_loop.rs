@@ -200,11 +200,14 @@ impl EventLoop {
             log::warn!("the relay has no socket for {}: {error}", client.address);
         }
         let relayed = opened.as_ref().ok().map(|(_, relayed)| *relayed);
-        if let Some(relayed) = relayed {
-            let own = sockets::of_interfaces().into_iter();
-            let own = own.chain(self.relayed.external.iter().copied());
-            self.turn
-                .set_own_addresses(own.chain([relayed.ip()]).collect());
+        match sockets::of_interfaces() {
+            Ok(own) => {
+                let external = self.relayed.external.iter().copied();
+                let relayed = relayed.map(|relayed| relayed.ip());
+                let own = own.into_iter().chain(external).chain(relayed);
+                self.turn.set_own_addresses(own.collect());
+            }
+            Err(error) => log::warn!("this machine's new addresses are not known: {error}"),
         }
         let Some((id, answer)) = self.turn.opened(now, opening, relayed) else {
             return;

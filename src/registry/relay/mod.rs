@@ -34,11 +34,11 @@ use std::time::Instant;
 use crossbeam_channel::{Sender, bounded};
 use mio::{Interest, Poll, Waker};
 
-use super::limits::RELAY_NEWCOMERS;
-use super::secrets::random;
-use super::socket::Socket;
 use crate::config::networks::Networks;
 use crate::protocol::PeerId;
+use crate::registry::limits::RELAY_NEWCOMERS;
+use crate::registry::secrets::random;
+use crate::registry::socket::Socket;
 use crate::secret::Secret;
 use event_loop::{EventLoop, LISTENER, Order, Relayed, WAKER};
 pub(super) use logins::login;
@@ -72,6 +72,10 @@ pub(super) struct Relay {
 impl Relay {
     /// Begins to serve clients whose logins are made of this secret.
     pub(super) fn start(options: &RelayOptions, secret: Secret) -> io::Result<Relay> {
+        // Without them nothing would keep clients from this machine.
+        sockets::of_interfaces().map_err(|error| {
+            io::Error::other(format!("the addresses of this machine are not known: {error}"))
+        })?;
         let mut listener = sockets::listen(options.listen)?;
         let address = listener.local_addr()?;
         let poll = Poll::new()?;

@@ -61,14 +61,9 @@ pub(super) fn towards(other: SocketAddr) -> Option<IpAddr> {
 }
 
 /// Returns the addresses of this machine's interfaces.
-pub(super) fn of_interfaces() -> Vec<IpAddr> {
-    match if_addrs::get_if_addrs() {
-        Ok(interfaces) => interfaces.iter().map(|interface| interface.ip()).collect(),
-        Err(error) => {
-            log::warn!("the addresses of this machine are not known: {error}");
-            Vec::new()
-        }
-    }
+pub(super) fn of_interfaces() -> io::Result<Vec<IpAddr>> {
+    let interfaces = if_addrs::get_if_addrs()?;
+    Ok(interfaces.iter().map(|interface| interface.ip()).collect())
 }
 
 /// Returns an address in the form that a socket sends to: one of all families sends to mapped IPv4 addresses.

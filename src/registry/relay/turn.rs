@@ -234,7 +234,7 @@ impl Turn {
     ) -> Option<Reaction> {
         let id = *self.by_client.get(&client)?;
         let peer = self.allocations.get(&id)?.peer_of(channel, now)?;
-        self.to_peer(now, id, peer, bytes, data)
+        self.pass_on(now, id, peer, bytes, data)
     }
 
     fn send_indication(
@@ -246,11 +246,11 @@ impl Turn {
     ) -> Option<Reaction> {
         let (peer, data) = messages::send_indication(message)?;
         let id = *self.by_client.get(&client)?;
-        self.to_peer(now, id, peer, bytes, data)
+        self.pass_on(now, id, peer, bytes, data)
     }
 
     /// Passes data of a client on, if the peer and the client's account permit it.
-    fn to_peer(
+    fn pass_on(
         &mut self,
         now: Instant,
         id: AllocationId,
