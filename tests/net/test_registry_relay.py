@@ -9,6 +9,9 @@ from lab.pairs import add_tests
 from lab.sites import PAIRS
 from lab.world import world
 
+REPAIR_SECONDS = 30
+"""How long messages may take when the registry has come back."""
+
 
 @unittest.skipUnless(binary.knows("TURN_URL"), "this sidecar does not use STUN and TURN")
 class RegistryRelay(unittest.TestCase):
@@ -28,6 +31,18 @@ class RegistryRelay(unittest.TestCase):
 
     def test_two_symmetric_routers_with_the_relay_policy(self):
         self.meet("symmetric", "symmetric", ICE_TRANSPORT_POLICY="relay")
+
+    def test_messages_find_the_relay_again_when_the_registry_was_away(self):
+        """What it has lent is gone then, and so is the secret of its logins."""
+        sites = [world().site("symmetric", index) for index in (0, 1)]
+        registry = world().relaying_registry()
+        with Encounter(*(site.host for site in sites), registry.settings()) as encounter:
+            encounter.seconds_to_connect()
+            encounter.exchange()
+            registry.kill()
+            registry.start()
+            encounter.exchange(seconds=REPAIR_SECONDS)
+            self.assertTrue(is_relayed(encounter.ends()))
 
 
 add_tests(RegistryRelay, "pair", PAIRS, lambda pair: lambda case: case.meet(*pair))
