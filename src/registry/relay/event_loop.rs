@@ -231,11 +231,12 @@ impl EventLoop {
         let socket = sockets::relayed(bound, self.relayed.ports)?;
         let external = self.relayed.external.iter().find(is_of_family).copied();
         let own = (!bound.is_unspecified()).then_some(bound);
-        let towards_client = || {
-            let client = opening.client.address;
-            sockets::towards(client).filter(|own| own.is_ipv4() == opening.is_ipv4)
+        let client = opening.client.address;
+        let other = match client.is_ipv4() == opening.is_ipv4 {
+            true => client,
+            false => sockets::somewhere(opening.is_ipv4),
         };
-        let address = external.or(own).or_else(towards_client);
+        let address = external.or(own).or_else(|| sockets::towards(other));
         let address = address.ok_or(io::ErrorKind::AddrNotAvailable)?;
         let port = socket.local_addr()?.port();
         Ok((socket, SocketAddr::new(address, port)))

@@ -74,7 +74,9 @@ impl Relay {
     pub(super) fn start(options: &RelayOptions, secret: Secret) -> io::Result<Relay> {
         // Without them nothing would keep clients from this machine.
         sockets::of_interfaces().map_err(|error| {
-            io::Error::other(format!("the addresses of this machine are not known: {error}"))
+            io::Error::other(format!(
+                "the addresses of this machine are not known: {error}"
+            ))
         })?;
         let mut listener = sockets::listen(options.listen)?;
         let address = listener.local_addr()?;

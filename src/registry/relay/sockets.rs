@@ -60,6 +60,17 @@ pub(super) fn towards(other: SocketAddr) -> Option<IpAddr> {
     Some(socket.local_addr().ok()?.ip())
 }
 
+/// Returns an address on the internet, of a documentation's network (RFC 5737, RFC 3849): the way there is the
+/// default route.
+pub(super) fn somewhere(is_ipv4: bool) -> SocketAddr {
+    const DISCARD_PORT: u16 = 9;
+    let address: IpAddr = match is_ipv4 {
+        true => Ipv4Addr::new(192, 0, 2, 1).into(),
+        false => Ipv6Addr::new(0x2001, 0xdb8, 0, 0, 0, 0, 0, 1).into(),
+    };
+    SocketAddr::new(address, DISCARD_PORT)
+}
+
 /// Returns the addresses of this machine's interfaces.
 pub(super) fn of_interfaces() -> io::Result<Vec<IpAddr>> {
     let interfaces = if_addrs::get_if_addrs()?;
