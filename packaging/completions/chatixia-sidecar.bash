@@ -49,6 +49,11 @@ _chatixia_sidecar() {
         --agent-name | \
         --trust-proxy | \
         --path-prefix | \
+        --relay-listen | \
+        --relay-host | \
+        --relay-ports | \
+        --relay-rate | \
+        --relay-allow | \
         --peers | \
         --messages | \
         --timeout) ;;
@@ -58,7 +63,7 @@ _chatixia_sidecar() {
                 attach) words='--ipc-socket --help --version' files=yes ;;
                 health) words='--ipc-socket --of-registry --listen --port --registry-tls-cert --registry-tls-key --help --version' files=yes ;;
                 pair) words='--device-token-file --agent-name --token-url --ca-file --ssl-cert-file --ssl-cert-dir --https-proxy --http-proxy --all-proxy --no-proxy --rust-log --log-format --help --version' ;;
-                registry) words='--port --listen --api-keys-file --open --registry-data --registry-tls-cert --registry-tls-key --trust-proxy --path-prefix --show-frames --until-eof --rust-log --log-format --help --version' ;;
+                registry) words='--port --listen --api-keys-file --open --registry-data --registry-tls-cert --registry-tls-key --trust-proxy --path-prefix --relay --relay-listen --relay-host --relay-ports --relay-rate --relay-allow --show-frames --until-eof --external-address --stun-url --turn-url --turn-secret --rust-log --log-format --help --version' ;;
                 demo) words='--peers --messages --timeout --binary --help --version' ;;
                 *) words='--signaling-url --token-url --api-key --device-token --ca-file --ssl-cert-file --ssl-cert-dir --https-proxy --http-proxy --all-proxy --no-proxy --ipc-socket --agent-linger --mesh --max-peers --max-message-bytes --queue-bytes --overflow-bytes --connect-timeout --recovery-timeout --send-stall-seconds --metered --udp-port --external-address --bind-address --interfaces --ipv6 --stun-url --turn-url --turn-secret --turn-username --turn-password --ice-transport-policy --ice-servers-from-registry --report-topology --rust-log --log-format --help --version' ;;
             esac
