@@ -711,3 +711,6 @@ pub const PAIRING_PATIENCE: Duration = Duration::from_secs(24 * 60 * 60);
 
 /// Bytes of a registry's answer to a person's order that are read at most.
 pub const ORDER_ANSWER_BYTES: u64 = 8 * 1024 * 1024;
+
+/// Largest `.env` file, or file of settings that `join` wrote, in bytes; a larger one is not read.
+pub const SETTINGS_FILE_BYTES: u64 = 64 * 1024;

@@ -13,4 +13,5 @@ mod process;
 mod subcommand;
 mod support;
 mod tasks;
+mod tickets;
 mod tls;

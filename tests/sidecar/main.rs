@@ -44,6 +44,7 @@ mod registry_faults;
 mod restarts;
 mod room;
 mod service_manager;
+mod settings_files;
 mod signals;
 mod sleep;
 mod socket;
