@@ -142,7 +142,7 @@ release = scripts/cross-build $(1) && \
 
 .PHONY: dist
 dist: wheels packages ## the release folder, dist/: static binaries for Linux, packed for all who install them, and checksums
-	cd $(or $(DIST),dist) && sha256sum -- *.tar.gz *.cdx.json *.whl *.deb *.tgz >SHA256SUMS
+	scripts/checksums
 
 .PHONY: dist-binaries
 dist-binaries: dist-x86_64 dist-aarch64 dist-armv7 dist-arm

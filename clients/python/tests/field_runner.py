@@ -153,4 +153,5 @@ async def run(registry: str, name: str, socket_path: str, target: Optional[str])
 
 
 if __name__ == "__main__":
-    asyncio.run(run(*sys.argv[1:4], sys.argv[4] if len(sys.argv) > 4 else None))
+    registry_url, own_name, own_socket, *more = sys.argv[1:]
+    asyncio.run(run(registry_url, own_name, own_socket, more[0] if more else None))

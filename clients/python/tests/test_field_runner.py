@@ -16,6 +16,8 @@ RUNNER = Path(__file__).parent / "field_runner.py"
 
 
 class FieldRunner(unittest.TestCase):
+    registry: Registry
+
     @classmethod
     def setUpClass(cls) -> None:
         cls.registry = Registry()

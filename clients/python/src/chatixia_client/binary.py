@@ -7,6 +7,7 @@ import os
 import platform
 import re
 import shutil
+from importlib import import_module
 from pathlib import Path
 from typing import Iterator, List, Optional, Tuple, Union
 
@@ -41,7 +42,7 @@ def find_binary(configured: Union[str, "os.PathLike[str]", None] = None) -> str:
         (os.fspath(configured or ""), "the configured sidecar program"),
         (os.environ.get("SIDECAR_BINARY") or "", "the sidecar program of SIDECAR_BINARY"),
     ]
-    passed_over = []
+    passed_over: List[str] = []
     for candidate, what in given:
         if candidate:
             found, problem = _at(Path(candidate).expanduser())
@@ -81,12 +82,9 @@ def _at(path: Path) -> "Tuple[Optional[str], str]":
 def _installed() -> Optional[str]:
     """The program of the package `chatixia-sidecar`, which need not be in `PATH`."""
     try:
-        from chatixia_sidecar import find_sidecar_bin
-    except ImportError:
-        return None
-    try:
-        return str(find_sidecar_bin())
-    except FileNotFoundError:
+        # By name, since it need not be there.
+        return str(import_module("chatixia_sidecar").find_sidecar_bin())
+    except (ImportError, FileNotFoundError):
         return None
 
 
