@@ -66,7 +66,7 @@ table! {
     /// The sidecar's settings, in the order of its help.
     SIDECAR:
     Plain REGISTRY_URL "URL" = "",
-        "the registry, https://host[:port][/prefix]; gives the next two where they are not set";
+        "the registry, as in https://host:8443/mesh; gives the next two where they are not set";
     Plain SIGNALING_URL "URL" = "ws://localhost:8080/ws",
         "the registry's WebSocket, ws:// or wss://";
     Plain TOKEN_URL "URL" = "http://localhost:8080/api/token",
