@@ -89,6 +89,11 @@ test-docs: ## the commands in README and docs/, each run and its output compared
 	$(if $(SIDECAR_BINARY),,$(CARGO) build)
 	SIDECAR_BINARY="$(BUILT_BINARY)" python3 -B tests/docs/run.py $(ARGS)
 
+.PHONY: test-load
+test-load: ## how the registry holds: idle WebSockets, sidecars while it restarts, a soak (ARGS=soak, SOAK_SECONDS=3600)
+	$(if $(SIDECAR_BINARY),,$(CARGO) build)
+	SIDECAR_BINARY="$(BUILT_BINARY)" python3 -B tests/load/run.py $(ARGS)
+
 .PHONY: test-examples
 test-examples: ## the agents in examples/ with each other; one without its interpreter is named and skipped
 	$(CARGO) test --test examples

@@ -1,5 +1,4 @@
-//! Tests with an agent in Python as there are in the field, `tests/agents/field_agent.py`, at our
-//! sidecars.
+//! Tests with agents in Python as there are in the field (`tests/agents`), at our sidecars and our registry.
 
 #![cfg(feature = "registry")]
 #![allow(clippy::expect_used, clippy::unwrap_used, clippy::indexing_slicing)]
@@ -14,8 +13,9 @@ mod place;
 #[allow(dead_code)]
 mod registry;
 
+use chatixia_sidecar::registry::load_keys;
 use place::Place;
-use registry::RunningRegistry;
+use registry::{RunningRegistry, open_options};
 
 const STEPS: [&str; 10] = [
     "list",
@@ -30,20 +30,17 @@ const STEPS: [&str; 10] = [
     "stop of the other",
 ];
 
-#[test]
-fn agents_of_the_field_find_each_other_and_work_together() {
+/// Plays a script in `tests/agents` with this environment; gives the names of its steps.
+fn play(script: &str, environment: &[(&str, String)]) -> Vec<String> {
     let place = Place::new();
-    let registry = RunningRegistry::open();
-    let address = registry.address;
     let played = Command::new("python3")
-        .arg(concat!(
-            env!("CARGO_MANIFEST_DIR"),
-            "/tests/agents/field_agent.py"
+        .arg(format!(
+            "{}/tests/agents/{script}",
+            env!("CARGO_MANIFEST_DIR")
         ))
         .arg(place.join(""))
         .env("SIDECAR_BINARY", env!("CARGO_BIN_EXE_chatixia-sidecar"))
-        .env("SIGNALING_URL", format!("ws://{address}/ws"))
-        .env("TOKEN_URL", format!("http://{address}/api/token"))
+        .envs(environment.iter().map(|(name, value)| (name, value)))
         .env("INTERFACES", "lo")
         .env("PYTHONDONTWRITEBYTECODE", "1")
         .output();
@@ -56,9 +53,35 @@ fn agents_of_the_field_find_each_other_and_work_together() {
     let stdout = String::from_utf8(output.stdout).unwrap();
     let stderr = String::from_utf8(output.stderr).unwrap();
     assert!(output.status.success(), "{stdout}\n{stderr}");
-    let steps: Vec<_> = stdout
-        .lines()
-        .filter_map(|line| line.strip_prefix("ok: "))
-        .collect();
-    assert_eq!(steps, STEPS);
+    let steps = stdout.lines().filter_map(|line| line.strip_prefix("ok: "));
+    steps.map(str::to_owned).collect()
+}
+
+#[test]
+fn agents_of_the_field_find_each_other_and_work_together() {
+    let registry = RunningRegistry::open();
+    let address = registry.address;
+    let environment = [
+        ("SIGNALING_URL", format!("ws://{address}/ws")),
+        ("TOKEN_URL", format!("http://{address}/api/token")),
+    ];
+    assert_eq!(play("field_agent.py", &environment), STEPS);
+}
+
+/// With a file of keys in the form of the field's guide.
+#[test]
+fn the_fields_runner_starts_its_agents_against_our_registry() {
+    let place = Place::new();
+    let file = place.join("api_keys.json");
+    let keys = r#"{
+        "ak_work_pc": { "peer_id": "work-pc", "role": "agent" },
+        "ak_rpi_home": { "peer_id": "rpi-home", "role": "agent" }
+    }"#;
+    std::fs::write(&file, keys).unwrap();
+    let mut options = open_options();
+    options.keys = load_keys(file.as_ref()).unwrap();
+    let registry = RunningRegistry::start(options);
+    let url = format!("http://{}", registry.address);
+    let steps = play("field_runner.py", &[("REGISTRY_URL", url)]);
+    assert_eq!(steps.last().map(String::as_str), Some("stop of the other"));
 }

@@ -65,11 +65,20 @@ impl Sender {
     }
 }
 
-/// Appends the line that sends what `message` appends.
-pub(crate) fn append_send(out: &mut Vec<u8>, target: &str, message: impl FnOnce(&mut Vec<u8>)) {
-    out.extend_from_slice(br#"{"type":"send","payload":{"target_peer":""#);
-    out.extend_from_slice(target.as_bytes());
-    out.extend_from_slice(br#"","message":"#);
+/// Appends the line that sends what `message` appends, to one peer or to all.
+pub(crate) fn append_send(
+    out: &mut Vec<u8>,
+    target: Option<&str>,
+    message: impl FnOnce(&mut Vec<u8>),
+) {
+    match target {
+        Some(target) => {
+            out.extend_from_slice(br#"{"type":"send","payload":{"target_peer":""#);
+            out.extend_from_slice(target.as_bytes());
+            out.extend_from_slice(br#"","message":"#);
+        }
+        None => out.extend_from_slice(br#"{"type":"broadcast","payload":{"message":"#),
+    }
     message(out);
     out.extend_from_slice(b"}}\n");
 }

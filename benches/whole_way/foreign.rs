@@ -179,7 +179,7 @@ impl Way for ForeignPair {
         let began = Instant::now();
         let sent = thread::scope(|scope| {
             // In a thread of its own: errors are told while it sends.
-            let sending = scope.spawn(|| send(sender, NAME, content, until));
+            let sending = scope.spawn(|| send(sender, Some(NAME), content, until));
             wait_for_end(receiver)?;
             let took = began.elapsed();
             Ok((joined(sending.join())?, took))

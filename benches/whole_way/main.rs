@@ -6,14 +6,17 @@
 //! The report says how busy the machine was with other things.
 
 mod agent;
+mod broadcasting;
 mod connecting;
 mod content;
 mod far;
 mod foreign;
+mod idling;
 mod machine;
 mod options;
 mod pair;
 mod path;
+mod ratios;
 mod raw;
 mod report;
 mod results;
@@ -80,6 +83,12 @@ fn measure(options: &Options) -> Outcome<()> {
     if options.wants(Part::Echo) || options.wants(Part::OneWay) {
         traffic::measure(&contenders, options, &mut results)?;
     }
+    if options.wants(Part::Broadcast) {
+        broadcasting::measure(&contenders, options, &mut results)?;
+    }
+    if options.wants(Part::Idle) {
+        idling::measure(&contenders, options, &mut results)?;
+    }
     if options.wants(Part::Far) {
         far::measure(&contenders, options, &mut results)?;
     }
@@ -94,7 +103,8 @@ fn measure(options: &Options) -> Outcome<()> {
     report::print(&report::table(&results, &conditions));
     report::write_json(&results, sweep.as_ref(), &conditions, &options.json)?;
     report::say(&format!("written to {}", options.json.display()));
-    sweep.map_or(Ok(()), |sweep| sweep.verdict())
+    sweep.map_or(Ok(()), |sweep| sweep.verdict())?;
+    ratios::verdict(&results, &conditions)
 }
 
 fn contenders(options: &Options) -> Outcome<Vec<Contender>> {

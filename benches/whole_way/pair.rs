@@ -70,6 +70,36 @@ impl Pair {
         Ok(self.first.cpu()? + self.second.cpu()?)
     }
 
+    /// Sends both ways at once; gives the number of messages and how long they took to arrive.
+    pub(crate) fn duplex(&mut self, content: &Content, until: Until) -> Outcome<(u64, Duration)> {
+        let names = [self.first.name(), self.second.name()];
+        let [first_name, second_name] = names;
+        let (first_sender, first_receiver) = &mut self.first_agent;
+        let (second_sender, second_receiver) = &mut self.second_agent;
+        let began = Instant::now();
+        let arrived = thread::scope(|scope| {
+            let ways = [
+                (first_sender, second_name, second_receiver),
+                (second_sender, first_name, first_receiver),
+            ];
+            let threads = ways.map(|(sender, target, receiver)| {
+                let sending = scope.spawn(move || send(sender, Some(target), content, until));
+                let counting = scope.spawn(move || count_in_order(receiver, content));
+                (sending, counting)
+            });
+            let mut all = 0;
+            for (sending, counting) in threads {
+                let (sent, arrived) = (joined(sending.join())?, joined(counting.join())?);
+                if sent != arrived {
+                    return Err(format!("{sent} messages sent and {arrived} arrived"));
+                }
+                all += arrived;
+            }
+            Ok((all, began.elapsed()))
+        });
+        arrived.map_err(|failure| self.explain(failure))
+    }
+
     fn explain(&self, failure: String) -> String {
         self.second.explain(self.first.explain(failure))
     }
@@ -83,7 +113,7 @@ impl Way for Pair {
         let times = thread::scope(|scope| {
             let echoing = scope.spawn(|| send_back(second_agent, first_name));
             let times = echo(first_agent, second_name, content, count)?;
-            first_agent.0.write(&end_to(second_name))?;
+            first_agent.0.write(&end_to(Some(second_name)))?;
             joined(echoing.join())?;
             Ok(times)
         });
@@ -96,7 +126,7 @@ impl Way for Pair {
         let (second_sender, second_receiver) = &mut self.second_agent;
         let began = Instant::now();
         let arrived = thread::scope(|scope| {
-            let sending = scope.spawn(|| send(sender, second_name, content, until));
+            let sending = scope.spawn(|| send(sender, Some(second_name), content, until));
             let arrived = count_in_order(second_receiver, content)?;
             let took = began.elapsed();
             let sent = joined(sending.join())?;
@@ -108,7 +138,7 @@ impl Way for Pair {
         });
         // Lets the first agent read on, to hear of errors.
         let ended = arrived.and_then(|arrived| {
-            second_sender.write(&end_to(first_name))?;
+            second_sender.write(&end_to(Some(first_name)))?;
             wait_for_end(receiver)?;
             Ok(arrived)
         });
@@ -127,7 +157,7 @@ pub(crate) fn echo(
     let mut line = Vec::new();
     for number in 0..count as u64 {
         line.clear();
-        agent::append_send(&mut line, target, |out| content.append(number, out));
+        agent::append_send(&mut line, Some(target), |out| content.append(number, out));
         let sent = Instant::now();
         sender.write(&line)?;
         receiver.message(|message| check(content, number, message).map(ControlFlow::Break))?;
@@ -137,7 +167,7 @@ pub(crate) fn echo(
 }
 
 /// The line that sends the message after the last one.
-fn end_to(target: &str) -> Vec<u8> {
+fn end_to(target: Option<&str>) -> Vec<u8> {
     let mut line = Vec::new();
     agent::append_send(&mut line, target, |out| out.extend_from_slice(END));
     line
@@ -168,16 +198,18 @@ fn send_back((sender, receiver): &mut (Sender, Receiver), target: &str) -> Outco
             return Ok(ControlFlow::Break(()));
         }
         line.clear();
-        agent::append_send(&mut line, target, |out| out.extend_from_slice(message));
+        agent::append_send(&mut line, Some(target), |out| {
+            out.extend_from_slice(message)
+        });
         sender.write(&line)?;
         Ok(ControlFlow::Continue(()))
     })
 }
 
-/// Sends messages, and the end. Gives how many.
+/// Sends messages, and the end, to one peer or to all. Gives how many.
 pub(crate) fn send(
     sender: &mut Sender,
-    target: &str,
+    target: Option<&str>,
     content: &Content,
     until: Until,
 ) -> Outcome<u64> {
@@ -205,7 +237,7 @@ pub(crate) fn send(
 }
 
 /// Counts messages, each of which has to be the next one, until the end.
-fn count_in_order(receiver: &mut Receiver, content: &Content) -> Outcome<u64> {
+pub(crate) fn count_in_order(receiver: &mut Receiver, content: &Content) -> Outcome<u64> {
     let mut number = 0;
     receiver.message(|message| {
         if message == END {

@@ -6,7 +6,8 @@ use std::net::{Ipv4Addr, SocketAddr, UdpSocket};
 use std::time::{Duration, Instant};
 
 use chatixia_sidecar::mesh::link::sctp_init::without_forward_tsn;
-use chatixia_sidecar::mesh::link::webrtc::{WebRtc, WebRtcLink};
+use chatixia_sidecar::mesh::link::webrtc::WebRtc;
+use chatixia_sidecar::mesh::link::webrtc_link::WebRtcLink;
 use chatixia_sidecar::mesh::link::{
     Channel, Datagram, Link as _, LinkError, LinkOutput, Linker as _, Packets,
 };

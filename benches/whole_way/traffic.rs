@@ -11,7 +11,10 @@ use super::{Contender, Outcome, report};
 
 /// Sizes of messages that are echoed, and that go one way, in bytes.
 const ECHOES: [usize; 2] = [100, 8 * 1024];
-const ONE_WAY: [usize; 4] = [100, 1024, 16 * 1024, 60 * 1024];
+const ONE_WAY: [usize; 6] = [100, 1024, 1141, 1160, 16 * 1024, 60 * 1024];
+
+/// Size of the messages that go both ways at once, in bytes.
+const DUPLEX: [usize; 1] = [1024];
 
 /// Returns the target for the median round trip, in microseconds.
 fn echo_target(bytes: usize) -> Option<f64> {
@@ -45,6 +48,7 @@ pub(crate) fn measure(
         }
         if options.wants(Part::OneWay) {
             one_way_round(&mut raw, &mut pairs, options, results)?;
+            duplex_round(&mut pairs, options, results)?;
         }
     }
     for (column, pair) in &pairs {
@@ -110,6 +114,22 @@ fn one_way_round(
         for (column, each) in cpu {
             let name = format!("one way {}, CPU of both sidecars", size(bytes));
             results.add(column, Metric::least(name, "us/msg"), each);
+        }
+    }
+    Ok(())
+}
+
+fn duplex_round(
+    pairs: &mut [(Column, Pair)],
+    options: &Options,
+    results: &mut Results,
+) -> Outcome<()> {
+    for bytes in options.sizes(&DUPLEX) {
+        let content = Content::new(bytes);
+        for (column, pair) in &mut *pairs {
+            let (count, took) = pair.duplex(&content, Until::Elapsed(options.one_way()))?;
+            let metric = Metric::most(format!("both ways {}", size(bytes)), "msg/s");
+            results.add(*column, metric, count as f64 / took.as_secs_f64());
         }
     }
     Ok(())

@@ -3,7 +3,7 @@
 
 #![forbid(unsafe_code)]
 
-#[path = "../../src/limits.rs"]
+#[path = "../../src/limits/mod.rs"]
 pub mod limits;
 #[path = "../../src/protocol/mod.rs"]
 pub mod protocol;

@@ -18,6 +18,7 @@ use super::connection::remote_candidates::RemoteCandidates;
 use super::connection::round_trips::RoundTrips;
 use super::connection::send_window::SendWindow;
 use super::connection::swallowing::Swallowing;
+use super::connection::tail_probe::TailProbe;
 use super::connection::{Connection, ConnectionId, Handshake, OfferToRepeat, Phase, Role};
 use super::link::Linker;
 use super::link::description;
@@ -129,6 +130,7 @@ impl<K: Linker> Mesh<K> {
             may_be_left: false,
             is_to_rest: false,
             send_window: SendWindow::default(),
+            tail: TailProbe::default(),
             flow_control: FlowControl::new(receive_window),
             burst: Burst::default(),
             receipts: Receipts::default(),

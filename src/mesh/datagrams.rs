@@ -170,6 +170,7 @@ impl<K: Linker> Mesh<K> {
         }
         // By now it is known whether something waits to be acknowledged.
         self.arm(now, id);
+        self.watch_tail(id);
     }
 
     /// Handles all outputs of the link, until it asks for a timeout.

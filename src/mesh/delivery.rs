@@ -69,6 +69,9 @@ impl<K: Linker> Mesh<K> {
             peer.has_contradicted = false;
             peer.watermarks.moved(now);
         }
+        if let Some(connection) = self.connections.get_mut(&id) {
+            connection.tail.taken(peer.session.progress().0);
+        }
         for outgoing in settled {
             self.settle(peer_id, &outgoing.origin, Ok(Receipt::Agent));
         }

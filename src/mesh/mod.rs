@@ -20,6 +20,7 @@
 //! * [`discovery`]: who is online, and when to offer a connection to whom.
 //! * [`handshake`]: decides which connection carries the session.
 //! * [`datagrams`]: the network. [`recovery`]: timers, liveness, replacing a connection.
+//! * [`probing`]: noticing that the last of what was sent is lost.
 //! * [`path_recovery`]: finding a path for a connection that is in doubt. [`moving`]: taking a faster one.
 //! * [`queueing`], [`sending`], [`receiving`]: messages. [`acknowledging`], [`delivery`]: what is known of their
 //!   arrival.
@@ -48,6 +49,7 @@ mod offers;
 mod passing;
 mod path_recovery;
 mod peer;
+mod probing;
 mod queueing;
 mod receiving;
 mod recovery;
@@ -124,6 +126,8 @@ enum TimerKey {
     Link(ConnectionId),
     /// A connection is to be looked at: the deadline of a phase, or a change of its health.
     Connection(ConnectionId),
+    /// What was written to a connection may not have arrived.
+    Tail(ConnectionId),
     /// A peer is to be looked at: to offer, to answer a held offer, to notice a stall.
     Peer(PeerId),
     /// A deadline of the agent's commands for this peer may have come.

@@ -28,6 +28,7 @@ impl<K: Linker> Mesh<K> {
                     }
                 }
                 TimerKey::Connection(id) => self.look_at_connection(now, id),
+                TimerKey::Tail(id) => self.look_at_tail(now, id),
                 TimerKey::Peer(peer_id) => self.look_at_peer(now, &peer_id),
                 TimerKey::Deadlines(peer_id) => self.look_at_deadlines(now, &peer_id),
                 TimerKey::Acknowledgement(peer_id) => self.acknowledgement_is_due(now, &peer_id),
@@ -338,6 +339,7 @@ impl<K: Linker> Mesh<K> {
         self.routes.retain(|_, routed| *routed != id);
         self.timers.set(TimerKey::Link(id), None);
         self.timers.set(TimerKey::Connection(id), None);
+        self.timers.set(TimerKey::Tail(id), None);
         self.unflushed.remove(&id);
         self.undriven.remove(&id);
         let peer_id = connection.peer.clone();

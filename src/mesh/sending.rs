@@ -78,6 +78,7 @@ impl<K: Linker> Mesh<K> {
             self.totals.sent.add(size);
             if connection.speaks_sessions {
                 peer.session.written();
+                connection.tail.written(now, peer.session.progress().1);
                 taken.extend(peer.session.settle_taken());
             } else if let Some(Outgoing { message, origin }) = peer.session.take_next() {
                 let request_id = message.request_id();

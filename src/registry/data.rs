@@ -132,13 +132,13 @@ fn owner_only(path: &Path) -> io::Result<File> {
         .open(path)
 }
 
-/// A content to write, and where to tell how that went if somebody waits for it.
+/// A state to write, and where to tell how that went if somebody waits for it.
 struct Job {
-    content: Vec<u8>,
+    lasting: Lasting,
     told: Option<Sender<io::Result<()>>>,
 }
 
-/// Writes the file on a thread of its own, because a disk may take long.
+/// Writes the file on a thread of its own, because a disk may take long, and a large state as well.
 pub(super) struct Saver {
     jobs: Sender<Job>,
     has_failed: Arc<AtomicBool>,
@@ -163,7 +163,7 @@ impl Saver {
     pub(super) fn save_now(&self, lasting: &Lasting) -> io::Result<()> {
         let (told, outcome) = bounded(1);
         let job = Job {
-            content: content(lasting)?,
+            lasting: lasting.clone(),
             told: Some(told),
         };
         let has_ended = || io::Error::other("the thread that writes it has ended");
@@ -176,8 +176,11 @@ impl Saver {
         if self.jobs.is_full() {
             return false;
         }
-        let told = None;
-        content(lasting).is_ok_and(|content| self.jobs.try_send(Job { content, told }).is_ok())
+        let job = Job {
+            lasting: lasting.clone(),
+            told: None,
+        };
+        self.jobs.try_send(job).is_ok()
     }
 
     /// Returns whether the last writing has failed.
@@ -188,7 +191,7 @@ impl Saver {
 
 fn write_all(directory: &Path, jobs: &Receiver<Job>, has_failed: &AtomicBool) {
     for job in jobs {
-        let written = write(directory, &job.content);
+        let written = content(&job.lasting).and_then(|content| write(directory, &content));
         if has_failed.swap(written.is_err(), Ordering::Relaxed) != written.is_err() {
             match &written {
                 Ok(()) => log::info!("the data file can be written again"),

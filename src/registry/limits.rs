@@ -76,17 +76,23 @@ pub(in crate::registry) const AGENT_BYTES: usize = 8 * 1024;
 /// The port of an agent that names none.
 pub(in crate::registry) const AGENT_PORT: u16 = 8000;
 
-/// From an agent's last heartbeat until it counts as stale, as offline, and until it is forgotten.
+/// From an agent's last heartbeat until it counts as stale.
 pub(in crate::registry) const AGENT_STALE: Duration = Duration::from_secs(90);
+
+/// The same until it counts as offline.
 pub(in crate::registry) const AGENT_OFFLINE: Duration = Duration::from_secs(270);
+
+/// The same until it is forgotten.
 pub(in crate::registry) const AGENT_KEPT: Duration = Duration::from_secs(24 * 60 * 60);
 
 /// Edges of a topology that are told; further ones are left out. Guessed edges grow with the square of the
 /// agents.
 pub(in crate::registry) const EDGES: usize = 20_000;
 
-/// Peers that one peer may report to be connected to, and bytes of their names; further ones are left out.
+/// Peers that one peer may report to be connected to; further ones are left out.
 pub(in crate::registry) const REPORTED_PEERS: usize = 1024;
+
+/// Bytes of the names in such a report; further ones are left out.
 pub(in crate::registry) const REPORT_BYTES: usize = 32 * 1024;
 
 /// Longest list of tasks or agents that is told, in bytes; what does not fit is left out.
@@ -133,10 +139,15 @@ pub(in crate::registry) const ENDED_DEVICE_KEPT: Duration = Duration::from_secs(
 /// How long a device's token can be fetched, from the first time on.
 pub(in crate::registry) const TOKEN_SHOWN: Duration = Duration::from_secs(10 * 60);
 
-/// Requests of one caller (a key's peer, or an address where no key is asked for) that come at once, and how
-/// many follow each second; more are answered with 429. Tokens and WebSockets do not count.
+/// Requests of one caller (a key's peer, or an address where no key is asked for) that come at once; more are
+/// answered with 429. Tokens and WebSockets do not count.
 pub(in crate::registry) const CALLS_AT_ONCE: u32 = 2000;
+
+/// How many of them follow each second.
 pub(in crate::registry) const CALLS_PER_SECOND: u32 = 200;
+
+/// The requests that a list of all agents or tasks counts for.
+pub(in crate::registry) const LIST_COST: u32 = 10;
 
 /// Callers whose requests are counted; those that have been quiet longest make room.
 pub(in crate::registry) const CALLERS: usize = 16 * 1024;

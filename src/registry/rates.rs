@@ -55,8 +55,8 @@ impl<K: Hash + Eq + Clone> Buckets<K> {
         }
     }
 
-    /// Counts one. Returns whether it is within the limit.
-    fn take(&mut self, now: UnixTime, key: K) -> bool {
+    /// Counts one, or what is worth as many as `cost`. Returns whether it is within the limit.
+    fn take(&mut self, now: UnixTime, key: K, cost: u32) -> bool {
         let (burst, per_second) = (self.burst, self.per_second);
         let level = |bucket: &Bucket| {
             let gained = now.since(bucket.since).as_secs_f64() * per_second;
@@ -78,9 +78,9 @@ impl<K: Hash + Eq + Clone> Buckets<K> {
         });
         bucket.left = level(bucket);
         bucket.since = now;
-        let is_allowed = bucket.left >= 1.0;
+        let is_allowed = bucket.left >= f64::from(cost);
         if is_allowed {
-            bucket.left -= 1.0;
+            bucket.left -= f64::from(cost);
         }
         is_allowed
     }
@@ -105,14 +105,14 @@ impl Rates {
         }
     }
 
-    /// Counts a request. Returns whether it is within the limits.
-    pub(super) fn allow_call(&mut self, now: UnixTime, counted: Counted) -> bool {
-        self.calls.take(now, counted)
+    /// Counts a request that is worth as many as `cost`. Returns whether it is within the limits.
+    pub(super) fn allow_call(&mut self, now: UnixTime, counted: Counted, cost: u32) -> bool {
+        self.calls.take(now, counted, cost)
     }
 
     /// Counts a try to redeem a code. Returns whether it is within the limits.
     pub(super) fn allow_redeem(&mut self, now: UnixTime, counted: Counted) -> bool {
-        self.redeems.take(now, counted) && self.all_redeems.take(now, ())
+        self.redeems.take(now, counted, 1) && self.all_redeems.take(now, (), 1)
     }
 }
 
@@ -155,11 +155,11 @@ mod tests {
         let (now, mut buckets) = (UnixTime::now(), Buckets::new(1, Duration::from_secs(60), 3));
         for number in 0..3 {
             let at = now + Duration::from_secs(number);
-            assert!(buckets.take(at, number));
+            assert!(buckets.take(at, number, 1));
         }
         let at = now + Duration::from_secs(4);
-        assert!(buckets.take(at, 9), "the first makes room");
-        assert!(!buckets.take(at, 1) && !buckets.take(at, 2));
+        assert!(buckets.take(at, 9, 1), "the first makes room");
+        assert!(!buckets.take(at, 1, 1) && !buckets.take(at, 2, 1));
         assert_eq!(buckets.buckets.len(), 3);
     }
 }

@@ -18,9 +18,9 @@ impl Unit {
     fn new(of: &str, packaged: &str) -> Self {
         let packaging = Path::new(env!("CARGO_MANIFEST_DIR")).join("packaging");
         let text = fs::read_to_string(packaging.join(packaged)).unwrap();
-        let installed = "ExecStart=/usr/local/bin/chatixia-sidecar\n";
+        let installed = "\nExecStart=/usr/local/bin/chatixia-sidecar";
         assert!(text.contains(installed), "{text}");
-        let built = format!("ExecStart={}\n", env!("CARGO_BIN_EXE_chatixia-sidecar"));
+        let built = format!("\nExecStart={}", env!("CARGO_BIN_EXE_chatixia-sidecar"));
         let directory = std::env::temp_dir().join(format!("unit-{of}-{}", std::process::id()));
         fs::create_dir(&directory).unwrap();
         let path = directory.join("chatixia-sidecar.service");
@@ -62,6 +62,7 @@ fn systemd_finds_no_fault_with_the_units() {
     for (of, packaged, manager) in [
         ("system", "chatixia-sidecar.service", "--system"),
         ("user", "user/chatixia-sidecar.service", "--user"),
+        ("registry", "chatixia-registry.service", "--system"),
     ] {
         let unit = Unit::new(of, packaged);
         if let Some(faults) = faults(&unit, manager) {
@@ -84,8 +85,14 @@ fn a_fault_would_be_found() {
 }
 
 #[test]
-fn the_service_is_exposed_to_little() {
-    let unit = Unit::new("security", "chatixia-sidecar.service");
+fn the_services_are_exposed_to_little() {
+    for packaged in ["chatixia-sidecar.service", "chatixia-registry.service"] {
+        is_exposed_to_little(packaged);
+    }
+}
+
+fn is_exposed_to_little(packaged: &str) {
+    let unit = Unit::new(&format!("security-{packaged}"), packaged);
     let threshold = format!("--threshold={EXPOSURE}");
     let arguments = [
         "--no-pager",

@@ -5,9 +5,12 @@ use std::io::{ErrorKind, Read, Write};
 use std::net::TcpStream;
 use std::time::{Duration, Instant};
 
+use serde_json::{Value, json};
 use tungstenite::{Error, Message};
 
-use super::support::{Client, PATIENCE, RunningRegistry, open_options, read_to_end};
+use super::support::{
+    Client, PATIENCE, RunningRegistry, listed_options, open_options, read_to_end,
+};
 
 const FRAME_BYTES: usize = 256 * 1024;
 
@@ -224,4 +227,68 @@ fn a_closed_socket_ends_in_good_order() {
         }
     };
     assert!(matches!(end, Error::ConnectionClosed), "{end}");
+}
+
+#[test]
+fn agents_of_one_key_and_what_they_tell_are_bounded() {
+    let registry = RunningRegistry::start(listed_options(&["greedy", "modest"]));
+    let (greedy, modest) = (registry.asker("greedy"), registry.asker("modest"));
+    let agent = |name: String| json!({"agent_id": name, "hostname": "h"});
+    for number in 0..64 {
+        greedy.post("/api/registry/agents", &agent(format!("a{number}")));
+    }
+    let one_more = agent("a64".to_owned());
+    let refused = greedy.ask("POST", "/api/registry/agents", Some(&one_more));
+    assert_eq!(refused.0, 429);
+    // Its heartbeat still brings it its tasks.
+    greedy.post("/api/hub/heartbeat", &one_more);
+    modest.post("/api/registry/agents", &agent("modest".to_owned()));
+    let large = json!({"agent_id": "m", "hostname": "h".repeat(9_000)});
+    let refused = modest.ask("POST", "/api/registry/agents", Some(&large));
+    assert_eq!(refused.0, 413);
+    let deep = format!("{}{}", "[".repeat(600), "]".repeat(600));
+    let deep = format!(r#"{{"agent_id": "m", "capabilities": {{"mcp_servers": {deep}}}}}"#);
+    let request = format!(
+        "POST /api/registry/agents HTTP/1.1\r\nx-api-key: modest\r\nContent-Length: {}\r\n\r\n{deep}",
+        deep.len()
+    );
+    let answer = registry.exchange(request.as_bytes());
+    assert!(starts_with_status(&answer, 400), "{answer}");
+}
+
+#[test]
+fn invitations_are_bounded() {
+    let registry = RunningRegistry::start(listed_options(&["greedy"]));
+    let greedy = registry.asker("greedy");
+    for _ in 0..16 {
+        greedy.post("/api/pairing/generate-code", &Value::Null);
+    }
+    let refused = greedy.ask("POST", "/api/pairing/generate-code", None);
+    assert_eq!(refused.0, 503);
+}
+
+#[test]
+fn reports_of_connections_are_bounded_and_disturb_nobody() {
+    let registry = RunningRegistry::open();
+    let anybody = registry.asker("");
+    for name in ["flood", "other"] {
+        let peer = format!("{name}-sidecar");
+        let agent = json!({"agent_id": name, "hostname": "h", "sidecar_peer_id": peer});
+        anybody.post("/api/registry/agents", &agent);
+    }
+    let mut flood = registry.registered("flood-sidecar");
+    let mut names: Vec<String> = (0..5000).map(|number| format!("peer{number}")).collect();
+    names.push("other-sidecar".to_owned());
+    let report = json!({"type": "heartbeat", "peer_id": "flood-sidecar",
+        "payload": {"mesh_peers": names}});
+    for _ in 0..100 {
+        flood.send(&report.to_string());
+    }
+    flood.register();
+    let topology = anybody.get("/api/hub/network/topology");
+    assert_eq!(
+        topology["mesh_edges"],
+        json!([]),
+        "it is cut before that name"
+    );
 }

@@ -10,8 +10,12 @@ mod introductions;
 mod owner;
 mod pairing;
 mod process;
+mod proxies;
 mod subcommand;
 mod support;
 mod tasks;
 mod tickets;
 mod tls;
+#[path = "../support/tools.rs"]
+#[allow(dead_code)] // Not all of it is needed here.
+mod tools;

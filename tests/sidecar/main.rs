@@ -49,3 +49,4 @@ mod signals;
 mod sleep;
 mod socket;
 mod surroundings;
+mod topology;

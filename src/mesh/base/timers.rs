@@ -32,6 +32,11 @@ impl<K: Ord + Clone> Timers<K> {
         }
     }
 
+    /// Returns whether `key` has a deadline.
+    pub(crate) fn is_set(&self, key: &K) -> bool {
+        self.deadlines.contains_key(key)
+    }
+
     /// Returns whether `key` already has a deadline no later than `deadline`, where `None` is never.
     pub(crate) fn is_set_before(&self, key: &K, deadline: Option<Instant>) -> bool {
         match (self.deadlines.get(key), deadline) {

@@ -213,6 +213,16 @@ impl Liveness {
         self.unacknowledged = has_to.then(|| self.unacknowledged.unwrap_or(now));
     }
 
+    /// Returns when the last record came by the path in use, whoever sent it.
+    pub(crate) fn last_seen(&self) -> Instant {
+        self.seen
+    }
+
+    /// Returns since when the peer's transport has had something to acknowledge and acknowledged nothing.
+    pub(crate) fn unacknowledged_since(&self) -> Option<Instant> {
+        self.unacknowledged
+    }
+
     /// Notes that the peer's transport has acknowledged something, which only the peer can do.
     pub(crate) fn acknowledged(&mut self, now: Instant) {
         self.heard(now);

@@ -15,6 +15,7 @@ pub(crate) mod remote_candidates;
 pub(crate) mod round_trips;
 pub(crate) mod send_window;
 pub(crate) mod swallowing;
+pub(crate) mod tail_probe;
 
 use std::net::{IpAddr, SocketAddr};
 use std::time::{Duration, Instant};
@@ -39,6 +40,7 @@ use remote_candidates::RemoteCandidates;
 use round_trips::RoundTrips;
 use send_window::SendWindow;
 use swallowing::Swallowing;
+use tail_probe::TailProbe;
 
 /// Identifies a connection within this process. Everything is keyed by it, never by the peer's name
 /// alone: a peer may come back before its old connection is known to be dead.
@@ -142,6 +144,8 @@ pub(super) struct Connection<L> {
     pub(super) is_to_rest: bool,
     /// The send window of the mesh channel.
     pub(super) send_window: SendWindow,
+    /// Notices that the last of what was sent is lost. Only for peers of ours.
+    pub(super) tail: TailProbe,
     /// Holds the peer's DTLS records while too many of its messages wait for our agent.
     pub(super) flow_control: FlowControl,
     /// The datagrams that the link was given and whose outputs were not taken yet.
@@ -205,6 +209,15 @@ impl<L: Link> Connection<L> {
         self.liveness.awaits_acknowledgement(now, buffered > 0);
         self.swallowing.acknowledged_to(now, of_mesh);
         of_mesh
+    }
+
+    /// Returns when a frame is to be sent because the last of what was sent seems to be lost.
+    pub(super) fn tail_due(&self) -> Option<Instant> {
+        let progress = self.liveness.unacknowledged_since();
+        let round_trip = self.round_trip.unwrap_or_default();
+        let under_way = self.send_window.time_on_line();
+        self.tail
+            .due(progress, self.liveness.last_seen(), round_trip, under_way)
     }
 
     /// Returns whether it is an attempt that is still under way.

@@ -49,6 +49,9 @@ const _: () = assert!(
 /// lines, and more than the transport has under way in its first round trips.
 const UNKNOWN_LINE_BYTES: usize = 32 * 1024;
 
+/// More than what is under way takes on any line that is of use.
+const LONGEST_ON_LINE: Duration = Duration::from_secs(60);
+
 /// How much may be under way on a line, in bytes.
 #[derive(Debug, Clone, Copy)]
 struct Room {
@@ -230,6 +233,16 @@ impl SendWindow {
             most: bytes(round_trip + queue).max(4 * PACKET_BYTES),
             rest: bytes(round_trip + queue / 2).max(2 * PACKET_BYTES),
         }
+    }
+
+    /// Returns how long the line takes for what is under way, as far as is known.
+    pub(crate) fn time_on_line(&self) -> Duration {
+        let seconds = self
+            .rate
+            .best()
+            .map(|rate| self.unacknowledged as f64 / rate);
+        let longest = LONGEST_ON_LINE.as_secs_f64();
+        Duration::from_secs_f64(seconds.unwrap_or_default().min(longest))
     }
 
     fn cost_of_unacknowledged(&self) -> usize {

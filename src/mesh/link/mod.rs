@@ -10,12 +10,14 @@ mod clock;
 mod consent;
 pub mod description;
 pub(crate) mod dtls_record;
+mod guard;
 mod late_start;
 mod pacing;
 mod preference;
 mod remote;
 pub mod sctp_init;
 pub mod webrtc;
+pub mod webrtc_link;
 
 use std::fmt;
 use std::net::SocketAddr;

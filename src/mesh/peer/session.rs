@@ -230,6 +230,11 @@ impl Session {
         }
     }
 
+    /// Returns how many of our messages the peer's agent has taken, and how many were written.
+    pub(crate) fn progress(&self) -> (u64, u64) {
+        (self.acknowledged, self.acknowledged + self.handed as u64)
+    }
+
     /// Takes out the next unwritten message: once it was written to a peer of another make, or when it
     /// cannot be written at all.
     pub(crate) fn take_next(&mut self) -> Option<Outgoing> {

@@ -6,7 +6,8 @@ use std::time::{Duration, Instant};
 
 use super::world::MAX_MESSAGE_BYTES;
 use crate::mesh::link::sctp_init::without_forward_tsn;
-use crate::mesh::link::webrtc::{WebRtc, WebRtcLink};
+use crate::mesh::link::webrtc::WebRtc;
+use crate::mesh::link::webrtc_link::WebRtcLink;
 use crate::mesh::link::{Channel, Datagram, Link, LinkError, LinkOutput, Linker, Packets};
 use crate::nat::candidate::LocalCandidate;
 

@@ -62,3 +62,37 @@ fn a_long_path_carries_as_much_as_the_window_allows() {
         );
     }
 }
+
+/// Messages there and back over a path of 40 ms that loses every hundredth datagram. Returns the times that they took,
+/// in order of length.
+fn echo_in_bad_weather(seed: u64, count: usize) -> Vec<Duration> {
+    let mut world = connect(seed, Duration::from_millis(40));
+    world.network.weather.lost = 1;
+    let mut times = Vec::new();
+    for _ in 0..count {
+        let (began, before) = (world.now, world.ledger.deliveries);
+        for from in [0, 1] {
+            let target = ["b", "a"][from];
+            world.send(from, target, 100, true);
+            let arrived = before + 1 + from as u64;
+            world.run_until(SETTLED, "it arrives", |world| {
+                world.ledger.deliveries == arrived
+            });
+        }
+        times.push(world.now - began);
+        world.run_for(Duration::from_millis(5));
+    }
+    times.sort_unstable();
+    times
+}
+
+#[test]
+fn what_is_lost_at_the_end_is_sent_again_soon() {
+    let mut times: Vec<_> = (0..3)
+        .flat_map(|seed| echo_in_bad_weather(seed, 400))
+        .collect();
+    times.sort_unstable();
+    let [p95, p99] = [95, 99].map(|share| times[times.len() * share / 100]);
+    println!("p95 {p95:?}, p99 {p99:?}, worst {:?}", times.last());
+    assert!(p95 < Duration::from_millis(100) && p99 < Duration::from_millis(200));
+}

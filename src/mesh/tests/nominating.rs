@@ -3,7 +3,8 @@
 use std::net::SocketAddr;
 use std::time::{Duration, Instant};
 
-use crate::mesh::link::webrtc::{WebRtc, WebRtcLink};
+use crate::mesh::link::webrtc::WebRtc;
+use crate::mesh::link::webrtc_link::WebRtcLink;
 use crate::mesh::link::{Link, LinkOutput, Linker, Packets};
 use crate::nat::candidate::LocalCandidate;
 

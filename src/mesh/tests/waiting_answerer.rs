@@ -8,7 +8,8 @@ use str0m::change::SdpOffer;
 use str0m::net::{Protocol, Receive};
 use str0m::{Candidate, Event, Input, Output, Rtc, RtcConfig};
 
-use crate::mesh::link::webrtc::{WebRtc, WebRtcLink};
+use crate::mesh::link::webrtc::WebRtc;
+use crate::mesh::link::webrtc_link::WebRtcLink;
 use crate::mesh::link::{Channel, Datagram, Link, LinkOutput, Linker, Packets};
 use crate::nat::candidate::LocalCandidate;
 

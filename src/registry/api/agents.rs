@@ -4,13 +4,13 @@ use serde::{Deserialize, Serialize};
 use serde_json::json;
 use serde_json::value::RawValue;
 
-use super::super::http::percent_decode;
-use super::super::limits;
-use super::super::response::Response;
-use super::super::store::Store;
-use super::super::store::agents::{Agent, Capabilities, Health, KeepError, empty_list};
-use super::super::unix_time::UnixTime;
 use super::call::{self, Call, Caller, done, full};
+use crate::registry::http::percent_decode;
+use crate::registry::limits;
+use crate::registry::response::Response;
+use crate::registry::store::Store;
+use crate::registry::store::agents::{Agent, Capabilities, Health, KeepError, empty_list};
+use crate::registry::unix_time::UnixTime;
 
 /// An agent's own words.
 #[derive(Deserialize)]
@@ -196,12 +196,8 @@ fn route(call: &Call<'_>, store: &mut Store) -> Result<Response, Response> {
     let Some(skill) = call.request.text_parameter("skill") else {
         return Err(Response::error(400, "say which skill, as in ?skill=S"));
     };
-    let agents = store.agents(call.now);
-    let has_skill = |agent: &&Agent| {
-        agent.health(call.now) == Health::Active && agent.capabilities.skills.contains(&skill)
-    };
-    Ok(match agents.iter().find(has_skill) {
-        Some(agent) => call::json(&Shown::new(agent, call.now)),
+    Ok(match store.agent_with(call.now, &skill) {
+        Some(agent) => call::json(&Shown::new(&agent, call.now)),
         None => {
             let text = "no active agent has this skill";
             call::json(&json!({ "error": text, "skill": skill }))

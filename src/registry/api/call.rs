@@ -11,13 +11,13 @@ use std::net::IpAddr;
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 
-use super::super::http::Request;
-use super::super::response::Response;
-use super::super::store::tasks::{Actor, agent_name};
-use super::super::store::{Member, Store};
-use super::super::unix_time::UnixTime;
 use crate::limits::MESSAGE_NESTING;
 use crate::protocol::message::nesting;
+use crate::registry::http::Request;
+use crate::registry::response::Response;
+use crate::registry::store::tasks::{Actor, agent_name};
+use crate::registry::store::{Member, Store};
+use crate::registry::unix_time::UnixTime;
 
 /// The place that a request comes from.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

@@ -20,16 +20,16 @@ use serde::{Deserialize, Serialize};
 use serde_json::json;
 use serde_json::value::RawValue;
 
-use super::super::limits;
-use super::super::response::Response;
-use super::super::secrets::{hex, random};
-use super::super::store::Store;
-use super::super::store::agents::{Agent, KeepError};
-use super::super::store::tasks::{
-    Actor, EndError, Ending, Outcome, Shown, Submission, SubmitError, Task, empty_text,
-};
 use super::agents::not_kept;
 use super::call::{self, Call, Caller, done, full, no_random_numbers};
+use crate::registry::limits;
+use crate::registry::response::Response;
+use crate::registry::secrets::{hex, random};
+use crate::registry::store::Store;
+use crate::registry::store::agents::{Agent, KeepError};
+use crate::registry::store::tasks::{
+    Actor, EndError, Ending, Outcome, Shown, Submission, SubmitError, Task, empty_text,
+};
 
 /// The role of a key that sees the tasks between others.
 const ADMIN_ROLE: &str = "admin";
@@ -117,7 +117,7 @@ fn submit(call: &Call<'_>, store: &mut Store) -> Result<Response, Response> {
 }
 
 fn list(call: &Call<'_>, store: &mut Store) -> Response {
-    // Whose agents they are is looked up before the tasks are.
+    // Whose the agents are can't be looked up while the store goes through its tasks.
     let visible: Vec<Task> = store.tasks(call.now, |task| may_belong(call, task));
     let visible = visible.iter().filter(|task| may_read(call, task, store));
     call::json(&visible.map(Task::shown).collect::<Vec<_>>())

@@ -10,14 +10,14 @@
 use serde::Deserialize;
 use serde_json::{Value, json};
 
-use super::super::http::percent_decode;
-use super::super::limits;
-use super::super::response::Response;
-use super::super::secrets::{hex, random};
-use super::super::store::tasks::agent_name;
-use super::super::store::{AccountError, AddedKey, Store};
 use super::call::{self, Call, done, full, no_random_numbers};
 use crate::protocol::PeerId;
+use crate::registry::http::percent_decode;
+use crate::registry::limits;
+use crate::registry::response::Response;
+use crate::registry::secrets::{hex, random};
+use crate::registry::store::tasks::agent_name;
+use crate::registry::store::{AccountError, AddedKey, Store};
 
 /// Random bytes of a key.
 const KEY_BYTES: usize = 16;

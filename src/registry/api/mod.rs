@@ -115,7 +115,17 @@ impl Api {
         now: UnixTime,
     ) -> Result<Response, Response> {
         let call = Call::new(request, origin, &self.store, now);
-        self.count(&call)?;
+        let cost = match path {
+            ["api", "registry", "agents"]
+            | ["api", "hub", "tasks", "all"]
+            | ["api", "hub", "network", ..]
+                if request.method == "GET" =>
+            {
+                limits::LIST_COST
+            }
+            _ => 1,
+        };
+        self.count(&call, cost)?;
         let store = &mut self.store;
         match path {
             ["api", "pairing", rest @ ..] => {
@@ -136,13 +146,13 @@ impl Api {
     }
 
     /// Refuses a caller that asks too often.
-    fn count(&mut self, call: &Call<'_>) -> Result<(), Response> {
+    fn count(&mut self, call: &Call<'_>, cost: u32) -> Result<(), Response> {
         let counted = match (&call.caller, call.origin) {
             (_, Origin::Owner) => return Ok(()),
             (Caller::Member(member), _) => Counted::Peer(member.peer_id.clone()),
             (_, Origin::Address(address)) => Counted::address(address),
         };
-        match self.rates.allow_call(call.now, counted) {
+        match self.rates.allow_call(call.now, counted, cost) {
             true => Ok(()),
             false => Err(Response::error(429, "too many requests").with("Retry-After", "1")),
         }
@@ -240,10 +250,10 @@ impl Api {
 
 #[cfg(test)]
 mod tests {
-    use super::super::http::RequestBuffer;
-    use super::super::store::Lasting;
-    use super::super::store::keys::Keys;
     use super::*;
+    use crate::registry::http::RequestBuffer;
+    use crate::registry::store::Lasting;
+    use crate::registry::store::keys::Keys;
     use serde_json::Value;
     use std::net::{IpAddr, Ipv4Addr};
     use std::time::Duration;

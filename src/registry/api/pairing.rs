@@ -7,14 +7,14 @@
 use serde::{Deserialize, Serialize};
 use serde_json::json;
 
-use super::super::limits;
-use super::super::rates::{Counted, Rates};
-use super::super::response::Response;
-use super::super::secrets::{hex, random};
-use super::super::store::pairings::{DecideError, Device, RedeemError, Status};
-use super::super::store::{AccountError, Store};
 use super::call::{self, Call, Caller, Origin, done, full, no_random_numbers};
 use crate::protocol::PeerId;
+use crate::registry::limits;
+use crate::registry::rates::{Counted, Rates};
+use crate::registry::response::Response;
+use crate::registry::secrets::{hex, random};
+use crate::registry::store::pairings::{DecideError, Device, RedeemError, Status};
+use crate::registry::store::{AccountError, Store};
 
 /// Random bytes of a device's id, its token, and its peer's name.
 const ID_BYTES: usize = 16;

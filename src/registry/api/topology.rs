@@ -1,18 +1,18 @@
 //! The topology of the mesh (contract part 3), without I/O: who is connected to whom. Our sidecars report
 //! it; about others it is guessed, as the field's registry does, that all that are active are connected.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 
 use serde::Serialize;
 
-use super::super::directory::Directory;
-use super::super::limits;
-use super::super::response::Response;
-use super::super::store::Store;
-use super::super::store::agents::{Agent, Health};
-use super::super::unix_time::UnixTime;
 use super::call;
 use crate::protocol::PeerId;
+use crate::registry::directory::Directory;
+use crate::registry::limits;
+use crate::registry::response::Response;
+use crate::registry::store::Store;
+use crate::registry::store::agents::{Agent, Health};
+use crate::registry::unix_time::UnixTime;
 
 #[derive(Serialize)]
 struct Node<'a> {
@@ -94,6 +94,7 @@ fn edges<'a>(agents: &'a [Agent], online: &'a Directory, now: UnixTime) -> Vec<E
         });
     }
     let mut edges = Vec::new();
+    let mut told = HashSet::new();
     let reporting = known.iter().enumerate();
     let reporting = reporting.filter_map(|(place, peer)| Some((place, peer, peer.reported?)));
     for (place, peer, reported) in reporting {
@@ -104,12 +105,9 @@ fn edges<'a>(agents: &'a [Agent], online: &'a Directory, now: UnixTime) -> Vec<E
             else {
                 continue;
             };
-            // Of two that report each other the earlier one's word is enough.
-            let is_told = other_place < place
-                && other
-                    .reported
-                    .is_some_and(|theirs| theirs.iter().any(|name| name.as_str() == peer.name));
-            if !is_told && other_place != place && edges.len() < limits::EDGES {
+            // Of two that report each other one's word is enough.
+            let both = (place.min(other_place), place.max(other_place));
+            if other_place != place && edges.len() < limits::EDGES && told.insert(both) {
                 edges.push(Edge {
                     from_peer: peer.name,
                     to_peer: other.name,

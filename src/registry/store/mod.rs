@@ -16,7 +16,7 @@ use super::limits;
 use super::secrets::hash;
 use super::unix_time::UnixTime;
 use crate::protocol::PeerId;
-use agents::{Agent, Agents, KeepError};
+use agents::{Agent, Agents, Health, KeepError};
 use keys::Keys;
 use pairings::{DecideError, Device, Pairings, RedeemError, Status};
 use tasks::{Actor, EndError, Ending, Submission, SubmitError, Task, Tasks, agent_name};
@@ -134,7 +134,8 @@ impl Store {
 impl Store {
     /// Returns whose key it is; `None` when it is to be refused.
     pub(super) fn member(&self, key: &str) -> Option<Member> {
-        if let Some(device) = self.lasting.pairings.of_token(key) {
+        let hash = hash(key);
+        if let Some(device) = self.lasting.pairings.of_token_hash(&hash) {
             return (device.status == Status::Approved).then(|| Member {
                 peer_id: device.peer_id.clone(),
                 role: keys::DEFAULT_ROLE.to_owned(),
@@ -142,7 +143,6 @@ impl Store {
                 is_device: true,
             });
         }
-        let hash = hash(key);
         let (peer_id, role) = match self.lasting.keys.iter().find(|key| key.hash == hash) {
             Some(added) => (added.peer_id.clone(), keys::DEFAULT_ROLE.to_owned()),
             None => {
@@ -333,6 +333,15 @@ impl Store {
     pub(super) fn remove_agent(&mut self, agent_id: &str) -> bool {
         self.changed(Unsaved::Soon);
         self.lasting.agents.remove(agent_id)
+    }
+
+    /// Returns the first active agent that has a skill.
+    pub(super) fn agent_with(&mut self, now: UnixTime, skill: &str) -> Option<Agent> {
+        let has_skill = |agent: &&Agent| {
+            let mut skills = agent.capabilities.skills.iter();
+            agent.health(now) == Health::Active && skills.any(|own| own == skill)
+        };
+        self.lasting.agents.all(now).find(has_skill).cloned()
     }
 
     /// Returns all agents, in the order in which they came.

@@ -183,11 +183,10 @@ impl Pairings {
         self.devices.iter()
     }
 
-    /// Returns the device of a token, whether it is let in or not.
-    pub(super) fn of_token(&self, token: &str) -> Option<&Device> {
-        let hash = hash(token);
+    /// Returns the device of a token with this hash, whether it is let in or not.
+    pub(super) fn of_token_hash(&self, hash: &str) -> Option<&Device> {
         let mut devices = self.devices.iter();
-        devices.find(|device| device.token_hash.as_ref() == Some(&hash))
+        devices.find(|device| device.token_hash.as_deref() == Some(hash))
     }
 
     fn find(&mut self, id: &str) -> Result<&mut Device, DecideError> {
@@ -251,17 +250,23 @@ mod tests {
     fn a_token_is_valid_from_approval_to_revocation() {
         let now = UnixTime::now();
         let mut pairings = redeemed(now);
-        assert!(pairings.of_token("dt_1").is_none());
+        assert!(pairings.of_token_hash(&hash("dt_1")).is_none());
         assert_eq!(pairings.fetch(now, "id").unwrap().token(), None);
         pairings.approve(now, "id", "dt_1".to_owned()).ok().unwrap();
         let again = pairings.approve(now, "id", "dt_2".to_owned()).ok().unwrap();
         assert_eq!(again.token(), Some("dt_1"));
-        assert_eq!(pairings.of_token("dt_1").unwrap().status, Status::Approved);
-        assert!(pairings.of_token("dt_2").is_none());
+        assert_eq!(
+            pairings.of_token_hash(&hash("dt_1")).unwrap().status,
+            Status::Approved
+        );
+        assert!(pairings.of_token_hash(&hash("dt_2")).is_none());
         let rejected = pairings.reject(now, "id").map(|device| device.status);
         assert_eq!(rejected.err(), Some(DecideError::Is(Status::Approved)));
         pairings.revoke(now, "id").ok().unwrap();
-        assert_eq!(pairings.of_token("dt_1").unwrap().status, Status::Revoked);
+        assert_eq!(
+            pairings.of_token_hash(&hash("dt_1")).unwrap().status,
+            Status::Revoked
+        );
     }
 
     #[test]
@@ -273,7 +278,7 @@ mod tests {
         assert_eq!(pairings.fetch(later, "id").unwrap().token(), Some("dt_1"));
         let last = later + limits::TOKEN_SHOWN;
         assert_eq!(pairings.fetch(last, "id").unwrap().token(), None);
-        assert!(pairings.of_token("dt_1").is_some());
+        assert!(pairings.of_token_hash(&hash("dt_1")).is_some());
         let text = serde_json::to_string(&pairings).unwrap();
         assert!(!text.contains("dt_1"), "{text}");
     }

@@ -18,7 +18,8 @@ pub(in crate::registry) struct Tokens {
     lifetime: Duration,
     limit: usize,
     peers: HashMap<String, PeerId>,
-    /// When each token expires. All live equally long, so the first given out is the first to expire.
+    /// When each token expires. All live equally long, so the first given out is the first to expire. It may
+    /// hold tokens that are no longer valid, but not many more than those that are.
     expiries: VecDeque<(UnixTime, String)>,
     /// The valid tokens of each peer, the oldest first.
     of_peer: HashMap<PeerId, VecDeque<String>>,
@@ -55,6 +56,10 @@ impl Tokens {
             && let Some(oldest) = own.pop_front()
         {
             self.peers.remove(&oldest);
+            if self.expiries.len() >= 2 * self.peers.len() {
+                self.expiries
+                    .retain(|(_, token)| self.peers.contains_key(token));
+            }
         }
         self.expiries
             .push_back((now + self.lifetime, token.clone()));
@@ -122,6 +127,13 @@ mod tests {
         for token in others.iter().flatten() {
             assert_eq!(tokens.peer(start, token), Some(peer("a")));
         }
+        for number in 0..1000_u16 {
+            let [low, high] = number.to_ne_bytes();
+            let mut random = [9; TOKEN_BYTES];
+            (random[0], random[1]) = (low, high);
+            assert!(tokens.issue(start, peer("b"), random).is_some());
+        }
+        assert!(tokens.expiries.len() <= 4 * limits::TOKENS_OF_PEER);
         tokens.forget(&peer("a"));
         assert_eq!(tokens.peer(start, others[0].as_ref().unwrap()), None);
         tokens.forget_expired(start + LIFETIME);

@@ -1,12 +1,12 @@
-use super::super::super::directory::Directory;
-use super::super::super::http::RequestBuffer;
-use super::super::super::store::Lasting;
-use super::super::super::store::keys::{Identity, Keys};
-use super::super::super::unix_time::UnixTime;
-use super::super::{Api, Origin, Outcome as ApiOutcome};
 use super::*;
 use crate::limits::MESSAGE_NESTING;
 use crate::protocol::PeerId;
+use crate::registry::api::{Api, Origin, Outcome as ApiOutcome};
+use crate::registry::directory::Directory;
+use crate::registry::http::RequestBuffer;
+use crate::registry::store::Lasting;
+use crate::registry::store::keys::{Identity, Keys};
+use crate::registry::unix_time::UnixTime;
 use serde_json::Value;
 use std::net::{IpAddr, Ipv4Addr};
 
@@ -331,4 +331,21 @@ fn a_long_list_of_tasks_has_the_latest() {
     let list = list.as_array().unwrap();
     assert_eq!(list.len(), limits::LIST_BYTES / (payload.len() + 400));
     assert_eq!(list[0]["id"], *last);
+}
+
+#[test]
+fn a_caller_that_asks_too_often_is_told_so_and_others_are_served() {
+    let mut subject = Subject::listed();
+    let line = "GET /api/registry/agents/x";
+    for _ in 0..limits::CALLS_AT_ONCE {
+        assert_eq!(subject.ask("asker", line, "").0, 200);
+    }
+    assert_eq!(subject.ask("asker", line, "").0, 429);
+    assert_eq!(subject.ask("other", line, "").0, 200);
+    assert_eq!(subject.ask("asker", "POST /api/token", "").0, 200);
+    subject.now = subject.now + Duration::from_secs(1);
+    for _ in 0..limits::CALLS_PER_SECOND {
+        assert_eq!(subject.ask("asker", line, "").0, 200);
+    }
+    assert_eq!(subject.ask("asker", line, "").0, 429);
 }

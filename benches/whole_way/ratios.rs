@@ -1,0 +1,48 @@
+//! Holds the whole way against the raw limit of the same run: as a ratio it hardly depends on the machine.
+
+use super::Outcome;
+use super::machine::Conditions;
+use super::report;
+use super::results::{Best, Column, Results};
+
+/// Metrics, and the ratio of the whole way to the raw limit: the worse of two runs of `docs/performance.md`.
+const KNOWN: [(&str, &str, f64); 6] = [
+    ("echo 100 B, p50", "us", 6.2),
+    ("one way 100 B", "msg/s", 0.65),
+    ("one way 1 KiB", "msg/s", 0.67),
+    ("one way 1141 B", "msg/s", 1.4),
+    ("one way 16 KiB", "msg/s", 1.1),
+    ("one way 60 KiB", "msg/s", 1.1),
+];
+
+/// How much worse a ratio may become.
+const BEARABLE: f64 = 0.7;
+
+/// With more than this share of the processors in the hands of other programs, the ratios say little.
+const BUSY: f64 = 0.15;
+
+/// An error that names the ratios that have become much worse.
+pub(crate) fn verdict(results: &Results, conditions: &Conditions) -> Outcome<()> {
+    let fallen: Vec<_> = KNOWN
+        .into_iter()
+        .filter_map(|(name, unit, known)| {
+            let mut rows = results.rows.iter();
+            let row = rows.find(|row| row.metric.name == name && row.metric.unit == unit)?;
+            let ratio = row.best(Column::WholeWay)? / row.best(Column::Raw)?;
+            let has_fallen = match row.metric.best {
+                Best::Most => ratio < known * BEARABLE,
+                Best::Least => ratio > known / BEARABLE,
+            };
+            has_fallen.then(|| format!("{name}: {ratio:.2} times the raw limit, {known:.2} before"))
+        })
+        .collect();
+    let text = fallen.join("; ");
+    if conditions.others > BUSY && !fallen.is_empty() {
+        report::say(&format!("not judged, since the machine is busy: {text}"));
+        return Ok(());
+    }
+    match fallen.is_empty() {
+        true => Ok(()),
+        false => Err(format!("much worse than before: {text}")),
+    }
+}

@@ -1,0 +1,473 @@
+//! Implements [`Link`] with str0m.
+
+use std::collections::VecDeque;
+use std::net::{IpAddr, Ipv4Addr, SocketAddr};
+use std::time::Instant;
+
+use str0m::change::{SdpAnswer, SdpOffer, SdpPendingOffer};
+use str0m::channel::ChannelId;
+use str0m::net::{Protocol, Receive};
+use str0m::{Candidate, Event, IceConnectionState, Input, Output, Rtc};
+
+use crate::nat::candidate::LocalCandidate;
+use crate::nat::stun::message;
+
+use super::candidate::candidate_of;
+use super::checked_pairs::CheckedPairs;
+use super::clock::Clock;
+use super::consent::Consent;
+use super::description::{first_mid, ice_password, rename_mid, waits_for_sctp};
+use super::guard::{describe, guarded};
+use super::late_start::LateStart;
+use super::pacing::Pacing;
+use super::preference::Preferences;
+use super::remote::RemoteCandidates;
+use super::{Channel, Datagram, Link, LinkError, LinkOutput, Path, Transmit, sctp_init};
+
+/// The name of the only media section of our offers; see [`rename_mid`].
+const OUR_MID: &str = "0";
+
+/// The text of an error. It quotes nothing of the description, which holds credentials.
+const UNREADABLE: &str = "the session description cannot be read";
+
+/// An address that no path leads to.
+const ELSEWHERE: SocketAddr = SocketAddr::new(IpAddr::V4(Ipv4Addr::UNSPECIFIED), 0);
+
+struct Pending {
+    offer: SdpPendingOffer,
+    /// The name that str0m uses for the section that is [`OUR_MID`] on the wire.
+    mid: String,
+    /// The line of our offer with SCTP's INIT.
+    sctp_init: Option<String>,
+}
+
+/// One str0m connection.
+pub struct WebRtcLink {
+    rtc: Rtc,
+    pending: Option<Pending>,
+    mesh: Option<ChannelId>,
+    control: Option<ChannelId>,
+    /// The time of the latest input.
+    now: Instant,
+    /// Tells str0m the time.
+    clock: Clock,
+    /// Holds back the first SCTP packets, if the peer waits for us to begin SCTP.
+    late_start: Option<LateStart>,
+    pacing: Pacing,
+    preferences: Preferences,
+    has_path: bool,
+    remote: RemoteCandidates,
+    consent: Consent,
+    checked_pairs: CheckedPairs,
+    /// Outputs of our own, which go first.
+    outputs: VecDeque<LinkOutput>,
+    /// How many checks of the pair in use were answered when its round-trip time was last read.
+    responses: u64,
+}
+
+impl WebRtcLink {
+    /// Creates it without candidates and descriptions.
+    pub(super) fn new(now: Instant, rtc: Rtc) -> Self {
+        WebRtcLink {
+            rtc,
+            pending: None,
+            mesh: None,
+            control: None,
+            now,
+            clock: Clock::default(),
+            late_start: None,
+            pacing: Pacing::new(now),
+            preferences: Preferences::default(),
+            has_path: false,
+            remote: RemoteCandidates::default(),
+            consent: Consent::new(fastrand::Rng::new()),
+            checked_pairs: CheckedPairs::default(),
+            outputs: VecDeque::new(),
+            responses: 0,
+        }
+    }
+
+    /// Returns an offer with a mesh channel.
+    pub(super) fn make_offer(&mut self) -> Result<String, LinkError> {
+        let (offer, pending) = guarded(|| {
+            let mut changes = self.rtc.sdp_api();
+            changes.add_channel(Channel::Mesh.label().to_owned());
+            Ok(changes.apply())
+        })?
+        .ok_or_else(|| LinkError("no offer to make".into()))?;
+        let sdp = offer.to_sdp_string();
+        let mid = first_mid(&sdp).unwrap_or(OUR_MID).to_owned();
+        let renamed = rename_mid(&sdp, &mid, OUR_MID);
+        self.pending = Some(Pending {
+            offer: pending,
+            mid,
+            sctp_init: sctp_init::line(&sdp).map(str::to_owned),
+        });
+        Ok(renamed)
+    }
+
+    /// Reads the peer's offer.
+    pub(super) fn read_offer(sdp: &str) -> Result<SdpOffer, LinkError> {
+        guarded(|| SdpOffer::from_sdp_string(sdp).map_err(|_| LinkError(UNREADABLE.into())))
+    }
+
+    /// Returns the answer to the peer's offer.
+    pub(super) fn make_answer(
+        &mut self,
+        now: Instant,
+        sdp: &str,
+        offer: SdpOffer,
+    ) -> Result<String, LinkError> {
+        self.consent.described(ice_password(sdp));
+        // Until it is first told the time, the ICE agent sends no checks and only answers them. It is
+        // told before it knows the other side, so that its checks begin a little after the answer leaves.
+        self.handle_timeout(now)?;
+        let answer = guarded(|| {
+            self.remote.described(sdp);
+            self.rtc.sdp_api().accept_offer(offer).map_err(describe)
+        })?;
+        self.pacing.candidates_changed(now);
+        Ok(answer.to_sdp_string())
+    }
+
+    fn id_of(&self, channel: Channel) -> Option<ChannelId> {
+        match channel {
+            Channel::Mesh => self.mesh,
+            Channel::Control => self.control,
+        }
+    }
+
+    fn channel_of(&self, id: ChannelId) -> Option<Channel> {
+        [Channel::Mesh, Channel::Control]
+            .into_iter()
+            .find(|channel| self.id_of(*channel) == Some(id))
+    }
+
+    /// Notes that a channel has opened. Returns it if its label is known and it is the first of that
+    /// label.
+    fn opened(&mut self, id: ChannelId, label: &str) -> Option<Channel> {
+        let channel = Channel::of_label(label)?;
+        let slot = match channel {
+            Channel::Mesh => &mut self.mesh,
+            Channel::Control => &mut self.control,
+        };
+        if slot.is_some() {
+            return None;
+        }
+        *slot = Some(id);
+        self.pacing.is_connected();
+        Some(channel)
+    }
+
+    /// Returns what an event means for the core; `None` for events that mean nothing to it.
+    fn translate(&mut self, event: Event) -> Option<LinkOutput> {
+        match event {
+            Event::ChannelOpen(id, label) => self.opened(id, &label).map(LinkOutput::Opened),
+            Event::ChannelData(data) => {
+                let channel = self.channel_of(data.id)?;
+                Some(LinkOutput::Message(channel, data.data))
+            }
+            Event::ChannelClose(id) => self.channel_of(id).map(|_| LinkOutput::Closed),
+            Event::Closed => Some(LinkOutput::Closed),
+            Event::IceConnectionStateChange(state) => {
+                let has_path = matches!(
+                    state,
+                    IceConnectionState::Connected | IceConnectionState::Completed
+                );
+                let had_path = std::mem::replace(&mut self.has_path, has_path);
+                (has_path && !had_path).then_some(LinkOutput::Nominated)
+            }
+            Event::PeerStats(stats) => {
+                let pair = stats.selected_candidate_pair?;
+                let (local, remote) = (pair.local.addr, pair.remote.addr);
+                self.checked_pairs.uses(Path { local, remote });
+                // The ICE agent repeats what it measured last, which may be an hour ago.
+                let responses = std::mem::replace(&mut self.responses, pair.responses_received);
+                let measured = pair.current_round_trip_time;
+                let measured = measured.filter(|_| responses != pair.responses_received);
+                Some(LinkOutput::Pair {
+                    local,
+                    remote,
+                    round_trip: measured
+                        .and_then(|measured| self.clock.measured(self.now, measured)),
+                })
+            }
+            _ => None,
+        }
+    }
+}
+
+impl Link for WebRtcLink {
+    fn accept_answer(&mut self, now: Instant, sdp: &str) -> Result<(), LinkError> {
+        let pending = self
+            .pending
+            .take()
+            .ok_or_else(|| LinkError("an answer without an open offer".into()))?;
+        let sdp = sctp_init::without_repeated(sdp, pending.sctp_init.as_deref());
+        let sdp = rename_mid(&sdp, OUR_MID, &pending.mid);
+        self.now = now;
+        self.consent.described(ice_password(&sdp));
+        self.pacing.candidates_changed(now);
+        let told = self.clock.told(now);
+        guarded(|| {
+            self.rtc
+                .handle_input(Input::Timeout(told))
+                .map_err(describe)?;
+            let answer =
+                SdpAnswer::from_sdp_string(&sdp).map_err(|_| LinkError(UNREADABLE.into()))?;
+            self.remote.described(&sdp);
+            if waits_for_sctp(&sdp) {
+                self.late_start = Some(LateStart::default());
+                // str0m now takes 64 KiB for the largest message of the other side, which is what that
+                // announces. And it numbers its channels as the DTLS client would, which the other side
+                // does not mind.
+                self.rtc.direct_api().start_sctp(true);
+            }
+            self.rtc
+                .sdp_api()
+                .accept_answer(pending.offer, answer)
+                .map_err(describe)
+        })
+    }
+
+    fn add_remote_candidate(&mut self, candidate: &str) -> Result<(), LinkError> {
+        guarded(|| {
+            let line = candidate.strip_prefix("a=").unwrap_or(candidate);
+            let candidate = Candidate::from_sdp_string(line)
+                .map_err(|_| LinkError("a candidate of no use".into()))?;
+            self.remote.add(&mut self.rtc, candidate);
+            self.pacing.candidates_changed(self.now);
+            Ok(())
+        })
+    }
+
+    fn add_local_candidate(&mut self, candidate: LocalCandidate) -> Option<String> {
+        guarded(|| {
+            let candidate = candidate_of(candidate)?;
+            let added = self.preferences.add(&mut self.rtc, candidate);
+            Ok(added.map(Candidate::to_sdp_string))
+        })
+        .ok()
+        .flatten()
+    }
+
+    fn remove_local_candidate(&mut self, candidate: LocalCandidate) {
+        let removed = guarded(|| {
+            let candidate = candidate_of(candidate)?;
+            Ok(self.rtc.direct_api().invalidate_candidate(&candidate))
+        });
+        if let Err(error) = removed {
+            log::debug!("a local candidate stays: {error}");
+        }
+    }
+
+    fn check_again(&mut self, now: Instant, local: &[LocalCandidate]) {
+        let restored = guarded(|| {
+            self.remote.restore(&mut self.rtc);
+            Ok(())
+        });
+        if let Err(error) = restored {
+            log::debug!("candidates of the peer stay away: {error}");
+        }
+        // A candidate that comes anew is paired anew, and the ICE agent checks new pairs at once.
+        for candidate in local {
+            self.remove_local_candidate(*candidate);
+            self.add_local_candidate(*candidate);
+        }
+        self.pacing.check_again(now);
+        self.checked_pairs.check_again();
+    }
+
+    fn ask(&mut self, now: Instant, local: SocketAddr, remote: SocketAddr) {
+        let check = self.consent.ask(now).map(|bytes| Transmit {
+            source: local,
+            destination: remote,
+            bytes,
+        });
+        self.outputs.extend(check.map(LinkOutput::Transmit));
+        self.checked_pairs.uses(Path { local, remote });
+    }
+
+    fn has_path(&self) -> bool {
+        self.has_path
+    }
+
+    fn prefer(
+        &mut self,
+        now: Instant,
+        path: Path,
+        local: &[LocalCandidate],
+        seen: &[SocketAddr],
+    ) -> Result<(), LinkError> {
+        // The ICE agent goes by the priorities of candidates alone, and those never change.
+        for candidate in local {
+            self.remove_local_candidate(*candidate);
+        }
+        guarded(|| {
+            self.remote
+                .leave_out_all_but(&mut self.rtc, path.remote, seen);
+            Ok(())
+        })?;
+        // The agent checks new pairs at once, and nominates them after each answer.
+        let kept = local.iter().filter(|kept| kept.source() == path.local);
+        for candidate in kept {
+            self.add_local_candidate(*candidate);
+        }
+        self.pacing.check_again(now);
+        self.handle_timeout(now)
+    }
+
+    fn retransmit(&mut self, now: Instant) -> Result<(), LinkError> {
+        self.clock.put_forward(now);
+        self.handle_timeout(now)
+    }
+
+    fn accepts(&self, now: Instant, datagram: &Datagram<'_>) -> bool {
+        // Once it has a path, str0m accepts everything that comes along it, unverified. Only about what
+        // comes from elsewhere it asks its ICE agent, which looks at nothing but the STUN message.
+        let asked = match datagram.bytes.first() {
+            Some(0..=3) => Datagram {
+                source: ELSEWHERE,
+                ..*datagram
+            },
+            _ => *datagram,
+        };
+        let told = self.clock.told(now);
+        guarded(|| Ok(self.rtc.accepts(&receive(told, &asked)?))).unwrap_or(false)
+            || self.consent.is_answer(datagram.bytes)
+    }
+
+    fn handle_datagram(&mut self, now: Instant, datagram: &Datagram<'_>) -> Result<(), LinkError> {
+        self.now = now;
+        if message::is_binding_request(datagram.bytes) {
+            self.checked_pairs.checked_by_peer(now, datagram.path());
+        }
+        if let Some(round_trip) = self.consent.answered(now, datagram.bytes) {
+            self.outputs.push_back(LinkOutput::RoundTrip(round_trip));
+            return Ok(());
+        }
+        // A datagram that is neither STUN nor DTLS nor RTP is no reason to end a connection.
+        let Ok(input) = receive(self.clock.told(now), datagram) else {
+            return Ok(());
+        };
+        guarded(|| self.rtc.handle_input(input).map_err(describe))
+    }
+
+    fn handle_timeout(&mut self, now: Instant) -> Result<(), LinkError> {
+        self.now = now;
+        self.pacing.checked(now);
+        let told = self.clock.told(now);
+        guarded(|| {
+            self.rtc
+                .handle_input(Input::Timeout(told))
+                .map_err(describe)
+        })
+    }
+
+    fn poll(&mut self) -> Result<LinkOutput, LinkError> {
+        let now = self.now;
+        if let Some(output) = self.outputs.pop_front() {
+            return Ok(output);
+        }
+        if let Some(late) = self.late_start.as_mut()
+            && let Some(transmit) = late.due(now)
+        {
+            return Ok(LinkOutput::Transmit(transmit));
+        }
+        loop {
+            match guarded(|| self.rtc.poll_output().map_err(describe))? {
+                Output::Timeout(at) => {
+                    let at = self.clock.meant(at);
+                    let late = self.late_start.as_ref().and_then(LateStart::next);
+                    let ours = [late, self.pacing.next()].into_iter().flatten();
+                    return Ok(LinkOutput::Timeout(ours.fold(at, Instant::min)));
+                }
+                Output::Transmit(transmit) => {
+                    if message::is_binding_request(&transmit.contents) {
+                        self.consent.sent(&transmit.contents);
+                        let path = Path {
+                            local: transmit.source,
+                            remote: transmit.destination,
+                        };
+                        if !self.checked_pairs.is_checked(now, path) {
+                            continue;
+                        }
+                    }
+                    let transmit = Transmit {
+                        source: transmit.source,
+                        destination: transmit.destination,
+                        bytes: transmit.contents.into(),
+                    };
+                    let passed = match &mut self.late_start {
+                        Some(late) => late.pass(now, transmit),
+                        None => Some(transmit),
+                    };
+                    if let Some(transmit) = passed {
+                        return Ok(LinkOutput::Transmit(transmit));
+                    }
+                }
+                Output::Event(event) => {
+                    if let Some(output) = self.translate(event) {
+                        return Ok(output);
+                    }
+                }
+            }
+        }
+    }
+
+    fn open_control(&mut self) {
+        let opened = guarded(|| {
+            let mut changes = self.rtc.sdp_api();
+            changes.add_channel(Channel::Control.label().to_owned());
+            // The media section exists already, so there is nothing to negotiate.
+            changes.apply();
+            Ok(())
+        });
+        if let Err(error) = opened {
+            log::debug!("cannot open {}: {error}", Channel::Control.label());
+        }
+    }
+
+    fn write(&mut self, channel: Channel, message: &[u8]) -> Result<bool, LinkError> {
+        let Some(id) = self.id_of(channel) else {
+            return Ok(false);
+        };
+        guarded(|| match self.rtc.channel(id) {
+            Some(mut handle) => handle.write(false, message).map_err(describe),
+            None => Err(LinkError("the channel is closed".into())),
+        })
+    }
+
+    fn buffered(&mut self, channel: Channel) -> usize {
+        let Some(id) = self.id_of(channel) else {
+            return 0;
+        };
+        // Once a channel is gone, nothing more is known to arrive on it.
+        guarded(|| {
+            Ok(self
+                .rtc
+                .channel(id)
+                .map(|mut handle| handle.buffered_amount()))
+        })
+        .ok()
+        .flatten()
+        .unwrap_or(usize::MAX)
+    }
+
+    fn close(&mut self) {
+        if let Err(error) = guarded(|| self.rtc.close().map_err(describe)) {
+            log::debug!("no goodbye: {error}");
+        }
+    }
+}
+
+fn receive<'a>(now: Instant, datagram: &Datagram<'a>) -> Result<Input<'a>, LinkError> {
+    let receive = Receive::new(
+        Protocol::Udp,
+        datagram.source,
+        datagram.destination,
+        datagram.bytes,
+    )
+    .map_err(|error| LinkError(error.to_string()))?;
+    Ok(Input::Receive(now, receive))
+}

@@ -1,0 +1,40 @@
+#!/usr/bin/env python3
+"""How the registry holds: `run.py [idle] [restart] [soak]`, all of them unless some are named.
+
+idle     IDLE_SOCKETS WebSockets (10,000) that do nothing, plain and with TLS: memory for each.
+restart  SIDECARS sidecars (1,000) of ours on one registry that ends and starts again: how long until all are
+         back, what it takes of processor and memory.
+soak     SOAK_SECONDS (120) of clients that come, talk, go and misbehave, while every introduction is counted.
+
+Prints a line for each figure; fails when something is lost or grows.
+"""
+
+import asyncio
+import os
+import resource
+import sys
+
+import idle
+import restart
+import soak
+
+PARTS = {"idle": idle.run, "restart": restart.run, "soak": soak.run}
+
+
+def main():
+    _, most = resource.getrlimit(resource.RLIMIT_NOFILE)
+    resource.setrlimit(resource.RLIMIT_NOFILE, (most, most))
+    load = ", ".join(f"{load:.1f}" for load in os.getloadavg())
+    print(f"{os.cpu_count()} processors, load {load}")
+    names = sys.argv[1:] or list(PARTS)
+    failures = []
+    for name in names:
+        try:
+            asyncio.run(PARTS[name]())
+        except AssertionError as failure:
+            failures.append(name)
+            print(f"{name}: FAILED: {failure}")
+    sys.exit(bool(failures))
+
+
+main()
