@@ -41,7 +41,7 @@ complete -c chatixia-sidecar -n 'not __fish_seen_subcommand_from doctor attach h
 complete -c chatixia-sidecar -n 'not __fish_seen_subcommand_from doctor attach health join pair registry invite demo help' -l ipv6 -x -a 'on off' -d 'whether IPv6 addresses are used'
 complete -c chatixia-sidecar -n 'not __fish_seen_subcommand_from doctor attach health join pair registry invite demo help' -l stun-url -x -d 'servers that tell our address, as in stun:host,stun:host:port'
 complete -c chatixia-sidecar -n 'not __fish_seen_subcommand_from doctor attach health join pair registry invite demo help' -l turn-url -x -d 'relays, as in turn:host:port, turn:host?transport=tcp, turns:host:443'
-complete -c chatixia-sidecar -n 'not __fish_seen_subcommand_from doctor attach health join pair registry invite demo help' -l turn-secret -x -d 'shared with the relays; logins of 24 h are made of it'
+complete -c chatixia-sidecar -n 'not __fish_seen_subcommand_from doctor attach health join pair registry invite demo help' -l turn-secret -x -d 'shared with the relays; logins that expire are made of it'
 complete -c chatixia-sidecar -n 'not __fish_seen_subcommand_from doctor attach health join pair registry invite demo help' -l turn-username -x -d 'our name at the relays, without TURN_SECRET'
 complete -c chatixia-sidecar -n 'not __fish_seen_subcommand_from doctor attach health join pair registry invite demo help' -l turn-password -x -d 'the password for it'
 complete -c chatixia-sidecar -n 'not __fish_seen_subcommand_from doctor attach health join pair registry invite demo help' -l ice-transport-policy -x -a 'all relay' -d 'which ways to a peer are allowed; relay: through TURN servers only'
