@@ -18,8 +18,8 @@ use super::{Link as _, LinkError, Linker, Packets};
 const SEND_BUFFER_BYTES: usize = 2 * 1024 * 1024;
 
 /// After how many checks the wait for the next one is no longer doubled, which is then 7 minutes, and after how
-/// many without an answer a pair is given up. Not all of them are sent: see [`CheckedPairs`]. While a path is
-/// looked for, the core has all pairs checked anew, and the one in use is asked by [`Consent`].
+/// many without an answer a pair is given up. Not all of them are sent: see `checked_pairs`. While a path is
+/// looked for, the core has all pairs checked anew, and the one in use is asked by `consent`.
 const STUN_ATTEMPTS: usize = 13;
 
 /// The longest wait between two checks of a pair: longer than [`STUN_ATTEMPTS`] allow.
