@@ -65,6 +65,8 @@ macro_rules! table {
 table! {
     /// The sidecar's settings, in the order of its help.
     SIDECAR:
+    Plain REGISTRY_URL "URL" = "",
+        "the registry, as in https://host:8443/mesh; gives the next two where they are not set";
     Plain SIGNALING_URL "URL" = "ws://localhost:8080/ws",
         "the registry's WebSocket, ws:// or wss://";
     Plain TOKEN_URL "URL" = "http://localhost:8080/api/token",
@@ -139,6 +141,10 @@ table! {
         "log filter, as in warn or info,mesh=debug; logs go to stderr";
     Plain LOG_FORMAT "text|json" = "text",
         "log lines for people or for machines";
+    Plain ENV_FILE "FILE" = "",
+        "NAME=value lines, below the environment; without it the nearest .env; none: no file";
+    Plain CONFIG_FILE "FILE" = "",
+        "the same, below that; without it ~/.config/chatixia-sidecar/config, as join writes it";
 }
 
 table! {
@@ -187,6 +193,16 @@ table! {
         "end when standard input ends, so as not to outlive the program that started it";
 }
 
+/// `--registry` of `invite`, which is a flag only: `REGISTRY_URL` is the variable for it.
+#[cfg(feature = "registry")]
+pub const INVITED_TO: Setting = Setting {
+    name: "REGISTRY",
+    syntax: "URL",
+    default: "",
+    help: "the registry as the other machine reaches it; without it REGISTRY_URL",
+    kind: Kind::FlagOnly,
+};
+
 table! {
     /// The settings of `pair` that are its own.
     PAIR:
@@ -227,7 +243,12 @@ impl Flags {
         self.0.insert(setting.name, value);
     }
 
-    /// Returns whether a switch was given.
+    /// Returns the value that was given.
+    pub(super) fn get(&self, setting: &Setting) -> Option<&str> {
+        self.0.get(setting.name).map(String::as_str)
+    }
+
+    /// Returns whether it was given.
     pub fn has(&self, setting: &Setting) -> bool {
         self.0.contains_key(setting.name)
     }
@@ -266,10 +287,14 @@ impl<'a, E: Fn(&str) -> Option<OsString>> Reader<'a, E> {
             ),
         };
         parse(&value).unwrap_or_else(|problem| {
-            self.errors.push(match setting.kind {
+            let error = match setting.kind {
                 Kind::Secret | Kind::Proxy => format!("{}: {problem}", setting.name),
                 Kind::Plain | Kind::FlagOnly => format!("{origin}{}: {problem}", shown(&value)),
-            });
+            };
+            // Several values may follow from one setting.
+            if !self.errors.contains(&error) {
+                self.errors.push(error);
+            }
             T::default()
         })
     }

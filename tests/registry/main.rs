@@ -15,6 +15,7 @@ mod relay;
 mod subcommand;
 mod support;
 mod tasks;
+mod tickets;
 mod tls;
 #[path = "../support/tools.rs"]
 #[allow(dead_code)] // Not all of it is needed here.

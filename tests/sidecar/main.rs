@@ -48,6 +48,7 @@ mod relay;
 mod restarts;
 mod room;
 mod service_manager;
+mod settings_files;
 mod signals;
 mod sleep;
 mod socket;
