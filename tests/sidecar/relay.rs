@@ -4,7 +4,7 @@ use base64::Engine as _;
 use base64::prelude::BASE64_STANDARD;
 use serde_json::{Value, json};
 
-use crate::registry_process::Process;
+use crate::registry_process::{Process, printed};
 use crate::support::{Agent, Node, Place, Setup};
 
 const RUN: &str = "exec \"$0\" \"$@\"";
@@ -113,4 +113,22 @@ fn the_registrys_port_relays_over_tls() {
         ("CA_FILE", &certificate),
     ];
     meet_over(&registry, &format!("turns:localhost:{port}"), &more);
+}
+
+#[test]
+fn who_is_revoked_has_nothing_on_the_relay_any_more() {
+    let place = Place::new();
+    let data = place.join("data");
+    let data = ["--registry-data", data.to_str().unwrap()];
+    let relay = ["--relay", "--relay-listen", "0"];
+    let script = "RUST_LOG=debug exec \"$0\" \"$@\"";
+    let mut registry = Process::start(script, &[&data[..], &relay].concat());
+    let key = printed(&[&["registry", "key", "add", "alice"][..], &data].concat());
+    let setup = setup(&registry, &place, "alice").set("API_KEY", key.lines().next().unwrap());
+    let alice = Node::start(setup);
+    registry.await_log("alice-sidecar has 127.0.0.1:");
+    // So it can't give it back by itself.
+    let _stopped = alice.sidecar.stop();
+    printed(&[&["registry", "revoke", "alice"][..], &data].concat());
+    registry.await_log("alice-sidecar no longer has 127.0.0.1:");
 }
