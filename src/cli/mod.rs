@@ -149,8 +149,15 @@ impl Subcommand {
             }
             #[cfg(feature = "registry")]
             Subcommand::Registry => {
-                let log = [&settings::RUST_LOG, &settings::LOG_FORMAT];
-                [settings::REGISTRY, &log].concat()
+                let shared = [
+                    &settings::EXTERNAL_ADDRESS,
+                    &settings::STUN_URL,
+                    &settings::TURN_URL,
+                    &settings::TURN_SECRET,
+                    &settings::RUST_LOG,
+                    &settings::LOG_FORMAT,
+                ];
+                [settings::REGISTRY, &shared].concat()
             }
             #[cfg(feature = "registry")]
             Subcommand::Invite => vec![

@@ -13,6 +13,8 @@ pub mod networks;
 pub mod proxy;
 #[cfg(feature = "registry")]
 mod registry;
+#[cfg(feature = "registry")]
+mod relay;
 pub mod service_manager;
 pub mod settings;
 mod sources;
@@ -24,6 +26,8 @@ mod values;
 
 #[cfg(feature = "registry")]
 pub use registry::{DemoConfig, OrderConfig, RegistryAccess, RegistryConfig, RegistryOrder};
+#[cfg(feature = "registry")]
+pub use relay::{NamedServers, RelayConfig};
 pub use subcommands::{HealthConfig, PairConfig, attach_socket};
 
 pub use ice::IceSettings;

@@ -6,6 +6,7 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use super::networks::Networks;
+use super::relay::NamedServers;
 use super::settings::{self, Flags, Reader};
 use super::url::Url;
 use super::{LOG_FORMATS, LogFormat, values};
@@ -34,6 +35,8 @@ pub struct RegistryConfig {
     pub trusted_proxies: Networks,
     /// `PATH_PREFIX`
     pub path_prefix: String,
+    /// `--relay`, `STUN_URL`, `TURN_URL` and what belongs to them.
+    pub servers: NamedServers,
     /// `--until-eof`: end when standard input ends.
     pub until_eof: bool,
     /// `--show-frames`: print who sends what to whom.
@@ -75,6 +78,7 @@ impl RegistryConfig {
             tls: tls(&mut reader),
             trusted_proxies: reader.read(&settings::TRUST_PROXY, str::parse::<Networks>),
             path_prefix: reader.read(&settings::PATH_PREFIX, path_prefix),
+            servers: NamedServers::read(&mut reader, flags, address.ip()),
             until_eof: flags.has(&settings::UNTIL_EOF),
             show_frames: flags.has(&settings::SHOW_FRAMES),
             log_filter: reader.read(&settings::RUST_LOG, |text| Ok(text.to_owned())),

@@ -126,7 +126,7 @@ table! {
     Plain TURN_URL "LIST" = "none",
         "relays, as in turn:host:port, turn:host?transport=tcp, turns:host:443";
     Secret TURN_SECRET "SECRET" = "",
-        "shared with the relays; logins of 24 h are made of it";
+        "shared with the relays; logins that expire are made of it";
     Plain TURN_USERNAME "NAME" = "",
         "our name at the relays, without TURN_SECRET";
     Secret TURN_PASSWORD "PASSWORD" = "",
@@ -175,6 +175,18 @@ table! {
         "addresses and networks of proxies that name their clients in X-Forwarded-For";
     Plain PATH_PREFIX "PREFIX" = "",
         "path before /ws and /api, as in /mesh, where a proxy leaves it there";
+    FlagOnly RELAY "" = "",
+        "answer STUN and relay (TURN), over UDP and over the registry's own port";
+    Plain RELAY_LISTEN "[IP:]PORT" = "3478",
+        "UDP port of the relay, at LISTEN if no address is given";
+    Plain RELAY_HOST "HOST" = "",
+        "name or address by which the relay is found; without it the registry's";
+    Plain RELAY_PORTS "FIRST-LAST" = "49152-65535",
+        "UDP ports that are lent to clients";
+    Plain RELAY_RATE "MBIT" = "20",
+        "megabits a second that are relayed for each peer, both ways together";
+    Plain RELAY_ALLOW "LIST" = "",
+        "networks that are relayed to although private, or our own, as in 10.0.0.0/8";
     FlagOnly SHOW_FRAMES "" = "",
         "print a line for each frame that is answered or relayed: its type, from whom and to whom";
     FlagOnly UNTIL_EOF "" = "",

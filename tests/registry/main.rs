@@ -11,6 +11,7 @@ mod owner;
 mod pairing;
 mod process;
 mod proxies;
+mod relay;
 mod subcommand;
 mod support;
 mod tasks;
