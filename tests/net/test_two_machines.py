@@ -17,8 +17,8 @@ PORT = 8080
 class Machine:
     """A host with a user on it, whose settings are in his home directory alone."""
 
-    def __init__(self, case, host, name):
-        self.host = host
+    def __init__(self, case, place, name):
+        self.host, self.address = place.host, place.public_address
         self.home = tempfile.mkdtemp(prefix=f"{name}-")
         self.environment = {"HOME": self.home, "IPC_SOCKET": os.path.join(self.home, "s"), "AGENT_LINGER": "inf"}
         self.case = case
@@ -51,16 +51,35 @@ class Machine:
 
 class TwoMachines(unittest.TestCase):
     def test_they_meet_with_two_tickets_and_a_message_arrives(self):
-        places = [world().builder.build(kind) for kind in ("public", "port restricted")]
+        """The laptop, to which the registry belongs, has a public address; the Pi is behind a router."""
+        laptop, pi = self.machines("public", "port restricted")
+        self.meet(laptop, laptop, pi)
+
+    def test_behind_two_symmetric_routers_the_registry_relays(self):
+        """Nothing but a registry with a public address: it is the relay, too."""
+        server, laptop, pi = self.machines("public", "symmetric", "symmetric")
+        self.meet(server, laptop, pi, "--relay")
+        peer = next(peer for peer in self.stats(laptop)["peers"] if peer["peer_id"] == "pi-sidecar")
+        self.assertIn("relay", [peer["path"][end]["kind"] for end in ("local", "remote")])
+
+    def machines(self, *kinds):
+        places = [world().builder.build(kind) for kind in kinds]
         for place in places:
             self.addCleanup(place.remove)
-        laptop, pi = (Machine(self, place.host, name) for place, name in zip(places, ("laptop", "pi")))
-        registry = ["registry", "--listen", "0.0.0.0", "--registry-data", os.path.join(laptop.home, "registry")]
-        laptop.start(*registry, stdout=subprocess.DEVNULL)
-        until(lambda: os.path.exists(os.path.join(laptop.home, "registry/control.sock")), SECONDS)
-        url = f"http://{places[0].public_address}:{PORT}"
+        return [Machine(self, place, name) for place, name in zip(places, ("first", "second", "third"))]
+
+    def stats(self, machine):
+        told = machine.tell({"type": "stats", "id": "stats"})
+        return next(event for event in told if event.get("id") == "stats")["payload"]
+
+    def meet(self, server, laptop, pi, *more):
+        """Has both join, their sidecars start without any settings, and one send the other a message."""
+        data = os.path.join(server.home, "registry")
+        server.start("registry", "--listen", "0.0.0.0", "--registry-data", data, *more, stdout=subprocess.DEVNULL)
+        until(lambda: os.path.exists(os.path.join(data, "control.sock")), SECONDS)
+        url = f"http://{server.address}:{PORT}"
         for machine, name in ((laptop, "laptop"), (pi, "pi")):
-            ticket = laptop.run("invite", name, "--registry", url, "--registry-data", registry[-1])
+            ticket = server.run("invite", name, "--registry", url, "--registry-data", data)
             self.assertIn(url, machine.run("join", ticket.strip()))
         for machine in (laptop, pi):
             machine.start(stdout=subprocess.DEVNULL)
@@ -69,16 +88,14 @@ class TwoMachines(unittest.TestCase):
         stays = ["sh", "-c", 'sleep "$0" | "$@"', str(SECONDS)]
         receiving = pi.start("attach", before=stays, stdout=subprocess.PIPE)
         self.addCleanup(receiving.stdout.close)
-        message = {"type": "task_request", "payload": "hello"}
         for line in receiving.stdout:
             if json.loads(line).get("payload", {}).get("peer_id") == "laptop-sidecar":
                 break
+        message = {"type": "task_request", "payload": "hello"}
         sent = laptop.tell({"type": "send", "id": 1, "payload": {"target_peer": "pi-sidecar", "message": message}})
         answer = next(event for event in sent if event.get("id") == 1)
         self.assertEqual(answer["payload"], {"target_peer": "pi-sidecar", "receipt": "agent"})
-        for line in receiving.stdout:
-            event = json.loads(line)
-            if event["type"] == "message":
-                self.assertEqual(event["payload"]["from_peer"], "laptop-sidecar")
-                self.assertEqual(event["payload"]["message"]["payload"], "hello")
-                break
+        events = (json.loads(line) for line in receiving.stdout)
+        event = next(event for event in events if event["type"] == "message")
+        self.assertEqual(event["payload"]["from_peer"], "laptop-sidecar")
+        self.assertEqual(event["payload"]["message"]["payload"], "hello")
