@@ -20,7 +20,8 @@ pub(crate) struct Swallowing {
     sent: Option<Instant>,
     /// When the path last answered a check.
     answered: Option<Instant>,
-    is_certain: bool,
+    /// If it is certain, how many bytes have to be acknowledged until it is not any more: all that waited then.
+    refuted_by: Option<u64>,
 }
 
 impl Swallowing {
@@ -40,6 +41,8 @@ impl Swallowing {
         };
         if has_more {
             self.sendings = 0;
+            let acknowledged = self.outstanding.acknowledged();
+            self.refuted_by.take_if(|bytes| acknowledged >= *bytes);
         }
     }
 
@@ -69,15 +72,18 @@ impl Swallowing {
         let waited = self.since.map(|since| now.saturating_duration_since(since));
         let is_long = waited.is_some_and(|waited| waited >= limits::SWALLOWED_AFTER + patience);
         let is_often = self.sendings >= limits::SWALLOWED_SENDINGS;
-        let is_news =
-            is_long && is_often && self.buffered >= limits::SMALL_PACKET_BYTES && !self.is_certain;
-        self.is_certain |= is_news;
+        let is_full = self.buffered >= limits::SMALL_PACKET_BYTES;
+        let is_news = is_long && is_often && is_full && !self.is_certain();
+        if is_news {
+            let waiting = self.buffered as u64;
+            self.refuted_by = Some(self.outstanding.acknowledged().saturating_add(waiting));
+        }
         is_news
     }
 
-    /// Returns whether it is certain.
+    /// Returns whether it is certain, and what waited then has not been acknowledged since.
     pub(crate) fn is_certain(&self) -> bool {
-        self.is_certain
+        self.refuted_by.is_some()
     }
 }
 
@@ -109,6 +115,27 @@ mod tests {
         let slow = |second| 100_000 - 1000 * second as usize;
         assert_eq!(certain_after(60, 1100, slow), None, "it is slow");
         assert_eq!(certain_after(20, 1100, |_| 0), None);
+    }
+
+    #[test]
+    fn it_is_certain_until_as_much_is_acknowledged_as_waited_then() {
+        let start = Instant::now();
+        let mut swallowing = Swallowing::default();
+        swallowing.written(3000);
+        for second in 0..4 {
+            let now = start + second * SECOND;
+            swallowing.sent(now, 1100);
+            swallowing.acknowledged_to(now, 3000);
+            swallowing.answered(now, None);
+        }
+        assert!(swallowing.is_certain());
+        // Small messages behind the full packets may pass.
+        swallowing.written(100);
+        swallowing.acknowledged_to(start + 4 * SECOND, 3000);
+        assert!(swallowing.is_certain());
+        swallowing.written(5000);
+        swallowing.acknowledged_to(start + 5 * SECOND, 5000);
+        assert!(!swallowing.is_certain());
     }
 
     #[test]
