@@ -41,10 +41,14 @@ impl<K: Linker> Mesh<K> {
         self.plan_replacement(now, &peer_id);
     }
 
-    /// Uses full packets for new connections again, because the network is another.
+    /// Uses full packets for new connections again, because the network is another. Where they are swallowed at the
+    /// moment, small ones are about to replace them, and routes change for many reasons.
     pub(super) fn forget_swallowed_packets(&mut self) {
         for peer in self.peers.values_mut() {
-            peer.packets = Packets::Full;
+            let current = peer.current.and_then(|id| self.connections.get(&id));
+            if !current.is_some_and(|current| current.swallowing.is_certain()) {
+                peer.packets = Packets::Full;
+            }
         }
     }
 }

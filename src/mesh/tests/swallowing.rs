@@ -3,7 +3,10 @@
 use std::time::Duration;
 
 use super::real_stack::{exchange, world};
+use super::world::{MAX_MESSAGE_BYTES, World};
 use crate::limits;
+use crate::mesh::link::Packets;
+use crate::mesh::link::webrtc::WebRtc;
 
 const CONNECTED: Duration = Duration::from_secs(15);
 
@@ -55,4 +58,70 @@ fn one_of_another_make_that_pauses_keeps_its_connection() {
     world.settle(CONNECTED);
     assert_eq!(world.ledger.deliveries, 1);
     assert_eq!(world.ledger.failed(), 0);
+}
+
+/// `a` has found out that packets are swallowed on the way to `b`, and a smaller connection is not there yet.
+fn found_out(seed: u64) -> World<WebRtc> {
+    let mut world = world(seed, &["a", "b"], &[]);
+    world.network.largest = 1000;
+    world.start_all();
+    world.run_until_connected(CONNECTED);
+    world.run_for(Duration::from_secs(2));
+    world.send(0, "b", 20_000, true);
+    world.run_until(CONNECTED, "it is certain", |world| {
+        packets(world) == Packets::Small
+    });
+    world
+}
+
+/// What `a` makes the packets to `b` of.
+fn packets(world: &World<WebRtc>) -> Packets {
+    world.nodes[0].mesh.peers[world.name(1)].packets
+}
+
+#[test]
+fn a_change_of_routes_while_packets_are_swallowed_does_not_make_them_larger() {
+    let mut world = found_out(4);
+    let now = world.now;
+    world.nodes[0].mesh.network_changed(now);
+    world.after_input(0);
+    assert_eq!(packets(&world), Packets::Small);
+    let took = world.run_until(CONNECTED, "delivered", |world| world.ledger.deliveries == 1);
+    assert!(took < Duration::from_secs(2), "{took:?}");
+    // On a connection that works nothing speaks for small packets in another network.
+    let now = world.now;
+    world.nodes[0].mesh.network_changed(now);
+    world.after_input(0);
+    assert_eq!(packets(&world), Packets::Full);
+}
+
+/// Checks pass, and of what is sent nothing is acknowledged, whatever its size.
+#[test]
+fn an_agent_that_pauses_is_not_taken_for_a_narrow_path_for_long() {
+    const COUNT: usize = 14_000;
+    let mut world = world(5, &["a", "b"], &[]);
+    world.settings.queue_bytes = MAX_MESSAGE_BYTES;
+    world.start_all();
+    // Only the window limits this sender, and that counts bytes on the wire.
+    world.nodes[0].mesh.settings.queue_bytes = 64 * 1024 * 1024;
+    world.run_until_connected(CONNECTED);
+    world.agent_stalls(1);
+    let tiny = r#"{"type":"send","payload":{"target_peer":"b","message":{"type":"x"}}}"#;
+    for _ in 0..COUNT {
+        world.write_line(0, tiny);
+    }
+    world.run_until(CONNECTED, "it seems narrow", |world| {
+        packets(world) == Packets::Small
+    });
+    let took = world.run_until(CONNECTED, "it does not", |world| {
+        packets(world) == Packets::Full
+    });
+    assert!(took < Duration::from_secs(10), "{took:?}");
+    let made = world.nodes[0].mesh.next_connection;
+    world.run_for(Duration::from_secs(30));
+    assert_eq!(world.nodes[0].mesh.next_connection, made, "nothing helps");
+    world.agent_resumes(1);
+    world.settle(Duration::from_secs(60));
+    let peer = world.nodes[1].mesh.peers.values().next().unwrap();
+    assert_eq!(peer.received.messages, COUNT as u64);
 }
