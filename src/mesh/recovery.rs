@@ -403,7 +403,7 @@ impl<K: Linker> Mesh<K> {
     pub(super) fn is_in_doubt(&self, now: Instant, peer_id: &PeerId) -> bool {
         self.current_of(peer_id).is_none_or(|current| {
             // A new connection helps against swallowed packets only where the session goes on over it.
-            let swallows = current.speaks_sessions && current.swallowing.is_certain();
+            let swallows = current.speaks_sessions && current.swallowing.wants_smaller();
             current.may_be_left || swallows || !current.is_well(now)
         })
     }

@@ -6,10 +6,13 @@ use std::time::{Duration, Instant};
 use super::liveness::DEAD_AFTER;
 use super::outstanding::Outstanding;
 use crate::limits;
+use crate::mesh::link::Packets;
 
 /// Watches the mesh channel of one connection.
 #[derive(Debug, Default)]
 pub(crate) struct Swallowing {
+    /// How large the packets of this connection are.
+    packets: Packets,
     outstanding: Outstanding,
     /// The bytes that are not acknowledged.
     buffered: usize,
@@ -25,6 +28,13 @@ pub(crate) struct Swallowing {
 }
 
 impl Swallowing {
+    pub(crate) fn new(packets: Packets) -> Self {
+        Swallowing {
+            packets,
+            ..Swallowing::default()
+        }
+    }
+
     /// Notes that `bytes` were written.
     pub(crate) fn written(&mut self, bytes: usize) {
         self.outstanding.written(bytes);
@@ -51,7 +61,11 @@ impl Swallowing {
         let is_apart = self.sent.is_none_or(|before| {
             now.saturating_duration_since(before) >= limits::SWALLOWED_SENDINGS_APART
         });
-        if bytes > limits::SMALL_PACKET_BYTES && is_apart {
+        let is_full = match self.packets {
+            Packets::Full => bytes > limits::SMALL_PACKET_BYTES,
+            Packets::Small => bytes > limits::SMALL_PACKET_BYTES / 2,
+        };
+        if is_full && is_apart {
             self.sendings = self.sendings.saturating_add(1);
             self.sent = Some(now);
         }
@@ -81,9 +95,18 @@ impl Swallowing {
         is_news
     }
 
+    /// Returns whether a connection with smaller packets may carry what this one does not.
+    pub(crate) fn wants_smaller(&self) -> bool {
+        self.is_certain() && self.packets == Packets::Full
+    }
+
     /// Returns whether it is certain, and what waited then has not been acknowledged since.
     pub(crate) fn is_certain(&self) -> bool {
         self.refuted_by.is_some()
+    }
+
+    pub(crate) fn packets(&self) -> Packets {
+        self.packets
     }
 }
 

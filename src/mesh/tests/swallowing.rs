@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use super::real_stack::{exchange, world};
-use super::world::{MAX_MESSAGE_BYTES, World};
+use super::world::World;
 use crate::limits;
 use crate::mesh::link::Packets;
 use crate::mesh::link::webrtc::WebRtc;
@@ -48,10 +48,11 @@ fn one_of_another_make_that_pauses_keeps_its_connection() {
     let made = world.nodes[0].mesh.next_connection;
     world.foreign_at(1).is_stalled = true;
     world.send(0, "z", 20_000, true);
-    world.run_for(Duration::from_secs(10));
     let z = world.name(1).clone();
-    let current = world.nodes[0].mesh.current_of(&z).unwrap();
-    assert!(current.swallowing.is_certain(), "it takes nothing");
+    world.run_until(2 * CONNECTED, "it takes nothing", |world| {
+        let current = world.nodes[0].mesh.current_of(&z).unwrap();
+        current.swallowing.is_certain()
+    });
     world.foreign_at(1).is_stalled = false;
     world.run_for(2 * limits::LIST_REFRESH);
     assert_eq!(world.nodes[0].mesh.next_connection, made);
@@ -95,33 +96,29 @@ fn a_change_of_routes_while_packets_are_swallowed_does_not_make_them_larger() {
     assert_eq!(packets(&world), Packets::Full);
 }
 
-/// Checks pass, and of what is sent nothing is acknowledged, whatever its size.
+/// It takes nothing at all, so the size of packets is not the reason.
 #[test]
-fn an_agent_that_pauses_is_not_taken_for_a_narrow_path_for_long() {
-    const COUNT: usize = 14_000;
-    let mut world = world(5, &["a", "b"], &[]);
-    world.settings.queue_bytes = MAX_MESSAGE_BYTES;
-    world.start_all();
-    // Only the window limits this sender, and that counts bytes on the wire.
-    world.nodes[0].mesh.settings.queue_bytes = 64 * 1024 * 1024;
-    world.run_until_connected(CONNECTED);
-    world.agent_stalls(1);
-    let tiny = r#"{"type":"send","payload":{"target_peer":"b","message":{"type":"x"}}}"#;
-    for _ in 0..COUNT {
-        world.write_line(0, tiny);
+fn a_peer_that_takes_no_small_packets_either_is_sent_full_ones_again() {
+    let mut world = found_out(5);
+    world.run_until(CONNECTED, "delivered", |world| world.ledger.deliveries == 1);
+    let (now, b) = (world.now, world.name(1).clone());
+    let mesh = &mut world.nodes[0].mesh;
+    let (made, id) = (mesh.next_connection, mesh.peers[&b].current.unwrap());
+    // As if everything had been held for a while: checks are answered, and nothing is acknowledged.
+    let swallowing = &mut mesh.connections.get_mut(&id).unwrap().swallowing;
+    swallowing.written(20_000);
+    let mut is_news = false;
+    for second in 0..5 {
+        let then = now + Duration::from_secs(second);
+        swallowing.sent(then, limits::SMALL_PACKET_BYTES);
+        swallowing.acknowledged_to(then, 20_000);
+        is_news |= swallowing.answered(then, None);
     }
-    world.run_until(CONNECTED, "it seems narrow", |world| {
-        packets(world) == Packets::Small
-    });
-    let took = world.run_until(CONNECTED, "it does not", |world| {
-        packets(world) == Packets::Full
-    });
-    assert!(took < Duration::from_secs(10), "{took:?}");
-    let made = world.nodes[0].mesh.next_connection;
-    world.run_for(Duration::from_secs(30));
-    assert_eq!(world.nodes[0].mesh.next_connection, made, "nothing helps");
-    world.agent_resumes(1);
-    world.settle(Duration::from_secs(60));
-    let peer = world.nodes[1].mesh.peers.values().next().unwrap();
-    assert_eq!(peer.received.messages, COUNT as u64);
+    assert!(is_news, "small packets are swallowed, too");
+    mesh.packets_are_swallowed(now, id);
+    world.after_input(0);
+    assert_eq!(packets(&world), Packets::Full);
+    world.run_for(Duration::from_secs(1));
+    let mesh = &world.nodes[0].mesh;
+    assert_eq!(mesh.next_connection, made, "full packets would not help");
 }
