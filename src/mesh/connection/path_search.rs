@@ -58,14 +58,10 @@ impl PathSearch {
         self.nobody_at = None;
     }
 
-    /// Notes that somebody has answered a check.
-    pub(crate) fn answered(&mut self) {
-        self.nobody_at = None;
-    }
-
     /// Notes that a pair has answered a check, so that it can be used once it is nominated.
     pub(crate) fn found_pair(&mut self) {
         self.has_pair = true;
+        self.nobody_at = None;
     }
 
     /// Returns whether a pair has answered since all were last checked anew.
@@ -180,7 +176,7 @@ mod tests {
         let mut search = PathSearch::default();
         search.begin(now);
         assert!(search.is_due(now, None));
-        search.answered();
+        search.found_pair();
         assert!(!search.finds_nobody(now + 2 * NOBODY_AFTER));
     }
 }

@@ -193,6 +193,8 @@ fn messages_do_not_wait_for_a_dead_path_while_others_live() {
         world.ledger.deliveries == 4
     });
     assert_eq!(world.ledger.failed(), 0);
+    let doubts = [0, 1].map(|place| world.nodes[place].mesh.take_doubt());
+    assert_eq!(doubts, [false, false], "other paths answer");
 }
 
 #[test]
