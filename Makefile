@@ -146,7 +146,11 @@ release = scripts/cross-build $(1) && \
     scripts/package $(1) "$(or $(CARGO_TARGET_DIR),target)/$(1)/release/chatixia-sidecar"
 
 .PHONY: dist
-dist: dist-x86_64 dist-aarch64 dist-armv7 dist-arm ## the release folder, dist/: static binaries for Linux, packed, and their checksums
+dist: wheels packages ## the release folder, dist/: static binaries for Linux, packed for all who install them, and checksums
+	scripts/checksums
+
+.PHONY: dist-binaries
+dist-binaries: dist-x86_64 dist-aarch64 dist-armv7 dist-arm
 
 .PHONY: dist-x86_64
 dist-x86_64: ## dist/ for x86_64 alone
@@ -164,6 +168,20 @@ dist-armv7: ## dist/ for 32-bit ARM alone, from ARMv7 on (Raspberry Pi 2 and lat
 dist-arm: ## dist/ for 32-bit ARM alone, from ARMv6 on (Raspberry Pi Zero and 1)
 	$(call release,arm-unknown-linux-musleabihf)
 
+# The binaries that cross-build has built, by target.
+TARGETS = x86_64-unknown-linux-musl aarch64-unknown-linux-musl armv7-unknown-linux-musleabihf arm-unknown-linux-musleabihf
+TARGETS_OF_NPM = $(filter-out armv7-%,$(TARGETS))
+built = $(foreach target,$(1),$(target)=$(or $(CARGO_TARGET_DIR),target)/$(target)/release/chatixia-sidecar)
+
+.PHONY: wheels
+wheels: dist-binaries ## Python wheels in dist/, of the binaries and of the client; nothing is compiled for them
+	scripts/wheels $(call built,$(TARGETS))
+
+.PHONY: packages
+packages: dist-binaries ## Debian and npm packages in dist/, of the same binaries
+	scripts/deb $(call built,$(TARGETS))
+	scripts/npm $(call built,$(TARGETS_OF_NPM))
+
 # Reads and checks bills of materials.
 CYCLONEDX = .cache/cyclonedx-11.12.0
 
@@ -173,8 +191,10 @@ $(CYCLONEDX):
 	    || { rm -rf $@; exit 1; }
 
 .PHONY: test-package
-test-package: | $(CYCLONEDX) ## what goes into an archive of dist/, and its bill of materials; builds nothing
+test-package: | $(CYCLONEDX) ## the archive and the packages of a release, installed and run, around a binary of this machine
+	$(if $(SIDECAR_BINARY),,$(CARGO) build)
 	$(CYCLONEDX)/bin/python -B scripts/test-package
+	SIDECAR_BINARY="$(BUILT_BINARY)" python3 -B scripts/test-installing $(ARGS)
 
 .PHONY: test-arm
 test-arm: dist-aarch64 dist-armv7 dist-arm ## the three ARM binaries run the demo under qemu

@@ -25,6 +25,7 @@ pub mod config;
 pub mod demo;
 pub mod doctor;
 mod http_date;
+pub mod join;
 pub mod limits;
 pub mod log_limit;
 pub mod mesh;

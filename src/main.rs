@@ -8,8 +8,10 @@ use chatixia_sidecar::cli::{self, Invocation};
 #[cfg(feature = "registry")]
 use chatixia_sidecar::demo;
 use chatixia_sidecar::doctor;
+use chatixia_sidecar::join;
 use chatixia_sidecar::output;
 use chatixia_sidecar::pair;
+use chatixia_sidecar::runtime::surroundings::OfProcess;
 use chatixia_sidecar::runtime::{self, health, logging};
 
 /// dlmalloc in place of musl's own allocator, which holds two to three times as much memory under load and
@@ -20,7 +22,7 @@ static ALLOCATOR: dlmalloc::GlobalDlmalloc = dlmalloc::GlobalDlmalloc;
 
 fn main() -> ExitCode {
     let arguments: Vec<_> = std::env::args_os().skip(1).collect();
-    match cli::parse(arguments, |name| std::env::var_os(name)) {
+    match cli::parse(arguments, OfProcess) {
         Ok(invocation) => run(invocation),
         Err(problems) => {
             for problem in problems {
@@ -43,6 +45,7 @@ fn run(invocation: Invocation) -> ExitCode {
         }
         Invocation::Attach { socket } => attach::main(&socket),
         Invocation::Health(config) => health::run(&config),
+        Invocation::Join(config) => join::run(&config),
         Invocation::Pair(config) => {
             logging::start(&config.log_filter, config.log_format);
             pair::run(&config)

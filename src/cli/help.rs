@@ -29,9 +29,12 @@ sidecars, over encrypted WebRTC data channels. A registry introduces the peers."
         "doctor [SETTING...]       check what can be reached with these settings",
         "attach [SOCKET]           talk to a sidecar from the terminal",
         "health [SOCKET]           say whether a sidecar serves its socket",
+        "join TICKET               take the registry and the key of a ticket",
         "pair CODE [SETTING...]    redeem an invitation for a device token",
         #[cfg(feature = "registry")]
         "registry [SETTING...]     be a registry, or tell one something",
+        #[cfg(feature = "registry")]
+        "invite NAME [SETTING...]  print a ticket with which another machine joins",
         #[cfg(feature = "registry")]
         "demo [SETTING...]         see registry, sidecars and agents at work",
         "help [SUBCOMMAND]         the same as --help",
@@ -90,6 +93,17 @@ with 0 if so and with 1 if not.",
     environment: true,
 };
 
+pub(super) const JOIN: Topic = Topic {
+    purpose: "\
+Writes the registry's URL and the key that a ticket of `invite` holds to a file that only its owner
+can read. Sidecars, `doctor` and the Python client take their settings from it. Other settings in
+the file stay. Without TICKET, or with `-`, it is read from standard input.",
+    usage: &["join [TICKET] [--config-file FILE]"],
+    tail: "",
+    exit_codes: &[],
+    environment: true,
+};
+
 pub(super) const PAIR: Topic = Topic {
     purpose: "\
 Redeems the code of an invitation (`registry invite`) at the registry, waits until a person there
@@ -119,6 +133,17 @@ listens. The orders are for a registry that runs with the same REGISTRY_DATA.",
         "registry approve [NAME]   let a device in; without NAME list those that wait",
         "registry revoke [NAME]    let a device or key in no longer; without NAME list them",
     ],
+    tail: "",
+    exit_codes: &[],
+    environment: true,
+};
+
+#[cfg(feature = "registry")]
+pub(super) const INVITE: Topic = Topic {
+    purpose: "\
+Makes a key for an agent at the registry that runs on this machine with the same REGISTRY_DATA, and
+prints a ticket: one word that holds the key and the registry's URL. Who has it can be that agent.",
+    usage: &["invite NAME --registry URL [SETTING...]"],
     tail: "",
     exit_codes: &[],
     environment: true,

@@ -6,7 +6,7 @@ use std::path::PathBuf;
 use lexopt::Arg;
 
 use crate::config::settings::{self, Flags, Setting};
-use crate::config::{self, Config};
+use crate::config::{self, Config, Sources, Surroundings};
 
 pub mod help;
 mod nearest;
@@ -33,6 +33,8 @@ pub enum Invocation {
     },
     /// Say whether a sidecar, or a registry, is well.
     Health(config::HealthConfig),
+    /// Write what a ticket holds to a file.
+    Join(config::JoinConfig),
     /// Redeem an invitation.
     Pair(Box<config::PairConfig>),
     /// Run a registry.
@@ -74,9 +76,12 @@ enum Subcommand {
     Doctor,
     Attach,
     Health,
+    Join,
     Pair,
     #[cfg(feature = "registry")]
     Registry,
+    #[cfg(feature = "registry")]
+    Invite,
     #[cfg(feature = "registry")]
     Demo,
 }
@@ -86,9 +91,12 @@ impl Subcommand {
         ("doctor", Subcommand::Doctor),
         ("attach", Subcommand::Attach),
         ("health", Subcommand::Health),
+        ("join", Subcommand::Join),
         ("pair", Subcommand::Pair),
         #[cfg(feature = "registry")]
         ("registry", Subcommand::Registry),
+        #[cfg(feature = "registry")]
+        ("invite", Subcommand::Invite),
         #[cfg(feature = "registry")]
         ("demo", Subcommand::Demo),
     ];
@@ -99,12 +107,13 @@ impl Subcommand {
     }
 
     fn settings(self) -> Vec<&'static Setting> {
+        let files = &[&settings::ENV_FILE, &settings::CONFIG_FILE][..];
         match self {
             Subcommand::Sidecar => settings::SIDECAR.to_vec(),
             Subcommand::Doctor => [settings::DOCTOR, settings::SIDECAR].concat(),
-            Subcommand::Attach => vec![&settings::IPC_SOCKET],
+            Subcommand::Attach => [&[&settings::IPC_SOCKET], files].concat(),
             #[cfg(not(feature = "registry"))]
-            Subcommand::Health => vec![&settings::IPC_SOCKET],
+            Subcommand::Health => [&[&settings::IPC_SOCKET], files].concat(),
             #[cfg(feature = "registry")]
             Subcommand::Health => {
                 let of_registry = [
@@ -113,10 +122,18 @@ impl Subcommand {
                     &settings::REGISTRY_TLS_CERT,
                     &settings::REGISTRY_TLS_KEY,
                 ];
-                [&[&settings::IPC_SOCKET], settings::HEALTH, &of_registry].concat()
+                [
+                    &[&settings::IPC_SOCKET],
+                    files,
+                    settings::HEALTH,
+                    &of_registry,
+                ]
+                .concat()
             }
+            Subcommand::Join => vec![&settings::CONFIG_FILE],
             Subcommand::Pair => {
                 let of_sidecar = [
+                    &settings::REGISTRY_URL,
                     &settings::TOKEN_URL,
                     &settings::CA_FILE,
                     &settings::SSL_CERT_FILE,
@@ -128,13 +145,26 @@ impl Subcommand {
                     &settings::RUST_LOG,
                     &settings::LOG_FORMAT,
                 ];
-                [settings::PAIR, &of_sidecar].concat()
+                [settings::PAIR, &of_sidecar, files].concat()
             }
             #[cfg(feature = "registry")]
             Subcommand::Registry => {
-                let log = [&settings::RUST_LOG, &settings::LOG_FORMAT];
-                [settings::REGISTRY, &log].concat()
+                let shared = [
+                    &settings::EXTERNAL_ADDRESS,
+                    &settings::STUN_URL,
+                    &settings::TURN_URL,
+                    &settings::TURN_SECRET,
+                    &settings::RUST_LOG,
+                    &settings::LOG_FORMAT,
+                ];
+                [settings::REGISTRY, &shared].concat()
             }
+            #[cfg(feature = "registry")]
+            Subcommand::Invite => vec![
+                &settings::INVITED_TO,
+                &settings::REGISTRY_URL,
+                &settings::REGISTRY_DATA,
+            ],
             #[cfg(feature = "registry")]
             Subcommand::Demo => settings::DEMO.to_vec(),
         }
@@ -146,9 +176,12 @@ impl Subcommand {
             Subcommand::Doctor => help::DOCTOR,
             Subcommand::Attach => help::ATTACH,
             Subcommand::Health => help::HEALTH,
+            Subcommand::Join => help::JOIN,
             Subcommand::Pair => help::PAIR,
             #[cfg(feature = "registry")]
             Subcommand::Registry => help::REGISTRY,
+            #[cfg(feature = "registry")]
+            Subcommand::Invite => help::INVITE,
             #[cfg(feature = "registry")]
             Subcommand::Demo => help::DEMO,
         }
@@ -169,13 +202,14 @@ impl Subcommand {
     }
 }
 
-/// Reads the command line. `arguments` are those after the program's name.
+/// Reads the command line. `arguments` are those after the program's name. What no flag gives comes from
+/// `surroundings`.
 ///
 /// # Errors
 /// One line for each thing that is wrong; the process then ends with code 2.
 pub fn parse(
     arguments: impl IntoIterator<Item = OsString, IntoIter: 'static>,
-    environment: impl Fn(&str) -> Option<OsString>,
+    surroundings: impl Surroundings,
 ) -> Result<Invocation, Vec<String>> {
     let mut arguments: Vec<OsString> = arguments.into_iter().collect();
     let first = arguments.first().and_then(|first| first.to_str());
@@ -202,11 +236,14 @@ pub fn parse(
         Asked::Help => return Ok(subcommand.help()),
         Asked::Version => return Ok(Invocation::Print(help::version())),
     };
+    let known = subcommand.settings();
+    let sources = Sources::read(&flags, &known, &surroundings)?;
+    let environment = |name: &str| sources.variable(name);
     match subcommand {
         Subcommand::Sidecar => {
-            Config::from(&flags, environment).map(|config| Invocation::Sidecar(Box::new(config)))
+            sidecar_config(&flags, &sources).map(|config| Invocation::Sidecar(Box::new(config)))
         }
-        Subcommand::Doctor => Config::from(&flags, environment).map(|config| Invocation::Doctor {
+        Subcommand::Doctor => sidecar_config(&flags, &sources).map(|config| Invocation::Doctor {
             config: Box::new(config),
             json: flags.has(&settings::JSON),
         }),
@@ -231,9 +268,29 @@ pub fn parse(
                     .map(|config| Invocation::Registry(Box::new(config))),
             }
         }
+        Subcommand::Join => {
+            let ticket = words.first().map(String::as_str);
+            config::JoinConfig::from(ticket, &flags, environment).map(Invocation::Join)
+        }
+        #[cfg(feature = "registry")]
+        Subcommand::Invite => {
+            let name = words.first().map(String::as_str);
+            config::OrderConfig::invite(name, &flags, environment).map(Invocation::Order)
+        }
         #[cfg(feature = "registry")]
         Subcommand::Demo => config::DemoConfig::from(&flags).map(Invocation::Demo),
     }
+}
+
+/// Reads the sidecar's settings, with what there is to say about the files that they come from.
+fn sidecar_config(
+    flags: &Flags,
+    sources: &Sources<'_, impl Surroundings>,
+) -> Result<Config, Vec<String>> {
+    let mut config = Config::from(flags, |name| sources.variable(name))?;
+    config.notes.clone_from(&sources.notes);
+    config.doubts.extend(sources.doubts.iter().cloned());
+    Ok(config)
 }
 
 /// The result of reading the arguments after a subcommand.
@@ -272,8 +329,13 @@ fn read_flags(arguments: Vec<OsString>, subcommand: Subcommand) -> Result<Asked,
                     flags.set(&settings::IPC_SOCKET, value);
                     continue;
                 }
-                (Subcommand::Pair, Ok(code)) if words.is_empty() => {
-                    words.push(code);
+                (Subcommand::Pair | Subcommand::Join, Ok(word)) if words.is_empty() => {
+                    words.push(word);
+                    continue;
+                }
+                #[cfg(feature = "registry")]
+                (Subcommand::Invite, Ok(word)) if words.is_empty() => {
+                    words.push(word);
                     continue;
                 }
                 #[cfg(feature = "registry")]

@@ -2,7 +2,7 @@ use super::*;
 
 fn parse_words(words: &[&str]) -> Result<Invocation, Vec<String>> {
     let words: Vec<OsString> = words.iter().map(OsString::from).collect();
-    parse(words, |_| None)
+    parse(words, |_: &str| None)
 }
 
 fn printed(words: &[&str]) -> String {
@@ -154,7 +154,7 @@ fn arguments_that_are_not_utf8_are_told() {
         ),
         (vec!["attach".into(), bad()], "an argument is not UTF-8"),
     ] {
-        assert_eq!(parse(arguments, |_| None).unwrap_err(), [expected]);
+        assert_eq!(parse(arguments, |_: &str| None).unwrap_err(), [expected]);
     }
 }
 

@@ -7,26 +7,35 @@ use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 use std::path::PathBuf;
 use std::time::Duration;
 
+mod env_file;
 pub mod ice;
 pub mod networks;
 pub mod proxy;
 #[cfg(feature = "registry")]
 mod registry;
+#[cfg(feature = "registry")]
+mod relay;
 pub mod service_manager;
 pub mod settings;
+mod sources;
 mod subcommands;
+mod ticket;
 pub mod trust;
 pub mod url;
 mod values;
 
 #[cfg(feature = "registry")]
 pub use registry::{DemoConfig, OrderConfig, RegistryAccess, RegistryConfig, RegistryOrder};
+#[cfg(feature = "registry")]
+pub use relay::{NamedServers, RelayConfig};
 pub use subcommands::{HealthConfig, PairConfig, attach_socket};
 
 pub use ice::IceSettings;
 use proxy::Proxies;
 use service_manager::ServiceManager;
 use settings::{Flags, Reader, Setting};
+pub use sources::{Sources, Surroundings};
+pub use ticket::{JoinConfig, Ticket, read_ticket};
 use trust::Trust;
 use url::Url;
 
@@ -58,6 +67,8 @@ pub enum LogFormat {
 /// All the settings of the sidecar.
 #[derive(Debug, Clone)]
 pub struct Config {
+    /// Lines for a person about the files that settings came from.
+    pub notes: Vec<String>,
     /// Lines for a person about settings that are allowed, but hardly meant.
     pub doubts: Vec<String>,
     /// `SIGNALING_URL`
@@ -125,9 +136,10 @@ impl Config {
     ) -> Result<Config, Vec<String>> {
         let mut reader = Reader::new(flags, &environment);
         let mut config = Config {
+            notes: Vec::new(),
             doubts: doubts(&reader),
-            signaling_url: reader.read(&settings::SIGNALING_URL, Url::websocket),
-            token_url: reader.read(&settings::TOKEN_URL, Url::http),
+            signaling_url: url::read(&mut reader, &settings::SIGNALING_URL),
+            token_url: url::read(&mut reader, &settings::TOKEN_URL),
             credential: credential(&mut reader),
             trust: Trust::read(&mut reader),
             proxies: Proxies::read(&mut reader),
@@ -261,13 +273,16 @@ static MESH_MODES: [(&str, MeshMode); 2] = [("full", MeshMode::Full), ("lazy", M
 
 static LOG_FORMATS: [(&str, LogFormat); 2] = [("text", LogFormat::Text), ("json", LogFormat::Json)];
 
-/// Returns a line if only one of the registry's two URLs is given.
+/// Returns a line if only one of the registry's two URLs is given, and nothing from which the other follows.
 fn doubts(reader: &Reader<'_, impl Fn(&str) -> Option<OsString>>) -> Vec<String> {
+    if reader.is_given(&settings::REGISTRY_URL) {
+        return Vec::new();
+    }
     let urls = [&settings::SIGNALING_URL, &settings::TOKEN_URL];
     let (given, others): (Vec<_>, Vec<_>) = urls.into_iter().partition(|url| reader.is_given(url));
     let line = |(given, other): (&&Setting, &&Setting)| {
         format!(
-            "{} is set and {} is not, so its default {} is used; set both",
+            "{} is set and {} is not, so its default {} is used; set both, or REGISTRY_URL alone",
             given.name, other.name, other.default
         )
     };

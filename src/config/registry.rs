@@ -6,7 +6,9 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use super::networks::Networks;
+use super::relay::NamedServers;
 use super::settings::{self, Flags, Reader};
+use super::url::Url;
 use super::{LOG_FORMATS, LogFormat, values};
 
 /// The rule for who may use the registry.
@@ -33,6 +35,8 @@ pub struct RegistryConfig {
     pub trusted_proxies: Networks,
     /// `PATH_PREFIX`
     pub path_prefix: String,
+    /// `--relay`, `STUN_URL`, `TURN_URL` and what belongs to them.
+    pub servers: NamedServers,
     /// `--until-eof`: end when standard input ends.
     pub until_eof: bool,
     /// `--show-frames`: print who sends what to whom.
@@ -74,6 +78,7 @@ impl RegistryConfig {
             tls: tls(&mut reader),
             trusted_proxies: reader.read(&settings::TRUST_PROXY, str::parse::<Networks>),
             path_prefix: reader.read(&settings::PATH_PREFIX, path_prefix),
+            servers: NamedServers::read(&mut reader, flags, address.ip()),
             until_eof: flags.has(&settings::UNTIL_EOF),
             show_frames: flags.has(&settings::SHOW_FRAMES),
             log_filter: reader.read(&settings::RUST_LOG, |text| Ok(text.to_owned())),
@@ -130,6 +135,13 @@ pub enum RegistryOrder {
     Revoke(Option<String>),
     /// `key add`: make a key for an agent of this name.
     AddKey(String),
+    /// `invite` as a subcommand: make such a key, and a ticket of it to the registry at this URL.
+    Ticket {
+        /// The agent.
+        name: String,
+        /// The registry's own URL, as the other machine reaches it.
+        registry: Url,
+    },
 }
 
 impl RegistryOrder {
@@ -177,14 +189,50 @@ impl OrderConfig {
         environment: impl Fn(&str) -> Option<OsString>,
     ) -> Result<OrderConfig, Vec<String>> {
         let mut reader = Reader::new(flags, environment);
-        let data = reader.read(&settings::REGISTRY_DATA, values::optional_path);
-        let data = data.unwrap_or_else(|| {
-            let how = "set REGISTRY_DATA to the directory of the registry that is meant";
-            reader.error(format!("registry: {how}"));
-            PathBuf::new()
-        });
+        let data = data_directory(&mut reader);
         reader.finish(OrderConfig { order, data })
     }
+
+    /// Reads the settings of `invite` for an agent of this name: `flags` over `environment`.
+    ///
+    /// # Errors
+    /// One line for each setting that can't be used.
+    pub fn invite(
+        name: Option<&str>,
+        flags: &Flags,
+        environment: impl Fn(&str) -> Option<OsString>,
+    ) -> Result<OrderConfig, Vec<String>> {
+        let mut reader = Reader::new(flags, environment);
+        let setting = match flags.has(&settings::INVITED_TO) {
+            true => &settings::INVITED_TO,
+            false => &settings::REGISTRY_URL,
+        };
+        if name.is_none() || !reader.is_given(setting) {
+            let how = "as in: chatixia-sidecar invite NAME --registry https://host";
+            reader.error(format!(
+                "invite: give the agent's name and the registry's URL, {how}"
+            ));
+            return reader.finish(OrderConfig {
+                order: RegistryOrder::Invite,
+                data: PathBuf::new(),
+            });
+        }
+        let order = RegistryOrder::Ticket {
+            name: name.unwrap_or_default().to_owned(),
+            registry: reader.read(setting, Url::registry),
+        };
+        let data = data_directory(&mut reader);
+        reader.finish(OrderConfig { order, data })
+    }
+}
+
+fn data_directory(reader: &mut Reader<'_, impl Fn(&str) -> Option<OsString>>) -> PathBuf {
+    let data = reader.read(&settings::REGISTRY_DATA, values::optional_path);
+    data.unwrap_or_else(|| {
+        let how = "set REGISTRY_DATA to the directory of the registry that is meant";
+        reader.error(format!("registry: {how}"));
+        PathBuf::new()
+    })
 }
 
 /// All the settings of `demo`.

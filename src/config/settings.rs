@@ -65,6 +65,8 @@ macro_rules! table {
 table! {
     /// The sidecar's settings, in the order of its help.
     SIDECAR:
+    Plain REGISTRY_URL "URL" = "",
+        "the registry, as in https://host:8443/mesh; gives the next two where they are not set";
     Plain SIGNALING_URL "URL" = "ws://localhost:8080/ws",
         "the registry's WebSocket, ws:// or wss://";
     Plain TOKEN_URL "URL" = "http://localhost:8080/api/token",
@@ -124,7 +126,7 @@ table! {
     Plain TURN_URL "LIST" = "none",
         "relays, as in turn:host:port, turn:host?transport=tcp, turns:host:443";
     Secret TURN_SECRET "SECRET" = "",
-        "shared with the relays; logins of 24 h are made of it";
+        "shared with the relays; logins that expire are made of it";
     Plain TURN_USERNAME "NAME" = "",
         "our name at the relays, without TURN_SECRET";
     Secret TURN_PASSWORD "PASSWORD" = "",
@@ -139,6 +141,10 @@ table! {
         "log filter, as in warn or info,mesh=debug; logs go to stderr";
     Plain LOG_FORMAT "text|json" = "text",
         "log lines for people or for machines";
+    Plain ENV_FILE "FILE" = "",
+        "NAME=value lines, below the environment; without it the nearest .env; none: no file";
+    Plain CONFIG_FILE "FILE" = "",
+        "the same, below that; without it ~/.config/chatixia-sidecar/config, as join writes it";
 }
 
 table! {
@@ -169,11 +175,33 @@ table! {
         "addresses and networks of proxies that name their clients in X-Forwarded-For";
     Plain PATH_PREFIX "PREFIX" = "",
         "path before /ws and /api, as in /mesh, where a proxy leaves it there";
+    FlagOnly RELAY "" = "",
+        "answer STUN and relay (TURN), over UDP and over the registry's own port";
+    Plain RELAY_LISTEN "[IP:]PORT" = "3478",
+        "UDP port of the relay, at LISTEN if no address is given";
+    Plain RELAY_HOST "HOST" = "",
+        "name or address by which the relay is found; without it the registry's";
+    Plain RELAY_PORTS "FIRST-LAST" = "49152-65535",
+        "UDP ports that are lent to clients";
+    Plain RELAY_RATE "MBIT" = "20",
+        "megabits a second that are relayed for each peer, both ways together";
+    Plain RELAY_ALLOW "LIST" = "",
+        "networks that are relayed to although private, or our own, as in 10.0.0.0/8";
     FlagOnly SHOW_FRAMES "" = "",
         "print a line for each frame that is answered or relayed: its type, from whom and to whom";
     FlagOnly UNTIL_EOF "" = "",
         "end when standard input ends, so as not to outlive the program that started it";
 }
+
+/// `--registry` of `invite`, which is a flag only: `REGISTRY_URL` is the variable for it.
+#[cfg(feature = "registry")]
+pub const INVITED_TO: Setting = Setting {
+    name: "REGISTRY",
+    syntax: "URL",
+    default: "",
+    help: "the registry as the other machine reaches it; without it REGISTRY_URL",
+    kind: Kind::FlagOnly,
+};
 
 table! {
     /// The settings of `pair` that are its own.
@@ -215,7 +243,12 @@ impl Flags {
         self.0.insert(setting.name, value);
     }
 
-    /// Returns whether a switch was given.
+    /// Returns the value that was given.
+    pub(super) fn get(&self, setting: &Setting) -> Option<&str> {
+        self.0.get(setting.name).map(String::as_str)
+    }
+
+    /// Returns whether it was given.
     pub fn has(&self, setting: &Setting) -> bool {
         self.0.contains_key(setting.name)
     }
@@ -254,10 +287,14 @@ impl<'a, E: Fn(&str) -> Option<OsString>> Reader<'a, E> {
             ),
         };
         parse(&value).unwrap_or_else(|problem| {
-            self.errors.push(match setting.kind {
+            let error = match setting.kind {
                 Kind::Secret | Kind::Proxy => format!("{}: {problem}", setting.name),
                 Kind::Plain | Kind::FlagOnly => format!("{origin}{}: {problem}", shown(&value)),
-            });
+            };
+            // Several values may follow from one setting.
+            if !self.errors.contains(&error) {
+                self.errors.push(error);
+            }
             T::default()
         })
     }

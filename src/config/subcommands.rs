@@ -6,7 +6,7 @@ use std::path::PathBuf;
 use super::proxy::Proxies;
 use super::settings::{self, Flags, Reader};
 use super::trust::Trust;
-use super::url::Url;
+use super::url::{self, Url};
 use super::{LOG_FORMATS, LogFormat, values};
 
 /// Reads the setting of `attach`: the socket of the sidecar to talk to.
@@ -98,7 +98,7 @@ impl PairConfig {
         });
         let config = PairConfig {
             code: code.to_owned(),
-            token_url: reader.read(&settings::TOKEN_URL, Url::http),
+            token_url: url::read(&mut reader, &settings::TOKEN_URL),
             file: reader
                 .read(&settings::DEVICE_TOKEN_FILE, values::optional_path)
                 .unwrap_or_default(),

@@ -334,3 +334,43 @@ fn ports_outside_need_as_many_of_our_own() {
         assert!(told.contains("UDP_PORT to a range of as many"), "{told}");
     }
 }
+
+#[test]
+fn both_urls_follow_from_that_of_the_registry_unless_they_are_set() {
+    for (registry, signaling, token) in [
+        ("https://host", "wss://host/ws", "https://host/api/token"),
+        ("https://host/", "wss://host/ws", "https://host/api/token"),
+        (
+            "http://host:8080/a/mesh/",
+            "ws://host:8080/a/mesh/ws",
+            "http://host:8080/a/mesh/api/token",
+        ),
+        (
+            "HTTPS://[2001:db8::1]:8443/mesh",
+            "wss://[2001:db8::1]:8443/mesh/ws",
+            "https://[2001:db8::1]:8443/mesh/api/token",
+        ),
+    ] {
+        let config = config(&[&format!("REGISTRY_URL={registry}")]).unwrap();
+        assert_eq!(config.signaling_url.to_string(), signaling);
+        assert_eq!(config.token_url.to_string(), token);
+        assert_eq!(config.doubts, [""; 0]);
+    }
+    let config = config(&["--registry-url=https://host", "TOKEN_URL=https://other/t"]).unwrap();
+    assert_eq!(config.signaling_url.to_string(), "wss://host/ws");
+    assert_eq!(config.token_url.to_string(), "https://other/t");
+    assert_eq!(config.doubts, [""; 0]);
+}
+
+#[test]
+fn a_registry_url_that_cannot_be_meant_is_one_error() {
+    assert_eq!(
+        error(&["REGISTRY_URL=wss://host/ws"]),
+        "REGISTRY_URL=wss://host/ws: give a URL as in https://host:port/path or http://..."
+    );
+    let told = error(&["REGISTRY_URL=https://host/?key=s3cret"]);
+    assert!(
+        told.contains("without a query") && !told.contains("s3cret"),
+        "{told}"
+    );
+}

@@ -1,10 +1,12 @@
 //! The URLs of the registry: checked once, shown without secrets.
 
+use std::ffi::OsString;
 use std::fmt;
 use std::fmt::Write as _;
 
 use http::Uri;
 
+use super::settings::{self, Reader, Setting};
 use crate::secret::Secret;
 
 /// The URL of a server, with a host and without credentials.
@@ -23,6 +25,34 @@ impl Url {
     /// `text`.
     pub fn http(text: &str) -> Result<Self, String> {
         Self::parse(text, ["http", "https"])
+    }
+
+    /// Parses the URL of a registry, `https://` or `http://` and perhaps a path, below which its resources are.
+    /// The error quotes nothing of `text`.
+    pub fn registry(text: &str) -> Result<Self, String> {
+        let url = Self::http(text)?;
+        match url.0.query() {
+            None => Ok(url),
+            Some(_) => Err("it ends with the path, without a query".to_owned()),
+        }
+    }
+
+    /// Returns the URL of a resource below this one, which a registry has: `/ws` with the scheme of WebSockets,
+    /// `/api/token`.
+    fn below(&self, path: &str) -> Url {
+        let scheme = match (path, self.is_secure()) {
+            (SIGNALING_PATH, true) => "wss",
+            (SIGNALING_PATH, false) => "ws",
+            (_, true) => "https",
+            (_, false) => "http",
+        };
+        let uri = Uri::builder()
+            .scheme(scheme)
+            .authority(self.0.authority().map_or("", |a| a.as_str()))
+            .path_and_query(format!("{}{path}", self.0.path().trim_end_matches('/')))
+            .build();
+        // Everything but the path, which is ours, comes from a valid URL.
+        Url(uri.unwrap_or_default())
     }
 
     /// Parses a URL. `schemes` are the plain one and the encrypted one.
@@ -102,6 +132,33 @@ impl Url {
         let default = if self.is_secure() { 443 } else { 80 };
         self.0.port_u16().unwrap_or(default)
     }
+}
+
+/// The resources of a registry below its own URL.
+const SIGNALING_PATH: &str = "/ws";
+const TOKEN_PATH: &str = "/api/token";
+
+/// Reads `SIGNALING_URL` or `TOKEN_URL`, which follow from `REGISTRY_URL` where they are not set.
+pub(super) fn read(
+    reader: &mut Reader<'_, impl Fn(&str) -> Option<OsString>>,
+    setting: &Setting,
+) -> Url {
+    let is_signaling = *setting == settings::SIGNALING_URL;
+    if !reader.is_given(setting) && reader.is_given(&settings::REGISTRY_URL) {
+        let path = if is_signaling {
+            SIGNALING_PATH
+        } else {
+            TOKEN_PATH
+        };
+        let parse = |text: &str| Url::registry(text).map(|url| url.below(path));
+        return reader.read(&settings::REGISTRY_URL, parse);
+    }
+    let parse = if is_signaling {
+        Url::websocket
+    } else {
+        Url::http
+    };
+    reader.read(setting, parse)
 }
 
 impl fmt::Display for Url {

@@ -52,6 +52,9 @@ pub fn run(config: &Config, json: bool) -> ExitCode {
         let _ = writeln!(io::stderr(), "chatixia-sidecar: {what}");
         ExitCode::from(code)
     };
+    for note in &config.notes {
+        log::info!("{note}");
+    }
     let tls = match signaling::tls::client_config(&config.trust) {
         Ok(tls) => tls,
         Err(error) => return complain(&error, 2),

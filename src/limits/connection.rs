@@ -79,10 +79,3 @@ pub const SWALLOWED_SENDINGS: u32 = 3;
 pub const SWALLOWED_SENDINGS_APART: Duration = Duration::from_millis(100);
 /// Size of the packets then: the least that str0m makes.
 pub const SMALL_PACKET_BYTES: usize = 576;
-
-/// Timers of connections at rest are due at multiples of this time.
-pub const TIMER_GRID: Duration = Duration::from_millis(100);
-
-/// After this long without a record of the peer a connection on which nothing is out is at rest. No delayed
-/// acknowledgement is left to be sent then.
-pub const RESTS_AFTER: Duration = Duration::from_secs(1);

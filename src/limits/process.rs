@@ -1,4 +1,4 @@
-//! Limits of the process: its log, its end, the clock, the service manager, the doctor.
+//! Limits of the process: its files of settings, its log, its end, the clock, the service manager, the doctor.
 
 use std::time::Duration;
 
@@ -77,3 +77,6 @@ pub const NOTIFY_TIMEOUT: Duration = Duration::from_millis(100);
 
 /// Least time between two signs of life to the service manager.
 pub const WATCHDOG_INTERVAL: Duration = Duration::from_millis(10);
+
+/// Largest `.env` file, or file of settings that `join` wrote, in bytes; a larger one is not read.
+pub const SETTINGS_FILE_BYTES: u64 = 64 * 1024;

@@ -38,14 +38,14 @@ impl<K: Linker> Mesh<K> {
             return;
         };
         let is_of_path = connection.uses(&datagram);
-        if is_of_path && !is_stun(&datagram) {
-            connection.liveness.seen(now);
-        }
+        let is_first = is_of_path && !is_stun(&datagram) && connection.liveness.seen(now);
         if connection.flow_control.holds(&datagram) {
             return;
         }
-        let is_of_burst =
-            !is_stun(&datagram) && !comes_from_elsewhere && connection.handshake.mesh_open;
+        let is_of_burst = !is_stun(&datagram)
+            && !comes_from_elsewhere
+            && connection.handshake.mesh_open
+            && !is_first;
         let is_of_other_make = !connection.speaks_sessions;
         if is_of_burst
             && !connection
@@ -72,6 +72,9 @@ impl<K: Linker> Mesh<K> {
                     self.listen(now, id);
                     if comes_from_elsewhere {
                         self.peer_is_elsewhere(now, id);
+                    }
+                    if is_first {
+                        self.peer_uses_path(now, id);
                     }
                 }
                 self.unflushed.insert(id);
@@ -183,6 +186,9 @@ impl<K: Linker> Mesh<K> {
         while self.take_outputs(now, id) {
             // ICE takes a path when it works, so what waits for the old one need not wait any longer.
             self.retransmit_if_stuck(now, id);
+            if let Some(connection) = self.connections.get_mut(&id) {
+                connection.liveness.path_changed();
+            }
         }
     }
 
@@ -253,7 +259,6 @@ impl<K: Linker> Mesh<K> {
                 }
                 Ok(LinkOutput::Timeout(at)) => {
                     connection.burst.drained();
-                    let at = self.when_looked_at(now, id, at);
                     self.timers.set(TimerKey::Link(id), Some(at));
                     break;
                 }

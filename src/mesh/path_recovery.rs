@@ -101,6 +101,19 @@ impl<K: Linker> Mesh<K> {
         }
     }
 
+    /// Notes that the peer sends by the path that we have taken before. If we had to send again at once, it may have
+    /// acknowledged that by the path before, which is dead.
+    pub(super) fn peer_uses_path(&mut self, now: Instant, id: ConnectionId) {
+        let Some(connection) = self.connections.get_mut(&id) else {
+            return;
+        };
+        connection.look_at_acknowledgements(now);
+        if connection.liveness.retransmissions() > 0 {
+            connection.liveness.lost_datagrams(now);
+            self.retransmit_if_stuck(now, id);
+        }
+    }
+
     /// Lets the transport go on, now that the path works, if it has waited in vain and so would wait longer.
     pub(super) fn retransmit_if_stuck(&mut self, now: Instant, id: ConnectionId) {
         let Some(connection) = self.connections.get_mut(&id) else {

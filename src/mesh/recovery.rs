@@ -51,24 +51,10 @@ impl<K: Linker> Mesh<K> {
         let search = connection.search.next();
         let times = [connection.deadline, change, search, repetition];
         let next = times.into_iter().flatten().min();
-        let next = next.map(|at| self.when_looked_at(now, id, at));
         // A look that comes too early costs little; moving it with every datagram would cost more.
         if !self.timers.is_set_before(&TimerKey::Connection(id), next) {
             self.timers.set(TimerKey::Connection(id), next);
         }
-    }
-
-    /// Returns when a timer of a connection is due that is meant for `at`. Those of all connections at rest are due
-    /// together, so that the process wakes less often.
-    pub(super) fn when_looked_at(&self, now: Instant, id: ConnectionId, at: Instant) -> Instant {
-        let connection = self.connections.get(&id);
-        if !connection.is_some_and(|connection| connection.is_at_rest(now)) {
-            return at;
-        }
-        let grid = limits::TIMER_GRID;
-        let since = at.saturating_duration_since(self.started);
-        let steps = since.as_nanos().div_ceil(grid.as_nanos());
-        u32::try_from(steps).map_or(at, |steps| self.started + grid * steps)
     }
 
     pub(super) fn arm_peer(&mut self, now: Instant, peer_id: &PeerId) {

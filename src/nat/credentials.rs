@@ -68,7 +68,7 @@ impl Credentials {
 }
 
 /// Returns the password of the TURN REST API: base64(HMAC-SHA1(secret, username)).
-pub(super) fn password(secret: &Secret, username: &str) -> Secret {
+pub(crate) fn password(secret: &Secret, username: &str) -> Secret {
     let tag = Hmac::<Sha1>::new_from_slice(secret.reveal().as_bytes())
         .map(|mac| mac.chain_update(username).finalize().into_bytes());
     // HMAC takes a key of any length, so there is always a tag.

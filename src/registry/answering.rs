@@ -87,6 +87,9 @@ impl Server {
         }
         if let Some(peer) = &response.disconnected {
             self.disconnect(peer, now);
+            if let Some(relay) = &self.parts.relay {
+                relay.bar(peer);
+            }
         }
         if let Some(connection) = self.connections.get_mut(&id) {
             connection.answer(&response, SystemTime::now(), then, now);

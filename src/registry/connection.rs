@@ -15,6 +15,9 @@ use super::socket::Socket;
 use super::websocket::WebSocket;
 use crate::protocol::PeerId;
 
+/// The highest first byte of a STUN message (RFC 7983). Requests of HTTP begin with letters.
+const LAST_OF_STUN: u8 = 3;
+
 /// The longest times of the phases of a connection.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Times {
@@ -103,6 +106,11 @@ impl Connection {
             Phase::WebSocket { websocket, .. } => Some(websocket.peer()),
             Phase::Request { .. } | Phase::Answer { .. } | Phase::Farewell { .. } => None,
         }
+    }
+
+    /// Gives its socket to another that serves it.
+    pub(super) fn into_socket(self) -> Socket {
+        self.stream
     }
 
     /// Begins a turn, in which up to [`limits::TURN_BYTES`] are read.
@@ -314,7 +322,11 @@ fn read_request(
         if count == 0 {
             return Ok(Next::Closed("it ended before its request did"));
         }
-        match buffer.push(chunk.get(..count).unwrap_or_default()) {
+        let bytes = chunk.get(..count).unwrap_or_default();
+        if buffer.is_empty() && bytes.first().is_some_and(|first| *first <= LAST_OF_STUN) {
+            return Ok(Next::Stun(bytes.to_vec()));
+        }
+        match buffer.push(bytes) {
             Ok(None) => {}
             Ok(Some(request)) => return Ok(Next::Request(request)),
             Err(response) => return Ok(Next::NoRequest(response)),

@@ -185,5 +185,59 @@ pub(in crate::registry) const PING_INTERVAL: Duration = Duration::from_secs(20);
 /// How long a WebSocket may be silent, pongs included; then it is closed.
 pub(in crate::registry) const SILENCE_TIMEOUT: Duration = Duration::from_secs(60);
 
+/// Allocations of the relay; at this many a new one is answered with 508. Each has a socket.
+pub(in crate::registry) const ALLOCATIONS: usize = 4096;
+
+/// Allocations of one peer; at this many a new one is answered with 486. A sidecar has one or two, and
+/// for a while more when its network or its login changes.
+pub(in crate::registry) const ALLOCATIONS_OF_PEER: usize = 16;
+
+/// Shortest and longest lifetime of an allocation (RFC 8656 section 7.2).
+pub(in crate::registry) const ALLOCATION_LIFETIMES: (Duration, Duration) =
+    (Duration::from_secs(600), Duration::from_secs(3600));
+
+/// Lifetimes of permissions and channels (RFC 8656 sections 9 and 12).
+pub(in crate::registry) const PERMISSION_LIFETIME: Duration = Duration::from_secs(300);
+pub(in crate::registry) const CHANNEL_LIFETIME: Duration = Duration::from_secs(600);
+
+/// Permissions, and channels, of one allocation; at this many a new one is answered with 508.
+pub(in crate::registry) const PERMISSIONS: usize = 1024;
+pub(in crate::registry) const CHANNELS: usize = 1024;
+
+/// How long a login to the relay is good for new allocations and for what is asked of them.
+pub(in crate::registry) const RELAY_LOGIN_LIFETIME: Duration = Duration::from_secs(12 * 60 * 60);
+
+/// How long a nonce of the relay can be used; then the client is given another with error 438.
+pub(in crate::registry) const NONCE_LIFETIME: Duration = Duration::from_secs(60 * 60);
+
+/// Time for which a peer's unused part of `RELAY_RATE` adds up.
+pub(in crate::registry) const RELAY_BURST: Duration = Duration::from_secs(1);
+
+/// Requests within a second that the relay reads of clients without an allocation: of one address, and of
+/// all. Further ones are dropped: the sender's address may be a lie, and that machine would get the answers.
+pub(in crate::registry) const STRANGERS_REQUESTS: u32 = 200;
+pub(in crate::registry) const ALL_STRANGERS_REQUESTS: u32 = 10_000;
+
+/// TCP and TLS connections to the relay; at this many a new one is closed.
+pub(in crate::registry) const RELAY_STREAMS: usize = 4096;
+
+/// How long such a connection may be without an allocation.
+pub(in crate::registry) const IDLE_RELAY_STREAM: Duration = Duration::from_secs(10);
+
+/// Bytes that may wait for such a connection; with more, what comes for it is dropped.
+pub(in crate::registry) const RELAY_STREAM_BYTES: usize = 256 * 1024;
+
+/// Connections on their way from the registry's thread to the relay's; with more, a new one is closed.
+pub(in crate::registry) const RELAY_NEWCOMERS: usize = 256;
+
+/// Longest datagram that is relayed, in bytes; longer ones are dropped.
+pub(in crate::registry) const RELAY_DATAGRAM_BYTES: usize = 8 * 1024;
+
+/// Datagrams read from one socket of the relay before the others have their turn.
+pub(in crate::registry) const DATAGRAMS_PER_TURN: usize = 64;
+
+/// Ports that are tried for an allocation; then it is answered with 508.
+pub(in crate::registry) const RELAY_PORT_TRIES: usize = 16;
+
 /// Timers due within this time of each other are handled in one look at the connections.
 pub(in crate::registry) const TIMER_GRAIN: Duration = Duration::from_millis(50);

@@ -15,6 +15,7 @@ mod http;
 mod limits;
 mod progress;
 mod rates;
+mod relay;
 mod response;
 mod secrets;
 mod server;
@@ -41,9 +42,13 @@ use rustix::process::{Resource, getrlimit, setrlimit};
 use rustls::ServerConfig;
 
 use crate::config::networks::Networks;
+use crate::secret::Secret;
 use api::Api;
+use api::ice_servers::{self, IceServers, OwnRelay};
 use connection::Times;
 pub use data::CONTROL_SOCKET;
+use relay::Relay;
+pub use relay::RelayOptions;
 use server::{CONTROL, LISTENER, Parts, Server, WAKER};
 pub use store::keys::{Identity, Keys, load_keys};
 use store::{Lasting, Store};
@@ -81,6 +86,14 @@ pub struct Options {
     pub path_prefix: String,
     /// The `iceServers` of `/api/config`, handed out as they are.
     pub ice_servers: Vec<serde_json::Value>,
+    /// URLs of STUN servers that `/api/config` names: none.
+    pub stun_urls: Vec<String>,
+    /// URLs of TURN servers that it names, with logins made of `turn_secret`: none.
+    pub turn_urls: Vec<String>,
+    /// The secret that the TURN servers share: `None`, a random one for the own relay.
+    pub turn_secret: Option<Secret>,
+    /// The own relay: `None`.
+    pub relay: Option<RelayOptions>,
     /// How long a token opens WebSockets: 5 minutes.
     pub token_lifetime: Duration,
     /// From a connection's start to the end of its request, and from there to the end of its
@@ -107,6 +120,10 @@ impl Options {
             trusted_proxies: Networks::default(),
             path_prefix: String::new(),
             ice_servers: Vec::new(),
+            stun_urls: Vec::new(),
+            turn_urls: Vec::new(),
+            turn_secret: None,
+            relay: None,
             token_lifetime: limits::TOKEN_LIFETIME,
             request_timeout: limits::REQUEST_TIMEOUT,
             ping_interval: limits::PING_INTERVAL,
@@ -141,6 +158,13 @@ pub enum Error {
         /// The reason.
         reason: String,
     },
+    /// The relay cannot start.
+    Relay {
+        /// The UDP address that was asked for.
+        address: SocketAddr,
+        /// The system's error.
+        source: io::Error,
+    },
     /// The registry cannot listen on that address.
     Listen {
         /// The address that was asked for.
@@ -172,6 +196,10 @@ impl fmt::Display for Error {
                 "the data directory {} cannot be used: {reason}",
                 path.display()
             ),
+            Error::Relay { address, source } => write!(
+                f,
+                "the relay cannot start on UDP {address} (RELAY_LISTEN): {source}"
+            ),
             Error::Listen { address, source } => write!(
                 f,
                 "the registry cannot listen on {address}: {source}; choose another LISTEN or PORT"
@@ -184,7 +212,7 @@ impl std::error::Error for Error {
     fn source(&self) -> Option<&(dyn std::error::Error + 'static)> {
         match self {
             Error::Keys { .. } | Error::Tls { .. } | Error::Data { .. } => None,
-            Error::Listen { source, .. } => Some(source),
+            Error::Listen { source, .. } | Error::Relay { source, .. } => Some(source),
         }
     }
 }
@@ -267,7 +295,17 @@ impl Registry {
         };
         let control = options.data.as_deref().map(control_socket).transpose()?;
         let address = options.listen;
-        Self::listen(options, saver, lasting, control)
+        let secret = options.turn_secret.clone();
+        let secret = secret.map_or_else(random_secret, Ok);
+        let secret = secret.map_err(|source| Error::Listen { address, source })?;
+        let relay = options.relay.as_ref().map(|relay| {
+            Relay::start(relay, secret.clone()).map_err(|source| Error::Relay {
+                address: relay.listen,
+                source,
+            })
+        });
+        let relay = relay.transpose()?;
+        Self::listen(options, saver, lasting, control, (relay, secret))
             .map_err(|source| Error::Listen { address, source })
     }
 
@@ -276,6 +314,7 @@ impl Registry {
         saver: Option<data::Saver>,
         lasting: Lasting,
         mut control: Option<UnixListener>,
+        (relay, secret): (Option<Relay>, Secret),
     ) -> io::Result<Registry> {
         raise_open_files_limit();
         let mut listener = listen(options.listen)?;
@@ -292,7 +331,23 @@ impl Registry {
         };
         let store = Store::new(options.keys, options.token_lifetime, lasting);
         let prefix = options.path_prefix;
-        let api = Api::new(store, &options.ice_servers, prefix, UnixTime::now());
+        let own_relay = relay.as_ref().zip(options.relay);
+        let ice_servers = IceServers {
+            fixed: options.ice_servers,
+            stun: options.stun_urls,
+            turn: options.turn_urls,
+            relay: own_relay.map(|(relay, relay_options)| OwnRelay {
+                address: relay.address(),
+                host: relay_options.host,
+                stream: match (options.trusted_proxies.is_empty(), &options.tls) {
+                    (false, _) => None,
+                    (true, None) => Some(ice_servers::Stream::Tcp),
+                    (true, Some(_)) => Some(ice_servers::Stream::Tls),
+                },
+            }),
+            secret,
+        };
+        let api = Api::new(store, ice_servers, prefix, UnixTime::now());
         let times = Times {
             request_timeout: options.request_timeout,
             ping_interval: options.ping_interval,
@@ -310,6 +365,7 @@ impl Registry {
             max_connections: options.max_connections,
             times,
             trusted_proxies: options.trusted_proxies,
+            relay,
             watch: options.watch,
         };
         Ok(Registry {
@@ -344,6 +400,12 @@ impl Registry {
         log::info!("the registry listens on {}", self.address);
         self.server.run(&self.stop)
     }
+}
+
+/// Returns a secret for this process alone.
+fn random_secret() -> io::Result<Secret> {
+    let random = secrets::random::<32>().ok_or_else(|| io::Error::other("no random numbers"))?;
+    Ok(Secret::new(secrets::hex(&random)))
 }
 
 /// Listens, with a queue for a thousand clients that come at the same moment, as they do after the

@@ -15,6 +15,8 @@ pub(super) enum Next {
     Request(Request),
     /// Something that is no request, and the answer to it.
     NoRequest(Response),
+    /// STUN in place of a request; these are its first bytes.
+    Stun(Vec<u8>),
     /// A text frame from the peer.
     Frame(Utf8Bytes),
     /// The peer broke the rules; [`Connection::say_goodbye`](super::connection::Connection::say_goodbye)

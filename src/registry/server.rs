@@ -21,6 +21,7 @@ use super::connection::{AfterAnswer, Connection, Times};
 use super::data::Saver;
 use super::directory::{ConnectionId, Directory, Reaction};
 use super::progress::Next;
+use super::relay::Relay;
 use super::response::Response;
 use super::socket::Socket;
 use super::store::Unsaved;
@@ -50,6 +51,8 @@ pub(super) struct Parts {
     pub(super) times: Times,
     /// Proxies whose word about their clients' addresses is taken.
     pub(super) trusted_proxies: Networks,
+    /// Serves those who speak STUN.
+    pub(super) relay: Option<Relay>,
     /// Is called for each frame that has an effect.
     pub(super) watch: Option<Watch>,
 }
@@ -260,6 +263,7 @@ impl Server {
                 Next::NoRequest(response) => {
                     connection.answer(&response, SystemTime::now(), AfterAnswer::End, now);
                 }
+                Next::Stun(received) => self.hand_over(id, received, now),
                 Next::Frame(text) => self.frame(id, text, now),
                 Next::Violation(code, reason) => self.say_goodbye(id, code, reason, now),
                 Next::Blocked => break,
@@ -271,6 +275,26 @@ impl Server {
             }
         }
         self.note_deadline(id);
+    }
+
+    /// Gives a connection that speaks STUN to the relay.
+    fn hand_over(&mut self, id: ConnectionId, received: Vec<u8>, now: Instant) {
+        let Some(relay) = &self.parts.relay else {
+            if let Some(connection) = self.connections.get_mut(&id) {
+                let response = Response::error(400, "this is not HTTP/1.1");
+                connection.answer(&response, SystemTime::now(), AfterAnswer::End, now);
+            }
+            return;
+        };
+        let Some(connection) = self.connections.remove(&id) else {
+            return;
+        };
+        let mut socket = connection.into_socket();
+        let unwatched = self.parts.poll.registry().deregister(&mut socket);
+        match unwatched.and_then(|()| socket.peer_address()) {
+            Ok(address) => relay.serve(socket, address, received),
+            Err(error) => log::debug!("a connection is gone before it is served: {error}"),
+        }
     }
 
     /// Handles a text frame.

@@ -1,10 +1,12 @@
 //! The bytes of a connection, over TCP, TLS or the control socket.
 
 use std::io::{self, Read, Write};
-use std::net::Shutdown;
+use std::net::{Shutdown, SocketAddr};
 use std::sync::Arc;
 
+use mio::event::Source;
 use mio::net::{TcpStream, UnixStream};
+use mio::{Interest, Registry, Token};
 use rustls::{ServerConfig, ServerConnection, StreamOwned};
 
 /// A socket that does not block.
@@ -32,6 +34,23 @@ impl Socket {
         })
     }
 
+    /// Returns the client's address; the control socket's have none.
+    pub(super) fn peer_address(&self) -> io::Result<SocketAddr> {
+        match self {
+            Socket::Plain(stream) => stream.peer_addr(),
+            Socket::Secured(stream) => stream.sock.peer_addr(),
+            Socket::Local(_) => Err(io::ErrorKind::Unsupported.into()),
+        }
+    }
+
+    fn source(&mut self) -> &mut dyn Source {
+        match self {
+            Socket::Plain(stream) => stream,
+            Socket::Secured(stream) => &mut stream.sock,
+            Socket::Local(stream) => stream,
+        }
+    }
+
     /// Tells the other side that nothing more comes. What was written has to be flushed before.
     pub(super) fn end_writing(&mut self) -> io::Result<()> {
         match self {
@@ -43,6 +62,20 @@ impl Socket {
                 stream.sock.shutdown(Shutdown::Write)
             }
         }
+    }
+}
+
+impl Source for Socket {
+    fn register(&mut self, by: &Registry, token: Token, interest: Interest) -> io::Result<()> {
+        self.source().register(by, token, interest)
+    }
+
+    fn reregister(&mut self, by: &Registry, token: Token, interest: Interest) -> io::Result<()> {
+        self.source().reregister(by, token, interest)
+    }
+
+    fn deregister(&mut self, by: &Registry) -> io::Result<()> {
+        self.source().deregister(by)
     }
 }
 

@@ -41,6 +41,6 @@ pub fn load_tls(certificate: &Path, key: &Path) -> Result<Arc<ServerConfig>, Err
         })
         .map_err(|error| failure(key, format!("it does not fit the certificate: {error}")))?;
     // Others may not be spoken here.
-    config.alpn_protocols = vec![b"http/1.1".to_vec()];
+    config.alpn_protocols = vec![b"http/1.1".to_vec(), b"stun.turn".to_vec()];
     Ok(Arc::new(config))
 }

@@ -18,6 +18,7 @@ pub mod registry;
 #[cfg(feature = "registry")]
 pub mod registry_orders;
 pub mod signaling;
+pub mod surroundings;
 pub mod wake;
 
 use std::fmt;
@@ -103,6 +104,9 @@ fn serve(config: Config) -> Result<(), Failure> {
     let parent = Parent::new();
     // From here on a signal leaves no socket behind.
     let signals = signals::catch().map_err(runtime("catch signals"))?;
+    for note in &config.notes {
+        log::info!("{note}");
+    }
     for doubt in &config.doubts {
         log::warn!("{doubt}");
     }

@@ -6,9 +6,10 @@ use std::path::PathBuf;
 use std::process::ExitCode;
 use std::thread;
 
-use crate::config::{RegistryAccess, RegistryConfig};
+use crate::config::{RegistryAccess, RegistryConfig, RelayConfig};
 use crate::registry::{
-    Error, Keys, Options, Passing, Registry, ReloadHandle, StopHandle, Watch, load_keys, load_tls,
+    Error, Keys, Options, Passing, Registry, RelayOptions, ReloadHandle, StopHandle, Watch,
+    load_keys, load_tls,
 };
 
 use super::process::signals::{self, Signal, Signals};
@@ -24,7 +25,7 @@ pub fn run(config: &RegistryConfig) -> ExitCode {
         Err(error @ (Error::Keys { .. } | Error::Tls { .. } | Error::Data { .. })) => {
             (error.to_string(), 2)
         }
-        Err(error @ Error::Listen { .. }) => (error.to_string(), 1),
+        Err(error @ (Error::Listen { .. } | Error::Relay { .. })) => (error.to_string(), 1),
     };
     let _ = writeln!(io::stderr(), "chatixia-sidecar: {failure}");
     ExitCode::from(code)
@@ -50,6 +51,20 @@ fn serve(config: &RegistryConfig) -> Result<io::Result<()>, Error> {
         tls: tls.transpose()?,
         trusted_proxies: config.trusted_proxies.clone(),
         path_prefix: config.path_prefix.clone(),
+        stun_urls: config
+            .servers
+            .stun
+            .iter()
+            .map(ToString::to_string)
+            .collect(),
+        turn_urls: config
+            .servers
+            .turn
+            .iter()
+            .map(ToString::to_string)
+            .collect(),
+        turn_secret: config.servers.secret.clone(),
+        relay: config.servers.relay.as_ref().map(relay_options),
         watch: config.show_frames.then_some(show as Watch),
         ..Options::new(config.address, keys)
     })?;
@@ -57,6 +72,9 @@ fn serve(config: &RegistryConfig) -> Result<io::Result<()>, Error> {
         log::info!(
             "without REGISTRY_DATA paired devices, agents and tasks are forgotten when the registry ends"
         );
+    }
+    if config.servers.relay.is_some() && config.access == RegistryAccess::Open {
+        log::warn!("--open with --relay lets everybody on the network relay, under any name");
     }
     match signals::catch() {
         Ok(signals) => {
@@ -70,6 +88,17 @@ fn serve(config: &RegistryConfig) -> Result<io::Result<()>, Error> {
     }
     let _ = writeln!(io::stdout(), "listening on {}", registry.local_addr());
     Ok(registry.run())
+}
+
+fn relay_options(config: &RelayConfig) -> RelayOptions {
+    RelayOptions {
+        listen: config.listen,
+        external: config.external.clone(),
+        host: config.host.clone(),
+        ports: config.ports,
+        opened: config.opened.clone(),
+        bytes_per_second: config.bytes_per_second,
+    }
 }
 
 /// The files that are read again on SIGHUP.

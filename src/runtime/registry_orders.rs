@@ -9,10 +9,12 @@ use std::process::ExitCode;
 use serde::Deserialize;
 use serde_json::json;
 
-use crate::config::{OrderConfig, RegistryOrder};
+use crate::config::url::Url;
+use crate::config::{OrderConfig, RegistryOrder, Ticket};
 use crate::limits;
 use crate::output;
 use crate::registry::CONTROL_SOCKET;
+use crate::secret::Secret;
 
 /// Gives the order and prints what came of it. Returns exit code 0 if it was followed, 1 if not.
 pub fn run(config: &OrderConfig) -> ExitCode {
@@ -20,6 +22,7 @@ pub fn run(config: &OrderConfig) -> ExitCode {
     let done = match &config.order {
         RegistryOrder::Invite => invite(&control),
         RegistryOrder::AddKey(name) => add_key(&control, name),
+        RegistryOrder::Ticket { name, registry } => ticket(&control, name, registry),
         RegistryOrder::Approve(None) => list_waiting(&control),
         RegistryOrder::Approve(Some(name)) => approve(&control, name),
         RegistryOrder::Revoke(None) => list_all(&control),
@@ -88,13 +91,26 @@ fn invite(control: &Control<'_>) -> Result<String, String> {
     ))
 }
 
+/// Returns the ticket alone, so that it can be handed on as it is printed.
+fn ticket(control: &Control<'_>, name: &str, registry: &Url) -> Result<String, String> {
+    let NewKey { key, .. } = new_key(control, name)?;
+    let ticket = Ticket {
+        registry: registry.clone(),
+        key: Secret::new(key),
+    };
+    Ok(ticket.reveal() + "\n")
+}
+
+fn new_key(control: &Control<'_>, name: &str) -> Result<NewKey, String> {
+    control.post("/api/keys", &json!({ "name": name }).to_string())
+}
+
 fn add_key(control: &Control<'_>, name: &str) -> Result<String, String> {
-    let body = json!({ "name": name }).to_string();
     let NewKey {
         key,
         agent,
         peer_id,
-    } = control.post("/api/keys", &body)?;
+    } = new_key(control, name)?;
     Ok(format!(
         "{key}\n\
          the API_KEY of agent {agent:?}, whose sidecar is {peer_id}; it is not shown again\n"

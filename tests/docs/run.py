@@ -41,6 +41,9 @@ RUNNERS = {"sh": ["bash", "-euo", "pipefail", "-c"], "python": [sys.executable, 
 ISOLATIONS = [["unshare", "--user", "--map-root-user", "--net", "--"], ["unshare", "--net", "--"]]
 BESIDE = {
     "a registry": "chatixia-sidecar registry --open & until chatixia-sidecar health --of-registry; do sleep 0.05; done",
+    "a registry with a ticket": "chatixia-sidecar registry --open --registry-data registry & "
+    "until chatixia-sidecar health --of-registry; do sleep 0.05; done; "
+    "chatixia-sidecar invite pi --registry http://localhost:8080 --registry-data registry >ticket",
 }
 
 

@@ -6,7 +6,7 @@ use std::path::Path;
 use chatixia_sidecar::cli::{Manual, manuals};
 use chatixia_sidecar::config::settings::Setting;
 
-use crate::{bash, fish, manual_page, zsh};
+use crate::{bash, fish, manual_page, reference, zsh};
 
 type Writer = fn(&[Manual]) -> String;
 
@@ -32,6 +32,30 @@ fn the_documents_say_what_the_help_says() {
         assert!(
             std::env::var_os("UPDATE").is_some(),
             "packaging/{name} is not what the settings and --help say: run `make packaging`"
+        );
+        std::fs::write(&path, wanted).unwrap();
+    }
+}
+
+/// Does the same for the tables of `docs/reference.md`.
+#[test]
+fn the_reference_says_what_the_help_says() {
+    let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("docs/reference.md");
+    let found = std::fs::read_to_string(&path).unwrap();
+    let manuals = manuals();
+    for manual in &manuals {
+        let name = manual.subcommand.unwrap_or("sidecar");
+        let mark = format!("make packaging`: {name} -->");
+        assert!(
+            found.contains(&mark),
+            "docs/reference.md has no table for {name}"
+        );
+    }
+    let wanted = reference::write(&manuals, &found);
+    if found != wanted {
+        assert!(
+            std::env::var_os("UPDATE").is_some(),
+            "docs/reference.md is not what the settings say: run `make packaging`"
         );
         std::fs::write(&path, wanted).unwrap();
     }

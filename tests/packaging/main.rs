@@ -16,6 +16,7 @@ mod bash;
 mod documents;
 mod fish;
 mod manual_page;
+mod reference;
 mod systemd;
 #[path = "../support/tools.rs"]
 #[allow(dead_code)]

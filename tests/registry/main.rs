@@ -11,9 +11,11 @@ mod owner;
 mod pairing;
 mod process;
 mod proxies;
+mod relay;
 mod subcommand;
 mod support;
 mod tasks;
+mod tickets;
 mod tls;
 #[path = "../support/tools.rs"]
 #[allow(dead_code)] // Not all of it is needed here.

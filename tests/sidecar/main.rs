@@ -15,6 +15,9 @@ mod support;
 #[path = "../registry/support.rs"]
 #[allow(dead_code)]
 mod registry;
+#[path = "../registry/process.rs"]
+#[allow(dead_code)]
+mod registry_process;
 #[path = "../support/scripted_proxy.rs"]
 mod scripted_proxy;
 #[path = "../support/scripted_registry/mod.rs"]
@@ -41,9 +44,11 @@ mod overflow;
 mod pressure;
 mod reach;
 mod registry_faults;
+mod relay;
 mod restarts;
 mod room;
 mod service_manager;
+mod settings_files;
 mod signals;
 mod sleep;
 mod socket;

@@ -4,7 +4,9 @@ import os
 import platform
 import shutil
 import stat
+import sys
 import tempfile
+import types
 import unittest
 from pathlib import Path
 from unittest import mock
@@ -44,22 +46,53 @@ class Finding(unittest.TestCase):
         self.assertEqual(self.find(None, variable, path), variable)
         self.assertEqual(self.find(None, "", path), in_path)
 
-    def test_no_other_program_is_run_in_place_of_one_that_is_given(self) -> None:
-        good = self.executable("chatixia-sidecar")
+    def test_what_is_given_and_not_there_is_passed_over_in_the_contracts_order(self) -> None:
+        good = self.executable("variable")
+        in_path = self.executable("c/chatixia-sidecar")
+        path = str(self.directory / "c")
         plain = self.directory / "plain"
         plain.touch()
         (self.directory / "empty").mkdir()
-        path = str(self.directory)
         for given, problem in (
             ("/nowhere/sidecar", "/nowhere/sidecar, is not there"),
             (str(plain), "plain, can't be executed"),
-            ("no-such-name", "no-such-name, is not there"),
+            ("no-such-name", "no-such-name is not in PATH"),
             (str(self.directory / "empty"), "empty, has no chatixia-sidecar for this machine"),
         ):
-            with self.assertRaisesRegex(BinaryNotFound, f"the configured .*{problem}"):
-                self.find(given, good, path)
-            with self.assertRaisesRegex(BinaryNotFound, f"SIDECAR_BINARY, .*{problem}"):
-                self.find(None, given, path)
+            with self.subTest(given):
+                self.assertEqual(self.find(given, good, path), good)
+                with self.assertLogs("chatixia_client", "WARNING") as logged:
+                    self.assertEqual(self.find(given, "", path), in_path)
+                    self.assertEqual(self.find(None, given, path), in_path)
+                for record in logged.records:
+                    self.assertIn(problem, record.getMessage())
+                with self.assertRaisesRegex(BinaryNotFound, problem):
+                    self.find(given, "", "/nowhere")
+
+    def test_a_bare_name_is_a_file_here_then_the_variable_then_in_path(self) -> None:
+        """So the field's runner, which always configures the bare name, honours SIDECAR_BINARY."""
+        variable = self.executable("variable")
+        in_path = self.executable("c/chatixia-sidecar")
+        path = str(self.directory / "c")
+        name = "chatixia-sidecar"
+        self.assertEqual(self.find(name, variable, path), variable)
+        self.assertEqual(self.find(name, "/nowhere", path), in_path)
+        self.assertEqual(self.find(name, "", path), in_path)
+        before = os.getcwd()
+        self.addCleanup(os.chdir, before)
+        os.chdir(self.directory)
+        here = self.executable(name)
+        self.assertEqual(self.find(name, variable, path), here)
+
+    def test_the_program_of_the_package_is_found_without_path(self) -> None:
+        program = self.executable("scripts/chatixia-sidecar")
+        package = types.ModuleType("chatixia_sidecar")
+        package.find_sidecar_bin = lambda: program  # type: ignore[attr-defined]
+        with mock.patch.dict(sys.modules, {"chatixia_sidecar": package}):
+            self.assertEqual(self.find("chatixia-sidecar", "", "/nowhere"), program)
+            self.assertEqual(self.find(None, "", "/nowhere"), program)
+            in_path = self.executable("c/chatixia-sidecar")
+            self.assertEqual(self.find(None, "", str(self.directory / "c")), in_path)
 
     def test_names_are_looked_up_in_path(self) -> None:
         other = self.executable("other-name")

@@ -214,3 +214,30 @@ class FieldAgents(ClientTest):
         for _ in range(300):
             await soon(alice.send("bob-sidecar", MeshMessage("agent_prompt", payload="x" * 20_000)))
         self.assertEqual(await soon(bob.list_peers()), ["alice-sidecar"])
+
+    async def test_what_the_sidecar_writes_is_appended_to_a_file_beside_the_socket(self) -> None:
+        path = self.directory / "alice.log"
+        path.write_text("from an earlier run\n")
+        client = await self.client("alice")
+        self.assertEqual(client.sidecar_log_path, str(path))
+        await until(lambda: "registry" in path.read_text())
+        await soon(client.stop())
+        lines = path.read_text().splitlines()
+        self.assertEqual(lines[0], "from an earlier run")
+        self.assertGreater(len(lines), 3)
+
+    async def test_a_log_file_that_cannot_be_had_keeps_nobody_from_starting(self) -> None:
+        target = self.directory / "precious"
+        (self.directory / "alice.log").symlink_to(target)
+        with self.assertLogs("chatixia_client", "WARNING") as logged:
+            client = await self.client("alice")
+        self.assertIn("the sidecar's log is not kept", logged.output[0])
+        self.assertTrue(client.connected)
+        self.assertFalse(target.exists())
+
+    async def test_a_sidecar_that_does_not_start_is_told_with_its_log_which_the_file_has_too(self) -> None:
+        program = self.program('import sys; print("so", flush=True); sys.exit("no luck")')
+        client = MeshClient(str(self.directory / "s.sock"), str(program))
+        with self.assertRaisesRegex(RuntimeError, "exit code 1; its log:\nno luck"):
+            await soon(client.start())
+        self.assertEqual((self.directory / "s.log").read_text(), "so\nno luck\n")

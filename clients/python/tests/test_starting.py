@@ -9,7 +9,7 @@ import sys
 import threading
 import time
 from pathlib import Path
-from typing import Any, Mapping
+from typing import Any, Mapping, Optional
 from unittest import mock
 
 from .support import (
@@ -53,8 +53,10 @@ for line in agent.makefile():
 class Heard(SidecarProcess):
     """One whose first line has been read before anybody goes on."""
 
-    def __init__(self, binary: str, environment: Mapping[str, str]) -> None:
-        super().__init__(binary, environment)
+    def __init__(
+        self, binary: str, environment: Mapping[str, str], log_file: Optional[str] = None
+    ) -> None:
+        super().__init__(binary, environment, log_file)
         deadline = time.monotonic() + PATIENCE
         while not self._tail:
             if time.monotonic() > deadline:
@@ -64,7 +66,9 @@ class Heard(SidecarProcess):
 
 class Starting(ClientTest):
     async def test_without_a_program_it_is_said_what_to_install(self) -> None:
-        with self.assertRaisesRegex(BinaryNotFound, "/nowhere/sidecar.*cargo install"):
+        nothing_there = mock.patch.dict(os.environ, {"PATH": "/nowhere"})
+        with nothing_there, self.assertRaisesRegex(BinaryNotFound, "/nowhere/sidecar.*cargo install"):
+            del os.environ["SIDECAR_BINARY"]
             await self.new_sidecar("alice", binary="/nowhere/sidecar").start()
 
     async def test_a_sidecar_that_dies_at_its_start_is_quoted(self) -> None:

@@ -81,6 +81,8 @@ pub(crate) struct Liveness {
     /// When the last record came by the path in use, whoever sent it. Can only delay a look at other
     /// paths and the suspicion.
     seen: Instant,
+    /// Whether none has come by the path since it is in use.
+    awaits_record: bool,
     /// How often the transport was made to retransmit since it last acknowledged something.
     retransmissions: u32,
     /// Since when the path, which was dead before, works again or is another. The transport may have got one packet
@@ -106,6 +108,7 @@ impl Liveness {
             answered: None,
             unacknowledged: None,
             seen: now,
+            awaits_record: false,
             retransmissions: 0,
             revived: None,
             may_have_left: false,
@@ -180,9 +183,15 @@ impl Liveness {
         !self.was_heard
     }
 
-    /// Notes that a record came by the path in use.
-    pub(crate) fn seen(&mut self, now: Instant) {
+    /// Notes that a record came by the path in use. Returns whether it is the first since that path is used.
+    pub(crate) fn seen(&mut self, now: Instant) -> bool {
         self.seen = now;
+        std::mem::take(&mut self.awaits_record)
+    }
+
+    /// Notes that the path in use is another.
+    pub(crate) fn path_changed(&mut self) {
+        self.awaits_record = true;
     }
 
     /// Notes that what we send arrives by the path in use. Also called for a new path, which so gets its

@@ -183,3 +183,12 @@ fn a_transport_that_goes_on_by_itself_after_a_doubt_need_not_send_again() {
         assert_eq!(liveness.is_stuck(now), is_stuck, "after {after} tenths");
     }
 }
+
+#[test]
+fn the_first_record_by_another_path_is_told_once() {
+    let start = Instant::now();
+    let mut liveness = Liveness::new(start);
+    assert!(!liveness.seen(start));
+    liveness.path_changed();
+    assert_eq!([(); 3].map(|()| liveness.seen(start)), [true, false, false]);
+}

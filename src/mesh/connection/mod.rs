@@ -181,13 +181,6 @@ impl<L: Link> Connection<L> {
         self.liveness.health(now) == Health::Alive
     }
 
-    /// Returns whether nothing was said on it for a moment, and all is well.
-    pub(super) fn is_at_rest(&self, now: Instant) -> bool {
-        let is_silent = now >= self.liveness.last_seen() + limits::RESTS_AFTER;
-        let has_nothing_out = self.liveness.unacknowledged_since().is_none();
-        self.phase == Phase::Open && is_silent && has_nothing_out && self.is_alive(now)
-    }
-
     /// Returns whether there is no doubt at all: the peer was heard lately, and acknowledges what it has to.
     pub(super) fn is_beyond_doubt(&self, now: Instant) -> bool {
         self.liveness.health(now) < Health::Overdue

@@ -5,7 +5,6 @@ use std::time::Duration;
 
 use super::network::{self, Place};
 use super::world::{MAX_MESSAGE_BYTES, World};
-use crate::limits;
 use crate::mesh::connection::intervals::Intervals;
 use crate::mesh::link::Path;
 use crate::mesh::link::webrtc::WebRtc;
@@ -164,28 +163,4 @@ fn a_bad_line_raises_no_false_alarm_while_idle() {
         let told = losses(&world, 0) + losses(&world, 1);
         assert_eq!(told, 0, "metered {metered:?}");
     }
-}
-
-#[test]
-fn connections_at_rest_are_looked_at_together() {
-    const TIME: Duration = Duration::from_secs(20);
-    let make = |_| WebRtc::new(MAX_MESSAGE_BYTES).unwrap();
-    let mut world = World::of(41, &["a", "b", "c", "d"], &[], Box::new(make));
-    world.start_all();
-    world.run_until_connected(CONNECTED);
-    // By then paths are no longer compared.
-    world.run_for(limits::PATH_COMPARISON + SETTLED);
-    let (until, mut apart) = (world.now + TIME, 0);
-    while world.now < until {
-        let next = world.nodes[0].mesh.next_timeout().unwrap();
-        let since = next.saturating_duration_since(world.nodes[0].mesh.started);
-        apart += u32::from(
-            !since
-                .as_nanos()
-                .is_multiple_of(limits::TIMER_GRID.as_nanos()),
-        );
-        world.run_for(next.saturating_duration_since(world.now) + Duration::from_millis(1));
-    }
-    // Between a question and its answer times are exact.
-    assert!(apart < 10, "{apart}");
 }

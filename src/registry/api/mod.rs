@@ -3,6 +3,7 @@
 mod agents;
 mod call;
 mod hub;
+pub(super) mod ice_servers;
 mod keys;
 mod pairing;
 mod topology;
@@ -22,6 +23,7 @@ use super::unix_time::UnixTime;
 use crate::protocol::PeerId;
 pub(super) use call::Origin;
 use call::{Call, Caller, no_random_numbers};
+use ice_servers::IceServers;
 
 /// The outcome of a request.
 pub(super) enum Outcome {
@@ -48,8 +50,7 @@ pub(super) struct Api {
     pub(super) store: Store,
     pub(super) keeping: Keeping,
     rates: Rates,
-    /// The whole body of `/api/config`.
-    config: String,
+    ice_servers: IceServers,
     /// The path before all resources, without a slash at its end; may be empty. Some proxies leave it away.
     prefix: String,
     started: UnixTime,
@@ -59,7 +60,7 @@ impl Api {
     /// Makes an API over a store.
     pub(super) fn new(
         store: Store,
-        ice_servers: &[serde_json::Value],
+        ice_servers: IceServers,
         prefix: String,
         now: UnixTime,
     ) -> Self {
@@ -67,7 +68,7 @@ impl Api {
             store,
             keeping: Keeping::Memory,
             rates: Rates::new(),
-            config: json!({ "iceServers": ice_servers }).to_string(),
+            ice_servers,
             prefix,
             started: now,
         }
@@ -86,7 +87,7 @@ impl Api {
             (_, "OPTIONS") => Response::any_origin_may_ask(),
             (["ws"], "GET") => return self.websocket(request, now),
             (["api", "token"], "POST") => self.token(request, now),
-            (["api", "config"], "GET") => Response::ok(self.config.clone()),
+            (["api", "config"], "GET") => self.config(request, now),
             (["health"], "GET") => self.health(online.len(), now),
             (["api", "hub" | "registry" | "pairing" | "keys", ..], _) => self
                 .call(&path, request, origin, online, now)
@@ -212,6 +213,13 @@ impl Api {
         Response::ok(body.to_string())
     }
 
+    /// Names the STUN and TURN servers. Who shows no key that is known gets no login to them.
+    fn config(&self, request: &Request, now: UnixTime) -> Response {
+        let member = request.key().and_then(|key| self.store.member(key));
+        let peer = member.as_ref().map(|member| &member.peer_id);
+        Response::ok(self.ice_servers.answer(request, peer, now))
+    }
+
     fn health(&self, online: usize, now: UnixTime) -> Response {
         let body = json!({
             "status": "ok",
@@ -272,11 +280,12 @@ mod tests {
     impl Subject {
         fn open() -> Self {
             let now = UnixTime::now();
-            let servers = [json!({"urls": ["stun:stun.example:3478"]})];
+            let stun = json!({"urls": ["stun:stun.example:3478"]});
+            let ice_servers = IceServers::fixed(vec![stun]);
             Subject {
                 api: Api::new(
                     Store::new(Keys::Open, Duration::from_secs(300), Lasting::default()),
-                    &servers,
+                    ice_servers,
                     "/mesh".to_owned(),
                     now,
                 ),

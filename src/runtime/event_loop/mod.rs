@@ -338,6 +338,8 @@ impl EventLoop {
             if !reaching.hand_on(now, registry, sockets, mesh) {
                 return;
             }
+            // What came over a relay is given to the core after everything else was flushed.
+            mesh.flush(now);
         }
     }
 

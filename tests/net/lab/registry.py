@@ -13,18 +13,19 @@ ADDRESS = names.ADDRESSES[names.REGISTRY]
 class Registry:
     """Our development registry: every key is let in and is the peer's name."""
 
-    def __init__(self, machine, address, name=None):
-        """`name`: by which the sidecars are to find it, in place of its address."""
+    def __init__(self, machine, address, name=None, arguments=()):
+        """`name`: by which the sidecars are to find it, in place of its address. `arguments`: more of them."""
         self.machine = machine
         self.address = address
         self.name = name or address
+        self.arguments = arguments
         self.start()
 
     def start(self):
         """Starts it and waits until it listens."""
         with open(os.path.join(STATE, f"{self.machine.name}.log"), "ab") as log:
             self.process = self.machine.spawn(
-                [binary.PATH, "registry", "--open", "--listen", self.address, "--port", str(PORT)],
+                [binary.PATH, "registry", "--open", "--listen", self.address, "--port", str(PORT), *self.arguments],
                 stdout=-1,
                 stderr=log,
             )

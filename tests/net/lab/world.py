@@ -47,6 +47,13 @@ class World:
         return Registry(machine, self.internet.connect(machine, "eth0"))
 
     @functools.cache
+    def relaying_registry(self):
+        """Another one, which is also the STUN and TURN server."""
+        machine = Namespace("relaying-registry")
+        address = self.internet.connect(machine, "eth0")
+        return Registry(machine, address, arguments=("--relay", "--relay-listen", "0.0.0.0:3478"))
+
+    @functools.cache
     def authority(self):
         return Authority()
 

@@ -2,14 +2,18 @@
 
 from __future__ import annotations
 
+import logging
 import os
 import platform
 import re
 import shutil
+from importlib import import_module
 from pathlib import Path
-from typing import Iterator, List, Union
+from typing import Iterator, List, Optional, Tuple, Union
 
 from .errors import BinaryNotFound
+
+log = logging.getLogger("chatixia_client")
 
 NAME = "chatixia-sidecar"
 
@@ -26,38 +30,62 @@ _TARGETS = {
 def find_binary(configured: Union[str, "os.PathLike[str]", None] = None) -> str:
     """The absolute path of the sidecar program.
 
-    In the contract's order: the configured path, the environment's `SIDECAR_BINARY`, `PATH`. What is given
-    first is taken, or nothing is: another program is never run in its place. Both of the first may be a
-    path, a name to be looked up in `PATH`, or a directory with the program in it, or with the unpacked
-    archives of releases (`chatixia-sidecar-VERSION-TARGET`), of which the newest for this machine is taken.
+    In the contract's order: the configured path and the environment's `SIDECAR_BINARY`, each if it is there
+    and can be run, then the configured name, that of `SIDECAR_BINARY`, and `chatixia-sidecar`, each in `PATH`.
+    At last where the package `chatixia-sidecar` has put it. Both of the first may also be a directory with
+    the program in it, or with the unpacked archives of releases (`chatixia-sidecar-VERSION-TARGET`), of
+    which the newest for this machine is taken. What is given and passed over is logged.
 
     Raises `BinaryNotFound`, which says where it looked and what to do.
     """
-    variable = os.environ.get("SIDECAR_BINARY")
-    if configured:
-        return _given(os.fspath(configured), "the configured sidecar program")
-    if variable:
-        return _given(variable, "the sidecar program of SIDECAR_BINARY")
-    found = shutil.which(NAME)
-    if found is None:
-        raise BinaryNotFound(f"there is no {NAME} in PATH. {_advice()}")
-    return os.path.abspath(found)
+    given = [
+        (os.fspath(configured or ""), "the configured sidecar program"),
+        (os.environ.get("SIDECAR_BINARY") or "", "the sidecar program of SIDECAR_BINARY"),
+    ]
+    passed_over: List[str] = []
+    for candidate, what in given:
+        if candidate:
+            found, problem = _at(Path(candidate).expanduser())
+            if found is not None:
+                return _taken(found, passed_over)
+            if os.sep in candidate:
+                passed_over.append(f"{what}, {candidate}, {problem}")
+    for name in dict.fromkeys([*(candidate for candidate, _ in given if candidate), NAME]):
+        found = shutil.which(name)
+        if found is not None:
+            return _taken(os.path.abspath(found), passed_over)
+        if name != NAME and os.sep not in name:
+            passed_over.append(f"{name} is not in PATH")
+    installed = _installed()
+    if installed is not None:
+        return _taken(installed, passed_over)
+    raise BinaryNotFound(". ".join([*passed_over, f"There is no {NAME} in PATH", _advice()]))
 
 
-def _given(candidate: str, what: str) -> str:
-    named = shutil.which(candidate) if os.sep not in candidate else None
-    if named is not None:
-        return os.path.abspath(named)
-    path = Path(candidate).expanduser()
+def _taken(found: str, passed_over: "List[str]") -> str:
+    if passed_over:
+        log.warning("%s is run, since %s", found, "; ".join(passed_over))
+    return found
+
+
+def _at(path: Path) -> "Tuple[Optional[str], str]":
+    """The program at a path, or in a directory; or None, and why there is none."""
     if path.is_dir():
         for file in _programs_in(path):
-            return str(file.absolute())
-        problem = f"has no {NAME} for this machine ({_machine()})"
-    elif path.is_file() and os.access(path, os.X_OK):
-        return str(path.absolute())
-    else:
-        problem = "can't be executed" if path.exists() else "is not there"
-    raise BinaryNotFound(f"{what}, {candidate}, {problem}. {_advice()}")
+            return str(file.absolute()), ""
+        return None, f"has no {NAME} for this machine ({_machine()})"
+    if path.is_file() and os.access(path, os.X_OK):
+        return str(path.absolute()), ""
+    return None, "can't be executed" if path.exists() else "is not there"
+
+
+def _installed() -> Optional[str]:
+    """The program of the package `chatixia-sidecar`, which need not be in `PATH`."""
+    try:
+        # By name, since it need not be there.
+        return str(import_module("chatixia_sidecar").find_sidecar_bin())
+    except (ImportError, FileNotFoundError):
+        return None
 
 
 def _programs_in(directory: Path) -> Iterator[Path]:
@@ -81,8 +109,9 @@ def _advice() -> str:
     if target is None:
         return f"For this machine ({_machine()}) it is built from source: {build}."
     return (
-        f"Either {build}; or unpack {NAME}-VERSION-{target}.tar.gz of a release, and put the {NAME} "
-        "in it into PATH, or set SIDECAR_BINARY to its path."
+        f"Either install the wheel {NAME} of a release beside this package; or {build}; or unpack "
+        f"{NAME}-VERSION-{target}.tar.gz of a release, and put the {NAME} in it into PATH, or set "
+        "SIDECAR_BINARY to its path."
     )
 
 

@@ -52,6 +52,7 @@ class BlockingSidecar:
         environment: Optional[Mapping[str, str]] = None,
         spawn: bool = True,
         start_timeout: float = 5.0,
+        log_file: Optional[str] = None,
     ) -> None:
         """See `Sidecar`."""
         self._sidecar = Sidecar(
@@ -64,6 +65,7 @@ class BlockingSidecar:
             environment=environment,
             spawn=spawn,
             start_timeout=start_timeout,
+            log_file=log_file,
         )
         self._handlers = DaemonThreads(HANDLERS_AT_ONCE, "chatixia-handler")
         # What is called goes to the loop under it, so that nothing reaches a loop that is ending.
@@ -212,7 +214,7 @@ class BlockingSidecar:
         """Has messages of a type responded to with the payload that the function gives."""
         self._sidecar.on_request(kind)(self._on_thread(handler))
 
-    def serve_queue(self, registry: str, *, interval: float = 5.0) -> None:
+    def serve_queue(self, registry: Optional[str] = None, *, interval: float = 5.0) -> None:
         """Has tasks of a registry's task queue done by the handler of `task_request`."""
         self._call(_serve_queue(self._sidecar, registry, interval))
 
@@ -264,5 +266,5 @@ async def _cancel_others() -> None:
     await cancel(asyncio.all_tasks())
 
 
-async def _serve_queue(sidecar: Sidecar, registry: str, interval: float) -> None:
+async def _serve_queue(sidecar: Sidecar, registry: Optional[str], interval: float) -> None:
     sidecar.serve_queue(registry, interval=interval)

@@ -176,7 +176,7 @@ class Link:
         binary = self._settings.find_binary()
         self._place.prepare()
         environment = self._settings.sidecar_environment(self._place.path)
-        self._process = SidecarProcess(binary, environment)
+        self._process = SidecarProcess(binary, environment, self._settings.log_file)
 
     async def _connect_in_time(self) -> None:
         await within(self._settings.start_timeout, self._connect())

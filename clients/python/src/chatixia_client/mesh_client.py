@@ -7,6 +7,7 @@ import inspect
 import logging
 import uuid
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import Any, Callable, Dict, List, Optional, Set
 
 from .errors import ChatixiaError, NotRunning
@@ -74,7 +75,10 @@ class MeshClient:
         if self._sidecar is not None:
             raise ChatixiaError("the client is started already")
         sidecar = Sidecar(
-            socket=self._socket_path, binary=self._sidecar_binary, spawn=auto_spawn_sidecar
+            socket=self._socket_path,
+            binary=self._sidecar_binary,
+            spawn=auto_spawn_sidecar,
+            log_file=self.sidecar_log_path,
         )
         dispatcher = _Dispatcher(self._handlers)
         sidecar.on_message("*", dispatcher.on_message)
@@ -130,6 +134,11 @@ class MeshClient:
     def peers(self) -> Set[str]:
         """The peers that are connected now; a copy."""
         return set() if self._sidecar is None else set(self._sidecar.peers)
+
+    @property
+    def sidecar_log_path(self) -> str:
+        """Where what the sidecar writes is appended: the socket's path with the suffix `.log`."""
+        return str(Path(self._socket_path).with_suffix(".log"))
 
     @property
     def connected(self) -> bool:

@@ -16,6 +16,7 @@ from typing import Deque, Mapping, Optional, Set
 
 from .cancelling import within
 from .errors import NotRunning, StartFailed
+from .log_file import LogFile
 
 STOP_SECONDS = 5.0
 """A sidecar that has not ended so long after SIGTERM is killed."""
@@ -41,20 +42,28 @@ class SidecarProcess:
     its process group is ended.
     """
 
-    def __init__(self, binary: str, environment: Mapping[str, str]) -> None:
-        """Spawns it; to be called where an event loop runs. Raises `StartFailed` if the system refuses."""
+    def __init__(
+        self, binary: str, environment: Mapping[str, str], log_file: Optional[str] = None
+    ) -> None:
+        """Spawns it; to be called where an event loop runs. Raises `StartFailed` if the system refuses.
+
+        With a `log_file` all that it writes is appended there as well.
+        """
         if is_exiting():
             raise NotRunning("the interpreter is about to exit: no sidecar is spawned any more")
+        self._log_file = None if log_file is None else LogFile.open(log_file)
         try:
             self._process = subprocess.Popen(
                 [binary],
                 env=dict(environment),
                 stdin=subprocess.DEVNULL,
-                stdout=subprocess.DEVNULL,
+                stdout=subprocess.DEVNULL if self._log_file is None else self._log_file.descriptor,
                 stderr=subprocess.PIPE,
                 start_new_session=True,
             )
         except OSError as error:
+            if self._log_file is not None:
+                self._log_file.close()
             raise StartFailed(f"{binary} can't be run: {error}") from error
         self.exited = asyncio.Event()
         self._loop = asyncio.get_running_loop()
@@ -157,9 +166,13 @@ class SidecarProcess:
         assert stderr is not None
         with stderr:
             for line in iter(lambda: stderr.readline(LOG_LINE_BYTES), b""):
+                if self._log_file is not None:
+                    self._log_file.append(line)
                 text = line.decode(errors="replace").rstrip()
                 self._tail.append(text)
                 log.info("%s", text)
+        if self._log_file is not None:
+            self._log_file.close()
         self._log_ended.set()
 
     def _end_now(self, deadline: float) -> None:

@@ -10,6 +10,7 @@ from urllib.parse import urlsplit, urlunsplit
 
 from .binary import find_binary
 from .errors import ChatixiaError
+from .settings_files import settings_below
 
 Path = Union[str, "os.PathLike[str]"]
 
@@ -32,6 +33,7 @@ class Settings:
     environment: Mapping[str, str] = field(default_factory=dict, repr=False)
     spawn: bool = True
     start_timeout: float = 5.0
+    log_file: Optional[str] = None
 
     def sidecar_environment(self, socket: str) -> Dict[str, str]:
         """The environment to spawn the sidecar in: ours, and what was set here over it."""
@@ -53,7 +55,7 @@ class Settings:
 
     def registry_headers(self) -> Dict[str, str]:
         """How the agent shows the registry who it is: with the key that its sidecar has."""
-        known = self.sidecar_environment("")
+        known = self._known()
         device_token = known.get("DEVICE_TOKEN")
         if device_token:
             return {"x-device-token": device_token}
@@ -61,7 +63,16 @@ class Settings:
 
     def ca_file(self) -> Optional[str]:
         """Certificates that the sidecar trusts beside the public ones."""
-        return self.sidecar_environment("").get("CA_FILE") or None
+        return self._known().get("CA_FILE") or None
+
+    def registry_url(self) -> Optional[str]:
+        """The registry, where it is told as a whole: here, or as `REGISTRY_URL`."""
+        return self.registry or self._known().get("REGISTRY_URL") or None
+
+    def _known(self) -> Dict[str, str]:
+        """The sidecar's settings, those of the files that it reads included."""
+        environment = self.sidecar_environment("")
+        return {**settings_below(environment), **environment}
 
     def find_binary(self) -> str:
         """The program to spawn; see `chatixia_client.find_binary`."""

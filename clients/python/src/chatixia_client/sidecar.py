@@ -65,6 +65,7 @@ class Sidecar:
         environment: Optional[Mapping[str, str]] = None,
         spawn: bool = True,
         start_timeout: float = 5.0,
+        log_file: Optional[str] = None,
     ) -> None:
         """What is not given here is as in this process's environment (contract part 1).
 
@@ -75,11 +76,20 @@ class Sidecar:
         `environment`: further settings of the sidecar, as in `{"MESH": "lazy"}`.
         `spawn`: False to use a sidecar that is run by others, at `socket`.
         `start_timeout`: seconds until a sidecar that is not ready is given up.
+        `log_file`: where what the sidecar writes is appended, beside the logger `chatixia_client.sidecar`.
         """
         if not spawn and socket is None:
             raise ValueError("say at which socket the sidecar is that is not to be spawned")
         self._settings = Settings(
-            registry, api_key, device_token, socket, binary, environment or {}, spawn, start_timeout
+            registry,
+            api_key,
+            device_token,
+            socket,
+            binary,
+            environment or {},
+            spawn,
+            start_timeout,
+            log_file,
         )
         self._agent = agent
         self._core = Core(self._settings, self.respond)
@@ -300,14 +310,17 @@ class Sidecar:
         return register
 
     def serve_queue(
-        self, registry: str, *, skills: Sequence[str] = (), interval: float = 5.0
+        self, registry: Optional[str] = None, *, skills: Sequence[str] = (), interval: float = 5.0
     ) -> None:
         """Has tasks done that come through a registry's task queue, by the handler of `task_request`.
 
-        Every `interval` seconds (0.1 at least) the queue is asked for tasks for this agent, and for those
+        `registry` is that of `REGISTRY_URL` unless given. Every `interval` seconds (0.1 at least) the queue is asked for tasks for this agent, and for those
         for anybody with one of the `skills`. One that is handed over again is not done again. Ends with
         `stop`.
         """
+        registry = registry or self._settings.registry_url()
+        if registry is None:
+            raise ChatixiaError("say which registry's queue is meant: here, or as REGISTRY_URL")
         queue = self._task_queue(registry)
         worker = Worker(queue, self._core.handlers.request_handler, lambda: self.agent, skills, interval)
         self._workers.append(worker)

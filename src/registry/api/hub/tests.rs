@@ -1,6 +1,7 @@
 use super::*;
 use crate::limits::MESSAGE_NESTING;
 use crate::protocol::PeerId;
+use crate::registry::api::ice_servers::IceServers;
 use crate::registry::api::{Api, Origin, Outcome as ApiOutcome};
 use crate::registry::directory::Directory;
 use crate::registry::http::RequestBuffer;
@@ -22,7 +23,7 @@ impl Subject {
         let now = UnixTime::now();
         let store = Store::new(keys, Duration::from_secs(300), Lasting::default());
         Subject {
-            api: Api::new(store, &[], String::new(), now),
+            api: Api::new(store, IceServers::fixed(Vec::new()), String::new(), now),
             now,
         }
     }

@@ -1,0 +1,212 @@
+//! Tickets: everything that another machine needs to join, in one word that is pasted there.
+
+use std::ffi::OsString;
+use std::io;
+use std::path::PathBuf;
+
+use base64::Engine as _;
+use base64::engine::general_purpose::URL_SAFE_NO_PAD;
+use serde::{Deserialize, Serialize};
+
+use super::env_file::EnvFile;
+use super::settings::{self, Flags, Reader};
+use super::sources::{NO_FILE, usual_config_file};
+use super::url::Url;
+use super::values;
+use crate::secret::Secret;
+
+/// The beginning of every ticket, by which it is recognised.
+const PREFIX: &str = "chatixia1-";
+
+/// Settings that a ticket takes the place of.
+const REPLACED: [&str; 5] = [
+    settings::REGISTRY_URL.name,
+    settings::SIGNALING_URL.name,
+    settings::TOKEN_URL.name,
+    settings::API_KEY.name,
+    settings::DEVICE_TOKEN.name,
+];
+
+/// An invitation to a registry, with the key for it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Ticket {
+    /// `REGISTRY_URL`
+    pub registry: Url,
+    /// `API_KEY`
+    pub key: Secret,
+}
+
+/// The content of a ticket, which is Base64 of its JSON.
+#[derive(Serialize, Deserialize)]
+struct Content {
+    registry: String,
+    key: String,
+}
+
+impl Ticket {
+    /// Parses a ticket. The error quotes nothing of it.
+    pub fn parse(text: &str) -> Result<Ticket, String> {
+        let broken = || {
+            format!("this is no ticket, or not all of it; it begins with {PREFIX} and is one word")
+        };
+        let coded = text.trim().strip_prefix(PREFIX).ok_or_else(broken)?;
+        let json = URL_SAFE_NO_PAD.decode(coded).map_err(|_| broken())?;
+        let Content { registry, key } = serde_json::from_slice(&json).map_err(|_| broken())?;
+        let key = values::secret(&key).ok().flatten().ok_or_else(broken)?;
+        let registry = Url::registry(&registry).map_err(|_| broken())?;
+        Ok(Ticket { registry, key })
+    }
+
+    /// Returns the ticket as it is pasted. It holds the key.
+    pub fn reveal(&self) -> String {
+        let content = serde_json::json!({
+            "registry": self.registry.to_string(), "key": self.key.reveal(),
+        });
+        PREFIX.to_owned() + &URL_SAFE_NO_PAD.encode(content.to_string())
+    }
+
+    /// Returns the names and values of what the ticket sets.
+    fn settings(&self) -> [(String, String); 2] {
+        let registry = (settings::REGISTRY_URL.name, self.registry.to_string());
+        let key = (settings::API_KEY.name, self.key.reveal().to_owned());
+        [registry, key].map(|(name, value)| (name.to_owned(), value))
+    }
+
+    /// Returns the text of the settings file: what the ticket sets, and of the `old` text what it leaves alone.
+    ///
+    /// # Errors
+    /// The number of a line of the old text that can't be read.
+    pub fn settings_file(&self, old: &str) -> Result<String, usize> {
+        let old = EnvFile::parse(old, |_| None);
+        if let Some(line) = old.bad_line {
+            return Err(line);
+        }
+        let mut text =
+            "# Written by `chatixia-sidecar join`; the environment and .env go over it.\n"
+                .to_owned();
+        let kept = old.values.into_iter();
+        let kept = kept.filter(|(name, _)| !REPLACED.contains(&name.as_str()));
+        for (name, value) in self.settings().into_iter().chain(kept) {
+            // A single quote is written outside of the quotes.
+            text.push_str(&format!("{name}='{}'\n", value.replace('\'', "'\\''")));
+        }
+        Ok(text)
+    }
+}
+
+/// All the settings of `join`.
+#[derive(Debug, Clone)]
+pub struct JoinConfig {
+    /// The ticket; `None`: it comes on standard input.
+    pub ticket: Option<Ticket>,
+    /// `CONFIG_FILE`
+    pub file: PathBuf,
+}
+
+impl JoinConfig {
+    /// Reads the settings of `join` with this ticket; `-` and none mean standard input.
+    ///
+    /// # Errors
+    /// One line for each thing that can't be used.
+    pub fn from(
+        ticket: Option<&str>,
+        flags: &Flags,
+        environment: impl Fn(&str) -> Option<OsString>,
+    ) -> Result<JoinConfig, Vec<String>> {
+        let mut reader = Reader::new(flags, &environment);
+        let ticket = ticket.filter(|ticket| *ticket != "-").map(Ticket::parse);
+        let ticket = ticket.transpose().unwrap_or_else(|why| {
+            reader.error(format!("join: {why}"));
+            None
+        });
+        let named = reader.read(&settings::CONFIG_FILE, values::optional_path);
+        let file = named.or_else(|| usual_config_file(&environment));
+        let file = file.filter(|file| file.as_os_str() != NO_FILE);
+        let file = file.unwrap_or_else(|| {
+            reader.error("join: set CONFIG_FILE to the file that is to be written".to_owned());
+            PathBuf::new()
+        });
+        reader.finish(JoinConfig { ticket, file })
+    }
+}
+
+/// Reads a ticket from standard input, as far as one is that long.
+///
+/// # Errors
+/// A line that says what is wrong.
+pub fn read_ticket(input: impl io::Read) -> Result<Ticket, String> {
+    let mut text = String::new();
+    let mut limited = input.take(crate::limits::SETTINGS_FILE_BYTES);
+    io::Read::read_to_string(&mut limited, &mut text)
+        .map_err(|error| format!("join: the ticket can't be read: {error}"))?;
+    Ticket::parse(&text).map_err(|why| format!("join: {why}"))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn ticket() -> Ticket {
+        Ticket {
+            registry: Url::registry("https://host:8443/mesh").unwrap(),
+            key: Secret::new("ak_it's".to_owned()),
+        }
+    }
+
+    #[test]
+    fn a_ticket_is_one_word_that_comes_back_whole() {
+        let text = ticket().reveal();
+        assert!(text.starts_with(PREFIX));
+        assert!(
+            text.bytes()
+                .all(|b| b.is_ascii_alphanumeric() || b == b'-' || b == b'_')
+        );
+        assert_eq!(Ticket::parse(&format!(" {text}\n")), Ok(ticket()));
+        assert!(!format!("{:?}", ticket()).contains("ak_"));
+    }
+
+    #[test]
+    fn what_is_no_ticket_is_refused_without_being_shown() {
+        let text = ticket().reveal();
+        let coded = |json: &str| PREFIX.to_owned() + &URL_SAFE_NO_PAD.encode(json);
+        for bad in [
+            "",
+            "chatixia1-",
+            &text[1..],
+            &text[..text.len() - 5],
+            &coded("{}"),
+            &coded(r#"{"registry": "https://host", "key": ""}"#),
+            &coded(r#"{"registry": "https://host", "key": "two words"}"#),
+            &coded(r#"{"registry": "ftp://host", "key": "k"}"#),
+        ] {
+            let error = Ticket::parse(bad).unwrap_err();
+            assert!(
+                error.starts_with("this is no ticket, or not all of it"),
+                "{bad}"
+            );
+        }
+    }
+
+    #[test]
+    fn the_file_keeps_what_the_ticket_does_not_set() {
+        let old =
+            "# mine\nMESH=lazy\nAPI_KEY=old\nDEVICE_TOKEN=dt\nTOKEN_URL=http://old/api/token\n";
+        let text = ticket().settings_file(old).unwrap();
+        let file = EnvFile::parse(&text, |_| None);
+        let pairs: Vec<_> = file
+            .values
+            .iter()
+            .map(|(n, v)| (n.as_str(), v.as_str()))
+            .collect();
+        assert_eq!(
+            pairs,
+            [
+                ("REGISTRY_URL", "https://host:8443/mesh"),
+                ("API_KEY", "ak_it's"),
+                ("MESH", "lazy"),
+            ]
+        );
+        assert_eq!(file.bad_line, None);
+        assert_eq!(ticket().settings_file("A=1\nwhat is this\n"), Err(2));
+    }
+}

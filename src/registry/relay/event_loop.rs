@@ -1,0 +1,378 @@
+//! The relay's thread: its sockets around [`Turn`].
+
+use std::collections::{HashMap, HashSet, VecDeque};
+use std::io;
+use std::net::{IpAddr, SocketAddr};
+use std::time::{Duration, Instant};
+
+use crossbeam_channel::Receiver;
+use mio::net::UdpSocket;
+use mio::{Events, Interest, Poll, Token};
+
+use super::client::{Client, StreamId};
+use super::reaction::{AllocationId, Now, Opening, Reaction};
+use super::sockets;
+use super::stream::Stream;
+use super::turn::Turn;
+use crate::protocol::PeerId;
+use crate::registry::limits;
+use crate::registry::socket::Socket;
+use crate::registry::unix_time::UnixTime;
+
+pub(super) const LISTENER: Token = Token(0);
+pub(super) const WAKER: Token = Token(1);
+
+/// What the relay is told by the registry's thread.
+pub(super) enum Order {
+    /// Serve this connection, of which `received` was read.
+    Serve {
+        socket: Box<Socket>,
+        address: SocketAddr,
+        received: Vec<u8>,
+    },
+    /// Serve this peer no more.
+    Bar(PeerId),
+    /// End.
+    Stop,
+}
+
+/// Where relayed addresses are made.
+#[derive(Debug, Clone)]
+pub(super) struct Relayed {
+    /// The addresses that sockets are bound to, one of a family at most. They may be unspecified.
+    pub(super) bound: Vec<IpAddr>,
+    /// The addresses under which they are reached from outside, if these are others.
+    pub(super) external: Vec<IpAddr>,
+    pub(super) ports: (u16, u16),
+}
+
+/// Everything that the relay's thread owns.
+pub(super) struct EventLoop {
+    pub(super) poll: Poll,
+    /// Watched as [`LISTENER`].
+    pub(super) listener: UdpSocket,
+    pub(super) address: SocketAddr,
+    pub(super) orders: Receiver<Order>,
+    pub(super) turn: Turn,
+    pub(super) relayed: Relayed,
+    pub(super) sockets: HashMap<AllocationId, UdpSocket>,
+    pub(super) streams: HashMap<StreamId, Stream>,
+    pub(super) next_stream: usize,
+    /// When the connections without an allocation are looked at.
+    pub(super) next_look: Option<Instant>,
+}
+
+/// Something with more to do than one turn allowed.
+type Unfinished = VecDeque<Token>;
+
+impl EventLoop {
+    /// Serves until it is told to end.
+    pub(super) fn run(&mut self) -> io::Result<()> {
+        let mut events = Events::with_capacity(1024);
+        let mut buffer = vec![0; limits::RELAY_DATAGRAM_BYTES + 1];
+        let mut unfinished = Unfinished::new();
+        let mut ready = HashSet::new();
+        loop {
+            let timeout = self.timeout(!unfinished.is_empty());
+            match self.poll.poll(&mut events, timeout) {
+                Err(error) if error.kind() != io::ErrorKind::Interrupted => return Err(error),
+                Err(_) => continue,
+                Ok(()) => {}
+            }
+            while let Ok(order) = self.orders.try_recv() {
+                match order {
+                    Order::Stop => return Ok(()),
+                    Order::Bar(peer) => self.turn.bar(now(), &peer),
+                    Order::Serve {
+                        socket,
+                        address,
+                        received,
+                    } => self.serve(*socket, address, &received, &mut unfinished),
+                }
+            }
+            ready.extend(events.iter().map(|event| event.token()));
+            ready.extend(unfinished.drain(..));
+            for token in ready.drain() {
+                if self.take_turn(token, &mut buffer) {
+                    unfinished.push_back(token);
+                }
+            }
+            self.handle_timeout(Instant::now());
+            self.close_ended();
+        }
+    }
+
+    fn timeout(&self, is_busy: bool) -> Option<Duration> {
+        if is_busy {
+            return Some(Duration::ZERO);
+        }
+        let next = self
+            .next_look
+            .into_iter()
+            .chain(self.turn.next_timeout())
+            .min();
+        next.map(|next| next.saturating_duration_since(Instant::now()) + limits::TIMER_GRAIN)
+    }
+
+    /// Lets a socket do what it can do now. Returns whether there may be more.
+    fn take_turn(&mut self, token: Token, buffer: &mut [u8]) -> bool {
+        match token {
+            WAKER => false,
+            LISTENER => self.receive(None, buffer),
+            Token(number) if is_stream(number) => {
+                self.take_turn_of_stream(stream_of(number), buffer)
+            }
+            Token(number) => self.receive(Some(allocation_of(number)), buffer),
+        }
+    }
+
+    /// Reads datagrams of clients, or of the peers of an allocation.
+    fn receive(&mut self, allocation: Option<AllocationId>, buffer: &mut [u8]) -> bool {
+        for _ in 0..limits::DATAGRAMS_PER_TURN {
+            let socket = match allocation {
+                None => Some(&self.listener),
+                Some(id) => self.sockets.get(&id),
+            };
+            let Some(socket) = socket else {
+                return false;
+            };
+            let (count, from) = match socket.recv_from(buffer) {
+                Ok(received) => received,
+                Err(error) if error.kind() == io::ErrorKind::WouldBlock => return false,
+                // Something that was sent has not arrived.
+                Err(_) => continue,
+            };
+            let from = sockets::canonical(from);
+            let whole = buffer
+                .get(..count)
+                .filter(|bytes| bytes.len() <= limits::RELAY_DATAGRAM_BYTES);
+            match (allocation, whole) {
+                (_, None) => log::trace!("a datagram of {from} is too long"),
+                (None, Some(bytes)) => self.client_message(Client::datagram(from), bytes),
+                (Some(id), Some(bytes)) => {
+                    let sent = self.turn.peer_datagram(Instant::now(), id, from, bytes);
+                    if let Some((client, message)) = sent {
+                        self.send(client, message);
+                    }
+                }
+            }
+        }
+        true
+    }
+
+    fn client_message(&mut self, client: Client, bytes: &[u8]) {
+        let now = now();
+        match self.turn.client_message(now, client, bytes) {
+            Reaction::Nothing => {}
+            Reaction::Answer(answer) => self.send(client, answer),
+            Reaction::Deliver(client, message) => self.send(client, message),
+            Reaction::Open(opening) => self.open(now.at, *opening),
+            Reaction::Forward(id, peer, data) => {
+                let socket = self.sockets.get(&id).zip(bytes.get(data));
+                if let Some((socket, data)) = socket
+                    && let Err(error) = socket.send_to(data, peer)
+                {
+                    log::trace!("a datagram is not relayed: {error}");
+                }
+            }
+        }
+    }
+
+    fn send(&mut self, client: Client, message: Vec<u8>) {
+        let Some(id) = client.stream else {
+            let to = sockets::as_sent_from(self.address, client.address);
+            if let Err(error) = self.listener.send_to(&message, to) {
+                log::trace!("a datagram is not sent: {error}");
+            }
+            return;
+        };
+        let stream = self.streams.get_mut(&id);
+        if stream.is_some_and(|stream| stream.send(message).is_err()) {
+            self.end_stream(id);
+        }
+    }
+
+    /// Makes a relayed address.
+    fn open(&mut self, now: Instant, opening: Opening) {
+        let client = opening.client;
+        let opened = self.bind(&opening);
+        if let Err(error) = &opened {
+            log::warn!("the relay has no socket for {}: {error}", client.address);
+        }
+        let relayed = opened.as_ref().ok().map(|(_, relayed)| *relayed);
+        match sockets::of_interfaces() {
+            Ok(own) => {
+                let external = self.relayed.external.iter().copied();
+                let relayed = relayed.map(|relayed| relayed.ip());
+                let own = own.into_iter().chain(external).chain(relayed);
+                self.turn.set_own_addresses(own.collect());
+            }
+            Err(error) => log::warn!("this machine's new addresses are not known: {error}"),
+        }
+        let Some((id, answer)) = self.turn.opened(now, opening, relayed) else {
+            return;
+        };
+        if let (Some(id), Ok((mut socket, _))) = (id, opened) {
+            let token = Token(token_of_allocation(id));
+            let watched = self.poll.registry();
+            if let Err(error) = watched.register(&mut socket, token, Interest::READABLE) {
+                log::warn!("a socket cannot be watched: {error}");
+            }
+            self.sockets.insert(id, socket);
+        }
+        self.send(client, answer);
+    }
+
+    /// Binds a socket, and returns it with the address under which it is reached from outside.
+    fn bind(&self, opening: &Opening) -> io::Result<(UdpSocket, SocketAddr)> {
+        let is_of_family = |address: &&IpAddr| address.is_ipv4() == opening.is_ipv4;
+        let bound = self.relayed.bound.iter().find(is_of_family);
+        let bound = *bound.ok_or(io::ErrorKind::AddrNotAvailable)?;
+        let socket = sockets::relayed(bound, self.relayed.ports)?;
+        let external = self.relayed.external.iter().find(is_of_family).copied();
+        let own = (!bound.is_unspecified()).then_some(bound);
+        let client = opening.client.address;
+        let other = match client.is_ipv4() == opening.is_ipv4 {
+            true => client,
+            false => sockets::somewhere(opening.is_ipv4),
+        };
+        let address = external.or(own).or_else(|| sockets::towards(other));
+        let address = address.ok_or(io::ErrorKind::AddrNotAvailable)?;
+        let port = socket.local_addr()?.port();
+        Ok((socket, SocketAddr::new(address, port)))
+    }
+
+    fn serve(
+        &mut self,
+        mut socket: Socket,
+        address: SocketAddr,
+        received: &[u8],
+        unfinished: &mut Unfinished,
+    ) {
+        if self.streams.len() >= limits::RELAY_STREAMS {
+            return log::debug!("a connection to the relay is refused: there are too many");
+        }
+        let id = StreamId(self.next_stream);
+        self.next_stream += 1;
+        let token = Token(token_of_stream(id));
+        let interest = Interest::READABLE | Interest::WRITABLE;
+        if let Err(error) = self.poll.registry().register(&mut socket, token, interest) {
+            return log::debug!("a connection is gone before it began: {error}");
+        }
+        let client = Client::stream(address, id);
+        let stream = Stream::new(socket, client, received, Instant::now());
+        self.next_look = self.next_look.into_iter().chain([stream.idle_until]).min();
+        self.streams.insert(id, stream);
+        // What was received with the first bytes is not reported again.
+        unfinished.push_back(token);
+    }
+
+    fn take_turn_of_stream(&mut self, id: StreamId, buffer: &mut [u8]) -> bool {
+        let Some(stream) = self.streams.get_mut(&id) else {
+            return false;
+        };
+        if stream.write().is_err() {
+            self.end_stream(id);
+            return false;
+        }
+        for _ in 0..limits::DATAGRAMS_PER_TURN {
+            if !self.take_messages(id) {
+                self.end_stream(id);
+                return false;
+            }
+            let Some(stream) = self.streams.get_mut(&id) else {
+                return false;
+            };
+            match stream.read(buffer) {
+                Ok(count) if count > 0 => {}
+                Err(error) if error.kind() == io::ErrorKind::WouldBlock => return false,
+                Ok(_) | Err(_) => {
+                    self.end_stream(id);
+                    return false;
+                }
+            }
+        }
+        true
+    }
+
+    /// Takes the messages that have come whole. Returns whether the stream is of further use.
+    fn take_messages(&mut self, id: StreamId) -> bool {
+        loop {
+            let Some(stream) = self.streams.get_mut(&id) else {
+                return true;
+            };
+            let client = stream.client;
+            let message = match stream.framing.next() {
+                Ok(None) => return true,
+                Ok(Some(message)) => message.to_vec(),
+                Err(error) => {
+                    log::debug!("{} is cut off: {error}", client.address);
+                    return false;
+                }
+            };
+            self.client_message(client, &message);
+        }
+    }
+
+    fn end_stream(&mut self, id: StreamId) {
+        if let Some(stream) = self.streams.remove(&id) {
+            self.turn.client_gone(stream.client);
+        }
+    }
+
+    fn handle_timeout(&mut self, now: Instant) {
+        self.turn.handle_timeout(now);
+        if self.next_look.is_none_or(|next| now < next) {
+            return;
+        }
+        for stream in self.streams.values_mut() {
+            if self.turn.has_allocation(stream.client) {
+                stream.idle_until = now + limits::IDLE_RELAY_STREAM;
+            }
+        }
+        let idle = self
+            .streams
+            .iter()
+            .filter(|(_, stream)| stream.idle_until <= now);
+        let idle: Vec<StreamId> = idle.map(|(id, _)| *id).collect();
+        for id in idle {
+            self.end_stream(id);
+        }
+        self.next_look = self.streams.values().map(|stream| stream.idle_until).min();
+    }
+
+    fn close_ended(&mut self) {
+        for id in self.turn.take_ended() {
+            self.sockets.remove(&id);
+        }
+    }
+}
+
+fn now() -> Now {
+    Now {
+        at: Instant::now(),
+        unix: UnixTime::now(),
+    }
+}
+
+// Tokens: streams have the odd ones from 3 on, sockets of allocations the even ones from 2 on.
+
+fn is_stream(number: usize) -> bool {
+    number % 2 == 1
+}
+
+fn token_of_stream(id: StreamId) -> usize {
+    2 * id.0 + 3
+}
+
+fn stream_of(number: usize) -> StreamId {
+    StreamId(number.saturating_sub(3) / 2)
+}
+
+fn token_of_allocation(id: AllocationId) -> usize {
+    2 * id.0 + 2
+}
+
+fn allocation_of(number: usize) -> AllocationId {
+    AllocationId(number.saturating_sub(2) / 2)
+}

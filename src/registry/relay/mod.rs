@@ -1,0 +1,181 @@
+//! The relay (`registry --relay`): a STUN and TURN server on a thread of its own. Clients come over UDP, and
+//! over TCP and TLS by the registry's own port, whose thread hands their connections over.
+//!
+//! [`turn`] and [`requests`] decide, without I/O, on what [`allocation`], [`accounts`], [`logins`], [`nonces`],
+//! [`peers`] and [`strangers`] know; [`messages`] reads and writes STUN. [`event_loop`] has the sockets.
+//!
+//! The crate `turn-server-proto` is not used: it remembers each stranger and each login for ever, knows no
+//! peers that are not relayed to, answers a repeated Allocate with an error, and needs ten further crates.
+
+mod accounts;
+mod allocation;
+mod client;
+mod event_loop;
+mod logins;
+mod messages;
+mod nonces;
+mod peers;
+mod reaction;
+mod requests;
+mod sockets;
+mod strangers;
+mod stream;
+mod turn;
+
+#[cfg(test)]
+mod tests;
+
+use std::collections::HashMap;
+use std::io;
+use std::net::{IpAddr, Ipv4Addr, SocketAddr};
+use std::thread::{self, JoinHandle};
+use std::time::Instant;
+
+use crossbeam_channel::{Sender, bounded};
+use mio::{Interest, Poll, Waker};
+
+use crate::config::networks::Networks;
+use crate::protocol::PeerId;
+use crate::registry::limits::RELAY_NEWCOMERS;
+use crate::registry::secrets::random;
+use crate::registry::socket::Socket;
+use crate::secret::Secret;
+use event_loop::{EventLoop, LISTENER, Order, Relayed, WAKER};
+pub(super) use logins::login;
+use turn::{Families, Rules, Turn};
+
+/// The options of a relay.
+#[derive(Debug, Clone)]
+pub struct RelayOptions {
+    /// The address of its UDP socket; port 0 takes a free one.
+    pub listen: SocketAddr,
+    /// The addresses under which this machine is reached from outside, if it does not have them itself.
+    pub external: Vec<IpAddr>,
+    /// The name or address by which clients find it; `None`: that by which they found the registry.
+    pub host: Option<String>,
+    /// The first and last port for relayed addresses.
+    pub ports: (u16, u16),
+    /// Peers that are relayed to although they are private, or at our own addresses.
+    pub opened: Networks,
+    /// What may pass for each peer, both ways together.
+    pub bytes_per_second: u64,
+}
+
+/// A relay that runs. It ends when this is dropped.
+pub(super) struct Relay {
+    address: SocketAddr,
+    orders: Sender<Order>,
+    waker: Waker,
+    thread: Option<JoinHandle<()>>,
+}
+
+impl Relay {
+    /// Begins to serve clients whose logins are made of this secret.
+    pub(super) fn start(options: &RelayOptions, secret: Secret) -> io::Result<Relay> {
+        // Without them nothing would keep clients from this machine.
+        sockets::of_interfaces().map_err(|error| {
+            io::Error::other(format!(
+                "the addresses of this machine are not known: {error}"
+            ))
+        })?;
+        let mut listener = sockets::listen(options.listen)?;
+        let address = listener.local_addr()?;
+        let poll = Poll::new()?;
+        let waker = Waker::new(poll.registry(), WAKER)?;
+        poll.registry()
+            .register(&mut listener, LISTENER, Interest::READABLE)?;
+        let (orders, new_orders) = bounded(RELAY_NEWCOMERS);
+        let mut bound = vec![address.ip()];
+        if address.is_ipv6() && address.ip().is_unspecified() {
+            bound.push(Ipv4Addr::UNSPECIFIED.into());
+        }
+        let nonce_key = random().ok_or_else(|| io::Error::other("no random numbers"))?;
+        let rules = Rules {
+            secret,
+            nonce_key,
+            families: Families {
+                ipv4: bound.iter().any(IpAddr::is_ipv4),
+                ipv6: bound.iter().any(IpAddr::is_ipv6),
+            },
+            opened: options.opened.clone(),
+            bytes_per_second: options.bytes_per_second,
+        };
+        let relayed = Relayed {
+            bound,
+            external: options.external.clone(),
+            ports: options.ports,
+        };
+        let mut event_loop = EventLoop {
+            poll,
+            listener,
+            address,
+            orders: new_orders,
+            turn: Turn::new(rules, Instant::now()),
+            relayed,
+            sockets: HashMap::new(),
+            streams: HashMap::new(),
+            next_stream: 0,
+            next_look: None,
+        };
+        let run = move || {
+            if let Err(error) = event_loop.run() {
+                log::error!("the relay has ended: {error}");
+            }
+        };
+        let thread = thread::Builder::new().name("relay".to_owned()).spawn(run)?;
+        log::info!("the relay listens on {address} for STUN and TURN over UDP");
+        Ok(Relay {
+            address,
+            orders,
+            waker,
+            thread: Some(thread),
+        })
+    }
+
+    /// Returns the address of its UDP socket.
+    pub(super) fn address(&self) -> SocketAddr {
+        self.address
+    }
+
+    /// Serves a client's connection, of which `received` was read.
+    pub(super) fn serve(&self, socket: Socket, address: SocketAddr, received: Vec<u8>) {
+        let socket = Box::new(socket);
+        let order = Order::Serve {
+            socket,
+            address,
+            received,
+        };
+        if self.orders.try_send(order).is_err() {
+            log::debug!("a connection to the relay is refused: too many come at once");
+        }
+        self.wake();
+    }
+
+    /// Serves a peer no more with the logins that it has got so far.
+    pub(super) fn bar(&self, peer: &PeerId) {
+        self.send(Order::Bar(peer.clone()));
+    }
+
+    /// Sends an order, and waits if the relay is behind with others.
+    fn send(&self, order: Order) {
+        // This fails only when the thread has ended, which is logged.
+        let _ = self.orders.send(order);
+        self.wake();
+    }
+
+    fn wake(&self) {
+        if let Err(error) = self.waker.wake() {
+            log::error!("the relay cannot be woken: {error}");
+        }
+    }
+}
+
+impl Drop for Relay {
+    fn drop(&mut self) {
+        self.send(Order::Stop);
+        if let Some(thread) = self.thread.take() {
+            // A panic was printed when it happened.
+            let _ = thread.join();
+        }
+    }
+}
