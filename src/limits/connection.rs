@@ -57,6 +57,10 @@ pub const GOODBYE_OUTPUTS: usize = 256;
 /// remembered.
 pub const ROUTES_PER_PEER: usize = 32;
 
+/// Addresses from which connectivity checks are taken on one connection, since str0m never forgets one. A check from one
+/// more is dropped; a peer that has moved so often is found again by a new connection.
+pub const CHECK_SOURCES_PER_CONNECTION: usize = 256;
+
 /// Least time between two rounds of questions to STUN and TURN servers because peers have fallen silent.
 pub const DOUBT_INTERVAL: Duration = Duration::from_secs(3);
 

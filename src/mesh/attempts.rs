@@ -97,6 +97,7 @@ impl<K: Linker> Mesh<K> {
             Role::Offerer => (Phase::Offered, patience.answer),
             Role::Answerer => (Phase::Connecting, patience.attempt),
         };
+        let packets = self.packets_to(peer_id);
         let receive_window = limits::RECEIVE_BUFFER_BYTES.max(self.settings.limits.message_bytes);
         let connection = Connection {
             peer: peer_id.clone(),
@@ -126,7 +127,7 @@ impl<K: Linker> Mesh<K> {
             round_trips: RoundTrips::default(),
             choice: PathChoice::new(now),
             outstanding: Outstanding::default(),
-            swallowing: Swallowing::default(),
+            swallowing: Swallowing::new(packets),
             may_be_left: false,
             is_to_rest: false,
             send_window: SendWindow::default(),

@@ -56,7 +56,22 @@ impl<K: Linker> Mesh<K> {
             Some(Check::Request {
                 nominates: true, ..
             }) => self.follow(now, id, path),
-            Some(Check::Request { .. }) | None => {}
+            Some(Check::Request { .. }) => self.checked_by_peer(now, id, path),
+            None => {}
+        }
+    }
+
+    /// Takes note that the peer has checked a path. The ICE agent ignores that if it has given the path up in favour of
+    /// a faster one, which may be dead by now.
+    fn checked_by_peer(&mut self, now: Instant, id: ConnectionId, path: Path) {
+        let Some(connection) = self.connections.get_mut(&id) else {
+            return;
+        };
+        let used = connection.path.filter(|used| *used != path);
+        if used.is_some_and(|used| connection.choice.has_settled_on(now, used)) {
+            // While both sides check their pairs, such checks say nothing.
+            connection.choice.begin(now);
+            self.peer_is_elsewhere(now, id);
         }
     }
 

@@ -92,7 +92,7 @@ impl<K: Linker> Mesh<K> {
         if let Some(connection) = self.connections.get_mut(&id) {
             connection.liveness.reaches_peer();
             connection.liveness.checked(now);
-            connection.search.answered();
+            connection.search.found_pair();
             connection.look_at_acknowledgements(now);
             if connection.swallowing.answered(now, connection.round_trip) {
                 return self.packets_are_swallowed(now, id);

@@ -388,8 +388,9 @@ impl<K: Linker> Mesh<K> {
     /// Returns whether there is no connection to the peer that is known to work, both ways.
     pub(super) fn is_in_doubt(&self, now: Instant, peer_id: &PeerId) -> bool {
         self.current_of(peer_id).is_none_or(|current| {
-            let is_wanting = current.may_be_left || current.swallowing.is_certain();
-            is_wanting || !current.is_well(now)
+            // A new connection helps against swallowed packets only where the session goes on over it.
+            let swallows = current.speaks_sessions && current.swallowing.wants_smaller();
+            current.may_be_left || swallows || !current.is_well(now)
         })
     }
 }

@@ -21,6 +21,11 @@ impl Outstanding {
         self.acknowledged = self.acknowledged.max(acknowledged);
         is_more
     }
+
+    /// Returns how many bytes have been acknowledged.
+    pub(crate) fn acknowledged(&self) -> u64 {
+        self.acknowledged
+    }
 }
 
 #[cfg(test)]

@@ -69,6 +69,12 @@ impl PathChoice {
         self.chosen == Some(path) && std::mem::take(&mut self.is_under_way)
     }
 
+    /// Returns whether `used` is the path that was decided for, and pairs are no longer compared. The others were given
+    /// up then, so a check on one of them says that the peer has left this one.
+    pub(crate) fn has_settled_on(&self, now: Instant, used: Path) -> bool {
+        self.chosen == Some(used) && !self.is_open(now)
+    }
+
     /// Notes that all pairs are checked anew, as `is_first` says for the first time since there is doubt.
     pub(crate) fn checks_anew(&mut self, is_first: bool) {
         self.is_under_way = false;

@@ -54,18 +54,15 @@ impl PathSearch {
 
     /// Ends the search, because a path works.
     pub(crate) fn end(&mut self) {
+        self.turns = 0;
         self.next = None;
-        self.nobody_at = None;
-    }
-
-    /// Notes that somebody has answered a check.
-    pub(crate) fn answered(&mut self) {
         self.nobody_at = None;
     }
 
     /// Notes that a pair has answered a check, so that it can be used once it is nominated.
     pub(crate) fn found_pair(&mut self) {
         self.has_pair = true;
+        self.nobody_at = None;
     }
 
     /// Returns whether a pair has answered since all were last checked anew.
@@ -73,10 +70,10 @@ impl PathSearch {
         self.has_pair
     }
 
-    /// Notes that all pairs are checked anew. Returns whether it is the first time in this search.
+    /// Notes that all pairs are checked anew. Returns whether it is the first time in this search, or there is none.
     pub(crate) fn checks_anew(&mut self) -> bool {
         self.has_pair = false;
-        self.turns == 1
+        self.turns <= 1
     }
 
     /// Returns whether it is time to take it that nobody answers; each search tells it once.
@@ -180,7 +177,22 @@ mod tests {
         let mut search = PathSearch::default();
         search.begin(now);
         assert!(search.is_due(now, None));
-        search.answered();
+        search.found_pair();
         assert!(!search.finds_nobody(now + 2 * NOBODY_AFTER));
+    }
+
+    #[test]
+    fn pairs_that_are_checked_anew_while_nothing_is_searched_for_are_so_for_the_first_time() {
+        let now = Instant::now();
+        let mut search = PathSearch::default();
+        assert!(search.checks_anew(), "there was no search yet");
+        search.begin(now);
+        assert!(search.checks_anew(), "it has not looked yet");
+        for turn in 1..4 {
+            assert!(search.is_due(search.next.unwrap(), None));
+            assert_eq!(search.checks_anew(), turn == 1);
+        }
+        search.end();
+        assert!(search.checks_anew(), "the search is over");
     }
 }

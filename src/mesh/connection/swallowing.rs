@@ -6,10 +6,13 @@ use std::time::{Duration, Instant};
 use super::liveness::DEAD_AFTER;
 use super::outstanding::Outstanding;
 use crate::limits;
+use crate::mesh::link::Packets;
 
 /// Watches the mesh channel of one connection.
 #[derive(Debug, Default)]
 pub(crate) struct Swallowing {
+    /// How large the packets of this connection are.
+    packets: Packets,
     outstanding: Outstanding,
     /// The bytes that are not acknowledged.
     buffered: usize,
@@ -20,10 +23,18 @@ pub(crate) struct Swallowing {
     sent: Option<Instant>,
     /// When the path last answered a check.
     answered: Option<Instant>,
-    is_certain: bool,
+    /// If it is certain, how many bytes have to be acknowledged until it is not any more: all that waited then.
+    refuted_by: Option<u64>,
 }
 
 impl Swallowing {
+    pub(crate) fn new(packets: Packets) -> Self {
+        Swallowing {
+            packets,
+            ..Swallowing::default()
+        }
+    }
+
     /// Notes that `bytes` were written.
     pub(crate) fn written(&mut self, bytes: usize) {
         self.outstanding.written(bytes);
@@ -40,6 +51,8 @@ impl Swallowing {
         };
         if has_more {
             self.sendings = 0;
+            let acknowledged = self.outstanding.acknowledged();
+            self.refuted_by.take_if(|bytes| acknowledged >= *bytes);
         }
     }
 
@@ -48,7 +61,11 @@ impl Swallowing {
         let is_apart = self.sent.is_none_or(|before| {
             now.saturating_duration_since(before) >= limits::SWALLOWED_SENDINGS_APART
         });
-        if bytes > limits::SMALL_PACKET_BYTES && is_apart {
+        let is_full = match self.packets {
+            Packets::Full => bytes > limits::SMALL_PACKET_BYTES,
+            Packets::Small => bytes > limits::SMALL_PACKET_BYTES / 2,
+        };
+        if is_full && is_apart {
             self.sendings = self.sendings.saturating_add(1);
             self.sent = Some(now);
         }
@@ -69,15 +86,27 @@ impl Swallowing {
         let waited = self.since.map(|since| now.saturating_duration_since(since));
         let is_long = waited.is_some_and(|waited| waited >= limits::SWALLOWED_AFTER + patience);
         let is_often = self.sendings >= limits::SWALLOWED_SENDINGS;
-        let is_news =
-            is_long && is_often && self.buffered >= limits::SMALL_PACKET_BYTES && !self.is_certain;
-        self.is_certain |= is_news;
+        let is_full = self.buffered >= limits::SMALL_PACKET_BYTES;
+        let is_news = is_long && is_often && is_full && !self.is_certain();
+        if is_news {
+            let waiting = self.buffered as u64;
+            self.refuted_by = Some(self.outstanding.acknowledged().saturating_add(waiting));
+        }
         is_news
     }
 
-    /// Returns whether it is certain.
+    /// Returns whether a connection with smaller packets may carry what this one does not.
+    pub(crate) fn wants_smaller(&self) -> bool {
+        self.is_certain() && self.packets == Packets::Full
+    }
+
+    /// Returns whether it is certain, and what waited then has not been acknowledged since.
     pub(crate) fn is_certain(&self) -> bool {
-        self.is_certain
+        self.refuted_by.is_some()
+    }
+
+    pub(crate) fn packets(&self) -> Packets {
+        self.packets
     }
 }
 
@@ -109,6 +138,27 @@ mod tests {
         let slow = |second| 100_000 - 1000 * second as usize;
         assert_eq!(certain_after(60, 1100, slow), None, "it is slow");
         assert_eq!(certain_after(20, 1100, |_| 0), None);
+    }
+
+    #[test]
+    fn it_is_certain_until_as_much_is_acknowledged_as_waited_then() {
+        let start = Instant::now();
+        let mut swallowing = Swallowing::default();
+        swallowing.written(3000);
+        for second in 0..4 {
+            let now = start + second * SECOND;
+            swallowing.sent(now, 1100);
+            swallowing.acknowledged_to(now, 3000);
+            swallowing.answered(now, None);
+        }
+        assert!(swallowing.is_certain());
+        // Small messages behind the full packets may pass.
+        swallowing.written(100);
+        swallowing.acknowledged_to(start + 4 * SECOND, 3000);
+        assert!(swallowing.is_certain());
+        swallowing.written(5000);
+        swallowing.acknowledged_to(start + 5 * SECOND, 5000);
+        assert!(!swallowing.is_certain());
     }
 
     #[test]

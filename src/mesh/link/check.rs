@@ -33,6 +33,13 @@ pub(crate) enum Check {
 }
 
 impl Check {
+    /// Returns its transaction.
+    pub(crate) fn id(self) -> TransactionId {
+        match self {
+            Check::Request { id, .. } | Check::Answer { id } => id,
+        }
+    }
+
     /// Reads a datagram; `None` if it is no such message. Its signature is not looked at.
     pub(crate) fn read(datagram: &[u8]) -> Option<Self> {
         let (header, attributes) = datagram.split_at_checked(HEADER_BYTES)?;

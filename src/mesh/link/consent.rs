@@ -7,6 +7,7 @@
 
 use std::time::{Duration, Instant};
 
+use super::check::{Check, TransactionId};
 use crate::nat::stun::message;
 
 /// How many checks may wait for an answer; of more, the oldest is forgotten.
@@ -21,7 +22,7 @@ pub(super) struct Consent {
     /// The last check of the ICE agent.
     check: Option<Vec<u8>>,
     /// The transaction ids that wait for an answer, and since when.
-    waiting: Vec<(u128, Instant)>,
+    waiting: Vec<(TransactionId, Instant)>,
 }
 
 impl Consent {
@@ -46,9 +47,10 @@ impl Consent {
 
     /// Returns a check to send; `None` as long as the ICE agent has sent none.
     pub(super) fn ask(&mut self, now: Instant) -> Option<Vec<u8>> {
-        let id = self.random.u128(..) & TRANSACTION_ID;
+        let number = self.random.u128(..) & TRANSACTION_ID;
         let (check, password) = (self.check.as_ref()?, self.password.as_ref()?);
-        let check = message::consent_check(check, id, password)?;
+        let check = message::consent_check(check, number, password)?;
+        let id = Check::read(&check)?.id();
         if self.waiting.len() == WAITING {
             self.waiting.remove(0);
         }
@@ -68,11 +70,14 @@ impl Consent {
     }
 
     fn position(&self, bytes: &[u8]) -> Option<usize> {
-        if self.waiting.is_empty() || !message::is_stun(bytes) {
+        // Anybody can send an answer, which every connection is asked about. Its id costs little to compare, and its
+        // signature much.
+        let Some(Check::Answer { id }) = Check::read(bytes) else {
             return None;
-        }
-        let id = message::verified_answer(bytes, self.password.as_ref()?)?;
-        self.waiting.iter().position(|(waiting, _)| *waiting == id)
+        };
+        let position = self.waiting.iter().position(|(asked, _)| *asked == id)?;
+        let password = self.password.as_ref()?;
+        message::is_verified_answer(bytes, password).then_some(position)
     }
 }
 

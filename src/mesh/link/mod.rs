@@ -16,6 +16,7 @@ mod pacing;
 mod preference;
 mod remote;
 pub mod sctp_init;
+mod sources;
 pub mod webrtc;
 pub mod webrtc_link;
 

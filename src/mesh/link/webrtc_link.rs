@@ -22,6 +22,7 @@ use super::late_start::LateStart;
 use super::pacing::Pacing;
 use super::preference::Preferences;
 use super::remote::RemoteCandidates;
+use super::sources::Sources;
 use super::{Channel, Datagram, Link, LinkError, LinkOutput, Path, Transmit, sctp_init};
 
 /// The name of the only media section of our offers; see [`rename_mid`].
@@ -59,6 +60,7 @@ pub struct WebRtcLink {
     remote: RemoteCandidates,
     consent: Consent,
     checked_pairs: CheckedPairs,
+    sources: Sources,
     /// Outputs of our own, which go first.
     outputs: VecDeque<LinkOutput>,
     /// How many checks of the pair in use were answered when its round-trip time was last read.
@@ -82,6 +84,7 @@ impl WebRtcLink {
             remote: RemoteCandidates::default(),
             consent: Consent::new(fastrand::Rng::new()),
             checked_pairs: CheckedPairs::default(),
+            sources: Sources::default(),
             outputs: VecDeque::new(),
             responses: 0,
         }
@@ -323,6 +326,9 @@ impl Link for WebRtcLink {
     }
 
     fn accepts(&self, now: Instant, datagram: &Datagram<'_>) -> bool {
+        if message::is_binding_request(datagram.bytes) && !self.sources.admits(datagram.source) {
+            return false;
+        }
         // Once it has a path, str0m accepts everything that comes along it, unverified. Only about what
         // comes from elsewhere it asks its ICE agent, which looks at nothing but the STUN message.
         let asked = match datagram.bytes.first() {
@@ -340,6 +346,9 @@ impl Link for WebRtcLink {
     fn handle_datagram(&mut self, now: Instant, datagram: &Datagram<'_>) -> Result<(), LinkError> {
         self.now = now;
         if message::is_binding_request(datagram.bytes) {
+            if !self.sources.take(datagram.source) {
+                return Ok(());
+            }
             self.checked_pairs.checked_by_peer(now, datagram.path());
         }
         if let Some(round_trip) = self.consent.answered(now, datagram.bytes) {

@@ -3,9 +3,10 @@
 use std::time::Duration;
 
 use super::fake_link::FakeStack;
+use super::link_pair::LinkPair;
 use super::world::{MAX_MESSAGE_BYTES, World};
 use crate::limits;
-use crate::mesh::link::{Channel, Datagram, Link, Linker, Transmit};
+use crate::mesh::link::{Channel, Datagram, Link, Linker, Packets, Transmit};
 use crate::protocol::PeerId;
 use crate::protocol::ipc::{ErrorCode, Event};
 use crate::protocol::signaling::{Extension, Incoming, Signal};
@@ -312,6 +313,41 @@ fn what_anybody_could_send_from_a_peers_address_does_not_keep_it_alive() {
         bytes: [&[first][..], &[7; 60]].concat(),
     });
     check_missed(&mut world, &forged);
+}
+
+/// The peer knows our password, so its checks are true wherever they come from.
+#[test]
+fn checks_from_ever_new_addresses_are_not_taken_without_end() {
+    let mut pair = LinkPair::connect(Packets::Full);
+    let first = &mut pair.ends[0].link;
+    first.ask(pair.now, LinkPair::address(0), LinkPair::address(1));
+    pair.drain(0);
+    let check = pair.ends[0].sent.pop_front().unwrap();
+    let mut take = |port: u16| {
+        let datagram = Datagram {
+            destination: LinkPair::address(1),
+            source: ([198, 51, 100, 7], port).into(),
+            bytes: &check,
+        };
+        let second = &mut pair.ends[1].link;
+        let is_accepted = second.accepts(pair.now, &datagram);
+        second.handle_datagram(pair.now, &datagram).unwrap();
+        pair.drain(1);
+        is_accepted
+    };
+    let taken: Vec<_> = (1..2000).filter(|port| take(*port)).collect();
+    assert!(
+        taken.len() <= limits::CHECK_SOURCES_PER_CONNECTION,
+        "{} are taken",
+        taken.len()
+    );
+    assert!(take(taken[0]), "what is known stays so");
+    let answered = pair.ends[1].sent.len();
+    assert!(answered < 1000, "{answered} checks and answers are sent");
+    pair.ends[1].sent.clear();
+    assert!(pair.write(1, b"it goes on"));
+    pair.settle();
+    assert_eq!(pair.ends[0].received, [b"it goes on"]);
 }
 
 #[test]

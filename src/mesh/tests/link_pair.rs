@@ -36,12 +36,12 @@ pub(super) struct LinkPair {
 impl LinkPair {
     pub(super) fn connect(packets: Packets) -> LinkPair {
         let now = Instant::now();
-        let host = |byte| SocketAddr::from(([192, 0, 2, byte], 5000));
         let candidate = |address| [LocalCandidate::Host { address }];
+        let host = Self::address;
         let mut webrtc = WebRtc::new(MAX_MESSAGE_BYTES).unwrap();
-        let (mut first, offer) = webrtc.offer(now, &candidate(host(1)), packets).unwrap();
+        let (mut first, offer) = webrtc.offer(now, &candidate(host(0)), packets).unwrap();
         let offer = without_forward_tsn(&offer);
-        let candidates = candidate(host(2));
+        let candidates = candidate(host(1));
         let (second, answer) = webrtc.answer(now, &candidates, packets, &offer).unwrap();
         let answer = without_forward_tsn(&answer);
         first.accept_answer(now, &answer).unwrap();
@@ -52,7 +52,7 @@ impl LinkPair {
             sent: VecDeque::new(),
             received: Vec::new(),
         };
-        let ends = [end(first, host(1)), end(second, host(2))];
+        let ends = [end(first, host(0)), end(second, host(1))];
         let mut pair = LinkPair {
             now,
             ends,
@@ -65,6 +65,11 @@ impl LinkPair {
         }
         pair.settle();
         pair
+    }
+
+    /// Returns the address of one of the two.
+    pub(super) fn address(side: u8) -> SocketAddr {
+        ([192, 0, 2, side + 1], 5000).into()
     }
 
     /// Connects them, and sends from the first until SCTP puts much under way at once.

@@ -40,6 +40,7 @@ mod room;
 mod slow_line;
 mod slow_ways;
 mod statistics;
+mod swallowing;
 mod trace;
 mod waiting_answerer;
 mod walk;

@@ -160,6 +160,35 @@ fn the_slow_path_stands_in_while_the_fast_one_is_dead() {
     check_undisturbed(&mut world);
 }
 
+/// The offerer has given all other paths up. It has nothing to say, and hears the checks of the other side.
+#[test]
+fn an_idle_offerer_leaves_a_dead_fast_path_when_the_other_side_does() {
+    for seed in 6..9 {
+        let mut world = connected(seed, 0, [&[FIRST, SECOND]; 2]);
+        world.network.slow = [(FIRST, Duration::from_millis(20))].into();
+        world.run_until_connected(SOON);
+        talk(&mut world, SOON);
+        assert!(both_go_by(&world, SECOND));
+        world.run_for(4 * SOON);
+        for place in [0, 1] {
+            let fast = path(&world, place).unwrap();
+            world.network.kill_address(fast.local);
+        }
+        let before = world.ledger.deliveries;
+        world.broadcast(1, 1000, true);
+        let took = world.run_until(SOON, "delivered", |world| world.ledger.deliveries > before);
+        assert!(took < Duration::from_secs(2), "{took:?}, seed {seed}");
+        let next = world.nodes[0].mesh.next_connection;
+        world.network.heal(world.network.weather);
+        world.run_for(4 * SOON);
+        let carried = world.network.carried;
+        world.run_for(SOON);
+        let carried = world.network.carried - carried;
+        assert!(carried < 60, "{carried} datagrams of an idle connection");
+        assert_eq!(world.nodes[0].mesh.next_connection, next);
+    }
+}
+
 #[test]
 fn a_doubt_of_a_moment_does_not_bring_the_slow_path_back() {
     let mut world = connected(5, 0, [&[FIRST, SECOND]; 2]);

@@ -84,13 +84,13 @@ pub(crate) fn consent_check(check: &[u8], id: u128, password: &str) -> Option<Ve
     Some(message.finish())
 }
 
-/// Returns the transaction id of a peer's answer to a connectivity check; `None` unless it is a success that
-/// bears the password.
-pub(crate) fn verified_answer(bytes: &[u8], password: &str) -> Option<u128> {
-    let message = Message::from_bytes(bytes).ok()?;
+/// Returns whether it is a peer's successful answer to a connectivity check, and bears the password.
+pub(crate) fn is_verified_answer(bytes: &[u8], password: &str) -> bool {
+    let Ok(message) = Message::from_bytes(bytes) else {
+        return false;
+    };
     let is_success = message.has_class(MessageClass::Success) && message.has_method(BINDING);
-    let is_signed = is_success && message.validate_integrity(&short_term(password)).is_ok();
-    is_signed.then(|| message.transaction_id().into())
+    is_success && message.validate_integrity(&short_term(password)).is_ok()
 }
 
 fn short_term(password: &str) -> MessageIntegrityCredentials {
