@@ -233,7 +233,7 @@ impl<L: Link> Connection<L> {
     }
 
     /// Returns whether it is an attempt on whose path the peer is heard, so that the handshake only needs
-    /// its round trips. There are about seven, after ICE.
+    /// its round trips. There are about seven after ICE, and two fewer between two of ours, where SCTP has no handshake.
     pub(super) fn is_under_way(&self, now: Instant) -> bool {
         let age = now.saturating_duration_since(self.created);
         self.phase == Phase::Connecting
