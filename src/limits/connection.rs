@@ -25,7 +25,7 @@ pub const ATTEMPT_TIMEOUT: Duration = Duration::from_secs(10);
 pub const SLOW_ATTEMPT_TIMEOUT: Duration = Duration::from_secs(45);
 
 /// Round trips that connecting takes, about: two of signals through the registry, and two each of ICE, DTLS, SCTP
-/// and the channels. Attempts, and `CONNECT_TIMEOUT`, have the time for them on top.
+/// and the channels. (Between two of ours SCTP takes none.) Attempts, and `CONNECT_TIMEOUT`, have the time for them on top.
 pub const ROUND_TRIPS_TO_CONNECT: u32 = 12;
 /// Round trips until an offer is answered: the peer may be as far from the registry as we are.
 pub const ROUND_TRIPS_TO_ANSWER: u32 = 2;

@@ -231,16 +231,8 @@ impl<K: Linker> Mesh<K> {
                     remote,
                     round_trip,
                 }) => {
-                    // An idle connection sends no records that would show the path. Records tell our end
-                    // as it is, while ICE may tell it as the peer of a router sees it, so what records
-                    // have told stays.
-                    let is_other = |path: Path| {
-                        path.remote != remote
-                            || (path.local != local && connection.sends_from(local))
-                    };
-                    if connection.path.is_none_or(is_other) {
-                        has_new_path |= connection.goes_by(now, Path { local, remote });
-                    }
+                    // An idle connection sends no records that would show the path.
+                    has_new_path |= connection.goes_by(now, Path { local, remote });
                     if let Some(round_trip) = round_trip {
                         connection.measured(now, round_trip);
                     }

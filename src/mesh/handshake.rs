@@ -167,9 +167,13 @@ impl<K: Linker> Mesh<K> {
             return;
         };
         let told = connection.told_session.as_deref();
-        let greeting = peer
-            .session
-            .greet(&theirs, received, told, &mut self.session_names);
+        let (session, names) = (&mut peer.session, &mut self.session_names);
+        // The contract, part 5: with a session goes the certificate with which it began.
+        let greeting = if peer.fingerprint == connection.fingerprint {
+            session.greet(&theirs, received, told, names)
+        } else {
+            session.greet_anew(&theirs, received, told, names)
+        };
         let (resumed, settled, lost) = match greeting {
             Greeting::Resumed { settled } => (peer.met, settled, Vec::new()),
             Greeting::New { lost } => (false, Vec::new(), lost),

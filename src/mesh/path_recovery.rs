@@ -8,8 +8,9 @@ use super::connection::ConnectionId;
 use super::link::{Link, Linker};
 
 impl<K: Linker> Mesh<K> {
-    /// Asks every peer for a sign of life, because the machine's addresses or routes have changed, or it has
-    /// slept. Looks at once for those that can't be reached.
+    /// Asks every peer of ours for a sign of life, because the machine's addresses or routes have changed, or it has
+    /// slept. Looks at once for those that can't be reached. A peer of another make has no frame to be asked with; its
+    /// path is checked when it has been quiet.
     pub fn network_changed(&mut self, now: Instant) {
         let connections: Vec<_> = self.connections.keys().copied().collect();
         for id in connections {

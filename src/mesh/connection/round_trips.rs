@@ -14,7 +14,7 @@ use crate::mesh::link::check::TransactionId;
 /// How many round trips in a row say what is to be expected of a pair.
 const SAMPLES: usize = 5;
 
-/// How old the oldest of them may be. Pairs are checked every 1.5 s.
+/// How old the oldest of them may be. A pair is checked 0, 0.1, 0.3, 0.7, 1.5, 3.1 and 6.3 s after it is formed.
 const SAMPLES_AGE: Duration = Duration::from_secs(15);
 
 /// How much less the round trip of a pair must be to be clearly less, beside being less than half.

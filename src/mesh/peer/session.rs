@@ -336,12 +336,24 @@ impl Session {
         names: &mut SessionNames,
     ) -> Greeting {
         let is_known = self.theirs() == Some(theirs);
-        let greeting = if is_known && told.is_none_or(|told| told == self.own) {
-            self.go_on(received)
+        if is_known && told.is_none_or(|told| told == self.own) {
+            self.go_on(received).unwrap_or_else(Greeting::Impossible)
         } else {
-            self.begin(theirs, received, told, names)
-        };
-        greeting.unwrap_or_else(Greeting::Impossible)
+            self.greet_anew(theirs, received, told, names)
+        }
+    }
+
+    /// Takes the first frame of a peer that bears another certificate than the one that is known, and so is another
+    /// process, whatever id it tells.
+    pub(crate) fn greet_anew(
+        &mut self,
+        theirs: &str,
+        received: u64,
+        told: Option<&str>,
+        names: &mut SessionNames,
+    ) -> Greeting {
+        self.begin(theirs, received, told, names)
+            .unwrap_or_else(Greeting::Impossible)
     }
 
     /// Goes on with the process that is known, which was told the id that it knows.

@@ -276,3 +276,25 @@ fn a_process_that_is_started_anew_again_and_again_is_connected_soon_each_time() 
         world.run_until_connected(limits::OFFER_INTERVAL + Duration::from_millis(300));
     }
 }
+
+/// A session's id is told to whoever is offered a connection, so an id alone proves nothing.
+#[test]
+fn whoever_tells_the_session_with_another_certificate_is_another_process() {
+    let is_new = |event: &Event| matches!(event, Event::PeerConnected { resumed: false, .. });
+    for (offerer, other) in [(0, 1), (1, 0)] {
+        let mut world = World::connected(82);
+        world.send(0, "b", 100, true);
+        world.send(1, "a", 100, true);
+        world.run_for(Duration::from_secs(2));
+        let b = world.name(1).clone();
+        let peer = world.nodes[0].mesh.peers.get_mut(&b).unwrap();
+        peer.fingerprint = Some(super::fake_link::certificate(1));
+        world.replace_connection(offerer, other);
+        world.run_for(Duration::from_secs(2));
+        assert_eq!(world.count(0, is_new), 2, "offered by {offerer}");
+        world.send(0, "b", 100, true);
+        world.send(1, "a", 100, true);
+        world.settle(Duration::from_secs(10));
+        assert_eq!(world.ledger.failed(), 0);
+    }
+}
