@@ -22,6 +22,8 @@ class Stack:
     arguments: list = field(default_factory=list)
     # What it can send that is no mesh message.
     harmless: list = field(default_factory=lambda: messages.HARMLESS)
+    # Whether it now and then does not notice that the other side has closed.
+    misses_goodbyes: bool = False
 
     def missing(self):
         """What is not installed of all that it needs."""
@@ -55,7 +57,7 @@ STACKS = [
     aiortc("aiortc"),
     aiortc("aiortc-slow", arguments=["slow"]),
     aiortc("aiortc-old", version="old"),
-    node("werift", "werift", harmless=WERIFT_SENDS),
+    node("werift", "werift", harmless=WERIFT_SENDS, misses_goodbyes=True),
     node("libdatachannel", "node-datachannel"),
     Stack("pion", [PION], [PION]),
     Stack("webrtc-rs", [WEBRTC_RS], [WEBRTC_RS]),

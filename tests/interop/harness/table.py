@@ -20,7 +20,7 @@ def render(rows):
     lines = [[title for _, title, _ in COLUMNS]]
     for row in rows:
         row = {**row, "result": result(row)}
-        lines.append([shown(row[key]) if key in row else "-" for key, _, shown in COLUMNS])
+        lines.append(["-" if row.get(key) is None else shown(row[key]) for key, _, shown in COLUMNS])
     widths = [max(map(len, column)) for column in zip(*lines)]
     return "\n".join(
         "  ".join(cell.ljust(width) for cell, width in zip(line, widths)).rstrip() for line in lines
