@@ -12,7 +12,7 @@ use super::{Contender, Outcome, report};
 /// Round trips of paths that lose nothing, in milliseconds, and the MB a second that are wanted there.
 const LONG: [(u64, f64); 3] = [(20, 15.0), (50, 10.0), (100, 7.0)];
 
-/// What goes over them at once, in messages of 60 KiB: 4 MB.
+/// Bytes that go over them at once, in messages of 60 KiB: 4 MB.
 const BULK_BYTES: usize = 60 * 1024;
 const BULK_COUNT: u64 = 66;
 
@@ -20,7 +20,7 @@ const BULK_COUNT: u64 = 66;
 const LOSSY: [u64; 2] = [40, 80];
 const LOSS: f64 = 0.01;
 
-/// What goes over them at once, in messages of 1 KiB.
+/// Messages of 1 KiB that go over them at once.
 const SMALL_COUNT: u64 = 500;
 
 pub(crate) fn measure(

@@ -14,7 +14,7 @@ pub mod proxy;
 #[cfg(feature = "registry")]
 mod registry;
 #[cfg(feature = "registry")]
-mod relay;
+pub mod relay;
 pub mod service_manager;
 pub mod settings;
 mod sources;

@@ -15,17 +15,18 @@ const BYTES_PER_MEGABIT: u64 = 125_000;
 /// The settings of `registry --relay`.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct RelayConfig {
-    /// `RELAY_LISTEN`, or else `LISTEN` and the usual port.
+    /// `RELAY_LISTEN`, port 0 for a free one, or else `LISTEN` and the usual port.
     pub listen: SocketAddr,
-    /// `EXTERNAL_ADDRESS`, one of a family at most.
+    /// `EXTERNAL_ADDRESS`, one of a family at most: those under which this machine is reached from outside, if it does not
+    /// have them itself.
     pub external: Vec<IpAddr>,
-    /// `RELAY_HOST`
+    /// `RELAY_HOST`, by which clients find it; `None`: that by which they found the registry.
     pub host: Option<String>,
     /// `RELAY_PORTS`: first and last, inclusive.
     pub ports: (u16, u16),
-    /// `RELAY_ALLOW`
+    /// `RELAY_ALLOW`: peers that are relayed to although they are private, or at our own addresses.
     pub opened: Networks,
-    /// `RELAY_RATE`
+    /// `RELAY_RATE`, for each peer, both ways together.
     pub bytes_per_second: u64,
 }
 

@@ -58,7 +58,7 @@ impl<F: Fn(&str) -> Option<OsString>> Surroundings for F {
 pub struct Sources<'a, S> {
     surroundings: &'a S,
     flags: &'a Flags,
-    /// Those that win come first.
+    /// The files; the ones that win come first.
     files: Vec<EnvFile>,
     known: &'a [&'a Setting],
     /// Lines that say which file gave which settings, never their values.

@@ -80,7 +80,7 @@ impl<K: Linker> Mesh<K> {
                 self.unflushed.insert(id);
             }
             Err(error) => {
-                // Those before it may hold the peer's goodbye.
+                // The records before it may hold the peer's goodbye.
                 self.listen(now, id);
                 self.connection_failed(now, id, &error.to_string());
             }

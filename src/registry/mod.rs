@@ -42,13 +42,13 @@ use rustix::process::{Resource, getrlimit, setrlimit};
 use rustls::ServerConfig;
 
 use crate::config::networks::Networks;
+use crate::config::relay::RelayConfig;
 use crate::secret::Secret;
 use api::Api;
 use api::ice_servers::{self, IceServers, OwnRelay};
 use connection::Times;
 pub use data::CONTROL_SOCKET;
 use relay::Relay;
-pub use relay::RelayOptions;
 use server::{CONTROL, LISTENER, Parts, Server, WAKER};
 pub use store::keys::{Identity, Keys, load_keys};
 use store::{Lasting, Store};
@@ -93,7 +93,7 @@ pub struct Options {
     /// The secret that the TURN servers share: `None`, a random one for the own relay.
     pub turn_secret: Option<Secret>,
     /// The own relay: `None`.
-    pub relay: Option<RelayOptions>,
+    pub relay: Option<RelayConfig>,
     /// How long a token opens WebSockets: 5 minutes.
     pub token_lifetime: Duration,
     /// From a connection's start to the end of its request, and from there to the end of its

@@ -6,10 +6,9 @@ use std::path::PathBuf;
 use std::process::ExitCode;
 use std::thread;
 
-use crate::config::{RegistryAccess, RegistryConfig, RelayConfig};
+use crate::config::{RegistryAccess, RegistryConfig};
 use crate::registry::{
-    Error, Keys, Options, Passing, Registry, RelayOptions, ReloadHandle, StopHandle, Watch,
-    load_keys, load_tls,
+    Error, Keys, Options, Passing, Registry, ReloadHandle, StopHandle, Watch, load_keys, load_tls,
 };
 
 use super::process::signals::{self, Signal, Signals};
@@ -64,7 +63,7 @@ fn serve(config: &RegistryConfig) -> Result<io::Result<()>, Error> {
             .map(ToString::to_string)
             .collect(),
         turn_secret: config.servers.secret.clone(),
-        relay: config.servers.relay.as_ref().map(relay_options),
+        relay: config.servers.relay.clone(),
         watch: config.show_frames.then_some(show as Watch),
         ..Options::new(config.address, keys)
     })?;
@@ -88,17 +87,6 @@ fn serve(config: &RegistryConfig) -> Result<io::Result<()>, Error> {
     }
     let _ = writeln!(io::stdout(), "listening on {}", registry.local_addr());
     Ok(registry.run())
-}
-
-fn relay_options(config: &RelayConfig) -> RelayOptions {
-    RelayOptions {
-        listen: config.listen,
-        external: config.external.clone(),
-        host: config.host.clone(),
-        ports: config.ports,
-        opened: config.opened.clone(),
-        bytes_per_second: config.bytes_per_second,
-    }
 }
 
 /// The files that are read again on SIGHUP.

@@ -28,7 +28,7 @@ fn give_burst(pair: &mut LinkPair, burst: &mut Burst, side: usize, datagrams: &[
     pair.drain(side);
 }
 
-/// What the network does to datagrams that arrive together.
+/// Loses, doubles, spoils and reorders datagrams that arrive together, as a network may.
 fn disturb(random: &mut fastrand::Rng, datagrams: Vec<Vec<u8>>) -> Vec<Vec<u8>> {
     let mut arriving = Vec::new();
     for datagram in datagrams {
@@ -39,7 +39,7 @@ fn disturb(random: &mut fastrand::Rng, datagrams: Vec<Vec<u8>>) -> Vec<Vec<u8>> 
                 let mut garbage = datagram.clone();
                 let at = random.usize(..garbage.len());
                 garbage[at] ^= 1 << random.u8(..8);
-                // What is neither STUN nor a record is nobody's.
+                // A datagram that is neither STUN nor a record is nobody's.
                 arriving.extend(
                     [garbage]
                         .into_iter()

@@ -34,7 +34,7 @@ use std::time::Instant;
 use crossbeam_channel::{Sender, bounded};
 use mio::{Interest, Poll, Waker};
 
-use crate::config::networks::Networks;
+use crate::config::relay::RelayConfig;
 use crate::protocol::PeerId;
 use crate::registry::limits::RELAY_NEWCOMERS;
 use crate::registry::secrets::random;
@@ -43,23 +43,6 @@ use crate::secret::Secret;
 use event_loop::{EventLoop, LISTENER, Order, Relayed, WAKER};
 pub(super) use logins::login;
 use turn::{Families, Rules, Turn};
-
-/// The options of a relay.
-#[derive(Debug, Clone)]
-pub struct RelayOptions {
-    /// The address of its UDP socket; port 0 takes a free one.
-    pub listen: SocketAddr,
-    /// The addresses under which this machine is reached from outside, if it does not have them itself.
-    pub external: Vec<IpAddr>,
-    /// The name or address by which clients find it; `None`: that by which they found the registry.
-    pub host: Option<String>,
-    /// The first and last port for relayed addresses.
-    pub ports: (u16, u16),
-    /// Peers that are relayed to although they are private, or at our own addresses.
-    pub opened: Networks,
-    /// What may pass for each peer, both ways together.
-    pub bytes_per_second: u64,
-}
 
 /// A relay that runs. It ends when this is dropped.
 pub(super) struct Relay {
@@ -71,7 +54,7 @@ pub(super) struct Relay {
 
 impl Relay {
     /// Begins to serve clients whose logins are made of this secret.
-    pub(super) fn start(options: &RelayOptions, secret: Secret) -> io::Result<Relay> {
+    pub(super) fn start(options: &RelayConfig, secret: Secret) -> io::Result<Relay> {
         // Without them nothing would keep clients from this machine.
         sockets::of_interfaces().map_err(|error| {
             io::Error::other(format!(

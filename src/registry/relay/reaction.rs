@@ -21,7 +21,7 @@ pub(super) struct Now {
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub(super) struct AllocationId(pub(super) usize);
 
-/// What a message of a client leads to.
+/// The result of a client's message.
 #[derive(Debug)]
 pub(super) enum Reaction {
     /// Nothing.
