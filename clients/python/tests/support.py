@@ -90,7 +90,7 @@ class Registry:
             self._process.stdout.close()
 
 
-class ClientTest(unittest.IsolatedAsyncioTestCase):
+class RegistryTest(unittest.TestCase):
     """A test with a directory of its own, and a registry that its class shares."""
 
     registry: Registry
@@ -103,6 +103,10 @@ class ClientTest(unittest.IsolatedAsyncioTestCase):
     def setUp(self) -> None:
         self.directory = Path(tempfile.mkdtemp(prefix="chatixia-test-"))
         self.addCleanup(shutil.rmtree, self.directory, ignore_errors=True)
+
+
+class ClientTest(RegistryTest, unittest.IsolatedAsyncioTestCase):
+    """The same for clients, which are asynchronous."""
 
     def new_sidecar(
         self, name: str, environment: Optional[Dict[str, str]] = None, **settings: Any

@@ -4,29 +4,16 @@ import os
 import shutil
 import subprocess
 import sys
-import tempfile
-import unittest
 from pathlib import Path
 from typing import Dict, List
 
-from .support import PATIENCE, SETTINGS, SOURCE, Registry
+from .support import PATIENCE, SETTINGS, SOURCE, RegistryTest
 from chatixia_client import find_binary
 
 RUNNER = Path(__file__).parent / "field_runner.py"
 
 
-class FieldRunner(unittest.TestCase):
-    registry: Registry
-
-    @classmethod
-    def setUpClass(cls) -> None:
-        cls.registry = Registry()
-        cls.addClassCleanup(cls.registry.stop)
-
-    def setUp(self) -> None:
-        self.directory = Path(tempfile.mkdtemp(prefix="chatixia-test-"))
-        self.addCleanup(shutil.rmtree, self.directory)
-
+class FieldRunner(RegistryTest):
     def run_agent(self, name: str, binary: Dict[str, str], *more: str) -> "subprocess.Popen[str]":
         """An agent with nothing in its environment but what an agent of the field has, and its key."""
         environment = {
