@@ -182,6 +182,10 @@ packages: dist-binaries ## Debian and npm packages in dist/, of the same binarie
 	scripts/deb $(call built,$(TARGETS))
 	scripts/npm $(call built,$(TARGETS_OF_NPM))
 
+.PHONY: homebrew
+homebrew: ## a formula for what is in dist/, published at RELEASE_URL=https://...
+	scripts/homebrew "$(RELEASE_URL)"
+
 # Reads and checks bills of materials.
 CYCLONEDX = .cache/cyclonedx-11.12.0
 

@@ -76,6 +76,20 @@ impl Site {
 
     /// Starts a sidecar that reaches the registry at this address.
     pub(crate) fn spawn_at(&self, name: &str, registry: SocketAddr) -> Outcome<Sidecar> {
+        self.spawn_with(name, registry, &[])
+    }
+
+    /// Starts a sidecar that connects only when something is sent, or it is told to.
+    pub(crate) fn spawn_lazy(&self, name: &str) -> Outcome<Sidecar> {
+        self.spawn_with(name, self.address, &[("MESH", "lazy")])
+    }
+
+    fn spawn_with(
+        &self,
+        name: &str,
+        registry: SocketAddr,
+        settings: &[(&str, &str)],
+    ) -> Outcome<Sidecar> {
         let socket = self.directory.join(format!("{name}.sock"));
         let log = self.directory.join(format!("{name}.log"));
         let stderr = File::create(&log).map_err(|error| format!("{}: {error}", log.display()))?;
@@ -90,6 +104,7 @@ impl Site {
             // The relay of long paths knows IPv4 only.
             .env("IPV6", "off")
             .env("AGENT_LINGER", "0")
+            .envs(settings.iter().copied())
             .stdin(Stdio::null())
             .stdout(Stdio::null())
             .stderr(stderr);
