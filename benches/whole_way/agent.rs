@@ -40,7 +40,7 @@ pub(crate) fn wait_for_socket(path: &Path) -> Outcome<Instant> {
 pub(crate) fn connect(path: &Path) -> Outcome<(Sender, Receiver)> {
     wait_for_socket(path)?;
     let failed = |error: std::io::Error| format!("{}: {error}", path.display());
-    let stream = UnixStream::connect(path).map_err(failed)?;
+    let stream = connect_to_listener(path).map_err(failed)?;
     stream.set_read_timeout(Some(PATIENCE)).map_err(failed)?;
     stream.set_write_timeout(Some(PATIENCE)).map_err(failed)?;
     let writing = stream.try_clone().map_err(failed)?;
@@ -51,6 +51,20 @@ pub(crate) fn connect(path: &Path) -> Outcome<(Sender, Receiver)> {
             lines: LineBuffer::new(LINE_BYTES),
         },
     ))
+}
+
+/// Connects to a socket whose file may be there a moment before somebody listens.
+fn connect_to_listener(path: &Path) -> std::io::Result<UnixStream> {
+    let deadline = Instant::now() + PATIENCE;
+    loop {
+        match UnixStream::connect(path) {
+            Err(error)
+                if error.kind() == std::io::ErrorKind::ConnectionRefused
+                    && Instant::now() < deadline => {}
+            connected => return connected,
+        }
+        thread::sleep(SOCKET_LOOK);
+    }
 }
 
 /// The half of an agent that sends commands.

@@ -9,17 +9,19 @@ const PAYLOAD_BYTES: usize = 256 * 1024;
 /// Payloads begin at different places of one text; prime, so that neighbours differ.
 const STARTS: u64 = 4093;
 
-const HEAD: &str = r#"{"type":"ping","request_id":""#;
-/// Digits of the number that follows [`HEAD`].
+// The members stand in the order of their names, because other sidecars build a message anew and put them into it.
+const HEAD: &str = r#"{"payload":""#;
+const MIDDLE: &str = r#"","request_id":""#;
+/// Digits of the number that follows [`MIDDLE`].
 const DIGITS: usize = 10;
-const MIDDLE: &str = r#"","source_agent":"","target_agent":"","payload":""#;
-const TAIL: &str = r#""}"#;
+const TAIL: &str = r#"","source_agent":"","target_agent":"","type":"ping"}"#;
 const FRAME_BYTES: usize = HEAD.len() + DIGITS + MIDDLE.len() + TAIL.len();
 
 /// The beginning of a message that is too small for [`HEAD`]: its payload is its type.
 const BARE_HEAD: &str = r#"{"type":""#;
+const BARE_TAIL: &str = r#""}"#;
 /// Length of the smallest message that there is.
-const LEAST_BYTES: usize = BARE_HEAD.len() + TAIL.len();
+const LEAST_BYTES: usize = BARE_HEAD.len() + BARE_TAIL.len();
 
 /// Mesh messages of one size, each with a number and a payload of its own.
 pub(crate) struct Content {
@@ -59,12 +61,14 @@ impl Content {
     pub(crate) fn append(&self, number: u64, out: &mut Vec<u8>) {
         if self.is_bare() {
             out.extend_from_slice(BARE_HEAD.as_bytes());
-        } else {
-            out.extend_from_slice(HEAD.as_bytes());
-            out.extend_from_slice(&digits(number));
-            out.extend_from_slice(MIDDLE.as_bytes());
+            out.extend_from_slice(self.payload(number));
+            out.extend_from_slice(BARE_TAIL.as_bytes());
+            return;
         }
+        out.extend_from_slice(HEAD.as_bytes());
         out.extend_from_slice(self.payload(number));
+        out.extend_from_slice(MIDDLE.as_bytes());
+        out.extend_from_slice(&digits(number));
         out.extend_from_slice(TAIL.as_bytes());
     }
 
@@ -81,9 +85,9 @@ impl Content {
             return rest.is_some_and(|rest| rest.starts_with(b"\""));
         }
         expect(HEAD.as_bytes());
-        expect(&digits(number));
-        expect(MIDDLE.as_bytes());
         expect(self.payload(number));
+        expect(MIDDLE.as_bytes());
+        expect(&digits(number));
         expect(TAIL.as_bytes());
         rest == Some(&[])
     }

@@ -16,7 +16,7 @@ const WRITE_BYTES: usize = 64 * 1024;
 
 /// The message after the last one, either way.
 const END: &[u8] =
-    br#"{"type":"end","request_id":"","source_agent":"","target_agent":"","payload":null}"#;
+    br#"{"payload":null,"request_id":"","source_agent":"","target_agent":"","type":"end"}"#;
 
 /// The condition for the last of many messages.
 #[derive(Debug, Clone, Copy)]

@@ -5,7 +5,7 @@
 const SIDECAR_TAKES_BYTES = 262144;
 
 /** How the message begins that is sent back where others are dropped. */
-const END = '{"type":"end"';
+const END = '{"payload":null,';
 
 export class FieldPeer {
   #RTCPeerConnection;
