@@ -13,7 +13,7 @@ use chatixia_sidecar::protocol::ipc::{
 };
 use chatixia_sidecar::protocol::message::Message;
 use chatixia_sidecar::runtime::ipc::{
-    self, Doors, Generation, Handle, Notice, Outlet, RequestBatch, Settings, Unsent,
+    self, Endpoints, Generation, Handle, Notice, Outlet, RequestBatch, Settings, Unsent,
 };
 use chatixia_sidecar::runtime::wake::LoopWaker;
 use crossbeam_channel::{Receiver, bounded, unbounded};
@@ -82,7 +82,7 @@ impl Served {
     }
 
     pub(crate) fn start(bound: ipc::BoundSocket, limits: Limits) -> Self {
-        let doors = Doors {
+        let endpoints = Endpoints {
             stdio: None,
             socket: Some(bound),
             limits,
@@ -92,7 +92,7 @@ impl Served {
         let (to_requests, requests) = bounded(2);
         let (to_notices, notices) = unbounded();
         Served {
-            handle: ipc::start(doors, to_requests, to_notices, waker).unwrap(),
+            handle: ipc::start(endpoints, to_requests, to_notices, waker).unwrap(),
             requests,
             notices,
             _poll: poll,

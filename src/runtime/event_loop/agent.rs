@@ -154,7 +154,7 @@ impl Agent {
         }
         if ended == Some(connected.generation)
             && mesh.agent_is_answered()
-            && !(self.linger.is_none() && mesh.has_unsettled())
+            && !(self.linger.is_zero() && mesh.has_unsettled())
         {
             self.connected = None;
         }

@@ -27,7 +27,7 @@ impl Linger {
     }
 
     /// Returns whether the sidecar ends with its agent.
-    pub(crate) fn is_none(&self) -> bool {
+    pub(crate) fn is_zero(&self) -> bool {
         self.time == Some(Duration::ZERO)
     }
 

@@ -47,7 +47,7 @@ use supervisor::Supervisor;
 
 /// The ways on which agents come to us, and the sizes that their lines are checked against.
 #[derive(Debug)]
-pub struct Doors {
+pub struct Endpoints {
     /// The agent that is there from the start.
     pub stdio: Option<Transport>,
     /// The socket on which agents come when no other is there.
@@ -62,20 +62,23 @@ pub struct Doors {
 /// may be bounded too: the threads wait for room in it, and the event loop never waits for them without
 /// taking what is in there.
 pub fn start(
-    doors: Doors,
+    endpoints: Endpoints,
     requests: Sender<RequestBatch>,
     notices: Sender<Notice>,
     waker: LoopWaker,
 ) -> io::Result<Handle> {
     let (stop, stopped) = UnixStream::pair()?;
-    let file = doors.socket.as_ref().map(|socket| Arc::clone(&socket.file));
+    let file = endpoints
+        .socket
+        .as_ref()
+        .map(|socket| Arc::clone(&socket.file));
     let link = LoopLink {
         requests,
         notices,
         waker,
     };
-    let mut supervisor = Supervisor::new(doors.limits, doors.socket, stopped, link);
-    if let Some(agent) = doors.stdio {
+    let mut supervisor = Supervisor::new(endpoints.limits, endpoints.socket, stopped, link);
+    if let Some(agent) = endpoints.stdio {
         supervisor.serve(agent)?;
     }
     supervisor.spawn()?;
