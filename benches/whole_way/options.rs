@@ -30,7 +30,7 @@ const HINT: &str = "--help lists the options";
 pub(crate) enum Part {
     /// Bytes of the binary, number of crates.
     Size,
-    /// From spawn to socket, and idle memory.
+    /// From spawn to socket and to the first line, and idle memory.
     Start,
     /// Two peers that find each other.
     Connect,

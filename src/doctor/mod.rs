@@ -106,7 +106,7 @@ fn examine(
     let fetch = fetch.then(|| Background::start(move || client.fetch()));
     let fetch = fetch.transpose()?;
 
-    let (socket, has_sidecar) = socket::check(config);
+    let (socket, has_sidecar) = socket::check(config.ipc_socket.as_deref());
     let proxies = proxy::begin(config, &settings)?;
     let visit = Background::start(move || signaling::visit(&settings, !has_sidecar))?;
     let (interfaces, locals) = interfaces::check(config, has_sidecar);
