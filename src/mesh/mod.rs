@@ -59,7 +59,7 @@ mod sending;
 mod shrinking;
 mod shutdown;
 mod signaling;
-mod statistics;
+pub(crate) mod statistics;
 
 use std::collections::{BTreeMap, BTreeSet, HashMap, VecDeque};
 use std::net::{IpAddr, SocketAddr};

@@ -8,6 +8,7 @@ pub mod connect;
 pub mod control;
 pub mod dns;
 mod dns_wire;
+pub mod exposition;
 pub mod ice_servers;
 pub mod ipc;
 pub mod lines;

@@ -5,6 +5,9 @@
 
 use std::time::Duration;
 
+#[cfg(test)]
+pub(in crate::registry) use crate::limits::REQUEST_BODY_BYTES;
+
 /// Largest WebSocket message taken, in bytes; a longer one closes the socket with code 1009.
 pub(in crate::registry) const FRAME_BYTES: usize = 256 * 1024;
 
@@ -15,15 +18,6 @@ pub(in crate::registry) const PEER_LIST_BYTES: usize = FRAME_BYTES;
 /// Bytes that may wait for a client that reads too slowly, beyond the kernel's own buffer; with more its
 /// connection is closed.
 pub(in crate::registry) const OUT_QUEUE_BYTES: usize = 1024 * 1024;
-
-/// Longest request line and headers, in bytes; more is answered with 431.
-pub(in crate::registry) const REQUEST_HEAD_BYTES: usize = 16 * 1024;
-
-/// Most headers of a request; more is answered with 431.
-pub(in crate::registry) const REQUEST_HEADERS: usize = 64;
-
-/// Longest request body, in bytes; more is answered with 413.
-pub(in crate::registry) const REQUEST_BODY_BYTES: usize = 64 * 1024;
 
 /// Bytes of all bodies that are on their way, of all connections together. Beyond it a request whose body
 /// has not come with its head is answered with 503.

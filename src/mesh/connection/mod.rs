@@ -353,11 +353,16 @@ impl<L: Link> Connection<L> {
 
     /// Returns the kind of the path in use.
     pub(super) fn path_kind(&self) -> Option<PathKind> {
-        let path = self.path?;
-        Some(PathKind::of(
+        let (local, remote) = self.kinds_of(self.path?);
+        Some(PathKind::of(local, remote))
+    }
+
+    /// Returns the kinds of the local and the remote end of a path (RFC 8445).
+    pub(super) fn kinds_of(&self, path: Path) -> (&'static str, &'static str) {
+        (
             self.kind_of_local(path.local),
             self.kind_of_remote(path.remote),
-        ))
+        )
     }
 
     /// Returns the kind of a remote address (RFC 8445): what the peer called it, or else `prflx`.
