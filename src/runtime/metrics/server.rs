@@ -4,8 +4,8 @@
 use std::collections::VecDeque;
 use std::io::{self, ErrorKind, Read as _, Write as _};
 use std::net::Shutdown;
-use std::sync::Arc;
-use std::thread;
+use std::sync::{Arc, Weak};
+use std::thread::{self, JoinHandle};
 use std::time::{Duration, Instant, SystemTime};
 
 use crossbeam_channel::{Sender, bounded};
@@ -60,8 +60,8 @@ pub(super) struct Server {
     address: MetricsAddress,
     asker: Asker,
     place: Arc<Place>,
-    /// The connections, the oldest first.
-    connections: VecDeque<Arc<Stream>>,
+    /// The connections and their threads, the oldest first. A connection is its thread's, and closed with it.
+    connections: VecDeque<(Weak<Stream>, JoinHandle<()>)>,
 }
 
 impl Server {
@@ -107,29 +107,31 @@ impl Server {
     }
 
     fn serve(&mut self, stream: Stream) {
-        // Only this list has them when their threads have ended.
-        self.connections
-            .retain(|connection| Arc::strong_count(connection) > 1);
+        self.connections.retain(|(_, thread)| !thread.is_finished());
         if self.connections.len() >= limits::METRICS_CONNECTIONS
-            && let Some(oldest) = self.connections.pop_front()
+            && let Some((oldest, thread)) = self.connections.pop_front()
         {
-            oldest.shutdown(Shutdown::Both);
+            if let Some(oldest) = oldest.upgrade() {
+                oldest.shutdown(Shutdown::Both);
+            }
+            // It ends at once, unless it waits for the event loop. Without waiting for it there would be more
+            // threads than connections. A panic has been logged.
+            let _ = thread.join();
         }
         let stream = Arc::new(stream);
         let asker = self.asker.clone();
-        let of_thread = Arc::clone(&stream);
+        let for_list = Arc::downgrade(&stream);
         let serve = move || {
-            if let Err(error) = Connection(&of_thread).serve(&asker) {
+            if let Err(error) = Connection(&stream).serve(&asker) {
                 log::debug!("a client of the metrics: {error}");
             }
-            of_thread.shutdown(Shutdown::Both);
         };
         match thread::Builder::new()
             .name("metrics-client".to_owned())
             .stack_size(limits::METRICS_STACK_BYTES)
             .spawn(serve)
         {
-            Ok(_) => self.connections.push_back(stream),
+            Ok(thread) => self.connections.push_back((for_list, thread)),
             Err(error) => log::warn!("no thread for a client of the metrics: {error}"),
         }
     }
