@@ -88,40 +88,40 @@ fn push_mesh(text: &mut Exposition, numbers: &Statistics) {
     ] {
         text.count(&[("state", state)], count as u64);
     }
-    let mut round_trips = PathKind::ALL.map(|kind| (kind, 0, Vec::new()));
-    for peer in numbers
-        .peers
-        .iter()
-        .filter(|peer| peer.state == State::Connected)
-    {
-        let Some(path) = &peer.path else { continue };
-        for (kind, paths, times) in &mut round_trips {
-            if *kind == path.kind {
-                *paths += 1;
-                times.extend(peer.round_trip_ms.map(|time| time / 1000.0));
-            }
+    push_paths(text, &numbers.peers);
+}
+
+/// A place in a sorted list, by the place of its last element.
+type Place = fn(usize) -> usize;
+
+/// The round-trip times that are told of each kind of path.
+const ROUND_TRIPS: [(&Family, Place); 3] = [
+    (&ROUND_TRIP_LEAST, |_| 0),
+    (&ROUND_TRIP_MEDIAN, |last| last / 2),
+    (&ROUND_TRIP_MOST, |last| last),
+];
+
+fn push_paths(text: &mut Exposition, peers: &[PeerStatistics]) {
+    let mut paths = PathKind::ALL.map(|kind| (kind, 0, Vec::new()));
+    let is_connected = |peer: &&PeerStatistics| peer.state == State::Connected;
+    for peer in peers.iter().filter(is_connected) {
+        let kind = peer.path.as_ref().map(|path| path.kind);
+        if let Some((_, count, times)) = paths.iter_mut().find(|path| Some(path.0) == kind) {
+            *count += 1;
+            times.extend(peer.round_trip_ms.map(|time| time / 1000.0));
         }
     }
     text.family(&PATHS);
-    for (kind, paths, times) in &mut round_trips {
+    for (kind, count, times) in &mut paths {
         times.sort_by(f64::total_cmp);
-        text.count(&[("path", kind.name())], *paths);
+        text.count(&[("path", kind.name())], *count);
     }
-    let of_times = |place: fn(usize) -> usize, times: &[f64]| {
-        let place = place(times.len().checked_sub(1)?);
-        times.get(place).copied()
-    };
-    let (least, median, most) = (|_| 0, |last| last / 2, |last| last);
-    let places: [(&Family, fn(usize) -> usize); 3] = [
-        (&ROUND_TRIP_LEAST, least),
-        (&ROUND_TRIP_MEDIAN, median),
-        (&ROUND_TRIP_MOST, most),
-    ];
-    for (family, place) in places {
+    for (family, place) in ROUND_TRIPS {
         text.family(family);
-        for (kind, _, times) in &round_trips {
-            if let Some(time) = of_times(place, times) {
-                text.value(&[("path", kind.name())], time);
+        for (kind, _, times) in &paths {
+            let last = times.len().checked_sub(1);
+            if let Some(time) = last.and_then(|last| times.get(place(last))) {
+                text.value(&[("path", kind.name())], *time);
             }
         }
     }
@@ -164,21 +164,26 @@ fn push_histogram(text: &mut Exposition, labels: Labels<'_>, histogram: &Histogr
     text.histogram(labels, buckets, histogram.count(), sum);
 }
 
+/// A number of a single peer.
+type PeerNumber = fn(&PeerStatistics) -> u64;
+
+const PEER_NUMBERS: [(&Family, PeerNumber); 7] = [
+    (&PEER_CONNECTED, |peer| {
+        u64::from(peer.state == State::Connected)
+    }),
+    (&PEER_SENT_MESSAGES, |peer| peer.sent.messages),
+    (&PEER_SENT_BYTES, |peer| peer.sent.bytes),
+    (&PEER_RECEIVED_MESSAGES, |peer| peer.received.messages),
+    (&PEER_RECEIVED_BYTES, |peer| peer.received.bytes),
+    (&PEER_QUEUED_BYTES, |peer| peer.queued_bytes as u64),
+    (&PEER_RECONNECTS, |peer| peer.restarts),
+];
+
 fn push_peers(text: &mut Exposition, peers: &[PeerStatistics]) {
-    let is_connected = |peer: &PeerStatistics| u64::from(peer.state == State::Connected);
-    let families: [(&Family, &dyn Fn(&PeerStatistics) -> u64); 7] = [
-        (&PEER_CONNECTED, &is_connected),
-        (&PEER_SENT_MESSAGES, &|peer| peer.sent.messages),
-        (&PEER_SENT_BYTES, &|peer| peer.sent.bytes),
-        (&PEER_RECEIVED_MESSAGES, &|peer| peer.received.messages),
-        (&PEER_RECEIVED_BYTES, &|peer| peer.received.bytes),
-        (&PEER_QUEUED_BYTES, &|peer| peer.queued_bytes as u64),
-        (&PEER_RECONNECTS, &|peer| peer.restarts),
-    ];
-    for (family, value) in families {
+    for (family, number) in PEER_NUMBERS {
         text.family(family);
         for peer in peers {
-            text.count(&[("peer", peer.peer_id.as_str())], value(peer));
+            text.count(&[("peer", peer.peer_id.as_str())], number(peer));
         }
     }
     text.family(&PEER_ROUND_TRIP);
