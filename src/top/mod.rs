@@ -1,10 +1,13 @@
 //! The `top` subcommand: shows the numbers of a running sidecar, which it asks for over HTTP.
 //!
 //! On a terminal the screen is made anew each second; elsewhere the numbers are printed once. Without I/O:
-//! `numbers` reads the answer, `screen` makes the lines.
+//! `numbers` reads the answer, `screen` makes the lines, with `table` and
+//! `line`.
 
+mod line;
 mod numbers;
 mod screen;
+mod table;
 mod terminal;
 mod units;
 

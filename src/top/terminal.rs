@@ -9,10 +9,10 @@ use std::time::Instant;
 
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use rustix::termios::{LocalModes, OptionalActions, Termios, tcgetattr, tcgetwinsize, tcsetattr};
-use signal_hook::SigId;
-use signal_hook::consts::{SIGHUP, SIGINT, SIGTERM, SIGWINCH};
+use signal_hook::consts::SIGWINCH;
 
 use super::screen::Size;
+use crate::runtime::process::signals::{self, Signals};
 
 /// Another screen; no cursor; no line breaks of the terminal's own.
 const ENTER: &str = "\x1b[?1049h\x1b[?25l\x1b[?7l\x1b[H\x1b[2J";
@@ -35,33 +35,22 @@ pub(super) enum Waited {
 pub(super) struct Terminal {
     /// How the terminal was; `None` if no keys can be read.
     before: Option<Termios>,
-    /// Becomes readable when a signal has come that ends the program.
-    ending: UnixStream,
-    /// The same for another size of the terminal.
+    /// The signals that end the program.
+    signals: Signals,
+    /// Becomes readable when the terminal has another size.
     resized: UnixStream,
-    /// The handlers, to be taken back.
-    handlers: Vec<SigId>,
 }
 
 impl Terminal {
     /// Makes the terminal ours, until this is dropped.
     pub(super) fn enter() -> io::Result<Self> {
-        let (ending, ends) = UnixStream::pair()?;
         let (resized, resizes) = UnixStream::pair()?;
-        for stream in [&ending, &resized] {
-            stream.set_nonblocking(true)?;
-        }
-        let mut handlers = Vec::new();
-        for signal in [SIGINT, SIGTERM, SIGHUP] {
-            let pipe = ends.try_clone()?;
-            handlers.push(signal_hook::low_level::pipe::register(signal, pipe)?);
-        }
-        handlers.push(signal_hook::low_level::pipe::register(SIGWINCH, resizes)?);
+        resized.set_nonblocking(true)?;
+        signal_hook::low_level::pipe::register(SIGWINCH, resizes)?;
         let mut terminal = Terminal {
             before: None,
-            ending,
+            signals: signals::catch()?,
             resized,
-            handlers,
         };
         let keys = io::stdin();
         if keys.is_terminal() {
@@ -111,7 +100,7 @@ impl Terminal {
             };
             let keys = io::stdin();
             let mut sources = vec![
-                PollFd::from_borrowed_fd(self.ending.as_fd(), PollFlags::IN),
+                PollFd::from_borrowed_fd(self.signals.as_fd(), PollFlags::IN),
                 PollFd::from_borrowed_fd(self.resized.as_fd(), PollFlags::IN),
             ];
             if self.before.is_some() {
@@ -158,9 +147,6 @@ impl Drop for Terminal {
         let _ = write(LEAVE);
         if let Some(before) = &self.before {
             let _ = tcsetattr(io::stdin(), OptionalActions::Flush, before);
-        }
-        for handler in self.handlers.drain(..) {
-            signal_hook::low_level::unregister(handler);
         }
     }
 }

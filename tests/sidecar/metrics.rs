@@ -57,6 +57,16 @@ fn value(text: &str, sample: &str) -> f64 {
     line.trim().parse().unwrap()
 }
 
+/// Waits until it has no more files open than that.
+fn await_open_files(sidecar: &Sidecar, most: usize) {
+    let deadline = Instant::now() + DEADLINE;
+    while sidecar.open_files() > most {
+        let open = sidecar.open_files();
+        assert!(Instant::now() < deadline, "{open} files stay");
+        std::thread::sleep(Duration::from_millis(20));
+    }
+}
+
 fn measured(setup: Setup) -> Setup {
     setup.set("METRICS", "127.0.0.1:0")
 }
@@ -191,15 +201,7 @@ fn clients_that_only_hold_connections_keep_nobody_out_and_cost_little() {
     last.read_to_string(&mut answer).unwrap();
     assert!(answer.starts_with("HTTP/1.1 408 "), "{answer}");
     drop((held, last));
-    let deadline = Instant::now() + DEADLINE;
-    while alice.open_files() > before.1 {
-        assert!(
-            Instant::now() < deadline,
-            "{} files stay",
-            alice.open_files()
-        );
-        std::thread::sleep(Duration::from_millis(20));
-    }
+    await_open_files(&alice, before.1);
 }
 
 #[test]
@@ -228,15 +230,7 @@ fn many_scrapes_at_once_are_answered_or_ended_and_none_leaves_anything() {
     let answered: u32 = scrapers.into_iter().map(|each| each.join().unwrap()).sum();
     assert!(answered > 0);
     get(address, "/metrics");
-    let deadline = Instant::now() + DEADLINE;
-    while alice.open_files() > before {
-        assert!(
-            Instant::now() < deadline,
-            "{} files stay",
-            alice.open_files()
-        );
-        std::thread::sleep(Duration::from_millis(20));
-    }
+    await_open_files(&alice, before);
 }
 
 #[test]

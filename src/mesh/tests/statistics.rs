@@ -130,9 +130,14 @@ fn the_numbers_of_a_hundred_peers_are_collected_in_no_time() {
         world.ledger.deliveries == 100
     });
     let mesh = &world.nodes[0].mesh;
-    let begun = Instant::now();
+    // The shortest of some, because other programs take their time, too.
+    let took = (0..10).map(|_| {
+        let begun = Instant::now();
+        mesh.statistics(world.now);
+        begun.elapsed()
+    });
+    let took = took.min().unwrap();
     let numbers = mesh.statistics(world.now);
-    let took = begun.elapsed();
     println!("numbers of 100 peers: collected in {took:?}");
     assert_eq!(numbers.process.peers.connected, 100);
     assert_eq!(
@@ -143,5 +148,5 @@ fn the_numbers_of_a_hundred_peers_are_collected_in_no_time() {
             .count(),
         100
     );
-    assert!(took < Duration::from_millis(100), "{took:?}");
+    assert!(took < Duration::from_millis(20), "{took:?}");
 }

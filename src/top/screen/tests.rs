@@ -142,8 +142,8 @@ fn printed_once_it_tells_totals() {
         [
             "out: 1.2k messages, 123 KB   in: 7 messages, 700 B   queued 2.0 KB   not taken 0 B",
             "",
-            "PEER        STATE           SINCE  PATH         RTT     SENT  RECEIVED   QUEUED  UNTAKEN  RECONN",
-            "bob         connected      1m 15s  relay    0.24 ms   123 KB       0 B   2.0 KB      0 B       1",
+            "PEER        STATE           SINCE  PATH         RTT       SENT   RECEIVED   QUEUED  UNTAKEN  RECONN",
+            "bob         connected      1m 15s  relay    0.24 ms     123 KB        0 B   2.0 KB      0 B       1",
         ]
     );
 }

@@ -140,16 +140,20 @@ fn the_dashboard_names_only_metrics_that_are_there() {
     }
 }
 
-/// The bound is for builds without optimisation on a busy machine. An optimised one takes about a hundredth, which
-/// `--nocapture` shows.
+/// The bound is for builds without optimisation. An optimised one takes 0.1 ms; `--nocapture` shows it.
 #[test]
 fn a_hundred_peers_take_no_time() {
     let numbers = example(100);
-    let begun = Instant::now();
+    // The shortest of some, because other programs take their time, too.
+    let took = (0..10).map(|_| {
+        let begun = Instant::now();
+        metrics_of(&numbers);
+        begun.elapsed()
+    });
+    let took = took.min().unwrap();
     let text = metrics_of(&numbers);
-    let took = begun.elapsed();
     println!("text for 100 peers: {} bytes in {took:?}", text.len());
-    assert!(took < Duration::from_millis(200), "{took:?}");
+    assert!(took < Duration::from_millis(50), "{took:?}");
     assert!(text.len() < 100 * 1024, "{}", text.len());
 }
 
