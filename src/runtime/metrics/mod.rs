@@ -15,19 +15,14 @@ use std::io;
 use std::sync::Arc;
 use std::time::SystemTime;
 
-use crossbeam_channel::{Receiver, Sender, bounded, never};
+use crossbeam_channel::{Receiver, bounded, never};
 
 use crate::config::metrics::MetricsAddress;
 use crate::limits;
-use crate::mesh::statistics::Statistics;
 use crate::runtime::wake::LoopWaker;
 
 use listener::Place;
-use server::{Asker, Server};
-
-/// A client's question for the numbers of this moment. The answer goes into the channel, which has room for
-/// it.
-pub(crate) type Question = Sender<Statistics>;
+use server::{Asker, Question, Server};
 
 /// Keeps the numbers served. Dropping it removes the socket file.
 #[derive(Debug)]

@@ -16,10 +16,13 @@ use crate::limits;
 use crate::mesh::statistics::Statistics;
 use crate::runtime::wake::LoopWaker;
 
-use super::Question;
 use super::answer::{Answer, Resource};
 use super::listener::{Listener, Place, Stream};
 use super::process::ProcessNumbers;
+
+/// A client's question for the numbers of this moment. The answer goes into the channel, which has room for
+/// it.
+pub(crate) type Question = Sender<Statistics>;
 
 /// Gets answers from the event loop.
 #[derive(Debug, Clone)]
