@@ -89,6 +89,16 @@ test-docs: ## the commands in README and docs/, each run and its output compared
 	$(if $(SIDECAR_BINARY),,$(CARGO) build)
 	SIDECAR_BINARY="$(BUILT_BINARY)" python3 -B tests/docs/run.py $(ARGS)
 
+# Where the parser is installed that judges the metrics.
+METRICS_TOOLS = $(or $(CARGO_TARGET_DIR),$(CURDIR)/target)/metrics-tools
+
+.PHONY: test-metrics
+test-metrics: ## what parsers of OpenMetrics and promtool say of a sidecar's numbers
+	$(if $(SIDECAR_BINARY),,$(CARGO) build)
+	test -x "$(METRICS_TOOLS)/bin/python" || python3 -m venv "$(METRICS_TOOLS)"
+	"$(METRICS_TOOLS)/bin/pip" install --quiet --disable-pip-version-check -r tests/metrics/requirements.txt
+	SIDECAR_BINARY="$(BUILT_BINARY)" "$(METRICS_TOOLS)/bin/python" -B tests/metrics/run.py
+
 .PHONY: test-load
 test-load: ## how the registry holds: idle WebSockets, sidecars while it restarts, a soak (ARGS=soak, SOAK_SECONDS=3600)
 	$(if $(SIDECAR_BINARY),,$(CARGO) build)

@@ -10,6 +10,7 @@
 //! * [`pair`]: redeems an invitation for a device token.
 //! * [`demo`]: runs registry, sidecars and agents on one machine and shows every line.
 //! * [`doctor`]: checks what can be reached with the settings given.
+//! * [`top`]: shows the numbers of a running sidecar.
 //! * [`attach`]: a person at the terminal in the agent's place.
 //! * [`config`], [`cli`]: flags over environment over defaults.
 //! * [`limits`], [`log_limit`], [`backoff`]: bounds on what outsiders can make us hold, log and do.
@@ -24,6 +25,7 @@ pub mod config;
 #[cfg(feature = "registry")]
 pub mod demo;
 pub mod doctor;
+mod http1;
 mod http_date;
 pub mod join;
 pub mod limits;
@@ -37,3 +39,4 @@ pub mod protocol;
 pub mod registry;
 pub mod runtime;
 pub mod secret;
+pub mod top;

@@ -13,6 +13,7 @@ use chatixia_sidecar::output;
 use chatixia_sidecar::pair;
 use chatixia_sidecar::runtime::surroundings::OfProcess;
 use chatixia_sidecar::runtime::{self, health, logging};
+use chatixia_sidecar::top;
 
 /// dlmalloc in place of musl's own allocator, which holds two to three times as much memory under load and
 /// makes large messages slower.
@@ -44,6 +45,7 @@ fn run(invocation: Invocation) -> ExitCode {
             doctor::run(&config, json)
         }
         Invocation::Attach { socket } => attach::main(&socket),
+        Invocation::Top { address } => top::run(&address),
         Invocation::Health(config) => health::run(&config),
         Invocation::Join(config) => join::run(&config),
         Invocation::Pair(config) => {

@@ -65,7 +65,7 @@ const HOUSES: [(&str, Floors); 3] = [
             &["interfaces", "logging", "process", "wake"],
             &["names"],
             &["ipc", "signaling"],
-            &["network"],
+            &["metrics", "network"],
             &["event_loop"],
         ],
     ),

@@ -30,6 +30,7 @@ the peers.",
         "--stdio [SETTING...]      be that of the program that started this one",
         "doctor [SETTING...]       check what can be reached with these settings",
         "attach [SOCKET]           talk to a sidecar from the terminal",
+        "top [ADDRESS]             watch the numbers of a sidecar that has METRICS",
         "health [SOCKET]           say whether a sidecar serves its socket",
         "join TICKET               take the registry and the key of a ticket",
         "pair CODE [SETTING...]    redeem an invitation for a device token",
@@ -76,6 +77,17 @@ pub(super) const ATTACH: Topic = Topic {
 Takes the agent's place at a sidecar's socket. Type `@peer text` to send a message, or any command
 as a line of JSON; events are shown as they come. Works in a pipe as well.",
     usage: &["attach [SOCKET]"],
+    tail: "",
+    exit_codes: &[],
+    environment: true,
+};
+
+pub(super) const TOP: Topic = Topic {
+    purpose: "\
+Shows the numbers of a sidecar that tells them at METRICS, or at ADDRESS: its peers, their paths and
+round-trip times, rates and queues, anew each second; q or Ctrl-C ends it. Elsewhere than on a
+terminal it prints them once.",
+    usage: &["top [ADDRESS]"],
     tail: "",
     exit_codes: &[],
     environment: true,

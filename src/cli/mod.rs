@@ -31,6 +31,11 @@ pub enum Invocation {
         /// The sidecar's socket.
         socket: PathBuf,
     },
+    /// Show the numbers of a sidecar.
+    Top {
+        /// Where the sidecar tells them.
+        address: config::metrics::MetricsAddress,
+    },
     /// Say whether a sidecar, or a registry, is well.
     Health(config::HealthConfig),
     /// Write what a ticket holds to a file.
@@ -75,6 +80,7 @@ enum Subcommand {
     Sidecar,
     Doctor,
     Attach,
+    Top,
     Health,
     Join,
     Pair,
@@ -90,6 +96,7 @@ impl Subcommand {
     const NAMED: &[(&str, Subcommand)] = &[
         ("doctor", Subcommand::Doctor),
         ("attach", Subcommand::Attach),
+        ("top", Subcommand::Top),
         ("health", Subcommand::Health),
         ("join", Subcommand::Join),
         ("pair", Subcommand::Pair),
@@ -112,6 +119,7 @@ impl Subcommand {
             Subcommand::Sidecar => settings::SIDECAR.to_vec(),
             Subcommand::Doctor => [settings::DOCTOR, settings::SIDECAR].concat(),
             Subcommand::Attach => [&[&settings::IPC_SOCKET], files].concat(),
+            Subcommand::Top => [&[&settings::METRICS], files].concat(),
             #[cfg(not(feature = "registry"))]
             Subcommand::Health => [&[&settings::IPC_SOCKET], files].concat(),
             #[cfg(feature = "registry")]
@@ -175,6 +183,7 @@ impl Subcommand {
             Subcommand::Sidecar => help::SIDECAR,
             Subcommand::Doctor => help::DOCTOR,
             Subcommand::Attach => help::ATTACH,
+            Subcommand::Top => help::TOP,
             Subcommand::Health => help::HEALTH,
             Subcommand::Join => help::JOIN,
             Subcommand::Pair => help::PAIR,
@@ -249,6 +258,9 @@ pub fn parse(
         }),
         Subcommand::Attach => {
             config::attach_socket(&flags, environment).map(|socket| Invocation::Attach { socket })
+        }
+        Subcommand::Top => {
+            config::top_address(&flags, environment).map(|address| Invocation::Top { address })
         }
         Subcommand::Health => {
             config::HealthConfig::from(&flags, environment).map(Invocation::Health)
@@ -327,6 +339,10 @@ fn read_flags(arguments: Vec<OsString>, subcommand: Subcommand) -> Result<Asked,
             Ok(Some(Arg::Value(value))) => match (subcommand, value.into_string()) {
                 (Subcommand::Attach | Subcommand::Health, Ok(value)) => {
                     flags.set(&settings::IPC_SOCKET, value);
+                    continue;
+                }
+                (Subcommand::Top, Ok(value)) => {
+                    flags.set(&settings::METRICS, value);
                     continue;
                 }
                 (Subcommand::Pair | Subcommand::Join, Ok(word)) if words.is_empty() => {

@@ -9,6 +9,7 @@ use std::time::Duration;
 
 mod env_file;
 pub mod ice;
+pub mod metrics;
 pub mod networks;
 pub mod proxy;
 #[cfg(feature = "registry")]
@@ -28,9 +29,10 @@ mod values;
 pub use registry::{DemoConfig, OrderConfig, RegistryAccess, RegistryConfig, RegistryOrder};
 #[cfg(feature = "registry")]
 pub use relay::{NamedServers, RelayConfig};
-pub use subcommands::{HealthConfig, PairConfig, attach_socket};
+pub use subcommands::{HealthConfig, PairConfig, attach_socket, top_address};
 
 pub use ice::IceSettings;
+use metrics::MetricsAddress;
 use proxy::Proxies;
 use service_manager::ServiceManager;
 use settings::{Flags, Reader, Setting};
@@ -117,6 +119,10 @@ pub struct Config {
     pub metered: bool,
     /// `REPORT_TOPOLOGY`
     pub report_topology: bool,
+    /// `METRICS`
+    pub metrics: Option<MetricsAddress>,
+    /// `METRICS_PEERS`
+    pub metrics_peers: bool,
     /// `AGENT_LINGER`; `None` is `inf`.
     pub agent_linger: Option<Duration>,
     /// `RUST_LOG`
@@ -175,6 +181,8 @@ impl Config {
             send_stall: reader.read(&settings::SEND_STALL_SECONDS, values::seconds(0.1..=3600.0)),
             metered: reader.read(&settings::METERED, values::switch),
             report_topology: reader.read(&settings::REPORT_TOPOLOGY, values::switch),
+            metrics: reader.read(&settings::METRICS, MetricsAddress::parse),
+            metrics_peers: reader.read(&settings::METRICS_PEERS, values::switch),
             agent_linger: if stdio && !reader.is_given(&settings::AGENT_LINGER) {
                 Some(Duration::ZERO)
             } else {
@@ -205,6 +213,16 @@ impl Config {
                  agent can come back to it"
                     .to_owned(),
             );
+        }
+        if let Some(address) = config.metrics.as_ref().and_then(MetricsAddress::public) {
+            config.doubts.push(format!(
+                "METRICS={address}: whoever reaches this address can read the numbers and the names of the peers"
+            ));
+        }
+        if let Some(socket) = &config.ipc_socket
+            && config.metrics == Some(MetricsAddress::Unix(socket.clone()))
+        {
+            reader.error("METRICS is the same path as IPC_SOCKET: give another".to_owned());
         }
         if config.queue_bytes < config.max_message_bytes && reader.all_right() {
             reader.error(format!(

@@ -139,6 +139,10 @@ table! {
         "whether servers that the registry names are used, after those named here";
     Plain REPORT_TOPOLOGY "on|off" = "on",
         "whether the registry is told with whom we are connected";
+    Plain METRICS "ADDRESS" = "",
+        "where numbers are told over HTTP: IP:PORT, as in 127.0.0.1:9464, or a socket's path";
+    Plain METRICS_PEERS "on|off" = "off",
+        "whether peers are named in the metrics, each with numbers of its own";
     Plain RUST_LOG "FILTER" = "info",
         "log filter, as in warn or info,mesh=debug; logs go to stderr";
     Plain LOG_FORMAT "text|json" = "text",

@@ -1,8 +1,9 @@
-//! The settings of the subcommands `attach`, `health` and `pair`.
+//! The settings of the subcommands `attach`, `health`, `pair` and `top`.
 
 use std::ffi::OsString;
 use std::path::PathBuf;
 
+use super::metrics::MetricsAddress;
 use super::proxy::Proxies;
 use super::settings::{self, Flags, Reader};
 use super::trust::Trust;
@@ -20,6 +21,24 @@ pub fn attach_socket(
     let mut reader = Reader::new(flags, environment);
     let socket = reader.read(&settings::IPC_SOCKET, values::socket_path);
     reader.finish(socket)
+}
+
+/// Reads the setting of `top`: where the sidecar tells its numbers.
+///
+/// # Errors
+/// A line that says what is wrong with the address, or that there is none.
+pub fn top_address(
+    flags: &Flags,
+    environment: impl Fn(&str) -> Option<OsString>,
+) -> Result<MetricsAddress, Vec<String>> {
+    let mut reader = Reader::new(flags, environment);
+    let address = reader.read(&settings::METRICS, MetricsAddress::parse);
+    if address.is_none() && reader.all_right() {
+        let how = "give the address that the sidecar has as METRICS, as in: chatixia-sidecar top 127.0.0.1:9464";
+        reader.error(format!("top: {how}"));
+    }
+    let address = address.unwrap_or(MetricsAddress::Unix(PathBuf::new()));
+    reader.finish(address.reachable())
 }
 
 /// The process that `health` asks.

@@ -13,6 +13,7 @@
 mod agent_link;
 mod connection;
 mod flow;
+mod http;
 mod introduction;
 mod names;
 mod network;
@@ -24,6 +25,7 @@ mod text;
 pub use agent_link::*;
 pub use connection::*;
 pub use flow::*;
+pub use http::*;
 pub use introduction::*;
 pub use names::*;
 pub use network::*;

@@ -54,7 +54,12 @@ impl<K: Linker> Mesh<K> {
                 message,
             } => {
                 let origin = Origin::Command { generation, id };
-                self.send(now, target_peer, Outgoing { message, origin });
+                let outgoing = Outgoing {
+                    message,
+                    accepted: now,
+                    origin,
+                };
+                self.send(now, target_peer, outgoing);
             }
             Command::Broadcast { message } => self.broadcast(now, generation, id, &message),
             Command::ListPeers => {
@@ -66,7 +71,7 @@ impl<K: Linker> Mesh<K> {
                 self.connect(now, target_peer_id, Origin::Command { generation, id });
             }
             Command::Stats => {
-                let payload = self.statistics(now);
+                let payload = self.statistics(now).to_json();
                 let event = Event::Stats { id, payload };
                 self.agent.inform(generation, owed, event);
             }
@@ -159,6 +164,7 @@ impl<K: Linker> Mesh<K> {
         for target in targets {
             let outgoing = Outgoing {
                 message: message.clone(),
+                accepted: now,
                 origin: origin.clone(),
             };
             self.send(now, target, outgoing);

@@ -73,7 +73,7 @@ impl<K: Linker> Mesh<K> {
             connection.tail.taken(peer.session.progress().0);
         }
         for outgoing in settled {
-            self.settle(peer_id, &outgoing.origin, Ok(Receipt::Agent));
+            self.arrived(now, peer_id, outgoing);
         }
         self.watch_queue(now, peer_id);
     }
@@ -93,8 +93,17 @@ impl<K: Linker> Mesh<K> {
             self.watch_queue(now, &peer_id);
         }
         for written in settled {
+            let took = now.saturating_duration_since(written.accepted);
+            self.totals.receipts.transport.observe(took);
             self.settle(&peer_id, &written.origin, Ok(Receipt::Transport));
         }
+    }
+
+    /// Tells that the peer's agent has taken a message.
+    pub(super) fn arrived(&mut self, now: Instant, peer_id: &PeerId, outgoing: Outgoing) {
+        let took = now.saturating_duration_since(outgoing.accepted);
+        self.totals.receipts.agent.observe(took);
+        self.settle(peer_id, &outgoing.origin, Ok(Receipt::Agent));
     }
 
     /// Tells what became of a message.

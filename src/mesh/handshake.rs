@@ -9,7 +9,7 @@ use std::time::Instant;
 
 use crate::protocol::PeerId;
 use crate::protocol::control::{Control, Hello};
-use crate::protocol::ipc::{ErrorCode, Event, Receipt, Success};
+use crate::protocol::ipc::{ErrorCode, Event, Success};
 
 use super::Mesh;
 use super::connection::intervals::Intervals;
@@ -197,7 +197,7 @@ impl<K: Linker> Mesh<K> {
             peer.watermarks.moved(now);
         }
         for outgoing in settled {
-            self.settle(&peer_id, &outgoing.origin, Ok(Receipt::Agent));
+            self.arrived(now, &peer_id, outgoing);
         }
         for outgoing in lost {
             let text = format!("{peer_id} was started anew before its agent took the message");
@@ -317,6 +317,7 @@ impl<K: Linker> Mesh<K> {
         };
         let was_reachable = peer.reachable;
         peer.restarts += u64::from(peer.met);
+        self.totals.restarts += u64::from(peer.met);
         peer.current = Some(id);
         peer.reachable = true;
         peer.note_state(now);

@@ -3,12 +3,9 @@
 
 use std::time::Instant;
 
-use crate::protocol::ipc::Receipt;
-
 use super::Mesh;
 use super::connection::ConnectionId;
 use super::link::{Channel, Linker};
-use super::peer::session::Outgoing;
 
 impl<K: Linker> Mesh<K> {
     /// Writes as many queued messages as the window and the channel have room for. Returns whether
@@ -80,14 +77,15 @@ impl<K: Linker> Mesh<K> {
                 peer.session.written();
                 connection.tail.written(now, peer.session.progress().1);
                 taken.extend(peer.session.settle_taken());
-            } else if let Some(Outgoing { message, origin }) = peer.session.take_next() {
-                let request_id = message.request_id();
-                connection.receipts.written(origin, request_id, size);
+            } else if let Some(next) = peer.session.take_next() {
+                let request_id = next.message.request_id();
+                let receipts = &mut connection.receipts;
+                receipts.written(next.origin, next.accepted, request_id, size);
             }
         }
         let limit = connection.max_message_bytes;
         for outgoing in taken {
-            self.settle(&peer_id, &outgoing.origin, Ok(Receipt::Agent));
+            self.arrived(now, &peer_id, outgoing);
         }
         for outgoing in too_large {
             self.settle_too_large(&peer_id, outgoing, limit);

@@ -1,4 +1,4 @@
-//! Statistics: collects the numbers that `stats` tells.
+//! Statistics: collects the numbers that `stats` and the metrics tell.
 
 use std::net::SocketAddr;
 use std::time::Instant;
@@ -6,129 +6,152 @@ use std::time::Instant;
 use serde::Serialize;
 use serde_json::value::RawValue;
 
-use crate::protocol::PeerId;
 use crate::protocol::ipc::RegistryState;
+use crate::protocol::{PathKind, PeerId};
 
 use super::Mesh;
-use super::base::totals::Count;
-use super::connection::Role;
+pub(crate) use super::base::histogram::Histogram;
+use super::base::totals::{Count, ReceiptTimes};
+use super::connection::{Connection, Role};
 use super::link::Linker;
-use super::peer::{Peer, State};
+use super::peer::Peer;
+pub(crate) use super::peer::State;
 
-#[derive(Serialize)]
-struct Statistics<'a> {
-    process: Process<'a>,
-    peers: Vec<PeerStatistics<'a>>,
+/// The numbers of one moment. It owns all that it tells, so another thread can write it.
+#[derive(Debug, Serialize)]
+pub(crate) struct Statistics {
+    pub(crate) process: Process,
+    pub(crate) peers: Vec<PeerStatistics>,
+    #[serde(skip)]
+    pub(crate) receipts: ReceiptTimes,
 }
 
-#[derive(Serialize)]
-struct Process<'a> {
-    version: &'static str,
-    uptime_seconds: f64,
-    peer_id: Option<&'a PeerId>,
+#[derive(Debug, Serialize)]
+pub(crate) struct Process {
+    pub(crate) version: &'static str,
+    pub(crate) uptime_seconds: f64,
+    pub(crate) peer_id: Option<PeerId>,
     /// `connected`, `connecting` or `refused`.
-    registry: &'static str,
+    pub(crate) registry: &'static str,
     /// How many peers are in each state.
-    peers: PeerCounts,
-    /// Bytes accepted from the agent and not known to have arrived.
-    queued_bytes: usize,
+    pub(crate) peers: PeerCounts,
+    /// Messages accepted from the agent and not known to have arrived.
+    pub(crate) queued_messages: usize,
+    /// Their bytes.
+    pub(crate) queued_bytes: usize,
+    /// The part of these bytes that is in the overflow.
+    pub(crate) overflow_bytes: usize,
     /// Bytes that have arrived and were not taken by the agent.
-    inbox_bytes: usize,
-    sent: Count,
-    received: Count,
+    pub(crate) inbox_bytes: usize,
+    pub(crate) sent: Count,
+    pub(crate) received: Count,
+    /// Connections that took the place of another.
+    pub(crate) restarts: u64,
     /// Losses by cause.
-    drops: Drops,
+    pub(crate) drops: Drops,
 }
 
-#[derive(Serialize, Default)]
-struct PeerCounts {
-    connected: usize,
-    connecting: usize,
-    disconnected: usize,
+#[derive(Debug, Serialize, Default)]
+pub(crate) struct PeerCounts {
+    pub(crate) connected: usize,
+    pub(crate) connecting: usize,
+    pub(crate) disconnected: usize,
 }
 
-#[derive(Serialize)]
-struct Drops {
-    failed_messages: u64,
-    unusable_messages: u64,
-    stray_datagrams: u64,
-    ignored_offers: u64,
-    ignored_candidates: u64,
-    ignored_frames: u64,
-    events_left_out: u64,
+#[derive(Debug, Serialize)]
+pub(crate) struct Drops {
+    pub(crate) failed_messages: u64,
+    pub(crate) unusable_messages: u64,
+    pub(crate) stray_datagrams: u64,
+    pub(crate) ignored_offers: u64,
+    pub(crate) ignored_candidates: u64,
+    pub(crate) ignored_frames: u64,
+    pub(crate) events_left_out: u64,
 }
 
-#[derive(Serialize)]
-struct PeerStatistics<'a> {
-    peer_id: &'a PeerId,
-    state: State,
+#[derive(Debug, Serialize)]
+pub(crate) struct PeerStatistics {
+    pub(crate) peer_id: PeerId,
+    pub(crate) state: State,
     /// For how many seconds it has been in this state.
-    since_seconds: f64,
+    pub(crate) since_seconds: f64,
     role: Option<&'static str>,
     /// Whether the peer is one of ours, so that there is a session with it.
     session: bool,
-    path: Option<PathStatistics<'a>>,
-    round_trip_ms: Option<f64>,
-    sent: Count,
-    received: Count,
-    queued_bytes: usize,
-    inbox_bytes: usize,
-    restarts: u64,
+    pub(crate) path: Option<PathStatistics>,
+    pub(crate) round_trip_ms: Option<f64>,
+    pub(crate) sent: Count,
+    pub(crate) received: Count,
+    pub(crate) queued_bytes: usize,
+    pub(crate) inbox_bytes: usize,
+    pub(crate) restarts: u64,
 }
 
-#[derive(Serialize)]
-struct PathStatistics<'a> {
-    local: LocalEnd<'a>,
+#[derive(Debug, Serialize)]
+pub(crate) struct PathStatistics {
+    pub(crate) kind: PathKind,
+    local: LocalEnd,
     remote: End,
 }
 
-#[derive(Serialize)]
-struct LocalEnd<'a> {
+#[derive(Debug, Serialize)]
+struct LocalEnd {
     #[serde(flatten)]
     end: End,
     /// The name of its interface; `null` for an address on a relay.
-    interface: Option<&'a str>,
+    interface: Option<String>,
     /// `physical`, `tunnel`, `bridge`, `loopback` or `unknown`; `null` for an address on a relay.
     interface_kind: Option<&'static str>,
 }
 
-#[derive(Serialize)]
+#[derive(Debug, Serialize)]
 struct End {
     /// `host`, `srflx`, `prflx` or `relay`.
     kind: &'static str,
     address: SocketAddr,
 }
 
-impl<K: Linker> Mesh<K> {
+impl Statistics {
     /// Returns the payload of `stats`.
-    pub(super) fn statistics(&self, now: Instant) -> Box<RawValue> {
+    pub(crate) fn to_json(&self) -> Box<RawValue> {
+        // Numbers and strings always have a JSON form.
+        serde_json::value::to_raw_value(self).unwrap_or_else(|_| RawValue::NULL.to_owned())
+    }
+}
+
+impl<K: Linker> Mesh<K> {
+    /// Collects the numbers of this moment.
+    pub(crate) fn statistics(&self, now: Instant) -> Statistics {
         let mut counts = PeerCounts::default();
+        let mut queued = (0, 0);
         for peer in self.peers.values() {
             match peer.state {
                 State::Connected => counts.connected += 1,
                 State::Connecting => counts.connecting += 1,
                 State::Disconnected => counts.disconnected += 1,
             }
+            let waiting = peer.session.queued();
+            queued = (queued.0 + waiting.items(), queued.1 + waiting.bytes());
         }
         let peers = self.peers.values();
-        let statistics = Statistics {
+        Statistics {
             process: Process {
                 version: env!("CARGO_PKG_VERSION"),
                 uptime_seconds: now.saturating_duration_since(self.started).as_secs_f64(),
-                peer_id: self.own.as_ref(),
+                peer_id: self.own.clone(),
                 registry: match self.roster.state() {
                     RegistryState::Connected => "connected",
                     RegistryState::Disconnected => "connecting",
                     RegistryState::Refused => "refused",
                 },
                 peers: counts,
-                queued_bytes: peers
-                    .clone()
-                    .map(|peer| peer.session.queued().bytes())
-                    .sum(),
+                queued_messages: queued.0,
+                queued_bytes: queued.1,
+                overflow_bytes: self.overflow.bytes(),
                 inbox_bytes: self.agent.message_bytes(),
                 sent: self.totals.sent,
                 received: self.totals.received,
+                restarts: self.totals.restarts,
                 drops: Drops {
                     failed_messages: self.totals.failed_messages,
                     unusable_messages: self.totals.unusable_messages,
@@ -140,15 +163,14 @@ impl<K: Linker> Mesh<K> {
                 },
             },
             peers: peers.map(|peer| self.statistics_of(now, peer)).collect(),
-        };
-        // Numbers and strings always have a JSON form.
-        serde_json::value::to_raw_value(&statistics).unwrap_or_else(|_| RawValue::NULL.to_owned())
+            receipts: self.totals.receipts.clone(),
+        }
     }
 
-    fn statistics_of<'a>(&'a self, now: Instant, peer: &'a Peer) -> PeerStatistics<'a> {
+    fn statistics_of(&self, now: Instant, peer: &Peer) -> PeerStatistics {
         let current = self.current_of(&peer.id);
         PeerStatistics {
-            peer_id: &peer.id,
+            peer_id: peer.id.clone(),
             state: peer.state,
             since_seconds: now.saturating_duration_since(peer.since).as_secs_f64(),
             role: current.map(|current| match current.role {
@@ -156,24 +178,7 @@ impl<K: Linker> Mesh<K> {
                 Role::Answerer => "answerer",
             }),
             session: peer.speaks_sessions,
-            path: current.and_then(|current| {
-                let path = current.path?;
-                let interface = self.interfaces.get(&path.local.ip());
-                Some(PathStatistics {
-                    local: LocalEnd {
-                        end: End {
-                            kind: current.kind_of_local(path.local),
-                            address: path.local,
-                        },
-                        interface: interface.map(|(name, _)| name.as_str()),
-                        interface_kind: interface.map(|(_, kind)| kind.name()),
-                    },
-                    remote: End {
-                        kind: current.kind_of_remote(path.remote),
-                        address: path.remote,
-                    },
-                })
-            }),
+            path: current.and_then(|current| self.path_of(current)),
             round_trip_ms: current
                 .and_then(|current| current.round_trip)
                 .map(|round_trip| round_trip.as_secs_f64() * 1000.0),
@@ -183,5 +188,96 @@ impl<K: Linker> Mesh<K> {
             inbox_bytes: peer.inbox.bytes(),
             restarts: peer.restarts,
         }
+    }
+
+    fn path_of(&self, connection: &Connection<K::Link>) -> Option<PathStatistics> {
+        let path = connection.path?;
+        let interface = self.interfaces.get(&path.local.ip());
+        let (local, remote) = connection.kinds_of(path);
+        Some(PathStatistics {
+            kind: PathKind::of(local, remote),
+            local: LocalEnd {
+                end: End {
+                    kind: local,
+                    address: path.local,
+                },
+                interface: interface.map(|(name, _)| name.clone()),
+                interface_kind: interface.map(|(_, kind)| kind.name()),
+            },
+            remote: End {
+                kind: remote,
+                address: path.remote,
+            },
+        })
+    }
+}
+
+/// Makes the numbers of a sidecar with so many connected peers, of all kinds of paths.
+#[cfg(test)]
+pub(crate) fn example(peers: usize) -> Statistics {
+    use std::time::Duration;
+    let count = |messages, bytes| Count { messages, bytes };
+    let kinds = [("host", "host"), ("host", "srflx"), ("relay", "host")];
+    let peer = |number: usize| {
+        let (local, remote) = kinds[number % kinds.len()];
+        let end = |kind| End {
+            kind,
+            address: SocketAddr::from(([192, 0, 2, 1], 5000)),
+        };
+        PeerStatistics {
+            peer_id: PeerId::new(&format!("peer-{number}")).unwrap(),
+            state: State::Connected,
+            since_seconds: 1.0,
+            role: Some("offerer"),
+            session: true,
+            path: Some(PathStatistics {
+                kind: PathKind::of(local, remote),
+                local: LocalEnd {
+                    end: end(local),
+                    interface: Some("eth0".to_owned()),
+                    interface_kind: Some("physical"),
+                },
+                remote: end(remote),
+            }),
+            round_trip_ms: Some(number as f64),
+            sent: count(1, 100),
+            received: count(2, 200),
+            queued_bytes: 3,
+            inbox_bytes: 4,
+            restarts: 5,
+        }
+    };
+    let mut receipts = ReceiptTimes::default();
+    receipts.agent.observe(Duration::from_millis(250));
+    receipts.agent.observe(Duration::from_millis(250));
+    Statistics {
+        process: Process {
+            version: env!("CARGO_PKG_VERSION"),
+            uptime_seconds: 60.0,
+            peer_id: PeerId::new("own"),
+            registry: "connected",
+            peers: PeerCounts {
+                connected: peers,
+                ..PeerCounts::default()
+            },
+            queued_messages: 1,
+            queued_bytes: 2,
+            overflow_bytes: 0,
+            inbox_bytes: 5,
+            sent: count(11, 1100),
+            received: count(7, 700),
+            restarts: 2,
+            drops: Drops {
+                failed_messages: 1,
+                unusable_messages: 2,
+                stray_datagrams: 3,
+                ignored_offers: 4,
+                ignored_candidates: 5,
+                ignored_frames: 6,
+                events_left_out: 7,
+            },
+        },
+        peers: (0..peers).map(peer).collect(),
+        receipts,
     }
 }

@@ -8,6 +8,7 @@ pub mod connect;
 pub mod control;
 pub mod dns;
 mod dns_wire;
+pub mod exposition;
 pub mod ice_servers;
 pub mod ipc;
 pub mod lines;
@@ -16,5 +17,7 @@ pub mod multicast_dns;
 pub mod signaling;
 
 mod json;
+mod path_kind;
 mod peer_id;
+pub use path_kind::PathKind;
 pub use peer_id::PeerId;

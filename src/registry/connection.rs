@@ -329,7 +329,7 @@ fn read_request(
         match buffer.push(bytes) {
             Ok(None) => {}
             Ok(Some(request)) => return Ok(Next::Request(request)),
-            Err(response) => return Ok(Next::NoRequest(response)),
+            Err(refusal) => return Ok(Next::NoRequest(refusal.into())),
         }
     }
 }

@@ -5,6 +5,9 @@
 
 use std::time::Duration;
 
+#[cfg(test)]
+pub(in crate::registry) use crate::limits::REQUEST_BODY_BYTES;
+
 /// Largest WebSocket message taken, in bytes; a longer one closes the socket with code 1009.
 pub(in crate::registry) const FRAME_BYTES: usize = 256 * 1024;
 
@@ -15,15 +18,6 @@ pub(in crate::registry) const PEER_LIST_BYTES: usize = FRAME_BYTES;
 /// Bytes that may wait for a client that reads too slowly, beyond the kernel's own buffer; with more its
 /// connection is closed.
 pub(in crate::registry) const OUT_QUEUE_BYTES: usize = 1024 * 1024;
-
-/// Longest request line and headers, in bytes; more is answered with 431.
-pub(in crate::registry) const REQUEST_HEAD_BYTES: usize = 16 * 1024;
-
-/// Most headers of a request; more is answered with 431.
-pub(in crate::registry) const REQUEST_HEADERS: usize = 64;
-
-/// Longest request body, in bytes; more is answered with 413.
-pub(in crate::registry) const REQUEST_BODY_BYTES: usize = 64 * 1024;
 
 /// Bytes of all bodies that are on their way, of all connections together. Beyond it a request whose body
 /// has not come with its head is answered with 503.
@@ -89,11 +83,17 @@ pub(in crate::registry) const AGENT_KEPT: Duration = Duration::from_secs(24 * 60
 /// agents.
 pub(in crate::registry) const EDGES: usize = 20_000;
 
+/// Peers that are online that a topology tells; further ones are left out.
+pub(in crate::registry) const TOLD_PEERS: usize = 4096;
+
 /// Peers that one peer may report to be connected to; further ones are left out.
 pub(in crate::registry) const REPORTED_PEERS: usize = 1024;
 
 /// Bytes of the names in such a report; further ones are left out.
 pub(in crate::registry) const REPORT_BYTES: usize = 32 * 1024;
+
+/// Longest round-trip time in such a report, in milliseconds; a longer one is left out.
+pub(in crate::registry) const REPORTED_ROUND_TRIP_MS: f64 = 60_000.0;
 
 /// Longest list of tasks or agents that is told, in bytes; what does not fit is left out.
 pub(in crate::registry) const LIST_BYTES: usize = 1024 * 1024;

@@ -38,16 +38,17 @@ fn sidecar(socket: &Path) -> Result<String, String> {
 #[cfg(feature = "registry")]
 mod registry {
     use std::io::{self, BufRead as _, BufReader, Read, Write};
-    use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr, TcpStream};
+    use std::net::{SocketAddr, TcpStream};
 
     use rustls::{ClientConnection, StreamOwned};
 
     use super::super::any_certificate;
+    use crate::config::metrics::of_this_machine;
     use crate::limits;
 
     /// Sends `GET /health`. Only the status line of the answer is read.
     pub(super) fn ask(address: SocketAddr, is_secure: bool) -> Result<String, String> {
-        let address = reachable(address);
+        let address = of_this_machine(address);
         let failed =
             |problem: &dyn std::fmt::Display| format!("no registry on {address}: {problem}");
         let status = status_line(address, is_secure).map_err(|error| failed(&error))?;
@@ -79,16 +80,5 @@ mod registry {
         let mut line = String::new();
         BufReader::new(stream.take(limits::HEALTH_ANSWER_BYTES)).read_line(&mut line)?;
         Ok(line.trim_end().to_owned())
-    }
-
-    /// Returns an address of this machine at which a registry can be reached that listens on any
-    /// address.
-    fn reachable(address: SocketAddr) -> SocketAddr {
-        let ip = match address.ip() {
-            IpAddr::V4(Ipv4Addr::UNSPECIFIED) => IpAddr::V4(Ipv4Addr::LOCALHOST),
-            IpAddr::V6(Ipv6Addr::UNSPECIFIED) => IpAddr::V6(Ipv6Addr::LOCALHOST),
-            ip => ip,
-        };
-        SocketAddr::new(ip, address.port())
     }
 }

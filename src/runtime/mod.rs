@@ -10,6 +10,7 @@ pub mod health;
 pub(crate) mod interfaces;
 pub mod ipc;
 pub mod logging;
+mod metrics;
 pub(crate) mod names;
 pub(crate) mod network;
 pub(crate) mod process;
@@ -149,6 +150,11 @@ fn serve(config: Config) -> Result<(), Failure> {
         &waker,
         FIRST_STREAM,
     );
+    let metrics = match &config.metrics {
+        Some(address) => metrics::start(address.clone(), config.metrics_peers, waker.clone())
+            .map_err(runtime("start the metrics thread"))?,
+        None => metrics::Handle::none(),
+    };
     let event_loop = EventLoop::new(Parts {
         poll,
         waker,
@@ -164,6 +170,7 @@ fn serve(config: Config) -> Result<(), Failure> {
         ipc,
         ipc_notices,
         requests,
+        metrics,
         linger: config.agent_linger,
         service_manager: ServiceManager::new(config.service_manager, Instant::now()),
     })

@@ -1,7 +1,7 @@
 //! Orders of a person to a registry that runs, over the control socket in its data directory.
 
 use std::fmt::Write as _;
-use std::io::{self, Read as _, Write as _};
+use std::io::{self, Write as _};
 use std::os::unix::net::UnixStream;
 use std::path::Path;
 use std::process::ExitCode;
@@ -11,6 +11,7 @@ use serde_json::json;
 
 use crate::config::url::Url;
 use crate::config::{OrderConfig, RegistryOrder, Ticket};
+use crate::http1::answer::{Answer, Exchange};
 use crate::limits;
 use crate::output;
 use crate::registry::CONTROL_SOCKET;
@@ -237,27 +238,24 @@ impl Control<'_> {
             )
         })?;
         let no_answer = || "the registry's answer is not to be read".to_owned();
-        let (head, content) = answer.split_once("\r\n\r\n").ok_or_else(no_answer)?;
-        if head.starts_with("HTTP/1.1 200 ") {
-            return serde_json::from_str(content).map_err(|_| no_answer());
+        if answer.status == 200 {
+            return serde_json::from_str(&answer.content).map_err(|_| no_answer());
         }
-        let refusal: Refusal = serde_json::from_str(content).map_err(|_| no_answer())?;
+        let refusal: Refusal = serde_json::from_str(&answer.content).map_err(|_| no_answer())?;
         Err(format!("the registry refuses: {}", refusal.error))
     }
 }
 
-fn exchange(socket: &Path, method: &str, path: &str, body: &str) -> io::Result<String> {
-    let mut stream = UnixStream::connect(socket)?;
+fn exchange(socket: &Path, method: &str, path: &str, body: &str) -> io::Result<Answer> {
+    let stream = UnixStream::connect(socket)?;
     stream.set_read_timeout(Some(limits::HEALTH_TIMEOUT))?;
     stream.set_write_timeout(Some(limits::HEALTH_TIMEOUT))?;
-    let length = body.len();
-    let request = format!(
-        "{method} {path} HTTP/1.1\r\nhost: registry\r\ncontent-length: {length}\r\n\r\n{body}"
-    );
-    stream.write_all(request.as_bytes())?;
-    let mut answer = String::new();
-    stream
-        .take(limits::ORDER_ANSWER_BYTES)
-        .read_to_string(&mut answer)?;
-    Ok(answer)
+    let exchange = Exchange {
+        method,
+        path,
+        host: "registry",
+        body,
+        most: limits::ORDER_ANSWER_BYTES,
+    };
+    exchange.run(stream)
 }

@@ -1,6 +1,8 @@
-//! Counters that `stats` tells.
+//! Counters that `stats` and the metrics tell.
 
 use serde::Serialize;
+
+use super::histogram::Histogram;
 
 /// Messages and bytes of one direction.
 #[derive(Debug, Default, Clone, Copy, Serialize)]
@@ -16,6 +18,15 @@ impl Count {
     }
 }
 
+/// The times from a message's acceptance to its receipt.
+#[derive(Debug, Clone, Default)]
+pub(crate) struct ReceiptTimes {
+    /// Of those whose agent has taken the message.
+    pub(crate) agent: Histogram,
+    /// Of those that the transport of a peer of another make has acknowledged.
+    pub(crate) transport: Histogram,
+}
+
 /// Counters since the process started.
 #[derive(Debug, Default)]
 pub(crate) struct Totals {
@@ -27,4 +38,7 @@ pub(crate) struct Totals {
     pub(crate) ignored_offers: u64,
     pub(crate) ignored_candidates: u64,
     pub(crate) ignored_frames: u64,
+    /// Connections that took the place of another.
+    pub(crate) restarts: u64,
+    pub(crate) receipts: ReceiptTimes,
 }

@@ -5,6 +5,7 @@
 //! outstanding, or when more was acknowledged beyond its end than any receiver buffers out of order.
 
 use std::collections::VecDeque;
+use std::time::Instant;
 
 use crate::limits;
 
@@ -22,6 +23,8 @@ const COMPANIONS: usize = 64;
 pub(crate) struct Written {
     /// The command that is told what became of it.
     pub(crate) origin: Origin,
+    /// When the message was accepted from the agent.
+    pub(crate) accepted: Instant,
     /// Its request id, for the error if the connection is lost.
     pub(crate) request_id: Option<String>,
     /// How many bytes were written to the channel up to the end of this message.
@@ -53,10 +56,17 @@ impl Receipts {
     }
 
     /// Notes that a message of `size` bytes was written.
-    pub(crate) fn written(&mut self, origin: Origin, request_id: Option<String>, size: usize) {
+    pub(crate) fn written(
+        &mut self,
+        origin: Origin,
+        accepted: Instant,
+        request_id: Option<String>,
+        size: usize,
+    ) {
         self.written_bytes += size as u64;
         self.unsettled.push_back(Written {
             origin,
+            accepted,
             request_id,
             end: self.written_bytes,
         });
@@ -86,7 +96,7 @@ mod tests {
     use super::*;
 
     fn write(receipts: &mut Receipts, size: usize) {
-        receipts.written(Origin::Broadcast(0), None, size);
+        receipts.written(Origin::Broadcast(0), Instant::now(), None, size);
     }
 
     #[test]

@@ -92,7 +92,7 @@ pub(super) struct WaitingConnect {
 /// The state of a peer, as `stats` tells it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "lowercase")]
-pub(super) enum State {
+pub(crate) enum State {
     Connected,
     Connecting,
     Disconnected,

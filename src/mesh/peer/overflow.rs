@@ -80,6 +80,11 @@ impl Overflow {
         }
     }
 
+    /// Returns the bytes of both sums together.
+    pub(crate) fn bytes(&self) -> usize {
+        self.moving + self.aside
+    }
+
     #[cfg(test)]
     pub(crate) fn sums(&self) -> (usize, usize) {
         (self.moving, self.aside)

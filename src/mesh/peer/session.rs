@@ -8,6 +8,7 @@
 
 use std::collections::VecDeque;
 use std::fmt;
+use std::time::Instant;
 
 use super::incoming_numbers::IncomingNumbers;
 use super::session_names::SessionNames;
@@ -25,6 +26,8 @@ pub(crate) const INITIAL_WINDOW_BYTES: u64 = limits::LEAST_WINDOW_BYTES as u64;
 pub(crate) struct Outgoing {
     /// The message itself.
     pub(crate) message: Message,
+    /// When it was accepted from the agent.
+    pub(crate) accepted: Instant,
     /// The command that is told what became of it.
     pub(crate) origin: Origin,
 }

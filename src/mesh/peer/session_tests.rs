@@ -5,6 +5,7 @@ use super::*;
 fn outgoing(text: &str) -> Outgoing {
     let json = format!(r#"{{"type":"{text}"}}"#);
     Outgoing {
+        accepted: Instant::now(),
         message: Message::from_agent(&json).unwrap(),
         origin: Origin::Broadcast(0),
     }

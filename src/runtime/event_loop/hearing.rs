@@ -62,6 +62,15 @@ impl EventLoop {
         self.unheard = true;
     }
 
+    /// Gives the core's numbers to those who ask for them.
+    pub(super) fn tell_numbers(&mut self) {
+        let now = self.clock.now();
+        while let Some(question) = self.parts.metrics.next_question() {
+            // Whoever asked may have given up.
+            let _ = question.try_send(self.parts.mesh.statistics(now));
+        }
+    }
+
     /// Ends the loop because a thread has ended that never ends by itself. Without it we would hear
     /// nothing of the agent or the registry any more.
     fn lost_thread(&mut self, name: &'static str) {

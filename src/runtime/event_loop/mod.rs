@@ -35,7 +35,7 @@ use super::process::service_manager::ServiceManager;
 use super::process::signals::{Signal, Signals};
 use super::signaling::CurrentTls;
 use super::wake::LoopWaker;
-use super::{ipc, signaling};
+use super::{ipc, metrics, signaling};
 use agent::{Agent, Requests};
 use clock::LivedTime;
 use linger::Linger;
@@ -86,6 +86,7 @@ pub(super) struct Parts {
     pub(super) ipc: ipc::Handle,
     pub(super) ipc_notices: Receiver<ipc::Notice>,
     pub(super) requests: Receiver<ipc::RequestBatch>,
+    pub(super) metrics: metrics::Handle,
     pub(super) linger: Option<Duration>,
     pub(super) service_manager: ServiceManager,
 }
@@ -239,6 +240,7 @@ impl EventLoop {
         if std::mem::take(&mut self.unheard) {
             self.hear_agent_threads();
             self.hear_signaling_thread();
+            self.tell_numbers();
         }
         self.read_requests();
         let now = self.clock.now();

@@ -127,6 +127,21 @@ pub fn bind(settings: Settings) -> Result<BoundSocket, BindError> {
     ))
 }
 
+/// The file of a socket that is served. It is removed when this is dropped, if it is still ours.
+#[derive(Debug)]
+pub(in crate::runtime) struct ServedFile(
+    #[expect(dead_code, reason = "its drop matters")] SocketFile,
+);
+
+/// Listens at a path, with a file that only its owner can use, in the place of a socket that may be there.
+pub(in crate::runtime) fn listen_at(path: &Path) -> io::Result<(UnixListener, ServedFile)> {
+    let _lock = DirectoryLock::wait(directory_of(path), limits::IPC_START_LOCK_WAIT);
+    let (listener, beside) = listen_beside(path)?;
+    fs::rename(&beside.path, path)?;
+    let file = SocketFile::new(path.to_owned(), beside.identity);
+    Ok((listener, ServedFile(file)))
+}
+
 /// Puts a non-blocking socket in the place of one whose file has vanished. Fails when another has taken the place.
 pub(super) fn make_anew(file: &SocketFile) -> io::Result<Option<UnixListener>> {
     file.renew(|path| {

@@ -35,6 +35,7 @@ use crate::protocol::ipc::Limits;
 use crate::runtime::wake::LoopWaker;
 
 pub use bind::{BindError, BoundSocket, Standing, bind, look};
+pub(in crate::runtime) use bind::{ServedFile, listen_at};
 pub use messages::{Notice, RequestBatch, Unsent};
 pub use outlet::{HandedOn, Outlet};
 pub use probe::{Served, is_served};
