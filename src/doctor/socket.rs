@@ -4,6 +4,7 @@ use super::report::{Check, Finding};
 use crate::config::Config;
 use crate::limits;
 use crate::protocol::ipc::Limits;
+use crate::runtime;
 use crate::runtime::ipc::{self, BindError, Standing};
 
 /// Returns the finding, and whether a sidecar runs on the socket already.
@@ -12,7 +13,8 @@ pub(super) fn check(config: &Config) -> (Finding, bool) {
         message_bytes: config.max_message_bytes,
         line_bytes: config.max_message_bytes + limits::LINE_OVERHEAD_BYTES,
     };
-    let settings = ipc::Settings::new(config.ipc_socket.clone(), line_limits);
+    let settings = ipc::Settings::new(config.ipc_socket.clone(), line_limits)
+        .with_access(runtime::access(config));
     let found = ipc::look(&settings);
     let is_live = matches!(
         found,

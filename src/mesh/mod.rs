@@ -355,5 +355,5 @@ fn random_id(random: &mut fastrand::Rng) -> String {
     format!("{:032x}", random.u128(..))
 }
 
-#[cfg(test)]
-mod tests;
+#[cfg(any(test, fuzzing))]
+pub(crate) mod tests;

@@ -127,7 +127,8 @@ fn serve(config: Config) -> Result<(), Failure> {
         signaling::IceServersClient::new(&signaling_settings).map_err(Failure::Configuration)?;
     // The socket is bound as early as possible: an agent polls for it, whether the registry can be
     // reached or not.
-    let settings = ipc::Settings::new(config.ipc_socket.clone(), line_limits);
+    let settings =
+        ipc::Settings::new(config.ipc_socket.clone(), line_limits).with_access(access(&config));
     let bound = ipc::bind(settings).map_err(Failure::Socket)?;
 
     let poll = Poll::new().map_err(runtime("make an event loop"))?;
@@ -214,4 +215,12 @@ fn make_sockets(config: &Config) -> Sockets {
         servers,
         FIRST_SOCKET,
     )
+}
+
+/// Returns who may use the IPC socket.
+pub(crate) fn access(config: &Config) -> ipc::Access {
+    ipc::Access {
+        mode: config.socket_mode,
+        group: config.socket_group.clone(),
+    }
 }

@@ -39,6 +39,7 @@ mod namesakes;
 mod network;
 mod one_agent;
 mod orphans;
+mod other_users;
 mod outages;
 mod overflow;
 mod pressure;

@@ -80,7 +80,7 @@ impl Overflow {
         }
     }
 
-    #[cfg(test)]
+    #[cfg(any(test, fuzzing))]
     pub(crate) fn sums(&self) -> (usize, usize) {
         (self.moving, self.aside)
     }

@@ -9,6 +9,7 @@
 //! * an agent's *reader* turns its lines into requests. It may outlive its agent: commands that a program
 //!   wrote before it hung up still count.
 
+mod access;
 mod agent;
 mod bind;
 mod messages;
@@ -31,6 +32,7 @@ use crossbeam_channel::Sender;
 pub use crate::mesh::Generation;
 use crate::runtime::wake::LoopWaker;
 
+pub use access::Access;
 pub use bind::{BindError, BoundSocket, Standing, bind, look};
 pub use messages::{Notice, RequestBatch, Unsent};
 pub use outlet::{HandedOn, Outlet};

@@ -1,8 +1,9 @@
-//! The settings of the IPC socket: its path, the sizes of lines, and the deadlines of its threads.
+//! The settings of the IPC socket: its path, who may use it, the sizes of lines, and the deadlines of its threads.
 
 use std::path::PathBuf;
 use std::time::Duration;
 
+use super::access::Access;
 use crate::limits;
 use crate::protocol::ipc::Limits;
 
@@ -11,6 +12,8 @@ use crate::protocol::ipc::Limits;
 pub struct Settings {
     /// The path of the socket. Its directory has to exist and is left as it is.
     pub socket: PathBuf,
+    /// Who may use it.
+    pub access: Access,
     /// The sizes that an agent's lines are checked against.
     pub limits: Limits,
     /// The time from one check of the socket file to the next, while no agent is connected.
@@ -28,11 +31,18 @@ impl Settings {
     pub fn new(socket: PathBuf, limits: Limits) -> Self {
         Settings {
             socket,
+            access: Access::default(),
             limits,
             file_check: limits::IPC_FILE_CHECK,
             served_file_check: limits::IPC_SERVED_FILE_CHECK,
             reconnect_grace: limits::IPC_RECONNECT_GRACE,
             probe_timeout: limits::IPC_PROBE_TIMEOUT,
         }
+    }
+
+    /// Lets others in.
+    #[must_use]
+    pub fn with_access(self, access: Access) -> Self {
+        Settings { access, ..self }
     }
 }

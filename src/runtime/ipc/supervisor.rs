@@ -201,6 +201,9 @@ impl Supervisor {
                     return;
                 }
             };
+            if !self.settings.access.lets_in(&stream) {
+                continue;
+            }
             let guest = Guest {
                 stream,
                 is_probe: is_probe(&address),
@@ -302,7 +305,7 @@ impl Supervisor {
 
     fn make_file_anew(&mut self) {
         let path = self.settings.socket.display();
-        match bind::make_anew(&self.file) {
+        match bind::make_anew(&self.file, &self.settings.access) {
             Ok(Some(listener)) => {
                 log::warn!("the IPC socket {path} had vanished; it was made anew");
                 self.listener = Some(listener);
