@@ -53,6 +53,10 @@ limits! {
     /// Interval at which one more stranger's offer is looked at; what comes sooner is dropped.
     pub const STRANGER_INTERVAL: Duration = Duration::from_millis(20);
 
+    /// Connections that we offer in a burst, and the interval of further ones; what is wanted sooner waits. An offer costs
+    /// 5 ms of key generation, in which nothing else is done, and a registry may list thousands of peers at once.
+    pub const OWN_OFFERS: (u32, Duration) = (16, Duration::from_millis(10));
+
     /// Offers of one peer that are looked at in a burst; further ones are dropped. After it one more is looked at
     /// every [`OFFER_INTERVAL`].
     pub const OFFER_BURST: u32 = 10;
