@@ -401,7 +401,10 @@ fn a_list_of_ever_so_many_is_offered_to_a_few_at_a_time() {
     let now = world.now;
     world.nodes[0].mesh.handle_frame(now, list);
     let at_once = made(&world) - before;
-    assert!((1..=u64::from(burst)).contains(&at_once), "{at_once} at once");
+    assert!(
+        (1..=u64::from(burst)).contains(&at_once),
+        "{at_once} at once"
+    );
     world.after_input(0);
     world.run_for(interval * 10);
     let offered = made(&world) - before;

@@ -337,13 +337,45 @@ fn end_well(world: &mut World<FakeStack>) {
 
 #[cfg(test)]
 mod tests {
+    use super::super::walk::{Announcement, number};
     use super::*;
 
+    /// The fuzzer's seeds, what it has found among them.
+    fn seeds() -> Vec<Vec<u8>> {
+        let folder = concat!(env!("CARGO_MANIFEST_DIR"), "/fuzz/seeds/core_schedule");
+        let mut files: Vec<_> = std::fs::read_dir(folder).unwrap().collect();
+        files.sort_by_key(|file| file.as_ref().unwrap().path());
+        let read = |file: std::io::Result<std::fs::DirEntry>| std::fs::read(file.unwrap().path());
+        files.into_iter().map(|file| read(file).unwrap()).collect()
+    }
+
+    #[test]
+    fn the_seeds_of_the_fuzzer_keep_what_is_promised() {
+        for schedule in seeds() {
+            run(&schedule);
+        }
+    }
+
+    /// Parts of the seeds in another order, with other bytes here and there.
     #[test]
     fn schedules_at_random_keep_what_is_promised() {
-        for seed in 0..20 {
+        let first = number("SIMULATION_FIRST").unwrap_or(0);
+        let seeds = seeds();
+        for seed in first..first + number("SIMULATION_SEEDS").unwrap_or(30) {
+            let _announcement = Announcement(seed);
             let mut random = fastrand::Rng::with_seed(seed);
-            let schedule: Vec<u8> = (0..500).map(|_| random.u8(..)).collect();
+            let mut schedule: Vec<u8> = (0..8).map(|_| random.u8(..)).collect();
+            for _ in 0..random.usize(1..12) {
+                let part = &seeds[random.usize(..seeds.len())];
+                let begin = random.usize(..part.len());
+                let end = random.usize(begin..part.len()) + 1;
+                schedule.extend(&part[begin..end]);
+                schedule.extend((0..random.usize(..20)).map(|_| random.u8(..)));
+            }
+            for _ in 0..random.usize(..20) {
+                let at = random.usize(..schedule.len());
+                schedule[at] = random.u8(..);
+            }
             run(&schedule);
         }
     }
