@@ -112,11 +112,12 @@ class Agent:
 
     def read(self):
         with contextlib.suppress(OSError, ValueError), self.stream.makefile("rb") as lines:
+            # To the end: what the socket has taken counts as delivered, so an agent reads it before it goes.
             for line in lines:
-                if self.is_closed or not line.endswith(b"\n"):
+                if not line.endswith(b"\n"):
                     return
                 self.take(json.loads(line))
-                if self.node.delay:
+                if self.node.delay and not self.is_closed:
                     time.sleep(self.node.delay)
 
     def take(self, event):
