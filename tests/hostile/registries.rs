@@ -13,6 +13,9 @@ use crate::support::{Node, Place, Setup};
 
 const MOMENT: Duration = Duration::from_secs(2);
 
+/// Longest round trip at one time in two, on a machine that has nothing to spare.
+const PATIENCE: Duration = Duration::from_secs(5);
+
 /// Sidecars that a good registry has introduced, and the bad one that has taken its place since.
 struct Betrayed {
     alice: Node,
@@ -58,7 +61,7 @@ impl Betrayed {
             load.percent(&self.alice.sidecar),
             mib(self.alice.sidecar.resident_bytes()) - mib(memory),
         );
-        assert!(times.count() > 10);
+        assert!(times.within(50) < PATIENCE, "{:?}", times.within(50));
     }
 }
 
