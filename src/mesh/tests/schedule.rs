@@ -118,7 +118,7 @@ fn send(world: &mut World<FakeStack>, bytes: &mut Bytes<'_>) {
     let size = [10, 100, 1_500, 60_000, 250_000][bytes.below(5)];
     let count = 1 + bytes.below(12);
     for _ in 0..count.min(if size > 10_000 { 2 } else { 12 }) {
-        world.send(from, to, size, count % 2 == 0);
+        world.send(from, to, size, count.is_multiple_of(2));
     }
 }
 
@@ -232,9 +232,9 @@ fn hostile_signal(world: &mut World<FakeStack>, bytes: &mut Bytes<'_>) {
         target: None,
         signal,
         extension: Extension {
-            ours: own % 3 > 0,
+            ours: !own.is_multiple_of(3),
             conn,
-            session: (own % 2 == 0).then(|| format!("s{own}")),
+            session: own.is_multiple_of(2).then(|| format!("s{own}")),
             ..Extension::default()
         },
     };
