@@ -31,10 +31,23 @@ MORE_BYTES = 40 * 1024 * 1024
 MORE_FILES = 16
 
 
+def schedule(seconds, seed, has_addresses):
+    """What goes wrong: when, what, whose, for how long, and a number for the rest. The same seed gives the same."""
+    chance = random.Random(seed)
+    weights = {"kill": 2, "end": 1, "stop": 3, "slow": 4, "leave": 3, "registry": 1, "address": 1}
+    planned, at = [], 0.0
+    while at < seconds:
+        what = chance.choices(list(weights), list(weights.values()))[0]
+        row = (at, what, chance.randrange(SIDECARS), chance.uniform(0.2, 8), chance.randrange(6))
+        if what != "address" or has_addresses:
+            planned.append(row)
+        at += chance.uniform(0.1, 1.5)
+    return planned
+
+
 class Soak:
     def __init__(self, minutes, seed):
-        self.end = time.monotonic() + minutes * 60
-        self.random = random.Random(seed)
+        self.seconds = minutes * 60
         self.directory = tempfile.mkdtemp(prefix="soak-")
         self.account = Account()
         self.address = network.Address() if os.environ.get(network.MARK) else None
@@ -49,7 +62,8 @@ class Soak:
             node = Node(name, self.directory, self.registry.port, settings, self.account, seed_of_node)
             node.others = [other for other in names if other != name]
             self.nodes.append(node)
-        # What is to be done later: when, what.
+        self.schedule = schedule(self.seconds, seed, bool(self.address))
+        # What is to be done later: when, to whom, what.
         self.later = []
         self.counts = {}
 
@@ -60,9 +74,10 @@ class Soak:
         before = self.measure()
         for node in self.nodes:
             node.is_sending = True
-        while time.monotonic() < self.end:
-            self.harm()
-            self.wait(self.random.uniform(0.1, 1.5))
+        began = time.monotonic()
+        for at, what, who, lasts, detail in self.schedule:
+            self.wait(began + at - time.monotonic())
+            self.harm(what, self.nodes[who], lasts, detail)
         self.settle()
         after = self.measure()
         words, faults = self.account.close()
@@ -82,12 +97,8 @@ class Soak:
     def measure(self):
         return [(node.memory(), node.open_files()) for node in self.nodes]
 
-    def harm(self):
-        """One more thing goes wrong, or right again."""
-        node = self.random.choice(self.nodes)
-        choices = ["kill", "end", "stop", "slow", "leave", "registry"] + ["address"] * bool(self.address)
-        what = self.random.choices(choices, [2, 1, 3, 4, 3, 1] + [1] * bool(self.address))[0]
-        time_until = self.random.uniform(0.2, 8)
+    def harm(self, what, node, time_until, detail):
+        """One more thing goes wrong, for so long, unless what it needs is not there now."""
         # What is planned for it already comes first.
         if what not in ("registry", "address") and any(who is node for _, who, _ in self.later):
             return
@@ -104,7 +115,7 @@ class Soak:
             process.send_signal(signal.SIGSTOP)
             self.plan(time_until, node, lambda: process.send_signal(signal.SIGCONT))
         elif what == "slow":
-            node.delay = self.random.choice([0.001, 0.01, 0.1])
+            node.delay = [0.001, 0.01, 0.1][detail % 3]
             self.plan(time_until, node, lambda: setattr(node, "delay", 0.0))
         elif what == "leave":
             node.leave()
@@ -114,7 +125,7 @@ class Soak:
         elif any(who is self.registry for _, who, _ in self.later):
             return
         else:
-            self.registry.stop(self.random.choice([signal.SIGTERM, signal.SIGKILL]))
+            self.registry.stop([signal.SIGTERM, signal.SIGKILL][detail % 2])
             self.plan(time_until, self.registry, self.registry.start)
         self.counts[what] = self.counts.get(what, 0) + 1
 
