@@ -59,10 +59,10 @@ fn a_thousand_channels_and_junk_harm_nobody() {
     alice.agent.until_peer("peer_connected", "mallory");
 
     mallory.open_channels(1000);
-    mallory.run_for(MOMENT);
+    mallory.run_while(4 * MOMENT, |peer| peer.opened.len() < 1000);
     let channels = mallory.opened.len();
     check_friends(
-        &format!("{channels} channels"),
+        &format!("1,000 channels, {channels} of them open"),
         &mut alice,
         &mut bob,
         memory,

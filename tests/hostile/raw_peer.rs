@@ -92,6 +92,11 @@ impl RawPeer {
         self.run_until(end, |_| false);
     }
 
+    /// The same, while something is so.
+    pub(crate) fn run_while(&mut self, time: Duration, is_so: impl Fn(&Self) -> bool) {
+        self.run_until(Instant::now() + time, |peer| !is_so(peer));
+    }
+
     /// Lets it go on until something is so.
     pub(crate) fn await_that(&mut self, what: &str, is_so: impl Fn(&Self) -> bool) {
         let is_reached = self.run_until(Instant::now() + DEADLINE, is_so);
