@@ -150,6 +150,45 @@ fn a_registry_that_answers_in_a_peers_place_is_believed_without_a_secret() {
     eprintln!("a registry in the middle, no secret: it reads {read}");
 }
 
+/// The registry knows more of a connection than anybody else; what it knows must not be read in a log either.
+#[test]
+fn a_log_of_everything_holds_no_secret() {
+    let place = Place::new();
+    let others = SocketScript::Serve(vec!["bob".to_owned()]);
+    let registry = ScriptedRegistry::start(Script::with_sockets(&[others]));
+    let start = |name: &str| {
+        let setup = Setup::new(&format!("s3cret-key.{name}"), place.join(name));
+        Node::start(setup.registry(registry.address).set("RUST_LOG", "trace"))
+    };
+    let mut bob = start("bob");
+    let mut alice = start("alice");
+    let secrets = std::sync::Mutex::new(vec!["s3cret".to_owned(), "for bob alone".to_owned()]);
+    relay(&registry, 1, |frame| {
+        let sdp = frame["payload"]["sdp"].as_str().unwrap_or_default();
+        let passwords = sdp
+            .lines()
+            .filter_map(|line| line.strip_prefix("a=ice-pwd:"));
+        secrets.lock().unwrap().extend(passwords.map(str::to_owned));
+    });
+    alice.agent.until_peer("peer_connected", "bob");
+    let message = json!({"type": "ping", "payload": "for bob alone"});
+    alice.agent.send("bob", &message);
+    bob.agent.until_peer("message", "alice");
+    let secrets = secrets.into_inner().unwrap();
+    assert!(secrets.len() >= 4, "passwords of both");
+    for node in [&alice, &bob] {
+        let log = node.sidecar.log();
+        let lines = log.lines().count();
+        for secret in &secrets {
+            assert!(!log.contains(secret.as_str()), "{secret} is in {log}");
+        }
+        eprintln!(
+            "{lines} lines at trace level hold none of {} secrets",
+            secrets.len()
+        );
+    }
+}
+
 #[test]
 fn a_flood_of_frames_costs_time_and_little_else() {
     let mut betrayed = Betrayed::by(Script::faultless());
