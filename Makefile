@@ -104,6 +104,14 @@ test-load: ## how the registry holds: idle WebSockets, sidecars while it restart
 	$(if $(SIDECAR_BINARY),,$(CARGO) build)
 	SIDECAR_BINARY="$(BUILT_BINARY)" python3 -B tests/load/run.py $(ARGS)
 
+# How long `soak` does harm.
+MINUTES ?= 5
+
+.PHONY: soak
+soak: ## ten sidecars that talk while all goes wrong that may, for MINUTES; ends with an account of every message
+	$(if $(SIDECAR_BINARY),,$(CARGO) build)
+	SIDECAR_BINARY="$(BUILT_BINARY)" MINUTES=$(MINUTES) python3 -B tests/soak/run.py
+
 .PHONY: test-examples
 test-examples: ## the agents in examples/ with each other; one without its interpreter is named and skipped
 	$(CARGO) test --test examples
@@ -150,6 +158,10 @@ bench: ## the benchmark, a sweep of all sizes included: tables for people, JSON 
 .PHONY: fuzz-smoke
 fuzz-smoke: ## each fuzz target for FUZZ_SECONDS, with the nightly toolchain
 	scripts/fuzz-smoke
+
+.PHONY: fuzz
+fuzz: ## the same for a minute each
+	FUZZ_SECONDS=60 scripts/fuzz-smoke
 
 # The same commit gives the same archive: it bears the commit's time.
 release = scripts/cross-build $(1) && \

@@ -1,12 +1,39 @@
-//! The parsers under test, included as source files. They need few small crates, while the sidecar as a
-//! dependency would build its cryptography once more, with a sanitizer, for every run.
+//! The code under test, included as source files. It needs few small crates, while the sidecar as a
+//! dependency would build its cryptography once more, with a sanitizer, for every run. So str0m is here without
+//! any: it reads descriptions, and the core runs on the stand-in of its simulation, which `cargo fuzz` compiles.
 
 #![forbid(unsafe_code)]
 
+#[allow(dead_code)]
+#[path = "../../src/backoff.rs"]
+mod backoff;
+#[allow(dead_code)]
+#[path = "../../src/calendar.rs"]
+mod calendar;
+pub mod descriptions;
+#[allow(dead_code)]
+#[path = "../../src/http_date.rs"]
+mod http_date;
 #[path = "../../src/limits/mod.rs"]
 pub mod limits;
+#[allow(dead_code)]
+#[path = "../../src/mesh/mod.rs"]
+pub mod mesh;
+#[allow(dead_code)]
+#[path = "../../src/nat/mod.rs"]
+pub mod nat;
 #[path = "../../src/protocol/mod.rs"]
 pub mod protocol;
+pub mod registry;
+#[allow(dead_code)]
+#[path = "../../src/secret.rs"]
+mod secret;
+
+/// Drives the whole core as the bytes say; fails when it breaks a promise.
+#[cfg(fuzzing)]
+pub fn drive(schedule: &[u8]) {
+    mesh::tests::schedule::run(schedule);
+}
 
 #[path = "../../src/nat/turn/framing.rs"]
 mod framing;

@@ -34,6 +34,7 @@ the peers.",
         "health [SOCKET]           say whether a sidecar serves its socket",
         "join TICKET               take the registry and the key of a ticket",
         "pair CODE [SETTING...]    redeem an invitation for a device token",
+        "limits                    list what is bounded, and what happens at each limit",
         #[cfg(feature = "registry")]
         "registry [SETTING...]     be a registry, or tell one something",
         #[cfg(feature = "registry")]
@@ -132,6 +133,15 @@ approves, and writes the device token to a file. The sidecar takes it as DEVICE_
     environment: true,
 };
 
+pub(super) const LIMITS: Topic = Topic {
+    purpose: "\
+Lists every limit: what is bounded, its value (of a setting the default), and what happens at it.",
+    usage: &["limits"],
+    tail: "",
+    exit_codes: &[],
+    environment: false,
+};
+
 #[cfg(feature = "registry")]
 pub(super) const REGISTRY: Topic = Topic {
     purpose: "\
@@ -181,11 +191,13 @@ pub(super) fn text(topic: Topic, settings: &[&Setting]) -> String {
     for usage in topic.usage {
         let _ = writeln!(text, "  chatixia-sidecar {usage}");
     }
-    text.push_str(if topic.environment {
-        "\nSettings (a flag wins over the environment variable beside it):\n"
-    } else {
-        "\nSettings:\n"
-    });
+    if !settings.is_empty() {
+        text.push_str(if topic.environment {
+            "\nSettings (a flag wins over the environment variable beside it):\n"
+        } else {
+            "\nSettings:\n"
+        });
+    }
     for setting in settings {
         push_setting(&mut text, setting);
     }

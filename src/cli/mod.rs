@@ -9,6 +9,7 @@ use crate::config::settings::{self, Flags, Setting};
 use crate::config::{self, Config, Sources, Surroundings};
 
 pub mod help;
+pub mod limits;
 mod nearest;
 
 use help::Topic;
@@ -84,6 +85,7 @@ enum Subcommand {
     Health,
     Join,
     Pair,
+    Limits,
     #[cfg(feature = "registry")]
     Registry,
     #[cfg(feature = "registry")]
@@ -100,6 +102,7 @@ impl Subcommand {
         ("health", Subcommand::Health),
         ("join", Subcommand::Join),
         ("pair", Subcommand::Pair),
+        ("limits", Subcommand::Limits),
         #[cfg(feature = "registry")]
         ("registry", Subcommand::Registry),
         #[cfg(feature = "registry")]
@@ -139,6 +142,7 @@ impl Subcommand {
                 .concat()
             }
             Subcommand::Join => vec![&settings::CONFIG_FILE],
+            Subcommand::Limits => Vec::new(),
             Subcommand::Pair => {
                 let of_sidecar = [
                     &settings::REGISTRY_URL,
@@ -187,6 +191,7 @@ impl Subcommand {
             Subcommand::Health => help::HEALTH,
             Subcommand::Join => help::JOIN,
             Subcommand::Pair => help::PAIR,
+            Subcommand::Limits => help::LIMITS,
             #[cfg(feature = "registry")]
             Subcommand::Registry => help::REGISTRY,
             #[cfg(feature = "registry")]
@@ -284,6 +289,7 @@ pub fn parse(
             let ticket = words.first().map(String::as_str);
             config::JoinConfig::from(ticket, &flags, environment).map(Invocation::Join)
         }
+        Subcommand::Limits => Ok(Invocation::Print(limits::text())),
         #[cfg(feature = "registry")]
         Subcommand::Invite => {
             let name = words.first().map(String::as_str);

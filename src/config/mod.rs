@@ -87,6 +87,10 @@ pub struct Config {
     pub stdio: bool,
     /// `IPC_SOCKET`; `None` if there is to be no socket.
     pub ipc_socket: Option<PathBuf>,
+    /// `SOCKET_GROUP`: by name or number.
+    pub socket_group: Option<String>,
+    /// `SOCKET_MODE`
+    pub socket_mode: Option<u32>,
     /// `UDP_PORT`: first and last port, inclusive.
     pub udp_ports: Option<(u16, u16)>,
     /// `EXTERNAL_ADDRESS`: where our UDP ports are reached from outside.
@@ -155,6 +159,8 @@ impl Config {
             stdio,
             ipc_socket: (!stdio || reader.is_given(&settings::IPC_SOCKET))
                 .then(|| reader.read(&settings::IPC_SOCKET, values::socket_path)),
+            socket_group: reader.read(&settings::SOCKET_GROUP, values::group),
+            socket_mode: reader.read(&settings::SOCKET_MODE, values::socket_mode),
             udp_ports: reader.read(&settings::UDP_PORT, values::ports),
             external_addresses: reader
                 .read(&settings::EXTERNAL_ADDRESS, values::external_addresses),

@@ -93,6 +93,10 @@ table! {
         "the agent is on standard input and output; no socket unless IPC_SOCKET is set";
     Plain IPC_SOCKET "PATH" = "/tmp/chatixia-sidecar.sock",
         "the Unix socket on which the agent is awaited";
+    Plain SOCKET_GROUP "GROUP" = "",
+        "group, by name or number, whose members may use that socket, too";
+    Plain SOCKET_MODE "MODE" = "",
+        "mode of the socket, as in 666 for everybody; without it 600, with SOCKET_GROUP 660";
     Plain AGENT_LINGER "SECONDS" = "30",
         "how long to stay after the agent has left, inf: for ever; with --stdio 0";
     Plain MESH "full|lazy" = "full",

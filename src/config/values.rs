@@ -98,6 +98,25 @@ pub(super) fn socket_path(text: &str) -> Parsed<PathBuf> {
     }
 }
 
+/// Parses the name or number of a group; `None` when empty.
+pub(super) fn group(text: &str) -> Parsed<Option<String>> {
+    if text.contains([':', '\n']) || text.trim() != text {
+        return Err("give the name or the number of a group".to_owned());
+    }
+    Ok((!text.is_empty()).then(|| text.to_owned()))
+}
+
+/// Parses the mode of a socket, in octal; `None` when empty. Its owner can always use it.
+pub(super) fn socket_mode(text: &str) -> Parsed<Option<u32>> {
+    if text.is_empty() {
+        return Ok(None);
+    }
+    let mode = u32::from_str_radix(text, 8).ok();
+    let mode = mode.filter(|mode| (0o600..=0o777).contains(mode));
+    mode.map(Some)
+        .ok_or_else(|| "give three octal digits from 600 to 777, as in 660".to_owned())
+}
+
 /// Parses a secret that can be sent as an HTTP header; `None` when empty.
 pub(super) fn secret(text: &str) -> Parsed<Option<Secret>> {
     if !text.bytes().all(|byte| byte.is_ascii_graphic()) {

@@ -36,6 +36,7 @@ use crate::limits;
 use crate::nat::reach::TransportPolicy;
 use crate::nat::url::{Transport, TurnUrl};
 use crate::output;
+use crate::runtime;
 use crate::runtime::signaling::{self, IceServersClient, Times};
 
 use background::Background;
@@ -106,7 +107,8 @@ fn examine(
     let fetch = fetch.then(|| Background::start(move || client.fetch()));
     let fetch = fetch.transpose()?;
 
-    let (socket, has_sidecar) = socket::check(config.ipc_socket.as_deref());
+    let (socket, has_sidecar) =
+        socket::check(config.ipc_socket.as_deref(), runtime::access(config));
     let proxies = proxy::begin(config, &settings)?;
     let visit = Background::start(move || signaling::visit(&settings, !has_sidecar))?;
     let (interfaces, locals) = interfaces::check(config, has_sidecar);

@@ -6,12 +6,12 @@ use super::report::{Check, Finding};
 use crate::runtime::ipc::{self, BindError, Standing};
 
 /// Returns the finding, and whether a sidecar runs on the socket already.
-pub(super) fn check(socket: Option<&Path>) -> (Finding, bool) {
+pub(super) fn check(socket: Option<&Path>, access: ipc::Access) -> (Finding, bool) {
     let Some(socket) = socket else {
         let words = "none is needed: the agent is on standard input and output";
         return (Finding::ok(Check::Socket, words), false);
     };
-    let settings = ipc::Settings::new(socket.to_owned());
+    let settings = ipc::Settings::new(socket.to_owned()).with_access(access);
     let found = ipc::look(&settings);
     let is_live = matches!(
         found,

@@ -2,67 +2,89 @@
 
 use std::time::Duration;
 
-/// Largest signaling frame of another sidecar, in bytes; a larger one is skipped.
-pub const SIGNALING_FRAME_BYTES: usize = 256 * 1024;
+use super::table::limits;
 
-/// Largest session description of another sidecar, in bytes; the frame with a larger one is skipped. Reading one
-/// takes longer than its size says. Those of browsers have some KiB.
-pub const DESCRIPTION_BYTES: usize = 32 * 1024;
+limits! {
+    "what introduces peers to each other" as pub(super) INTRODUCTION;
 
-/// Longest candidate line taken from a peer, in bytes; the frame with a longer one is skipped.
-pub const CANDIDATE_BYTES: usize = 1024;
+    /// Largest signaling frame of another sidecar, in bytes; a larger one is skipped.
+    pub const SIGNALING_FRAME_BYTES: usize = 256 * 1024;
 
-/// Candidates of a peer that are kept until their description arrives, and candidates that one connection
-/// takes in a burst, those in its description included. Further ones are ignored.
-pub const CANDIDATES_PER_CONNECTION: usize = 64;
+    /// Largest session description of another sidecar, in bytes; the frame with a larger one is skipped. Reading one
+    /// takes longer than its size says. Those of browsers have some KiB.
+    pub const DESCRIPTION_BYTES: usize = 32 * 1024;
 
-/// Interval at which a connection takes one more candidate after the burst: it may outlast many networks.
-/// No shorter, since str0m never forgets a candidate, some 200 bytes.
-pub const CANDIDATE_INTERVAL: Duration = Duration::from_secs(10);
+    /// Longest candidate line taken from a peer, in bytes; the frame with a longer one is skipped.
+    pub const CANDIDATE_BYTES: usize = 1024;
 
-/// Largest control frame on `mesh-control`, in bytes; a larger one is ignored. A session description with
-/// many candidates has 4 KiB.
-pub const CONTROL_FRAME_BYTES: usize = 16 * 1024;
+    /// Candidates of a peer that are kept until their description arrives, and that one connection takes in a burst,
+    /// those in its description included; further ones are ignored.
+    pub const CANDIDATES_PER_CONNECTION: usize = 64;
 
-/// Peers that are asked at a time to pass a signal on to one that can't be reached otherwise.
-pub const INTRODUCERS: usize = 3;
+    /// Interval at which a connection takes one more candidate after the burst; what comes sooner is ignored. A
+    /// connection may outlast many networks. No shorter, since str0m never forgets a candidate, some 200 bytes.
+    pub const CANDIDATE_INTERVAL: Duration = Duration::from_secs(10);
+
+    /// Largest control frame on `mesh-control`, in bytes; a larger one is ignored. A session description with many
+    /// candidates has 4 KiB.
+    pub const CONTROL_FRAME_BYTES: usize = 16 * 1024;
+
+    /// Peers that are asked at a time to pass a signal on to one that can't be reached otherwise; the next ones only
+    /// when no answer has come.
+    pub const INTRODUCERS: usize = 3;
+
+    /// Signals that a peer brings on `mesh-control`, its own and those of others, that are looked at in a burst, and
+    /// the interval at which one more is; further ones are dropped.
+    pub const PASSED_SIGNALS: (u32, Duration) = (256, Duration::from_millis(50));
+
+    /// Signals that are passed on for a peer in a burst, and the interval at which one more is; further ones are
+    /// dropped.
+    pub const SIGNALS_TO_PASS: (u32, Duration) = (32, Duration::from_millis(500));
+
+    /// Offers of a peer that are remembered, to know them when they come again on another way; with a further one the
+    /// oldest is forgotten.
+    pub const REMEMBERED_OFFERS: usize = 8;
+
+    /// Offers from strangers that are looked at in a burst, all of them together; further ones are dropped. Strangers
+    /// are names that we have not met and the registry has not listed. One more is looked at every
+    /// [`STRANGER_INTERVAL`]. An offer costs 5 ms of key generation, a new name nothing.
+    pub const STRANGER_BURST: u32 = 128;
+
+    /// Interval at which one more stranger's offer is looked at; what comes sooner is dropped.
+    pub const STRANGER_INTERVAL: Duration = Duration::from_millis(20);
+
+    /// Connections that we offer in a burst, and the interval of further ones; what is wanted sooner waits. An offer costs
+    /// 5 ms of key generation, in which nothing else is done, and a registry may list thousands of peers at once.
+    pub const OWN_OFFERS: (u32, Duration) = (16, Duration::from_millis(10));
+
+    /// Offers of one peer that are looked at in a burst; further ones are dropped. After it one more is looked at
+    /// every [`OFFER_INTERVAL`].
+    pub const OFFER_BURST: u32 = 10;
+
+    /// Interval at which one more offer of a peer is looked at; what comes sooner is dropped.
+    pub const OFFER_INTERVAL: Duration = Duration::from_millis(500);
+
+    /// Time for which a candidate that came before its description is kept; then it is forgotten. The description may
+    /// come as late as an answer.
+    pub const EARLY_CANDIDATE_LIFETIME: Duration = Duration::from_secs(10);
+
+    /// How long a peer's offer is held while our own crossing offer stands against it unanswered; then the peer's
+    /// offer is answered after all.
+    pub const HELD_OFFER_TIMEOUT: Duration = Duration::from_secs(1);
+
+    /// Peers kept of the registry's list; further ones are left out.
+    pub const LISTED_PEERS: usize = 4096;
+
+    /// `connect` commands that wait for one peer; a further one fails with `connect_failed`.
+    pub const WAITING_CONNECTS: usize = 64;
+}
+
 /// Interval at which further peers are asked to pass on an offer that is not answered.
 pub const INTRODUCTION_INTERVAL: Duration = Duration::from_secs(1);
-
-/// Signals that a peer brings on `mesh-control`, its own and those of others, that are looked at in a burst,
-/// and the interval at which one more is; further ones are dropped.
-pub const PASSED_SIGNALS: (u32, Duration) = (256, Duration::from_millis(50));
-
-/// Signals that are passed on for a peer in a burst, and the interval at which one more is; further ones are
-/// dropped.
-pub const SIGNALS_TO_PASS: (u32, Duration) = (32, Duration::from_millis(500));
-
-/// Offers of a peer that are remembered, to know them when they come again on another way.
-pub const REMEMBERED_OFFERS: usize = 8;
 
 /// Wait from a lost connection to the next offer: the first and the longest.
 pub const OFFER_BACKOFF: (Duration, Duration) =
     (Duration::from_millis(200), Duration::from_secs(20));
-
-/// Burst of offers that are looked at from strangers, all of them together: names that we have not met and
-/// the registry has not listed. One more is looked at every [`STRANGER_INTERVAL`]. An offer costs 5 ms of
-/// key generation, a new name nothing.
-pub const STRANGER_BURST: u32 = 128;
-/// Interval at which one more stranger's offer is looked at; see [`STRANGER_BURST`].
-pub const STRANGER_INTERVAL: Duration = Duration::from_millis(20);
-
-/// Burst of offers of one peer that are looked at; after it one more every [`OFFER_INTERVAL`].
-pub const OFFER_BURST: u32 = 10;
-/// Interval at which one more offer of a peer is looked at; see [`OFFER_BURST`].
-pub const OFFER_INTERVAL: Duration = Duration::from_millis(500);
-
-/// How long a candidate that came before its description is kept; the description may come as late as an
-/// answer.
-pub const EARLY_CANDIDATE_LIFETIME: Duration = Duration::from_secs(10);
-
-/// How long a peer's offer is held while our own crossing offer stands against it unanswered; then the
-/// peer's offer is answered after all.
-pub const HELD_OFFER_TIMEOUT: Duration = Duration::from_secs(1);
 
 /// Least time between two questions to the registry about who is online.
 pub const LIST_INTERVAL: Duration = Duration::from_millis(500);
@@ -70,16 +92,10 @@ pub const LIST_INTERVAL: Duration = Duration::from_millis(500);
 /// How long the answer to a `register` is awaited before it is sent again.
 pub const REGISTER_TIMEOUT: Duration = Duration::from_secs(5);
 
-/// Interval at which the registry is asked who is online when all peers are to be connected: it tells
-/// nobody when a peer comes.
+/// Interval at which the registry is asked who is online when all peers are to be connected: it tells nobody when a
+/// peer comes.
 pub const LIST_REFRESH: Duration = Duration::from_secs(60);
 
-/// How long no message may have gone to or from a peer before it gives its place up to one that offers,
-/// where `MAX_PEERS` is reached in lazy mode. For a peer that our own agent wants any gives way.
+/// How long no message may have gone to or from a peer before it gives its place up to one that offers, where
+/// `MAX_PEERS` is reached in lazy mode. For a peer that our own agent wants any gives way.
 pub const ROOM_IDLE: Duration = Duration::from_secs(10);
-
-/// Peers kept of the registry's list; further ones are left out.
-pub const LISTED_PEERS: usize = 4096;
-
-/// `connect` commands that wait for one peer; a further one fails with `connect_failed`.
-pub const WAITING_CONNECTS: usize = 64;

@@ -1,9 +1,11 @@
 //! Limits on what an outsider can make the sidecar hold or do, in one place.
 //!
-//! Settings that a user may change (`MAX_PEERS`, `MAX_MESSAGE_BYTES`, `QUEUE_BYTES`, ...) have their
-//! defaults and ranges in [`crate::config`]; the values here are fixed. Only these limits are elsewhere:
+//! What is bounded is declared with [`limits!`](table::limits), so that `chatixia-sidecar limits` prints what the code
+//! reads. Constants beside it pace what we do by ourselves. Settings that a user may change (`MAX_PEERS`,
+//! `MAX_MESSAGE_BYTES`, `QUEUE_BYTES`, ...) have their defaults and ranges in [`crate::config`]; the values here are
+//! fixed. Only these limits are elsewhere:
 //!
-//! * the development registry's, in `registry/limits.rs`, since it is another program;
+//! * the registry's, in `registry/limits.rs`, since it is another program;
 //! * how long the registry is waited for, in [`Times`](crate::runtime::signaling::Times), which tests
 //!   shorten;
 //! * figures of a protocol or a library, beside the code that follows it: what counts as silence
@@ -20,6 +22,7 @@ mod network;
 mod process;
 mod registry_link;
 mod servers;
+pub mod table;
 mod text;
 
 pub use agent_link::*;
@@ -33,3 +36,34 @@ pub use process::*;
 pub use registry_link::*;
 pub use servers::*;
 pub use text::*;
+
+/// The limits that are declared here, one table a matter.
+pub const TABLES: &[table::Table] = &[
+    text::TEXT,
+    agent_link::AGENT_LINK,
+    flow::FLOW,
+    introduction::INTRODUCTION,
+    connection::CONNECTION,
+    network::NETWORK,
+    http::HTTP,
+    names::NAMES,
+    servers::SERVERS,
+    registry_link::REGISTRY_LINK,
+    process::PROCESS,
+];
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn each_row_says_what_happens_at_the_limit() {
+        let tables = TABLES.iter();
+        #[cfg(feature = "registry")]
+        let tables = tables.chain([&crate::registry::LIMITS]);
+        for limit in tables.flat_map(|table| table.limits) {
+            let (bounded, at_limit) = (limit.bounded(), limit.at_limit());
+            assert!(!bounded.is_empty() && !at_limit.is_empty(), "{limit:?}");
+        }
+    }
+}

@@ -42,7 +42,19 @@ impl<K: Linker> Mesh<K> {
 
     fn offer_if_wanted(&mut self, now: Instant, peer_id: &PeerId) {
         if self.wants_offer(now, peer_id) {
-            self.offer(now, peer_id);
+            self.offer_in_turn(now, peer_id);
+        }
+    }
+
+    /// Offers a connection. If many have just been offered it waits its turn, so that everything else has one, too.
+    fn offer_in_turn(&mut self, now: Instant, peer_id: &PeerId) {
+        if self.own_offers.take(now) {
+            return self.offer(now, peer_id);
+        }
+        let turn = self.own_offers.next();
+        if let Some(peer) = self.peers.get_mut(peer_id) {
+            peer.retry.at = Some(turn);
+            self.arm_peer(now, peer_id);
         }
     }
 
@@ -89,7 +101,7 @@ impl<K: Linker> Mesh<K> {
             self.may_be_introduced(now, peer_id)
         };
         if may_offer {
-            self.offer(now, peer_id);
+            self.offer_in_turn(now, peer_id);
         } else if let Some(peer) = self.peers.get_mut(peer_id) {
             peer.retry.awaits_list = true;
             self.roster.want(now);

@@ -152,6 +152,8 @@ pub struct Mesh<K: Linker> {
     roster: Roster,
     /// Limits offers from names that nothing is known of.
     strangers: TokenBucket,
+    /// Limits how many offers we make at once.
+    own_offers: TokenBucket,
     /// Sets of local candidates. Connections to one peer use different sets, so that datagrams of an
     /// old and a new one are told apart by their addresses.
     lanes: Vec<Vec<LocalCandidate>>,
@@ -206,6 +208,7 @@ impl<K: Linker> Mesh<K> {
             own: None,
             roster: Roster::new(),
             strangers: TokenBucket::new((limits::STRANGER_BURST, limits::STRANGER_INTERVAL), now),
+            own_offers: TokenBucket::new(limits::OWN_OFFERS, now),
             lanes: Vec::new(),
             outdone: Vec::new(),
             udp_buffer: None,
@@ -360,4 +363,8 @@ fn random_id(random: &mut fastrand::Rng) -> String {
 }
 
 #[cfg(test)]
-mod tests;
+pub(crate) mod tests;
+
+/// The simulation, for the fuzz targets. (Lints tell tests by the line above, as it stands.)
+#[cfg(all(fuzzing, not(test)))]
+pub(crate) mod tests;

@@ -48,6 +48,7 @@ use api::Api;
 use api::ice_servers::{self, IceServers, OwnRelay};
 use connection::Times;
 pub use data::CONTROL_SOCKET;
+pub use limits::TABLE as LIMITS;
 use relay::Relay;
 use server::{CONTROL, LISTENER, Parts, Server, WAKER};
 pub use store::keys::{Identity, Keys, load_keys};

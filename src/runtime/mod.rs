@@ -190,7 +190,9 @@ fn open_endpoints(
     limits: protocol::ipc::Limits,
 ) -> Result<ipc::Endpoints, Failure> {
     let settings = config.ipc_socket.clone().map(ipc::Settings::new);
-    let socket = settings.map(ipc::bind).transpose();
+    let socket = settings
+        .map(|settings| ipc::bind(settings.with_access(access(config))))
+        .transpose();
     let stdio = config.stdio.then(ipc::Transport::stdio).transpose();
     Ok(ipc::Endpoints {
         socket: socket.map_err(Failure::Socket)?,
@@ -237,4 +239,12 @@ fn make_sockets(config: &Config) -> Sockets {
         servers,
         FIRST_SOCKET,
     )
+}
+
+/// Returns who may use the IPC socket.
+pub(crate) fn access(config: &Config) -> ipc::Access {
+    ipc::Access {
+        mode: config.socket_mode,
+        group: config.socket_group.clone(),
+    }
 }

@@ -1,8 +1,8 @@
-//! The tables of settings in `docs/reference.md`, which stand in a text that is written by hand.
+//! The tables of settings and limits in `docs/reference.md`, which stand in a text that is written by hand.
 
 use std::fmt::Write as _;
 
-use chatixia_sidecar::cli::Manual;
+use chatixia_sidecar::cli::{Manual, limits};
 use chatixia_sidecar::config::settings::{Kind, Setting};
 
 /// The lines around a table. The first names a subcommand; `sidecar` means the program without one.
@@ -19,7 +19,10 @@ pub(crate) fn write(manuals: &[Manual], document: &str) -> String {
         let manual = manuals
             .iter()
             .find(|manual| manual.subcommand.unwrap_or("sidecar") == name);
-        let table = table(manual.unwrap(), &manuals[0]);
+        let table = match name {
+            "limits" => all_limits(),
+            _ => table(manual.unwrap(), &manuals[0]),
+        };
         let _ = write!(written, "{BEGINNING}{name} -->\n{table}{END}{rest}");
     }
     written
@@ -63,4 +66,18 @@ fn table(manual: &Manual, sidecar: &Manual) -> String {
         );
     }
     table
+}
+
+/// What the subcommand `limits` prints, a table for each matter.
+fn all_limits() -> String {
+    let mut text = String::new();
+    for table in limits::tables() {
+        let _ = writeln!(text, "\nLimits of {}:\n", table.matter);
+        text += "| | Bounded | Value | At the limit |\n|---|---|---|---|\n";
+        for row in table.rows {
+            let cells = [row.bounded, row.value, row.at_limit].map(|cell| cell.replace('|', "\\|"));
+            let _ = writeln!(text, "| `{}` | {} |", row.name, cells.join(" | "));
+        }
+    }
+    text + "\n"
 }

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use serde_json::{Value, json};
 
-use crate::support::{Site, Transport, on_each_transport};
+use crate::support::{Site, Transport};
 
 on_each_transport!(
     ids_come_back_as_they_were_written,

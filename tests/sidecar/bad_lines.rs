@@ -5,7 +5,7 @@ use std::thread;
 
 use serde_json::{Value, json};
 
-use crate::support::{Agent, Site, Transport, on_each_transport};
+use crate::support::{Agent, Site, Transport};
 
 on_each_transport!(
     each_wrong_line_gets_one_error_with_what_it_is_about,

@@ -2,7 +2,7 @@
 
 use serde_json::json;
 
-use crate::support::{Agent, Node, Site, Transport, on_each_transport};
+use crate::support::{Agent, Node, Site, Transport};
 
 on_each_transport!(
     every_byte_of_a_whole_message_is_kept,

@@ -7,7 +7,7 @@ use rustix::process::Signal;
 use serde_json::{Value, json};
 
 use crate::scripted_registry::{Script, ScriptedRegistry, SocketScript, TokenReply};
-use crate::support::{Node, Place, Setup, Sidecar, Site, Transport, on_each_transport};
+use crate::support::{Node, Place, Setup, Sidecar, Site, Transport};
 
 on_each_transport!(
     sigterm_and_sigint_end_it_with_0_and_peers_are_told_at_once,

@@ -6,7 +6,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use serde_json::json;
 
 use crate::scripted_registry::{Script, ScriptedRegistry, quiet_address};
-use crate::support::{Agent, Node, Place, Setup, Site, Transport, on_each_transport};
+use crate::support::{Agent, Node, Place, Setup, Site, Transport};
 
 on_each_transport!(the_limits_told_are_those_set,);
 

@@ -5,7 +5,7 @@ use std::thread;
 
 use serde_json::{Value, json};
 
-use crate::support::{Site, Transport, on_each_transport};
+use crate::support::{Site, Transport};
 
 on_each_transport!(
     crlf_blank_lines_and_absent_payloads_are_taken,

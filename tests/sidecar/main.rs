@@ -10,6 +10,8 @@
     clippy::print_stderr
 )]
 
+#[macro_use]
+mod on_each_transport;
 mod support;
 
 #[path = "../registry/support.rs"]
@@ -40,6 +42,7 @@ mod namesakes;
 mod network;
 mod one_agent;
 mod orphans;
+mod other_users;
 mod outages;
 mod overflow;
 mod pressure;

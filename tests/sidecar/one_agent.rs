@@ -6,7 +6,7 @@ use std::time::{Duration, Instant};
 
 use serde_json::json;
 
-use crate::support::{Agent, Node, Place, Setup, Site, Transport, on_each_transport};
+use crate::support::{Agent, Node, Place, Setup, Site, Transport};
 
 on_each_transport!(
     without_linger_it_ends_with_its_agent_and_peers_are_told,

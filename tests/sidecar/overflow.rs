@@ -8,7 +8,7 @@ use std::time::{Duration, Instant};
 
 use serde_json::{Value, json};
 
-use crate::support::{Agent, Event, Node, Site, Transport, on_each_transport};
+use crate::support::{Agent, Event, Node, Site, Transport};
 
 on_each_transport!(
     four_mebibytes_for_a_stopped_peer_keep_nobody_waiting_and_arrive_when_it_goes_on,

@@ -76,7 +76,7 @@ impl AgentQueue {
     }
 
     /// Returns the events that no writer has yet.
-    #[cfg(test)]
+    #[cfg(any(test, fuzzing))]
     pub(super) fn waiting(&self) -> impl Iterator<Item = &Event> {
         self.queue.iter().map(|entry| &entry.event)
     }

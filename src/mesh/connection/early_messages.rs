@@ -27,7 +27,7 @@ impl EarlyMessages {
         std::mem::take(self).messages
     }
 
-    #[cfg(test)]
+    #[cfg(any(test, fuzzing))]
     pub(crate) fn len(&self) -> usize {
         self.messages.len()
     }

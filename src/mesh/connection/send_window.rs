@@ -138,7 +138,7 @@ impl SendWindow {
     }
 
     /// Returns the least round trip of late.
-    #[cfg(test)]
+    #[cfg(any(test, fuzzing))]
     pub(crate) fn least_round_trip(&self) -> Option<Duration> {
         self.round_trip.least()
     }

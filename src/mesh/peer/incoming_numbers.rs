@@ -64,7 +64,7 @@ impl IncomingNumbers {
     }
 
     /// Returns how many runs of numbers are kept because their messages are unusable.
-    #[cfg(test)]
+    #[cfg(any(test, fuzzing))]
     pub(crate) fn unusable_runs(&self) -> usize {
         self.unusable.len()
     }

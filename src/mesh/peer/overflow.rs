@@ -85,7 +85,7 @@ impl Overflow {
         self.moving + self.aside
     }
 
-    #[cfg(test)]
+    #[cfg(any(test, fuzzing))]
     pub(crate) fn sums(&self) -> (usize, usize) {
         (self.moving, self.aside)
     }

@@ -127,7 +127,7 @@ impl Session {
         }
     }
 
-    #[cfg(test)]
+    #[cfg(any(test, fuzzing))]
     pub(crate) fn own(&self) -> &str {
         &self.own
     }
@@ -437,7 +437,7 @@ impl Session {
     }
 
     /// Returns how many runs of numbers are kept because their messages are unusable.
-    #[cfg(test)]
+    #[cfg(any(test, fuzzing))]
     pub(crate) fn unusable_runs(&self) -> usize {
         self.incoming.unusable_runs()
     }

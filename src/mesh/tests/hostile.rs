@@ -384,3 +384,34 @@ fn offers_under_ever_new_names_make_few_connections_and_others_still_connect() {
     hear(&mut world, "b", 2000);
     assert_eq!(world.nodes[0].mesh.next_connection - before, made + 1);
 }
+
+#[test]
+fn a_list_of_ever_so_many_is_offered_to_a_few_at_a_time() {
+    const MANY: u64 = 500;
+    let (burst, interval) = limits::OWN_OFFERS;
+    let mut world = World::connected(80);
+    world.nodes[0].mesh.settings.max_peers = 10_000;
+    let made = |world: &World<FakeStack>| world.nodes[0].mesh.next_connection;
+    let before = made(&world);
+    let names = (0..MANY).map(|number| PeerId::new(&format!("new-{number}")).unwrap());
+    let list = Incoming::PeerList {
+        peers: names.chain([world.name(1).clone()]).collect(),
+        left_out: 0,
+    };
+    let now = world.now;
+    world.nodes[0].mesh.handle_frame(now, list);
+    let at_once = made(&world) - before;
+    assert!(
+        (1..=u64::from(burst)).contains(&at_once),
+        "{at_once} at once"
+    );
+    world.after_input(0);
+    world.run_for(interval * 10);
+    let offered = made(&world) - before;
+    assert!(offered <= u64::from(burst) + 10, "{offered} offers");
+    world.run_for(interval * MANY as u32);
+    assert_eq!(made(&world) - before, MANY);
+    world.send(0, "b", 100, true);
+    world.run_for(MOMENT);
+    assert_eq!(world.ledger.deliveries, 1);
+}

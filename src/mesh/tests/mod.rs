@@ -2,7 +2,10 @@
 //!
 //! [`world`] steps everything from one event to the next, [`ledger`] holds what agents were told
 //! against what arrived, [`checks`] what each core holds against its bounds. The scenarios follow by
-//! topic; [`walk`] puts all of it together at random.
+//! topic; [`walk`] puts all of it together at random, [`schedule`] as the bytes of a fuzzer say.
+
+// The fuzz targets need the simulation, and none of the scenarios.
+#![cfg_attr(fuzzing, allow(dead_code, unused_imports))]
 
 mod agent;
 mod answering;
@@ -37,6 +40,7 @@ mod registry;
 mod replacing;
 mod reporting;
 mod room;
+pub(crate) mod schedule;
 mod slow_line;
 mod slow_ways;
 mod statistics;

@@ -347,7 +347,7 @@ fn weather(random: &mut fastrand::Rng) -> Weather {
 }
 
 /// Names the seed if the run fails.
-struct Announcement(u64);
+pub(super) struct Announcement(pub(super) u64);
 
 impl Drop for Announcement {
     fn drop(&mut self) {
@@ -401,7 +401,7 @@ pub(super) fn run_seeds(default_count: u64, walk: impl Fn(u64) -> World<FakeStac
     );
 }
 
-fn number(variable: &str) -> Option<u64> {
+pub(super) fn number(variable: &str) -> Option<u64> {
     Some(std::env::var(variable).ok()?.parse().unwrap())
 }
 

@@ -3,7 +3,7 @@
 use std::fmt;
 use std::fs;
 use std::io;
-use std::os::unix::fs::{FileTypeExt, PermissionsExt};
+use std::os::unix::fs::FileTypeExt;
 use std::os::unix::net::{SocketAddr, UnixListener};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -12,6 +12,7 @@ use rustix::fs::{CWD, Mode, RenameFlags, fchmod, renameat_with};
 use rustix::io::Errno;
 use socket2::{Domain, SockAddr, Socket, Type};
 
+use super::access::Access;
 use super::probe::{Occupant, probe};
 use super::settings::Settings;
 use super::socket_file::{DirectoryLock, Identity, SocketFile, directory_of};
@@ -92,7 +93,7 @@ pub fn bind(settings: Settings) -> Result<BoundSocket, BindError> {
     check_path(&path)?;
     let system = |error| BindError::System(path.clone(), error);
     let _lock = DirectoryLock::wait(directory_of(&path), limits::IPC_START_LOCK_WAIT);
-    let (listener, beside) = listen_beside(&path).map_err(system)?;
+    let (listener, beside) = listen_beside(&path, &settings.access).map_err(system)?;
     for _ in 0..limits::IPC_BIND_ATTEMPTS {
         let identity = match fs::symlink_metadata(&path) {
             Ok(metadata) if metadata.file_type().is_socket() => Identity::from(&metadata),
@@ -136,17 +137,17 @@ pub(in crate::runtime) struct ServedFile(
 /// Listens at a path, with a file that only its owner can use, in the place of a socket that may be there.
 pub(in crate::runtime) fn listen_at(path: &Path) -> io::Result<(UnixListener, ServedFile)> {
     let _lock = DirectoryLock::wait(directory_of(path), limits::IPC_START_LOCK_WAIT);
-    let (listener, beside) = listen_beside(path)?;
+    let (listener, beside) = listen_beside(path, &Access::default())?;
     fs::rename(&beside.path, path)?;
     let file = SocketFile::new(path.to_owned(), beside.identity);
     Ok((listener, ServedFile(file)))
 }
 
 /// Puts a non-blocking socket in the place of one whose file has vanished. Fails when another has taken the place.
-pub(super) fn make_anew(file: &SocketFile) -> io::Result<Option<UnixListener>> {
+pub(super) fn make_anew(file: &SocketFile, access: &Access) -> io::Result<Option<UnixListener>> {
     file.renew(|path| {
         let _lock = DirectoryLock::wait(directory_of(path), limits::IPC_START_LOCK_WAIT);
-        let (listener, beside) = listen_beside(path)?;
+        let (listener, beside) = listen_beside(path, access)?;
         listener.set_nonblocking(true)?;
         rename_to_new(&beside.path, path)?;
         Ok((listener, beside.identity))
@@ -169,7 +170,7 @@ pub fn look(settings: &Settings) -> Result<Standing, BindError> {
     let path = &settings.socket;
     check_path(path)?;
     let system = |error| BindError::System(path.clone(), error);
-    listen_beside(path).map_err(system)?;
+    listen_beside(path, &settings.access).map_err(system)?;
     match fs::symlink_metadata(path) {
         Ok(metadata) if metadata.file_type().is_socket() => {}
         Ok(_) => return Err(BindError::NotASocket(path.clone())),
@@ -199,7 +200,7 @@ fn check_path(path: &Path) -> Result<(), BindError> {
 }
 
 /// Listens on a socket under a random name in the directory of `path`.
-fn listen_beside(path: &Path) -> io::Result<(UnixListener, Beside)> {
+fn listen_beside(path: &Path, access: &Access) -> io::Result<(UnixListener, Beside)> {
     let socket = Socket::new(Domain::UNIX, Type::STREAM, None)?;
     // On Linux the file gets the mode of the socket, less the umask, so it is private from its first
     // moment. Elsewhere this fails, and the file is made private before the socket listens.
@@ -227,9 +228,7 @@ fn listen_beside(path: &Path) -> io::Result<(UnixListener, Beside)> {
         identity: Identity::of(&beside)?,
         path: beside,
     };
-    if fs::symlink_metadata(&beside.path)?.permissions().mode() & 0o777 != 0o600 {
-        fs::set_permissions(&beside.path, fs::Permissions::from_mode(0o600))?;
-    }
+    access.give(&beside.path)?;
     socket.listen(limits::IPC_BACKLOG)?;
     Ok((
         UnixListener::from(std::os::fd::OwnedFd::from(socket)),

@@ -10,6 +10,7 @@
 //! * an agent's *reader* turns its lines into requests. It may outlive its agent: commands that a program
 //!   wrote before it hung up still count.
 
+mod access;
 mod agent;
 mod bind;
 mod messages;
@@ -34,6 +35,7 @@ pub use crate::mesh::Generation;
 use crate::protocol::ipc::Limits;
 use crate::runtime::wake::LoopWaker;
 
+pub use access::Access;
 pub use bind::{BindError, BoundSocket, Standing, bind, look};
 pub(in crate::runtime) use bind::{ServedFile, listen_at};
 pub use messages::{Notice, RequestBatch, Unsent};

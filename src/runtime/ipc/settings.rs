@@ -1,8 +1,9 @@
-//! The settings of the IPC socket: its path, and the deadlines of its threads.
+//! The settings of the IPC socket: its path, who may use it, and the deadlines of its threads.
 
 use std::path::PathBuf;
 use std::time::Duration;
 
+use super::access::Access;
 use crate::limits;
 
 /// The path of the socket, and the deadlines.
@@ -10,6 +11,8 @@ use crate::limits;
 pub struct Settings {
     /// The path of the socket. Its directory has to exist and is left as it is.
     pub socket: PathBuf,
+    /// Who may use it.
+    pub access: Access,
     /// The time from one check of the socket file to the next, while no agent is connected.
     pub file_check: Duration,
     /// The same while an agent is connected.
@@ -25,10 +28,17 @@ impl Settings {
     pub fn new(socket: PathBuf) -> Self {
         Settings {
             socket,
+            access: Access::default(),
             file_check: limits::IPC_FILE_CHECK,
             served_file_check: limits::IPC_SERVED_FILE_CHECK,
             reconnect_grace: limits::IPC_RECONNECT_GRACE,
             probe_timeout: limits::IPC_PROBE_TIMEOUT,
         }
+    }
+
+    /// Lets others in.
+    #[must_use]
+    pub fn with_access(self, access: Access) -> Self {
+        Settings { access, ..self }
     }
 }

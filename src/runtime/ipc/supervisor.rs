@@ -203,6 +203,9 @@ impl Supervisor {
                     return;
                 }
             };
+            if !socket.settings.access.lets_in(&stream) {
+                continue;
+            }
             let guest = Guest {
                 stream,
                 is_probe: is_probe(&address),
@@ -323,7 +326,7 @@ impl Supervisor {
 
 fn make_file_anew(socket: &mut BoundSocket) {
     let path = socket.settings.socket.display();
-    match bind::make_anew(&socket.file) {
+    match bind::make_anew(&socket.file, &socket.settings.access) {
         Ok(Some(listener)) => {
             log::warn!("the IPC socket {path} had vanished; it was made anew");
             socket.listener = listener;

@@ -14,7 +14,7 @@ pub(crate) use event::Event;
 pub(crate) use nodes::{Node, Site};
 pub(crate) use place::Place;
 pub(crate) use process::{Setup, Sidecar};
-pub(crate) use transport::{Transport, Writer, on_each_transport};
+pub(crate) use transport::{Transport, Writer};
 
 /// Longer than anything here takes, so that a test that waits in vain fails instead of hanging.
 pub(crate) const DEADLINE: Duration = Duration::from_secs(30);

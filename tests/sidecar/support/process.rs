@@ -236,10 +236,51 @@ impl Sidecar {
 
     /// Resident memory in bytes, from the kernel's account of the process.
     pub(crate) fn resident_bytes(&self) -> u64 {
+        self.status_bytes("VmRSS:")
+    }
+
+    /// The most that it ever was.
+    #[allow(dead_code, reason = "not every test that includes this file needs it")]
+    pub(crate) fn peak_bytes(&self) -> u64 {
+        self.status_bytes("VmHWM:")
+    }
+
+    fn status_bytes(&self, name: &str) -> u64 {
         let status = std::fs::read_to_string(format!("/proc/{}/status", self.child.id())).unwrap();
-        let line = status.lines().find(|line| line.starts_with("VmRSS:"));
+        let line = status.lines().find(|line| line.starts_with(name));
         let kilobytes = line.unwrap().split_whitespace().nth(1).unwrap();
         kilobytes.parse::<u64>().unwrap() * 1024
+    }
+
+    /// Processor time that it has used, in hundredths of a second.
+    #[allow(dead_code, reason = "not every test that includes this file needs it")]
+    pub(crate) fn processor_ticks(&self) -> u64 {
+        let stat = std::fs::read_to_string(format!("/proc/{}/stat", self.child.id())).unwrap();
+        // The name, in parentheses, may hold spaces. Behind it are the state and ten other fields.
+        let (_, fields) = stat.rsplit_once(')').unwrap();
+        let times = fields.split_whitespace().skip(11).take(2);
+        times.map(|ticks| ticks.parse::<u64>().unwrap()).sum()
+    }
+
+    /// The addresses of its UDP sockets of IPv4.
+    #[allow(dead_code, reason = "not every test that includes this file needs it")]
+    pub(crate) fn udp_ports(&self) -> Vec<std::net::SocketAddr> {
+        let process = self.child.id();
+        let descriptors = std::fs::read_dir(format!("/proc/{process}/fd")).unwrap();
+        let links = descriptors.filter_map(|entry| std::fs::read_link(entry.unwrap().path()).ok());
+        let own: Vec<_> = links
+            .map(|link| link.to_string_lossy().into_owned())
+            .collect();
+        let table = std::fs::read_to_string(format!("/proc/{process}/net/udp")).unwrap();
+        let rows = table.lines().skip(1).filter_map(|row| {
+            let fields: Vec<_> = row.split_whitespace().collect();
+            let (address, port) = fields.get(1)?.split_once(':')?;
+            let is_own = own.contains(&format!("socket:[{}]", fields.get(9)?));
+            let address = u32::from_str_radix(address, 16).ok()?.to_ne_bytes();
+            let port = u16::from_str_radix(port, 16).ok()?;
+            is_own.then(|| (address, port).into())
+        });
+        rows.collect()
     }
 
     /// The number of descriptors that it has open.

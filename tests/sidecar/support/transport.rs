@@ -21,26 +21,6 @@ pub(crate) enum Transport {
     Stdio,
 }
 
-/// Runs each of these functions, which take a [`Transport`], as a test over each.
-macro_rules! on_each_transport {
-    ($($test:ident),* $(,)?) => {
-        mod over_the_socket {
-            $(#[test]
-            fn $test() {
-                super::$test($crate::support::Transport::Socket);
-            })*
-        }
-
-        mod over_stdio {
-            $(#[test]
-            fn $test() {
-                super::$test($crate::support::Transport::Stdio);
-            })*
-        }
-    };
-}
-pub(crate) use on_each_transport;
-
 /// Waits until a descriptor is ready for this. Returns whether it was in time.
 pub(crate) fn await_ready(descriptor: impl AsFd, wanted: PollFlags, time: Duration) -> bool {
     let time = Timespec::try_from(time).unwrap();

@@ -1,0 +1,259 @@
+//! The registry without its sockets: requests, their answers, WebSockets and the frames on them.
+
+#![allow(dead_code, unreachable_pub)]
+
+#[path = "../../src/registry/api/mod.rs"]
+mod api;
+#[path = "../../src/registry/directory.rs"]
+mod directory;
+#[path = "../../src/registry/http.rs"]
+mod http;
+#[path = "../../src/registry/limits.rs"]
+mod limits;
+#[path = "../../src/registry/relay/logins.rs"]
+mod logins;
+#[path = "../../src/registry/progress.rs"]
+mod progress;
+#[path = "../../src/registry/rates.rs"]
+mod rates;
+#[path = "../../src/registry/response.rs"]
+mod response;
+#[path = "../../src/registry/secrets.rs"]
+mod secrets;
+#[path = "../../src/registry/store/mod.rs"]
+mod store;
+#[path = "../../src/registry/unix_time.rs"]
+mod unix_time;
+#[path = "../../src/registry/websocket.rs"]
+mod websocket;
+
+/// Of its relay only the logins.
+mod relay {
+    pub(super) use super::logins::login;
+}
+
+use std::collections::BTreeMap;
+use std::io::{self, Read, Write};
+use std::net::{IpAddr, Ipv4Addr};
+use std::path::PathBuf;
+use std::time::{Duration, SystemTime};
+
+pub use limits::TABLE as LIMITS;
+
+use crate::protocol::PeerId;
+use crate::protocol::signaling::Incoming;
+use crate::secret::Secret;
+use api::ice_servers::IceServers;
+use api::{Api, Origin, Outcome};
+use directory::{ConnectionId, Directory, Reaction};
+use http::{Request, RequestBuffer};
+use progress::Next;
+use response::Response;
+use store::keys::{Identity, Keys};
+use store::{Lasting, Store};
+use unix_time::UnixTime;
+use websocket::WebSocket;
+
+/// The reason why a keys file can't be read, as the registry knows it.
+#[derive(Debug)]
+pub enum Error {
+    /// The keys file cannot be used.
+    Keys {
+        /// The file.
+        path: PathBuf,
+        /// The reason.
+        reason: String,
+    },
+}
+
+/// What stands between the clients of an input.
+const NEXT_CLIENT: &[u8] = b"\xff\xff";
+
+/// Clients of one input.
+const CLIENTS: usize = 32;
+
+/// A registry with two keys, `ak_a` and `ak_b`.
+struct Registry {
+    api: Api,
+    directory: Directory,
+    now: UnixTime,
+    /// The last token, and the last id of a task or device, that it has given out. Clients write `TOKEN` and `ID`
+    /// for them, because a fuzzer can't guess them.
+    token: String,
+    id: String,
+}
+
+/// Serves clients one after the other; the bytes of each are what it sends. The first byte tells in how large pieces
+/// they come, and how long after the one before.
+///
+/// # Panics
+/// When an answer can't be read, or somebody speaks for another.
+pub fn serve(clients: &[u8]) {
+    let identity = |name: &str| Identity {
+        peer_id: PeerId::new(name).unwrap(),
+        role: "agent".to_owned(),
+    };
+    let keys = [("ak_a", "a-sidecar"), ("ak_b", "b-sidecar")];
+    let keys = keys.map(|(key, name)| (key.to_owned(), identity(name)));
+    let keys = match clients.first() {
+        Some(b'o') => Keys::Open,
+        _ => Keys::Listed(keys.into()),
+    };
+    let mut now = UnixTime::now();
+    let store = Store::new(keys, limits::TOKEN_LIFETIME, Lasting::default());
+    let ice_servers = IceServers {
+        fixed: Vec::new(),
+        stun: vec!["stun:stun.example:3478".to_owned()],
+        turn: vec!["turn:turn.example:3478".to_owned()],
+        relay: None,
+        secret: Secret::new("secret".to_owned()),
+    };
+    let mut registry = Registry {
+        api: Api::new(store, ice_servers, "/mesh".to_owned(), now),
+        directory: Directory::default(),
+        now,
+        token: String::new(),
+        id: String::new(),
+    };
+    let mut rest = clients;
+    for number in 0..CLIENTS {
+        let end = rest.windows(2).position(|bytes| bytes == NEXT_CLIENT);
+        let (client, following) = match end {
+            Some(end) => (&rest[..end], &rest[end + NEXT_CLIENT.len()..]),
+            None => (rest, &[][..]),
+        };
+        let Some((first, bytes)) = client.split_first() else {
+            break;
+        };
+        now = now + Duration::from_secs(u64::from(*first) * 2);
+        registry.now = now;
+        registry.client(number, usize::from(*first), bytes);
+        rest = following;
+    }
+}
+
+impl Registry {
+    fn client(&mut self, number: usize, piece: usize, bytes: &[u8]) {
+        let bytes = replaced(bytes, b"TOKEN", self.token.as_bytes());
+        let bytes = replaced(&bytes, b"ID", self.id.as_bytes());
+        let mut buffer = RequestBuffer::default();
+        let mut pieces = bytes.chunks(piece.max(1));
+        let origin = match number % 4 {
+            3 => Origin::Owner,
+            number => Origin::Address(IpAddr::V4(Ipv4Addr::new(192, 0, 2, number as u8))),
+        };
+        let request = loop {
+            let Some(piece) = pieces.next() else {
+                return;
+            };
+            match buffer.push(piece) {
+                Ok(None) => {}
+                Ok(Some(request)) => break request,
+                Err(refusal) => return check(&refusal),
+            }
+            if let Some((head, length)) = buffer.head() {
+                assert!(length <= limits::REQUEST_BODY_BYTES);
+                let api = &mut self.api;
+                let refusal = api.answer_without_body(head, length, origin, &self.directory, self.now);
+                if let Some(refusal) = refusal {
+                    return check(&refusal);
+                }
+            }
+        };
+        assert!(request.body.len() <= limits::REQUEST_BODY_BYTES);
+        match self.api.answer(&request, origin, &self.directory, self.now) {
+            Outcome::Answer(response) => {
+                check(&response);
+                self.learn(&response);
+            }
+            Outcome::WebSocket(response, peer) => {
+                assert_eq!(response.status, 101);
+                check(&response);
+                let rest: Vec<u8> = pieces.flatten().copied().collect();
+                self.websocket(ConnectionId(number), peer, request, &rest);
+            }
+        }
+    }
+
+    fn learn(&mut self, response: &Response) {
+        let body = response.body.as_deref().unwrap_or("null");
+        let body: serde_json::Value = serde_json::from_str(body).expect("an answer is JSON");
+        let text = |name: &str| body.get(name).and_then(|value| value.as_str());
+        if let Some(token) = text("token") {
+            token.clone_into(&mut self.token);
+        }
+        if let Some(id) = text("task_id").or(text("id")).or(text("code")) {
+            id.clone_into(&mut self.id);
+        }
+    }
+
+    fn websocket(&mut self, id: ConnectionId, peer: PeerId, request: Request, rest: &[u8]) {
+        let mut websocket = WebSocket::new(peer.clone(), request.rest);
+        let mut socket = Socket(rest);
+        while let Ok(Next::Frame(text)) = websocket.next(&mut socket) {
+            assert!(text.len() <= limits::FRAME_BYTES);
+            match self.directory.frame(id, &peer, &text) {
+                Reaction::Registered { peer_list, .. } => match Incoming::parse(&peer_list) {
+                    Ok(Incoming::PeerList { peers, .. }) => assert!(!peers.contains(&peer)),
+                    other => panic!("{peer_list} is read as {other:?}"),
+                },
+                Reaction::Relay { target, .. } => {
+                    let frame: BTreeMap<String, serde_json::Value> =
+                        serde_json::from_str(&text).expect("what is relayed is JSON");
+                    assert_eq!(frame["peer_id"], peer.as_str());
+                    assert_eq!(frame["target_id"], target.as_str());
+                }
+                Reaction::Nothing(_) => {}
+            }
+        }
+    }
+}
+
+/// Checks that an answer is one, and as long as it says.
+fn check(response: &Response) {
+    let bytes = response.to_bytes(SystemTime::UNIX_EPOCH);
+    let mut headers = [httparse::EMPTY_HEADER; 32];
+    let mut parsed = httparse::Response::new(&mut headers);
+    let read = parsed.parse(&bytes).expect("an answer is HTTP");
+    let httparse::Status::Complete(length) = read else {
+        panic!("the head does not end");
+    };
+    assert_eq!(parsed.code, Some(response.status));
+    let told = parsed.headers.iter().find(|header| header.name == "Content-Length");
+    let told = told.map_or("0", |header| std::str::from_utf8(header.value).unwrap());
+    assert_eq!(told.parse(), Ok(bytes.len() - length));
+    assert!(bytes.len() - length <= limits::LIST_BYTES + 1024);
+}
+
+fn replaced(bytes: &[u8], what: &[u8], by: &[u8]) -> Vec<u8> {
+    let mut replaced = Vec::new();
+    let mut rest = bytes;
+    while let Some(at) = rest.windows(what.len()).position(|part| part == what) {
+        replaced.extend([&rest[..at], by].concat());
+        rest = &rest[at + what.len()..];
+    }
+    replaced.extend(rest);
+    replaced
+}
+
+/// What the client still sends; what it is sent is dropped.
+struct Socket<'a>(&'a [u8]);
+
+impl Read for Socket<'_> {
+    fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
+        if self.0.is_empty() {
+            return Err(io::ErrorKind::WouldBlock.into());
+        }
+        self.0.read(buffer)
+    }
+}
+
+impl Write for Socket<'_> {
+    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        Ok(bytes.len())
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        Ok(())
+    }
+}
