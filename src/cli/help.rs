@@ -29,6 +29,7 @@ sidecars, over encrypted WebRTC data channels. A registry introduces the peers."
         "doctor [SETTING...]       check what can be reached with these settings",
         "attach [SOCKET]           talk to a sidecar from the terminal",
         "health [SOCKET]           say whether a sidecar serves its socket",
+        "identity [SETTING...]     tell by what certificate peers know this sidecar",
         "join TICKET               take the registry and the key of a ticket",
         "pair CODE [SETTING...]    redeem an invitation for a device token",
         #[cfg(feature = "registry")]
@@ -93,10 +94,20 @@ with 0 if so and with 1 if not.",
     environment: true,
 };
 
+pub(super) const IDENTITY: Topic = Topic {
+    purpose: "\
+Prints the fingerprint of the certificate in IDENTITY_FILE, by which peers know this sidecar. Makes
+the file if there is none. With a name behind it the line is one of a KNOWN_PEERS file.",
+    usage: &["identity [SETTING...]"],
+    tail: "",
+    exit_codes: &[],
+    environment: true,
+};
+
 pub(super) const JOIN: Topic = Topic {
     purpose: "\
-Writes the registry's URL and the key that a ticket of `invite` holds to a file that only its owner
-can read. Sidecars, `doctor` and the Python client take their settings from it. Other settings in
+Writes what a ticket of `invite` holds to a file that only its owner can read: the registry's URL, the
+key, and the secret of the mesh if there is one. Sidecars, `doctor` and the Python client take their settings from it. Other settings in
 the file stay. Without TICKET, or with `-`, it is read from standard input.",
     usage: &["join [TICKET] [--config-file FILE]"],
     tail: "",

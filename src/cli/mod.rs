@@ -33,6 +33,8 @@ pub enum Invocation {
     },
     /// Say whether a sidecar, or a registry, is well.
     Health(config::HealthConfig),
+    /// Tell by what certificate peers know us.
+    Identity(config::IdentityConfig),
     /// Write what a ticket holds to a file.
     Join(config::JoinConfig),
     /// Redeem an invitation.
@@ -76,6 +78,7 @@ enum Subcommand {
     Doctor,
     Attach,
     Health,
+    Identity,
     Join,
     Pair,
     #[cfg(feature = "registry")]
@@ -91,6 +94,7 @@ impl Subcommand {
         ("doctor", Subcommand::Doctor),
         ("attach", Subcommand::Attach),
         ("health", Subcommand::Health),
+        ("identity", Subcommand::Identity),
         ("join", Subcommand::Join),
         ("pair", Subcommand::Pair),
         #[cfg(feature = "registry")]
@@ -130,6 +134,7 @@ impl Subcommand {
                 ]
                 .concat()
             }
+            Subcommand::Identity => [&[&settings::IDENTITY_FILE], files].concat(),
             Subcommand::Join => vec![&settings::CONFIG_FILE],
             Subcommand::Pair => {
                 let of_sidecar = [
@@ -160,11 +165,16 @@ impl Subcommand {
                 [settings::REGISTRY, &shared].concat()
             }
             #[cfg(feature = "registry")]
-            Subcommand::Invite => vec![
-                &settings::INVITED_TO,
-                &settings::REGISTRY_URL,
-                &settings::REGISTRY_DATA,
-            ],
+            Subcommand::Invite => {
+                let own = [
+                    &settings::INVITED_TO,
+                    &settings::REGISTRY_URL,
+                    &settings::REGISTRY_DATA,
+                    &settings::MESH_SECRET,
+                    &settings::MESH_SECRET_FILE,
+                ];
+                [&own, files].concat()
+            }
             #[cfg(feature = "registry")]
             Subcommand::Demo => settings::DEMO.to_vec(),
         }
@@ -176,6 +186,7 @@ impl Subcommand {
             Subcommand::Doctor => help::DOCTOR,
             Subcommand::Attach => help::ATTACH,
             Subcommand::Health => help::HEALTH,
+            Subcommand::Identity => help::IDENTITY,
             Subcommand::Join => help::JOIN,
             Subcommand::Pair => help::PAIR,
             #[cfg(feature = "registry")]
@@ -267,6 +278,9 @@ pub fn parse(
                 None => config::RegistryConfig::from(&flags, environment)
                     .map(|config| Invocation::Registry(Box::new(config))),
             }
+        }
+        Subcommand::Identity => {
+            config::IdentityConfig::from(&flags, environment).map(Invocation::Identity)
         }
         Subcommand::Join => {
             let ticket = words.first().map(String::as_str);

@@ -10,6 +10,7 @@ use std::time::Duration;
 mod env_file;
 pub mod ice;
 pub mod networks;
+pub mod peers;
 pub mod proxy;
 #[cfg(feature = "registry")]
 mod registry;
@@ -31,6 +32,7 @@ pub use relay::{NamedServers, RelayConfig};
 pub use subcommands::{HealthConfig, PairConfig, attach_socket};
 
 pub use ice::IceSettings;
+pub use peers::{IdentityConfig, PeerSettings};
 use proxy::Proxies;
 use service_manager::ServiceManager;
 use settings::{Flags, Reader, Setting};
@@ -115,6 +117,8 @@ pub struct Config {
     pub metered: bool,
     /// `REPORT_TOPOLOGY`
     pub report_topology: bool,
+    /// Which peers are trusted, and how they know us.
+    pub peers: PeerSettings,
     /// `AGENT_LINGER`; `None` is `inf`.
     pub agent_linger: Option<Duration>,
     /// `RUST_LOG`
@@ -170,6 +174,7 @@ impl Config {
             send_stall: reader.read(&settings::SEND_STALL_SECONDS, values::seconds(0.1..=3600.0)),
             metered: reader.read(&settings::METERED, values::switch),
             report_topology: reader.read(&settings::REPORT_TOPOLOGY, values::switch),
+            peers: PeerSettings::read(&mut reader, &environment),
             agent_linger: reader.read(
                 &settings::AGENT_LINGER,
                 values::seconds_or_inf(0.0..=30.0 * DAY),
@@ -190,6 +195,7 @@ impl Config {
             let doubt = format!("TURN servers are reached without a proxy: {unsupported}");
             config.doubts.push(doubt);
         }
+        config.doubts.extend(config.peers.doubts());
         if config.queue_bytes < config.max_message_bytes && reader.all_right() {
             reader.error(format!(
                 "QUEUE_BYTES={} is less than MAX_MESSAGE_BYTES={}: a queue must hold a message",

@@ -20,6 +20,7 @@ mod process;
 mod registry_link;
 mod servers;
 mod text;
+mod trust;
 
 pub use agent_link::*;
 pub use connection::*;
@@ -31,3 +32,4 @@ pub use process::*;
 pub use registry_link::*;
 pub use servers::*;
 pub use text::*;
+pub use trust::*;

@@ -29,6 +29,10 @@ impl<K: Linker> Mesh<K> {
             self.totals.ignored_offers += 1;
             return log::warn!("ignored an offer of {peer_id}: too many from new names");
         }
+        let is_ours = offer.extension.ours;
+        if let Some(distrust) = self.distrusts_description(peer_id, &offer.sdp, is_ours) {
+            return self.refuse_untrusted(now, peer_id, &distrust);
+        }
         if is_of_registry {
             self.roster.heard_of(peer_id);
         }
@@ -142,7 +146,7 @@ impl<K: Linker> Mesh<K> {
                 return self.forget_if_idle(peer_id);
             }
         };
-        self.meet_session(now, peer_id, &extension);
+        self.meet_process(now, peer_id, sdp, &extension);
         let id = self.add_connection(now, peer_id, lane, Role::Answerer, link);
         let attempt = extension.conn.clone();
         let search_after = self.search_after(peer_id);

@@ -208,8 +208,10 @@ impl<K: Linker> Mesh<K> {
         if !peer.can_resume() || !extension.ours || extension.conn.is_none() {
             return false;
         }
+        let known = peer.session.theirs();
+        let certificate = known.and_then(|known| known.certificate.as_deref());
         let is_theirs = |sdp: &str| {
-            peer.fingerprint.is_some() && description::fingerprint(sdp) == peer.fingerprint
+            certificate.is_some() && description::fingerprint(sdp).as_deref() == certificate
         };
         let is_open = current.is_some_and(|current| current.attempt == extension.conn);
         let is_asked_for = self.connections_of(sender).any(|(_, connection)| {
@@ -224,7 +226,8 @@ impl<K: Linker> Mesh<K> {
                     .held
                     .as_ref()
                     .is_some_and(|held| held.offer.introducer.as_ref() != Some(introducer));
-                let goes_on = peer.session.theirs() == extension.session.as_deref();
+                let session = known.map(|known| known.session.as_str());
+                let goes_on = session == extension.session.as_deref();
                 goes_on && is_theirs(sdp) && !is_heard && !stands && !is_beyond_doubt
             }
             Signal::Answer { sdp } => is_asked_for && is_theirs(sdp) && !is_beyond_doubt,

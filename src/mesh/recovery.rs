@@ -11,6 +11,7 @@ use crate::protocol::ipc::{ErrorCode, Event};
 use super::commands::report;
 use super::connection::liveness::Health;
 use super::connection::{Connection, ConnectionId, Phase, Role};
+use super::handshake::process_on;
 use super::link::{Channel, Link, Linker, Path};
 use super::{Mesh, TimerKey};
 
@@ -187,10 +188,12 @@ impl<K: Linker> Mesh<K> {
             return;
         };
         // The process may be heard on a connection that is about to replace the one in use.
-        let announced = connection.announced_session.as_deref();
+        let process = process_on(connection, &peer.session);
+        let known = peer.session.theirs().zip(process.as_ref());
+        let is_known = known.is_some_and(|(known, process)| known.is(process));
+        let is_certain = connection.greeting.is_some() || !self.settings.trust.is_demanding();
         let is_current = peer.current == Some(id);
-        if is_current || announced.is_some_and(|announced| peer.session.theirs() == Some(announced))
-        {
+        if is_current || (is_known && is_certain) {
             peer.heard = now;
         }
         if !is_current {

@@ -26,6 +26,8 @@ struct Process<'a> {
     version: &'static str,
     uptime_seconds: f64,
     peer_id: Option<&'a PeerId>,
+    /// The SHA-256 fingerprint of our certificate.
+    fingerprint: String,
     /// `connected`, `connecting` or `refused`.
     registry: &'static str,
     /// How many peers are in each state.
@@ -55,6 +57,7 @@ struct Drops {
     ignored_offers: u64,
     ignored_candidates: u64,
     ignored_frames: u64,
+    untrusted_peers: u64,
     events_left_out: u64,
 }
 
@@ -67,6 +70,10 @@ struct PeerStatistics<'a> {
     role: Option<&'static str>,
     /// Whether the peer is one of ours, so that there is a session with it.
     session: bool,
+    /// Whether it has proven on this connection that it knows the secret of the mesh.
+    proven: bool,
+    /// The SHA-256 fingerprint of its certificate.
+    fingerprint: Option<&'a str>,
     path: Option<PathStatistics<'a>>,
     round_trip_ms: Option<f64>,
     sent: Count,
@@ -116,6 +123,7 @@ impl<K: Linker> Mesh<K> {
                 version: env!("CARGO_PKG_VERSION"),
                 uptime_seconds: now.saturating_duration_since(self.started).as_secs_f64(),
                 peer_id: self.own.as_ref(),
+                fingerprint: self.linker.fingerprint(),
                 registry: match self.roster.state() {
                     RegistryState::Connected => "connected",
                     RegistryState::Disconnected => "connecting",
@@ -136,6 +144,7 @@ impl<K: Linker> Mesh<K> {
                     ignored_offers: self.totals.ignored_offers,
                     ignored_candidates: self.totals.ignored_candidates,
                     ignored_frames: self.totals.ignored_frames,
+                    untrusted_peers: self.totals.untrusted_peers,
                     events_left_out: self.agent.left_out(),
                 },
             },
@@ -156,6 +165,9 @@ impl<K: Linker> Mesh<K> {
                 Role::Answerer => "answerer",
             }),
             session: peer.speaks_sessions,
+            proven: self.settings.trust.secret.is_some()
+                && current.is_some_and(|current| current.speaks_sessions),
+            fingerprint: current.and_then(|current| current.fingerprint.as_deref()),
             path: current.and_then(|current| {
                 let path = current.path?;
                 let interface = self.interfaces.get(&path.local.ip());

@@ -16,6 +16,8 @@ pub struct Hello {
     pub metered: bool,
     /// How much the receive buffers of the sender's UDP sockets hold, in bytes as its system counts them.
     pub udp_buffer: Option<u64>,
+    /// The proof that the sender knows the secret of the mesh; see [`Claim`](super::proof::Claim).
+    pub proof: Option<String>,
 }
 
 /// One control frame. The JSON of a frame may hold several; unknown fields are ignored.
@@ -63,6 +65,9 @@ impl Control {
                 }
                 if let Some(bytes) = said.udp_buffer {
                     hello.number("udp_buffer", bytes);
+                }
+                if let Some(proof) = &said.proof {
+                    hello.string("proof", proof);
                 }
             }),
             Control::Ack { taken, window } => {
@@ -126,12 +131,13 @@ impl<'a> Frame<'a> {
 
     fn hello(&self) -> Option<Control> {
         let (mut session, mut received, mut metered) = (None, None, false);
-        let mut udp_buffer = None;
+        let (mut udp_buffer, mut proof) = (None, None);
         self.hello?.members(|key, value| match key {
             "session" => session = Some(value),
             "received" => received = Some(value),
             "metered" => metered = value.as_json() == "true",
             "udp_buffer" => udp_buffer = value.count(),
+            "proof" => proof = wire_id(value),
             _ => {}
         });
         Some(Control::Hello(Hello {
@@ -139,6 +145,7 @@ impl<'a> Frame<'a> {
             received: received?.count()?,
             metered,
             udp_buffer,
+            proof,
         }))
     }
 

@@ -27,4 +27,6 @@ pub(crate) struct Totals {
     pub(crate) ignored_offers: u64,
     pub(crate) ignored_candidates: u64,
     pub(crate) ignored_frames: u64,
+    /// Connections and offers of peers that are not trusted.
+    pub(crate) untrusted_peers: u64,
 }

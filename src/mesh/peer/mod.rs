@@ -130,6 +130,8 @@ pub(super) struct Peer {
     pub(super) wanted: Option<Instant>,
     /// Whether it has contradicted its session and acknowledged nothing since.
     pub(super) has_contradicted: bool,
+    /// Why it was not trusted the last time that somebody came under its name, for a person.
+    pub(super) distrust: Option<String>,
     /// Unanswered `connect` commands, in the order of their deadlines.
     pub(super) waiting: VecDeque<WaitingConnect>,
     /// Its messages that the agent has not taken, with their bytes on the wire.
@@ -147,8 +149,6 @@ pub(super) struct Peer {
     pub(super) passes: TokenBucket,
     /// Limits the signals that are passed on for it.
     pub(super) asks_to_pass: TokenBucket,
-    /// The fingerprint of its certificate on the last connection that carried messages.
-    pub(super) fingerprint: Option<String>,
     pub(super) sent: Count,
     pub(super) received: Count,
     /// How many connections carried messages before the current one.
@@ -181,6 +181,7 @@ impl Peer {
             said_goodbye: false,
             wanted: None,
             has_contradicted: false,
+            distrust: None,
             waiting: VecDeque::new(),
             inbox: QueueSize::default(),
             watermarks: Watermarks::new(now),
@@ -192,7 +193,6 @@ impl Peer {
             offered: VecDeque::new(),
             passes: TokenBucket::new(limits::PASSED_SIGNALS, now),
             asks_to_pass: TokenBucket::new(limits::SIGNALS_TO_PASS, now),
-            fingerprint: None,
             sent: Count::default(),
             received: Count::default(),
             restarts: 0,

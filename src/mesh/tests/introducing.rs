@@ -72,8 +72,8 @@ fn c_brings(world: &mut World<FakeStack>, text: &str) {
 /// The session and the certificate of `b`, as `a` knows them.
 fn known_of_b(world: &World<FakeStack>) -> (Option<String>, String) {
     let peer = &world.nodes[0].mesh.peers[world.name(1)];
-    let session = peer.session.theirs().map(str::to_owned);
-    (session, peer.fingerprint.clone().unwrap())
+    let theirs = peer.session.theirs().unwrap().clone();
+    (Some(theirs.session), theirs.certificate.unwrap())
 }
 
 fn connections_to_b(world: &World<FakeStack>) -> usize {

@@ -14,6 +14,7 @@ use super::registry::Registry;
 use super::trace::Trace;
 use crate::mesh::MeshMode;
 use crate::mesh::link::{Datagram, Linker, Transmit};
+use crate::mesh::trust::TrustSettings;
 use crate::mesh::{Mesh, Settings};
 use crate::nat::candidate::LocalCandidate;
 use crate::protocol::PeerId;
@@ -96,6 +97,7 @@ pub(super) fn settings() -> Settings {
         send_stall: Duration::from_secs(10),
         report_topology: false,
         metered: false,
+        trust: TrustSettings::default(),
     }
 }
 
