@@ -106,9 +106,10 @@ the file if there is none. With a name behind it the line is one of a KNOWN_PEER
 
 pub(super) const JOIN: Topic = Topic {
     purpose: "\
-Writes what a ticket of `invite` holds to a file that only its owner can read: the registry's URL, the
-key, and the secret of the mesh if there is one. Sidecars, `doctor` and the Python client take their settings from it. Other settings in
-the file stay. Without TICKET, or with `-`, it is read from standard input.",
+Writes what a ticket of `invite` holds to a file that only its owner can read: the registry's URL,
+the key, and the secret of the mesh if there is one. Sidecars, `doctor` and the Python client take
+their settings from it. Other settings in the file stay. Without TICKET, or with `-`, it is read
+from standard input.",
     usage: &["join [TICKET] [--config-file FILE]"],
     tail: "",
     exit_codes: &[],
@@ -153,7 +154,8 @@ listens. The orders are for a registry that runs with the same REGISTRY_DATA.",
 pub(super) const INVITE: Topic = Topic {
     purpose: "\
 Makes a key for an agent at the registry that runs on this machine with the same REGISTRY_DATA, and
-prints a ticket: one word that holds the key and the registry's URL. Who has it can be that agent.",
+prints a ticket: one word that holds the key, the registry's URL, and the secret of the mesh where
+one is set. Who has it can be that agent.",
     usage: &["invite NAME --registry URL [SETTING...]"],
     tail: "",
     exit_codes: &[],

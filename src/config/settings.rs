@@ -100,11 +100,11 @@ table! {
     Plain ALLOW_PEERS "LIST" = "*",
         "peers that may talk to us at all, as in hub,robot-*; *: any text";
     Plain PEER_TRUST "registry|first-use|known" = "registry",
-        "whose certificates are believed: as the registry says, the first of each, those of KNOWN_PEERS";
+        "whose certificates count: as brought, the first, or in KNOWN_PEERS";
     Plain KNOWN_PEERS "FILE" = "",
-        "the file of peers and their certificates; without it ~/.config/chatixia-sidecar/known_peers";
+        "peers and their certificates; without it ~/.config/chatixia-sidecar/known_peers";
     Plain IDENTITY_FILE "FILE" = "",
-        "keeps our certificate; by default a new one each start, with PEER_TRUST the file of `identity`";
+        "keeps our certificate; without it, and without PEER_TRUST, each start makes one";
     Plain IPC_SOCKET "PATH" = "/tmp/chatixia-sidecar.sock",
         "the Unix socket on which the agent is awaited";
     Plain AGENT_LINGER "SECONDS" = "30",

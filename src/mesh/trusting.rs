@@ -84,14 +84,14 @@ impl<K: Linker> Mesh<K> {
 
     fn distrusts_make(&self, peer_id: &PeerId, is_ours: bool) -> Option<Distrust> {
         let trust = &self.settings.trust;
-        if is_ours || trust.secret.is_none() {
+        if is_ours || !trust.is_demanding() {
             None
-        } else if !trust.allow_unproven {
+        } else if trust.secret.is_some() && !trust.allow_unproven {
             Some(Distrust::AnotherMake)
         } else {
             let peer = self.peers.get(peer_id);
-            let was_proven = peer.is_some_and(Peer::can_resume);
-            was_proven.then_some(Distrust::Downgraded)
+            let was_ours = peer.is_some_and(Peer::can_resume);
+            was_ours.then_some(Distrust::Downgraded)
         }
     }
 

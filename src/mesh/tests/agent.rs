@@ -285,7 +285,11 @@ impl<K: Linker> World<K> {
         for event in events {
             self.trace.event(at, place, &event);
             if let Event::Message { from_peer, message } = &event {
-                if let Some(number) = message.request_id().and_then(|id| id.parse().ok()) {
+                let number = message.request_id().and_then(|id| id.parse().ok());
+                if self.took_forged(from_peer, number) {
+                    continue;
+                }
+                if let Some(number) = number {
                     self.ledger.delivered(place, &name, from_peer, number);
                 }
             } else {

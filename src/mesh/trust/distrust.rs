@@ -11,7 +11,7 @@ pub enum Distrust {
     WrongProof,
     /// It is of another make, and so can't prove anything.
     AnotherMake,
-    /// It has proven itself before, and now claims to be of another make.
+    /// It was of our make, and now claims to be of another.
     Downgraded,
     /// Its certificate can't be compared with others.
     NoFingerprint,
@@ -55,7 +55,7 @@ impl fmt::Display for Distrust {
                 "it is of another make and can't prove that it knows MESH_SECRET; ALLOW_UNPROVEN=on lets such in",
             ),
             Distrust::Downgraded => f.write_str(
-                "it has proven before that it knows MESH_SECRET, and now claims to be of another make",
+                "it was of our make a moment ago and now claims to be of another; somebody may change what it sends",
             ),
             Distrust::NoFingerprint => {
                 f.write_str("its certificate has no SHA-256 fingerprint by which to know it")
