@@ -79,9 +79,13 @@ impl<K: Linker> Mesh<K> {
         let introducers = of_attempt
             .map(|(_, connection)| connection.introducers.clone())
             .unwrap_or_default();
+        // Who is only said to have taken the place of the process that is known may not exist.
+        let is_demanding = self.settings.trust.is_demanding();
         let session = self.peers.get(peer_id).map(|peer| {
+            let known = peer.session.theirs().filter(|_| is_demanding);
             let theirs = of_attempt.and_then(|(_, found)| process_on(found, &peer.session));
-            peer.session.announced_to(theirs.as_ref()).to_owned()
+            let theirs = theirs.as_ref().or(known);
+            peer.session.announced_to(theirs).to_owned()
         });
         let frame = Outgoing::Relay {
             target: peer_id.clone(),

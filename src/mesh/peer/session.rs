@@ -222,16 +222,17 @@ impl Session {
         known.is_some_and(|known| theirs.is_some_and(|theirs| !known.is(theirs)))
     }
 
-    /// Returns the process that a peer is which announces `session`, if it does, and bears this certificate. One
-    /// that announces none is the known one if it bears the same certificate.
+    /// Returns the process that a peer is which announces `session` and bears this certificate, as far as either is
+    /// known. One that announces none is the known one, unless it bears another certificate.
     pub(crate) fn process_of(
         &self,
         session: Option<&str>,
         certificate: Option<&str>,
     ) -> Option<Process> {
-        let has_certificate = |known: &Process| known.certificate.as_deref() == certificate;
-        let is_as_before = self.theirs.as_ref().is_none_or(has_certificate);
-        let session = session.or((!is_as_before).then_some(""))?;
+        let known = self.theirs.as_ref();
+        let known = known.and_then(|known| known.certificate.as_deref());
+        let is_another = self.theirs.is_some() && certificate.is_some() && known != certificate;
+        let session = session.or(is_another.then_some(""))?;
         Some(Process {
             session: session.to_owned(),
             certificate: certificate.map(str::to_owned),

@@ -16,7 +16,7 @@ use crate::protocol::PeerId;
 use crate::protocol::ipc::{ErrorCode, Event};
 use crate::secret::Secret;
 
-const DEFAULT_SEEDS: u64 = 60;
+const DEFAULT_SEEDS: u64 = 30;
 const ACTIONS: usize = 120;
 const NAMES: [&str; 4] = ["a", "b", "c", "d"];
 
