@@ -37,6 +37,13 @@ pub const PASSED_SIGNALS: (u32, Duration) = (256, Duration::from_millis(50));
 /// dropped.
 pub const SIGNALS_TO_PASS: (u32, Duration) = (32, Duration::from_millis(500));
 
+/// Offers of a peer, brought by others than the registry, that are looked at in a burst, and the interval at which
+/// one more is; further ones are dropped. They are repeated, so one that is dropped may come again.
+pub const INTRODUCED_OFFERS: (u32, Duration) = (5, Duration::from_secs(1));
+
+/// How young an attempt of a peer is that stands against an offer brought by others than the registry.
+pub const YOUNG_ATTEMPT: Duration = Duration::from_secs(1);
+
 /// Offers of a peer that are remembered, to know them when they come again on another way.
 pub const REMEMBERED_OFFERS: usize = 8;
 

@@ -35,12 +35,21 @@ impl<K: Linker> Mesh<K> {
         }
         if is_of_registry {
             self.roster.heard_of(peer_id);
+            if !self.roster.has_listed(peer_id) {
+                // Signals are passed on only for those that the registry lists.
+                self.roster.want(now);
+                self.arm_roster();
+            }
         }
         let max_peers = self.settings.max_peers;
         let Some(peer) = self.ensure_room(now, peer_id, limits::ROOM_IDLE) else {
             log::warn!("refused an offer of {peer_id}: MAX_PEERS is {max_peers}");
             return self.refuse_offer(peer_id, &offer);
         };
+        if !is_of_registry && !peer.introduced_offers.take(now) {
+            self.totals.ignored_offers += 1;
+            return log::debug!("ignored an offer of {peer_id} that another has brought: too many");
+        }
         if is_of_registry && !peer.offers.take(now) {
             log::debug!("{peer_id} offers too often; its latest offer waits");
             let replaced = peer.held.replace(HeldOffer {

@@ -16,7 +16,7 @@ use crate::protocol::control::Control;
 use crate::protocol::signaling::{Extension, Incoming, Outgoing, Signal};
 
 use super::Mesh;
-use super::connection::ConnectionId;
+use super::connection::{ConnectionId, Role};
 use super::link::{Channel, Linker, description};
 use super::peer::Peer;
 
@@ -226,9 +226,15 @@ impl<K: Linker> Mesh<K> {
                     .held
                     .as_ref()
                     .is_some_and(|held| held.offer.introducer.as_ref() != Some(introducer));
+                // Its sender may have given up the one before, but that shows within a moment.
+                let is_young = self.connections_of(sender).any(|(_, connection)| {
+                    connection.role == Role::Answerer
+                        && connection.is_attempt()
+                        && now < connection.created + limits::YOUNG_ATTEMPT
+                });
                 let session = known.map(|known| known.session.as_str());
                 let goes_on = session == extension.session.as_deref();
-                goes_on && is_theirs(sdp) && !is_heard && !stands && !is_beyond_doubt
+                goes_on && is_theirs(sdp) && !is_heard && !is_young && !stands && !is_beyond_doubt
             }
             Signal::Answer { sdp } => is_asked_for && is_theirs(sdp) && !is_beyond_doubt,
             // The peer may notice earlier that its addresses are others now.

@@ -143,6 +143,8 @@ pub(super) struct Peer {
     pub(super) held: Option<HeldOffer>,
     pub(super) early: VecDeque<EarlyCandidate>,
     pub(super) offers: TokenBucket,
+    /// Limits its offers that others than the registry bring.
+    pub(super) introduced_offers: TokenBucket,
     /// The ids of the attempts that it has offered and that were answered.
     pub(super) offered: VecDeque<String>,
     /// Limits the signals that it brings, its own and those of others.
@@ -190,6 +192,7 @@ impl Peer {
             held: None,
             early: VecDeque::new(),
             offers: TokenBucket::new((limits::OFFER_BURST, limits::OFFER_INTERVAL), now),
+            introduced_offers: TokenBucket::new(limits::INTRODUCED_OFFERS, now),
             offered: VecDeque::new(),
             passes: TokenBucket::new(limits::PASSED_SIGNALS, now),
             asks_to_pass: TokenBucket::new(limits::SIGNALS_TO_PASS, now),
