@@ -15,6 +15,9 @@ pub const IDENTITY_FILE_BYTES: u64 = 64 * 1024;
 /// Peers that wait to be written to `KNOWN_PEERS`; further ones are not remembered beyond the end of the process.
 pub const KNOWN_PEERS_TO_WRITE: usize = 256;
 
+/// How long a peer that is heard may keep its proof to itself once it has our `hello`.
+pub const PROOF_TIMEOUT: Duration = Duration::from_secs(4);
+
 /// Least time between two warnings that the same peer is not trusted.
 pub const DISTRUST_WARNING_INTERVAL: Duration = Duration::from_secs(3600);
 

@@ -147,6 +147,7 @@ impl<K: Linker> Mesh<K> {
         connection.told_session = Some(session.clone());
         connection.next_number = received + 1;
         connection.handshake.sent = true;
+        connection.handshake.sent_at = Some(now);
         let proof = self.proof(id, &session);
         let hello = Control::Hello(Hello {
             session,

@@ -50,7 +50,8 @@ impl<K: Linker> Mesh<K> {
         let change = change.flatten();
         let repetition = connection.offer.as_ref().map(|offer| offer.at);
         let search = connection.search.next();
-        let times = [connection.deadline, change, search, repetition];
+        let proof = self.proof_is_due(connection).filter(|due| now < *due);
+        let times = [connection.deadline, change, search, repetition, proof];
         let next = times.into_iter().flatten().min();
         // A look that comes too early costs little; moving it with every datagram would cost more.
         if !self.timers.is_set_before(&TimerKey::Connection(id), next) {
@@ -73,6 +74,9 @@ impl<K: Linker> Mesh<K> {
     }
 
     pub(super) fn look_at_connection(&mut self, now: Instant, id: ConnectionId) {
+        if self.ends_without_proof(now, id) {
+            return;
+        }
         let Some(connection) = self.connections.get_mut(&id) else {
             return;
         };

@@ -15,7 +15,7 @@ use crate::protocol::proof::{Claim, Side};
 
 use super::Mesh;
 use super::connection::{Connection, ConnectionId, Role};
-use super::link::{Certificates, Link, Linker, description};
+use super::link::{Certificates, Channel, Link, Linker, description};
 use super::peer::Peer;
 use super::trust::PeerTrust;
 use super::trust::distrust::Distrust;
@@ -73,6 +73,32 @@ impl<K: Linker> Mesh<K> {
         let is_proven =
             theirs(connection, &hello.session).is_some_and(|claim| claim.is_proven(secret, proof));
         (!is_proven).then_some(Distrust::WrongProof)
+    }
+
+    /// Returns until when the peer of a connection has to prove itself, since it has our hello.
+    pub(super) fn proof_is_due(&self, connection: &Connection<K::Link>) -> Option<Instant> {
+        let is_awaited = self.settings.trust.secret.is_some()
+            && connection.speaks_sessions
+            && connection.greeting.is_none();
+        let sent = connection.handshake.sent_at.filter(|_| is_awaited);
+        sent.map(|sent| sent + limits::PROOF_TIMEOUT)
+    }
+
+    /// Ends a connection whose peer is heard, has our hello, and says nothing. Returns whether it does. One that is
+    /// not heard may only have lost its path.
+    pub(super) fn ends_without_proof(&mut self, now: Instant, id: ConnectionId) -> bool {
+        let connection = self.connections.get(&id);
+        let due = connection.and_then(|connection| self.proof_is_due(connection));
+        if due.is_none_or(|due| now < due) {
+            return false;
+        }
+        let is_silent = self.connections.get_mut(&id).is_some_and(|connection| {
+            connection.is_alive(now) && connection.link.buffered(Channel::Control) == 0
+        });
+        if is_silent {
+            self.distrusted(now, id, &Distrust::NoProof);
+        }
+        is_silent
     }
 
     /// Returns the proof for our hello, which tells this session. `None` without a secret.

@@ -7,11 +7,14 @@
     clippy::expect_used,
     clippy::indexing_slicing,
     clippy::wildcard_enum_match_arm,
-    clippy::print_stderr
+    clippy::print_stderr,
+    clippy::print_stdout
 )]
 
 mod support;
 
+#[path = "../support/middle.rs"]
+mod middle;
 #[path = "../registry/support.rs"]
 #[allow(dead_code)]
 mod registry;
@@ -54,3 +57,4 @@ mod sleep;
 mod socket;
 mod surroundings;
 mod topology;
+mod trust;

@@ -70,6 +70,8 @@ pub(super) enum Phase {
 pub(super) struct Handshake {
     pub(super) mesh_open: bool,
     pub(super) control_open: bool,
+    /// When we have sent our hello.
+    pub(super) sent_at: Option<Instant>,
     /// We have sent our hello. From here on nothing is taken from older connections.
     pub(super) sent: bool,
     /// The connection carries the session: the peer's hello was acted upon, or the peer is of another

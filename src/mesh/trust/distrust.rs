@@ -46,7 +46,7 @@ impl fmt::Display for Distrust {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Distrust::NoProof => f.write_str(
-                "it does not prove that it knows MESH_SECRET; set the same there",
+                "it does not prove that it knows MESH_SECRET: it has none, or somebody sits between",
             ),
             Distrust::WrongProof => f.write_str(
                 "its proof is wrong: it has another MESH_SECRET, or somebody sits between",
