@@ -39,8 +39,12 @@ pub fn run(config: &JoinConfig) -> ExitCode {
     if let Err(error) = private_file::replace(file, &text) {
         return complain(format!("{shown} can't be written: {error}"), 1);
     }
+    let held = match ticket.secret {
+        Some(_) => "its URL, our key and the secret of the mesh",
+        None => "its URL and our key",
+    };
     output::print(&format!(
-        "joined {}; its URL and our key are in {shown}\n\
+        "joined {}; {held} are in {shown}\n\
          check what can be reached: chatixia-sidecar doctor\n",
         ticket.registry
     ));

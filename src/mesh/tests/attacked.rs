@@ -21,6 +21,8 @@ const ACTIONS: usize = 120;
 const NAMES: [&str; 4] = ["a", "b", "c", "d"];
 
 const CONNECTED: Duration = Duration::from_secs(5);
+/// Longer than anybody keeps two apart, so that no session is given up for that.
+const KEPT: Duration = Duration::from_secs(3600);
 /// A session that was given up, then the longest backoff.
 const HEALING: Duration = Duration::from_secs(200);
 
@@ -41,8 +43,9 @@ impl Demand {
         Demand::Both,
     ];
 
-    fn world(self, seed: u64, names: &[&str]) -> World<FakeStack> {
+    fn world(self, seed: u64, names: &[&str], recovery: Duration) -> World<FakeStack> {
         let mut world = World::new(seed, names);
+        world.settings.recovery_timeout = recovery;
         let trust = &mut world.settings.trust;
         if matches!(self, Demand::Secret | Demand::Both) {
             trust.secret = Some(Secret::new("the secret of this mesh".to_owned()));
@@ -102,7 +105,7 @@ impl Walk {
         let mut random = fastrand::Rng::with_seed(seed.wrapping_mul(0x9e37_79b9_7f4a_7c15));
         let demand = Demand::ALL[random.usize(..4)];
         let count = random.usize(2..=NAMES.len());
-        let mut world = demand.world(seed, &NAMES[..count]);
+        let mut world = demand.world(seed, &NAMES[..count], KEPT);
         if demand == Demand::Nothing {
             // Whoever sits between may say that all has arrived.
             world.ledger.liars.extend(world.names.iter().cloned());
@@ -278,7 +281,7 @@ fn others_are_refused_with_a_secret_unless_they_are_let_in() {
 
 #[test]
 fn a_peer_with_another_certificate_is_refused_at_first_use_and_after() {
-    let mut world = Demand::FirstUse.world(503, &["a", "b"]);
+    let mut world = Demand::FirstUse.world(503, &["a", "b"], Duration::from_secs(20));
     let remembered = world.nodes[0].mesh.poll_known_peer().unwrap();
     assert_eq!(remembered.peer.as_str(), "b");
     assert_eq!(world.nodes[0].mesh.poll_known_peer(), None);
