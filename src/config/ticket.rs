@@ -120,7 +120,9 @@ impl Ticket {
         let has_secret = self.secret.is_some();
         let kept = kept.filter(|(name, _)| {
             let name = &name.as_str();
-            !REPLACED.contains(name) && !(has_secret && REPLACED_BY_SECRET.contains(name))
+            let is_replaced =
+                REPLACED.contains(name) || (has_secret && REPLACED_BY_SECRET.contains(name));
+            !is_replaced
         });
         for (name, value) in self.settings().chain(kept) {
             // A single quote is written outside of the quotes.
