@@ -154,6 +154,7 @@ impl<K: Linker> Mesh<K> {
             received,
             metered: self.settings.metered,
             udp_buffer: self.udp_buffer,
+            peer_id: self.own.clone(),
             proof,
         });
         let Some(connection) = self.connections.get_mut(&id) else {

@@ -65,8 +65,17 @@ impl<K: Linker> Mesh<K> {
 
     /// Returns why a peer is not trusted that has said this hello.
     pub(super) fn distrusts_hello(&self, id: ConnectionId, hello: &Hello) -> Option<Distrust> {
-        let secret = self.settings.trust.secret.as_ref()?;
         let connection = self.connections.get(&id)?;
+        self.distrusts_proof(connection, hello).or_else(|| {
+            // Who has proven himself is believed his name, whatever the registry calls him.
+            let is_demanding = self.settings.trust.is_demanding();
+            let name = hello.peer_id.clone().filter(|_| is_demanding)?;
+            (name != connection.peer).then_some(Distrust::AnotherName { name })
+        })
+    }
+
+    fn distrusts_proof(&self, connection: &Connection<K::Link>, hello: &Hello) -> Option<Distrust> {
+        let secret = self.settings.trust.secret.as_ref()?;
         let Some(proof) = &hello.proof else {
             return Some(Distrust::NoProof);
         };

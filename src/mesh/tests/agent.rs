@@ -290,6 +290,12 @@ impl<K: Linker> World<K> {
                     continue;
                 }
                 if let Some(number) = number {
+                    let sender = self.ledger.messages[number].from.place;
+                    let is_honest = !self.ledger.liars.contains(from_peer);
+                    assert!(
+                        !is_honest || self.name(sender) == from_peer,
+                        "{name} was told that {from_peer} has sent message {number}"
+                    );
                     self.ledger.delivered(place, &name, from_peer, number);
                 }
             } else {

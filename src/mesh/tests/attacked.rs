@@ -114,6 +114,7 @@ impl Walk {
         let attacker = world.attacker.as_mut().unwrap();
         // Of whom was never met nobody knows that he is one of ours.
         attacker.strips = demand != Demand::FirstUse;
+        attacker.renames = demand != Demand::Nothing;
         Walk {
             world,
             random,

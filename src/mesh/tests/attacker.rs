@@ -57,10 +57,14 @@ pub(super) struct Attacker {
     seen: Vec<Relayed>,
     proofs: BTreeSet<String>,
     sessions: BTreeMap<Place, String>,
+    /// The attempts whose offerer he calls by another's name: who that is, and whose name.
+    renamed: BTreeMap<String, (Place, Place)>,
     /// While not, he is an honest registry.
     pub(super) is_active: bool,
     /// Whether he makes ours pass for another make, which promises less.
     pub(super) strips: bool,
+    /// Whether he calls ours by each other's names. Where nothing is demanded they believe it.
+    pub(super) renames: bool,
     /// Messages of ours that he has read.
     pub(super) read: u64,
     /// Messages of his that an agent of ours has taken.
@@ -88,8 +92,10 @@ impl Attacker {
             seen: Vec::new(),
             proofs: BTreeSet::new(),
             sessions: BTreeMap::new(),
+            renamed: BTreeMap::new(),
             is_active: true,
             strips: true,
+            renames: false,
             read: 0,
             accepted: 0,
             reached: 0,
@@ -194,6 +200,21 @@ impl<K: Linker> World<K> {
         if !attacker.is_active {
             return self.relay(Duration::ZERO, frame);
         }
+        let conn = frame.extension.conn.clone().unwrap_or_default();
+        if let Some((offerer, name)) = attacker.renamed.get(&conn).copied() {
+            if frame.from == offerer {
+                return self.relay(
+                    Duration::ZERO,
+                    Relayed {
+                        from: name,
+                        ..frame
+                    },
+                );
+            } else if to == name {
+                let to = self.names[offerer].clone();
+                return self.relay(Duration::ZERO, Relayed { to, ..frame });
+            }
+        }
         let between = attacker.lines.iter().find(|(_, line)| {
             let is_victim = line.mask.victim == frame.from && line.mask.name == to;
             is_victim && line.conn == frame.extension.conn
@@ -242,7 +263,22 @@ impl<K: Linker> World<K> {
                 let extension = Extension::default();
                 self.relay(Duration::ZERO, Relayed { extension, ..frame });
             }
-            6..9 => self.relay(Duration::ZERO, frame),
+            6 if attacker.renames && matches!(frame.signal, Signal::Offer { .. }) => {
+                let others = 0..self.nodes.len();
+                let others = others.filter(|other| ![frame.from, to].contains(other));
+                if let Some(name) = others.last() {
+                    attacker.renamed.insert(conn, (frame.from, name));
+                    return self.relay(
+                        Duration::ZERO,
+                        Relayed {
+                            from: name,
+                            ..frame
+                        },
+                    );
+                }
+                self.relay(Duration::ZERO, frame);
+            }
+            7..9 => self.relay(Duration::ZERO, frame),
             _ if matches!(frame.signal, Signal::Offer { .. }) => self.sit_between(to, frame),
             _ => self.relay(Duration::ZERO, frame),
         }
@@ -308,6 +344,7 @@ impl<K: Linker> World<K> {
             received: attacker.random.u64(..3),
             metered: false,
             udp_buffer: None,
+            peer_id: Some(names[name].clone()),
             proof,
         });
         let line = attacker.lines.get_mut(&id).unwrap();

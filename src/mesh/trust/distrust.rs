@@ -2,6 +2,8 @@
 
 use std::fmt;
 
+use crate::protocol::PeerId;
+
 /// Why a peer is not trusted. Written as what is told of it: "it ...".
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Distrust {
@@ -9,6 +11,11 @@ pub enum Distrust {
     NoProof,
     /// Its proof is not the right one.
     WrongProof,
+    /// It calls itself by another name than the one that the registry gives it.
+    AnotherName {
+        /// Its own.
+        name: PeerId,
+    },
     /// It is of another make, and so can't prove anything.
     AnotherMake,
     /// It was of our make, and now claims to be of another.
@@ -51,6 +58,9 @@ impl fmt::Display for Distrust {
             Distrust::WrongProof => f.write_str(
                 "its proof is wrong: it has another MESH_SECRET, or somebody sits between",
             ),
+            Distrust::AnotherName { name } => {
+                write!(f, "it calls itself {name}; somebody may change names")
+            }
             Distrust::AnotherMake => f.write_str(
                 "it is of another make and can't prove that it knows MESH_SECRET; ALLOW_UNPROVEN=on lets such in",
             ),
