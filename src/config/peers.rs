@@ -127,3 +127,62 @@ impl IdentityConfig {
         reader.finish(IdentityConfig { file })
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn read(variables: &[(&str, &str)]) -> Result<PeerSettings, Vec<String>> {
+        let flags = Flags::default();
+        let environment = |name: &str| {
+            let found = variables.iter().find(|(known, _)| *known == name);
+            found.map(|(_, value)| OsString::from(value))
+        };
+        let mut reader = Reader::new(&flags, environment);
+        let settings = PeerSettings::read(&mut reader, environment);
+        reader.finish(settings)
+    }
+
+    #[test]
+    fn files_are_used_where_certificates_count() {
+        let home = ("HOME", "/home/me");
+        let usual = |name: &str| {
+            let directory = PathBuf::from("/home/me/.config/chatixia-sidecar");
+            Some(directory.join(name))
+        };
+        let none = read(&[home]).unwrap();
+        assert_eq!((none.known_peers, none.identity_file), (None, None));
+        let first_use = read(&[home, ("PEER_TRUST", "first-use")]).unwrap();
+        assert_eq!(first_use.known_peers, usual("known_peers"));
+        assert_eq!(first_use.identity_file, usual("identity"));
+        let named = [
+            ("PEER_TRUST", "known"),
+            ("KNOWN_PEERS", "/k"),
+            ("IDENTITY_FILE", "none"),
+        ];
+        let named = read(&named).unwrap();
+        assert_eq!(named.known_peers, Some(PathBuf::from("/k")));
+        assert_eq!(named.identity_file, None);
+        assert!(named.doubts()[0].starts_with("without IDENTITY_FILE"));
+        let homeless = read(&[("PEER_TRUST", "known")]).unwrap_err();
+        assert!(homeless[0].starts_with("KNOWN_PEERS: "), "{homeless:?}");
+    }
+
+    #[test]
+    fn a_secret_is_never_shown_and_a_short_one_is_doubted() {
+        let short = read(&[("MESH_SECRET", "s3cret"), ("ALLOW_UNPROVEN", "on")]).unwrap();
+        let doubts = short.doubts();
+        assert!(
+            doubts[0].starts_with("MESH_SECRET is shorter"),
+            "{doubts:?}"
+        );
+        assert!(!format!("{short:?}{doubts:?}").contains("s3cret"));
+        let long = read(&[("MESH_SECRET", "a secret of some length")]).unwrap();
+        assert_eq!(long.doubts(), [""; 0]);
+        let broken = read(&[("MESH_SECRET", "s3cret\nof two lines")]).unwrap_err();
+        assert!(!broken[0].contains("s3cret"), "{broken:?}");
+        let doubts = read(&[("ALLOW_UNPROVEN", "on")]).unwrap().doubts();
+        assert_eq!(doubts, ["ALLOW_UNPROVEN means nothing without MESH_SECRET"]);
+        assert!(read(&[("ALLOW_PEERS", " , ")]).is_err());
+    }
+}
