@@ -265,8 +265,8 @@ impl<K: Linker> World<K> {
             }
             6 if attacker.renames && matches!(frame.signal, Signal::Offer { .. }) => {
                 let others = 0..self.nodes.len();
-                let others = others.filter(|other| ![frame.from, to].contains(other));
-                if let Some(name) = others.last() {
+                let mut others = others.filter(|other| ![frame.from, to].contains(other));
+                if let Some(name) = others.next_back() {
                     attacker.renamed.insert(conn, (frame.from, name));
                     return self.relay(
                         Duration::ZERO,
