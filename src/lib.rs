@@ -12,10 +12,11 @@
 //! * [`doctor`]: checks what can be reached with the settings given.
 //! * [`top`]: shows the numbers of a running sidecar.
 //! * [`attach`]: a person at the terminal in the agent's place.
+//! * [`identity`]: tells by what certificate peers know us.
 //! * [`config`], [`cli`]: flags over environment over defaults.
 //! * [`limits`], [`log_limit`], [`backoff`]: bounds on what outsiders can make us hold, log and do.
 //! * [`output`]: what is printed for the caller.
-//! * [`secret`]: what is never shown.
+//! * [`secret`], [`private_file`]: what is never shown, and what only its owner can read.
 
 pub mod attach;
 pub mod backoff;
@@ -27,6 +28,7 @@ pub mod demo;
 pub mod doctor;
 mod http1;
 mod http_date;
+pub mod identity;
 pub mod join;
 pub mod limits;
 pub mod log_limit;
@@ -34,6 +36,7 @@ pub mod mesh;
 pub mod nat;
 pub mod output;
 pub mod pair;
+pub mod private_file;
 pub mod protocol;
 #[cfg(feature = "registry")]
 pub mod registry;

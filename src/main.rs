@@ -8,6 +8,7 @@ use chatixia_sidecar::cli::{self, Invocation};
 #[cfg(feature = "registry")]
 use chatixia_sidecar::demo;
 use chatixia_sidecar::doctor;
+use chatixia_sidecar::identity;
 use chatixia_sidecar::join;
 use chatixia_sidecar::output;
 use chatixia_sidecar::pair;
@@ -47,6 +48,7 @@ fn run(invocation: Invocation) -> ExitCode {
         Invocation::Attach { socket } => attach::main(&socket),
         Invocation::Top { address } => top::run(&address),
         Invocation::Health(config) => health::run(&config),
+        Invocation::Identity(config) => identity::run(&config),
         Invocation::Join(config) => join::run(&config),
         Invocation::Pair(config) => {
             logging::start(&config.log_filter, config.log_format);

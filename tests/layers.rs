@@ -20,9 +20,9 @@ const LAYERS: [(&str, &[&str]); 8] = [
     ("backoff", &[]),
     ("secret", &[]),
     ("log_limit", &["limits"]),
-    ("protocol", &["limits"]),
+    ("protocol", &["limits", "secret"]),
     ("nat", &["protocol", "limits", "backoff", "secret"]),
-    ("mesh", &["nat", "protocol", "limits", "backoff"]),
+    ("mesh", &["nat", "protocol", "limits", "backoff", "secret"]),
     ("config", &["mesh", "nat", "limits", "secret"]),
 ];
 
@@ -34,7 +34,7 @@ const HOUSES: [(&str, Floors); 3] = [
     (
         "mesh",
         &[
-            &["base", "link", "introduction"],
+            &["base", "link", "introduction", "trust"],
             &["agent"],
             &["connection"],
             &["peer"],
@@ -62,7 +62,7 @@ const HOUSES: [(&str, Floors); 3] = [
     (
         "runtime",
         &[
-            &["interfaces", "logging", "process", "wake"],
+            &["interfaces", "logging", "peer_files", "process", "wake"],
             &["names"],
             &["ipc", "signaling"],
             &["metrics", "network"],

@@ -32,6 +32,7 @@ the peers.",
         "attach [SOCKET]           talk to a sidecar from the terminal",
         "top [ADDRESS]             watch the numbers of a sidecar that has METRICS",
         "health [SOCKET]           say whether a sidecar serves its socket",
+        "identity [SETTING...]     tell by what certificate peers know this sidecar",
         "join TICKET               take the registry and the key of a ticket",
         "pair CODE [SETTING...]    redeem an invitation for a device token",
         "limits                    list what is bounded, and what happens at each limit",
@@ -108,11 +109,22 @@ with 0 if so and with 1 if not.",
     environment: true,
 };
 
+pub(super) const IDENTITY: Topic = Topic {
+    purpose: "\
+Prints the fingerprint of the certificate in IDENTITY_FILE, by which peers know this sidecar. Makes
+the file if there is none. With a name behind it the line is one of a KNOWN_PEERS file.",
+    usage: &["identity [SETTING...]"],
+    tail: "",
+    exit_codes: &[],
+    environment: true,
+};
+
 pub(super) const JOIN: Topic = Topic {
     purpose: "\
-Writes the registry's URL and the key that a ticket of `invite` holds to a file that only its owner
-can read. Sidecars, `doctor` and the Python client take their settings from it. Other settings in
-the file stay. Without TICKET, or with `-`, it is read from standard input.",
+Writes what a ticket of `invite` holds to a file that only its owner can read: the registry's URL,
+the key, and the secret of the mesh if there is one. Sidecars, `doctor` and the Python client take
+their settings from it. Other settings in the file stay. Without TICKET, or with `-`, it is read
+from standard input.",
     usage: &["join [TICKET] [--config-file FILE]"],
     tail: "",
     exit_codes: &[],
@@ -166,7 +178,8 @@ listens. The orders are for a registry that runs with the same REGISTRY_DATA.",
 pub(super) const INVITE: Topic = Topic {
     purpose: "\
 Makes a key for an agent at the registry that runs on this machine with the same REGISTRY_DATA, and
-prints a ticket: one word that holds the key and the registry's URL. Who has it can be that agent.",
+prints a ticket: one word that holds the key, the registry's URL, and the secret of the mesh where
+one is set. Who has it can be that agent.",
     usage: &["invite NAME --registry URL [SETTING...]"],
     tail: "",
     exit_codes: &[],

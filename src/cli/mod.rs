@@ -39,6 +39,8 @@ pub enum Invocation {
     },
     /// Say whether a sidecar, or a registry, is well.
     Health(config::HealthConfig),
+    /// Tell by what certificate peers know us.
+    Identity(config::IdentityConfig),
     /// Write what a ticket holds to a file.
     Join(config::JoinConfig),
     /// Redeem an invitation.
@@ -83,6 +85,7 @@ enum Subcommand {
     Attach,
     Top,
     Health,
+    Identity,
     Join,
     Pair,
     Limits,
@@ -100,6 +103,7 @@ impl Subcommand {
         ("attach", Subcommand::Attach),
         ("top", Subcommand::Top),
         ("health", Subcommand::Health),
+        ("identity", Subcommand::Identity),
         ("join", Subcommand::Join),
         ("pair", Subcommand::Pair),
         ("limits", Subcommand::Limits),
@@ -141,6 +145,7 @@ impl Subcommand {
                 ]
                 .concat()
             }
+            Subcommand::Identity => [&[&settings::IDENTITY_FILE], files].concat(),
             Subcommand::Join => vec![&settings::CONFIG_FILE],
             Subcommand::Limits => Vec::new(),
             Subcommand::Pair => {
@@ -172,11 +177,16 @@ impl Subcommand {
                 [settings::REGISTRY, &shared].concat()
             }
             #[cfg(feature = "registry")]
-            Subcommand::Invite => vec![
-                &settings::INVITED_TO,
-                &settings::REGISTRY_URL,
-                &settings::REGISTRY_DATA,
-            ],
+            Subcommand::Invite => {
+                let own = [
+                    &settings::INVITED_TO,
+                    &settings::REGISTRY_URL,
+                    &settings::REGISTRY_DATA,
+                    &settings::MESH_SECRET,
+                    &settings::MESH_SECRET_FILE,
+                ];
+                [&own, files].concat()
+            }
             #[cfg(feature = "registry")]
             Subcommand::Demo => settings::DEMO.to_vec(),
         }
@@ -189,6 +199,7 @@ impl Subcommand {
             Subcommand::Attach => help::ATTACH,
             Subcommand::Top => help::TOP,
             Subcommand::Health => help::HEALTH,
+            Subcommand::Identity => help::IDENTITY,
             Subcommand::Join => help::JOIN,
             Subcommand::Pair => help::PAIR,
             Subcommand::Limits => help::LIMITS,
@@ -284,6 +295,9 @@ pub fn parse(
                 None => config::RegistryConfig::from(&flags, environment)
                     .map(|config| Invocation::Registry(Box::new(config))),
             }
+        }
+        Subcommand::Identity => {
+            config::IdentityConfig::from(&flags, environment).map(Invocation::Identity)
         }
         Subcommand::Join => {
             let ticket = words.first().map(String::as_str);

@@ -11,6 +11,7 @@ mod env_file;
 pub mod ice;
 pub mod metrics;
 pub mod networks;
+pub mod peers;
 pub mod proxy;
 #[cfg(feature = "registry")]
 mod registry;
@@ -33,6 +34,7 @@ pub use subcommands::{HealthConfig, PairConfig, attach_socket, top_address};
 
 pub use ice::IceSettings;
 use metrics::MetricsAddress;
+pub use peers::{IdentityConfig, PeerSettings};
 use proxy::Proxies;
 use service_manager::ServiceManager;
 use settings::{Flags, Reader, Setting};
@@ -127,6 +129,8 @@ pub struct Config {
     pub metrics: Option<MetricsAddress>,
     /// `METRICS_PEERS`
     pub metrics_peers: bool,
+    /// Which peers are trusted, and how they know us.
+    pub peers: PeerSettings,
     /// `AGENT_LINGER`; `None` is `inf`.
     pub agent_linger: Option<Duration>,
     /// `RUST_LOG`
@@ -189,6 +193,7 @@ impl Config {
             report_topology: reader.read(&settings::REPORT_TOPOLOGY, values::switch),
             metrics: reader.read(&settings::METRICS, MetricsAddress::parse),
             metrics_peers: reader.read(&settings::METRICS_PEERS, values::switch),
+            peers: PeerSettings::read(&mut reader, &environment),
             agent_linger: if stdio && !reader.is_given(&settings::AGENT_LINGER) {
                 Some(Duration::ZERO)
             } else {
@@ -230,6 +235,7 @@ impl Config {
         {
             reader.error("METRICS is the same path as IPC_SOCKET: give another".to_owned());
         }
+        config.doubts.extend(config.peers.doubts());
         if config.queue_bytes < config.max_message_bytes && reader.all_right() {
             reader.error(format!(
                 "QUEUE_BYTES={} is less than MAX_MESSAGE_BYTES={}: a queue must hold a message",

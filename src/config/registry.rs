@@ -10,6 +10,7 @@ use super::relay::NamedServers;
 use super::settings::{self, Flags, Reader};
 use super::url::Url;
 use super::{LOG_FORMATS, LogFormat, values};
+use crate::secret::Secret;
 
 /// The rule for who may use the registry.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -141,6 +142,8 @@ pub enum RegistryOrder {
         name: String,
         /// The registry's own URL, as the other machine reaches it.
         registry: Url,
+        /// The secret of the mesh, where one is set.
+        secret: Option<Secret>,
     },
 }
 
@@ -220,6 +223,7 @@ impl OrderConfig {
         let order = RegistryOrder::Ticket {
             name: name.unwrap_or_default().to_owned(),
             registry: reader.read(setting, Url::registry),
+            secret: super::peers::mesh_secret(&mut reader),
         };
         let data = data_directory(&mut reader);
         reader.finish(OrderConfig { order, data })

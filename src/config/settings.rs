@@ -73,6 +73,8 @@ table! {
         "where the key gets a token, http:// or https://";
     Secret API_KEY "KEY" = "ak_dev_001",
         "the key, sent as x-api-key";
+    Plain API_KEY_FILE "FILE" = "",
+        "file that holds it";
     Secret DEVICE_TOKEN "TOKEN" = "",
         "the token of a paired agent, sent as x-device-token in place of the key";
     Plain CA_FILE "FILE" = "",
@@ -91,6 +93,20 @@ table! {
         "hosts, domains, addresses and networks without proxy; *: all";
     FlagOnly STDIO "" = "",
         "the agent is on standard input and output; no socket unless IPC_SOCKET is set";
+    Secret MESH_SECRET "SECRET" = "",
+        "shared by all peers of the mesh, who prove to each other that they know it";
+    Plain MESH_SECRET_FILE "FILE" = "",
+        "file that holds it";
+    Plain ALLOW_UNPROVEN "on|off" = "off",
+        "on: peers of another make need no proof of MESH_SECRET";
+    Plain ALLOW_PEERS "LIST" = "*",
+        "peers that may talk to us at all, as in hub,robot-*; *: any text";
+    Plain PEER_TRUST "registry|first-use|known" = "registry",
+        "whose certificates count: as brought, the first, or in KNOWN_PEERS";
+    Plain KNOWN_PEERS "FILE" = "",
+        "peers and their certificates; without it ~/.config/chatixia-sidecar/known_peers";
+    Plain IDENTITY_FILE "FILE" = "",
+        "keeps our certificate; without it, and without PEER_TRUST, each start makes one";
     Plain IPC_SOCKET "PATH" = "/tmp/chatixia-sidecar.sock",
         "the Unix socket on which the agent is awaited";
     Plain SOCKET_GROUP "GROUP" = "",
@@ -133,10 +149,14 @@ table! {
         "relays, as in turn:host:port, turn:host?transport=tcp, turns:host:443";
     Secret TURN_SECRET "SECRET" = "",
         "shared with the relays; logins that expire are made of it";
+    Plain TURN_SECRET_FILE "FILE" = "",
+        "file that holds it";
     Plain TURN_USERNAME "NAME" = "",
         "our name at the relays, without TURN_SECRET";
     Secret TURN_PASSWORD "PASSWORD" = "",
         "the password for it";
+    Plain TURN_PASSWORD_FILE "FILE" = "",
+        "file that holds it";
     Plain ICE_TRANSPORT_POLICY "all|relay" = "all",
         "which ways to a peer are allowed; relay: through TURN servers only";
     Plain ICE_SERVERS_FROM_REGISTRY "on|off" = "on",

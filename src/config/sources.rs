@@ -11,8 +11,14 @@ use super::settings::{self, Flags, Kind, Setting};
 /// The file that is looked for in the working directory and above.
 const ENV_FILE_NAME: &str = ".env";
 
-/// The path of the file that `join` writes, below the user's directory for configuration.
-const CONFIG_FILE_NAME: &str = "chatixia-sidecar/config";
+/// The name of the file that `join` writes, in [`DIRECTORY`].
+const CONFIG_FILE_NAME: &str = "config";
+
+/// The directory of our files, below the user's directory for configuration.
+const DIRECTORY: &str = "chatixia-sidecar";
+
+/// The end of the name of a setting that names a file with the value of another.
+const FILE_SUFFIX: &str = "_FILE";
 
 /// The value of `ENV_FILE` and `CONFIG_FILE` for which no file is read.
 pub(super) const NO_FILE: &str = "none";
@@ -60,7 +66,9 @@ pub struct Sources<'a, S> {
     flags: &'a Flags,
     /// The files; the ones that win come first.
     files: Vec<EnvFile>,
-    known: &'a [&'a Setting],
+    /// Settings whose values come from files of their own.
+    secrets: Vec<(&'static str, String)>,
+    known: &'a [&'static Setting],
     /// Lines that say which file gave which settings, never their values.
     pub notes: Vec<String>,
     /// Lines about files of which something can't be read.
@@ -74,24 +82,25 @@ impl<'a, S: Surroundings> Sources<'a, S> {
     /// A line about a file that was named and can't be read.
     pub fn read(
         flags: &'a Flags,
-        known: &'a [&'a Setting],
+        known: &'a [&'static Setting],
         surroundings: &'a S,
     ) -> Result<Self, Vec<String>> {
         let mut sources = Sources {
             surroundings,
             flags,
             files: Vec::new(),
+            secrets: Vec::new(),
             known,
             notes: Vec::new(),
             doubts: Vec::new(),
         };
-        if !known.contains(&&settings::ENV_FILE) {
-            return Ok(sources);
-        }
-        let errors: Vec<_> = [&settings::ENV_FILE, &settings::CONFIG_FILE]
-            .into_iter()
+        let files = [&settings::ENV_FILE, &settings::CONFIG_FILE].into_iter();
+        let files = files.filter(|setting| known.contains(setting));
+        let mut errors: Vec<_> = files
             .filter_map(|setting| sources.add(setting).err())
             .collect();
+        let secrets = known.iter().filter(|setting| setting.kind == Kind::Secret);
+        errors.extend(secrets.filter_map(|secret| sources.add_secret(secret).err()));
         if errors.is_empty() {
             Ok(sources)
         } else {
@@ -105,6 +114,41 @@ impl<'a, S: Surroundings> Sources<'a, S> {
         self.surroundings
             .variable(name)
             .or_else(|| self.in_files(name))
+            .or_else(|| self.in_its_file(name))
+    }
+
+    fn in_its_file(&self, name: &str) -> Option<OsString> {
+        let found = self.secrets.iter().find(|(known, _)| *known == name);
+        found.map(|(_, value)| OsString::from(value))
+    }
+
+    /// Reads a secret from the file that `NAME_FILE` names, if there is such a setting and nothing else gives the
+    /// secret. The end of the last line is none of it.
+    fn add_secret(&mut self, secret: &'static Setting) -> Result<(), String> {
+        let named =
+            |setting: &&&Setting| setting.name.strip_suffix(FILE_SUFFIX) == Some(secret.name);
+        let Some(setting) = self.known.iter().find(named) else {
+            return Ok(());
+        };
+        let given = self.variable(secret.name);
+        if self.flags.has(secret) || given.is_some_and(|given| !given.is_empty()) {
+            return Ok(());
+        }
+        let variable = || self.variable(setting.name)?.into_string().ok();
+        let named = self.flags.get(setting).map(str::to_owned).or_else(variable);
+        let Some(path) = named.filter(|named| !named.is_empty()) else {
+            return Ok(());
+        };
+        let problem = |why: &str| format!("{}={path}: {why}", setting.name);
+        let text = self.surroundings.read(Path::new(&path));
+        let text = text.map_err(|error| problem(&error.to_string()))?;
+        let value = text.strip_suffix('\n').unwrap_or(&text);
+        let value = value.strip_suffix('\r').unwrap_or(value);
+        if value.is_empty() {
+            return Err(problem("the file is empty"));
+        }
+        self.secrets.push((secret.name, value.to_owned()));
+        Ok(())
     }
 
     fn in_files(&self, name: &str) -> Option<OsString> {
@@ -219,13 +263,21 @@ fn is_variable(setting: &Setting, name: &str) -> bool {
 
 /// Returns where the file that `join` writes is, without `CONFIG_FILE`. `None`: the user has no directory.
 pub(super) fn usual_config_file(variable: impl Fn(&str) -> Option<OsString>) -> Option<PathBuf> {
+    usual_file(CONFIG_FILE_NAME, variable)
+}
+
+/// Returns where a file of ours with this name is, if no setting says so. `None`: the user has no directory.
+pub(super) fn usual_file(
+    name: &str,
+    variable: impl Fn(&str) -> Option<OsString>,
+) -> Option<PathBuf> {
     let directory = |name| {
         let path = variable(name).map(PathBuf::from);
         path.filter(|path| path.is_absolute())
     };
     let configuration = directory("XDG_CONFIG_HOME")
         .or_else(|| directory("HOME").map(|home| home.join(".config")))?;
-    Some(configuration.join(CONFIG_FILE_NAME))
+    Some(configuration.join(DIRECTORY).join(name))
 }
 
 #[cfg(test)]
@@ -359,6 +411,33 @@ mod tests {
         assert_eq!(given(&fake), [true, true]);
         fake.variables.push(("API_KEY", "k"));
         assert_eq!(given(&fake), [false, true]);
+    }
+
+    #[test]
+    fn a_secret_may_be_in_a_file_of_its_own() {
+        let mut fake = Fake {
+            variables: vec![("ENV_FILE", "/env")],
+            files: vec![
+                ("/env", "MESH_SECRET_FILE=/secret\n"),
+                ("/secret", "two words \r\n"),
+                ("/empty", "\n"),
+            ],
+        };
+        let secret = |fake: &Fake| sources(fake).variable("MESH_SECRET");
+        assert_eq!(secret(&fake), Some("two words ".into()));
+        fake.variables.push(("MESH_SECRET", "nearer"));
+        assert_eq!(secret(&fake), Some("nearer".into()));
+        for (named, why) in [
+            ("/missing", "entity not found"),
+            ("/empty", "the file is empty"),
+        ] {
+            fake.variables[1] = ("MESH_SECRET_FILE", named);
+            let errors = Sources::read(&NO_FLAGS, settings::SIDECAR, &fake).err();
+            assert_eq!(
+                errors.unwrap(),
+                [format!("MESH_SECRET_FILE={named}: {why}")]
+            );
+        }
     }
 
     #[test]

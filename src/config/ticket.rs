@@ -18,7 +18,7 @@ use crate::secret::Secret;
 /// The beginning of every ticket, by which it is recognised.
 const PREFIX: &str = "chatixia1-";
 
-/// Settings that a ticket takes the place of.
+/// Settings that every ticket takes the place of.
 const REPLACED: [&str; 5] = [
     settings::REGISTRY_URL.name,
     settings::SIGNALING_URL.name,
@@ -27,6 +27,10 @@ const REPLACED: [&str; 5] = [
     settings::DEVICE_TOKEN.name,
 ];
 
+/// Settings that a ticket takes the place of if it holds a secret. One that holds none takes none away, so that
+/// nobody can make us do without.
+const REPLACED_BY_SECRET: [&str; 2] = [settings::MESH_SECRET.name, settings::MESH_SECRET_FILE.name];
+
 /// An invitation to a registry, with the key for it.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Ticket {
@@ -34,6 +38,8 @@ pub struct Ticket {
     pub registry: Url,
     /// `API_KEY`
     pub key: Secret,
+    /// `MESH_SECRET`, where one is set.
+    pub secret: Option<Secret>,
 }
 
 /// The content of a ticket, which is Base64 of its JSON.
@@ -41,6 +47,8 @@ pub struct Ticket {
 struct Content {
     registry: String,
     key: String,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    secret: Option<String>,
 }
 
 impl Ticket {
@@ -51,25 +59,49 @@ impl Ticket {
         };
         let coded = text.trim().strip_prefix(PREFIX).ok_or_else(broken)?;
         let json = URL_SAFE_NO_PAD.decode(coded).map_err(|_| broken())?;
-        let Content { registry, key } = serde_json::from_slice(&json).map_err(|_| broken())?;
+        let content: Content = serde_json::from_slice(&json).map_err(|_| broken())?;
+        let Content {
+            registry,
+            key,
+            secret,
+        } = content;
+        let secret = secret.map(|secret| {
+            let secret = values::mesh_secret(&secret).ok().flatten();
+            secret.ok_or_else(broken)
+        });
+        let secret = secret.transpose()?;
         let key = values::secret(&key).ok().flatten().ok_or_else(broken)?;
         let registry = Url::registry(&registry).map_err(|_| broken())?;
-        Ok(Ticket { registry, key })
+        Ok(Ticket {
+            registry,
+            key,
+            secret,
+        })
     }
 
-    /// Returns the ticket as it is pasted. It holds the key.
+    /// Returns the ticket as it is pasted. It holds the key and the secret.
     pub fn reveal(&self) -> String {
-        let content = serde_json::json!({
-            "registry": self.registry.to_string(), "key": self.key.reveal(),
-        });
-        PREFIX.to_owned() + &URL_SAFE_NO_PAD.encode(content.to_string())
+        let content = Content {
+            registry: self.registry.to_string(),
+            key: self.key.reveal().to_owned(),
+            secret: self
+                .secret
+                .as_ref()
+                .map(|secret| secret.reveal().to_owned()),
+        };
+        // Strings always have a JSON form.
+        let content = serde_json::to_vec(&content).unwrap_or_default();
+        PREFIX.to_owned() + &URL_SAFE_NO_PAD.encode(content)
     }
 
     /// Returns the names and values of what the ticket sets.
-    fn settings(&self) -> [(String, String); 2] {
-        let registry = (settings::REGISTRY_URL.name, self.registry.to_string());
-        let key = (settings::API_KEY.name, self.key.reveal().to_owned());
-        [registry, key].map(|(name, value)| (name.to_owned(), value))
+    fn settings(&self) -> impl Iterator<Item = (String, String)> {
+        let registry = (&settings::REGISTRY_URL, self.registry.to_string());
+        let key = (&settings::API_KEY, self.key.reveal().to_owned());
+        let secret = self.secret.as_ref().map(Secret::reveal);
+        let secret = secret.map(|secret| (&settings::MESH_SECRET, secret.to_owned()));
+        let all = [registry, key].into_iter().chain(secret);
+        all.map(|(setting, value)| (setting.name.to_owned(), value))
     }
 
     /// Returns the text of the settings file: what the ticket sets, and of the `old` text what it leaves alone.
@@ -85,8 +117,14 @@ impl Ticket {
             "# Written by `chatixia-sidecar join`; the environment and .env go over it.\n"
                 .to_owned();
         let kept = old.values.into_iter();
-        let kept = kept.filter(|(name, _)| !REPLACED.contains(&name.as_str()));
-        for (name, value) in self.settings().into_iter().chain(kept) {
+        let has_secret = self.secret.is_some();
+        let kept = kept.filter(|(name, _)| {
+            let name = &name.as_str();
+            let is_replaced =
+                REPLACED.contains(name) || (has_secret && REPLACED_BY_SECRET.contains(name));
+            !is_replaced
+        });
+        for (name, value) in self.settings().chain(kept) {
             // A single quote is written outside of the quotes.
             text.push_str(&format!("{name}='{}'\n", value.replace('\'', "'\\''")));
         }
@@ -150,6 +188,14 @@ mod tests {
         Ticket {
             registry: Url::registry("https://host:8443/mesh").unwrap(),
             key: Secret::new("ak_it's".to_owned()),
+            secret: None,
+        }
+    }
+
+    fn with_secret(secret: &str) -> Ticket {
+        Ticket {
+            secret: Some(Secret::new(secret.to_owned())),
+            ..ticket()
         }
     }
 
@@ -162,6 +208,8 @@ mod tests {
                 .all(|b| b.is_ascii_alphanumeric() || b == b'-' || b == b'_')
         );
         assert_eq!(Ticket::parse(&format!(" {text}\n")), Ok(ticket()));
+        let secret = with_secret("two 'words' é");
+        assert_eq!(Ticket::parse(&secret.reveal()), Ok(secret));
         assert!(!format!("{:?}", ticket()).contains("ak_"));
     }
 
@@ -178,6 +226,8 @@ mod tests {
             &coded(r#"{"registry": "https://host", "key": ""}"#),
             &coded(r#"{"registry": "https://host", "key": "two words"}"#),
             &coded(r#"{"registry": "ftp://host", "key": "k"}"#),
+            &coded(r#"{"registry": "https://host", "key": "k", "secret": ""}"#),
+            &coded(r#"{"registry": "https://host", "key": "k", "secret": "a\nb"}"#),
         ] {
             let error = Ticket::parse(bad).unwrap_err();
             assert!(
@@ -208,5 +258,19 @@ mod tests {
         );
         assert_eq!(file.bad_line, None);
         assert_eq!(ticket().settings_file("A=1\nwhat is this\n"), Err(2));
+    }
+
+    #[test]
+    fn a_secret_takes_the_place_of_another_and_no_secret_of_none() {
+        let old = "MESH_SECRET_FILE=/secret\nMESH=lazy\n";
+        let text = with_secret("two 'words'").settings_file(old).unwrap();
+        let secret = |text: &str, name| {
+            let file = EnvFile::parse(text, |_| None);
+            file.get(name).map(str::to_owned)
+        };
+        assert_eq!(secret(&text, "MESH_SECRET"), Some("two 'words'".into()));
+        assert_eq!(secret(&text, "MESH_SECRET_FILE"), None);
+        let text = ticket().settings_file(&text).unwrap();
+        assert_eq!(secret(&text, "MESH_SECRET"), Some("two 'words'".into()));
     }
 }

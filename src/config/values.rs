@@ -6,6 +6,7 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use crate::limits;
+use crate::mesh::trust::allowed_peers::AllowedPeers;
 use crate::nat::external::ExternalAddress;
 use crate::nat::host::InterfaceFilter;
 use crate::secret::Secret;
@@ -127,6 +128,27 @@ pub(super) fn secret(text: &str) -> Parsed<Option<Secret>> {
         );
     }
     Ok((!text.is_empty()).then(|| Secret::new(text.to_owned())))
+}
+
+/// Parses the secret of the mesh; `None` when empty.
+pub(super) fn mesh_secret(text: &str) -> Parsed<Option<Secret>> {
+    if text.len() > limits::SECRET_BYTES || text.contains(char::is_control) {
+        return Err(format!(
+            "give at most {} bytes without control characters (is there an end of line in it?)",
+            limits::SECRET_BYTES
+        ));
+    }
+    Ok((!text.is_empty()).then(|| Secret::new(text.to_owned())))
+}
+
+/// Parses names and patterns of peers, with commas between them.
+pub(super) fn allowed_peers(text: &str) -> Parsed<AllowedPeers> {
+    let patterns = text.split(',').map(str::trim).filter(|e| !e.is_empty());
+    let patterns: Vec<_> = patterns.map(str::to_owned).collect();
+    if patterns.is_empty() {
+        return Err("give names of peers, as in hub,robot-*".to_owned());
+    }
+    Ok(AllowedPeers::of(patterns))
 }
 
 /// Parses a secret for a TURN server; `None` when empty.

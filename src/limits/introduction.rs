@@ -41,6 +41,10 @@ limits! {
     /// dropped.
     pub const SIGNALS_TO_PASS: (u32, Duration) = (32, Duration::from_millis(500));
 
+    /// Offers of a peer, brought by others than the registry, that are looked at in a burst, and the interval at which
+    /// one more is; further ones are dropped. They are repeated, so one that is dropped may come again.
+    pub const INTRODUCED_OFFERS: (u32, Duration) = (5, Duration::from_secs(1));
+
     /// Offers of a peer that are remembered, to know them when they come again on another way; with a further one the
     /// oldest is forgotten.
     pub const REMEMBERED_OFFERS: usize = 8;
@@ -81,6 +85,9 @@ limits! {
 
 /// Interval at which further peers are asked to pass on an offer that is not answered.
 pub const INTRODUCTION_INTERVAL: Duration = Duration::from_secs(1);
+
+/// How young an attempt of a peer is that stands against an offer brought by others than the registry.
+pub const YOUNG_ATTEMPT: Duration = Duration::from_secs(1);
 
 /// Wait from a lost connection to the next offer: the first and the longest.
 pub const OFFER_BACKOFF: (Duration, Duration) =

@@ -24,6 +24,7 @@ mod registry_link;
 mod servers;
 pub mod table;
 mod text;
+mod trust;
 
 pub use agent_link::*;
 pub use connection::*;
@@ -36,6 +37,7 @@ pub use process::*;
 pub use registry_link::*;
 pub use servers::*;
 pub use text::*;
+pub use trust::*;
 
 /// The limits that are declared here, one table a matter.
 pub const TABLES: &[table::Table] = &[
@@ -49,6 +51,7 @@ pub const TABLES: &[table::Table] = &[
     names::NAMES,
     servers::SERVERS,
     registry_link::REGISTRY_LINK,
+    trust::TRUST,
     process::PROCESS,
 ];
 

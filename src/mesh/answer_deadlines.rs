@@ -110,7 +110,11 @@ impl<K: Linker> Mesh<K> {
     }
 
     fn failure_to_reach(&self, peer_id: &PeerId) -> ErrorCode {
-        if self.roster.lists(peer_id) || self.peers.get(peer_id).is_some_and(|peer| peer.met) {
+        let peer = self.peers.get(peer_id);
+        if peer.is_some_and(|peer| peer.distrust.is_some()) {
+            ErrorCode::UntrustedPeer
+        } else if self.roster.lists(peer_id) || self.peers.get(peer_id).is_some_and(|peer| peer.met)
+        {
             ErrorCode::ConnectFailed
         } else {
             ErrorCode::UnknownPeer
@@ -118,7 +122,13 @@ impl<K: Linker> Mesh<K> {
     }
 
     fn why_not_reached(&self, peer_id: &PeerId, code: ErrorCode) -> String {
-        if code == ErrorCode::UnknownPeer && self.roster.is_connected() {
+        let distrust = self
+            .peers
+            .get(peer_id)
+            .and_then(|peer| peer.distrust.clone());
+        if let (ErrorCode::UntrustedPeer, Some(distrust)) = (code, distrust) {
+            distrust
+        } else if code == ErrorCode::UnknownPeer && self.roster.is_connected() {
             format!("the registry does not know {peer_id}, or does not show it to us")
         } else if code == ErrorCode::UnknownPeer {
             format!("{peer_id} is not known, and the registry cannot be asked")

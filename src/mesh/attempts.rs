@@ -107,6 +107,7 @@ impl<K: Linker> Mesh<K> {
             introducers: Vec::new(),
             offer: None,
             fingerprint: None,
+            certificates: None,
             speaks_sessions: false,
             announced_session: None,
             told_session: None,

@@ -180,6 +180,10 @@ impl<K: Linker> Mesh<K> {
             let text = format!("{target} is this sidecar itself");
             return Err((ErrorCode::UnknownPeer, text));
         }
+        if !self.is_allowed(target) {
+            let text = format!("ALLOW_PEERS does not allow {target}");
+            return Err((ErrorCode::UntrustedPeer, text));
+        }
         let max_peers = self.settings.max_peers;
         if self.ensure_room(now, target, Duration::ZERO).is_none() {
             let text = format!("no room for {target}: MAX_PEERS is {max_peers}");

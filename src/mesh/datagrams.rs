@@ -216,6 +216,7 @@ impl<K: Linker> Mesh<K> {
                         Channel::Mesh => connection.handshake.mesh_open = true,
                         Channel::Control => connection.handshake.control_open = true,
                     }
+                    self.note_certificates(id);
                     self.advance(now, id);
                 }
                 Ok(LinkOutput::Message(channel, data)) => {

@@ -25,11 +25,19 @@ impl<K: Linker> Mesh<K> {
         }
         match Control::parse(data) {
             Some(Control::Hello(hello)) => {
-                if connection.greeting.is_none() {
+                if connection.greeting.is_some() {
+                    return;
+                }
+                if let Some(distrust) = self.distrusts_hello(id, &hello) {
+                    return self.distrusted(now, id, &distrust);
+                }
+                if let Some(connection) = self.connections.get_mut(&id) {
                     connection.greeting = Some(hello);
                     self.advance(now, id);
                 }
             }
+            // Each side's hello comes first. What comes before it is nobody's.
+            Some(_) if connection.greeting.is_none() => {}
             Some(Control::Ack { taken, window }) if connection.is_ready() => {
                 let peer_id = connection.peer.clone();
                 self.acknowledged(now, id, &peer_id, taken, window);

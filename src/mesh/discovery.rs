@@ -134,7 +134,10 @@ impl<K: Linker> Mesh<K> {
     /// Takes the registry's list of who is online, and offers connections to those that are wanted.
     /// `left_out` is how many more it names.
     pub(super) fn listed(&mut self, now: Instant, peers: Vec<PeerId>, left_out: usize) {
-        self.roster.update(now, peers);
+        let allowed = peers
+            .into_iter()
+            .filter(|peer| self.settings.trust.allowed.contains(peer));
+        self.roster.update(now, allowed.collect());
         if self.roster.leaves_out(left_out) {
             let limit = limits::LISTED_PEERS;
             log::warn!(

@@ -15,8 +15,20 @@ use super::Mesh;
 use super::connection::intervals::Intervals;
 use super::connection::{Connection, ConnectionId, Phase, Role};
 use super::introduction::negotiation;
-use super::link::{Channel, Linker};
-use super::peer::session::{Contradiction, Greeting};
+use super::link::{Channel, Link, Linker};
+use super::peer::session::{Contradiction, Greeting, Process, Session};
+
+/// Returns the process of the peer that speaks on a connection, as far as it is known. `session`: the one with the
+/// peer.
+pub(super) fn process_on<L: Link>(
+    connection: &Connection<L>,
+    session: &Session,
+) -> Option<Process> {
+    session.process_of(
+        connection.their_session(),
+        connection.fingerprint.as_deref(),
+    )
+}
 
 impl<K: Linker> Mesh<K> {
     /// Goes as far as is possible after a channel has opened, or the peer has said hello.
@@ -27,6 +39,9 @@ impl<K: Linker> Mesh<K> {
         let handshake = &connection.handshake;
         if connection.phase != Phase::Connecting || !handshake.mesh_open {
             return;
+        }
+        if let Some(distrust) = self.distrusts_connection(id) {
+            return self.distrusted(now, id, &distrust);
         }
         if !connection.speaks_sessions {
             return self.adopt_without_session(now, id);
@@ -126,22 +141,25 @@ impl<K: Linker> Mesh<K> {
         let Some(peer) = self.peers.get_mut(&connection.peer) else {
             return;
         };
-        // Its hello counts more than what its description announced.
-        let theirs = match &connection.greeting {
-            Some(hello) => Some(hello.session.as_str()),
-            None => connection.announced_session.as_deref(),
-        };
-        let session = peer.session.tell(theirs, &mut self.session_names);
-        let received = peer.session.received_of(theirs);
+        let theirs = process_on(connection, &peer.session);
+        let session = peer.session.tell(theirs.as_ref(), &mut self.session_names);
+        let received = peer.session.received_of(theirs.as_ref());
         connection.told_session = Some(session.clone());
+        connection.next_number = received + 1;
+        connection.handshake.sent = true;
+        connection.handshake.sent_at = Some(now);
+        let proof = self.proof(id, &session);
         let hello = Control::Hello(Hello {
             session,
             received,
             metered: self.settings.metered,
             udp_buffer: self.udp_buffer,
+            peer_id: self.own.clone(),
+            proof,
         });
-        connection.next_number = received + 1;
-        connection.handshake.sent = true;
+        let Some(connection) = self.connections.get_mut(&id) else {
+            return;
+        };
         let written = connection.write(Channel::Control, hello.to_text().as_bytes());
         if !matches!(written, Ok(true)) {
             self.connection_failed(now, id, "the hello cannot be written");
@@ -154,26 +172,19 @@ impl<K: Linker> Mesh<K> {
         let Some(connection) = self.connections.get(&id) else {
             return;
         };
-        let Some(Hello {
-            session: theirs,
-            received,
-            ..
-        }) = connection.greeting.clone()
-        else {
+        let Some(received) = connection.greeting.as_ref().map(|hello| hello.received) else {
             return;
         };
         let peer_id = connection.peer.clone();
         let Some(peer) = self.peers.get_mut(&peer_id) else {
             return;
         };
+        let Some(theirs) = process_on(connection, &peer.session) else {
+            return;
+        };
         let told = connection.told_session.as_deref();
         let (session, names) = (&mut peer.session, &mut self.session_names);
-        // The contract, part 5: with a session goes the certificate with which it began.
-        let greeting = if peer.fingerprint == connection.fingerprint {
-            session.greet(&theirs, received, told, names)
-        } else {
-            session.greet_anew(&theirs, received, told, names)
-        };
+        let greeting = session.greet(&theirs, received, told, names);
         let (resumed, settled, lost) = match greeting {
             Greeting::Resumed { settled } => (peer.met, settled, Vec::new()),
             Greeting::New { lost } => (false, Vec::new(), lost),
@@ -209,8 +220,8 @@ impl<K: Linker> Mesh<K> {
 
     /// Ends the session with a peer that has said on connection `id` what cannot be true of it. Its process
     /// counts as ended: the messages that it has not acknowledged are reported, and a new session begins on a
-    /// new connection. But a connection that nobody has listened to yet may be anybody's. It ends alone as long
-    /// as the one in use is well.
+    /// new connection. But another process that wants to take its place ends that connection alone. So does
+    /// one to which nobody has listened yet, which may be anybody's, as long as the one in use is well.
     pub(super) fn contradicted(
         &mut self,
         now: Instant,
@@ -227,7 +238,13 @@ impl<K: Linker> Mesh<K> {
             let connection = self.connections.get(&other);
             connection.is_some_and(|connection| connection.is_well(now))
         };
-        if is_bystander && other.is_some_and(is_well) {
+        let is_another = self.connections.get(&id).is_some_and(|connection| {
+            let session = self.peers.get(peer_id).map(|peer| &peer.session);
+            session.is_some_and(|session| {
+                session.is_replaced_by(process_on(connection, session).as_ref())
+            })
+        });
+        if is_another || (is_bystander && other.is_some_and(is_well)) {
             log::warn!("a new connection to {peer_id} is not used: {contradiction}");
             return self.connection_failed(now, id, REASON);
         }
@@ -283,6 +300,7 @@ impl<K: Linker> Mesh<K> {
 
     /// Makes this connection the one that carries the messages, and retires the others to this peer.
     fn take_over(&mut self, now: Instant, id: ConnectionId, resumed: bool) {
+        self.remember_certificate(id);
         let Some(connection) = self.connections.get_mut(&id) else {
             return;
         };
@@ -309,7 +327,6 @@ impl<K: Linker> Mesh<K> {
         connection.deadline = None;
         connection.handshake.received = true;
         let early = connection.early.take();
-        let fingerprint = connection.fingerprint.clone();
         let (peer_id, role) = (connection.peer.clone(), connection.role);
         let speaks_sessions = connection.speaks_sessions;
         let Some(peer) = self.peers.get_mut(&peer_id) else {
@@ -324,12 +341,12 @@ impl<K: Linker> Mesh<K> {
         peer.met = true;
         peer.speaks_sessions = speaks_sessions;
         peer.last_role = role;
-        peer.fingerprint = fingerprint;
         peer.retry.adopted = Some(now);
         peer.retry.cancel();
         peer.heard = now;
         peer.said_goodbye = false;
         peer.wanted = None;
+        peer.distrust = None;
         peer.held = None;
         peer.watermarks.wait_anew(now);
         let others: Vec<_> = peer

@@ -18,6 +18,7 @@
 //! * [`passing`]: the same through other sidecars, while the registry is away.
 //! * [`room`]: who gives way when `MAX_PEERS` is reached.
 //! * [`discovery`]: who is online, and when to offer a connection to whom.
+//! * [`trusting`]: who may talk to us, and what becomes of the others.
 //! * [`handshake`]: decides which connection carries the session.
 //! * [`datagrams`]: the network. [`recovery`]: timers, liveness, replacing a connection.
 //! * [`probing`]: noticing that the last of what was sent is lost.
@@ -27,7 +28,7 @@
 //! * [`reporting`]: what the registry is told of our connections.
 //! * [`statistics`], [`shutdown`]: the answer to `stats`, and the end.
 //!
-//! The state of the core is in the folders [`agent`], [`peer`], [`connection`], [`introduction`],
+//! The state of the core is in the folders [`agent`], [`peer`], [`connection`], [`introduction`], [`trust`],
 //! [`link`] and [`base`], which know nothing of [`Mesh`].
 
 mod acknowledging;
@@ -60,6 +61,8 @@ mod shrinking;
 mod shutdown;
 mod signaling;
 pub(crate) mod statistics;
+pub mod trust;
+mod trusting;
 
 use std::collections::{BTreeMap, BTreeSet, HashMap, VecDeque};
 use std::net::{IpAddr, SocketAddr};
@@ -84,6 +87,9 @@ use link::{Linker, Transmit};
 use peer::Peer;
 use peer::overflow::Overflow;
 use peer::session_names::SessionNames;
+use trust::TrustSettings;
+use trust::known_peers::{KnownPeer, KnownPeers};
+use trust::warnings::Warnings;
 
 /// The setting `MESH`: when connections are opened.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
@@ -118,6 +124,8 @@ pub struct Settings {
     pub metered: bool,
     /// Whether the registry is told with whom we are connected.
     pub report_topology: bool,
+    /// Who is trusted.
+    pub trust: TrustSettings,
 }
 
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
@@ -187,6 +195,11 @@ pub struct Mesh<K: Linker> {
     totals: Totals,
     /// What the registry was told of our connections last; `None` if it does not know.
     reported: Option<Vec<Reported>>,
+    /// The certificates that peers are known by.
+    known_peers: KnownPeers,
+    /// Those of them that are not remembered beyond the end of the process yet.
+    new_known_peers: VecDeque<KnownPeer>,
+    distrust_warnings: Warnings,
     /// Whether nobody has answered the checks of a connection; see [`Mesh::take_doubt`].
     has_new_doubt: bool,
     /// Whether messages of peers of ours are no longer taken, so that they report them as lost.
@@ -228,6 +241,9 @@ impl<K: Linker> Mesh<K> {
             local_names: VecDeque::new(),
             totals: Totals::default(),
             reported: None,
+            known_peers: KnownPeers::default(),
+            new_known_peers: VecDeque::new(),
+            distrust_warnings: Warnings::default(),
             has_new_doubt: false,
             refuses_messages: false,
             shutting_down: false,
@@ -253,6 +269,7 @@ impl<K: Linker> Mesh<K> {
     pub fn agent_connected(&mut self, generation: Generation) {
         let ready = Event::Ready {
             peer_id: self.own.clone(),
+            fingerprint: Some(self.linker.fingerprint()),
             max_message_bytes: self.settings.limits.message_bytes,
             max_line_bytes: self.settings.limits.line_bytes,
             registry_connected: self.roster.is_connected(),

@@ -29,14 +29,27 @@ impl<K: Linker> Mesh<K> {
             self.totals.ignored_offers += 1;
             return log::warn!("ignored an offer of {peer_id}: too many from new names");
         }
+        let is_ours = offer.extension.ours;
+        if let Some(distrust) = self.distrusts_description(peer_id, &offer.sdp, is_ours) {
+            return self.refuse_untrusted(now, peer_id, &distrust);
+        }
         if is_of_registry {
             self.roster.heard_of(peer_id);
+            if !self.roster.has_listed(peer_id) {
+                // Signals are passed on only for those that the registry lists.
+                self.roster.want(now);
+                self.arm_roster();
+            }
         }
         let max_peers = self.settings.max_peers;
         let Some(peer) = self.ensure_room(now, peer_id, limits::ROOM_IDLE) else {
             log::warn!("refused an offer of {peer_id}: MAX_PEERS is {max_peers}");
             return self.refuse_offer(peer_id, &offer);
         };
+        if !is_of_registry && !peer.introduced_offers.take(now) {
+            self.totals.ignored_offers += 1;
+            return log::debug!("ignored an offer of {peer_id} that another has brought: too many");
+        }
         if is_of_registry && !peer.offers.take(now) {
             log::debug!("{peer_id} offers too often; its latest offer waits");
             let replaced = peer.held.replace(HeldOffer {
@@ -142,7 +155,7 @@ impl<K: Linker> Mesh<K> {
                 return self.forget_if_idle(peer_id);
             }
         };
-        self.meet_session(now, peer_id, &extension);
+        self.meet_process(now, peer_id, sdp, &extension);
         let id = self.add_connection(now, peer_id, lane, Role::Answerer, link);
         let attempt = extension.conn.clone();
         let search_after = self.search_after(peer_id);

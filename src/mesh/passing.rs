@@ -16,7 +16,7 @@ use crate::protocol::control::Control;
 use crate::protocol::signaling::{Extension, Incoming, Outgoing, Signal};
 
 use super::Mesh;
-use super::connection::ConnectionId;
+use super::connection::{ConnectionId, Role};
 use super::link::{Channel, Linker, description};
 use super::peer::Peer;
 
@@ -208,8 +208,10 @@ impl<K: Linker> Mesh<K> {
         if !peer.can_resume() || !extension.ours || extension.conn.is_none() {
             return false;
         }
+        let known = peer.session.theirs();
+        let certificate = known.and_then(|known| known.certificate.as_deref());
         let is_theirs = |sdp: &str| {
-            peer.fingerprint.is_some() && description::fingerprint(sdp) == peer.fingerprint
+            certificate.is_some() && description::fingerprint(sdp).as_deref() == certificate
         };
         let is_open = current.is_some_and(|current| current.attempt == extension.conn);
         let is_asked_for = self.connections_of(sender).any(|(_, connection)| {
@@ -224,8 +226,15 @@ impl<K: Linker> Mesh<K> {
                     .held
                     .as_ref()
                     .is_some_and(|held| held.offer.introducer.as_ref() != Some(introducer));
-                let goes_on = peer.session.theirs() == extension.session.as_deref();
-                goes_on && is_theirs(sdp) && !is_heard && !stands && !is_beyond_doubt
+                // Its sender may have given up the one before, but that shows within a moment.
+                let is_young = self.connections_of(sender).any(|(_, connection)| {
+                    connection.role == Role::Answerer
+                        && connection.is_attempt()
+                        && now < connection.created + limits::YOUNG_ATTEMPT
+                });
+                let session = known.map(|known| known.session.as_str());
+                let goes_on = session == extension.session.as_deref();
+                goes_on && is_theirs(sdp) && !is_heard && !is_young && !stands && !is_beyond_doubt
             }
             Signal::Answer { sdp } => is_asked_for && is_theirs(sdp) && !is_beyond_doubt,
             // The peer may notice earlier that its addresses are others now.

@@ -11,6 +11,7 @@ use crate::protocol::ipc::{ErrorCode, Event};
 use super::commands::report;
 use super::connection::liveness::Health;
 use super::connection::{Connection, ConnectionId, Phase, Role};
+use super::handshake::process_on;
 use super::link::{Channel, Link, Linker, Path};
 use super::{Mesh, TimerKey};
 
@@ -49,7 +50,8 @@ impl<K: Linker> Mesh<K> {
         let change = change.flatten();
         let repetition = connection.offer.as_ref().map(|offer| offer.at);
         let search = connection.search.next();
-        let times = [connection.deadline, change, search, repetition];
+        let proof = self.proof_is_due(connection).filter(|due| now < *due);
+        let times = [connection.deadline, change, search, repetition, proof];
         let next = times.into_iter().flatten().min();
         // A look that comes too early costs little; moving it with every datagram would cost more.
         if !self.timers.is_set_before(&TimerKey::Connection(id), next) {
@@ -72,6 +74,9 @@ impl<K: Linker> Mesh<K> {
     }
 
     pub(super) fn look_at_connection(&mut self, now: Instant, id: ConnectionId) {
+        if self.ends_without_proof(now, id) {
+            return;
+        }
         let Some(connection) = self.connections.get_mut(&id) else {
             return;
         };
@@ -187,10 +192,12 @@ impl<K: Linker> Mesh<K> {
             return;
         };
         // The process may be heard on a connection that is about to replace the one in use.
-        let announced = connection.announced_session.as_deref();
+        let process = process_on(connection, &peer.session);
+        let known = peer.session.theirs().zip(process.as_ref());
+        let is_known = known.is_some_and(|(known, process)| known.is(process));
+        let is_certain = connection.greeting.is_some() || !self.settings.trust.is_demanding();
         let is_current = peer.current == Some(id);
-        if is_current || announced.is_some_and(|announced| peer.session.theirs() == Some(announced))
-        {
+        if is_current || (is_known && is_certain) {
             peer.heard = now;
         }
         if !is_current {

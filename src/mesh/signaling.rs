@@ -7,8 +7,9 @@ use crate::protocol::signaling::{Extension, Incoming, Outgoing, Signal};
 
 use super::Mesh;
 use super::connection::{Connection, Phase, Role};
+use super::handshake::process_on;
 use super::link::sctp_init::without_forward_tsn;
-use super::link::{Link, Linker};
+use super::link::{Link, Linker, description};
 use super::peer::{Offer, Peer};
 
 impl<K: Linker> Mesh<K> {
@@ -40,6 +41,10 @@ impl<K: Linker> Mesh<K> {
     ) {
         if self.own.as_ref() == Some(sender) {
             return;
+        }
+        if !self.is_allowed(sender) {
+            self.totals.ignored_frames += 1;
+            return log::debug!("ignored a signal of {sender}, whom ALLOW_PEERS does not allow");
         }
         match signal {
             Signal::Offer { sdp } => {
@@ -74,11 +79,14 @@ impl<K: Linker> Mesh<K> {
         let introducers = of_attempt
             .map(|(_, connection)| connection.introducers.clone())
             .unwrap_or_default();
-        let theirs = of_attempt.and_then(|(_, connection)| connection.announced_session.as_deref());
-        let session = self
-            .peers
-            .get(peer_id)
-            .map(|peer| peer.session.announced_to(theirs).to_owned());
+        // Who is only said to have taken the place of the process that is known may not exist.
+        let is_demanding = self.settings.trust.is_demanding();
+        let session = self.peers.get(peer_id).map(|peer| {
+            let known = peer.session.theirs().filter(|_| is_demanding);
+            let theirs = of_attempt.and_then(|(_, found)| process_on(found, &peer.session));
+            let theirs = theirs.as_ref().or(known);
+            peer.session.announced_to(theirs).to_owned()
+        });
         let frame = Outgoing::Relay {
             target: peer_id.clone(),
             signal,
@@ -93,13 +101,25 @@ impl<K: Linker> Mesh<K> {
         frame
     }
 
-    /// Drops the connection in use if a description announces another session than the one that we know:
-    /// that process is gone.
-    pub(super) fn meet_session(&mut self, now: Instant, peer_id: &PeerId, extension: &Extension) {
+    /// Drops the connection in use if a description announces another process than the one that we know, because
+    /// that one is gone. Where the registry's word is not enough, it has to prove itself first.
+    pub(super) fn meet_process(
+        &mut self,
+        now: Instant,
+        peer_id: &PeerId,
+        sdp: &str,
+        extension: &Extension,
+    ) {
         let Some(peer) = self.peers.get(peer_id) else {
             return;
         };
-        if peer.session.is_replaced_by(extension.session.as_deref())
+        if self.settings.trust.is_demanding() {
+            return;
+        }
+        let certificate = description::fingerprint(sdp);
+        let announced = extension.session.as_deref();
+        let announced = peer.session.process_of(announced, certificate.as_deref());
+        if peer.session.is_replaced_by(announced.as_ref())
             && let Some(current) = peer.current
         {
             log::info!("{peer_id} was started anew");
@@ -115,7 +135,10 @@ impl<K: Linker> Mesh<K> {
         let Some((id, _)) = outstanding.last() else {
             return self.answered_again(now, peer_id);
         };
-        self.meet_session(now, peer_id, extension);
+        if let Some(distrust) = self.distrusts_description(peer_id, sdp, extension.ours) {
+            return self.distrusted(now, id, &distrust);
+        }
+        self.meet_process(now, peer_id, sdp, extension);
         let patience = self.patience(peer_id);
         let search_after = self.search_after(peer_id);
         let Some(connection) = self.connections.get_mut(&id) else {

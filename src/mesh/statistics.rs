@@ -31,6 +31,8 @@ pub(crate) struct Process {
     pub(crate) version: &'static str,
     pub(crate) uptime_seconds: f64,
     pub(crate) peer_id: Option<PeerId>,
+    /// The SHA-256 fingerprint of our certificate.
+    pub(crate) fingerprint: String,
     /// `connected`, `connecting` or `refused`.
     pub(crate) registry: &'static str,
     /// How many peers are in each state.
@@ -66,6 +68,7 @@ pub(crate) struct Drops {
     pub(crate) ignored_offers: u64,
     pub(crate) ignored_candidates: u64,
     pub(crate) ignored_frames: u64,
+    pub(crate) untrusted_peers: u64,
     pub(crate) events_left_out: u64,
 }
 
@@ -78,6 +81,10 @@ pub(crate) struct PeerStatistics {
     role: Option<&'static str>,
     /// Whether the peer is one of ours, so that there is a session with it.
     session: bool,
+    /// Whether it has proven on this connection that it knows the secret of the mesh.
+    proven: bool,
+    /// The SHA-256 fingerprint of its certificate.
+    fingerprint: Option<String>,
     pub(crate) path: Option<PathStatistics>,
     pub(crate) round_trip_ms: Option<f64>,
     pub(crate) sent: Count,
@@ -139,6 +146,7 @@ impl<K: Linker> Mesh<K> {
                 version: env!("CARGO_PKG_VERSION"),
                 uptime_seconds: now.saturating_duration_since(self.started).as_secs_f64(),
                 peer_id: self.own.clone(),
+                fingerprint: self.linker.fingerprint(),
                 registry: match self.roster.state() {
                     RegistryState::Connected => "connected",
                     RegistryState::Disconnected => "connecting",
@@ -159,6 +167,7 @@ impl<K: Linker> Mesh<K> {
                     ignored_offers: self.totals.ignored_offers,
                     ignored_candidates: self.totals.ignored_candidates,
                     ignored_frames: self.totals.ignored_frames,
+                    untrusted_peers: self.totals.untrusted_peers,
                     events_left_out: self.agent.left_out(),
                 },
             },
@@ -178,6 +187,9 @@ impl<K: Linker> Mesh<K> {
                 Role::Answerer => "answerer",
             }),
             session: peer.speaks_sessions,
+            proven: self.settings.trust.secret.is_some()
+                && current.is_some_and(|current| current.speaks_sessions),
+            fingerprint: current.and_then(|current| current.fingerprint.clone()),
             path: current.and_then(|current| self.path_of(current)),
             round_trip_ms: current
                 .and_then(|current| current.round_trip)
@@ -230,6 +242,8 @@ pub(crate) fn example(peers: usize) -> Statistics {
             since_seconds: 1.0,
             role: Some("offerer"),
             session: true,
+            proven: true,
+            fingerprint: None,
             path: Some(PathStatistics {
                 kind: PathKind::of(local, remote),
                 local: LocalEnd {
@@ -255,6 +269,7 @@ pub(crate) fn example(peers: usize) -> Statistics {
             version: env!("CARGO_PKG_VERSION"),
             uptime_seconds: 60.0,
             peer_id: PeerId::new("own"),
+            fingerprint: String::new(),
             registry: "connected",
             peers: PeerCounts {
                 connected: peers,
@@ -275,6 +290,7 @@ pub(crate) fn example(peers: usize) -> Statistics {
                 ignored_candidates: 5,
                 ignored_frames: 6,
                 events_left_out: 7,
+                untrusted_peers: 8,
             },
         },
         peers: (0..peers).map(peer).collect(),

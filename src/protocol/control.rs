@@ -1,5 +1,6 @@
 //! Frames on the `mesh-control` channel between two sidecars of this make (contract part 5).
 
+use super::PeerId;
 use super::json::{Value, write_object};
 use super::signaling::wire_id;
 use crate::limits;
@@ -16,6 +17,10 @@ pub struct Hello {
     pub metered: bool,
     /// How much the receive buffers of the sender's UDP sockets hold, in bytes as its system counts them.
     pub udp_buffer: Option<u64>,
+    /// The sender's own name.
+    pub peer_id: Option<PeerId>,
+    /// The proof that the sender knows the secret of the mesh; see [`Claim`](super::proof::Claim).
+    pub proof: Option<String>,
 }
 
 /// One control frame. The JSON of a frame may hold several; unknown fields are ignored.
@@ -63,6 +68,12 @@ impl Control {
                 }
                 if let Some(bytes) = said.udp_buffer {
                     hello.number("udp_buffer", bytes);
+                }
+                if let Some(peer_id) = &said.peer_id {
+                    hello.string("peer_id", peer_id.as_str());
+                }
+                if let Some(proof) = &said.proof {
+                    hello.string("proof", proof);
                 }
             }),
             Control::Ack { taken, window } => {
@@ -126,12 +137,14 @@ impl<'a> Frame<'a> {
 
     fn hello(&self) -> Option<Control> {
         let (mut session, mut received, mut metered) = (None, None, false);
-        let mut udp_buffer = None;
+        let (mut udp_buffer, mut peer_id, mut proof) = (None, None, None);
         self.hello?.members(|key, value| match key {
             "session" => session = Some(value),
             "received" => received = Some(value),
             "metered" => metered = value.as_json() == "true",
             "udp_buffer" => udp_buffer = value.count(),
+            "peer_id" => peer_id = value.string().and_then(|name| PeerId::new(&name)),
+            "proof" => proof = wire_id(value),
             _ => {}
         });
         Some(Control::Hello(Hello {
@@ -139,6 +152,8 @@ impl<'a> Frame<'a> {
             received: received?.count()?,
             metered,
             udp_buffer,
+            peer_id,
+            proof,
         }))
     }
 

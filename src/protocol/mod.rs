@@ -9,11 +9,13 @@ pub mod control;
 pub mod dns;
 mod dns_wire;
 pub mod exposition;
+pub mod fingerprint;
 pub mod ice_servers;
 pub mod ipc;
 pub mod lines;
 pub mod message;
 pub mod multicast_dns;
+pub mod proof;
 pub mod signaling;
 
 mod json;

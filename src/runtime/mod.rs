@@ -13,6 +13,7 @@ pub mod logging;
 mod metrics;
 pub(crate) mod names;
 pub(crate) mod network;
+pub(crate) mod peer_files;
 pub(crate) mod process;
 #[cfg(feature = "registry")]
 pub mod registry;
@@ -24,21 +25,24 @@ pub mod wake;
 
 use std::fmt;
 use std::io::{self, Write as _};
+use std::path::Path;
 use std::process::ExitCode;
 use std::time::Instant;
 
 use crossbeam_channel::bounded;
 use mio::Poll;
 
-use crate::config::Config;
+use crate::config::{Config, PeerSettings};
 use crate::limits;
-use crate::mesh::link::webrtc::WebRtc;
+use crate::mesh::link::webrtc::{Identity, WebRtc};
+use crate::mesh::trust::known_peers::KnownPeers;
 use crate::mesh::{self, Mesh};
 use crate::protocol;
 
 use event_loop::{End, EventLoop, FIRST_SOCKET, FIRST_STREAM, Parts, WAKER};
 use network::reach::Reaching;
 use network::sockets::Sockets;
+use peer_files::{identity, known_peers};
 use process::parent::Parent;
 use process::service_manager::ServiceManager;
 use process::signals;
@@ -126,6 +130,7 @@ fn serve(config: Config) -> Result<(), Failure> {
     .with_proxies(config.proxies.clone());
     let ice_servers =
         signaling::IceServersClient::new(&signaling_settings).map_err(Failure::Configuration)?;
+    let (identity, known_peers) = read_peer_files(&config.peers)?;
     // The socket is bound as early as possible: an agent polls for it, whether the registry can be
     // reached or not.
     let endpoints = open_endpoints(&config, line_limits)?;
@@ -159,12 +164,20 @@ fn serve(config: Config) -> Result<(), Failure> {
         poll,
         waker,
         reaching,
-        mesh: make_mesh(&config, line_limits)?,
+        mesh: make_mesh(&config, line_limits, identity, known_peers)?,
         sockets: make_sockets(&config),
         signals,
         parent,
         tls,
         trust: config.trust.clone(),
+        known_peers: match config.peers.known_peers.clone() {
+            Some(path) => {
+                let writer = known_peers::Writer::start(path.clone());
+                let writer = writer.map_err(runtime("start the thread that remembers peers"))?;
+                Some((path, writer))
+            }
+            None => None,
+        },
         signaling,
         signaling_notices,
         ipc,
@@ -203,9 +216,32 @@ fn open_endpoints(
     })
 }
 
-fn make_mesh(config: &Config, line_limits: protocol::ipc::Limits) -> Result<Mesh<WebRtc>, Failure> {
-    let linker = WebRtc::new(config.max_message_bytes)
-        .map_err(|error| Failure::Runtime(error.to_string()))?;
+/// Reads our certificate and those of the peers that we know, as far as there are files of them.
+fn read_peer_files(settings: &PeerSettings) -> Result<(Identity, KnownPeers), Failure> {
+    let identity = match &settings.identity_file {
+        Some(path) => identity::load_or_make(path).map_err(Failure::Configuration)?,
+        None => Identity::generate().map_err(|error| Failure::Runtime(error.to_string()))?,
+    };
+    let known_peers = settings.known_peers.as_deref().map(known_peers::load);
+    let known_peers = known_peers.transpose().map_err(Failure::Configuration)?;
+    Ok((identity, known_peers.unwrap_or_default()))
+}
+
+/// Returns the SHA-256 fingerprint of the certificate in this file. If there is no file, makes one.
+///
+/// # Errors
+/// A line for a person.
+pub fn fingerprint(path: &Path) -> Result<String, String> {
+    identity::load_or_make(path).map(|identity| identity.fingerprint())
+}
+
+fn make_mesh(
+    config: &Config,
+    line_limits: protocol::ipc::Limits,
+    identity: Identity,
+    known_peers: KnownPeers,
+) -> Result<Mesh<WebRtc>, Failure> {
+    let linker = WebRtc::with(identity, config.max_message_bytes);
     let settings = mesh::Settings {
         mode: config.mesh,
         max_peers: config.max_peers,
@@ -217,8 +253,11 @@ fn make_mesh(config: &Config, line_limits: protocol::ipc::Limits) -> Result<Mesh
         send_stall: config.send_stall,
         metered: config.metered,
         report_topology: config.report_topology,
+        trust: config.peers.trust.clone(),
     };
-    Ok(Mesh::new(settings, linker, seed()?, Instant::now()))
+    let mut mesh = Mesh::new(settings, linker, seed()?, Instant::now());
+    mesh.set_known_peers(known_peers);
+    Ok(mesh)
 }
 
 fn seed() -> Result<u64, Failure> {

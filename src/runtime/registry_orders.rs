@@ -23,7 +23,11 @@ pub fn run(config: &OrderConfig) -> ExitCode {
     let done = match &config.order {
         RegistryOrder::Invite => invite(&control),
         RegistryOrder::AddKey(name) => add_key(&control, name),
-        RegistryOrder::Ticket { name, registry } => ticket(&control, name, registry),
+        RegistryOrder::Ticket {
+            name,
+            registry,
+            secret,
+        } => ticket(&control, name, registry, secret.as_ref()),
         RegistryOrder::Approve(None) => list_waiting(&control),
         RegistryOrder::Approve(Some(name)) => approve(&control, name),
         RegistryOrder::Revoke(None) => list_all(&control),
@@ -93,11 +97,17 @@ fn invite(control: &Control<'_>) -> Result<String, String> {
 }
 
 /// Returns the ticket alone, so that it can be handed on as it is printed.
-fn ticket(control: &Control<'_>, name: &str, registry: &Url) -> Result<String, String> {
+fn ticket(
+    control: &Control<'_>,
+    name: &str,
+    registry: &Url,
+    secret: Option<&Secret>,
+) -> Result<String, String> {
     let NewKey { key, .. } = new_key(control, name)?;
     let ticket = Ticket {
         registry: registry.clone(),
         key: Secret::new(key),
+        secret: secret.cloned(),
     };
     Ok(ticket.reveal() + "\n")
 }

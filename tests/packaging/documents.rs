@@ -75,7 +75,8 @@ pub(crate) enum Values {
 
 impl Values {
     pub(crate) fn of(setting: &Setting) -> Self {
-        let is_word = |word: &&str| word.bytes().all(|byte| byte.is_ascii_lowercase());
+        let is_letter = |byte: u8| byte.is_ascii_lowercase() || byte == b'-';
+        let is_word = |word: &&str| word.bytes().all(is_letter);
         match setting.syntax {
             "" => Values::None,
             "PATH" | "FILE" | "DIRECTORY" => Values::Path,

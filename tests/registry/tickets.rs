@@ -68,6 +68,31 @@ fn a_machine_joins_with_a_ticket_and_is_let_in() {
 }
 
 #[test]
+fn a_ticket_brings_the_secret_of_the_mesh() {
+    let place = Place::new("ticket-secret");
+    let data = &place.file("data");
+    let registry = Process::start("exec \"$0\" \"$@\"", &["--registry-data", data]);
+    let url = format!("http://{}", registry.address);
+    let secret = place.file("secret");
+    fs::write(&secret, "the secret of all who join\n").unwrap();
+    let order = ["invite", "pi", "--registry", &url, "--registry-data", data];
+    let ticket = printed(&[&order[..], &["--mesh-secret-file", &secret]].concat());
+    assert_eq!(ticket.lines().count(), 1, "it can be pasted: {ticket}");
+    let joined = at_home(&place, &["join"], &ticket);
+    let said = String::from_utf8(joined.stdout).unwrap();
+    assert!(said.contains("the secret of the mesh"), "{said}");
+    assert!(!said.contains("of all who join"), "{said}");
+    let file = place.path().join(".config/chatixia-sidecar/config");
+    let text = fs::read_to_string(&file).unwrap();
+    let line = "MESH_SECRET='the secret of all who join'\n";
+    assert!(text.contains(line), "{text}");
+    // A ticket without one takes none away.
+    let ticket = printed(&["invite", "pi2", "--registry", &url, "--registry-data", data]);
+    assert!(at_home(&place, &["join"], &ticket).status.success());
+    assert!(fs::read_to_string(&file).unwrap().contains(line));
+}
+
+#[test]
 fn what_is_missing_for_an_invitation_is_told() {
     let place = Place::new("invite");
     let told = complaint(&["invite", "pi"], 2);

@@ -7,13 +7,16 @@
     clippy::expect_used,
     clippy::indexing_slicing,
     clippy::wildcard_enum_match_arm,
-    clippy::print_stderr
+    clippy::print_stderr,
+    clippy::print_stdout
 )]
 
 #[macro_use]
 mod on_each_transport;
 mod support;
 
+#[path = "../support/middle.rs"]
+mod middle;
 #[path = "../registry/support.rs"]
 #[allow(dead_code)]
 mod registry;
@@ -60,3 +63,4 @@ mod stdio;
 mod surroundings;
 mod top;
 mod topology;
+mod trust;

@@ -9,8 +9,7 @@ use std::time::Duration;
 
 use serde_json::{Value, json};
 
-use crate::support::{
-    Agent, DEADLINE, Event, Node, Sidecar, Site, Transport, Writer};
+use crate::support::{Agent, DEADLINE, Event, Node, Sidecar, Site, Transport, Writer};
 
 on_each_transport!(
     a_reader_that_does_not_read_stalls_and_then_gets_all_that_was_accepted,

@@ -40,5 +40,7 @@ pub(crate) struct Totals {
     pub(crate) ignored_frames: u64,
     /// Connections that took the place of another.
     pub(crate) restarts: u64,
+    /// Connections and offers of peers that are not trusted.
+    pub(crate) untrusted_peers: u64,
     pub(crate) receipts: ReceiptTimes,
 }

@@ -27,7 +27,7 @@ use crate::protocol::signaling::Outgoing;
 use crate::protocol::{PathKind, PeerId};
 
 use super::link::description;
-use super::link::{Channel, Datagram, Link, LinkError, Path};
+use super::link::{Certificates, Channel, Datagram, Link, LinkError, Path};
 use burst::Burst;
 use early_messages::EarlyMessages;
 use flow_control::FlowControl;
@@ -70,6 +70,8 @@ pub(super) enum Phase {
 pub(super) struct Handshake {
     pub(super) mesh_open: bool,
     pub(super) control_open: bool,
+    /// When we have sent our hello.
+    pub(super) sent_at: Option<Instant>,
     /// We have sent our hello. From here on nothing is taken from older connections.
     pub(super) sent: bool,
     /// The connection carries the session: the peer's hello was acted upon, or the peer is of another
@@ -101,8 +103,11 @@ pub(super) struct Connection<L> {
     pub(super) introducers: Vec<PeerId>,
     /// Our offer, until it is answered. Only for peers that others may introduce.
     pub(super) offer: Option<OfferToRepeat>,
-    /// The fingerprint in the peer's description, which its certificate has to have.
+    /// The SHA-256 fingerprint of the peer's certificate: as its description announces it, and once a channel is
+    /// open that of the certificate itself.
     pub(super) fingerprint: Option<String>,
+    /// The certificates of both sides, once a channel is open.
+    pub(super) certificates: Option<Certificates>,
     /// The id of the peer's session, as its description announced it.
     pub(super) announced_session: Option<String>,
     /// The id of our session, as our hello has told it.
@@ -159,6 +164,12 @@ pub(super) struct Connection<L> {
 }
 
 impl<L: Link> Connection<L> {
+    /// Returns the id of the peer's session. Its hello counts more than what its description announced.
+    pub(super) fn their_session(&self) -> Option<&str> {
+        let greeted = self.greeting.as_ref().map(|hello| hello.session.as_str());
+        greeted.or(self.announced_session.as_deref())
+    }
+
     /// Returns whether messages may be written to it.
     pub(super) fn is_ready(&self) -> bool {
         let greeted = self.handshake.sent && self.handshake.received;

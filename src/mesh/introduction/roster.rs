@@ -14,7 +14,7 @@ pub(crate) struct Roster {
     /// Why the registry is not connected, once connecting was tried.
     reason: Option<String>,
     listed: BTreeSet<PeerId>,
-    /// All that were ever listed or heard of through the registry, as far as there is room.
+    /// All that were ever listed, as far as there is room.
     ever_listed: BTreeSet<PeerId>,
     /// When the last `register` was sent, as far as known.
     asked: Option<Instant>,
@@ -78,8 +78,9 @@ impl Roster {
         self.listed.contains(peer)
     }
 
-    /// Returns whether the registry has ever listed a peer, or brought its offer. It may not list one that is
-    /// connected to us, because the peer has lost the registry.
+    /// Returns whether the registry has ever listed a peer. It may not list one that is connected to us, because
+    /// the peer has lost the registry. That it has brought an offer of somebody does not count: some registries
+    /// bring everybody's.
     pub(crate) fn has_listed(&self, peer: &PeerId) -> bool {
         self.ever_listed.contains(peer)
     }
@@ -127,9 +128,6 @@ impl Roster {
     pub(crate) fn heard_of(&mut self, peer: &PeerId) {
         if self.listed.len() < limits::LISTED_PEERS {
             self.listed.insert(peer.clone());
-        }
-        if self.ever_listed.len() < 2 * limits::LISTED_PEERS {
-            self.ever_listed.insert(peer.clone());
         }
     }
 

@@ -3,6 +3,7 @@
 use std::borrow::Cow;
 use std::net::SocketAddr;
 
+use crate::protocol::fingerprint::parse as parse_fingerprint;
 use crate::protocol::multicast_dns::is_local_name;
 
 use super::sctp_init;
@@ -35,10 +36,7 @@ pub fn fingerprint(sdp: &str) -> Option<String> {
     let (Some(line), None) = (told.next(), told.next()) else {
         return None;
     };
-    let bytes = line.strip_prefix("a=fingerprint:sha-256 ")?;
-    let is_byte = |byte: &str| byte.len() == 2 && byte.chars().all(|c| c.is_ascii_hexdigit());
-    let is_whole = bytes.split(':').count() == 32 && bytes.split(':').all(is_byte);
-    is_whole.then(|| bytes.to_ascii_uppercase())
+    parse_fingerprint(line.strip_prefix("a=fingerprint:sha-256 ")?)
 }
 
 /// Returns whether the sender of this answer leaves it to us to begin the SCTP association.

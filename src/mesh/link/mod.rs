@@ -133,6 +133,15 @@ impl fmt::Display for LinkError {
 
 impl std::error::Error for LinkError {}
 
+/// The SHA-256 fingerprints of both certificates of a link, as descriptions write them.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Certificates {
+    /// That of our certificate.
+    pub ours: String,
+    /// That of the certificate with which the peer has proven itself.
+    pub theirs: String,
+}
+
 /// How large the datagrams of a link are.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub enum Packets {
@@ -147,6 +156,9 @@ pub enum Packets {
 pub trait Linker {
     /// The kind of link that it makes.
     type Link: Link;
+
+    /// Returns the SHA-256 fingerprint of our certificate, which all links have.
+    fn fingerprint(&self) -> String;
 
     /// Starts a connection with the given local candidates; returns the offer's SDP with it.
     fn offer(
@@ -186,6 +198,10 @@ pub trait Link {
     /// Checks every pair of candidates anew and at once, those that were given up included, while `local`
     /// are the local candidates. The path in use stays until another is found to work.
     fn check_again(&mut self, now: Instant, local: &[LocalCandidate]);
+
+    /// Returns the certificates of both sides, once a channel is open. `None` before, and if the peer's was
+    /// announced by another hash function.
+    fn certificates(&mut self) -> Option<Certificates>;
 
     /// Returns whether a path is chosen that works as far as is known. Without one nothing that is sent arrives.
     fn has_path(&self) -> bool;

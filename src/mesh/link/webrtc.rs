@@ -1,5 +1,6 @@
 //! Makes connections of str0m: ICE, DTLS, SCTP and data channels.
 
+use std::fmt;
 use std::time::{Duration, Instant};
 
 use str0m::config::DtlsCert;
@@ -8,6 +9,7 @@ use str0m::{IceCreds, RtcConfig};
 
 use crate::limits;
 use crate::nat::candidate::LocalCandidate;
+use crate::protocol::fingerprint;
 
 use super::guard::guarded;
 use super::webrtc_link::WebRtcLink;
@@ -39,21 +41,81 @@ const UFRAG_BYTES: usize = 8;
 /// How often the round-trip time is read.
 const STATISTICS_INTERVAL: Duration = Duration::from_secs(3);
 
+/// A certificate and its key, by which peers know us.
+#[derive(Clone)]
+pub struct Identity {
+    certificate: Vec<u8>,
+    private_key: Vec<u8>,
+}
+
+impl Identity {
+    /// Makes a new one.
+    ///
+    /// # Errors
+    /// If there are no random numbers.
+    pub fn generate() -> Result<Self, LinkError> {
+        let made = from_feature_flags().dtls_provider.generate_certificate();
+        let made = made.ok_or_else(|| LinkError("cannot make a DTLS certificate".into()))?;
+        Ok(Identity::new(made.certificate, made.private_key))
+    }
+
+    /// Takes a certificate and its private key (PKCS #8), both in DER. They must belong together.
+    pub fn new(certificate: Vec<u8>, private_key: Vec<u8>) -> Self {
+        Identity {
+            certificate,
+            private_key,
+        }
+    }
+
+    /// Returns the certificate in DER.
+    pub fn certificate(&self) -> &[u8] {
+        &self.certificate
+    }
+
+    /// Returns the private key in DER, for the file that keeps it.
+    pub fn reveal_private_key(&self) -> &[u8] {
+        &self.private_key
+    }
+
+    /// Returns the SHA-256 fingerprint of the certificate.
+    pub fn fingerprint(&self) -> String {
+        fingerprint::of_certificate(&self.certificate)
+    }
+}
+
+impl fmt::Debug for Identity {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_tuple("Identity")
+            .field(&self.fingerprint())
+            .finish()
+    }
+}
+
 /// Makes str0m connections that share one certificate.
 pub struct WebRtc {
     configuration: RtcConfig,
+    fingerprint: String,
 }
 
 impl WebRtc {
-    /// Creates a maker of connections that announce room for messages of `max_message_bytes`.
+    /// Creates a maker of connections that announce room for messages of `max_message_bytes`, with a certificate of
+    /// its own.
+    ///
+    /// # Errors
+    /// If no certificate can be made.
     pub fn new(max_message_bytes: usize) -> Result<Self, LinkError> {
-        let provider = from_feature_flags();
-        let certificate: DtlsCert = provider
-            .dtls_provider
-            .generate_certificate()
-            .ok_or_else(|| LinkError("cannot make a DTLS certificate".into()))?;
+        Ok(Self::with(Identity::generate()?, max_message_bytes))
+    }
+
+    /// The same, with this certificate.
+    pub fn with(identity: Identity, max_message_bytes: usize) -> Self {
+        let fingerprint = identity.fingerprint();
+        let certificate = DtlsCert {
+            certificate: identity.certificate,
+            private_key: identity.private_key,
+        };
         let mut configuration = RtcConfig::new()
-            .set_crypto_provider(provider.into())
+            .set_crypto_provider(from_feature_flags().into())
             .set_dtls_cert(certificate)
             .clear_codecs()
             .set_sctp_max_message_size(u32::try_from(max_message_bytes).unwrap_or(u32::MAX))
@@ -64,7 +126,10 @@ impl WebRtc {
         configuration.set_initial_stun_rto(FIRST_STUN_WAIT);
         configuration.set_max_stun_rto(LONGEST_STUN_WAIT);
         configuration.set_max_stun_retransmits(STUN_ATTEMPTS);
-        Ok(WebRtc { configuration })
+        WebRtc {
+            configuration,
+            fingerprint,
+        }
     }
 
     fn build(
@@ -94,6 +159,10 @@ impl WebRtc {
 
 impl Linker for WebRtc {
     type Link = WebRtcLink;
+
+    fn fingerprint(&self) -> String {
+        self.fingerprint.clone()
+    }
 
     fn offer(
         &mut self,

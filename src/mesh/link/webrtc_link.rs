@@ -6,11 +6,13 @@ use std::time::Instant;
 
 use str0m::change::{SdpAnswer, SdpOffer, SdpPendingOffer};
 use str0m::channel::ChannelId;
+use str0m::config::Fingerprint;
 use str0m::net::{Protocol, Receive};
 use str0m::{Candidate, Event, IceConnectionState, Input, Output, Rtc};
 
 use crate::nat::candidate::LocalCandidate;
 use crate::nat::stun::message;
+use crate::protocol::fingerprint;
 
 use super::candidate::candidate_of;
 use super::checked_pairs::CheckedPairs;
@@ -23,7 +25,9 @@ use super::pacing::Pacing;
 use super::preference::Preferences;
 use super::remote::RemoteCandidates;
 use super::sources::Sources;
-use super::{Channel, Datagram, Link, LinkError, LinkOutput, Path, Transmit, sctp_init};
+use super::{
+    Certificates, Channel, Datagram, Link, LinkError, LinkOutput, Path, Transmit, sctp_init,
+};
 
 /// The name of the only media section of our offers; see [`rename_mid`].
 const OUR_MID: &str = "0";
@@ -295,6 +299,18 @@ impl Link for WebRtcLink {
         self.has_path
     }
 
+    fn certificates(&mut self) -> Option<Certificates> {
+        guarded(|| {
+            let dtls = self.rtc.direct_api();
+            let ours = fingerprint_text(dtls.local_dtls_fingerprint());
+            let theirs = dtls.remote_dtls_fingerprint().and_then(fingerprint_text);
+            Ok(ours.zip(theirs))
+        })
+        .ok()
+        .flatten()
+        .map(|(ours, theirs)| Certificates { ours, theirs })
+    }
+
     fn prefer(
         &mut self,
         now: Instant,
@@ -468,6 +484,12 @@ impl Link for WebRtcLink {
             log::debug!("no goodbye: {error}");
         }
     }
+}
+
+/// Returns the text of a fingerprint, if it is of SHA-256.
+fn fingerprint_text(found: &Fingerprint) -> Option<String> {
+    let is_sha256 = found.hash_func.eq_ignore_ascii_case(fingerprint::SHA_256);
+    is_sha256.then(|| fingerprint::of_digest(&found.bytes))
 }
 
 fn receive<'a>(now: Instant, datagram: &Datagram<'a>) -> Result<Input<'a>, LinkError> {

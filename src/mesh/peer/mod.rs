@@ -130,6 +130,8 @@ pub(super) struct Peer {
     pub(super) wanted: Option<Instant>,
     /// Whether it has contradicted its session and acknowledged nothing since.
     pub(super) has_contradicted: bool,
+    /// Why it was not trusted the last time that somebody came under its name, for a person.
+    pub(super) distrust: Option<String>,
     /// Unanswered `connect` commands, in the order of their deadlines.
     pub(super) waiting: VecDeque<WaitingConnect>,
     /// Its messages that the agent has not taken, with their bytes on the wire.
@@ -141,14 +143,14 @@ pub(super) struct Peer {
     pub(super) held: Option<HeldOffer>,
     pub(super) early: VecDeque<EarlyCandidate>,
     pub(super) offers: TokenBucket,
+    /// Limits its offers that others than the registry bring.
+    pub(super) introduced_offers: TokenBucket,
     /// The ids of the attempts that it has offered and that were answered.
     pub(super) offered: VecDeque<String>,
     /// Limits the signals that it brings, its own and those of others.
     pub(super) passes: TokenBucket,
     /// Limits the signals that are passed on for it.
     pub(super) asks_to_pass: TokenBucket,
-    /// The fingerprint of its certificate on the last connection that carried messages.
-    pub(super) fingerprint: Option<String>,
     pub(super) sent: Count,
     pub(super) received: Count,
     /// How many connections carried messages before the current one.
@@ -181,6 +183,7 @@ impl Peer {
             said_goodbye: false,
             wanted: None,
             has_contradicted: false,
+            distrust: None,
             waiting: VecDeque::new(),
             inbox: QueueSize::default(),
             watermarks: Watermarks::new(now),
@@ -189,10 +192,10 @@ impl Peer {
             held: None,
             early: VecDeque::new(),
             offers: TokenBucket::new((limits::OFFER_BURST, limits::OFFER_INTERVAL), now),
+            introduced_offers: TokenBucket::new(limits::INTRODUCED_OFFERS, now),
             offered: VecDeque::new(),
             passes: TokenBucket::new(limits::PASSED_SIGNALS, now),
             asks_to_pass: TokenBucket::new(limits::SIGNALS_TO_PASS, now),
-            fingerprint: None,
             sent: Count::default(),
             received: Count::default(),
             restarts: 0,

@@ -63,10 +63,26 @@ impl fmt::Display for Contradiction {
     }
 }
 
+/// A process of a peer. A session belongs to one: it goes on with no other, whatever id that tells.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct Process {
+    /// The id of its session.
+    pub(crate) session: String,
+    /// The fingerprint of its certificate. Without one it can't be recognised.
+    pub(crate) certificate: Option<String>,
+}
+
+impl Process {
+    /// Returns whether both are the same process for certain.
+    pub(crate) fn is(&self, other: &Process) -> bool {
+        self.certificate.is_some() && self == other
+    }
+}
+
 /// A process that takes the place of another under the same name.
 #[derive(Debug)]
 struct Successor {
-    theirs: String,
+    theirs: Process,
     own: String,
 }
 
@@ -78,8 +94,8 @@ pub(crate) struct Session {
     own: String,
     /// Whether a hello has told it.
     is_told: bool,
-    /// The peer's id from its `hello`; `None` before the first one, and for peers that are not ours.
-    theirs: Option<String>,
+    /// The peer's process, from its `hello`; `None` before the first one, and for peers that are not ours.
+    theirs: Option<Process>,
     /// A process that has announced itself in place of `theirs`, and the id that was told to it. It may
     /// have begun to count under that id though its `hello` never came.
     successor: Option<Successor>,
@@ -137,8 +153,8 @@ impl Session {
         self.is_told
     }
 
-    pub(crate) fn theirs(&self) -> Option<&str> {
-        self.theirs.as_deref()
+    pub(crate) fn theirs(&self) -> Option<&Process> {
+        self.theirs.as_ref()
     }
 
     /// Returns whether a process is known to which our numbers belong, or anything has a number.
@@ -166,26 +182,26 @@ impl Session {
 
     /// Returns the id of our side for a description to the process `theirs`, or, when that is not known, to
     /// the one that announced itself last.
-    pub(crate) fn announced_to(&self, theirs: Option<&str>) -> &str {
+    pub(crate) fn announced_to(&self, theirs: Option<&Process>) -> &str {
         match &self.successor {
-            Some(successor) if theirs.is_none() || theirs != self.theirs() => &successor.own,
+            Some(successor) if theirs.is_none() || self.is_replaced_by(theirs) => &successor.own,
             Some(_) | None => &self.own,
         }
     }
 
     /// Returns the id of our side for a `hello` to the process `theirs`, which is about to be sent. A process
     /// in the place of the one that is known gets an id of its own.
-    pub(crate) fn tell(&mut self, theirs: Option<&str>, names: &mut SessionNames) -> String {
+    pub(crate) fn tell(&mut self, theirs: Option<&Process>, names: &mut SessionNames) -> String {
         let Some(theirs) = theirs.filter(|theirs| self.is_replaced_by(Some(theirs))) else {
             self.is_told = true;
             return self.own.clone();
         };
         match &self.successor {
-            Some(successor) if successor.theirs == theirs => successor.own.clone(),
+            Some(successor) if successor.theirs.is(theirs) => successor.own.clone(),
             Some(_) | None => {
                 let own = names.next();
                 self.successor = Some(Successor {
-                    theirs: theirs.to_owned(),
+                    theirs: theirs.clone(),
                     own: own.clone(),
                 });
                 own
@@ -193,16 +209,37 @@ impl Session {
         }
     }
 
-    /// Returns how many messages our `hello` says we have received, to a peer that has announced
-    /// `session`: 0 if that was not met before.
-    pub(crate) fn received_of(&self, session: Option<&str>) -> u64 {
-        let known = session.is_none() || session == self.theirs();
-        if known { self.taken() } else { 0 }
+    /// Returns how many messages our `hello` says we have received, to this process of the peer: 0 if it was
+    /// not met before.
+    pub(crate) fn received_of(&self, theirs: Option<&Process>) -> u64 {
+        match (&self.theirs, theirs) {
+            (Some(known), Some(theirs)) if known.is(theirs) => self.taken(),
+            (_, Some(_)) => 0,
+            (_, None) => self.taken(),
+        }
     }
 
-    /// Returns whether a peer that announces `session` is another process than the one that is known.
-    pub(crate) fn is_replaced_by(&self, session: Option<&str>) -> bool {
-        self.theirs().is_some() && session.is_some() && session != self.theirs()
+    /// Returns whether this is another process of the peer than the one that is known.
+    pub(crate) fn is_replaced_by(&self, theirs: Option<&Process>) -> bool {
+        let known = self.theirs.as_ref();
+        known.is_some_and(|known| theirs.is_some_and(|theirs| !known.is(theirs)))
+    }
+
+    /// Returns the process that a peer is which announces `session` and bears this certificate, as far as either is
+    /// known. One that announces none is the known one, unless it bears another certificate.
+    pub(crate) fn process_of(
+        &self,
+        session: Option<&str>,
+        certificate: Option<&str>,
+    ) -> Option<Process> {
+        let known = self.theirs.as_ref();
+        let known = known.and_then(|known| known.certificate.as_deref());
+        let is_another = self.theirs.is_some() && certificate.is_some() && known != certificate;
+        let session = session.or(is_another.then_some(""))?;
+        Some(Process {
+            session: session.to_owned(),
+            certificate: certificate.map(str::to_owned),
+        })
     }
 
     /// Accepts a message for the peer.
@@ -328,35 +365,23 @@ impl Session {
         self.handed_bytes = 0;
     }
 
-    /// Takes the peer's first frame on a new connection: the id of its session, and how many messages it has
-    /// received of ours. `told` is the id in our own hello on this connection, if that is out; otherwise a
-    /// new id may be drawn from `names`. A hello that cannot be true changes nothing.
+    /// Takes the peer's first frame on a new connection: its process, and how many messages that has received of
+    /// ours. `told` is the id in our own hello on this connection, if that is out; otherwise a new id may be
+    /// drawn from `names`. A hello that cannot be true changes nothing.
     pub(crate) fn greet(
         &mut self,
-        theirs: &str,
+        theirs: &Process,
         received: u64,
         told: Option<&str>,
         names: &mut SessionNames,
     ) -> Greeting {
-        let is_known = self.theirs() == Some(theirs);
-        if is_known && told.is_none_or(|told| told == self.own) {
-            self.go_on(received).unwrap_or_else(Greeting::Impossible)
+        let is_known = self.theirs().is_some_and(|known| known.is(theirs));
+        let greeting = if is_known && told.is_none_or(|told| told == self.own) {
+            self.go_on(received)
         } else {
-            self.greet_anew(theirs, received, told, names)
-        }
-    }
-
-    /// Takes the first frame of a peer that bears another certificate than the one that is known, and so is another
-    /// process, whatever id it tells.
-    pub(crate) fn greet_anew(
-        &mut self,
-        theirs: &str,
-        received: u64,
-        told: Option<&str>,
-        names: &mut SessionNames,
-    ) -> Greeting {
-        self.begin(theirs, received, told, names)
-            .unwrap_or_else(Greeting::Impossible)
+            self.begin(theirs, received, told, names)
+        };
+        greeting.unwrap_or_else(Greeting::Impossible)
     }
 
     /// Goes on with the process that is known, which was told the id that it knows.
@@ -377,7 +402,7 @@ impl Session {
     /// it is told only now.
     fn begin(
         &mut self,
-        theirs: &str,
+        theirs: &Process,
         received: u64,
         told: Option<&str>,
         names: &mut SessionNames,
@@ -390,7 +415,7 @@ impl Session {
             None => names.next(),
         };
         let lost = self.restart(Some(own));
-        self.theirs = Some(theirs.to_owned());
+        self.theirs = Some(theirs.clone());
         self.is_told = told.is_some();
         Ok(Greeting::New { lost })
     }

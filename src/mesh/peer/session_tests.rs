@@ -21,10 +21,22 @@ fn session(count: usize) -> Session {
     session
 }
 
+/// The process of a session, with the certificate that all have here.
+fn process(session: &str) -> Process {
+    with_certificate(session, Some("certificate"))
+}
+
+fn with_certificate(session: &str, certificate: Option<&str>) -> Process {
+    Process {
+        session: session.to_owned(),
+        certificate: certificate.map(str::to_owned),
+    }
+}
+
 /// The peer says hello to a session that answers with its own hello.
 fn greet(session: &mut Session, theirs: &str, received: u64) -> Greeting {
     session.greet(
-        theirs,
+        &process(theirs),
         received,
         None,
         &mut SessionNames::new("next".into()),
@@ -34,7 +46,7 @@ fn greet(session: &mut Session, theirs: &str, received: u64) -> Greeting {
 /// The peer says hello to a session that has told `told` in its own hello.
 fn answer(session: &mut Session, told: &str, theirs: &str, received: u64) -> Greeting {
     let mut names = SessionNames::new("next".into());
-    session.greet(theirs, received, Some(told), &mut names)
+    session.greet(&process(theirs), received, Some(told), &mut names)
 }
 
 fn impossible(greeting: Greeting) -> Contradiction {
@@ -166,7 +178,7 @@ fn a_new_session_of_the_peer_loses_what_was_written_and_keeps_the_rest() {
     session.written();
     acknowledge(&mut session, 1, 1000);
     assert_eq!(lost(greet(&mut session, "q", 0)), ["2"]);
-    assert_eq!(session.theirs(), Some("q"));
+    assert_eq!(session.theirs(), Some(&process("q")));
     assert_eq!(write_all(&mut session), ["3"]);
     assert_eq!(
         acknowledge(&mut session, 1, 1000),
@@ -209,9 +221,9 @@ fn each_process_under_one_name_is_told_an_id_of_its_own() {
     let mut told = Vec::new();
     // We answer, so the id is chosen once its hello is there. Each comes back, and counts on where it was.
     for (theirs, received) in [("p", 0), ("q", 0), ("p", 3), ("q", 2), ("r", 0)] {
-        let greeting = session.greet(theirs, received, None, &mut names);
+        let greeting = session.greet(&process(theirs), received, None, &mut names);
         assert!(matches!(greeting, Greeting::New { .. }), "{greeting:?}");
-        told.push(session.tell(Some(theirs), &mut names));
+        told.push(session.tell(Some(&process(theirs)), &mut names));
         assert_eq!(told.last().map(String::as_str), Some(session.own()));
     }
     told.sort();
@@ -225,7 +237,7 @@ fn what_was_written_to_a_process_is_lost_with_the_one_in_its_place() {
     write_all(&mut session);
     acknowledge(&mut session, 1, 1000);
     assert_eq!(lost(greet(&mut session, "q", 0)), ["2"]);
-    assert_eq!(session.theirs(), Some("q"));
+    assert_eq!(session.theirs(), Some(&process("q")));
 }
 
 #[test]
@@ -233,19 +245,48 @@ fn a_process_that_was_told_its_id_is_told_the_same_again_until_it_is_known() {
     let mut names = SessionNames::new("process".into());
     let mut session = session(1);
     write_all(&mut session);
-    let told = session.tell(Some("q"), &mut names);
+    let (p, q) = (process("p"), process("q"));
+    let told = session.tell(Some(&q), &mut names);
     assert_ne!(told, session.own());
-    assert_eq!(session.tell(Some("q"), &mut names), told);
+    assert_eq!(session.tell(Some(&q), &mut names), told);
     assert_eq!(session.announced_to(None), told);
-    assert_eq!(session.announced_to(Some("q")), told);
+    assert_eq!(session.announced_to(Some(&q)), told);
     assert_eq!(
-        session.announced_to(Some("p")),
+        session.announced_to(Some(&p)),
         "own",
         "which is known by it"
     );
-    let greeting = session.greet("q", 0, Some(&told), &mut names);
+    let greeting = session.greet(&q, 0, Some(&told), &mut names);
     assert_eq!(lost(greeting), ["1"]);
     assert_eq!(session.own(), told);
+}
+
+#[test]
+fn the_session_goes_on_with_no_other_certificate() {
+    let mut session = session(2);
+    write_all(&mut session);
+    assert!(session.accept(1) && session.take(session.epoch()));
+    let mut names = SessionNames::new("process".into());
+    for certificate in [Some("another"), None] {
+        let other = with_certificate("p", certificate);
+        assert!(session.is_replaced_by(Some(&other)));
+        assert_eq!(session.received_of(Some(&other)), 0);
+        assert_ne!(session.tell(Some(&other), &mut names), "own");
+    }
+    // One that does not announce the session is another only if it bears another certificate.
+    let silent = session.process_of(None, Some("another"));
+    assert!(session.is_replaced_by(silent.as_ref()));
+    assert_eq!(session.received_of(silent.as_ref()), 0);
+    for certificate in [Some("certificate"), None] {
+        assert_eq!(session.process_of(None, certificate), None);
+    }
+    let other = with_certificate("p", Some("another"));
+    let greeting = session.greet(&other, 0, None, &mut names);
+    assert_eq!(lost(greeting), ["1", "2"]);
+    // Not even with itself, if it can't be recognised.
+    let none = with_certificate("p", None);
+    session.greet(&none, 0, None, &mut names);
+    assert!(session.is_replaced_by(Some(&none)));
 }
 
 #[test]
@@ -290,7 +331,7 @@ fn a_restart_of_our_side_takes_a_new_id_and_gives_what_was_written() {
     assert_eq!((session.own(), session.theirs()), ("new", None));
     assert_ne!(session.epoch(), epoch);
     assert!(!session.take(epoch), "an old message counts no more");
-    assert_eq!(session.received_of(Some("p")), 0);
+    assert_eq!(session.received_of(Some(&process("p"))), 0);
     assert_eq!(write_all(&mut session), ["2", "3"]);
 }
 
@@ -306,11 +347,11 @@ fn each_number_is_accepted_once() {
 fn what_the_agent_has_taken_is_what_a_hello_tells() {
     let mut session = session(0);
     assert!(session.accept(1) && session.accept(2));
-    assert_eq!(session.received_of(Some("p")), 0);
+    assert_eq!(session.received_of(Some(&process("p"))), 0);
     assert!(session.take(session.epoch()));
-    assert_eq!(session.received_of(Some("p")), 1);
+    assert_eq!(session.received_of(Some(&process("p"))), 1);
     assert_eq!(session.received_of(None), 1);
-    assert_eq!(session.received_of(Some("another")), 0);
+    assert_eq!(session.received_of(Some(&process("another"))), 0);
     assert!(session.take(session.epoch()));
     assert!(!session.take(session.epoch()), "there is no third");
 }

@@ -285,7 +285,17 @@ impl<K: Linker> World<K> {
         for event in events {
             self.trace.event(at, place, &event);
             if let Event::Message { from_peer, message } = &event {
-                if let Some(number) = message.request_id().and_then(|id| id.parse().ok()) {
+                let number = message.request_id().and_then(|id| id.parse().ok());
+                if self.took_forged(from_peer, number) {
+                    continue;
+                }
+                if let Some(number) = number {
+                    let sender = self.ledger.messages[number].from.place;
+                    let is_honest = !self.ledger.liars.contains(from_peer);
+                    assert!(
+                        !is_honest || self.name(sender) == from_peer,
+                        "{name} was told that {from_peer} has sent message {number}"
+                    );
                     self.ledger.delivered(place, &name, from_peer, number);
                 }
             } else {

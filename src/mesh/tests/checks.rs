@@ -8,10 +8,17 @@ use crate::limits;
 use crate::mesh::connection::Phase;
 use crate::mesh::connection::intervals::Intervals;
 use crate::mesh::link::Linker;
+use crate::mesh::peer::session::Session;
 use crate::protocol::PeerId;
 
 /// Connections to one peer: the one in use, and an attempt of each side.
 const CONNECTIONS_PER_PEER: usize = 3;
+
+/// Whether this session is with the other one.
+fn knows(session: &Session, other: &Session) -> bool {
+    let theirs = session.theirs().map(|theirs| theirs.session.as_str());
+    theirs == Some(other.own())
+}
 
 impl<K: Linker> World<K> {
     /// Holds one core against its bounds, and notes who can't be reached for how long.
@@ -117,9 +124,7 @@ impl<K: Linker> World<K> {
             node.is_running.then_some(&peer.session)
         };
         match (session(one, other), session(other, one)) {
-            (Some(own), Some(theirs)) => {
-                own.theirs() == Some(theirs.own()) && theirs.theirs() == Some(own.own())
-            }
+            (Some(own), Some(theirs)) => knows(own, theirs) && knows(theirs, own),
             _ => false,
         }
     }
@@ -242,7 +247,7 @@ impl<K: Linker> World<K> {
                 assert_ne!(own.role, theirs.role);
                 assert!(own.speaks_sessions && theirs.speaks_sessions);
                 let their_peer = &self.nodes[*other].mesh.peers[&node.name];
-                assert_eq!(peer.session.theirs(), Some(their_peer.session.own()));
+                assert!(knows(&peer.session, &their_peer.session));
             }
             let told = self.ledger.told.get(&one).cloned().unwrap_or_default();
             if node.agent.generation.is_some() {

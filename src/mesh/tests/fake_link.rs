@@ -10,9 +10,9 @@ use std::time::{Duration, Instant};
 
 use super::fake_path::Paths;
 use super::fake_stream::{Delivered, Streams};
-use crate::mesh::link::description::candidate_address;
+use crate::mesh::link::description::{self, candidate_address};
 use crate::mesh::link::{
-    Channel, Datagram, Link, LinkError, LinkOutput, Linker, Packets, Path, Transmit,
+    Certificates, Channel, Datagram, Link, LinkError, LinkOutput, Linker, Packets, Path, Transmit,
 };
 use crate::nat::candidate::LocalCandidate;
 use crate::protocol::control::Control;
@@ -30,7 +30,8 @@ const DATA: u8 = 23;
 /// Makes fake links.
 pub(in crate::mesh) struct FakeStack {
     random: fastrand::Rng,
-    certificate: u64,
+    /// The number of its certificate.
+    pub(super) certificate: u64,
     /// What the descriptions announce.
     max_message_bytes: Option<usize>,
     /// Its links tell one false number in so many; none if it is 0.
@@ -66,6 +67,9 @@ impl FakeStack {
         let lies = (self.one_lie_in > 0).then(|| (self.random.fork(), self.one_lie_in));
         FakeLink {
             lies,
+            certificate: self.certificate,
+            announced: None,
+            theirs: None,
             own,
             now,
             is_offerer,
@@ -92,6 +96,10 @@ pub(super) fn candidate(address: SocketAddr) -> String {
 
 impl Linker for FakeStack {
     type Link = FakeLink;
+
+    fn fingerprint(&self) -> String {
+        certificate(self.certificate)
+    }
 
     fn offer(
         &mut self,
@@ -130,6 +138,11 @@ enum Secure {
 #[derive(Debug)]
 pub(in crate::mesh) struct FakeLink {
     own: u64,
+    certificate: u64,
+    /// The fingerprint of the peer's certificate, as its description has it.
+    announced: Option<String>,
+    /// The peer's certificate.
+    theirs: Option<u64>,
     lies: Option<(fastrand::Rng, u32)>,
     /// Of the last input, as str0m has it.
     now: Instant,
@@ -151,6 +164,7 @@ impl FakeLink {
             .and_then(|tag| u64::from_str_radix(tag, 16).ok())
             .ok_or_else(|| LinkError("the session description cannot be read".into()))?;
         self.paths.describe(self.now, tag);
+        self.announced = description::fingerprint(sdp);
         for line in sdp.lines().filter_map(|line| line.strip_prefix("a=")) {
             if let Some((address, _)) = candidate_address(line) {
                 self.candidates += 1;
@@ -194,22 +208,9 @@ impl FakeLink {
                 // As the real one it says so too, after it has told.
                 self.send_record(GOODBYE, &[]);
             }
-            HANDSHAKE if self.is_offerer => match body {
-                [1] => {
-                    self.send_record(HANDSHAKE, &[2]);
-                    if let Secure::Waiting { resend } = &mut self.secure {
-                        resend.get_or_insert((self.now + FIRST_WAIT, FIRST_WAIT));
-                    }
-                }
-                [3] => self.secure = Secure::Established,
-                _ => {}
-            },
-            HANDSHAKE if body == [2] => {
-                self.secure = Secure::Established;
-                self.send_record(HANDSHAKE, &[3]);
-            }
+            HANDSHAKE => self.handle_handshake(body),
             // Data of the client says as much as its last handshake message.
-            DATA if self.is_offerer || self.is_established() => {
+            DATA if self.theirs.is_some() && (self.is_offerer || self.is_established()) => {
                 self.secure = Secure::Established;
                 for (channel, delivered) in self.streams.handle(body) {
                     self.output.push_back(match delivered {
@@ -217,6 +218,38 @@ impl FakeLink {
                         Delivered::Message(message) => LinkOutput::Message(channel, message),
                     });
                 }
+            }
+            _ => {}
+        }
+    }
+
+    fn send_handshake(&mut self, step: u8) {
+        let certificate = self.certificate.to_be_bytes();
+        self.send_record(HANDSHAKE, &[&[step][..], &certificate].concat());
+    }
+
+    /// Each message bears the sender's certificate, which has to be the one of its description.
+    fn handle_handshake(&mut self, body: &[u8]) {
+        let Some((step, theirs)) = body.split_first() else {
+            return;
+        };
+        let theirs = u64::from_be_bytes(theirs.try_into().unwrap());
+        if self.announced != Some(certificate(theirs)) {
+            self.has_ended = true;
+            return self.output.push_back(LinkOutput::Closed);
+        }
+        self.theirs = Some(theirs);
+        match (self.is_offerer, step) {
+            (true, 1) => {
+                self.send_handshake(2);
+                if let Secure::Waiting { resend } = &mut self.secure {
+                    resend.get_or_insert((self.now + FIRST_WAIT, FIRST_WAIT));
+                }
+            }
+            (true, 3) => self.secure = Secure::Established,
+            (false, 2) => {
+                self.secure = Secure::Established;
+                self.send_handshake(3);
             }
             _ => {}
         }
@@ -239,7 +272,7 @@ impl FakeLink {
             }
             _ => return,
         }
-        self.send_record(HANDSHAKE, &[if self.is_offerer { 2 } else { 1 }]);
+        self.send_handshake(if self.is_offerer { 2 } else { 1 });
     }
 }
 
@@ -296,6 +329,13 @@ impl Link for FakeLink {
 
     fn has_path(&self) -> bool {
         self.paths.selected().is_some()
+    }
+
+    fn certificates(&mut self) -> Option<Certificates> {
+        Some(Certificates {
+            ours: certificate(self.certificate),
+            theirs: certificate(self.theirs?),
+        })
     }
 
     /// Its checks are none of STUN, so its paths are not measured.

@@ -72,8 +72,8 @@ fn c_brings(world: &mut World<FakeStack>, text: &str) {
 /// The session and the certificate of `b`, as `a` knows them.
 fn known_of_b(world: &World<FakeStack>) -> (Option<String>, String) {
     let peer = &world.nodes[0].mesh.peers[world.name(1)];
-    let session = peer.session.theirs().map(str::to_owned);
-    (session, peer.fingerprint.clone().unwrap())
+    let theirs = peer.session.theirs().unwrap().clone();
+    (Some(theirs.session), theirs.certificate.unwrap())
 }
 
 fn connections_to_b(world: &World<FakeStack>) -> usize {
@@ -131,6 +131,43 @@ fn whoever_introduces_another_certificate_or_session_is_not_believed() {
         connection.peer == *world.name(1) && connection.introducers.contains(world.name(2))
     });
     assert!(is_answered, "the right one is answered");
+}
+
+#[test]
+fn offers_of_an_introducer_stand_back_behind_a_young_attempt_and_have_a_measure() {
+    let mut world = three(906);
+    let (session, certificate) = known_of_b(&world);
+    world.stop_registry(false);
+    world.network.partition(0, 1);
+    world.run_for(Duration::from_secs(6));
+    let before = world.nodes[0].mesh.next_connection;
+    let brings = |world: &mut World<FakeStack>, count: u32| {
+        for _ in 0..count {
+            let text = frame("b", "a", offer(&certificate), session.clone());
+            c_brings(world, &text);
+        }
+    };
+    brings(&mut world, 5);
+    let made = world.nodes[0].mesh.next_connection - before;
+    assert!((1..=2).contains(&made), "{made} in half a second");
+    // Each of them costs a connection, so there are not many whatever the introducer brings.
+    brings(&mut world, 100);
+    let seconds = 105 * SOON.as_millis() as u64 / 1000;
+    let made = world.nodes[0].mesh.next_connection - before;
+    let most = u64::from(limits::INTRODUCED_OFFERS.0) + 2 * seconds;
+    assert!(made <= most, "{made} in {seconds} s");
+}
+
+#[test]
+fn whose_offer_the_registry_has_brought_without_listing_him_is_not_introduced() {
+    let mut world = three(907);
+    let now = world.now;
+    let x = PeerId::new("x").unwrap();
+    let roster = &mut world.nodes[0].mesh.roster;
+    roster.heard_of(&x);
+    assert!(roster.lists(&x) && !roster.has_listed(&x));
+    roster.update(now, vec![x.clone()]);
+    assert!(roster.has_listed(&x));
 }
 
 #[test]

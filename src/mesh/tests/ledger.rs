@@ -334,7 +334,11 @@ impl Ledger {
                 "message {number} to {peer}: {code:?}, but it arrived"
             );
         }
-        if uncertain && let Some(place) = places.get(peer) {
+        let is_honest = !self.liars.contains(peer);
+        if uncertain
+            && is_honest
+            && let Some(place) = places.get(peer)
+        {
             assert!(
                 self.is_excused(posted.from.first_of_name, *place, posted.accepted),
                 "message {number} to {peer} is lost though both processes live"

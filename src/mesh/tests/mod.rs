@@ -9,6 +9,8 @@
 
 mod agent;
 mod answering;
+mod attacked;
+mod attacker;
 mod bursts;
 mod candidates;
 mod checks;

@@ -187,12 +187,16 @@ impl<K: Linker> World<K> {
                 else {
                     panic!("a frame that nobody understands: {text}");
                 };
-                let relayed = (self.registry.script)(Relayed {
+                let relayed = Relayed {
                     from,
                     to,
                     signal,
                     extension,
-                });
+                };
+                if self.attacker.is_some() {
+                    return self.attacker_takes(relayed);
+                }
+                let relayed = (self.registry.script)(relayed);
                 for (extra, relayed) in relayed {
                     self.relay(extra, relayed);
                 }

@@ -286,9 +286,7 @@ fn whoever_tells_the_session_with_another_certificate_is_another_process() {
         world.send(0, "b", 100, true);
         world.send(1, "a", 100, true);
         world.run_for(Duration::from_secs(2));
-        let b = world.name(1).clone();
-        let peer = world.nodes[0].mesh.peers.get_mut(&b).unwrap();
-        peer.fingerprint = Some(super::fake_link::certificate(1));
+        world.nodes[1].mesh.linker.certificate = 1;
         world.replace_connection(offerer, other);
         world.run_for(Duration::from_secs(2));
         assert_eq!(world.count(0, is_new), 2, "offered by {offerer}");

@@ -14,6 +14,7 @@ use super::network::{Place, Weather};
 use super::registry::SameName;
 use super::world::World;
 use crate::mesh::MeshMode;
+use crate::secret::Secret;
 
 /// About 15 s without optimisation; `make test-long` runs thousands.
 const DEFAULT_SEEDS: u64 = 100;
@@ -69,6 +70,11 @@ impl Walk {
         }
         let seconds = [30, 30, 30, 10][random.usize(..4)];
         world.settings.connect_timeout = Duration::from_secs(seconds);
+        if random.u32(..4) == 0 {
+            let trust = &mut world.settings.trust;
+            trust.secret = Some(Secret::new("the secret of ours".to_owned()));
+            trust.allow_unproven = true;
+        }
         world.lane_count = random.usize(1..=3);
         world.network.weather = weather(&mut random);
         world.registry.latency = Duration::from_micros(random.u64(100..100_000));

@@ -6,6 +6,7 @@ use std::net::SocketAddr;
 use std::time::{Duration, Instant};
 
 use super::agent::Agent;
+use super::attacker::Attacker;
 use super::fake_link::FakeStack;
 use super::foreign::Foreign;
 use super::ledger::Ledger;
@@ -14,6 +15,7 @@ use super::registry::Registry;
 use super::trace::Trace;
 use crate::mesh::MeshMode;
 use crate::mesh::link::{Datagram, Linker, Transmit};
+use crate::mesh::trust::TrustSettings;
 use crate::mesh::{Mesh, Settings};
 use crate::nat::candidate::LocalCandidate;
 use crate::protocol::PeerId;
@@ -65,6 +67,8 @@ pub(super) struct World<K: Linker> {
     pub(super) settings: Settings,
     pub(super) network: Network,
     pub(super) registry: Registry,
+    /// Who holds the registry, if not its owner.
+    pub(super) attacker: Option<Attacker>,
     pub(super) nodes: Vec<Node<K>>,
     pub(super) foreign: Vec<Foreign<K>>,
     pub(super) ledger: Ledger,
@@ -96,6 +100,7 @@ pub(super) fn settings() -> Settings {
         send_stall: Duration::from_secs(10),
         report_topology: false,
         metered: false,
+        trust: TrustSettings::default(),
     }
 }
 
@@ -135,6 +140,7 @@ impl<K: Linker> World<K> {
             settings: settings(),
             network: Network::new(Weather::FAIR),
             registry: Registry::new(),
+            attacker: None,
             nodes: Vec::new(),
             foreign: Vec::new(),
             ledger: Ledger::default(),
@@ -326,6 +332,9 @@ impl<K: Linker> World<K> {
 
     /// Hands on what the core at `place` has to say, and holds it against its bounds.
     pub(super) fn after_input(&mut self, place: Place) {
+        if place >= self.attacker_place() {
+            return self.drive_attacker();
+        }
         if place >= self.nodes.len() {
             return self.drive_foreign(place);
         }
@@ -350,8 +359,10 @@ impl<K: Linker> World<K> {
         let running = self.nodes.iter().filter(|node| node.is_running);
         let timers = running.filter_map(|node| node.mesh.next_timeout());
         let foreign = self.foreign.iter().filter_map(Foreign::next_timeout);
+        let attacker = self.attacker.as_ref().and_then(Attacker::next_timeout);
         let happening = self.happenings.keys().next().map(|(at, _)| *at);
-        timers.chain(foreign).chain(happening).min()
+        let all = timers.chain(foreign).chain(attacker).chain(happening);
+        all.min()
     }
 
     /// Goes to the next thing that happens and lets it, unless that is after `until`.
@@ -381,6 +392,7 @@ impl<K: Linker> World<K> {
             }
         }
         self.wake_foreign();
+        self.wake_attacker();
         true
     }
 
@@ -423,6 +435,7 @@ impl<K: Linker> World<K> {
         let place = network::place(transmit.destination);
         let now = self.now;
         let is_bound = self.is_bound(transmit.destination);
+        let is_attacker = place >= self.attacker_place();
         let datagram = Datagram {
             destination: transmit.destination,
             source: transmit.source,
@@ -437,6 +450,7 @@ impl<K: Linker> World<K> {
                 node.heard.insert(sender, now);
                 node.mesh.handle_datagram(now, datagram);
             }
+            None if is_attacker => self.attacker_datagram(&datagram),
             None => self.foreign_datagram(place, &datagram),
         }
     }

@@ -18,6 +18,8 @@ fn hello() {
             received: u64::MAX,
             metered: false,
             udp_buffer: None,
+            peer_id: None,
+            proof: None,
         }),
         r#"{"hello":{"session":"s\"1","received":18446744073709551615}}"#,
     );
@@ -27,19 +29,23 @@ fn hello() {
             received: 0,
             metered: true,
             udp_buffer: Some(425_984),
+            peer_id: PeerId::new("a b"),
+            proof: Some("0123".into()),
         }),
-        r#"{"hello":{"session":"s","received":0,"metered":true,"udp_buffer":425984}}"#,
+        r#"{"hello":{"session":"s","received":0,"metered":true,"udp_buffer":425984,"peer_id":"a b","proof":"0123"}}"#,
     );
     assert_eq!(
         parse(
             r#" {"x":1, "hello": {"received": 3, "more": {}, "metered": "yes", "session": "s",
-               "udp_buffer": -1}} "#
+               "udp_buffer": -1, "proof": 7, "peer_id": ""}} "#
         ),
         Some(Control::Hello(Hello {
             session: "s".into(),
             received: 3,
             metered: false,
             udp_buffer: None,
+            peer_id: None,
+            proof: None,
         }))
     );
 }

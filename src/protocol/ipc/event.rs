@@ -22,6 +22,7 @@ impl Event {
         match self {
             Event::Ready {
                 peer_id,
+                fingerprint,
                 max_message_bytes,
                 max_line_bytes,
                 registry_connected,
@@ -29,6 +30,7 @@ impl Event {
                 payload.number("protocol", PROTOCOL);
                 payload.string("version", env!("CARGO_PKG_VERSION"));
                 write_or_null(payload, "peer_id", peer_id.as_ref().map(PeerId::as_str));
+                write_optional(payload, "fingerprint", fingerprint.as_deref());
                 payload.number("max_message_bytes", max_message_bytes);
                 payload.number("max_line_bytes", max_line_bytes);
                 let registry = if *registry_connected {
@@ -91,7 +93,15 @@ impl Event {
     /// Returns the approximate length of the line in bytes; cheap, for bounding queues.
     pub fn size_hint(&self) -> usize {
         let varying = match self {
-            Event::Ready { peer_id, .. } => FRAME_BYTES + optional_bytes(peer_id.as_ref()),
+            Event::Ready {
+                peer_id,
+                fingerprint,
+                ..
+            } => {
+                FRAME_BYTES
+                    + optional_bytes(peer_id.as_ref())
+                    + fingerprint.as_ref().map_or(0, String::len)
+            }
             Event::Message { from_peer, message } => peer_bytes(from_peer) + message.size(),
             Event::PeerConnected { peer_id, .. } | Event::PeerDisconnected { peer_id } => {
                 peer_bytes(peer_id)

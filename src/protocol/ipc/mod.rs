@@ -79,6 +79,8 @@ pub enum ErrorCode {
     MessageTooLarge,
     /// The peer's queue has been full for too long.
     PeerStalled,
+    /// The peer has not proven itself, has another certificate than it should have, or is not allowed.
+    UntrustedPeer,
     /// `MAX_PEERS` is reached.
     TooManyPeers,
     /// Another agent is connected.
@@ -101,6 +103,7 @@ impl ErrorCode {
             ErrorCode::ConnectionLost => "connection_lost",
             ErrorCode::MessageTooLarge => "message_too_large",
             ErrorCode::PeerStalled => "peer_stalled",
+            ErrorCode::UntrustedPeer => "untrusted_peer",
             ErrorCode::TooManyPeers => "too_many_peers",
             ErrorCode::Busy => "busy",
             ErrorCode::ShuttingDown => "shutting_down",
@@ -214,6 +217,8 @@ pub enum Event {
     Ready {
         /// The sidecar's own name, once the registry gave one.
         peer_id: Option<PeerId>,
+        /// The SHA-256 fingerprint of the sidecar's certificate; not told to those who only ask whether it is there.
+        fingerprint: Option<String>,
         /// Largest message, in bytes.
         max_message_bytes: usize,
         /// Longest line, in bytes.

@@ -13,6 +13,7 @@ mod waiting;
 
 use std::collections::BTreeSet;
 use std::io;
+use std::path::PathBuf;
 use std::time::{Duration, Instant};
 
 use crossbeam_channel::Receiver;
@@ -30,6 +31,7 @@ use super::names::multicast::Multicast;
 use super::network::changes::Changes;
 use super::network::reach::Reaching;
 use super::network::sockets::Sockets;
+use super::peer_files::known_peers;
 use super::process::parent::Parent;
 use super::process::service_manager::ServiceManager;
 use super::process::signals::{Signal, Signals};
@@ -81,6 +83,8 @@ pub(super) struct Parts {
     pub(super) parent: Parent,
     pub(super) tls: CurrentTls,
     pub(super) trust: Trust,
+    /// `KNOWN_PEERS`, and the thread that adds to it.
+    pub(super) known_peers: Option<(PathBuf, known_peers::Writer)>,
     pub(super) signaling: signaling::Handle,
     pub(super) signaling_notices: Receiver<signaling::Notice>,
     pub(super) ipc: ipc::Handle,
@@ -311,6 +315,11 @@ impl EventLoop {
                 let interfaces = self.parts.sockets.addresses();
                 let registry = self.parts.poll.registry();
                 self.multicast.ask(now, registry, &name, interfaces);
+            }
+            while let Some(known) = self.parts.mesh.poll_known_peer() {
+                if let Some((_, writer)) = &self.parts.known_peers {
+                    writer.add(known);
+                }
             }
             // At the end the agent stays connected, to be told which messages will not arrive.
             let ended = self.requests.ended().filter(|_| self.end.is_none());

@@ -3,6 +3,7 @@
 use std::time::{Duration, Instant};
 
 use super::EventLoop;
+use super::known_peers;
 use crate::limits;
 
 impl EventLoop {
@@ -64,6 +65,7 @@ impl EventLoop {
 
     /// Reads the files again whose content may be replaced while we run. What is open stays as it is.
     pub(super) fn read_files_again(&mut self) {
+        self.read_known_peers_again();
         match self.parts.tls.read_again(&self.parts.trust) {
             Ok(()) => {
                 let read = match &self.parts.trust.ca_file {
@@ -74,6 +76,19 @@ impl EventLoop {
                 // What was refused for its certificate may be tried again now.
                 self.parts.signaling.network_changed();
                 self.parts.reaching.network_changed(self.clock.now());
+            }
+            Err(error) => log::warn!("SIGHUP: {error}; what was read before still counts"),
+        }
+    }
+
+    fn read_known_peers_again(&mut self) {
+        let Some((path, _)) = &self.parts.known_peers else {
+            return;
+        };
+        match known_peers::load(path) {
+            Ok(known) => {
+                log::info!("SIGHUP: KNOWN_PEERS {} was read again", path.display());
+                self.parts.mesh.set_known_peers(known);
             }
             Err(error) => log::warn!("SIGHUP: {error}; what was read before still counts"),
         }

@@ -264,6 +264,7 @@ impl Supervisor {
     fn answer_probe(&mut self, mut guest: Guest) {
         let ready = Event::Ready {
             peer_id: None,
+            fingerprint: None,
             max_message_bytes: self.limits.message_bytes,
             max_line_bytes: self.limits.line_bytes,
             registry_connected: false,

@@ -147,6 +147,7 @@ fn push_messages(text: &mut Exposition, numbers: &Statistics) {
         ("ignored_offers", drops.ignored_offers),
         ("ignored_candidates", drops.ignored_candidates),
         ("ignored_frames", drops.ignored_frames),
+        ("untrusted_peers", drops.untrusted_peers),
         ("events_left_out", drops.events_left_out),
     ] {
         text.count(&[("cause", cause)], count);

@@ -35,7 +35,7 @@ from .task_queue import TaskQueue
 
 log = logging.getLogger("chatixia_client")
 
-NEVER_SENT = frozenset({"unknown_peer", "connect_failed", "peer_stalled", "too_many_peers"})
+NEVER_SENT = frozenset({"unknown_peer", "connect_failed", "peer_stalled", "untrusted_peer", "too_many_peers"})
 """Error codes that say that nothing of the message has left: what is asked elsewhere is asked once."""
 
 _Result = TypeVar("_Result")

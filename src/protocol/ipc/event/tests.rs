@@ -42,8 +42,9 @@ fn assert_line(event: &Event, expected: &str) {
 #[test]
 fn ready() {
     let version = env!("CARGO_PKG_VERSION");
-    let ready = |peer_id, registry_connected| Event::Ready {
+    let ready = |peer_id, registry_connected: bool| Event::Ready {
         peer_id,
+        fingerprint: registry_connected.then(|| "AB:CD".to_owned()),
         max_message_bytes: 262144,
         max_line_bytes: 327680,
         registry_connected,
@@ -57,7 +58,7 @@ fn ready() {
     assert_line(
         &ready(Some(peer("a-sidecar")), true),
         &format!(
-            r#"{{"type":"ready","payload":{{"protocol":1,"version":"{version}","peer_id":"a-sidecar","max_message_bytes":262144,"max_line_bytes":327680,"registry":"connected"}}}}"#
+            r#"{{"type":"ready","payload":{{"protocol":1,"version":"{version}","peer_id":"a-sidecar","fingerprint":"AB:CD","max_message_bytes":262144,"max_line_bytes":327680,"registry":"connected"}}}}"#
         ),
     );
 }

@@ -1,0 +1,265 @@
+//! Trusting: decides whether a peer may talk to us, and ends what it has begun if not.
+//!
+//! A peer is looked at three times. What its description says saves the work of a connection, and proves nothing.
+//! Once a channel is open, DTLS has proven that it has the certificate. Its `hello` proves that it knows the
+//! secret of the mesh, and that nobody sits between: the proof names both certificates. Until then nothing of it
+//! is taken, and all that it gets of us is a `hello`.
+
+use std::time::Instant;
+
+use crate::limits;
+use crate::protocol::PeerId;
+use crate::protocol::control::Hello;
+use crate::protocol::ipc::ErrorCode;
+use crate::protocol::proof::{Claim, Side};
+
+use super::Mesh;
+use super::connection::{Connection, ConnectionId, Role};
+use super::link::{Certificates, Channel, Link, Linker, description};
+use super::peer::Peer;
+use super::trust::PeerTrust;
+use super::trust::distrust::Distrust;
+use super::trust::known_peers::{Familiarity, KnownPeer, KnownPeers};
+use super::trust::warnings::Due;
+
+impl<K: Linker> Mesh<K> {
+    /// Replaces what is known of the certificates of peers. It counts for connections that are made from now on.
+    pub fn set_known_peers(&mut self, known: KnownPeers) {
+        self.known_peers = known;
+    }
+
+    /// Returns the next peer whose certificate is to be remembered beyond the end of the process.
+    pub fn poll_known_peer(&mut self) -> Option<KnownPeer> {
+        self.new_known_peers.pop_front()
+    }
+
+    /// Returns whether this peer may talk to us at all.
+    pub(super) fn is_allowed(&self, peer_id: &PeerId) -> bool {
+        self.settings.trust.allowed.contains(peer_id)
+    }
+
+    /// Returns why a peer with this description is not trusted, as far as that is certain already. `is_ours`:
+    /// whether it claims to speak part 5.
+    pub(super) fn distrusts_description(
+        &self,
+        peer_id: &PeerId,
+        sdp: &str,
+        is_ours: bool,
+    ) -> Option<Distrust> {
+        let certificate = description::fingerprint(sdp);
+        self.distrusts_make(peer_id, is_ours).or_else(|| {
+            // Without a fingerprint that we can read, the certificate itself decides.
+            let certificate = certificate?;
+            self.distrusts_certificate(peer_id, Some(&certificate))
+        })
+    }
+
+    /// Returns why a peer is not trusted whose channel is open, so that its certificate is certain.
+    pub(super) fn distrusts_connection(&self, id: ConnectionId) -> Option<Distrust> {
+        let connection = self.connections.get(&id)?;
+        let certificate = connection.certificates.as_ref();
+        let certificate = certificate.map(|certificates| certificates.theirs.as_str());
+        self.distrusts_make(&connection.peer, connection.speaks_sessions)
+            .or_else(|| self.distrusts_certificate(&connection.peer, certificate))
+    }
+
+    /// Returns why a peer is not trusted that has said this hello.
+    pub(super) fn distrusts_hello(&self, id: ConnectionId, hello: &Hello) -> Option<Distrust> {
+        let connection = self.connections.get(&id)?;
+        self.distrusts_proof(connection, hello).or_else(|| {
+            // Who has proven himself is believed his name, whatever the registry calls him.
+            let is_demanding = self.settings.trust.is_demanding();
+            let name = hello.peer_id.clone().filter(|_| is_demanding)?;
+            (name != connection.peer).then_some(Distrust::AnotherName { name })
+        })
+    }
+
+    fn distrusts_proof(&self, connection: &Connection<K::Link>, hello: &Hello) -> Option<Distrust> {
+        let secret = self.settings.trust.secret.as_ref()?;
+        let Some(proof) = &hello.proof else {
+            return Some(Distrust::NoProof);
+        };
+        let is_proven =
+            theirs(connection, &hello.session).is_some_and(|claim| claim.is_proven(secret, proof));
+        (!is_proven).then_some(Distrust::WrongProof)
+    }
+
+    /// Returns until when the peer of a connection has to prove itself, since it has our hello.
+    pub(super) fn proof_is_due(&self, connection: &Connection<K::Link>) -> Option<Instant> {
+        let is_awaited = self.settings.trust.secret.is_some()
+            && connection.speaks_sessions
+            && connection.greeting.is_none();
+        let sent = connection.handshake.sent_at.filter(|_| is_awaited);
+        sent.map(|sent| sent + limits::PROOF_TIMEOUT)
+    }
+
+    /// Ends a connection whose peer is heard, has our hello, and says nothing. Returns whether it does. One that is
+    /// not heard may only have lost its path.
+    pub(super) fn ends_without_proof(&mut self, now: Instant, id: ConnectionId) -> bool {
+        let connection = self.connections.get(&id);
+        let due = connection.and_then(|connection| self.proof_is_due(connection));
+        if due.is_none_or(|due| now < due) {
+            return false;
+        }
+        let is_silent = self.connections.get_mut(&id).is_some_and(|connection| {
+            connection.is_alive(now) && connection.link.buffered(Channel::Control) == 0
+        });
+        if is_silent {
+            self.distrusted(now, id, &Distrust::NoProof);
+        }
+        is_silent
+    }
+
+    /// Returns the proof for our hello, which tells this session. `None` without a secret.
+    pub(super) fn proof(&self, id: ConnectionId, session: &str) -> Option<String> {
+        let secret = self.settings.trust.secret.as_ref()?;
+        let claim = ours(self.connections.get(&id)?, session)?;
+        Some(claim.prove(secret))
+    }
+
+    fn distrusts_make(&self, peer_id: &PeerId, is_ours: bool) -> Option<Distrust> {
+        let trust = &self.settings.trust;
+        if is_ours || !trust.is_demanding() {
+            None
+        } else if trust.secret.is_some() && !trust.allow_unproven {
+            Some(Distrust::AnotherMake)
+        } else {
+            let peer = self.peers.get(peer_id);
+            let was_ours = peer.is_some_and(Peer::can_resume);
+            was_ours.then_some(Distrust::Downgraded)
+        }
+    }
+
+    fn distrusts_certificate(&self, peer_id: &PeerId, shown: Option<&str>) -> Option<Distrust> {
+        let policy = self.settings.trust.peers;
+        if policy == PeerTrust::Registry {
+            return None;
+        }
+        let Some(shown) = shown else {
+            return Some(Distrust::NoFingerprint);
+        };
+        let known = &self.known_peers;
+        let (shown, file) = (shown.to_owned(), known.file().to_owned());
+        match known.familiarity(peer_id, &shown) {
+            Familiarity::Known => None,
+            Familiarity::Other { certificate, line } => Some(Distrust::Changed {
+                shown,
+                known: certificate,
+                line,
+                file,
+            }),
+            Familiarity::New if policy == PeerTrust::Known => {
+                Some(Distrust::Unknown { shown, file })
+            }
+            Familiarity::New if known.has_room() => None,
+            Familiarity::New => Some(Distrust::NoRoom {
+                limit: limits::KNOWN_PEERS,
+                file,
+            }),
+        }
+    }
+
+    /// Notes the certificates of a connection, which are certain once a channel is open.
+    pub(super) fn note_certificates(&mut self, id: ConnectionId) {
+        if let Some(connection) = self.connections.get_mut(&id)
+            && connection.certificates.is_none()
+        {
+            connection.certificates = connection.link.certificates();
+            let theirs = connection.certificates.as_ref();
+            connection.fingerprint = theirs.map(|certificates| certificates.theirs.clone());
+        }
+    }
+
+    /// Remembers the certificate of a peer that is met for the first time, if the first is to stay.
+    pub(super) fn remember_certificate(&mut self, id: ConnectionId) {
+        if self.settings.trust.peers != PeerTrust::FirstUse {
+            return;
+        }
+        let Some(connection) = self.connections.get(&id) else {
+            return;
+        };
+        let Some(certificate) = connection.fingerprint.clone() else {
+            return;
+        };
+        let peer = connection.peer.clone();
+        if self.known_peers.familiarity(&peer, &certificate) == Familiarity::New {
+            let new = KnownPeer { peer, certificate };
+            self.known_peers.add(new.clone());
+            if self.new_known_peers.len() < limits::KNOWN_PEERS_TO_WRITE {
+                self.new_known_peers.push_back(new);
+            }
+        }
+    }
+
+    /// Ends a connection whose peer is not trusted.
+    pub(super) fn distrusted(&mut self, now: Instant, id: ConnectionId, distrust: &Distrust) {
+        let Some(connection) = self.connections.get_mut(&id) else {
+            return;
+        };
+        let peer_id = connection.peer.clone();
+        connection.link.close();
+        self.note_distrust(now, &peer_id, distrust);
+        self.connection_failed(now, id, "it is not trusted");
+        self.give_up_untrusted(now, &peer_id);
+    }
+
+    /// Refuses an offer of a peer that is not trusted. It is told nothing.
+    pub(super) fn refuse_untrusted(&mut self, now: Instant, peer_id: &PeerId, distrust: &Distrust) {
+        self.note_distrust(now, peer_id, distrust);
+        self.give_up_untrusted(now, peer_id);
+    }
+
+    fn note_distrust(&mut self, now: Instant, peer_id: &PeerId, distrust: &Distrust) {
+        self.totals.untrusted_peers += 1;
+        if let Some(peer) = self.peers.get_mut(peer_id) {
+            peer.distrust = Some(format!("{peer_id} is not trusted: {distrust}"));
+        }
+        match self.distrust_warnings.take(now, peer_id) {
+            Due::No => log::debug!("{peer_id} is not trusted: {distrust}"),
+            Due::Yes => log::warn!("{peer_id} is not trusted: {distrust}"),
+            Due::Last => log::warn!(
+                "{peer_id} is not trusted: {distrust}. Many are not; of further ones it is not warned now"
+            ),
+        }
+    }
+
+    /// Tells the agent of what waits for a peer that is not trusted. The peer itself may still come, if it was
+    /// met, or if another connection to it is being made: whoever stands in its place must not cost what waits
+    /// for it.
+    fn give_up_untrusted(&mut self, now: Instant, peer_id: &PeerId) {
+        let peer = self.peers.get(peer_id);
+        if peer.is_some_and(|peer| !peer.met && peer.connections.is_empty()) {
+            self.abandon(now, peer_id, ErrorCode::UntrustedPeer);
+        }
+    }
+}
+
+/// Returns what our proof on this connection claims.
+fn ours<'a, L>(connection: &'a Connection<L>, session: &'a str) -> Option<Claim<'a>> {
+    let side = match connection.role {
+        Role::Offerer => Side::Offerer,
+        Role::Answerer => Side::Answerer,
+    };
+    let Certificates { ours, theirs } = connection.certificates.as_ref()?;
+    Some(Claim {
+        conn: connection.attempt.as_deref()?,
+        side,
+        sender: ours,
+        receiver: theirs,
+        session,
+    })
+}
+
+/// Returns what the peer's proof on this connection has to claim.
+fn theirs<'a, L>(connection: &'a Connection<L>, session: &'a str) -> Option<Claim<'a>> {
+    let claim = ours(connection, session)?;
+    Some(Claim {
+        side: match claim.side {
+            Side::Offerer => Side::Answerer,
+            Side::Answerer => Side::Offerer,
+        },
+        sender: claim.receiver,
+        receiver: claim.sender,
+        ..claim
+    })
+}

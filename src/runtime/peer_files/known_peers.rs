@@ -1,0 +1,186 @@
+//! `KNOWN_PEERS`: reads the file, and has a thread add a line for each peer that is met for the first time.
+//!
+//! Several sidecars may share the file. What one adds the others know when they are started, or get SIGHUP.
+
+use std::fs::{File, OpenOptions};
+use std::io::{self, Read as _, Write as _};
+use std::os::unix::fs::OpenOptionsExt as _;
+use std::path::{Path, PathBuf};
+use std::thread;
+use std::time::Duration;
+
+use crossbeam_channel::{Receiver, Sender, bounded};
+use rustix::fs::{FlockOperation, flock};
+
+use crate::limits;
+use crate::mesh::trust::known_peers::{Familiarity, KnownPeer, KnownPeers};
+use crate::private_file;
+
+/// Reads the file. One that is not there knows nobody.
+///
+/// # Errors
+/// A line for a person, with the number of the line that can't be read.
+pub(crate) fn load(path: &Path) -> Result<KnownPeers, String> {
+    let problem = |why: String| format!("KNOWN_PEERS={}: {why}", path.display());
+    let found = super::read(path, limits::KNOWN_PEERS_FILE_BYTES);
+    let found = found.map_err(|error| problem(format!("it can't be read: {error}")))?;
+    let text = found.map(|found| found.text).unwrap_or_default();
+    KnownPeers::parse(path.display().to_string(), &text)
+        .map_err(|why| format!("KNOWN_PEERS: {why}"))
+}
+
+/// The thread that adds lines. When this is dropped, what waits is written if that takes no longer than a moment.
+#[derive(Debug)]
+pub(crate) struct Writer {
+    /// `None` only while it is being dropped.
+    new: Option<Sender<KnownPeer>>,
+    ended: Receiver<()>,
+}
+
+/// How long the end of the process waits for what is still to be written.
+const LAST_LINES: Duration = Duration::from_millis(300);
+
+impl Writer {
+    /// Starts the thread.
+    ///
+    /// # Errors
+    /// If the system has none.
+    pub(crate) fn start(path: PathBuf) -> io::Result<Self> {
+        let (new, lines) = bounded::<KnownPeer>(limits::KNOWN_PEERS_TO_WRITE);
+        let (has_ended, ended) = bounded(0);
+        thread::Builder::new()
+            .name("known peers".to_owned())
+            .spawn(move || {
+                for known in lines {
+                    write(&path, &known);
+                }
+                drop(has_ended);
+            })?;
+        Ok(Writer {
+            new: Some(new),
+            ended,
+        })
+    }
+
+    /// Has a peer added. Returns at once.
+    pub(crate) fn add(&self, known: KnownPeer) {
+        let sent = self.new.as_ref().map(|new| new.try_send(known));
+        if let Some(Err(error)) = sent {
+            let known = error.into_inner();
+            log::warn!("{} is not remembered: too many are new", known.peer);
+        }
+    }
+}
+
+impl Drop for Writer {
+    fn drop(&mut self) {
+        self.new = None;
+        let _ = self.ended.recv_timeout(LAST_LINES);
+    }
+}
+
+fn write(path: &Path, known: &KnownPeer) {
+    let shown = path.display();
+    match add(path, known) {
+        Ok(Added::Line) => log::info!("{shown} now has {known}"),
+        Ok(Added::Nothing) => {}
+        Ok(Added::Refused(why)) => log::warn!("{} is not remembered: {why}", known.peer),
+        Err(error) => log::warn!(
+            "{} is not remembered beyond our end: {shown} can't be written: {error}",
+            known.peer
+        ),
+    }
+}
+
+/// What became of a line.
+#[derive(Debug, PartialEq, Eq)]
+enum Added {
+    Line,
+    /// It was there already.
+    Nothing,
+    Refused(String),
+}
+
+/// Adds a line, unless another sidecar has added one for the same peer meanwhile.
+fn add(path: &Path, known: &KnownPeer) -> io::Result<Added> {
+    private_file::make_directory_of(path)?;
+    let mut options = OpenOptions::new();
+    let options = options.read(true).append(true).create(true).mode(0o600);
+    let mut file = options.open(path)?;
+    flock(&file, FlockOperation::LockExclusive)?;
+    let text = text_of(&file)?;
+    let there = match KnownPeers::parse(path.display().to_string(), &text) {
+        Ok(there) => there,
+        Err(why) => return Ok(Added::Refused(why)),
+    };
+    match there.familiarity(&known.peer, &known.certificate) {
+        Familiarity::Known => return Ok(Added::Nothing),
+        Familiarity::Other { certificate, line } => {
+            let shown = path.display();
+            let why = format!(
+                "line {line} of {shown} has {certificate}, and now it has {}",
+                known.certificate
+            );
+            return Ok(Added::Refused(why));
+        }
+        Familiarity::New => {}
+    }
+    let end = if text.is_empty() || text.ends_with('\n') {
+        ""
+    } else {
+        "\n"
+    };
+    file.write_all(format!("{end}{known}\n").as_bytes())?;
+    file.sync_data()?;
+    Ok(Added::Line)
+}
+
+fn text_of(file: &File) -> io::Result<String> {
+    let mut text = String::new();
+    file.take(limits::KNOWN_PEERS_FILE_BYTES)
+        .read_to_string(&mut text)?;
+    Ok(text)
+}
+
+#[cfg(test)]
+mod tests {
+    use std::fs;
+
+    use super::*;
+    use crate::protocol::PeerId;
+
+    fn known(name: &str, byte: &str) -> KnownPeer {
+        KnownPeer {
+            peer: PeerId::new(name).unwrap(),
+            certificate: vec![byte; 32].join(":"),
+        }
+    }
+
+    #[test]
+    fn a_peer_is_added_once_and_never_beside_another_certificate() {
+        let name = format!("chatixia-known-{}", std::process::id());
+        let directory = std::env::temp_dir().join(name);
+        let path = directory.join("known_peers");
+        assert_eq!(load(&path).unwrap().file(), path.display().to_string());
+        assert_eq!(add(&path, &known("a", "01")).unwrap(), Added::Line);
+        assert_eq!(add(&path, &known("a", "01")).unwrap(), Added::Nothing);
+        let refused = add(&path, &known("a", "02")).unwrap();
+        assert!(matches!(refused, Added::Refused(_)), "{refused:?}");
+        // An editor may have left the last line without its end.
+        let text = fs::read_to_string(&path).unwrap();
+        fs::write(&path, text.trim_end()).unwrap();
+        let writer = Writer::start(path.clone()).unwrap();
+        writer.add(known("b", "03"));
+        drop(writer);
+        let text = fs::read_to_string(&path).unwrap();
+        let lines: Vec<_> = text.lines().map(KnownPeer::parse).collect();
+        assert_eq!(lines, [Some(known("a", "01")), Some(known("b", "03"))]);
+
+        fs::write(&path, "nonsense\n").unwrap();
+        assert!(load(&path).unwrap_err().contains("line 1 "));
+        let refused = add(&path, &known("c", "04")).unwrap();
+        assert!(matches!(refused, Added::Refused(_)), "{refused:?}");
+        assert_eq!(fs::read_to_string(&path).unwrap(), "nonsense\n");
+        fs::remove_dir_all(&directory).unwrap();
+    }
+}
