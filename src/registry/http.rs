@@ -4,6 +4,7 @@ use super::limits::{REQUEST_BODY_BYTES, REQUEST_HEAD_BYTES, REQUEST_HEADERS};
 use super::response::Response;
 
 /// A request. It has no `Debug`, since it holds keys and tokens.
+#[derive(Clone)]
 pub(super) struct Request {
     /// The method as it was sent: `GET`, `POST`.
     pub(super) method: String,
