@@ -86,13 +86,19 @@ bench-python: ## what the Python client adds to a message's way, and how many me
 
 .PHONY: test-docs
 test-docs: ## the commands in README and docs/, each run and its output compared
-	$(if $(SIDECAR_BINARY),,$(CARGO) build)
+	$(if $(SIDECAR_BINARY),,$(CARGO) build --features redis)
 	SIDECAR_BINARY="$(BUILT_BINARY)" python3 -B tests/docs/run.py $(ARGS)
 
 .PHONY: test-load
 test-load: ## how the registry holds: idle WebSockets, sidecars while it restarts, a soak (ARGS=soak, SOAK_SECONDS=3600)
 	$(if $(SIDECAR_BINARY),,$(CARGO) build)
 	SIDECAR_BINARY="$(BUILT_BINARY)" python3 -B tests/load/run.py $(ARGS)
+
+.PHONY: test-redis
+test-redis: ## registries that share a Redis (needs redis-server): an account of introductions, TLS, Sentinels, failures
+	$(CARGO) test --features redis --lib -- registry:: config::
+	$(if $(SIDECAR_BINARY),,$(CARGO) build --features redis)
+	SIDECAR_BINARY="$(BUILT_BINARY)" python3 -B tests/load/run.py shared stores
 
 .PHONY: test-examples
 test-examples: ## the agents in examples/ with each other; one without its interpreter is named and skipped
@@ -118,6 +124,7 @@ lint: ## format, clippy, documentation and shell scripts, warnings are errors
 	$(CARGO) fmt --check
 	$(CARGO) clippy --all-targets -- -D warnings
 	$(CARGO) clippy --no-default-features -- -D warnings
+	$(CARGO) clippy --features redis --all-targets -- -D warnings
 	RUSTDOCFLAGS='-D warnings' $(CARGO) doc --no-deps --document-private-items
 	@if command -v shellcheck >/dev/null; then \
 	    shellcheck .ci/run tests/interop/install tests/container/stand-ins/* tests/docs/stand-ins/* examples/shell/* packaging/completions/*.bash $$(grep -lE '^#!.*(ba)?sh$$' scripts/*); \

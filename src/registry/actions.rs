@@ -73,6 +73,18 @@ pub(super) enum Effect {
     Nothing,
 }
 
+#[cfg(feature = "redis")]
+impl Effect {
+    /// Returns how many bytes are to be sent.
+    pub(super) fn bytes(&self) -> usize {
+        match self {
+            Effect::Answer(response, _) => response.body.as_ref().map_or(0, String::len),
+            Effect::Registered(_, registered) => registered.peer_list.len(),
+            Effect::Nothing => 0,
+        }
+    }
+}
+
 impl Server {
     /// Does an action, or has it done together with others that wait for the store.
     pub(super) fn act(&mut self, action: Action, now: Instant) {

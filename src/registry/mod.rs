@@ -3,7 +3,7 @@
 //! hold all its sockets; one more writes its file.
 //!
 //! Without I/O: `directory` decides which frame goes to whom, `api` answers requests, on the state in
-//! `store`. `connection`, `socket` and `websocket` carry bytes for them, `data` keeps the state on the disk;
+//! `store`; `actions` joins them. `connection`, `socket` and `websocket` carry bytes for them, `data` keeps the state on the disk;
 //! `server` owns everything.
 
 mod actions;

@@ -1,5 +1,5 @@
 #!/usr/bin/env python3
-"""How the registry holds: `run.py [idle] [restart] [soak]`, all of them unless some are named.
+"""How the registry holds: `run.py [idle] [restart] [soak]`, these three unless some are named, and `[shared] [stores]`.
 
 idle     IDLE_SOCKETS WebSockets (10,000) that do nothing, plain and with TLS: memory for each.
 restart  SIDECARS sidecars (1,000) of ours on one registry that ends and starts again: how long until all are
@@ -7,6 +7,7 @@ restart  SIDECARS sidecars (1,000) of ours on one registry that ends and starts 
 soak     SOAK_SECONDS (120) of clients that come, talk, go and misbehave, while every introduction is counted.
 shared   SHARED_PEERS WebSockets (280) and SHARED_SIDECARS sidecars (20) at three registries over one Redis: one
          registry is killed, the store is stopped and comes back. Only when it is named.
+stores   Redis behind TLS, found by Sentinels, silent, emptied. Only when it is named.
 
 Prints a line for each figure; fails when something is lost or grows.
 """
@@ -20,10 +21,11 @@ import idle
 import restart
 import shared
 import soak
+import stores
 
 PARTS = {"idle": idle.run, "restart": restart.run, "soak": soak.run}
-# Needs a program that was built with the feature `redis`, and `redis-server`.
-OTHERS = {"shared": shared.run}
+# These need a program that was built with the feature `redis`, and `redis-server`.
+OTHERS = {"shared": shared.run, "stores": stores.run}
 
 
 def main():

@@ -24,8 +24,8 @@ PASSWORD = "opensesame"
 class Redis:
     """A `redis-server` on a free port, that keeps what it is told."""
 
-    def __init__(self, directory):
-        self.directory, self.port = directory, None
+    def __init__(self, directory, *arguments):
+        self.directory, self.arguments, self.port = directory, arguments, None
         self.start()
 
     def start(self):
@@ -33,6 +33,7 @@ class Redis:
             port = self.port or random.randrange(20_000, 32_000)
             command = ["redis-server", "--bind", "127.0.0.1", "--port", str(port), "--dir", str(self.directory)]
             command += ["--appendonly", "yes", "--save", "", "--requirepass", PASSWORD, "--logfile", "redis.log"]
+            command += self.arguments
             self.process = subprocess.Popen(command)
             watch = Watch()
             while watch.seconds() < PATIENCE and self.process.poll() is None:

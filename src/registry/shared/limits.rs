@@ -26,6 +26,9 @@ pub(super) const EARLY_CHANGES: usize = 1024;
 /// Actions that are done together.
 pub(super) const ACTIONS_AT_ONCE: usize = 512;
 
+/// Bytes of the answers to them; with more, the rest is done after them.
+pub(super) const EFFECTS_BYTES: usize = 16 * 1024 * 1024;
+
 /// Frames for peers at other registries that wait for the store; further ones are dropped.
 pub(super) const FRAMES: usize = 4096;
 

@@ -1,6 +1,7 @@
 //! The registry's event loop with a shared state: actions are done together, and have effect once the store has
 //! taken their changes.
 
+use std::collections::VecDeque;
 use std::mem;
 use std::time::Instant;
 
@@ -112,13 +113,16 @@ impl Server {
         let (session, known) = (known.session, known.version.clone());
         let asks = now >= shared.next_exchange && now >= shared.judged_from;
         shared.next_exchange = now + limits::TICK;
-        let count = shared.waiting.len().min(limits::ACTIONS_AT_ONCE);
-        let actions: Vec<Action> = shared.waiting.drain(..count).collect();
-        let done = actions.into_iter().map(|action| {
+        let mut waiting: VecDeque<Action> = mem::take(&mut shared.waiting).into();
+        let (mut done, mut bytes) = (Vec::new(), 0);
+        while done.len() < limits::ACTIONS_AT_ONCE && bytes < limits::EFFECTS_BYTES {
+            let Some(action) = waiting.pop_front() else {
+                break;
+            };
             let effect = self.perform(&action);
-            (action, effect)
-        });
-        let done: Vec<(Action, Effect)> = done.collect();
+            bytes += effect.bytes();
+            done.push((action, effect));
+        }
         let changes = self.tables(|name, table| {
             let changes = table.changes().into_iter();
             let changes = changes.map(|(key, text)| Change(name.to_owned(), key, text));
@@ -135,6 +139,7 @@ impl Server {
             others,
         };
         if let Some(shared) = self.shared() {
+            shared.waiting = waiting.into();
             shared.under_way = Some(done);
             // There is room, since nothing else is under way. If the thread has ended, the process is about to.
             let sent = shared.exchanges.as_ref().map(|to| to.try_send(exchange));
@@ -291,8 +296,9 @@ impl Server {
 
     /// Takes the whole state as the store has it. Peers of ours that it does not know are told to it.
     fn take_state(&mut self, session: u64, version: Version, rows: Rows, now: Instant) {
-        self.undo();
+        // What was done while the store was away is undone, too.
         let ours = self.directory.here();
+        self.undo();
         let barred: Vec<_> = self.parts.api.store.barred().cloned().collect();
         self.tables(|name, table| {
             table.clear();
@@ -336,6 +342,9 @@ impl Server {
 
     /// Refuses what waits, because the store is away. Who is connected may go on with those at this registry.
     fn store_went_away(&mut self, now: Instant) {
+        if !self.shared().is_some_and(|shared| shared.is_there()) {
+            return;
+        }
         self.undo();
         let Some(shared) = self.shared() else {
             return;

@@ -1,6 +1,5 @@
 //! The registry's state, without I/O: who may come in, which agents there are, which tasks wait. The
-//! resources (`api`) reach it through [`Store`] alone, whose methods take and return plain values, so that
-//! a store outside the process can take its place.
+//! resources (`api`) reach it through [`Store`] alone. Its rows are in tables, which registries can share.
 
 pub(super) mod agents;
 pub(super) mod barred;
