@@ -48,6 +48,7 @@ _chatixia_sidecar() {
         --listen | \
         --port | \
         --agent-name | \
+        --registry-store | \
         --trust-proxy | \
         --path-prefix | \
         --relay-listen | \
@@ -66,7 +67,7 @@ _chatixia_sidecar() {
                 health) words='--ipc-socket --env-file --config-file --of-registry --listen --port --registry-tls-cert --registry-tls-key --help --version' files=yes ;;
                 join) words='--config-file --help --version' ;;
                 pair) words='--device-token-file --agent-name --registry-url --token-url --ca-file --ssl-cert-file --ssl-cert-dir --https-proxy --http-proxy --all-proxy --no-proxy --rust-log --log-format --env-file --config-file --help --version' ;;
-                registry) words='--port --listen --api-keys-file --open --registry-data --registry-tls-cert --registry-tls-key --trust-proxy --path-prefix --relay --relay-listen --relay-host --relay-ports --relay-rate --relay-allow --show-frames --until-eof --external-address --stun-url --turn-url --turn-secret --rust-log --log-format --help --version' ;;
+                registry) words='--port --listen --api-keys-file --open --registry-data --registry-store --registry-tls-cert --registry-tls-key --trust-proxy --path-prefix --relay --relay-listen --relay-host --relay-ports --relay-rate --relay-allow --show-frames --until-eof --ca-file --ssl-cert-file --ssl-cert-dir --external-address --stun-url --turn-url --turn-secret --rust-log --log-format --help --version' ;;
                 invite) words='--registry --registry-url --registry-data --help --version' ;;
                 demo) words='--peers --messages --timeout --binary --help --version' ;;
                 *) words='--registry-url --signaling-url --token-url --api-key --device-token --ca-file --ssl-cert-file --ssl-cert-dir --https-proxy --http-proxy --all-proxy --no-proxy --ipc-socket --agent-linger --mesh --max-peers --max-message-bytes --queue-bytes --overflow-bytes --connect-timeout --recovery-timeout --send-stall-seconds --metered --udp-port --external-address --bind-address --interfaces --ipv6 --stun-url --turn-url --turn-secret --turn-username --turn-password --ice-transport-policy --ice-servers-from-registry --report-topology --rust-log --log-format --env-file --config-file --help --version' ;;

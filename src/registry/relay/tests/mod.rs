@@ -1,5 +1,6 @@
 //! Clients of the server, good and bad ones, in simulated time.
 
+mod garble;
 mod world;
 
 use std::net::{IpAddr, SocketAddr};
