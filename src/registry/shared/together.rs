@@ -12,7 +12,7 @@ use super::session::Rows;
 use super::{Known, News, Shared, limits};
 use crate::protocol::PeerId;
 use crate::protocol::signaling::CONNECTED_AGAIN;
-use crate::registry::actions::{Action, Effect};
+use crate::registry::actions::Action;
 use crate::registry::answering::too_many_bodies;
 use crate::registry::directory::{ConnectionId, Place};
 use crate::registry::limits::BODIES_BYTES;
