@@ -4,6 +4,7 @@
 use fastrand::Rng;
 use turn_client_proto::stun::types::message::{MessageClass, Method};
 use turn_client_proto::types::message::{ALLOCATE, CHANNEL_BIND, CREATE_PERMISSION, REFRESH, SEND};
+use turn_client_proto::types::stun::prelude::MessageWrite as _;
 
 use super::world::{Part, World, channel, lifetime, over_udp, peer};
 use crate::registry::limits;
