@@ -160,7 +160,7 @@ pub(in crate::registry) trait Texts {
     #[cfg(any(feature = "redis", test))]
     fn put_in_order(&mut self);
     /// Forgets all rows.
-    #[cfg(any(feature = "redis", test))]
+    #[cfg(feature = "redis")]
     fn clear(&mut self);
 }
 
@@ -221,7 +221,7 @@ impl<T: Row> Texts for Table<T> {
         }
     }
 
-    #[cfg(any(feature = "redis", test))]
+    #[cfg(feature = "redis")]
     fn clear(&mut self) {
         *self = Table::default();
     }
