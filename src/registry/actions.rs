@@ -1,5 +1,5 @@
 //! What is done with the state, one after the other: requests are answered, peers come and go. Where registries
-//! share their state, see [`shared`](super::shared), an action has effect once the store has taken its changes;
+//! share their state (`shared`), an action has effect once the store has taken its changes;
 //! until then it can be done again.
 
 use std::time::{Instant, SystemTime};

@@ -6,14 +6,14 @@ import signal
 import subprocess
 import tempfile
 
-from client import PATIENCE, Peer, Registry, Watch, ask
+from client import BINARY, PATIENCE, Peer, Registry, Watch, ask
 from shared import PASSWORD, Redis, health, until
 
 
 async def run():
     with tempfile.TemporaryDirectory(prefix="registry-store-") as directory:
         for name, part in (("TLS", tls), ("a store that is silent", silent), ("a store that is emptied", emptied),
-                           ("Sentinels", sentinels), ("a wrong password", refused)):
+                           ("Sentinels", sentinels), ("a wrong password", refused), ("orders", orders)):
             place = pathlib.Path(directory) / name.replace(" ", "-")
             place.mkdir()
             watch = Watch()
@@ -40,8 +40,8 @@ class Programs:
         self.ends.append(redis.stop)
         return redis
 
-    def registry(self, url, *arguments):
-        registry = Registry("--open", "--registry-store", url, *arguments)
+    def registry(self, url, *arguments, access=("--open",)):
+        registry = Registry(*access, "--registry-store", url, *arguments)
 
         def end():
             code, log = registry.end()
@@ -190,6 +190,42 @@ async def refused(programs, directory):
     await until(lambda: is_told(registry), PATIENCE, "nothing is said about the password")
     assert await is_away(registry)
     assert registry.logged().count("cannot be used") == 1, registry.logged()
+
+
+async def orders(programs, directory):
+    """What the owner says at one registry counts at the other."""
+    redis = programs.redis(directory)
+    first, second = (programs.registry(redis.url(), access=()) for _ in range(2))
+    for registry in (first, second):
+        await until(lambda: has_store(registry), PATIENCE, "no store")
+    key = await order(first, "key", "add", "alice")
+    status, content = await ask(second, "POST", "/api/token", key=key)
+    assert status == 200 and content["peer_id"] == "alice-sidecar", content
+    alice = await Peer.open(second, key)
+    alice.name = "alice-sidecar"
+    await alice.register()
+    await order(first, "revoke", "alice")
+    assert await asyncio.wait_for(alice.receive(), 5) is None, "who is revoked stays connected"
+    assert (await ask(second, "POST", "/api/token", key=key))[0] == 401
+
+    code = await order(first, "invite")
+    body = {"code": code, "agent_name": "laptop"}
+    status, device = await ask(second, "POST", "/api/pairing/pair", body=body)
+    assert status == 200, device
+    await order(first, "approve", "laptop")
+    status, shown = await ask(second, "GET", f"/api/pairing/{device['id']}")
+    assert status == 200 and shown["device_token"].startswith("dt_"), shown
+    assert (await ask(first, "POST", "/api/token", key=shown["device_token"]))[0] == 200
+    kept = redis.cli("HGETALL", "chatixia:1:keys") + redis.cli("HGETALL", "chatixia:1:tokens")
+    assert key not in kept, "only hashes are kept"
+
+
+async def order(registry, *words):
+    """The first line of what an order prints."""
+    command = [BINARY, "registry", *words, "--registry-data", f"{registry.directory.name}/data"]
+    done = await asyncio.to_thread(subprocess.run, command, capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr
+    return done.stdout.splitlines()[0]
 
 
 async def is_told(registry):
