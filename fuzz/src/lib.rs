@@ -20,9 +20,9 @@ pub mod url;
 /// What a registry hears of the store that it shares with others.
 mod store {
     #[allow(dead_code)]
-    #[path = "../../../src/registry/shared/limits.rs"]
+    #[path = "../../src/registry/shared/limits.rs"]
     mod limits;
-    #[path = "../../../src/registry/shared/resp.rs"]
+    #[path = "../../src/registry/shared/resp.rs"]
     mod resp;
 
     /// The answers in the bytes, up to the first that is none, as commands of texts alone would ask for them.

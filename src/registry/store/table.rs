@@ -208,16 +208,20 @@ impl<T: Row> Texts for Table<T> {
 
     #[cfg(any(feature = "redis", test))]
     fn put_in_order(&mut self) {
-        let mut rows: Vec<Arc<T>> = std::mem::take(&mut self.rows).into_values().collect();
-        rows.sort_by(|one, other| {
-            let by_time = one.time().cmp(&other.time());
-            by_time.then_with(|| one.key().cmp(other.key()))
+        let times = self.rows.iter().map(|(place, row)| Timed {
+            time: row.time(),
+            key: row.key().to_owned(),
+            place: *place,
         });
+        let in_order = sorted(times.collect());
+        let mut rows = std::mem::take(&mut self.rows);
         self.next_place = 0;
-        for row in rows {
-            self.places.insert(row.key().to_owned(), self.next_place);
-            self.rows.insert(self.next_place, row);
-            self.next_place += 1;
+        for Timed { key, place, .. } in in_order {
+            if let Some(row) = rows.remove(&place) {
+                self.rows.insert(self.next_place, row);
+                self.places.insert(key, self.next_place);
+                self.next_place += 1;
+            }
         }
     }
 
@@ -225,6 +229,22 @@ impl<T: Row> Texts for Table<T> {
     fn clear(&mut self) {
         *self = Table::default();
     }
+}
+
+/// Time, key and place of a row.
+#[cfg(any(feature = "redis", test))]
+#[derive(PartialEq, Eq, PartialOrd, Ord)]
+struct Timed {
+    time: UnixTime,
+    key: String,
+    place: u64,
+}
+
+/// Sorts the rows of any table: code for sorting is large, and would be there for each kind of row.
+#[cfg(any(feature = "redis", test))]
+fn sorted(mut rows: Vec<Timed>) -> Vec<Timed> {
+    rows.sort_unstable();
+    rows
 }
 
 /// A list of its rows.
