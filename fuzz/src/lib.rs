@@ -18,6 +18,8 @@ mod message;
 pub mod url;
 
 /// What a registry hears of the store that it shares with others.
+// Its files are named from this folder.
+#[path = "."]
 mod store {
     #[allow(dead_code)]
     #[path = "../../src/registry/shared/limits.rs"]
