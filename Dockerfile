@@ -35,12 +35,12 @@ COPY .cargo .cargo
 RUN mkdir -p src benches/whole_way socket-directory \
     && echo 'fn main() {}' | tee src/main.rs > benches/whole_way/main.rs \
     && touch src/lib.rs \
-    && cargo zigbuild --release --locked --target "$(cat target-name)"
+    && cargo zigbuild --release --locked --target "$(cat target-name)" --features redis
 
 # Cargo goes by the time of files, and these are older than the empty program.
 COPY src src
 RUN touch src/main.rs src/lib.rs \
-    && cargo zigbuild --release --locked --target "$(cat target-name)" \
+    && cargo zigbuild --release --locked --target "$(cat target-name)" --features redis \
     && cp "target/$(cat target-name)/release/chatixia-sidecar" .
 
 # The public certificates are compiled in; CA_FILE names others.

@@ -86,7 +86,7 @@ bench-python: ## what the Python client adds to a message's way, and how many me
 
 .PHONY: test-docs
 test-docs: ## the commands in README and docs/, each run and its output compared
-	$(if $(SIDECAR_BINARY),,$(CARGO) build)
+	$(if $(SIDECAR_BINARY),,$(CARGO) build --features redis)
 	SIDECAR_BINARY="$(BUILT_BINARY)" python3 -B tests/docs/run.py $(ARGS)
 
 # Where the parser is installed that judges the metrics.
@@ -112,6 +112,12 @@ soak: ## ten sidecars that talk while all goes wrong that may, for MINUTES; ends
 	$(if $(SIDECAR_BINARY),,$(CARGO) build)
 	SIDECAR_BINARY="$(BUILT_BINARY)" MINUTES=$(MINUTES) python3 -B tests/soak/run.py
 
+.PHONY: test-redis
+test-redis: ## registries that share a Redis (needs redis-server): an account of introductions, TLS, Sentinels, failures
+	$(CARGO) test --features redis --lib -- registry:: config::
+	$(if $(SIDECAR_BINARY),,$(CARGO) build --features redis)
+	SIDECAR_BINARY="$(BUILT_BINARY)" python3 -B tests/load/run.py shared stores
+
 .PHONY: test-examples
 test-examples: ## the agents in examples/ with each other; one without its interpreter is named and skipped
 	$(CARGO) test --test examples
@@ -136,6 +142,7 @@ lint: ## format, clippy, documentation and shell scripts, warnings are errors
 	$(CARGO) fmt --check
 	$(CARGO) clippy --all-targets -- -D warnings
 	$(CARGO) clippy --no-default-features -- -D warnings
+	$(CARGO) clippy --features redis --all-targets -- -D warnings
 	RUSTDOCFLAGS='-D warnings' $(CARGO) doc --no-deps --document-private-items
 	@if command -v shellcheck >/dev/null; then \
 	    shellcheck .ci/run tests/interop/install tests/container/stand-ins/* tests/docs/stand-ins/* examples/shell/* packaging/completions/*.bash $$(grep -lE '^#!.*(ba)?sh$$' scripts/*); \

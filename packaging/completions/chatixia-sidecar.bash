@@ -56,6 +56,7 @@ _chatixia_sidecar() {
         --listen | \
         --port | \
         --agent-name | \
+        --registry-store | \
         --trust-proxy | \
         --path-prefix | \
         --relay-listen | \
@@ -77,7 +78,7 @@ _chatixia_sidecar() {
                 join) words='--config-file --help --version' ;;
                 pair) words='--device-token-file --agent-name --registry-url --token-url --ca-file --ssl-cert-file --ssl-cert-dir --https-proxy --http-proxy --all-proxy --no-proxy --rust-log --log-format --env-file --config-file --help --version' ;;
                 limits) words='--help --version' ;;
-                registry) words='--port --listen --api-keys-file --open --registry-data --registry-tls-cert --registry-tls-key --trust-proxy --path-prefix --relay --relay-listen --relay-host --relay-ports --relay-rate --relay-allow --show-frames --until-eof --external-address --stun-url --turn-url --turn-secret --rust-log --log-format --help --version' ;;
+                registry) words='--port --listen --api-keys-file --open --registry-data --registry-store --registry-tls-cert --registry-tls-key --trust-proxy --path-prefix --relay --relay-listen --relay-host --relay-ports --relay-rate --relay-allow --show-frames --until-eof --ca-file --ssl-cert-file --ssl-cert-dir --external-address --stun-url --turn-url --turn-secret --rust-log --log-format --help --version' ;;
                 invite) words='--registry --registry-url --registry-data --mesh-secret --mesh-secret-file --env-file --config-file --help --version' ;;
                 demo) words='--peers --messages --timeout --binary --help --version' ;;
                 *) words='--registry-url --signaling-url --token-url --api-key --api-key-file --device-token --ca-file --ssl-cert-file --ssl-cert-dir --https-proxy --http-proxy --all-proxy --no-proxy --stdio --mesh-secret --mesh-secret-file --allow-unproven --allow-peers --peer-trust --known-peers --identity-file --ipc-socket --socket-group --socket-mode --agent-linger --mesh --max-peers --max-message-bytes --queue-bytes --overflow-bytes --connect-timeout --recovery-timeout --send-stall-seconds --metered --udp-port --external-address --bind-address --interfaces --ipv6 --stun-url --turn-url --turn-secret --turn-secret-file --turn-username --turn-password --turn-password-file --ice-transport-policy --ice-servers-from-registry --report-topology --metrics --metrics-peers --rust-log --log-format --env-file --config-file --help --version' ;;

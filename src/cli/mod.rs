@@ -167,6 +167,9 @@ impl Subcommand {
             #[cfg(feature = "registry")]
             Subcommand::Registry => {
                 let shared = [
+                    &settings::CA_FILE,
+                    &settings::SSL_CERT_FILE,
+                    &settings::SSL_CERT_DIR,
                     &settings::EXTERNAL_ADDRESS,
                     &settings::STUN_URL,
                     &settings::TURN_URL,

@@ -20,6 +20,8 @@ pub mod relay;
 pub mod service_manager;
 pub mod settings;
 mod sources;
+#[cfg(feature = "redis")]
+pub mod store_url;
 mod subcommands;
 mod ticket;
 pub mod trust;

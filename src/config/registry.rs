@@ -8,6 +8,10 @@ use std::time::Duration;
 use super::networks::Networks;
 use super::relay::NamedServers;
 use super::settings::{self, Flags, Reader};
+#[cfg(feature = "redis")]
+use super::store_url::StoreUrl;
+#[cfg(feature = "redis")]
+use super::trust::Trust;
 use super::url::Url;
 use super::{LOG_FORMATS, LogFormat, values};
 use crate::secret::Secret;
@@ -30,6 +34,9 @@ pub struct RegistryConfig {
     pub access: RegistryAccess,
     /// `REGISTRY_DATA`
     pub data: Option<PathBuf>,
+    /// `REGISTRY_STORE`, and for `rediss://` whom to trust.
+    #[cfg(feature = "redis")]
+    pub store: Option<(StoreUrl, Trust)>,
     /// `REGISTRY_TLS_CERT` and `REGISTRY_TLS_KEY`
     pub tls: Option<(PathBuf, PathBuf)>,
     /// `TRUST_PROXY`
@@ -61,7 +68,13 @@ impl RegistryConfig {
         let address = listen_address(&mut reader);
         let keys_file = reader.read(&settings::API_KEYS_FILE, values::optional_path);
         let data = reader.read(&settings::REGISTRY_DATA, values::optional_path);
-        if !flags.has(&settings::OPEN) && keys_file.is_none() && data.is_none() {
+        let store = reader.is_given(&settings::REGISTRY_STORE);
+        #[cfg(not(feature = "redis"))]
+        if store {
+            let how = "this program was built without it; build with --features redis";
+            reader.error(format!("REGISTRY_STORE: {how}"));
+        }
+        if !flags.has(&settings::OPEN) && keys_file.is_none() && data.is_none() && !store {
             reader.error(
                 "registry: give the keys that are let in with API_KEYS_FILE, or a directory for them \
                  with REGISTRY_DATA, or --open to let every key in"
@@ -76,6 +89,8 @@ impl RegistryConfig {
             address,
             access,
             data,
+            #[cfg(feature = "redis")]
+            store: read_store(&mut reader),
             tls: tls(&mut reader),
             trusted_proxies: reader.read(&settings::TRUST_PROXY, str::parse::<Networks>),
             path_prefix: reader.read(&settings::PATH_PREFIX, path_prefix),
@@ -96,6 +111,19 @@ pub(super) fn listen_address(
     let listen = reader.read(&settings::LISTEN, values::address);
     let port = reader.read(&settings::PORT, values::port);
     SocketAddr::new(listen.unwrap_or(IpAddr::V4(Ipv4Addr::LOCALHOST)), port)
+}
+
+/// Returns the store that is shared, and whom to trust there.
+#[cfg(feature = "redis")]
+fn read_store(
+    reader: &mut Reader<'_, impl Fn(&str) -> Option<OsString>>,
+) -> Option<(StoreUrl, Trust)> {
+    let trust = Trust::read(reader);
+    let parse = |text: &str| match text {
+        "" => Ok(None),
+        text => StoreUrl::parse(text).map(Some),
+    };
+    Some((reader.read(&settings::REGISTRY_STORE, parse)?, trust))
 }
 
 /// Returns the files of certificate and key, which are given both or not at all.

@@ -197,6 +197,8 @@ table! {
         "let every key in; its text is the peer's id";
     Plain REGISTRY_DATA "DIRECTORY" = "",
         "where keys, paired devices, agents and tasks are kept; without it in memory only";
+    Secret REGISTRY_STORE "URL" = "",
+        "a Redis or Valkey for all that, which several registries share: redis://:PASSWORD@HOST, rediss://, redis-sentinel://";
     Plain REGISTRY_TLS_CERT "FILE" = "",
         "PEM file of the certificate and its chain, for https:// and wss://";
     Plain REGISTRY_TLS_KEY "FILE" = "",

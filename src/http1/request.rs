@@ -8,6 +8,7 @@ use crate::limits::{REQUEST_BODY_BYTES, REQUEST_HEAD_BYTES, REQUEST_HEADERS};
     not(feature = "registry"),
     expect(dead_code, reason = "what is only asked of the registry")
 )]
+#[derive(Clone)]
 pub(crate) struct Request {
     /// The method as it was sent: `GET`, `POST`.
     pub(crate) method: String,

@@ -7,13 +7,16 @@ use std::time::{Instant, SystemTime};
 
 use tungstenite::protocol::frame::coding::CloseCode;
 
-use super::api::{Keeping, Origin, Outcome};
+use super::actions::Action;
+use super::api::{BeforeBody, Keeping, Origin};
 use super::connection::{AfterAnswer, Connection};
 use super::directory::ConnectionId;
 use super::http::Request;
 use super::limits;
 use super::response::Response;
 use super::server::Server;
+#[cfg(feature = "redis")]
+use super::shared::Shared;
 use super::store::Unsaved;
 use super::unix_time::UnixTime;
 use crate::config::networks::Networks;
@@ -30,13 +33,17 @@ impl Server {
             return;
         };
         let origin = seen_through(&self.parts.trusted_proxies, connection.origin(), head);
-        let now_unix = UnixTime::now();
-        let api = &mut self.parts.api;
-        let answer = api.answer_without_body(head, length, origin, &self.directory, now_unix);
-        let is_full = bodies + length > limits::BODIES_BYTES;
-        match answer.or_else(|| is_full.then(too_many_bodies)) {
-            Some(response) => self.send_answer(id, response, AfterAnswer::End, now),
-            None => connection.take_body(),
+        let api = &self.parts.api;
+        match api.before_body(head, length, origin, UnixTime::now()) {
+            BeforeBody::Refuse(response) => self.refuse(id, &response, now),
+            BeforeBody::NotNeeded => {
+                let request = head.clone();
+                self.answer(id, request, now);
+            }
+            BeforeBody::Needed if bodies + length > limits::BODIES_BYTES => {
+                self.refuse(id, &too_many_bodies(), now);
+            }
+            BeforeBody::Needed => connection.take_body(),
         }
     }
 
@@ -47,24 +54,31 @@ impl Server {
         let origin = seen_through(&self.parts.trusted_proxies, connection.origin(), &request);
         let api = &mut self.parts.api;
         api.keeping = match &self.parts.saver {
+            #[cfg(feature = "redis")]
+            None if self.parts.shared.is_some() => {
+                match self.parts.shared.as_ref().is_some_and(Shared::is_there) {
+                    true => Keeping::Store,
+                    false => Keeping::Away,
+                }
+            }
             None => Keeping::Memory,
             Some(saver) if saver.has_failed() => Keeping::Failing,
             Some(_) => Keeping::Disk,
         };
-        let outcome = api.answer(&request, origin, &self.directory, UnixTime::now());
-        let (response, then) = match outcome {
-            Outcome::Answer(response) => (response, AfterAnswer::End),
-            Outcome::WebSocket(response, peer) => {
-                log::debug!("{peer} has opened a WebSocket");
-                let received = request.rest;
-                (response, AfterAnswer::WebSocket { peer, received })
-            }
+        if let Err(refusal) = api.admit(&request, origin, UnixTime::now()) {
+            return self.refuse(id, &refusal, now);
+        }
+        let request = Box::new(request);
+        let action = Action::Answer {
+            id,
+            request,
+            origin,
         };
-        self.send_answer(id, response, then, now);
+        self.act(action, now);
     }
 
     /// Sends an answer. What it promises about keys and devices is on the disk before.
-    fn send_answer(
+    pub(super) fn send_answer(
         &mut self,
         id: ConnectionId,
         mut response: Response,
@@ -88,7 +102,7 @@ impl Server {
         if let Some(peer) = &response.disconnected {
             self.disconnect(peer, now);
             if let Some(relay) = &self.parts.relay {
-                relay.bar(peer);
+                relay.bar(peer, UnixTime::now());
             }
         }
         if let Some(connection) = self.connections.get_mut(&id) {
@@ -97,7 +111,7 @@ impl Server {
     }
 
     /// Ends all WebSockets of a peer that is no longer let in.
-    fn disconnect(&mut self, peer: &PeerId, now: Instant) {
+    pub(super) fn disconnect(&mut self, peer: &PeerId, now: Instant) {
         let its = self.connections.iter();
         let its = its.filter(|(_, connection)| connection.peer() == Some(peer));
         let its: Vec<ConnectionId> = its.map(|(id, _)| *id).collect();
@@ -148,7 +162,7 @@ fn seen_through(trusted: &Networks, origin: Origin, request: &Request) -> Origin
     seen
 }
 
-fn too_many_bodies() -> Response {
+pub(super) fn too_many_bodies() -> Response {
     let text = "too many requests are on their way; try again later";
     Response::error(503, text).with("Retry-After", "1")
 }

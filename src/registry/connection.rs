@@ -47,6 +47,8 @@ pub(super) struct Connection {
     heard: Instant,
     /// Bytes that may still be read in this turn.
     turn: usize,
+    /// Whether what it has sent is to be dealt with before more is read.
+    is_held: bool,
 }
 
 enum Phase {
@@ -84,6 +86,7 @@ impl Connection {
             },
             heard: now,
             turn: 0,
+            is_held: false,
         }
     }
 
@@ -113,6 +116,18 @@ impl Connection {
         self.stream
     }
 
+    /// Has nothing read until it is released.
+    #[cfg(feature = "redis")]
+    pub(super) fn hold(&mut self) {
+        self.is_held = true;
+    }
+
+    /// Has it read again.
+    #[cfg(feature = "redis")]
+    pub(super) fn release(&mut self) {
+        self.is_held = false;
+    }
+
     /// Begins a turn, in which up to [`limits::TURN_BYTES`] are read.
     pub(super) fn begin_turn(&mut self) {
         self.turn = limits::TURN_BYTES;
@@ -120,6 +135,9 @@ impl Connection {
 
     /// Writes what waits, reads what is there, and returns what happened next.
     pub(super) fn next(&mut self, now: Instant) -> Next {
+        if self.is_held {
+            return Next::Blocked;
+        }
         let before = self.turn;
         let step = self.step(now);
         if self.turn < before {
@@ -259,6 +277,11 @@ impl Connection {
             return Ok(());
         }
         match &mut self.phase {
+            // It has come, and waits for its answer.
+            Phase::Request { deadline, .. } if self.is_held => {
+                *deadline = now + self.times.request_timeout;
+                Ok(())
+            }
             Phase::Request { buffer, .. } if !buffer.is_empty() => {
                 let response = Response::error(408, "the request did not come to its end");
                 self.answer(&response, date, AfterAnswer::End, now);

@@ -42,16 +42,7 @@ struct Content {
 /// # Errors
 /// Says why it can't be used: a damaged file is never taken for an empty one.
 pub(super) fn open(path: &Path) -> Result<(Saver, Lasting), String> {
-    let failed = |what: &str, error: io::Error| format!("{what}: {error}");
-    DirBuilder::new()
-        .recursive(true)
-        .mode(0o700)
-        .create(path)
-        .map_err(|error| failed("it cannot be made", error))?;
-    let lock = owner_only(&path.join(LOCK_FILE))
-        .map_err(|error| failed("its lock file cannot be made", error))?;
-    flock(&lock, FlockOperation::NonBlockingLockExclusive)
-        .map_err(|_| "another registry uses it".to_owned())?;
+    let lock = lock(path)?;
     let file = path.join(FILE);
     let lasting = match File::open(&file) {
         Ok(opened) => read(opened).map_err(|why| {
@@ -72,6 +63,27 @@ pub(super) fn open(path: &Path) -> Result<(Saver, Lasting), String> {
     let saver = Saver::start(path.to_owned(), lock)
         .map_err(|error| failed("there is no thread to write it", error))?;
     Ok((saver, lasting))
+}
+
+/// Makes the directory if it is not there, and locks it until the file that is returned is closed.
+///
+/// # Errors
+/// Says why it can't be used.
+pub(super) fn lock(path: &Path) -> Result<File, String> {
+    DirBuilder::new()
+        .recursive(true)
+        .mode(0o700)
+        .create(path)
+        .map_err(|error| failed("it cannot be made", error))?;
+    let lock = owner_only(&path.join(LOCK_FILE))
+        .map_err(|error| failed("its lock file cannot be made", error))?;
+    flock(&lock, FlockOperation::NonBlockingLockExclusive)
+        .map_err(|_| "another registry uses it".to_owned())?;
+    Ok(lock)
+}
+
+fn failed(what: &str, error: io::Error) -> String {
+    format!("{what}: {error}")
 }
 
 fn read(file: File) -> Result<Lasting, String> {

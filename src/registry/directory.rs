@@ -1,63 +1,88 @@
 //! The directory of who is online: decides, without I/O, which frame goes to whom. It is the registry's
-//! side of contract part 3.
+//! side of contract part 3. Of registries that share their state each knows the peers of all.
 
 use std::borrow::Cow;
-use std::collections::{BTreeMap, HashMap};
+#[cfg(feature = "redis")]
+use std::collections::BTreeSet;
+use std::collections::HashMap;
 
-use serde::Deserialize;
+use serde::{Deserialize, Serialize};
 use serde_json::value::RawValue;
 
 use super::limits::{self, PEER_LIST_BYTES};
+use super::store::table::{Row, Table, Texts};
+use super::unix_time::UnixTime;
 use crate::protocol::{PathKind, PeerId};
 
 /// The id of one connection to the registry; never used again for another.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[serde(transparent)]
 pub(super) struct ConnectionId(pub(super) usize);
 
-/// The registry's reaction to a frame.
-#[derive(Debug, PartialEq, Eq)]
+/// Where a peer's WebSocket is.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) enum Place {
+    /// It is this connection of ours.
+    Here(ConnectionId),
+    /// It is at the registry of this name.
+    At(String),
+}
+
+/// What a frame asks for.
+#[derive(Debug, PartialEq)]
 pub(super) enum Reaction {
-    /// The sender is online now, and gets this `peer_list`.
-    Registered {
-        /// The frame to send back.
-        peer_list: String,
-        /// An older connection of the same peer, which is to be closed.
-        replaced: Option<ConnectionId>,
-    },
-    /// The frame goes unchanged to this connection.
+    /// The sender is to be registered.
+    Register,
+    /// The sender is connected to these peers.
+    Report(Vec<Reported>),
+    /// The frame goes unchanged to this peer.
     Relay {
         /// Its type.
         kind: &'static str,
         /// The peer it is for.
         target: PeerId,
-        /// The connection of that peer.
-        connection: ConnectionId,
+        /// Where that peer is.
+        place: Place,
     },
     /// The frame has no effect, for this reason.
     Nothing(&'static str),
+}
+
+/// The answer to a peer that has registered.
+#[derive(Debug, PartialEq, Eq)]
+pub(super) struct Registered {
+    /// The frame to send back.
+    pub(super) peer_list: String,
+    /// An older connection of the same peer to this registry, which is to be closed.
+    pub(super) replaced: Option<ConnectionId>,
 }
 
 /// The types of frames that peers send each other.
 const RELAYED: [&str; 3] = ["offer", "answer", "ice_candidate"];
 
 /// The peers that have registered.
-#[derive(Debug, Default)]
+#[derive(Default)]
 pub(super) struct Directory {
-    online: BTreeMap<PeerId, Online>,
+    /// The name of this registry among those that share their state.
+    own_name: String,
+    online: Table<Online>,
     /// Whether it was said that a list is cut.
     cut_is_told: bool,
 }
 
 /// A peer that has registered.
-#[derive(Debug)]
+#[derive(Debug, Clone, Serialize, Deserialize)]
 struct Online {
+    peer: PeerId,
+    /// The registry that has its connection.
+    registry: String,
     connection: ConnectionId,
     /// The connections that it reports, if it reports them.
     report: Option<Vec<Reported>>,
 }
 
 /// A connection that a peer reports.
-#[derive(Debug, Clone, PartialEq)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub(super) struct Reported {
     /// The other end.
     pub(super) peer: PeerId,
@@ -67,12 +92,13 @@ pub(super) struct Reported {
     pub(super) round_trip_ms: Option<f64>,
 }
 
-impl Online {
-    fn new(connection: ConnectionId) -> Self {
-        Online {
-            connection,
-            report: None,
-        }
+impl Row for Online {
+    fn key(&self) -> &str {
+        self.peer.as_str()
+    }
+
+    fn time(&self) -> UnixTime {
+        UnixTime::default()
     }
 }
 
@@ -123,18 +149,26 @@ impl Heartbeat<'_> {
 }
 
 impl Directory {
+    /// Makes a directory without peers, for a registry of this name.
+    pub(super) fn new(own_name: String) -> Self {
+        Directory {
+            own_name,
+            ..Directory::default()
+        }
+    }
+
     /// Returns how many peers are online.
     pub(super) fn len(&self) -> usize {
         self.online.len()
     }
 
-    /// Handles a text frame that came on `connection`, which was opened with a token of `sender`.
-    pub(super) fn frame(
-        &mut self,
-        connection: ConnectionId,
-        sender: &PeerId,
-        text: &str,
-    ) -> Reaction {
+    /// Returns the peers as they are kept elsewhere.
+    pub(super) fn table(&mut self) -> &mut dyn Texts {
+        &mut self.online
+    }
+
+    /// Returns what a text frame asks for that came on a connection which was opened with a token of `sender`.
+    pub(super) fn read(&self, sender: &PeerId, text: &str) -> Reaction {
         let Ok(envelope) = serde_json::from_str::<Envelope<'_>>(text) else {
             return Reaction::Nothing("it is no frame of the contract");
         };
@@ -142,83 +176,106 @@ impl Directory {
             return Reaction::Nothing("its peer_id is not the sender's");
         }
         if let Some(kind) = RELAYED.into_iter().find(|kind| *kind == envelope.kind) {
-            let target = envelope.target_id.and_then(|target| PeerId::new(&target));
-            let online = target.and_then(|target| self.online.get_key_value(&target));
-            return match online {
-                Some((target, online)) => Reaction::Relay {
+            let target = envelope
+                .target_id
+                .and_then(|target| self.online.get(&target));
+            return match target {
+                Some(target) => Reaction::Relay {
                     kind,
-                    target: target.clone(),
-                    connection: online.connection,
+                    target: target.peer.clone(),
+                    place: self.place_of(target),
                 },
                 None => Reaction::Nothing("its target is not online"),
             };
         }
         match envelope.kind.as_ref() {
-            "register" => self.register(connection, sender),
-            "heartbeat" => {
-                self.report(connection, sender, envelope.payload);
-                Reaction::Nothing("a heartbeat is not answered")
-            }
+            "register" => Reaction::Register,
+            "heartbeat" => match envelope.payload.and_then(reported) {
+                Some(peers) => Reaction::Report(peers),
+                None => Reaction::Nothing("a heartbeat is not answered"),
+            },
             _ => Reaction::Nothing("its type is unknown"),
         }
     }
 
-    /// Notes that `connection` has ended. A newer one of the same peer stays online.
-    pub(super) fn closed(&mut self, connection: ConnectionId, peer: &PeerId) {
-        let online = self.online.get(peer);
-        if online.is_some_and(|online| online.connection == connection) {
-            self.online.remove(peer);
+    fn place_of(&self, online: &Online) -> Place {
+        match online.registry == self.own_name {
+            true => Place::Here(online.connection),
+            false => Place::At(online.registry.clone()),
         }
     }
 
-    /// Returns the peers that are online, in the order of their names.
+    /// Returns where a peer is; `None` when it is not online.
+    pub(super) fn place(&self, peer: &PeerId) -> Option<Place> {
+        let online = self.online.get(peer.as_str())?;
+        Some(self.place_of(online))
+    }
+
+    /// Returns the peers whose connections are ours.
+    #[cfg(feature = "redis")]
+    pub(super) fn here(&self) -> Vec<(PeerId, ConnectionId)> {
+        let here = self.online.iter();
+        let here = here.filter(|online| online.registry == self.own_name);
+        here.map(|online| (online.peer.clone(), online.connection))
+            .collect()
+    }
+
+    /// Returns the names of the other registries that have peers.
+    #[cfg(feature = "redis")]
+    pub(super) fn other_registries(&self) -> Vec<String> {
+        let names = self.online.iter().map(|online| &online.registry);
+        let others: BTreeSet<&String> = names.filter(|name| **name != self.own_name).collect();
+        others.into_iter().cloned().collect()
+    }
+
+    /// Notes that the peers of a registry are online no longer, since it is gone.
+    #[cfg(feature = "redis")]
+    pub(super) fn registry_is_gone(&mut self, name: &str) {
+        self.online.remove_all(|online| online.registry == name);
+    }
+
+    /// Notes that `connection` has ended. A newer one of the same peer stays online.
+    pub(super) fn closed(&mut self, connection: ConnectionId, peer: &PeerId) {
+        if self.place(peer) == Some(Place::Here(connection)) {
+            self.online.remove(peer.as_str());
+        }
+    }
+
+    /// Returns the peers that are online, in the order in which they came.
     pub(super) fn peers(&self) -> impl Iterator<Item = &PeerId> {
-        self.online.keys()
+        self.online.iter().map(|online| &online.peer)
     }
 
     /// Returns the peers that report their connections, and what they report.
     pub(super) fn reports(&self) -> impl Iterator<Item = (&PeerId, &[Reported])> {
         let online = self.online.iter();
-        online.filter_map(|(peer, online)| Some((peer, online.report.as_deref()?)))
+        online.filter_map(|online| Some((&online.peer, online.report.as_deref()?)))
     }
 
     /// Returns the connections that a peer reports; `None` when it reports none, or is not online.
     pub(super) fn report_of(&self, peer: &PeerId) -> Option<&[Reported]> {
-        self.online.get(peer)?.report.as_deref()
+        self.online.get(peer.as_str())?.report.as_deref()
     }
 
-    /// Notes the report in a heartbeat, if there is one.
-    fn report(&mut self, connection: ConnectionId, peer: &PeerId, payload: Option<&RawValue>) {
-        let heartbeat =
-            payload.and_then(|payload| serde_json::from_str::<Heartbeat<'_>>(payload.get()).ok());
-        let online = self.online.get_mut(peer);
-        let (Some(heartbeat), Some(online)) = (heartbeat, online) else {
-            return;
-        };
-        if online.connection != connection {
-            return;
+    /// Notes the peers that one reports to be connected to.
+    pub(super) fn report(
+        &mut self,
+        connection: ConnectionId,
+        peer: &PeerId,
+        report: Vec<Reported>,
+    ) {
+        let is_known = self.report_of(peer) == Some(&report);
+        if !is_known && self.place(peer) == Some(Place::Here(connection)) {
+            self.online
+                .update(peer.as_str(), |online| online.report = Some(report));
         }
-        let paths = heartbeat.paths();
-        let mut room = limits::REPORT_BYTES;
-        let names = heartbeat.mesh_peers.iter().take(limits::REPORTED_PEERS);
-        let fitting = names.map_while(|name| {
-            room = room.checked_sub(name.len())?;
-            let (path, round_trip_ms) = paths.get(name.as_ref()).copied().unwrap_or_default();
-            Some(PeerId::new(name).map(|peer| Reported {
-                peer,
-                path,
-                round_trip_ms,
-            }))
-        });
-        online.report = Some(fitting.flatten().collect());
     }
 
-    fn register(&mut self, connection: ConnectionId, peer: &PeerId) -> Reaction {
-        let online = self.online.entry(peer.clone());
-        let online = online.or_insert_with(|| Online::new(connection));
-        let before = online.connection;
-        if before != connection {
-            *online = Online::new(connection);
+    /// Notes that a peer is online by this connection, in place of any other.
+    pub(super) fn register(&mut self, connection: ConnectionId, peer: &PeerId) -> Registered {
+        let before = self.place(peer);
+        if before != Some(Place::Here(connection)) {
+            self.enter(connection, peer);
         }
         let (peer_list, left_out) = self.peer_list(peer);
         if self.leaves_out(left_out) {
@@ -228,10 +285,24 @@ impl Directory {
                 self.len()
             );
         }
-        Reaction::Registered {
+        let replaced = match before {
+            Some(Place::Here(before)) if before != connection => Some(before),
+            _ => None,
+        };
+        Registered {
             peer_list,
-            replaced: Some(before).filter(|before| *before != connection),
+            replaced,
         }
+    }
+
+    /// Enters a peer, or replaces it.
+    pub(super) fn enter(&mut self, connection: ConnectionId, peer: &PeerId) {
+        self.online.put(Online {
+            peer: peer.clone(),
+            registry: self.own_name.clone(),
+            connection,
+            report: None,
+        });
     }
 
     /// Notes that a list leaves out `count` names. Returns whether it is the first that leaves out any.
@@ -247,7 +318,10 @@ impl Directory {
             String::from(r#"{"type":"peer_list","peer_id":"registry","payload":{"peers":["#);
         let mut separator = "";
         let mut left_out = 0;
-        for peer in self.online.keys().filter(|peer| *peer != asker) {
+        for peer in self.online.iter().map(|online| &online.peer) {
+            if peer == asker {
+                continue;
+            }
             let name = serde_json::json!(peer).to_string();
             let length = frame.len() + separator.len() + name.len() + END.len();
             if left_out > 0 || length > PEER_LIST_BYTES {
@@ -263,6 +337,24 @@ impl Directory {
     }
 }
 
+/// Returns the peers that the payload of a heartbeat reports, if it does, as far as there is room for them.
+fn reported(payload: &RawValue) -> Option<Vec<Reported>> {
+    let heartbeat = serde_json::from_str::<Heartbeat<'_>>(payload.get()).ok()?;
+    let paths = heartbeat.paths();
+    let mut room = limits::REPORT_BYTES;
+    let names = heartbeat.mesh_peers.iter().take(limits::REPORTED_PEERS);
+    let fitting = names.map_while(|name| {
+        room = room.checked_sub(name.len())?;
+        let (path, round_trip_ms) = paths.get(name.as_ref()).copied().unwrap_or_default();
+        Some(PeerId::new(name).map(|peer| Reported {
+            peer,
+            path,
+            round_trip_ms,
+        }))
+    });
+    Some(fitting.flatten().collect())
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -275,13 +367,14 @@ mod tests {
         PeerId::new(name).unwrap()
     }
 
-    fn register(directory: &mut Directory, connection: ConnectionId, name: &str) -> Reaction {
+    fn register(directory: &mut Directory, connection: ConnectionId, name: &str) -> Registered {
         let frame = format!(r#"{{"type":"register","peer_id":"{name}","payload":null}}"#);
-        directory.frame(connection, &peer(name), &frame)
+        assert_eq!(directory.read(&peer(name), &frame), Reaction::Register);
+        directory.register(connection, &peer(name))
     }
 
-    fn peer_list(names: &str, replaced: Option<ConnectionId>) -> Reaction {
-        Reaction::Registered {
+    fn peer_list(names: &str, replaced: Option<ConnectionId>) -> Registered {
+        Registered {
             peer_list: format!(
                 r#"{{"type":"peer_list","peer_id":"registry","payload":{{"peers":[{names}]}}}}"#
             ),
@@ -304,8 +397,7 @@ mod tests {
             r#","target_id":"""#,
         ] {
             let frame = format!(r#"{{"type":"register","peer_id":"a"{rest}}}"#);
-            let reaction = directory.frame(FIRST, &peer("a"), &frame);
-            assert_eq!(reaction, peer_list(r#""b""#, None));
+            assert_eq!(directory.read(&peer("a"), &frame), Reaction::Register);
         }
         assert_eq!(directory.len(), 2);
     }
@@ -314,9 +406,7 @@ mod tests {
     fn names_are_written_as_json() {
         let mut directory = Directory::default();
         directory.register(FIRST, &peer(r#"say "hi" \ 🦀"#));
-        let Reaction::Registered { peer_list, .. } = register(&mut directory, SECOND, "b") else {
-            panic!("not registered");
-        };
+        let peer_list = register(&mut directory, SECOND, "b").peer_list;
         let frame: serde_json::Value = serde_json::from_str(&peer_list).unwrap();
         assert_eq!(frame["payload"]["peers"][0], r#"say "hi" \ 🦀"#);
     }
@@ -327,11 +417,11 @@ mod tests {
         register(&mut directory, SECOND, "b");
         for kind in ["offer", "answer", "ice_candidate"] {
             let frame = format!(r#"{{"type":"{kind}","peer_id":"a","target_id":"b","payload":1}}"#);
-            let reaction = directory.frame(FIRST, &peer("a"), &frame);
+            let reaction = directory.read(&peer("a"), &frame);
             let relayed = Reaction::Relay {
                 kind,
                 target: peer("b"),
-                connection: SECOND,
+                place: Place::Here(SECOND),
             };
             assert_eq!(reaction, relayed);
         }
@@ -358,7 +448,7 @@ mod tests {
             "[]",
             "",
         ] {
-            let reaction = directory.frame(FIRST, &peer("a"), frame);
+            let reaction = directory.read(&peer("a"), frame);
             assert!(matches!(reaction, Reaction::Nothing(_)), "{frame}");
         }
     }
@@ -383,8 +473,12 @@ mod tests {
         let mut directory = Directory::default();
         for number in 0..2000 {
             let name = format!("{number:0>200}");
-            let online = Online::new(ConnectionId(number));
-            directory.online.insert(peer(&name), online);
+            directory.online.put(Online {
+                peer: peer(&name),
+                registry: String::new(),
+                connection: ConnectionId(number),
+                report: None,
+            });
         }
         let (list, left_out) = directory.peer_list(&peer("asker"));
         assert!(list.len() <= PEER_LIST_BYTES && list.len() > PEER_LIST_BYTES - 210);
@@ -401,7 +495,9 @@ mod tests {
         let mut directory = Directory::default();
         let report = |directory: &mut Directory, connection, payload: &str| {
             let frame = format!(r#"{{"type":"heartbeat","peer_id":"a","payload":{payload}}}"#);
-            directory.frame(connection, &peer("a"), &frame);
+            if let Reaction::Report(peers) = directory.read(&peer("a"), &frame) {
+                directory.report(connection, &peer("a"), peers);
+            }
         };
         report(&mut directory, FIRST, r#"{"mesh_peers":["b"]}"#);
         assert_eq!(directory.report_of(&peer("a")), None, "not registered");
@@ -458,5 +554,39 @@ mod tests {
         report(&mut directory, SECOND, &payload);
         let kept = directory.report_of(&peer("a")).unwrap().len();
         assert_eq!(kept, limits::REPORT_BYTES / 250);
+    }
+
+    #[test]
+    fn a_peer_at_another_registry_is_listed_and_found_there() {
+        let mut other = Directory::new("r2".to_owned());
+        register(&mut other, FIRST, "b");
+        let mut directory = Directory::new("r1".to_owned());
+        register(&mut directory, FIRST, "a");
+        directory.table().settle();
+        for (key, text) in other.table().changes() {
+            directory.table().take_over(&key, text.as_deref()).unwrap();
+        }
+        let offer = r#"{"type":"offer","peer_id":"a","target_id":"b"}"#;
+        let Reaction::Relay { place, .. } = directory.read(&peer("a"), offer) else {
+            panic!("not online");
+        };
+        assert_eq!(place, Place::At("r2".to_owned()));
+        assert_eq!(
+            register(&mut directory, FIRST, "a"),
+            peer_list(r#""b""#, None)
+        );
+        directory.closed(FIRST, &peer("b"));
+        assert_eq!(
+            directory.place(&peer("b")),
+            Some(Place::At("r2".to_owned()))
+        );
+        let here = register(&mut directory, SECOND, "b");
+        assert_eq!(here, peer_list(r#""a""#, None));
+        assert_eq!(directory.place(&peer("b")), Some(Place::Here(SECOND)));
+        directory.table().undo();
+        assert_eq!(
+            directory.place(&peer("b")),
+            Some(Place::At("r2".to_owned()))
+        );
     }
 }

@@ -13,19 +13,23 @@ use rustls::ServerConfig;
 use tungstenite::Utf8Bytes;
 use tungstenite::protocol::frame::coding::CloseCode;
 
-use crate::config::networks::Networks;
-use crate::protocol::signaling::CONNECTED_AGAIN;
-
+use super::actions::Action;
 use super::api::{Api, Origin};
 use super::connection::{AfterAnswer, Connection, Times};
 use super::data::Saver;
-use super::directory::{ConnectionId, Directory, Reaction};
+use super::directory::{ConnectionId, Directory, Place, Reaction};
+use super::handles::{Change, StopHandle};
+use super::limits;
+use super::options::{Passing, Watch};
 use super::progress::Next;
 use super::relay::Relay;
 use super::response::Response;
+#[cfg(feature = "redis")]
+use super::shared::Shared;
 use super::socket::Socket;
 use super::store::Unsaved;
-use super::{Change, Passing, StopHandle, Watch, limits};
+use crate::config::networks::Networks;
+use crate::protocol::PeerId;
 
 pub(super) const LISTENER: Token = Token(0);
 pub(super) const WAKER: Token = Token(1);
@@ -33,7 +37,7 @@ pub(super) const CONTROL: Token = Token(2);
 const FIRST_CONNECTION: usize = 3;
 
 /// The registry's name in its own frames.
-const REGISTRY: &str = "registry";
+pub(super) const REGISTRY: &str = "registry";
 
 /// The parts that a server is made of.
 pub(super) struct Parts {
@@ -53,6 +57,12 @@ pub(super) struct Parts {
     pub(super) trusted_proxies: Networks,
     /// Serves those who speak STUN.
     pub(super) relay: Option<Relay>,
+    /// The store that holds the state for several registries.
+    #[cfg(feature = "redis")]
+    pub(super) shared: Option<Shared>,
+    /// The secret of logins that follows from the state, if the owner has not given one.
+    #[cfg(feature = "redis")]
+    pub(super) takes_login_secret: bool,
     /// Is called for each frame that has an effect.
     pub(super) watch: Option<Watch>,
 }
@@ -75,10 +85,10 @@ pub(super) struct Server {
 
 impl Server {
     /// Makes a server without connections.
-    pub(super) fn new(parts: Parts, now: Instant) -> Self {
+    pub(super) fn new(parts: Parts, directory: Directory, now: Instant) -> Self {
         Server {
             parts,
-            directory: Directory::default(),
+            directory,
             connections: HashMap::new(),
             next_id: FIRST_CONNECTION,
             unfinished: VecDeque::new(),
@@ -105,6 +115,8 @@ impl Server {
                     Change::Tls(tls) => self.parts.tls = Some(tls),
                 }
             }
+            #[cfg(feature = "redis")]
+            self.hear_store(now);
             self.expire(now);
             for event in &events {
                 match event.token() {
@@ -124,6 +136,8 @@ impl Server {
                 self.accept(now);
             }
             self.save_soon(now);
+            #[cfg(feature = "redis")]
+            self.exchange(Instant::now());
         }
         if self.parts.api.store.unsaved() > Unsaved::Nothing {
             let _ = self.save_now();
@@ -143,7 +157,11 @@ impl Server {
             .map(|deadline| deadline.max(now) + limits::TIMER_GRAIN);
         let is_unsaved = self.parts.api.store.unsaved() > Unsaved::Nothing;
         let save = (is_unsaved && self.parts.saver.is_some()).then_some(self.next_save);
-        [timers, self.accept_at, save]
+        #[cfg(feature = "redis")]
+        let shared = self.parts.shared.as_ref().and_then(Shared::next_timeout);
+        #[cfg(not(feature = "redis"))]
+        let shared = None;
+        [timers, self.accept_at, save, shared]
             .into_iter()
             .flatten()
             .min()
@@ -166,7 +184,7 @@ impl Server {
             }
         }
         for (id, why) in over {
-            self.close(id, why);
+            self.close(id, why, now);
         }
         self.next_deadline = self.connections.values().map(Connection::deadline).min();
     }
@@ -271,7 +289,7 @@ impl Server {
                     self.unfinished.push_back(id);
                     break;
                 }
-                Next::Closed(why) => self.close(id, why),
+                Next::Closed(why) => self.close(id, why, now),
             }
         }
         self.note_deadline(id);
@@ -303,41 +321,47 @@ impl Server {
         let Some(peer) = connection.and_then(Connection::peer).cloned() else {
             return;
         };
-        match self.directory.frame(id, &peer, &text) {
-            Reaction::Registered {
-                peer_list,
-                replaced,
-            } => {
-                self.show("register", peer.as_str(), REGISTRY);
-                self.show("peer_list", REGISTRY, peer.as_str());
-                self.send(id, peer_list.into());
-                if let Some(replaced) = replaced {
-                    self.say_goodbye(replaced, CloseCode::Policy, CONNECTED_AGAIN, now);
-                }
-            }
+        match self.directory.read(&peer, &text) {
+            Reaction::Register => self.act(Action::Register { id, peer }, now),
+            Reaction::Report(report) => self.act(Action::Report { id, peer, report }, now),
             Reaction::Relay {
                 kind,
                 target,
-                connection,
+                place,
             } => {
                 self.show(kind, peer.as_str(), target.as_str());
-                self.send(connection, text);
+                match place {
+                    Place::Here(connection) => self.send(connection, text, now),
+                    Place::At(registry) => self.pass_on(&registry, &target, &text),
+                }
             }
             Reaction::Nothing(why) => log::trace!("a frame of {peer} has no effect: {why}"),
         }
     }
 
-    fn show(&self, kind: &str, from: &str, to: &str) {
+    /// Sends a frame to a peer at another registry that shares our state.
+    fn pass_on(&self, registry: &str, target: &PeerId, text: &str) {
+        #[cfg(feature = "redis")]
+        if let Some(shared) = &self.parts.shared {
+            return shared.pass_on(registry, target, text);
+        }
+        log::debug!(
+            "{} bytes for {target} go nowhere: it is at {registry}",
+            text.len()
+        );
+    }
+
+    pub(super) fn show(&self, kind: &str, from: &str, to: &str) {
         if let Some(watch) = self.parts.watch {
             watch(Passing { kind, from, to });
         }
     }
 
-    fn send(&mut self, id: ConnectionId, text: Utf8Bytes) {
+    pub(super) fn send(&mut self, id: ConnectionId, text: Utf8Bytes, now: Instant) {
         if let Some(connection) = self.connections.get_mut(&id)
             && let Err(why) = connection.send(text)
         {
-            self.close(id, why);
+            self.close(id, why, now);
         }
     }
 
@@ -349,22 +373,44 @@ impl Server {
         reason: &'static str,
         now: Instant,
     ) {
-        if let Some(connection) = self.connections.get_mut(&id) {
-            if let Some(peer) = connection.peer() {
-                log::debug!("the WebSocket of {peer} is closed: {reason}");
-                self.directory.closed(id, peer);
-            }
-            connection.say_goodbye(code, reason, now);
-            self.unfinished.push_back(id);
+        let Some(connection) = self.connections.get_mut(&id) else {
+            return;
+        };
+        let peer = connection.peer().cloned();
+        connection.say_goodbye(code, reason, now);
+        self.unfinished.push_back(id);
+        if let Some(peer) = peer {
+            log::debug!("the WebSocket of {peer} is closed: {reason}");
+            self.act(Action::Left { id, peer }, now);
         }
     }
 
-    fn close(&mut self, id: ConnectionId, why: &'static str) {
+    fn close(&mut self, id: ConnectionId, why: &'static str, now: Instant) {
         if let Some(connection) = self.connections.remove(&id)
-            && let Some(peer) = connection.peer()
+            && let Some(peer) = connection.peer().cloned()
         {
             log::debug!("the WebSocket of {peer} is over: {why}");
-            self.directory.closed(id, peer);
+            self.act(Action::Left { id, peer }, now);
+        }
+    }
+
+    /// Has a connection do what it can do, in this turn or the next.
+    #[cfg(feature = "redis")]
+    pub(super) fn look_at(&mut self, id: ConnectionId) {
+        self.unfinished.push_back(id);
+    }
+
+    /// Takes the secret of logins to the relay that is in the state.
+    #[cfg(feature = "redis")]
+    pub(super) fn take_login_secret(&mut self) {
+        let Some(secret) = self.parts.api.store.login_secret() else {
+            return;
+        };
+        if self.parts.takes_login_secret && self.parts.api.login_secret() != &secret {
+            self.parts.api.set_login_secret(secret.clone());
+            if let Some(relay) = &self.parts.relay {
+                relay.set_secret(secret);
+            }
         }
     }
 

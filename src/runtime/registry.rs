@@ -11,7 +11,14 @@ use crate::registry::{
     Error, Keys, Options, Passing, Registry, ReloadHandle, StopHandle, Watch, load_keys, load_tls,
 };
 
+#[cfg(feature = "redis")]
+use crate::config::{store_url::StoreUrl, trust::Trust};
+#[cfg(feature = "redis")]
+use crate::registry::StoreOptions;
+
 use super::process::signals::{self, Signal, Signals};
+#[cfg(feature = "redis")]
+use super::signaling::tls;
 
 /// Serves until SIGTERM or SIGINT, or, if `config` says so, until standard input ends. The
 /// first line on standard output ends with the address that it listens on.
@@ -24,6 +31,8 @@ pub fn run(config: &RegistryConfig) -> ExitCode {
         Err(error @ (Error::Keys { .. } | Error::Tls { .. } | Error::Data { .. })) => {
             (error.to_string(), 2)
         }
+        #[cfg(feature = "redis")]
+        Err(error @ Error::Store(_)) => (error.to_string(), 2),
         Err(error @ (Error::Listen { .. } | Error::Relay { .. })) => (error.to_string(), 1),
     };
     let _ = writeln!(io::stderr(), "chatixia-sidecar: {failure}");
@@ -65,9 +74,15 @@ fn serve(config: &RegistryConfig) -> Result<io::Result<()>, Error> {
         turn_secret: config.servers.secret.clone(),
         relay: config.servers.relay.clone(),
         watch: config.show_frames.then_some(show as Watch),
+        #[cfg(feature = "redis")]
+        store: config.store.as_ref().map(store).transpose()?,
         ..Options::new(config.address, keys)
     })?;
-    if config.data.is_none() {
+    #[cfg(feature = "redis")]
+    let is_shared = config.store.is_some();
+    #[cfg(not(feature = "redis"))]
+    let is_shared = false;
+    if config.data.is_none() && !is_shared {
         log::info!(
             "without REGISTRY_DATA paired devices, agents and tasks are forgotten when the registry ends"
         );
@@ -87,6 +102,16 @@ fn serve(config: &RegistryConfig) -> Result<io::Result<()>, Error> {
     }
     let _ = writeln!(io::stdout(), "listening on {}", registry.local_addr());
     Ok(registry.run())
+}
+
+/// Returns where the store is, and how it is reached.
+#[cfg(feature = "redis")]
+fn store((url, trust): &(StoreUrl, Trust)) -> Result<StoreOptions, Error> {
+    let tls = url.is_secure.then(|| tls::client_config(trust)).transpose();
+    Ok(StoreOptions {
+        url: url.clone(),
+        tls: tls.map_err(|error| Error::Store(error.to_string()))?,
+    })
 }
 
 /// The files that are read again on SIGHUP.

@@ -1,10 +1,13 @@
 #!/usr/bin/env python3
-"""How the registry holds: `run.py [idle] [restart] [soak]`, all of them unless some are named.
+"""How the registry holds: `run.py [idle] [restart] [soak]`, these three unless some are named, and `[shared] [stores]`.
 
 idle     IDLE_SOCKETS WebSockets (10,000) that do nothing, plain and with TLS: memory for each.
 restart  SIDECARS sidecars (1,000) of ours on one registry that ends and starts again: how long until all are
          back, what it takes of processor and memory.
 soak     SOAK_SECONDS (120) of clients that come, talk, go and misbehave, while every introduction is counted.
+shared   SHARED_PEERS WebSockets (280) and SHARED_SIDECARS sidecars (20) at three registries over one Redis: one
+         registry is killed, the store is stopped and comes back. Only when it is named.
+stores   Redis behind TLS, found by Sentinels, silent, emptied. Only when it is named.
 
 Prints a line for each figure; fails when something is lost or grows.
 """
@@ -16,9 +19,13 @@ import sys
 
 import idle
 import restart
+import shared
 import soak
+import stores
 
 PARTS = {"idle": idle.run, "restart": restart.run, "soak": soak.run}
+# These need a program that was built with the feature `redis`, and `redis-server`.
+OTHERS = {"shared": shared.run, "stores": stores.run}
 
 
 def main():
@@ -30,7 +37,7 @@ def main():
     failures = []
     for name in names:
         try:
-            asyncio.run(PARTS[name]())
+            asyncio.run({**PARTS, **OTHERS}[name]())
         except AssertionError as failure:
             failures.append(name)
             print(f"{name}: FAILED: {failure}")

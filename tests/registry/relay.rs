@@ -2,10 +2,11 @@
 
 use std::io::{Read as _, Write as _};
 use std::net::{SocketAddr, TcpStream, UdpSocket};
+use std::process::Command;
 
 use serde_json::Value;
 
-use super::process::{Process, complaint};
+use super::process::{Place, Process, complaint, printed};
 use super::support::PATIENCE;
 
 const RUN: &str = "exec \"$0\" \"$@\"";
@@ -153,6 +154,66 @@ fn other_servers_are_named_with_logins_of_their_secret() {
     assert_eq!(named[1]["urls"][0], "turn:coturn.example:3478");
     assert_eq!(named[1]["urls"][1], "turns:coturn.example:443");
     assert!(named[1]["username"].as_str().unwrap().ends_with(":alice"));
+}
+
+/// What the doctor says about the relay with this login.
+fn examined(registry: &Process, key: &str, login: &Value) -> String {
+    let relay = relay_of(registry);
+    let registry = format!("http://{}", registry.address);
+    let output = Command::new(env!("CARGO_BIN_EXE_chatixia-sidecar"))
+        .env_clear()
+        .env("ENV_FILE", "none")
+        .env("CONFIG_FILE", "none")
+        .env("REGISTRY_URL", registry)
+        .env("API_KEY", key)
+        .env("INTERFACES", "lo")
+        .env("ICE_SERVERS_FROM_REGISTRY", "off")
+        .env("STUN_URL", "none")
+        .env("TURN_URL", format!("turn:{relay}?transport=udp"))
+        .env("TURN_USERNAME", login["username"].as_str().unwrap())
+        .env("TURN_PASSWORD", login["credential"].as_str().unwrap())
+        .arg("doctor")
+        .output()
+        .unwrap();
+    let report = String::from_utf8(output.stdout).unwrap();
+    let errors = String::from_utf8_lossy(&output.stderr);
+    let line = report.lines().find(|line| line.contains(" turn "));
+    line.unwrap_or_else(|| panic!("{report}{errors}"))
+        .to_owned()
+}
+
+#[test]
+fn a_login_outlives_a_restart_but_not_a_revocation() {
+    let place = Place::new("logins");
+    let data = &place.file("data");
+    let arguments = [
+        "--registry-data",
+        data,
+        "--relay",
+        "--relay-listen",
+        "0",
+        "--relay-allow",
+        "127.0.0.0/8",
+    ];
+    let order = |words: &[&str]| {
+        let text = printed(&[&["registry", "--registry-data", data], words].concat());
+        text.lines().next().unwrap().to_owned()
+    };
+    let mut registry = Process::start(RUN, &arguments);
+    let (alice, bob) = (
+        order(&["key", "add", "alice"]),
+        order(&["key", "add", "bob"]),
+    );
+    let login = |registry: &Process, key: &str| servers(registry, &[("x-api-key", key)])[1].clone();
+    let (of_alice, of_bob) = (login(&registry, &alice), login(&registry, &bob));
+    order(&["revoke", "alice"]);
+    assert_eq!(registry.end().0, Some(0));
+
+    let registry = Process::start(RUN, &arguments);
+    let said = examined(&registry, &bob, &of_bob);
+    assert!(said.starts_with("ok "), "{said}");
+    let said = examined(&registry, &bob, &of_alice);
+    assert!(!said.starts_with("ok "), "{said}");
 }
 
 #[test]

@@ -37,12 +37,12 @@ pub(super) fn answer(
     match (path, call.request.method.as_str()) {
         ([], "POST") => add(call, store),
         ([], "GET") => {
-            let shown = store.added_keys().iter().map(shown);
+            let shown = store.added_keys().map(shown);
             Ok(call::json(&shown.collect::<Vec<_>>()))
         }
         ([name], "DELETE") => {
             let name = percent_decode(name).unwrap_or_default();
-            let peer = store.remove_keys(&name);
+            let peer = store.remove_keys(call.now, &name);
             let peer = peer.ok_or_else(|| Response::error(404, "no key of this name was added"))?;
             log::info!("the keys of {peer} are no longer taken");
             Ok(done().disconnecting(peer))

@@ -21,6 +21,8 @@ use super::secrets::random;
 use super::store::{Store, TOKEN_BYTES};
 use super::unix_time::UnixTime;
 use crate::protocol::PeerId;
+#[cfg(feature = "redis")]
+use crate::secret::Secret;
 pub(super) use call::Origin;
 use call::{Call, Caller, no_random_numbers};
 use ice_servers::IceServers;
@@ -33,6 +35,16 @@ pub(super) enum Outcome {
     WebSocket(Response, PeerId),
 }
 
+/// Whether the body of a request that is still on its way is needed.
+pub(super) enum BeforeBody {
+    /// The answer depends on it.
+    Needed,
+    /// The answer does not depend on it.
+    NotNeeded,
+    /// The request is refused anyway.
+    Refuse(Response),
+}
+
 /// Where the state is kept, for health checks.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "lowercase")]
@@ -43,6 +55,12 @@ pub(super) enum Keeping {
     Disk,
     /// In memory, because the disk can't be written.
     Failing,
+    /// In the store that registries share.
+    #[cfg(feature = "redis")]
+    Store,
+    /// Nowhere for now: that store can't be reached.
+    #[cfg(feature = "redis")]
+    Away,
 }
 
 /// The registry's resources and their state.
@@ -74,7 +92,72 @@ impl Api {
         }
     }
 
-    /// Answers a request of `origin`; `online` are the peers that are registered.
+    /// Returns the secret that logins to the relay are made of.
+    #[cfg(feature = "redis")]
+    pub(super) fn login_secret(&self) -> &Secret {
+        &self.ice_servers.secret
+    }
+
+    /// Has logins to the relay made of this secret from now on.
+    #[cfg(feature = "redis")]
+    pub(super) fn set_login_secret(&mut self, secret: Secret) {
+        self.ice_servers.secret = secret;
+    }
+
+    /// Returns whether a request is to be answered on the state that registries share as it is now.
+    #[cfg(feature = "redis")]
+    pub(super) fn needs_store(&self, request: &Request) -> bool {
+        let is_free = ["/health", "/api/config"].contains(&self.path(request));
+        !is_free && request.method != "OPTIONS"
+    }
+
+    /// Counts a request, and refuses it if its sender asks too often.
+    pub(super) fn admit(
+        &mut self,
+        request: &Request,
+        origin: Origin,
+        now: UnixTime,
+    ) -> Result<(), Response> {
+        let path: Vec<&str> = self.path(request).split('/').skip(1).collect();
+        let method = request.method.as_str();
+        let ["api", "hub" | "registry" | "pairing" | "keys", ..] = path.as_slice() else {
+            return Ok(());
+        };
+        if method == "OPTIONS" {
+            return Ok(());
+        }
+        let cost = match path.as_slice() {
+            ["api", "registry", "agents"]
+            | ["api", "hub", "tasks", "all"]
+            | ["api", "hub", "network", ..]
+                if method == "GET" =>
+            {
+                limits::LIST_COST
+            }
+            _ => 1,
+        };
+        let redeems = path == ["api", "pairing", "pair"] && method == "POST";
+        let call = Call::new(request, origin, &self.store, now);
+        let counted = match (&call.caller, call.origin) {
+            (_, Origin::Owner) => return Ok(()),
+            (Caller::Member(member), _) => Counted::Peer(member.peer_id.clone()),
+            (_, Origin::Address(address)) => Counted::address(address),
+        };
+        if !self.rates.allow_call(now, counted, cost) {
+            return Err(Response::error(429, "too many requests").with("Retry-After", "1"));
+        }
+        if let Origin::Address(address) = origin
+            && redeems
+            && !self.rates.allow_redeem(now, Counted::address(address))
+        {
+            let text = "too many codes were tried; try again in a minute";
+            return Err(Response::error(429, text).with("Retry-After", "60"));
+        }
+        Ok(())
+    }
+
+    /// Answers a request of `origin`; `online` are the peers that are registered. It may be called again for the
+    /// same request, when what has come of it was undone.
     pub(super) fn answer(
         &mut self,
         request: &Request,
@@ -116,22 +199,9 @@ impl Api {
         now: UnixTime,
     ) -> Result<Response, Response> {
         let call = Call::new(request, origin, &self.store, now);
-        let cost = match path {
-            ["api", "registry", "agents"]
-            | ["api", "hub", "tasks", "all"]
-            | ["api", "hub", "network", ..]
-                if request.method == "GET" =>
-            {
-                limits::LIST_COST
-            }
-            _ => 1,
-        };
-        self.count(&call, cost)?;
         let store = &mut self.store;
         match path {
-            ["api", "pairing", rest @ ..] => {
-                return pairing::answer(rest, &call, store, &mut self.rates);
-            }
+            ["api", "pairing", rest @ ..] => return pairing::answer(rest, &call, store),
             ["api", "keys", rest @ ..] => return keys::answer(rest, &call, store),
             _ => call.needs_key()?,
         }
@@ -146,47 +216,39 @@ impl Api {
         }
     }
 
-    /// Refuses a caller that asks too often.
-    fn count(&mut self, call: &Call<'_>, cost: u32) -> Result<(), Response> {
-        let counted = match (&call.caller, call.origin) {
-            (_, Origin::Owner) => return Ok(()),
-            (Caller::Member(member), _) => Counted::Peer(member.peer_id.clone()),
-            (_, Origin::Address(address)) => Counted::address(address),
-        };
-        match self.rates.allow_call(call.now, counted, cost) {
-            true => Ok(()),
-            false => Err(Response::error(429, "too many requests").with("Retry-After", "1")),
-        }
-    }
-
-    /// Returns the answer to a request whose body is still on its way, or `None` if the answer depends on
-    /// that body: on those of callers that are known, and on the short ones that redeem a code.
-    pub(super) fn answer_without_body(
-        &mut self,
+    /// Returns whether the body of a request is needed, which is still on its way and has this length in bytes: for
+    /// those of callers that are known, and for the short ones that redeem a code.
+    pub(super) fn before_body(
+        &self,
         request: &Request,
         length: usize,
         origin: Origin,
-        online: &Directory,
         now: UnixTime,
-    ) -> Option<Response> {
+    ) -> BeforeBody {
         let path = self.path(request);
         if path == "/api/pairing/pair" && request.method == "POST" {
             let most = limits::REDEEM_BYTES;
-            let text = format!("the body is over {most} bytes");
-            return (length > most).then(|| Response::error(413, &text));
+            return match length > most {
+                true => BeforeBody::Refuse(Response::error(
+                    413,
+                    &format!("the body is over {most} bytes"),
+                )),
+                false => BeforeBody::Needed,
+            };
         }
-        let call = Call::new(request, origin, &self.store, now);
         let reads_body = ["/api/hub/", "/api/registry/", "/api/keys"];
         if reads_body.iter().any(|start| path.starts_with(start)) && request.method == "POST" {
-            return call.needs_key().err();
+            let call = Call::new(request, origin, &self.store, now);
+            return match call.needs_key() {
+                Ok(()) => BeforeBody::Needed,
+                Err(refusal) => BeforeBody::Refuse(refusal),
+            };
         }
-        match self.answer(request, origin, online, now) {
-            Outcome::Answer(response) => Some(response),
-            Outcome::WebSocket(..) => {
-                let text = "a request for a WebSocket has no body";
-                Some(Response::error(400, text))
-            }
+        if path == "/ws" {
+            let text = "a request for a WebSocket has no body";
+            return BeforeBody::Refuse(Response::error(400, text));
         }
+        BeforeBody::NotNeeded
     }
 
     fn token(&mut self, request: &Request, now: UnixTime) -> Response {

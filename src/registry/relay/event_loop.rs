@@ -18,6 +18,8 @@ use crate::protocol::PeerId;
 use crate::registry::limits;
 use crate::registry::socket::Socket;
 use crate::registry::unix_time::UnixTime;
+#[cfg(feature = "redis")]
+use crate::secret::Secret;
 
 pub(super) const LISTENER: Token = Token(0);
 pub(super) const WAKER: Token = Token(1);
@@ -31,7 +33,10 @@ pub(super) enum Order {
         received: Vec<u8>,
     },
     /// Serve this peer no more.
-    Bar(PeerId),
+    Bar(PeerId, UnixTime),
+    /// Judge logins by this secret.
+    #[cfg(feature = "redis")]
+    Secret(Secret),
     /// End.
     Stop,
 }
@@ -82,7 +87,9 @@ impl EventLoop {
             while let Ok(order) = self.orders.try_recv() {
                 match order {
                     Order::Stop => return Ok(()),
-                    Order::Bar(peer) => self.turn.bar(now(), &peer),
+                    Order::Bar(peer, at) => self.turn.bar(at, &peer),
+                    #[cfg(feature = "redis")]
+                    Order::Secret(secret) => self.turn.set_secret(secret),
                     Order::Serve {
                         socket,
                         address,

@@ -57,10 +57,16 @@ impl Logins {
         is_good.then(|| (peer, credentials::password(&self.secret, username)))
     }
 
-    /// Takes no login any more that a peer has got so far.
-    pub(super) fn bar(&mut self, peer: PeerId, now: UnixTime) {
-        self.barred.retain(|_, until| *until > now.seconds());
-        let last = (now + RELAY_LOGIN_LIFETIME).seconds();
+    /// Judges by another secret.
+    #[cfg(feature = "redis")]
+    pub(super) fn set_secret(&mut self, secret: Secret) {
+        self.secret = secret;
+    }
+
+    /// Takes no login any more that a peer had got by then.
+    pub(super) fn bar(&mut self, peer: PeerId, at: UnixTime) {
+        self.barred.retain(|_, until| *until > at.seconds());
+        let last = (at + RELAY_LOGIN_LIFETIME).seconds();
         self.barred.insert(peer, last);
     }
 }

@@ -39,6 +39,7 @@ use crate::protocol::PeerId;
 use crate::registry::limits::RELAY_NEWCOMERS;
 use crate::registry::secrets::random;
 use crate::registry::socket::Socket;
+use crate::registry::unix_time::UnixTime;
 use crate::secret::Secret;
 use event_loop::{EventLoop, LISTENER, Order, Relayed, WAKER};
 pub(super) use logins::login;
@@ -134,9 +135,15 @@ impl Relay {
         self.wake();
     }
 
-    /// Serves a peer no more with the logins that it has got so far.
-    pub(super) fn bar(&self, peer: &PeerId) {
-        self.send(Order::Bar(peer.clone()));
+    /// Serves a peer no more with the logins that it had got by then.
+    pub(super) fn bar(&self, peer: &PeerId, at: UnixTime) {
+        self.send(Order::Bar(peer.clone(), at));
+    }
+
+    /// Takes logins that are made of this secret from now on, and no others.
+    #[cfg(feature = "redis")]
+    pub(super) fn set_secret(&self, secret: Secret) {
+        self.send(Order::Secret(secret));
     }
 
     /// Sends an order, and waits if the relay is behind with others.

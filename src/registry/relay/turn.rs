@@ -21,6 +21,7 @@ use crate::config::networks::Networks;
 use crate::protocol::PeerId;
 use crate::registry::limits;
 use crate::registry::rates::Counted;
+use crate::registry::unix_time::UnixTime;
 use crate::secret::Secret;
 
 /// The families of addresses that can be lent.
@@ -149,9 +150,15 @@ impl Turn {
         }
     }
 
-    /// Takes no login of a peer any more that it has got so far, and ends its allocations.
-    pub(super) fn bar(&mut self, now: Now, peer: &PeerId) {
-        self.logins.bar(peer.clone(), now.unix);
+    /// Judges logins by another secret.
+    #[cfg(feature = "redis")]
+    pub(super) fn set_secret(&mut self, secret: Secret) {
+        self.logins.set_secret(secret);
+    }
+
+    /// Takes no login of a peer any more that it had got by then, and ends its allocations.
+    pub(super) fn bar(&mut self, at: UnixTime, peer: &PeerId) {
+        self.logins.bar(peer.clone(), at);
         self.end_where(|allocation| allocation.peer == *peer);
     }
 

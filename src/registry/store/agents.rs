@@ -3,6 +3,7 @@
 use serde::{Deserialize, Serialize};
 use serde_json::value::RawValue;
 
+use super::table::{Row, Table, Texts};
 use super::tasks::{Actor, agent_name};
 use crate::protocol::PeerId;
 use crate::registry::limits;
@@ -129,11 +130,21 @@ pub(in crate::registry) enum KeepError {
     TooManyOfPeer,
 }
 
+impl Row for Agent {
+    fn key(&self) -> &str {
+        &self.agent_id
+    }
+
+    fn time(&self) -> UnixTime {
+        self.registered_at
+    }
+}
+
 /// The agents, in the order in which they came.
 #[derive(Default, Clone, Serialize, Deserialize)]
 #[serde(transparent)]
 pub(in crate::registry) struct Agents {
-    agents: Vec<Agent>,
+    agents: Table<Agent>,
 }
 
 impl Agents {
@@ -143,43 +154,34 @@ impl Agents {
             return Err(KeepError::TooLarge);
         }
         self.forget_old(now);
-        let named = |known: &&mut Agent| known.agent_id == agent.agent_id;
-        if let Some(known) = self.agents.iter_mut().find(named) {
-            *known = agent;
-            return Ok(());
+        if self.agents.get(&agent.agent_id).is_none() {
+            let of_peer = |known: &&Agent| agent.peer.is_some() && known.peer == agent.peer;
+            if self.agents.len() >= limits::AGENTS {
+                return Err(KeepError::Full);
+            }
+            if self.agents.iter().filter(of_peer).count() >= limits::AGENTS_OF_PEER {
+                return Err(KeepError::TooManyOfPeer);
+            }
         }
-        let of_peer = |known: &&Agent| agent.peer.is_some() && known.peer == agent.peer;
-        if self.agents.len() >= limits::AGENTS {
-            return Err(KeepError::Full);
-        }
-        if self.agents.iter().filter(of_peer).count() >= limits::AGENTS_OF_PEER {
-            return Err(KeepError::TooManyOfPeer);
-        }
-        self.agents.push(agent);
+        self.agents.put(agent);
         Ok(())
     }
 
     /// Returns the agent of that name.
     pub(super) fn get(&mut self, now: UnixTime, agent_id: &str) -> Option<&Agent> {
         self.forget_old(now);
-        self.agents.iter().find(|agent| agent.agent_id == agent_id)
+        self.agents.get(agent_id)
     }
 
     /// Notes a heartbeat of an agent. Returns whether it is known.
     pub(super) fn heard(&mut self, now: UnixTime, agent_id: &str) -> bool {
-        let mut agents = self.agents.iter_mut();
-        let found = agents.find(|agent| agent.agent_id == agent_id);
-        found.is_some_and(|agent| {
-            agent.last_heartbeat = now;
-            true
-        })
+        let heard = |agent: &mut Agent| agent.last_heartbeat = now;
+        self.agents.update(agent_id, heard).is_some()
     }
 
     /// Removes the agent of that name. Returns whether there was one.
     pub(super) fn remove(&mut self, agent_id: &str) -> bool {
-        let before = self.agents.len();
-        self.agents.retain(|agent| agent.agent_id != agent_id);
-        self.agents.len() < before
+        self.agents.remove(agent_id)
     }
 
     /// Returns all agents.
@@ -195,9 +197,14 @@ impl Agents {
         found.and_then(|agent| agent.peer.as_ref())
     }
 
+    /// Returns them as they are kept elsewhere.
+    pub(super) fn table(&mut self) -> &mut dyn Texts {
+        &mut self.agents
+    }
+
     fn forget_old(&mut self, now: UnixTime) {
-        self.agents
-            .retain(|agent| now.since(agent.last_heartbeat) < limits::AGENT_KEPT);
+        let is_old = |agent: &Agent| now.since(agent.last_heartbeat) >= limits::AGENT_KEPT;
+        self.agents.remove_all(is_old);
     }
 }
 

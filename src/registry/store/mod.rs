@@ -1,10 +1,12 @@
 //! The registry's state, without I/O: who may come in, which agents there are, which tasks wait. The
-//! resources (`api`) reach it through [`Store`] alone, whose methods take and return plain values, so that
-//! a store outside the process can take its place.
+//! resources (`api`) reach it through [`Store`] alone. Its rows are in tables, which registries can share.
 
 pub(super) mod agents;
+pub(super) mod barred;
 pub(super) mod keys;
+mod login_secret;
 pub(super) mod pairings;
+pub(super) mod table;
 pub(super) mod tasks;
 mod tokens;
 
@@ -16,9 +18,13 @@ use super::limits;
 use super::secrets::hash;
 use super::unix_time::UnixTime;
 use crate::protocol::PeerId;
+use crate::secret::Secret;
 use agents::{Agent, Agents, Health, KeepError};
+use barred::{Barred, Barring};
 use keys::Keys;
+use login_secret::LoginSecret;
 use pairings::{DecideError, Device, Pairings, RedeemError, Status};
+use table::{Row, Table, Texts};
 use tasks::{Actor, EndError, Ending, Submission, SubmitError, Task, Tasks, agent_name};
 pub(super) use tokens::TOKEN_BYTES;
 use tokens::Tokens;
@@ -45,13 +51,27 @@ pub(super) struct AddedKey {
     hash: String,
 }
 
+impl Row for AddedKey {
+    fn key(&self) -> &str {
+        &self.hash
+    }
+
+    fn time(&self) -> UnixTime {
+        self.created_at
+    }
+}
+
 /// The part of the state that outlives the process.
 #[derive(Default, Clone, Serialize, Deserialize)]
 pub(super) struct Lasting {
-    keys: Vec<AddedKey>,
+    keys: Table<AddedKey>,
     pairings: Pairings,
     agents: Agents,
     tasks: Tasks,
+    #[serde(default)]
+    barred: Barred,
+    #[serde(default)]
+    login_secret: LoginSecret,
 }
 
 /// How soon the lasting part of the state has to be written.
@@ -125,6 +145,38 @@ impl Store {
         self.unsaved = Unsaved::Soon;
     }
 
+    /// Returns all that registries may share, each table by its name.
+    pub(super) fn tables(&mut self) -> [(&'static str, &mut dyn Texts); 8] {
+        let lasting = &mut self.lasting;
+        let [invitations, devices] = lasting.pairings.tables();
+        [
+            ("keys", &mut lasting.keys),
+            ("invitations", invitations),
+            ("devices", devices),
+            ("agents", lasting.agents.table()),
+            ("tasks", lasting.tasks.table()),
+            ("barred", lasting.barred.table()),
+            ("secrets", lasting.login_secret.table()),
+            ("tokens", self.tokens.table()),
+        ]
+    }
+
+    /// Returns the secret of logins to the relay, if there is one.
+    pub(super) fn login_secret(&self) -> Option<Secret> {
+        self.lasting.login_secret.get()
+    }
+
+    /// Sets the secret of logins to the relay.
+    pub(super) fn set_login_secret(&mut self, secret: String) {
+        self.lasting.login_secret.set(secret);
+        self.changed(Unsaved::Now);
+    }
+
+    /// Returns the peers that are no longer let in.
+    pub(super) fn barred(&self) -> impl Iterator<Item = &Barring> {
+        self.lasting.barred.all()
+    }
+
     fn changed(&mut self, unsaved: Unsaved) {
         self.unsaved = self.unsaved.max(unsaved);
     }
@@ -143,7 +195,7 @@ impl Store {
                 is_device: true,
             });
         }
-        let (peer_id, role) = match self.lasting.keys.iter().find(|key| key.hash == hash) {
+        let (peer_id, role) = match self.lasting.keys.get(&hash) {
             Some(added) => (added.peer_id.clone(), keys::DEFAULT_ROLE.to_owned()),
             None => {
                 let identity = self.keys.identity(key)?;
@@ -192,7 +244,7 @@ impl Store {
         if self.account_of(agent).is_some_and(|peer| peer != peer_id) {
             return Err(AccountError::NameTaken);
         }
-        self.lasting.keys.push(AddedKey {
+        self.lasting.keys.put(AddedKey {
             agent: agent.to_owned(),
             peer_id,
             created_at: now,
@@ -203,17 +255,18 @@ impl Store {
     }
 
     /// Returns the keys that were added.
-    pub(super) fn added_keys(&self) -> &[AddedKey] {
-        &self.lasting.keys
+    pub(super) fn added_keys(&self) -> impl Iterator<Item = &AddedKey> {
+        self.lasting.keys.iter()
     }
 
     /// Removes all added keys of an agent. Returns the peer that has lost its keys.
-    pub(super) fn remove_keys(&mut self, agent: &str) -> Option<PeerId> {
+    pub(super) fn remove_keys(&mut self, now: UnixTime, agent: &str) -> Option<PeerId> {
         let is_its = |key: &AddedKey| agent_name(&key.agent) == agent_name(agent);
         let peer = self.lasting.keys.iter().find(|key| is_its(key));
         let peer = peer.map(|key| key.peer_id.clone())?;
-        self.lasting.keys.retain(|key| !is_its(key));
+        self.lasting.keys.remove_all(is_its);
         self.tokens.forget(&peer);
+        self.lasting.barred.bar(now, peer.clone());
         self.changed(Unsaved::Now);
         Some(peer)
     }
@@ -234,7 +287,7 @@ impl Store {
         peer_id: PeerId,
     ) -> Result<Device, RedeemError> {
         let pairings = &mut self.lasting.pairings;
-        let redeemed = pairings.redeem(now, code, id, agent_name, peer_id).cloned();
+        let redeemed = pairings.redeem(now, code, id, agent_name, peer_id);
         if redeemed.is_ok() {
             self.changed(Unsaved::Now);
         }
@@ -270,6 +323,7 @@ impl Store {
         let revoked = self.lasting.pairings.revoke(now, id).cloned();
         if let Ok(device) = &revoked {
             self.tokens.forget(&device.peer_id);
+            self.lasting.barred.bar(now, device.peer_id.clone());
         }
         self.decided(revoked)
     }

@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 
+use super::table::{Row, Table, Texts};
 use crate::protocol::PeerId;
 use crate::registry::limits;
 use crate::registry::secrets::hash;
@@ -55,10 +56,30 @@ impl Device {
     }
 }
 
+impl Row for Device {
+    fn key(&self) -> &str {
+        &self.id
+    }
+
+    fn time(&self) -> UnixTime {
+        self.created_at
+    }
+}
+
 #[derive(Clone, Serialize, Deserialize)]
 struct Invitation {
     code: String,
     expires: UnixTime,
+}
+
+impl Row for Invitation {
+    fn key(&self) -> &str {
+        &self.code
+    }
+
+    fn time(&self) -> UnixTime {
+        self.expires
+    }
 }
 
 /// The reason why a code is not taken.
@@ -82,8 +103,8 @@ pub(in crate::registry) enum DecideError {
 /// The invitations that are open, and the devices, the oldest first.
 #[derive(Default, Clone, Serialize, Deserialize)]
 pub(in crate::registry) struct Pairings {
-    invitations: Vec<Invitation>,
-    devices: Vec<Device>,
+    invitations: Table<Invitation>,
+    devices: Table<Device>,
 }
 
 impl Pairings {
@@ -93,7 +114,7 @@ impl Pairings {
         let has_room = self.invitations.len() < limits::INVITATIONS;
         if has_room {
             let expires = now + limits::INVITATION_LIFETIME;
-            self.invitations.push(Invitation { code, expires });
+            self.invitations.put(Invitation { code, expires });
         }
         has_room
     }
@@ -106,16 +127,16 @@ impl Pairings {
         id: String,
         agent_name: String,
         peer_id: PeerId,
-    ) -> Result<&Device, RedeemError> {
+    ) -> Result<Device, RedeemError> {
         self.forget_old(now);
-        let mut invitations = self.invitations.iter();
-        let found = invitations.position(|invitation| invitation.code == code);
-        let found = found.ok_or(RedeemError::UnknownCode)?;
+        if self.invitations.get(code).is_none() {
+            return Err(RedeemError::UnknownCode);
+        }
         if self.devices.len() >= limits::DEVICES {
             return Err(RedeemError::Full);
         }
-        self.invitations.remove(found);
-        Ok(self.devices.push_mut(Device {
+        self.invitations.remove(code);
+        let device = Device {
             id,
             agent_name,
             peer_id,
@@ -125,7 +146,9 @@ impl Pairings {
             token_hash: None,
             token: None,
             fetched_at: None,
-        }))
+        };
+        self.devices.put(device.clone());
+        Ok(device)
     }
 
     /// Lets a device in, with this token. One that is let in already keeps its own.
@@ -137,24 +160,21 @@ impl Pairings {
     ) -> Result<&Device, DecideError> {
         let device = self.find(id)?;
         match device.status {
-            Status::PendingApproval => {
+            Status::PendingApproval => self.change(id, |device| {
                 device.turn_to(now, Status::Approved);
                 device.token_hash = Some(hash(&token));
                 device.token = Some(token);
-                Ok(device)
-            }
-            Status::Approved if device.token.is_some() => Ok(device),
+            }),
+            Status::Approved if device.token.is_some() => self.find(id),
             status => Err(DecideError::Is(status)),
         }
     }
 
     /// Does not let a device in that waits for it.
     pub(super) fn reject(&mut self, now: UnixTime, id: &str) -> Result<&Device, DecideError> {
-        let device = self.find(id)?;
-        match device.status {
+        match self.find(id)?.status {
             Status::PendingApproval | Status::Rejected => {
-                device.turn_to(now, Status::Rejected);
-                Ok(device)
+                self.change(id, |device| device.turn_to(now, Status::Rejected))
             }
             status => Err(DecideError::Is(status)),
         }
@@ -162,9 +182,7 @@ impl Pairings {
 
     /// Lets a device in no longer.
     pub(super) fn revoke(&mut self, now: UnixTime, id: &str) -> Result<&Device, DecideError> {
-        let device = self.find(id)?;
-        device.turn_to(now, Status::Revoked);
-        Ok(device)
+        self.change(id, |device| device.turn_to(now, Status::Revoked))
     }
 
     /// Returns a device that asks for its token. The token can be fetched for
@@ -172,10 +190,10 @@ impl Pairings {
     pub(super) fn fetch(&mut self, now: UnixTime, id: &str) -> Option<&Device> {
         self.forget_old(now);
         let device = self.find(id).ok()?;
-        if device.token.is_some() {
-            device.fetched_at.get_or_insert(now);
+        if device.token.is_some() && device.fetched_at.is_none() {
+            return self.change(id, |device| device.fetched_at = Some(now)).ok();
         }
-        Some(device)
+        self.find(id).ok()
     }
 
     /// Returns all devices, the oldest first.
@@ -189,28 +207,38 @@ impl Pairings {
         devices.find(|device| device.token_hash.as_deref() == Some(hash))
     }
 
-    fn find(&mut self, id: &str) -> Result<&mut Device, DecideError> {
-        let mut devices = self.devices.iter_mut();
-        devices
-            .find(|device| device.id == id)
-            .ok_or(DecideError::Unknown)
+    /// Returns invitations and devices as they are kept elsewhere.
+    pub(super) fn tables(&mut self) -> [&mut dyn Texts; 2] {
+        [&mut self.invitations, &mut self.devices]
+    }
+
+    fn find(&self, id: &str) -> Result<&Device, DecideError> {
+        self.devices.get(id).ok_or(DecideError::Unknown)
+    }
+
+    fn change(
+        &mut self,
+        id: &str,
+        change: impl FnOnce(&mut Device),
+    ) -> Result<&Device, DecideError> {
+        let changed = self.devices.update(id, change);
+        changed.ok_or(DecideError::Unknown)
     }
 
     fn forget_old(&mut self, now: UnixTime) {
         self.invitations
-            .retain(|invitation| now < invitation.expires);
+            .remove_all(|invitation| invitation.expires <= now);
         let is_old = |device: &Device, after: Duration| now.since(device.updated_at) >= after;
-        self.devices.retain(|device| match device.status {
-            Status::Approved => true,
-            Status::PendingApproval => !is_old(device, limits::APPROVAL_AWAITED),
-            Status::Rejected | Status::Revoked => !is_old(device, limits::ENDED_DEVICE_KEPT),
+        self.devices.remove_all(|device| match device.status {
+            Status::Approved => false,
+            Status::PendingApproval => is_old(device, limits::APPROVAL_AWAITED),
+            Status::Rejected | Status::Revoked => is_old(device, limits::ENDED_DEVICE_KEPT),
         });
-        for device in &mut self.devices {
-            let is_over = |fetched: UnixTime| now.since(fetched) >= limits::TOKEN_SHOWN;
-            if device.fetched_at.is_some_and(is_over) {
-                device.token = None;
-            }
-        }
+        let is_over = |fetched: UnixTime| now.since(fetched) >= limits::TOKEN_SHOWN;
+        self.devices.update_all(
+            |device| device.token.is_some() && device.fetched_at.is_some_and(is_over),
+            |device| device.token = None,
+        );
     }
 }
 

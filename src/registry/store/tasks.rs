@@ -11,6 +11,7 @@ use std::time::Duration;
 use serde::{Deserialize, Serialize};
 use serde_json::value::RawValue;
 
+use super::table::{Row, Table, Texts};
 use crate::protocol::PeerId;
 use crate::registry::limits;
 use crate::registry::unix_time::UnixTime;
@@ -197,11 +198,21 @@ pub(in crate::registry) enum EndError {
     Full,
 }
 
-/// The tasks that have not been forgotten, the oldest first. There are few enough for linear searches.
+/// The tasks that have not been forgotten, the oldest first.
 #[derive(Default, Clone, Serialize, Deserialize)]
 #[serde(transparent)]
 pub(in crate::registry) struct Tasks {
-    tasks: Vec<Task>,
+    tasks: Table<Task>,
+}
+
+impl Row for Task {
+    fn key(&self) -> &str {
+        &self.id
+    }
+
+    fn time(&self) -> UnixTime {
+        self.created_at
+    }
 }
 
 impl Tasks {
@@ -240,14 +251,14 @@ impl Tasks {
         if self.tasks.len() >= limits::TASKS || self.size() + task.size() > limits::TASKS_BYTES {
             return Err(SubmitError::Full);
         }
-        self.tasks.push(task);
+        self.tasks.put(task);
         Ok(())
     }
 
     /// Returns the task of that id.
     pub(in crate::registry) fn get(&mut self, now: UnixTime, id: &str) -> Option<&Task> {
         self.bring_to(now);
-        self.tasks.iter().find(|task| task.id == id)
+        self.tasks.get(id)
     }
 
     /// Ends a task that has not ended.
@@ -258,8 +269,7 @@ impl Tasks {
         ending: Ending,
     ) -> Result<(), EndError> {
         self.bring_to(now);
-        let task = self.tasks.iter().find(|task| task.id == id);
-        let task = task.ok_or(EndError::Unknown)?;
+        let task = self.tasks.get(id).ok_or(EndError::Unknown)?;
         if task.state.is_end() {
             return Err(EndError::Ended(task.state));
         }
@@ -268,8 +278,7 @@ impl Tasks {
         if !source.has_room_in_share(0, more) || self.size() + more > limits::TASKS_BYTES {
             return Err(EndError::Full);
         }
-        let task = self.tasks.iter_mut().find(|task| task.id == id);
-        task.ok_or(EndError::Unknown)?.end(now, ending);
+        self.tasks.update(id, |task| task.end(now, ending));
         Ok(())
     }
 
@@ -282,7 +291,7 @@ impl Tasks {
         skills: &[String],
     ) -> Vec<&Task> {
         self.bring_to(now);
-        let waits_for_it = |task: &&mut Task| {
+        let waits_for_it = |task: &&Task| {
             let is_meant = if task.target_agent_id.is_empty() {
                 skills.contains(&task.skill)
             } else {
@@ -290,15 +299,19 @@ impl Tasks {
             };
             task.state == State::Pending && is_meant
         };
-        let waiting = self.tasks.iter_mut().filter(waits_for_it);
-        let handed_over = waiting.take(limits::TASKS_PER_HEARTBEAT).map(|task| {
-            task.state = State::Assigned;
-            task.assigned_agent_id.clone_from(&actor.agent);
-            task.assigned_peer.clone_from(&actor.peer);
-            task.updated_at = now;
-            &*task
-        });
-        handed_over.collect()
+        let waiting = self.tasks.iter().filter(waits_for_it);
+        let waiting = waiting.take(limits::TASKS_PER_HEARTBEAT);
+        let handed_over: Vec<String> = waiting.map(|task| task.id.clone()).collect();
+        for id in &handed_over {
+            self.tasks.update(id, |task| {
+                task.state = State::Assigned;
+                task.assigned_agent_id.clone_from(&actor.agent);
+                task.assigned_peer.clone_from(&actor.peer);
+                task.updated_at = now;
+            });
+        }
+        let tasks = handed_over.iter();
+        tasks.filter_map(|id| self.tasks.get(id)).collect()
     }
 
     /// Returns all tasks, the latest first.
@@ -310,9 +323,10 @@ impl Tasks {
     /// Brings the tasks to the time `now`: they expire, and are forgotten.
     fn bring_to(&mut self, now: UnixTime) {
         self.tasks
-            .retain(|task| now < task.deadline || !task.state.is_end());
-        for task in &mut self.tasks {
-            if task.deadline <= now {
+            .remove_all(|task| task.deadline <= now && task.state.is_end());
+        self.tasks.update_all(
+            |task| task.deadline <= now,
+            |task| {
                 let state = match task.state {
                     State::Pending => "no heartbeat of its agent took it",
                     _ => "its agent did not end it",
@@ -323,8 +337,13 @@ impl Tasks {
                     error: format!("expired: {state} within its ttl of {} s", task.ttl),
                 };
                 task.end(now, ending);
-            }
-        }
+            },
+        );
+    }
+
+    /// Returns them as they are kept elsewhere.
+    pub(super) fn table(&mut self) -> &mut dyn Texts {
+        &mut self.tasks
     }
 
     fn size(&self) -> usize {
@@ -338,7 +357,7 @@ impl Tasks {
             peer: task.source_peer.clone(),
         };
         let mut held = Held::default();
-        for task in &self.tasks {
+        for task in self.tasks.iter() {
             if source.is(task.source_peer.as_ref(), &task.source_agent_id) {
                 held.tasks += 1;
                 held.undone += usize::from(!task.state.is_end());

@@ -1,28 +1,42 @@
-//! The tokens that open WebSockets: gives them out and checks them.
+//! The tokens that open WebSockets: gives them out and checks them. Of each its hash is kept.
 
-use std::collections::{HashMap, VecDeque};
 use std::time::Duration;
 
+use serde::{Deserialize, Serialize};
+
+use super::table::{Row, Table, Texts};
 use crate::protocol::PeerId;
 use crate::registry::limits;
-use crate::registry::secrets::hex;
+use crate::registry::secrets::{hash, hex};
 use crate::registry::unix_time::UnixTime;
 
 /// Random bytes in a token.
 pub(in crate::registry) const TOKEN_BYTES: usize = 32;
 
+/// A token that was given out.
+#[derive(Clone, Serialize, Deserialize)]
+struct Token {
+    hash: String,
+    peer: PeerId,
+    expires: UnixTime,
+}
+
+impl Row for Token {
+    fn key(&self) -> &str {
+        &self.hash
+    }
+
+    fn time(&self) -> UnixTime {
+        self.expires
+    }
+}
+
 /// The tokens given out and still valid. Each opens any number of WebSockets until it expires.
-///
-/// It deliberately has no `Debug`: its content is secret.
 pub(in crate::registry) struct Tokens {
     lifetime: Duration,
     limit: usize,
-    peers: HashMap<String, PeerId>,
-    /// When each token expires. All live equally long, so the first given out is the first to expire. It may
-    /// hold tokens that are no longer valid, but not many more than those that are.
-    expiries: VecDeque<(UnixTime, String)>,
-    /// The valid tokens of each peer, the oldest first.
-    of_peer: HashMap<PeerId, VecDeque<String>>,
+    /// All live equally long, so the first given out is the first to expire.
+    tokens: Table<Token>,
 }
 
 impl Tokens {
@@ -31,9 +45,7 @@ impl Tokens {
         Tokens {
             lifetime,
             limit,
-            peers: HashMap::new(),
-            expiries: VecDeque::new(),
-            of_peer: HashMap::new(),
+            tokens: Table::default(),
         }
     }
 
@@ -46,51 +58,46 @@ impl Tokens {
         random: [u8; TOKEN_BYTES],
     ) -> Option<String> {
         self.forget_expired(now);
-        if self.peers.len() >= self.limit {
+        if self.tokens.len() >= self.limit {
             return None;
         }
-        let token = hex(&random);
-        let own = self.of_peer.entry(peer.clone()).or_default();
-        own.push_back(token.clone());
-        if own.len() > limits::TOKENS_OF_PEER
-            && let Some(oldest) = own.pop_front()
-        {
-            self.peers.remove(&oldest);
-            if self.expiries.len() >= 2 * self.peers.len() {
-                self.expiries
-                    .retain(|(_, token)| self.peers.contains_key(token));
-            }
+        let own = self.tokens.iter().filter(|token| token.peer == peer);
+        let own: Vec<String> = own.map(|token| token.hash.clone()).collect();
+        if let Some(oldest) = own.first().filter(|_| own.len() >= limits::TOKENS_OF_PEER) {
+            self.tokens.remove(oldest);
         }
-        self.expiries
-            .push_back((now + self.lifetime, token.clone()));
-        self.peers.insert(token.clone(), peer);
+        let token = hex(&random);
+        self.tokens.put(Token {
+            hash: hash(&token),
+            peer,
+            expires: now + self.lifetime,
+        });
         Some(token)
     }
 
     /// Returns the peer that a token was given to; `None` when it is unknown or has expired.
     pub(in crate::registry) fn peer(&mut self, now: UnixTime, token: &str) -> Option<PeerId> {
         self.forget_expired(now);
-        self.peers.get(token).cloned()
+        let known = self.tokens.get(&hash(token));
+        let valid = known.filter(|token| now < token.expires);
+        valid.map(|token| token.peer.clone())
     }
 
     /// Forgets the tokens of a peer that may no longer come in.
     pub(in crate::registry) fn forget(&mut self, peer: &PeerId) {
-        for token in self.of_peer.remove(peer).unwrap_or_default() {
-            self.peers.remove(&token);
-        }
+        self.tokens.remove_all(|token| token.peer == *peer);
+    }
+
+    /// Returns them as they are kept elsewhere.
+    pub(super) fn table(&mut self) -> &mut dyn Texts {
+        &mut self.tokens
     }
 
     fn forget_expired(&mut self, now: UnixTime) {
-        while let Some((_, token)) = self.expiries.pop_front_if(|(expiry, _)| *expiry <= now) {
-            let Some(peer) = self.peers.remove(&token) else {
-                continue;
-            };
-            if let Some(own) = self.of_peer.get_mut(&peer) {
-                own.retain(|other| *other != token);
-                if own.is_empty() {
-                    self.of_peer.remove(&peer);
-                }
-            }
+        let expired = self.tokens.iter().take_while(|token| token.expires <= now);
+        let expired: Vec<String> = expired.map(|token| token.hash.clone()).collect();
+        for hash in expired {
+            self.tokens.remove(&hash);
         }
     }
 }
@@ -133,11 +140,11 @@ mod tests {
             (random[0], random[1]) = (low, high);
             assert!(tokens.issue(start, peer("b"), random).is_some());
         }
-        assert!(tokens.expiries.len() <= 4 * limits::TOKENS_OF_PEER);
+        assert!(tokens.tokens.len() <= 2 * limits::TOKENS_OF_PEER);
         tokens.forget(&peer("a"));
         assert_eq!(tokens.peer(start, others[0].as_ref().unwrap()), None);
         tokens.forget_expired(start + LIFETIME);
-        assert!(tokens.peers.is_empty() && tokens.of_peer.is_empty());
+        assert_eq!(tokens.tokens.len(), 0);
     }
 
     #[test]

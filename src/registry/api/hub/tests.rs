@@ -49,9 +49,12 @@ impl Subject {
         let request = RequestBuffer::default().push(text.as_bytes());
         let request = request.unwrap().unwrap();
         let online = Directory::default();
-        let ApiOutcome::Answer(response) = self.api.answer(&request, ORIGIN, &online, self.now)
-        else {
-            panic!("a WebSocket");
+        let response = match self.api.admit(&request, ORIGIN, self.now) {
+            Err(refusal) => refusal,
+            Ok(()) => match self.api.answer(&request, ORIGIN, &online, self.now) {
+                ApiOutcome::Answer(response) => response,
+                ApiOutcome::WebSocket(..) => panic!("a WebSocket"),
+            },
         };
         let body = serde_json::from_str(&response.body.unwrap()).unwrap();
         (response.status, body)

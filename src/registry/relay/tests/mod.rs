@@ -1,5 +1,6 @@
 //! Clients of the server, good and bad ones, in simulated time.
 
+mod garble;
 mod world;
 
 use std::net::{IpAddr, SocketAddr};
@@ -308,7 +309,7 @@ fn a_peer_that_is_barred_loses_its_allocations_and_its_login() {
     let mut world = World::new();
     let (mut a, id, _) = world.lodger("a", "198.51.100.7:4000");
     let (b, ..) = world.lodger("b", "198.51.100.8:4000");
-    world.turn.bar(world.now, &PeerId::new("a").unwrap());
+    world.turn.bar(world.now.unix, &PeerId::new("a").unwrap());
     assert_eq!(world.turn.take_ended(), [id]);
     assert!(world.turn.has_allocation(b.client));
     assert_eq!(code(&world.allocate(&mut a).1), 401);

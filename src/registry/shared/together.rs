@@ -1,0 +1,374 @@
+//! The registry's event loop with a shared state: actions are done together, and have effect once the store has
+//! taken their changes.
+
+use std::collections::VecDeque;
+use std::mem;
+use std::time::Instant;
+
+use tungstenite::protocol::frame::coding::CloseCode;
+
+use super::exchange::{Change, Exchange, Outcome, Version};
+use super::session::Rows;
+use super::{Known, News, Shared, limits};
+use crate::protocol::PeerId;
+use crate::protocol::signaling::CONNECTED_AGAIN;
+use crate::registry::actions::Action;
+use crate::registry::answering::too_many_bodies;
+use crate::registry::directory::{ConnectionId, Place};
+use crate::registry::limits::BODIES_BYTES;
+use crate::registry::response::Response;
+use crate::registry::secrets::{hex, random};
+use crate::registry::server::Server;
+use crate::registry::store::table::Texts;
+
+/// The name of the table of peers.
+pub(in crate::registry) const ONLINE: &str = "online";
+
+/// The name of the table of peers that are no longer let in.
+const BARRED: &str = "barred";
+
+impl Server {
+    fn shared(&mut self) -> Option<&mut Shared> {
+        self.parts.shared.as_mut()
+    }
+
+    /// Has an action done with others; at once, if it needs nothing of the store, or the store is away.
+    pub(in crate::registry) fn act_together(&mut self, action: Action, now: Instant) {
+        let needs_store = match &action {
+            Action::Answer { request, .. } => self.parts.api.needs_store(request),
+            _ => true,
+        };
+        let Some(shared) = self.parts.shared.as_mut() else {
+            return;
+        };
+        if needs_store && shared.is_there() {
+            if let Action::Answer { id, request, .. } = &action
+                && shared.waiting_bytes() + request.body.len() > BODIES_BYTES
+            {
+                let id = *id;
+                return self.refuse(id, &too_many_bodies(), now);
+            }
+            let connection = action.connection();
+            let connection = connection.and_then(|id| self.connections.get_mut(&id));
+            if let Some(connection) = connection {
+                connection.hold();
+            }
+            return shared.waiting.push(action);
+        }
+        match &action {
+            Action::Answer { id, .. } if needs_store => self.refuse(*id, &store_is_away(), now),
+            _ => self.act_alone(action, now),
+        }
+    }
+
+    /// Hears what the store tells.
+    pub(in crate::registry) fn hear_store(&mut self, now: Instant) {
+        while let Some(news) = self.next_news() {
+            match news {
+                News::Back {
+                    session,
+                    version,
+                    rows,
+                } => self.take_state(session, version, rows, now),
+                News::Exchanged(outcome, gone) => {
+                    let gone = gone.into_iter().map(Action::Gone);
+                    match outcome {
+                        Outcome::Taken(number) => self.changes_are_taken(number, now),
+                        Outcome::Behind(missed) => self.catch_up(missed, now),
+                        // It comes with the whole state.
+                        Outcome::FarBehind => {}
+                    }
+                    if let Some(shared) = self.shared() {
+                        shared.waiting.extend(gone);
+                    }
+                }
+                News::Changed(number, changes) => self.hear_changes(number, changes, now),
+                News::Frame(peer, text) => {
+                    if let Some(Place::Here(id)) = self.directory.place(&peer) {
+                        self.send(id, text.into(), now);
+                    }
+                }
+                News::Away => self.store_went_away(now),
+            }
+        }
+    }
+
+    fn next_news(&self) -> Option<News> {
+        let news = self.parts.shared.as_ref()?.news.as_ref()?;
+        news.try_recv().ok()
+    }
+
+    /// Does what waits, and gives the changes to the store, if nothing is under way to it.
+    pub(in crate::registry) fn exchange(&mut self, now: Instant) {
+        let Some(shared) = self.parts.shared.as_mut() else {
+            return;
+        };
+        let is_due = !shared.waiting.is_empty() || now >= shared.next_exchange;
+        let Some(known) = shared.known.as_ref().filter(|_| is_due) else {
+            return;
+        };
+        if shared.under_way.is_some() {
+            return;
+        }
+        let (session, known) = (known.session, known.version.clone());
+        let asks = now >= shared.next_exchange && now >= shared.judged_from;
+        shared.next_exchange = now + limits::TICK;
+        let mut waiting: VecDeque<Action> = mem::take(&mut shared.waiting).into();
+        let (mut done, mut bytes) = (Vec::new(), 0);
+        while done.len() < limits::ACTIONS_AT_ONCE && bytes < limits::EFFECTS_BYTES {
+            let Some(action) = waiting.pop_front() else {
+                break;
+            };
+            let effect = self.perform(&action);
+            bytes += effect.bytes();
+            done.push((action, effect));
+        }
+        let changes = self.tables(|name, table| {
+            let changes = table.changes().into_iter();
+            let changes = changes.map(|(key, text)| Change(name.to_owned(), key, text));
+            changes.collect::<Vec<_>>()
+        });
+        let others = match asks {
+            true => self.directory.other_registries(),
+            false => Vec::new(),
+        };
+        let exchange = Exchange {
+            session,
+            known,
+            changes: changes.into_iter().flatten().collect(),
+            others,
+        };
+        if let Some(shared) = self.shared() {
+            shared.waiting = waiting.into();
+            shared.under_way = Some(done);
+            // There is room, since nothing else is under way. If the thread has ended, the process is about to.
+            let sent = shared.exchanges.as_ref().map(|to| to.try_send(exchange));
+            if !matches!(sent, Some(Ok(()))) {
+                log::error!("the thread that talks to the store has ended");
+            }
+        }
+    }
+
+    /// Calls a function for each table.
+    fn tables<R>(&mut self, mut each: impl FnMut(&str, &mut dyn Texts) -> R) -> Vec<R> {
+        let tables = self.parts.api.store.tables();
+        let mut results: Vec<R> = Vec::with_capacity(tables.len() + 1);
+        for (name, table) in tables {
+            results.push(each(name, table));
+        }
+        results.push(each(ONLINE, self.directory.table()));
+        results
+    }
+
+    /// Takes the changes that the store has taken for good, and gives the actions their effects.
+    fn changes_are_taken(&mut self, number: u64, now: Instant) {
+        self.settle();
+        let Some(shared) = self.shared() else {
+            return;
+        };
+        let done = shared.under_way.take().unwrap_or_default();
+        if let Some(known) = &mut shared.known {
+            known.version.number = number;
+        }
+        for (action, effect) in done {
+            if let Some(id) = action.connection() {
+                self.release(id);
+                self.take_effect(id, effect, now);
+            }
+        }
+        self.apply_early(now);
+        self.take_login_secret();
+    }
+
+    /// Takes over what others have changed, and has undone what was decided before; it is done again.
+    fn catch_up(&mut self, missed: Vec<Vec<Change>>, now: Instant) {
+        self.undo();
+        for changes in missed {
+            self.apply_next(changes, now);
+        }
+        self.apply_early(now);
+        self.take_login_secret();
+    }
+
+    /// Undoes what is under way; it waits again, before all else.
+    fn undo(&mut self) {
+        self.tables(|_, table| table.undo());
+        if let Some(shared) = self.shared() {
+            let again = shared.under_way.take().unwrap_or_default();
+            let again = again.into_iter().map(|(action, _)| action);
+            let later = mem::take(&mut shared.waiting);
+            shared.waiting = again.chain(later).collect();
+        }
+    }
+
+    /// Hears of changes that others have made.
+    fn hear_changes(&mut self, number: u64, changes: Vec<Change>, now: Instant) {
+        let Some(shared) = self.shared() else {
+            return;
+        };
+        let Some(known) = &shared.known else {
+            return;
+        };
+        let next = known.version.number + 1;
+        if number < next {
+            return;
+        }
+        if number == next && shared.under_way.is_none() {
+            self.apply_next(changes, now);
+            self.take_login_secret();
+            return self.apply_early(now);
+        }
+        if shared.early.len() >= limits::EARLY_CHANGES {
+            shared.early.clear();
+        }
+        shared.early.insert(number, changes);
+        // What is missing comes with the answer.
+        shared.next_exchange = now;
+    }
+
+    /// Applies changes that were heard before, as far as they are the next ones now.
+    fn apply_early(&mut self, now: Instant) {
+        while let Some(changes) = self.next_early() {
+            self.apply_next(changes, now);
+        }
+    }
+
+    fn next_early(&mut self) -> Option<Vec<Change>> {
+        let shared = self.shared()?;
+        let next = shared.known.as_ref()?.version.number + 1;
+        shared.early = shared.early.split_off(&next);
+        match shared.under_way {
+            None => shared.early.remove(&next),
+            Some(_) => None,
+        }
+    }
+
+    /// Applies the changes that led from the version that is known to the next.
+    fn apply_next(&mut self, changes: Vec<Change>, now: Instant) {
+        if let Some(known) = self.shared().and_then(|shared| shared.known.as_mut()) {
+            known.version.number += 1;
+        }
+        for Change(table, key, text) in changes {
+            let before = PeerId::new(&key).and_then(|peer| self.directory.place(&peer));
+            self.tables(|name, own| {
+                if name == table
+                    && let Err(error) = own.take_over(&key, text.as_deref())
+                {
+                    log::warn!("a row of {table} in the store is of another form: {error}");
+                }
+            });
+            if table == BARRED {
+                self.bar(&key, now);
+            }
+            if table == ONLINE
+                && let (Some(peer), Some(Place::Here(id))) = (PeerId::new(&key), before)
+            {
+                self.mind_place(peer, id, now);
+            }
+        }
+    }
+
+    /// Does what is to be done about a connection of ours whose peer others have changed something about: it may be
+    /// somewhere else now, or they may have taken us for gone.
+    fn mind_place(&mut self, peer: PeerId, id: ConnectionId, now: Instant) {
+        match self.directory.place(&peer) {
+            Some(Place::At(_)) => self.say_goodbye(id, CloseCode::Policy, CONNECTED_AGAIN, now),
+            None => self.act(Action::Stay { id, peer }, now),
+            Some(Place::Here(_)) => {}
+        }
+    }
+
+    /// Lets nobody in any longer with what a peer has been given so far.
+    fn bar(&mut self, peer: &str, now: Instant) {
+        let mut barred = self.parts.api.store.barred();
+        let Some(barring) = barred
+            .find(|barring| barring.peer.as_str() == peer)
+            .cloned()
+        else {
+            return;
+        };
+        drop(barred);
+        self.disconnect(&barring.peer, now);
+        if let Some(relay) = &self.parts.relay {
+            relay.bar(&barring.peer, barring.at);
+        }
+    }
+
+    /// Takes the whole state as the store has it. Peers of ours that it does not know are told to it.
+    fn take_state(&mut self, session: u64, version: Version, rows: Rows, now: Instant) {
+        // What was done while the store was away is undone, too.
+        let ours = self.directory.here();
+        self.undo();
+        let barred: Vec<_> = self.parts.api.store.barred().cloned().collect();
+        self.tables(|name, table| {
+            table.clear();
+            let (_, rows) = rows.iter().find(|(other, _)| *other == name)?;
+            for (key, text) in rows {
+                if let Err(error) = table.take_over(key, Some(text)) {
+                    log::warn!("a row of {name} in the store is of another form: {error}");
+                }
+            }
+            table.put_in_order();
+            Some(())
+        });
+        if let Some(shared) = self.shared() {
+            if shared.known.is_none() {
+                shared.judged_from = now + limits::COMING_BACK;
+            }
+            shared.known = Some(Known { session, version });
+            shared.early.clear();
+            shared.next_exchange = now;
+        }
+        for (peer, id) in &ours {
+            self.mind_place(peer.clone(), *id, now);
+        }
+        for (peer, id) in self.directory.here() {
+            if !ours.contains(&(peer.clone(), id)) {
+                self.act(Action::Left { id, peer }, now);
+            }
+        }
+        let new: Vec<_> = self.parts.api.store.barred().cloned().collect();
+        for barring in new.iter().filter(|barring| !barred.contains(barring)) {
+            self.bar(barring.peer.as_str(), now);
+        }
+        if self.parts.relay.is_some()
+            && self.parts.api.store.login_secret().is_none()
+            && let Some(random) = random::<32>()
+        {
+            self.act(Action::MakeLoginSecret(hex(&random)), now);
+        }
+        self.take_login_secret();
+    }
+
+    /// Refuses what waits, because the store is away. Who is connected may go on with those at this registry.
+    fn store_went_away(&mut self, now: Instant) {
+        if !self.shared().is_some_and(|shared| shared.is_there()) {
+            return;
+        }
+        self.undo();
+        let Some(shared) = self.shared() else {
+            return;
+        };
+        shared.known = None;
+        shared.early.clear();
+        for action in mem::take(&mut shared.waiting) {
+            if let Some(id) = action.connection() {
+                self.release(id);
+            }
+            self.act_together(action, now);
+        }
+    }
+
+    fn release(&mut self, id: ConnectionId) {
+        if let Some(connection) = self.connections.get_mut(&id) {
+            connection.release();
+            self.look_at(id);
+        }
+    }
+}
+
+/// Returns the refusal of what nothing can be said to without the store.
+fn store_is_away() -> Response {
+    let text = "the store that the registries share is away; try again soon";
+    Response::error(503, text).with("Retry-After", "1")
+}

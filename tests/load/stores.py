@@ -1,0 +1,232 @@
+"""What a store may be and do: behind TLS, found by Sentinels, replaced by another, silent, emptied."""
+
+import asyncio
+import pathlib
+import signal
+import subprocess
+import tempfile
+
+from client import BINARY, PATIENCE, Peer, Registry, Watch, ask
+from shared import PASSWORD, Redis, health, until
+
+
+async def run():
+    with tempfile.TemporaryDirectory(prefix="registry-store-") as directory:
+        for name, part in (("TLS", tls), ("a store that is silent", silent), ("a store that is emptied", emptied),
+                           ("Sentinels", sentinels), ("a wrong password", refused), ("orders", orders)):
+            place = pathlib.Path(directory) / name.replace(" ", "-")
+            place.mkdir()
+            watch = Watch()
+            with Programs() as programs:
+                await part(programs, place)
+            print(f"stores: {name}: ok, {watch.seconds():.1f} s")
+
+
+class Programs:
+    """Programs that end with the test."""
+
+    def __init__(self):
+        self.ends = []
+
+    def __enter__(self):
+        return self
+
+    def __exit__(self, *_):
+        for end in reversed(self.ends):
+            end()
+
+    def redis(self, directory, *arguments):
+        redis = Redis(directory, *arguments)
+        self.ends.append(redis.stop)
+        return redis
+
+    def registry(self, url, *arguments, access=("--open",)):
+        registry = Registry(*access, "--registry-store", url, *arguments)
+
+        def end():
+            code, log = registry.end()
+            assert code == 0 and "panicked" not in log and PASSWORD not in log, log
+
+        self.ends.append(end)
+        return registry
+
+
+async def has_store(registry):
+    return (await health(registry))["state"] == "store"
+
+
+async def is_away(registry):
+    return (await health(registry))["state"] == "away"
+
+
+async def introduce(one, other):
+    """An offer from a peer at one registry to a peer at the other."""
+    target = await Peer.open(other, "target")
+    await target.register()
+    sender = await Peer.open(one, "sender")
+    assert "target" in await sender.register()
+    sender.send("offer", "target", {"sdp": "hello"})
+    frame = await asyncio.wait_for(target.receive(), PATIENCE)
+    assert frame["payload"] == {"sdp": "hello"}, frame
+    return sender, target
+
+
+async def tls(programs, directory):
+    command = ["openssl", "req", "-x509", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:prime256v1", "-nodes"]
+    command += ["-subj", "/CN=localhost", "-addext", "subjectAltName=DNS:localhost"]
+    certificate, key = directory / "cert.pem", directory / "key.pem"
+    subprocess.run([*command, "-out", certificate, "-keyout", key], check=True, capture_output=True)
+    redis = programs.redis(directory)
+    tls_port = redis.port + 1
+    for name, value in (("tls-cert-file", certificate), ("tls-key-file", key), ("tls-ca-cert-file", certificate),
+                        ("tls-auth-clients", "no"), ("tls-port", tls_port)):
+        assert redis.cli("CONFIG", "SET", name, str(value)) in ("OK", ""), name
+    url = f"rediss://default:{PASSWORD}@localhost:{tls_port}/3"
+    registries = [programs.registry(url, "--ca-file", str(certificate)) for _ in range(2)]
+    for registry in registries:
+        await until(lambda: has_store(registry), PATIENCE, "no store over TLS")
+    await introduce(*registries)
+    stranger = programs.registry(url)
+    await asyncio.sleep(1)
+    assert await is_away(stranger), "a certificate that is not known is trusted"
+
+
+async def silent(programs, directory):
+    redis = programs.redis(directory)
+    registries = [programs.registry(redis.url()) for _ in range(2)]
+    for registry in registries:
+        await until(lambda: has_store(registry), PATIENCE, "no store")
+    sender, target = await introduce(*registries)
+    leaver = await Peer.open(registries[1], "leaver")
+    await leaver.register()
+    redis.process.send_signal(signal.SIGSTOP)
+    try:
+        neighbour = asyncio.create_task(ask(registries[0], "POST", "/api/token", key="neighbour"))
+        for registry in registries:
+            await until(lambda: is_away(registry), 10, "nobody notices that the store is silent")
+        status, _ = await neighbour
+        assert status == 503, status
+        sender.send("register")
+        frame = await asyncio.wait_for(sender.receive(), PATIENCE)
+        assert frame["type"] == "peer_list", frame
+        # Who leaves meanwhile is offline afterwards.
+        leaver.writer.transport.abort()
+        await asyncio.sleep(3)
+    finally:
+        redis.process.send_signal(signal.SIGCONT)
+    for registry in registries:
+        await until(lambda: has_store(registry), 2, "the store is not found again")
+    for registry in registries:
+        async def both_are_listed():
+            return (await health(registry))["peers"] == 2
+
+        await until(both_are_listed, 2, "others are listed than are online")
+    sender.send("offer", "target", {"sdp": "again"})
+    assert (await asyncio.wait_for(target.receive(), PATIENCE))["payload"] == {"sdp": "again"}
+
+
+async def emptied(programs, directory):
+    redis = programs.redis(directory)
+    registries = [programs.registry(redis.url()) for _ in range(2)]
+    for registry in registries:
+        await until(lambda: has_store(registry), PATIENCE, "no store")
+    sender, target = await introduce(*registries)
+    redis.cli("FLUSHALL")
+
+    async def are_online_again():
+        return [(await health(registry))["peers"] for registry in registries] == [2, 2]
+
+    await asyncio.sleep(1.5)
+    await until(are_online_again, 10, "the peers are not told again")
+    sender.send("offer", "target", {"sdp": "again"})
+    assert (await asyncio.wait_for(target.receive(), PATIENCE))["payload"] == {"sdp": "again"}
+
+
+async def sentinels(programs, directory):
+    places = [directory / name for name in ("one", "two", "sentinel")]
+    for place in places:
+        place.mkdir()
+    first = programs.redis(places[0], "--masterauth", PASSWORD)
+    second = programs.redis(places[1], "--masterauth", PASSWORD, "--replicaof", "127.0.0.1", str(first.port))
+    port = second.port + 1
+    configuration = places[2] / "sentinel.conf"
+    configuration.write_text(
+        f"port {port}\nbind 127.0.0.1\ndir {places[2]}\nlogfile sentinel.log\n"
+        f"sentinel monitor mesh 127.0.0.1 {first.port} 1\nsentinel auth-pass mesh {PASSWORD}\n"
+        "sentinel down-after-milliseconds mesh 1000\nsentinel failover-timeout mesh 5000\n",
+        encoding="utf-8",
+    )
+    sentinel = subprocess.Popen(["redis-server", str(configuration), "--sentinel"])
+    programs.ends.append(lambda: (sentinel.terminate(), sentinel.wait(PATIENCE)))
+    # The first that is named is not there.
+    url = f"redis-sentinel://:{PASSWORD}@127.0.0.1:1,127.0.0.1:{port}/mesh"
+    registries = [programs.registry(url) for _ in range(2)]
+    for registry in registries:
+        await until(lambda: has_store(registry), PATIENCE, "no store by way of a Sentinel")
+    sender, target = await introduce(*registries)
+
+    async def replica_follows():
+        return "master_link_status:up" in second.cli("INFO", "replication")
+
+    await until(replica_follows, PATIENCE, "the replica does not follow")
+    # Sentinels learn of replicas from the master, each ten seconds.
+    async def sentinel_knows():
+        asked = ["redis-cli", "-p", str(port), "SENTINEL", "replicas", "mesh"]
+        return str(second.port) in subprocess.run(asked, capture_output=True, text=True, check=False).stdout
+
+    await until(sentinel_knows, PATIENCE, "the Sentinel does not know the replica")
+    first.process.kill()
+    for registry in registries:
+        await until(lambda: is_away(registry), PATIENCE, "nobody notices")
+    for registry in registries:
+        await until(lambda: has_store(registry), PATIENCE, "the replica is not found")
+    sender.send("offer", "target", {"sdp": "again"})
+    assert (await asyncio.wait_for(target.receive(), PATIENCE))["payload"] == {"sdp": "again"}
+
+
+async def refused(programs, directory):
+    redis = programs.redis(directory)
+    registry = programs.registry(redis.url().replace(PASSWORD, "guess"))
+    await until(lambda: is_told(registry), PATIENCE, "nothing is said about the password")
+    assert await is_away(registry)
+    assert registry.logged().count("cannot be used") == 1, registry.logged()
+
+
+async def orders(programs, directory):
+    """What the owner says at one registry counts at the other."""
+    redis = programs.redis(directory)
+    first, second = (programs.registry(redis.url(), access=()) for _ in range(2))
+    for registry in (first, second):
+        await until(lambda: has_store(registry), PATIENCE, "no store")
+    key = await order(first, "key", "add", "alice")
+    status, content = await ask(second, "POST", "/api/token", key=key)
+    assert status == 200 and content["peer_id"] == "alice-sidecar", content
+    alice = await Peer.open(second, key)
+    alice.name = "alice-sidecar"
+    await alice.register()
+    await order(first, "revoke", "alice")
+    assert await asyncio.wait_for(alice.receive(), 5) is None, "who is revoked stays connected"
+    assert (await ask(second, "POST", "/api/token", key=key))[0] == 401
+
+    code = await order(first, "invite")
+    body = {"code": code, "agent_name": "laptop"}
+    status, device = await ask(second, "POST", "/api/pairing/pair", body=body)
+    assert status == 200, device
+    await order(first, "approve", "laptop")
+    status, shown = await ask(second, "GET", f"/api/pairing/{device['id']}")
+    assert status == 200 and shown["device_token"].startswith("dt_"), shown
+    assert (await ask(first, "POST", "/api/token", key=shown["device_token"]))[0] == 200
+    kept = redis.cli("HGETALL", "chatixia:1:keys") + redis.cli("HGETALL", "chatixia:1:tokens")
+    assert key not in kept, "only hashes are kept"
+
+
+async def order(registry, *words):
+    """The first line of what an order prints."""
+    command = [BINARY, "registry", *words, "--registry-data", f"{registry.directory.name}/data"]
+    done = await asyncio.to_thread(subprocess.run, command, capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr
+    return done.stdout.splitlines()[0]
+
+
+async def is_told(registry):
+    return "cannot be used: it answers: WRONGPASS" in registry.logged()
