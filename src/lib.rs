@@ -11,6 +11,7 @@
 //! * [`demo`]: runs registry, sidecars and agents on one machine and shows every line.
 //! * [`doctor`]: checks what can be reached with the settings given.
 //! * [`attach`]: a person at the terminal in the agent's place.
+//! * [`mcp`]: the MCP server, sans-IO; `runtime::mcp` runs it.
 //! * [`config`], [`cli`]: flags over environment over defaults.
 //! * [`limits`], [`log_limit`], [`backoff`]: bounds on what outsiders can make us hold, log and do.
 //! * [`output`]: what is printed for the caller.
@@ -28,6 +29,7 @@ mod http_date;
 pub mod join;
 pub mod limits;
 pub mod log_limit;
+pub mod mcp;
 pub mod mesh;
 pub mod nat;
 pub mod output;

@@ -26,6 +26,7 @@ Carries messages between an agent, which speaks JSON lines over a Unix socket, a
 sidecars, over encrypted WebRTC data channels. A registry introduces the peers.",
     usage: &[
         "[SETTING...]              be the sidecar",
+        "mcp [SETTING...]          be an MCP server, with a sidecar of its own behind it",
         "doctor [SETTING...]       check what can be reached with these settings",
         "attach [SOCKET]           talk to a sidecar from the terminal",
         "health [SOCKET]           say whether a sidecar serves its socket",
@@ -50,6 +51,21 @@ the machine.
         (2, "wrong configuration or usage"),
         (3, "the registry refused the API key"),
         (4, "the IPC socket can't be had"),
+    ],
+    environment: true,
+};
+
+pub(super) const MCP: Topic = Topic {
+    purpose: "\
+Gives a program that speaks the Model Context Protocol (MCP) on standard input and output, such as an
+assistant in a terminal or an editor, other agents to talk to. It starts a sidecar with the same
+settings, and is its agent. Put it into the program's list of MCP servers.",
+    usage: &["mcp [SETTING...]"],
+    tail: "",
+    exit_codes: &[
+        (0, "the program has closed standard input"),
+        (1, "failed while running"),
+        (2, "wrong configuration or usage"),
     ],
     environment: true,
 };

@@ -25,7 +25,11 @@ pub enum Invocation {
         config: Box<Config>,
         /// Whether to report in JSON.
         json: bool,
+        /// Whether a sidecar with the same settings runs.
+        beside_sidecar: bool,
     },
+    /// Run the sidecar, and be an MCP server in its agent's place.
+    Mcp(Box<config::McpConfig>),
     /// Put a person in the agent's place.
     Attach {
         /// The sidecar's socket.
@@ -73,6 +77,7 @@ pub fn manuals() -> Vec<Manual> {
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Subcommand {
     Sidecar,
+    Mcp,
     Doctor,
     Attach,
     Health,
@@ -88,6 +93,7 @@ enum Subcommand {
 
 impl Subcommand {
     const NAMED: &[(&str, Subcommand)] = &[
+        ("mcp", Subcommand::Mcp),
         ("doctor", Subcommand::Doctor),
         ("attach", Subcommand::Attach),
         ("health", Subcommand::Health),
@@ -110,6 +116,7 @@ impl Subcommand {
         let files = &[&settings::ENV_FILE, &settings::CONFIG_FILE][..];
         match self {
             Subcommand::Sidecar => settings::SIDECAR.to_vec(),
+            Subcommand::Mcp => [settings::MCP, settings::SIDECAR].concat(),
             Subcommand::Doctor => [settings::DOCTOR, settings::SIDECAR].concat(),
             Subcommand::Attach => [&[&settings::IPC_SOCKET], files].concat(),
             #[cfg(not(feature = "registry"))]
@@ -173,6 +180,7 @@ impl Subcommand {
     fn topic(self) -> Topic {
         match self {
             Subcommand::Sidecar => help::SIDECAR,
+            Subcommand::Mcp => help::MCP,
             Subcommand::Doctor => help::DOCTOR,
             Subcommand::Attach => help::ATTACH,
             Subcommand::Health => help::HEALTH,
@@ -246,7 +254,13 @@ pub fn parse(
         Subcommand::Doctor => sidecar_config(&flags, &sources).map(|config| Invocation::Doctor {
             config: Box::new(config),
             json: flags.has(&settings::JSON),
+            beside_sidecar: flags.has(&settings::BESIDE_SIDECAR),
         }),
+        Subcommand::Mcp => {
+            let sidecar = sidecar_config(&flags, &sources)?;
+            config::McpConfig::from(&sidecar, &flags, environment)
+                .map(|config| Invocation::Mcp(Box::new(config)))
+        }
         Subcommand::Attach => {
             config::attach_socket(&flags, environment).map(|socket| Invocation::Attach { socket })
         }

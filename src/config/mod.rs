@@ -9,6 +9,7 @@ use std::time::Duration;
 
 mod env_file;
 pub mod ice;
+mod mcp;
 pub mod networks;
 pub mod proxy;
 #[cfg(feature = "registry")]
@@ -31,6 +32,7 @@ pub use relay::{NamedServers, RelayConfig};
 pub use subcommands::{HealthConfig, PairConfig, attach_socket};
 
 pub use ice::IceSettings;
+pub use mcp::McpConfig;
 use proxy::Proxies;
 use service_manager::ServiceManager;
 use settings::{Flags, Reader, Setting};

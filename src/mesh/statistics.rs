@@ -19,6 +19,8 @@ use super::peer::{Peer, State};
 struct Statistics<'a> {
     process: Process<'a>,
     peers: Vec<PeerStatistics<'a>>,
+    /// Those that the registry has listed.
+    listed: Vec<&'a PeerId>,
 }
 
 #[derive(Serialize)]
@@ -140,6 +142,7 @@ impl<K: Linker> Mesh<K> {
                 },
             },
             peers: peers.map(|peer| self.statistics_of(now, peer)).collect(),
+            listed: self.roster.listed().collect(),
         };
         // Numbers and strings always have a JSON form.
         serde_json::value::to_raw_value(&statistics).unwrap_or_else(|_| RawValue::NULL.to_owned())

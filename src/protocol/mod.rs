@@ -10,11 +10,12 @@ pub mod dns;
 mod dns_wire;
 pub mod ice_servers;
 pub mod ipc;
+pub mod json_rpc;
 pub mod lines;
 pub mod message;
 pub mod multicast_dns;
 pub mod signaling;
 
-mod json;
+pub(crate) mod json;
 mod peer_id;
 pub use peer_id::PeerId;

@@ -1,0 +1,515 @@
+//! The sidecar's lines: messages of peers, answers to commands, and what is known of the registry.
+
+use std::time::Instant;
+
+use crate::protocol::json::{Value, shorten, write_object};
+
+use super::calls::{Outcome, Work};
+use super::host::push_member;
+use super::inbox::{Received, json_string};
+use super::sidecar::{self, Answer, Event, Exit, Registry};
+use super::tool::Tool;
+use super::{Output, Server};
+
+impl Server {
+    /// Takes a line of the sidecar.
+    pub fn sidecar_line(&mut self, line: &[u8], now: Instant) {
+        match sidecar::parse(line) {
+            Event::Message { from, message } => self.receive(&from, message, now),
+            Event::State(payload) => {
+                self.sidecar.heard(payload, now);
+                self.start_waiting(now);
+            }
+            Event::Connected { peer, resumed } => {
+                self.sidecar.connected(&peer);
+                if !resumed {
+                    self.peer_began_anew(&peer);
+                }
+                self.start_waiting(now);
+            }
+            Event::Disconnected { peer } => self.sidecar.disconnected(&peer),
+            Event::Answer(number, answer) => self.answered(number, &answer, now),
+            Event::Other => {}
+        }
+    }
+
+    /// Takes note that the sidecar has ended, or could not be started.
+    pub fn sidecar_ended(&mut self, exit: Exit, now: Instant) {
+        self.sidecar.ended(exit, now);
+        let trouble = self.sidecar.trouble(now).unwrap_or_default();
+        let calls = self.calls.iter();
+        let waiting: Vec<u64> = calls
+            .filter(|(_, call)| call.waits_for_sidecar())
+            .map(|(number, _)| *number)
+            .collect();
+        for number in waiting {
+            let text = format!("It is not known what became of this. {trouble}");
+            self.end(number, Outcome::Failed(text));
+        }
+        self.start_waiting(now);
+    }
+
+    /// Takes the doctor's findings: a JSON object a line. `None`: it could not be run.
+    pub fn examined(&mut self, findings: Option<&str>, now: Instant) {
+        self.has_doctor = false;
+        let calls = self.calls.iter();
+        let waiting: Vec<u64> = calls
+            .filter(|(_, call)| matches!(call.work, Work::Doctor))
+            .map(|(number, _)| *number)
+            .collect();
+        let lines = findings.unwrap_or(
+            r#"{"verdict":"fail","check":"doctor","message":"the network could not be checked"}"#,
+        );
+        let lines = lines.lines().filter(|line| Value::parse(line).is_ok());
+        let findings = format!("[{}]", lines.collect::<Vec<_>>().join(","));
+        for number in waiting {
+            self.give_status(number, &findings, now);
+        }
+    }
+
+    fn receive(&mut self, from: &str, message: Value<'_>, now: Instant) {
+        let mut received = Received {
+            from: from.to_owned(),
+            kind: String::new(),
+            request_id: String::new(),
+            payload: "null".to_owned(),
+            at: now,
+            shown: 0,
+        };
+        message.members(|key, value| match key {
+            "type" => received.kind = value.string().unwrap_or_default().into_owned(),
+            "request_id" => received.request_id = value.string().unwrap_or_default().into_owned(),
+            "payload" => received.payload = value.as_json().to_owned(),
+            _ => {}
+        });
+        let Some(message) = self.answers_question(received, now) else {
+            return;
+        };
+        if !self.is_allowed(Tool::Inbox) {
+            self.unread += 1;
+            return;
+        }
+        self.inbox.push(message);
+        let mut calls = self.calls.iter();
+        let waiting = calls.find(|(_, call)| matches!(call.work, Work::Message));
+        if let Some((number, _)) = waiting {
+            self.give_messages(*number, now);
+            return;
+        }
+        self.subscriptions.has_news(now);
+        self.tell_news(now);
+        if self.inbox.is_overfull() {
+            self.give_up_answers();
+        }
+    }
+
+    /// Ends the calls that wait for the sidecar: nothing more is read before messages are taken.
+    fn give_up_answers(&mut self) {
+        let calls = self.calls.iter();
+        let waiting: Vec<u64> = calls
+            .filter(|(_, call)| call.waits_for_sidecar())
+            .map(|(number, _)| *number)
+            .collect();
+        for number in waiting {
+            let text = "The inbox is full, so it is not known what became of this: nothing more is read before \
+                 messages are taken. Call inbox.";
+            self.end(number, Outcome::Failed(text.to_owned()));
+        }
+    }
+
+    fn answered(&mut self, number: u64, answer: &Answer<'_>, now: Instant) {
+        self.command_is_answered(number);
+        let Some(call) = self.calls.get_mut(&number) else {
+            return;
+        };
+        let payload = match answer {
+            Answer::Done(payload) => *payload,
+            Answer::Failed(code, message) => {
+                let text = failure(code, message);
+                self.end(number, Outcome::Failed(text));
+                return;
+            }
+        };
+        match &mut call.work {
+            Work::Answer(question) => {
+                question.has_arrived = true;
+                if let Some(progress) = &mut call.progress {
+                    progress.next = now;
+                }
+                self.tell_progress(now);
+            }
+            Work::Receipt { peer, .. } => {
+                let outcome = receipt(peer, payload);
+                self.end(number, outcome);
+            }
+            Work::Receipts => {
+                let outcome = receipts(payload);
+                self.end(number, outcome);
+            }
+            Work::Statistics => {
+                let outcome = self.peers(payload);
+                self.end(number, outcome);
+            }
+            Work::Start(_) | Work::Message | Work::Doctor => {}
+        }
+    }
+
+    /// Starts the calls that have waited for the registry.
+    fn start_waiting(&mut self, now: Instant) {
+        let calls = self.calls.iter();
+        let waiting: Vec<u64> = calls
+            .filter(|(_, call)| matches!(call.work, Work::Start(_)))
+            .map(|(number, _)| *number)
+            .collect();
+        for number in waiting {
+            self.start(number, now);
+        }
+    }
+
+    /// Returns the result of `list_peers`.
+    fn peers(&self, statistics: Value<'_>) -> Outcome {
+        let mut connected = Vec::new();
+        let mut others = Vec::new();
+        let mut listed = Vec::new();
+        statistics.members(|key, value| match key {
+            "peers" => {
+                value.elements(|peer| {
+                    let peer = Peer::read(peer);
+                    if peer.state == "connected" {
+                        connected.push(peer);
+                    } else {
+                        others.push((peer.name, peer.state));
+                    }
+                });
+            }
+            "listed" => {
+                value.elements(|name| listed.extend(name.string().map(String::from)));
+            }
+            _ => {}
+        });
+        for name in listed {
+            let is_known = connected.iter().any(|peer| peer.name == name)
+                || others.iter().any(|(known, _)| *known == name);
+            if !is_known {
+                others.push((name, "listed".to_owned()));
+            }
+        }
+        let mut text = self.introduction();
+        if connected.is_empty() {
+            text.push_str("No peer is connected.\n");
+        }
+        for peer in &connected {
+            text.push_str(&peer.line());
+        }
+        for (name, state) in &others {
+            let name = shorten(name);
+            text.push_str(&format!("- \"{name}\": not connected ({state})\n"));
+        }
+        let connected: Vec<_> = connected.iter().map(Peer::structured).collect();
+        let others = others.iter().map(|(name, state)| {
+            let mut json = String::new();
+            write_object(&mut json, |out| {
+                out.string("peer", name);
+                out.string("state", state);
+            });
+            json
+        });
+        let others: Vec<_> = others.collect();
+        let mut members = self.own_members();
+        push_member(
+            &mut members,
+            "connected",
+            &format!("[{}]", connected.join(",")),
+        );
+        push_member(
+            &mut members,
+            "not_connected",
+            &format!("[{}]", others.join(",")),
+        );
+        Outcome::Done(text, members)
+    }
+
+    /// Ends a call of `status`. `findings`: the JSON text of the doctor's.
+    pub(super) fn give_status(&mut self, number: u64, findings: &str, now: Instant) {
+        let trouble = self.sidecar.trouble(now);
+        let mut text = self.introduction();
+        if let Some(trouble) = &trouble {
+            text.push_str(&format!("{trouble}\n"));
+        }
+        if let Some(reason) = &self.sidecar.reason {
+            text.push_str(&format!("The registry: {}\n", shorten(reason)));
+        }
+        if self.inbox.is_full() {
+            text.push_str("The inbox is full, so those who send are slowed down: call inbox.\n");
+        }
+        if self.unread > 0 {
+            let count = self.unread;
+            text.push_str(&format!(
+                "{count} messages were not kept, because MCP_ALLOW leaves the inbox out.\n"
+            ));
+        }
+        let (described, kept) = describe_findings(findings);
+        text.push_str(&described);
+        let mut members = self.own_members();
+        let state = if trouble.is_some() {
+            "ended"
+        } else {
+            "running"
+        };
+        push_member(&mut members, "sidecar", &json_string(state));
+        let reason = self.sidecar.reason.as_deref().map(json_string);
+        push_member(
+            &mut members,
+            "registry_reason",
+            reason.as_deref().unwrap_or("null"),
+        );
+        push_member(
+            &mut members,
+            "peers_connected",
+            &self.sidecar.peers().to_string(),
+        );
+        let is_full = if self.inbox.is_full() {
+            "true"
+        } else {
+            "false"
+        };
+        push_member(&mut members, "inbox_is_full", is_full);
+        push_member(&mut members, "findings", &kept);
+        self.end(number, Outcome::Done(text, members));
+    }
+
+    fn introduction(&self) -> String {
+        let own = match &self.sidecar.name {
+            Some(name) => format!("Your own name is \"{}\".", shorten(name)),
+            None => "Your own name is not known yet: the registry gives it.".to_owned(),
+        };
+        let registry = match self.sidecar.registry {
+            Registry::Connected => "The registry is connected.",
+            Registry::Connecting => "The registry was not reached yet; try again in a second.",
+            Registry::Disconnected => "The registry is not connected; it is tried again and again.",
+            Registry::Refused => "The registry refuses us: the key or token is wrong.",
+        };
+        format!("{own} {registry}\n")
+    }
+
+    fn own_members(&self) -> String {
+        let mut members = String::new();
+        let name = self.sidecar.name.as_deref().map(json_string);
+        push_member(&mut members, "own_name", name.as_deref().unwrap_or("null"));
+        push_member(
+            &mut members,
+            "registry",
+            &json_string(self.sidecar.registry.name()),
+        );
+        members
+    }
+
+    /// Starts the sidecar again if that is due.
+    pub(super) fn restart_sidecar(&mut self, now: Instant) {
+        if self.leaving.is_none() && self.sidecar.restarts(now) {
+            self.outputs.push_back(Output::StartSidecar);
+        }
+    }
+}
+
+/// A peer, as the sidecar's statistics tell of it.
+#[derive(Default)]
+struct Peer {
+    name: String,
+    state: String,
+    since: Option<f64>,
+    round_trip: Option<f64>,
+    /// The kinds of both ends of the path.
+    path: Option<String>,
+}
+
+impl Peer {
+    fn read(statistics: Value<'_>) -> Peer {
+        let mut peer = Peer::default();
+        statistics.members(|key, value| match key {
+            "peer_id" => peer.name = value.string().unwrap_or_default().into_owned(),
+            "state" => peer.state = value.string().unwrap_or_default().into_owned(),
+            "since_seconds" => peer.since = value.as_json().parse().ok(),
+            "round_trip_ms" => peer.round_trip = value.as_json().parse().ok(),
+            "path" => peer.path = path(value),
+            _ => {}
+        });
+        peer
+    }
+
+    fn line(&self) -> String {
+        let name = shorten(&self.name);
+        let mut line = format!("- \"{name}\": connected");
+        if let Some(since) = self.since {
+            line.push_str(&format!(" for {since:.0} s"));
+        }
+        if let Some(path) = &self.path {
+            line.push_str(&format!(", path {path}"));
+        }
+        if let Some(round_trip) = self.round_trip {
+            line.push_str(&format!(", round trip {round_trip:.1} ms"));
+        }
+        line.push('\n');
+        line
+    }
+
+    fn structured(&self) -> String {
+        let mut json = String::new();
+        write_object(&mut json, |out| {
+            out.string("peer", &self.name);
+            match &self.path {
+                Some(path) => out.string("path", path),
+                None => out.raw("path", "null"),
+            }
+            match self.round_trip {
+                Some(round_trip) => out.number("round_trip_ms", round_trip),
+                None => out.raw("round_trip_ms", "null"),
+            }
+            if let Some(since) = self.since {
+                out.number("connected_seconds", since);
+            }
+        });
+        json
+    }
+}
+
+/// Returns the kinds of a path's ends, as in `host to relay`.
+fn path(value: Value<'_>) -> Option<String> {
+    let (mut local, mut remote) = (None, None);
+    let kind = |end: Value<'_>| {
+        let mut kind = None;
+        end.members(|key, value| {
+            if key == "kind" {
+                kind = value.string().map(String::from);
+            }
+        });
+        kind
+    };
+    value.members(|key, value| match key {
+        "local" => local = kind(value),
+        "remote" => remote = kind(value),
+        _ => {}
+    });
+    Some(format!("{} to {}", local?, remote?))
+}
+
+fn receipt(peer: &str, payload: Value<'_>) -> Outcome {
+    let mut is_agents = false;
+    payload.members(|key, value| {
+        if key == "receipt" {
+            is_agents = value.string().as_deref() == Some("agent");
+        }
+    });
+    let shown = shorten(peer);
+    let (outcome, text) = if is_agents {
+        (
+            "arrived",
+            format!("Arrived: the agent of \"{shown}\" has it."),
+        )
+    } else {
+        let text = format!(
+            "Handed over: the machine of \"{shown}\" has it. Its software does not tell whether its agent has."
+        );
+        ("handed_over", text)
+    };
+    let mut members = String::new();
+    push_member(&mut members, "peer", &json_string(peer));
+    push_member(&mut members, "outcome", &json_string(outcome));
+    Outcome::Done(text, members)
+}
+
+fn receipts(payload: Value<'_>) -> Outcome {
+    let (mut delivered, mut failed) = ("[]", "[]");
+    payload.members(|key, value| match key {
+        "delivered" => delivered = value.as_json(),
+        "failed" => failed = value.as_json(),
+        _ => {}
+    });
+    let mut names = Vec::new();
+    if let Ok(list) = Value::parse(delivered) {
+        list.elements(|name| {
+            names.extend(name.string().map(|name| format!("\"{}\"", shorten(&name))))
+        });
+    }
+    let text = if names.is_empty() {
+        "It has reached nobody.".to_owned()
+    } else {
+        format!("It has reached {}.", names.join(", "))
+    };
+    let text = match failed {
+        "[]" => text,
+        failed => format!("{text} It has failed for: {failed}"),
+    };
+    let mut members = String::new();
+    push_member(&mut members, "delivered", delivered);
+    push_member(&mut members, "failed", failed);
+    Outcome::Done(text, members)
+}
+
+/// Returns what a refused command means for a model.
+fn failure(code: &str, message: &str) -> String {
+    let advice = match code {
+        "unknown_peer" => "Not sent. list_peers tells who is there.",
+        "connect_failed" => "Not sent. Try later; status tells what may be wrong with the network.",
+        "connection_lost" => {
+            "It may have arrived: ask the peer, or send it again if that does no harm."
+        }
+        "peer_stalled" => "Not sent. The peer takes nothing at the moment; try later.",
+        "message_too_large" => "Not sent. Send less at once.",
+        "too_many_peers" | "untrusted_peer" | "shutting_down" => "Not sent.",
+        _ => "It did not work.",
+    };
+    format!("{advice} ({code}: {message})")
+}
+
+/// Returns the findings that are worth a look in words, and all of them as they are kept in the structured result.
+fn describe_findings(findings: &str) -> (String, String) {
+    let mut text = String::new();
+    let mut kept = Vec::new();
+    let mut good = 0;
+    if let Ok(findings) = Value::parse(findings) {
+        findings.elements(|finding| {
+            let mut verdict = String::new();
+            let mut parts = [String::new(), String::new(), String::new(), String::new()];
+            finding.members(|key, value| {
+                let place = match key {
+                    "check" => 0,
+                    "subject" => 1,
+                    "message" => 2,
+                    "advice" => 3,
+                    "verdict" => {
+                        verdict = value.string().unwrap_or_default().into_owned();
+                        return;
+                    }
+                    _ => return,
+                };
+                if let (Some(part), Some(said)) = (parts.get_mut(place), value.string()) {
+                    *part = said.into_owned();
+                }
+            });
+            if verdict == "ok" {
+                good += 1;
+                return;
+            }
+            let [check, subject, message, advice] = parts;
+            let said: Vec<_> = [&subject, &message, &advice]
+                .into_iter()
+                .filter(|part| !part.is_empty())
+                .map(String::as_str)
+                .collect();
+            let said = said.join("; ");
+            text.push_str(&format!("- {verdict}: {check}: {said}\n"));
+            let mut json = String::new();
+            write_object(&mut json, |out| {
+                out.string("verdict", &verdict);
+                out.string("check", &check);
+                out.string("message", &said);
+            });
+            kept.push(json);
+        });
+    }
+    if good > 0 {
+        text.push_str(&format!("{good} checks found nothing wrong.\n"));
+    }
+    (text, format!("[{}]", kept.join(",")))
+}
