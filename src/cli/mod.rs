@@ -116,7 +116,11 @@ impl Subcommand {
         let files = &[&settings::ENV_FILE, &settings::CONFIG_FILE][..];
         match self {
             Subcommand::Sidecar => settings::SIDECAR.to_vec(),
-            Subcommand::Mcp => [settings::MCP, settings::SIDECAR].concat(),
+            Subcommand::Mcp => {
+                let of_sidecar = settings::SIDECAR.iter().copied();
+                let of_sidecar = of_sidecar.filter(|setting| **setting != settings::STDIO);
+                settings::MCP.iter().copied().chain(of_sidecar).collect()
+            }
             Subcommand::Doctor => [settings::DOCTOR, settings::SIDECAR].concat(),
             Subcommand::Attach => [&[&settings::IPC_SOCKET], files].concat(),
             #[cfg(not(feature = "registry"))]

@@ -83,8 +83,10 @@ pub struct Config {
     pub trust: Trust,
     /// `HTTPS_PROXY`, `HTTP_PROXY`, `ALL_PROXY` and `NO_PROXY`
     pub proxies: Proxies,
-    /// `IPC_SOCKET`
-    pub ipc_socket: PathBuf,
+    /// `--stdio`: an agent is on standard input and output.
+    pub stdio: bool,
+    /// `IPC_SOCKET`; `None` if there is to be no socket.
+    pub ipc_socket: Option<PathBuf>,
     /// `UDP_PORT`: first and last port, inclusive.
     pub udp_ports: Option<(u16, u16)>,
     /// `EXTERNAL_ADDRESS`: where our UDP ports are reached from outside.
@@ -137,6 +139,7 @@ impl Config {
         environment: impl Fn(&str) -> Option<OsString>,
     ) -> Result<Config, Vec<String>> {
         let mut reader = Reader::new(flags, &environment);
+        let stdio = flags.has(&settings::STDIO);
         let mut config = Config {
             notes: Vec::new(),
             doubts: doubts(&reader),
@@ -145,7 +148,9 @@ impl Config {
             credential: credential(&mut reader),
             trust: Trust::read(&mut reader),
             proxies: Proxies::read(&mut reader),
-            ipc_socket: reader.read(&settings::IPC_SOCKET, values::socket_path),
+            stdio,
+            ipc_socket: (!stdio || reader.is_given(&settings::IPC_SOCKET))
+                .then(|| reader.read(&settings::IPC_SOCKET, values::socket_path)),
             udp_ports: reader.read(&settings::UDP_PORT, values::ports),
             external_addresses: reader
                 .read(&settings::EXTERNAL_ADDRESS, values::external_addresses),
@@ -172,10 +177,14 @@ impl Config {
             send_stall: reader.read(&settings::SEND_STALL_SECONDS, values::seconds(0.1..=3600.0)),
             metered: reader.read(&settings::METERED, values::switch),
             report_topology: reader.read(&settings::REPORT_TOPOLOGY, values::switch),
-            agent_linger: reader.read(
-                &settings::AGENT_LINGER,
-                values::seconds_or_inf(0.0..=30.0 * DAY),
-            ),
+            agent_linger: if stdio && !reader.is_given(&settings::AGENT_LINGER) {
+                Some(Duration::ZERO)
+            } else {
+                reader.read(
+                    &settings::AGENT_LINGER,
+                    values::seconds_or_inf(0.0..=30.0 * DAY),
+                )
+            },
             log_filter: reader.read(&settings::RUST_LOG, |text| Ok(text.to_owned())),
             log_format: reader.read(&settings::LOG_FORMAT, values::word(&LOG_FORMATS)),
             service_manager: ServiceManager::from(&environment),
@@ -191,6 +200,13 @@ impl Config {
         if let Err(unsupported) = config.proxies.to_relay("", HTTPS_PORT) {
             let doubt = format!("TURN servers are reached without a proxy: {unsupported}");
             config.doubts.push(doubt);
+        }
+        if config.stdio && config.ipc_socket.is_none() && config.agent_linger.is_none() {
+            config.doubts.push(
+                "AGENT_LINGER=inf with --stdio and without IPC_SOCKET: only a signal ends the sidecar, and no \
+                 agent can come back to it"
+                    .to_owned(),
+            );
         }
         if config.queue_bytes < config.max_message_bytes && reader.all_right() {
             reader.error(format!(

@@ -89,10 +89,12 @@ table! {
         "HTTP proxy where the one above is not set";
     Proxy NO_PROXY "LIST" = "",
         "hosts, domains, addresses and networks without proxy; *: all";
+    FlagOnly STDIO "" = "",
+        "the agent is on standard input and output; no socket unless IPC_SOCKET is set";
     Plain IPC_SOCKET "PATH" = "/tmp/chatixia-sidecar.sock",
         "the Unix socket on which the agent is awaited";
     Plain AGENT_LINGER "SECONDS" = "30",
-        "how long to stay after the agent has left; 0: not at all, inf: for ever";
+        "how long to stay after the agent has left; 0: not at all, as with --stdio; inf: for ever";
     Plain MESH "full|lazy" = "full",
         "full: connect to every peer listed; lazy: when something is sent";
     Plain MAX_PEERS "N" = "256",

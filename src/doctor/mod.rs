@@ -108,7 +108,7 @@ fn examine(
     let fetch = fetch.then(|| Background::start(move || client.fetch()));
     let fetch = fetch.transpose()?;
 
-    let socket = (!beside_sidecar).then(|| socket::check(config));
+    let socket = (!beside_sidecar).then(|| socket::check(config.ipc_socket.as_deref()));
     let has_sidecar = socket.as_ref().is_none_or(|(_, is_live)| *is_live);
     let proxies = proxy::begin(config, &settings)?;
     let visit = Background::start(move || signaling::visit(&settings, !has_sidecar))?;

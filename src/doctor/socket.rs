@@ -1,18 +1,17 @@
 //! The check of the agent's socket: whether a sidecar can have it.
 
+use std::path::Path;
+
 use super::report::{Check, Finding};
-use crate::config::Config;
-use crate::limits;
-use crate::protocol::ipc::Limits;
 use crate::runtime::ipc::{self, BindError, Standing};
 
 /// Returns the finding, and whether a sidecar runs on the socket already.
-pub(super) fn check(config: &Config) -> (Finding, bool) {
-    let line_limits = Limits {
-        message_bytes: config.max_message_bytes,
-        line_bytes: config.max_message_bytes + limits::LINE_OVERHEAD_BYTES,
+pub(super) fn check(socket: Option<&Path>) -> (Finding, bool) {
+    let Some(socket) = socket else {
+        let words = "none is needed: the agent is on standard input and output";
+        return (Finding::ok(Check::Socket, words), false);
     };
-    let settings = ipc::Settings::new(config.ipc_socket.clone(), line_limits);
+    let settings = ipc::Settings::new(socket.to_owned());
     let found = ipc::look(&settings);
     let is_live = matches!(
         found,
@@ -25,7 +24,7 @@ pub(super) fn check(config: &Config) -> (Finding, bool) {
                 Standing::Stale => "a socket that nobody listens on is there; it will be replaced",
                 Standing::Idle => "a sidecar without an agent has it; a new one takes its place",
             };
-            Finding::ok(Check::Socket, words).about(config.ipc_socket.display())
+            Finding::ok(Check::Socket, words).about(socket.display())
         }
         Err(error @ BindError::AgentConnected(_)) => {
             Finding::warn(Check::Socket, error.to_string())

@@ -128,16 +128,15 @@ fn serve(config: Config) -> Result<(), Failure> {
         signaling::IceServersClient::new(&signaling_settings).map_err(Failure::Configuration)?;
     // The socket is bound as early as possible: an agent polls for it, whether the registry can be
     // reached or not.
-    let settings = ipc::Settings::new(config.ipc_socket.clone(), line_limits);
-    let bound = ipc::bind(settings).map_err(Failure::Socket)?;
+    let doors = open_doors(&config, line_limits)?;
 
     let poll = Poll::new().map_err(runtime("make an event loop"))?;
     let waker = LoopWaker::new(poll.registry(), WAKER).map_err(runtime("make an event loop"))?;
 
     let (request_sender, requests) = bounded(limits::REQUEST_BATCHES);
     let (ipc_sender, ipc_notices) = bounded(limits::IPC_NOTICES);
-    let ipc = ipc::start(bound, request_sender, ipc_sender, waker.clone())
-        .map_err(runtime("serve the IPC socket"))?;
+    let ipc = ipc::start(doors, request_sender, ipc_sender, waker.clone())
+        .map_err(runtime("serve agents"))?;
 
     let (signaling_sender, signaling_notices) = bounded(limits::SIGNALING_QUEUE_FRAMES);
     let signaling = signaling::start(signaling_settings, signaling_sender, waker.clone())
@@ -177,6 +176,20 @@ fn serve(config: Config) -> Result<(), Failure> {
             "the {name} thread has ended, which is a bug; the log says why"
         ))),
     }
+}
+
+/// Binds the socket and takes standard input and output, whichever the settings ask for.
+fn open_doors(config: &Config, limits: protocol::ipc::Limits) -> Result<ipc::Doors, Failure> {
+    let settings = config.ipc_socket.clone().map(ipc::Settings::new);
+    let socket = settings.map(ipc::bind).transpose();
+    let stdio = config.stdio.then(ipc::Transport::stdio).transpose();
+    Ok(ipc::Doors {
+        socket: socket.map_err(Failure::Socket)?,
+        stdio: stdio.map_err(|error| {
+            Failure::Runtime(format!("cannot take standard input and output: {error}"))
+        })?,
+        limits,
+    })
 }
 
 fn make_mesh(config: &Config, line_limits: protocol::ipc::Limits) -> Result<Mesh<WebRtc>, Failure> {

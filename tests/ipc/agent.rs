@@ -5,7 +5,7 @@ use std::thread;
 use std::time::Duration;
 
 use chatixia_sidecar::protocol::ipc::Limits;
-use chatixia_sidecar::runtime::ipc::Settings;
+use chatixia_sidecar::runtime::ipc::{self, Settings};
 
 use crate::support::{Agent, Directory, LIMITS, Served, error_event};
 
@@ -38,7 +38,8 @@ fn bad_lines_are_rejected_in_their_place() {
         message_bytes: 1000,
         line_bytes: 100_000,
     };
-    let served = Served::with(Settings::new(directory.socket(), limits));
+    let bound = ipc::bind(Settings::new(directory.socket())).unwrap();
+    let served = Served::start(bound, limits);
     let mut agent = Agent::connect(&directory.socket());
     let (generation, _events) = served.connected();
 
@@ -147,7 +148,7 @@ fn an_agent_that_comes_a_little_before_the_other_goes_is_let_in() {
     let directory = Directory::new();
     let served = Served::with(Settings {
         reconnect_grace: Duration::from_secs(10),
-        ..Settings::new(directory.socket(), LIMITS)
+        ..Settings::new(directory.socket())
     });
     let first = Agent::connect(&directory.socket());
     let _events = served.connected();
@@ -166,12 +167,11 @@ fn an_agent_that_comes_a_little_before_the_other_goes_is_let_in() {
 #[test]
 fn an_agent_that_has_left_before_it_was_seen_is_heard() {
     let directory = Directory::new();
-    let bound =
-        chatixia_sidecar::runtime::ipc::bind(Settings::new(directory.socket(), LIMITS)).unwrap();
+    let bound = ipc::bind(Settings::new(directory.socket())).unwrap();
     let mut agent = Agent::connect(&directory.socket());
     agent.write("{\"type\":\"stats\"}\n{\"type\":\"list_peers\"}");
     drop(agent);
-    let served = Served::start(bound);
+    let served = Served::start(bound, LIMITS);
     let (generation, _events) = served.connected();
     assert_eq!(served.gone().0, generation);
     assert_eq!(

@@ -6,7 +6,7 @@ use std::time::Duration;
 use chatixia_sidecar::limits;
 use chatixia_sidecar::runtime::ipc::{Notice, Settings};
 
-use crate::support::{Agent, DEADLINE, Directory, LIMITS, Served, event, mark_of};
+use crate::support::{Agent, DEADLINE, Directory, Served, event, mark_of};
 
 #[test]
 fn events_come_whole_and_in_order_and_are_counted() {
@@ -160,7 +160,7 @@ fn agents_that_come_and_go_while_requests_wait_are_bounded() {
     let served = Served::with(Settings {
         // So that they are let in when there is room, not at the next look at the file.
         file_check: 2 * DEADLINE,
-        ..Settings::new(directory.socket(), LIMITS)
+        ..Settings::new(directory.socket())
     });
     let agents = 12;
     for _ in 0..agents {

@@ -11,10 +11,10 @@ use std::time::{Duration, Instant};
 
 use chatixia_sidecar::runtime::ipc::{self, BindError, Notice, Settings};
 
-use crate::support::{Agent, DEADLINE, Directory, LIMITS, Served, error_event};
+use crate::support::{Agent, DEADLINE, Directory, Served, error_event};
 
 fn settings(socket: PathBuf) -> Settings {
-    Settings::new(socket, LIMITS)
+    Settings::new(socket)
 }
 
 /// Binds, and gives what it says when it fails.

@@ -13,7 +13,7 @@ use chatixia_sidecar::protocol::ipc::{
 };
 use chatixia_sidecar::protocol::message::Message;
 use chatixia_sidecar::runtime::ipc::{
-    self, Generation, Handle, Notice, Outlet, RequestBatch, Settings, Unsent,
+    self, Doors, Generation, Handle, Notice, Outlet, RequestBatch, Settings, Unsent,
 };
 use chatixia_sidecar::runtime::wake::LoopWaker;
 use crossbeam_channel::{Receiver, bounded, unbounded};
@@ -74,20 +74,25 @@ pub(crate) struct Served {
 
 impl Served {
     pub(crate) fn new(socket: &Path) -> Self {
-        Self::with(Settings::new(socket.to_owned(), LIMITS))
+        Self::with(Settings::new(socket.to_owned()))
     }
 
     pub(crate) fn with(settings: Settings) -> Self {
-        Self::start(ipc::bind(settings).unwrap())
+        Self::start(ipc::bind(settings).unwrap(), LIMITS)
     }
 
-    pub(crate) fn start(bound: ipc::BoundSocket) -> Self {
+    pub(crate) fn start(bound: ipc::BoundSocket, limits: Limits) -> Self {
+        let doors = Doors {
+            stdio: None,
+            socket: Some(bound),
+            limits,
+        };
         let poll = mio::Poll::new().unwrap();
         let waker = LoopWaker::new(poll.registry(), mio::Token(0)).unwrap();
         let (to_requests, requests) = bounded(2);
         let (to_notices, notices) = unbounded();
         Served {
-            handle: ipc::start(bound, to_requests, to_notices, waker).unwrap(),
+            handle: ipc::start(doors, to_requests, to_notices, waker).unwrap(),
             requests,
             notices,
             _poll: poll,

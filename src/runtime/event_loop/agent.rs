@@ -123,7 +123,8 @@ impl Agent {
     }
 
     /// Hands events on while there is room. Lets an agent go that has `ended` its requests and has all its
-    /// answers. Returns whether the core was told of events that are written, and may have outputs again.
+    /// answers; if the sidecar ends with it, only when it is known what became of all its messages, because no
+    /// other agent could be told. Returns whether the core was told of events that are written, and may have outputs again.
     pub(crate) fn hand_on(
         &mut self,
         now: Instant,
@@ -151,7 +152,10 @@ impl Agent {
                 break;
             }
         }
-        if ended == Some(connected.generation) && mesh.agent_is_answered() {
+        if ended == Some(connected.generation)
+            && mesh.agent_is_answered()
+            && !(self.linger.is_none() && mesh.has_unsettled())
+        {
             self.connected = None;
         }
         has_told

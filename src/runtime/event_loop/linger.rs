@@ -26,6 +26,11 @@ impl Linger {
         }
     }
 
+    /// Returns whether the sidecar ends with its agent.
+    pub(crate) fn is_none(&self) -> bool {
+        self.time == Some(Duration::ZERO)
+    }
+
     /// Notes that an agent is connected.
     pub(crate) fn agent_came(&mut self) {
         self.ends = None;

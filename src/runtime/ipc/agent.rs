@@ -2,10 +2,9 @@
 
 use std::collections::VecDeque;
 use std::convert::Infallible;
-use std::io::{self, PipeWriter, Write as _};
+use std::io::{self, PipeReader, PipeWriter, Write as _};
 use std::mem;
-use std::net::Shutdown;
-use std::os::unix::net::UnixStream;
+use std::os::fd::{AsFd as _, BorrowedFd};
 use std::sync::Arc;
 use std::thread::{self, JoinHandle};
 
@@ -14,6 +13,7 @@ use crossbeam_channel::{Receiver, Sender, TryRecvError, bounded};
 use super::messages::{Ended, LoopLink, Notice, RequestBatch, Unsent};
 use super::outlet::{Batch, Outlet};
 use super::reader::Reader;
+use super::transport::{Output, Transport, is_hung_up};
 use super::writer::Writer;
 use crate::mesh::Generation;
 use crate::protocol::ipc::{Event, Limits};
@@ -21,7 +21,9 @@ use crate::protocol::ipc::{Event, Limits};
 /// An agent and its writer thread.
 #[derive(Debug)]
 pub(super) struct Agent {
-    stream: Arc<UnixStream>,
+    output: Arc<Output>,
+    /// Hangs up when the writer has ended.
+    served: PipeReader,
     hangup: Sender<Infallible>,
     /// Tells the reader to stop; `None` once it was told.
     stop: Option<PipeWriter>,
@@ -33,19 +35,19 @@ impl Agent {
     /// commands reach the event loop in the order in which they were written. The second value
     /// disconnects when this reader has ended.
     pub(super) fn start(
-        stream: UnixStream,
+        transport: Transport,
         generation: Generation,
         limits: Limits,
         link: LoopLink,
         reader_before: Option<Ended>,
     ) -> io::Result<(Self, Ended)> {
-        stream.set_nonblocking(false)?;
-        let stream = Arc::new(stream);
+        let Transport { input, output } = transport;
         let (hangup, hung_up) = bounded(0);
         let (reading, reader_ended) = bounded(0);
         let (stopped, stop) = io::pipe()?;
+        let (served, serving) = io::pipe()?;
         let reader = Reader {
-            stream: Arc::clone(&stream),
+            input,
             generation,
             limits,
             link: link.clone(),
@@ -53,14 +55,18 @@ impl Agent {
             stopped,
             _reading: reading,
         };
-        let of_writer = Arc::clone(&stream);
+        let of_writer = Arc::clone(&output);
         let end_of_reader = reader_ended.clone();
         let writer = thread::Builder::new()
             .name("ipc-write".to_owned())
-            .spawn(move || serve(&of_writer, reader, end_of_reader, &hung_up, &link))?;
+            .spawn(move || {
+                let _serving = serving;
+                serve(&of_writer, reader, end_of_reader, &hung_up, &link);
+            })?;
         Ok((
             Agent {
-                stream,
+                output,
+                served,
                 hangup,
                 stop: Some(stop),
                 writer,
@@ -69,14 +75,19 @@ impl Agent {
         ))
     }
 
-    /// Returns its socket, which hangs up when the agent has, or when the writer has ended.
-    pub(super) fn stream(&self) -> &UnixStream {
-        &self.stream
+    /// Returns what to poll, for hangups and errors, to learn when it may have gone.
+    pub(super) fn signs_of_its_end(&self) -> [BorrowedFd<'_>; 2] {
+        [self.output.as_fd(), self.served.as_fd()]
+    }
+
+    /// Returns whether the agent has hung up, or its writer has ended.
+    pub(super) fn has_gone(&self) -> bool {
+        self.signs_of_its_end().into_iter().any(is_hung_up)
     }
 
     /// Makes its reader end after it has read the bytes that are there now.
     pub(super) fn stop_reading(&mut self) {
-        // The socket is not shut down for reading: an agent whose writes fail may not read its last
+        // A socket is not shut down for reading: an agent whose writes fail may not read its last
         // events any more.
         if let Some(mut stop) = self.stop.take()
             && let Err(error) = stop.write_all(&[0])
@@ -86,7 +97,9 @@ impl Agent {
     }
 
     /// Ends the agent's threads after it has hung up. Returns when the event loop has been told.
-    pub(super) fn retire(self) {
+    pub(super) fn retire(mut self) {
+        // Standard input may stay open when nobody reads standard output any more.
+        self.stop_reading();
         drop(self.hangup);
         if self.writer.join().is_err() {
             log::error!("an IPC writer thread panicked");
@@ -94,10 +107,10 @@ impl Agent {
     }
 }
 
-/// Closes an agent's socket and tells the event loop that it has gone, when dropped. That happens even
+/// Closes an agent's connection and tells the event loop that it has gone, when dropped. That happens even
 /// if its writer panics: nobody else would tell, and the messages in its hands would be lost.
 struct Farewell<'a> {
-    stream: &'a UnixStream,
+    output: &'a Output,
     generation: Generation,
     link: &'a LoopLink,
     reader_ended: Ended,
@@ -108,17 +121,9 @@ struct Farewell<'a> {
 
 impl Drop for Farewell<'_> {
     fn drop(&mut self) {
-        if let Err(error) = self.stream.shutdown(Shutdown::Both)
-            && error.kind() != io::ErrorKind::NotConnected
-        {
-            log::debug!("closing the agent's socket: {error}");
-        }
-        // A socket closed with unread bytes is reset, which keeps some agents from reading their last
-        // events.
-        if self.reader_ended.try_recv() == Err(TryRecvError::Disconnected)
-            && let Err(error) = io::copy(&mut &*self.stream, &mut io::sink())
-        {
-            log::debug!("emptying the agent's socket: {error}");
+        self.output.shut_down();
+        if self.reader_ended.try_recv() == Err(TryRecvError::Disconnected) {
+            self.output.discard_the_unread();
         }
         // When the loop has ended there is nobody left to tell.
         let _ = self.link.notify(Notice::AgentGone {
@@ -133,16 +138,16 @@ impl Drop for Farewell<'_> {
 
 /// Serves an agent from its connection to its end, on its writer thread.
 fn serve(
-    stream: &Arc<UnixStream>,
+    output: &Arc<Output>,
     reader: Reader,
     reader_ended: Ended,
     hung_up: &Ended,
     link: &LoopLink,
 ) {
     let generation = reader.generation;
-    let (outlet, batches) = Outlet::new(Arc::clone(stream));
+    let (outlet, batches) = Outlet::new(Arc::clone(output));
     let mut farewell = Farewell {
-        stream,
+        output,
         generation,
         link,
         reader_ended,
@@ -166,12 +171,13 @@ fn serve(
         return;
     }
     let Farewell { queue, batches, .. } = &mut farewell;
-    Writer::new(stream, generation, link, queue).run(batches, hung_up);
+    Writer::new(output, generation, link, queue).run(batches, hung_up);
 }
 
 #[cfg(test)]
 mod tests {
     use std::io::Read as _;
+    use std::os::unix::net::UnixStream;
 
     use super::*;
     use crate::protocol::PeerId;
@@ -189,6 +195,7 @@ mod tests {
             waker,
         };
         let (stream, mut agent) = UnixStream::pair().unwrap();
+        let output = Transport::connection(stream).unwrap().output;
         let list = |id: u64| Event::PeerList {
             id: None,
             peers: vec![PeerId::new(&id.to_string()).unwrap()],
@@ -203,7 +210,7 @@ mod tests {
             .unwrap();
         let writer = thread::spawn(move || {
             let _farewell = Farewell {
-                stream: &stream,
+                output: &output,
                 generation: 7,
                 link: &link,
                 reader_ended,

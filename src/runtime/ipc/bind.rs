@@ -6,6 +6,7 @@ use std::io;
 use std::os::unix::fs::{FileTypeExt, PermissionsExt};
 use std::os::unix::net::{SocketAddr, UnixListener};
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 
 use rustix::fs::{CWD, Mode, RenameFlags, fchmod, renameat_with};
 use rustix::io::Errno;
@@ -21,7 +22,7 @@ use crate::limits;
 #[derive(Debug)]
 pub struct BoundSocket {
     pub(super) listener: UnixListener,
-    pub(super) file: SocketFile,
+    pub(super) file: Arc<SocketFile>,
     pub(super) settings: Settings,
 }
 
@@ -257,7 +258,7 @@ impl Beside {
     fn in_place(self, listener: UnixListener, settings: Settings) -> BoundSocket {
         BoundSocket {
             listener,
-            file: SocketFile::new(settings.socket.clone(), self.identity),
+            file: Arc::new(SocketFile::new(settings.socket.clone(), self.identity)),
             settings,
         }
     }

@@ -1,6 +1,7 @@
-//! The agent's side: serves a Unix socket to one agent at a time.
+//! The agent's side: serves one agent at a time, on a Unix socket or on standard input and output.
 //!
-//! [`bind()`] puts the socket in its place, [`start`] serves it with three kinds of threads:
+//! [`bind()`] puts the socket in its place, [`Transport::stdio`] takes standard input and output; [`start`]
+//! serves what there is with three kinds of threads:
 //!
 //! * the *supervisor* accepts connections, refuses a second agent, and alone notices that an agent has
 //!   hung up or that the socket file is no longer ours;
@@ -19,6 +20,7 @@ mod rendered;
 mod settings;
 mod socket_file;
 mod supervisor;
+mod transport;
 mod writer;
 
 use std::io;
@@ -29,51 +31,61 @@ use std::sync::Arc;
 use crossbeam_channel::Sender;
 
 pub use crate::mesh::Generation;
+use crate::protocol::ipc::Limits;
 use crate::runtime::wake::LoopWaker;
 
 pub use bind::{BindError, BoundSocket, Standing, bind, look};
 pub use messages::{Notice, RequestBatch, Unsent};
 pub use outlet::{HandedOn, Outlet};
 pub use probe::{Served, is_served};
+pub use transport::Transport;
 
 use messages::LoopLink;
 pub use settings::Settings;
 use socket_file::SocketFile;
 use supervisor::Supervisor;
 
-/// Serves agents on a bound socket.
+/// The ways on which agents come to us, and the sizes that their lines are checked against.
+#[derive(Debug)]
+pub struct Doors {
+    /// The agent that is there from the start.
+    pub stdio: Option<Transport>,
+    /// The socket on which agents come when no other is there.
+    pub socket: Option<BoundSocket>,
+    /// The limits of their lines.
+    pub limits: Limits,
+}
+
+/// Serves agents.
 ///
 /// `requests` has to be a small bounded channel, because it is the backpressure on the agent. `notices`
 /// may be bounded too: the threads wait for room in it, and the event loop never waits for them without
 /// taking what is in there.
 pub fn start(
-    bound: BoundSocket,
+    doors: Doors,
     requests: Sender<RequestBatch>,
     notices: Sender<Notice>,
     waker: LoopWaker,
 ) -> io::Result<Handle> {
     let (stop, stopped) = UnixStream::pair()?;
-    let file = Arc::new(bound.file);
+    let file = doors.socket.as_ref().map(|socket| Arc::clone(&socket.file));
     let link = LoopLink {
         requests,
         notices,
         waker,
     };
-    Supervisor::new(
-        bound.settings,
-        bound.listener,
-        Arc::clone(&file),
-        stopped,
-        link,
-    )
-    .spawn()?;
+    let mut supervisor = Supervisor::new(doors.limits, doors.socket, stopped, link);
+    if let Some(agent) = doors.stdio {
+        supervisor.serve(agent)?;
+    }
+    supervisor.spawn()?;
     Ok(Handle { file, stop })
 }
 
-/// Keeps the socket served. Dropping it calls [`Handle::shutdown`].
+/// Keeps agents served. Dropping it calls [`Handle::shutdown`].
 #[derive(Debug)]
 pub struct Handle {
-    file: Arc<SocketFile>,
+    file: Option<Arc<SocketFile>>,
     stop: UnixStream,
 }
 
@@ -82,11 +94,13 @@ impl Handle {
     /// only those written by now are read; a batch with an `end` follows. It gets events until its
     /// `events` are dropped.
     pub fn shutdown(&self) {
-        self.file.remove();
+        if let Some(file) = &self.file {
+            file.remove();
+        }
         if let Err(error) = self.stop.shutdown(Shutdown::Both)
             && error.kind() != io::ErrorKind::NotConnected
         {
-            log::debug!("stopping the IPC socket: {error}");
+            log::debug!("stopping the IPC threads: {error}");
         }
     }
 }

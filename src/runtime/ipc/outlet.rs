@@ -1,16 +1,16 @@
-//! The way of events to an agent, as the event loop has it: straight into the agent's socket while that has
-//! room, or else through the agent's writer.
+//! The way of events to an agent, as the event loop has it: straight into the agent's socket or pipe while that
+//! has room, or else through the agent's writer.
 //!
 //! The hand-over to a sleeping thread takes longer than the write. So what is small and fits at once is
 //! written by the loop itself, if the writer has nothing: no event may overtake another.
 
 use std::mem;
-use std::os::unix::net::UnixStream;
 use std::sync::Arc;
 
 use crossbeam_channel::{Receiver, Sender, bounded};
 
 use super::rendered::Rendered;
+use super::transport::Output;
 use crate::limits;
 use crate::protocol::ipc::Event;
 
@@ -18,7 +18,7 @@ use crate::protocol::ipc::Event;
 #[derive(Debug)]
 pub(super) struct Batch {
     pub(super) events: Vec<Event>,
-    /// How many bytes of the first event's line are in the socket already. Other than 0 only if the writer
+    /// How many bytes of the first event's line are in the output already. Other than 0 only if the writer
     /// has nothing to write.
     pub(super) begun: usize,
 }
@@ -26,7 +26,7 @@ pub(super) struct Batch {
 /// The event loop's end. Dropping it closes the agent's connection once all events have been written.
 #[derive(Debug)]
 pub struct Outlet {
-    stream: Arc<UnixStream>,
+    output: Arc<Output>,
     batches: Sender<Batch>,
     /// Events that the writer was given, and of which it has not told that they are written.
     with_writer: usize,
@@ -36,18 +36,18 @@ pub struct Outlet {
 /// The fate of events that were handed to an [`Outlet`].
 #[derive(Debug, Default)]
 pub struct HandedOn {
-    /// How many of them are in the socket. The writer tells of the others.
+    /// How many of them are in the output. The writer tells of the others.
     pub written: usize,
     /// The last of them, which the writer does not take, because it has ended.
     pub refused: Vec<Event>,
 }
 
 impl Outlet {
-    /// Creates the way to the agent of a socket. The second value is its writer's end.
-    pub(super) fn new(stream: Arc<UnixStream>) -> (Self, Receiver<Batch>) {
+    /// Creates the way to an agent. The second value is its writer's end.
+    pub(super) fn new(output: Arc<Output>) -> (Self, Receiver<Batch>) {
         let (batches, receiver) = bounded(limits::IPC_EVENT_BATCHES);
         let outlet = Outlet {
-            stream,
+            output,
             batches,
             with_writer: 0,
             rendered: Rendered::default(),
@@ -65,7 +65,7 @@ impl Outlet {
     pub fn hand_on(&mut self, mut events: Vec<Event>) -> HandedOn {
         let mut written = 0;
         let mut begun = 0;
-        if self.with_writer == 0 && is_small(&events) {
+        if self.with_writer == 0 && !self.output.may_wait() && is_small(&events) {
             written = self.write(&events);
             begun = self.rendered.begun();
             events.drain(..written);
@@ -81,16 +81,16 @@ impl Outlet {
         HandedOn { written, refused }
     }
 
-    /// Notes that the writer has told of further events that are in the socket.
+    /// Notes that the writer has told of further events that are in the output.
     pub fn written(&mut self, events: usize) {
         self.with_writer = self.with_writer.saturating_sub(events);
     }
 
-    /// Writes what the socket takes at once, and returns how many events are wholly in it.
+    /// Writes what is taken at once, and returns how many events are wholly in it.
     fn write(&mut self, events: &[Event]) -> usize {
         self.rendered.begin(0);
         events.iter().for_each(|event| self.rendered.push(event));
-        if let Err(error) = self.rendered.write(&self.stream) {
+        if let Err(error) = self.rendered.write(&self.output) {
             // The writer will meet it, too, and end.
             log::debug!("writing to the agent: {error}");
         }
@@ -108,6 +108,7 @@ fn is_small(events: &[Event]) -> bool {
 mod tests {
     use std::collections::VecDeque;
     use std::io::{BufRead as _, BufReader};
+    use std::os::unix::net::UnixStream;
     use std::thread;
 
     use socket2::SockRef;
@@ -116,6 +117,7 @@ mod tests {
     use crate::protocol::PeerId;
     use crate::runtime::ipc::Notice;
     use crate::runtime::ipc::messages::LoopLink;
+    use crate::runtime::ipc::transport::Transport;
     use crate::runtime::ipc::writer::Writer;
     use crate::runtime::wake::LoopWaker;
 
@@ -139,8 +141,8 @@ mod tests {
         let (stream, agent) = UnixStream::pair().unwrap();
         // The kernel takes what is written in pieces of half of this, which end within lines.
         SockRef::from(&stream).set_send_buffer_size(1).unwrap();
-        let stream = Arc::new(stream);
-        let (mut outlet, batches) = Outlet::new(Arc::clone(&stream));
+        let output = Transport::connection(stream).unwrap().output;
+        let (mut outlet, batches) = Outlet::new(Arc::clone(&output));
         let events: Vec<_> = (0..14).map(event).collect();
         let handed = outlet.hand_on(events.clone());
         assert!(handed.written > 0 && handed.written < events.len());
@@ -156,7 +158,7 @@ mod tests {
         let (_hangup, hung_up) = bounded(0);
         let writer = thread::spawn(move || {
             let mut queue = VecDeque::new();
-            Writer::new(&stream, 1, &link, &mut queue).run(&batches, &hung_up);
+            Writer::new(&output, 1, &link, &mut queue).run(&batches, &hung_up);
         });
         let mut agent = BufReader::new(agent);
         for event in &events {

@@ -1,17 +1,17 @@
 //! Reads an agent's lines and turns them into requests.
 
 use std::convert::Infallible;
-use std::io::{self, PipeReader, Read};
+use std::io::{self, PipeReader};
 use std::mem;
-use std::os::unix::net::UnixStream;
-use std::sync::Arc;
+use std::os::fd::AsFd as _;
 use std::thread;
 
 use crossbeam_channel::Sender;
-use rustix::event::{PollFd, PollFlags, poll};
+use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use rustix::io::{Errno, ioctl_fionread};
 
 use super::messages::{Ended, LoopEnded, LoopLink, RequestBatch};
+use super::transport::{Input, poll_one};
 use crate::limits;
 use crate::mesh::Generation;
 use crate::protocol::ipc::{self, Limits};
@@ -21,7 +21,7 @@ use crate::protocol::lines::{Line, LineBuffer};
 /// When it is stopped, it delivers all that the agent had written by then.
 #[derive(Debug)]
 pub(super) struct Reader {
-    pub(super) stream: Arc<UnixStream>,
+    pub(super) input: Input,
     pub(super) generation: Generation,
     pub(super) limits: Limits,
     pub(super) link: LoopLink,
@@ -53,12 +53,18 @@ impl Reader {
         let mut lines = LineBuffer::new(self.limits.line_bytes);
         // The number of bytes that are still to be read, once stopped.
         let mut left = None;
-        while left != Some(0) {
+        loop {
+            if left == Some(0) {
+                if self.is_at_the_end() {
+                    lines.end();
+                }
+                break;
+            }
             if left.is_none() && self.wait() {
-                left = Some(ioctl_fionread(&self.stream).unwrap_or(0));
+                left = Some(ioctl_fionread(&self.input).unwrap_or(0));
                 continue;
             }
-            match (&*self.stream).read(lines.space()) {
+            match self.input.read(lines.space()) {
                 Ok(0) => {
                     lines.end();
                     break;
@@ -69,6 +75,8 @@ impl Reader {
                     self.deliver(&mut lines, false)?;
                 }
                 Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
+                // The agent has made its end of a pipe non-blocking, and with it ours.
+                Err(error) if error.kind() == io::ErrorKind::WouldBlock && left.is_none() => {}
                 Err(error) => {
                     // This is mostly a reset: the agent left without reading all that we wrote.
                     log::debug!("reading from agent {}: {error}", self.generation);
@@ -79,10 +87,17 @@ impl Reader {
         self.deliver(&mut lines, true)
     }
 
+    /// Returns whether the agent has shut down its sending side, once all that it wrote has been read.
+    fn is_at_the_end(&self) -> bool {
+        let found = poll_one(self.input.as_fd(), PollFlags::IN, &Timespec::default());
+        let is_ready = found.is_ok_and(|found| !found.is_empty());
+        is_ready && ioctl_fionread(&self.input) == Ok(0)
+    }
+
     /// Waits until there is something to read. Returns whether reading is to stop.
     fn wait(&self) -> bool {
         let mut watched = [
-            PollFd::new(&self.stream, PollFlags::IN),
+            PollFd::new(&self.input, PollFlags::IN),
             PollFd::new(&self.stopped, PollFlags::IN),
         ];
         loop {

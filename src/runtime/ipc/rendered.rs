@@ -1,10 +1,8 @@
-//! Events as the lines that an agent reads, and how much of them its socket has taken.
-
-use std::os::unix::net::UnixStream;
+//! Events as the lines that an agent reads, and how much of them was taken.
 
 use rustix::io::Errno;
-use rustix::net::{SendFlags, send};
 
+use super::transport::Output;
 use crate::limits;
 use crate::protocol::ipc::Event;
 
@@ -14,14 +12,14 @@ pub(super) struct Rendered {
     bytes: Vec<u8>,
     /// Where in `bytes` each event ends that was not counted yet.
     ends: Vec<usize>,
-    /// How many of the bytes are in the socket.
+    /// How many of the bytes are in the output.
     written: usize,
     /// How many of the bytes belong to events that were counted.
     counted: usize,
 }
 
 impl Rendered {
-    /// Begins anew. The first `begun` bytes of what comes are in the socket already.
+    /// Begins anew. The first `begun` bytes of what comes are in the output already.
     pub(super) fn begin(&mut self, begun: usize) {
         self.bytes.clear();
         if self.bytes.capacity() > limits::IPC_WRITER_BUFFER_BYTES {
@@ -48,14 +46,12 @@ impl Rendered {
         self.ends.push(self.bytes.len());
     }
 
-    /// Writes as much as the socket takes without waiting. Returns whether that is all.
-    pub(super) fn write(&mut self, stream: &UnixStream) -> Result<bool, Errno> {
+    /// Writes as much as there is room for. Returns whether that is all.
+    pub(super) fn write(&mut self, output: &Output) -> Result<bool, Errno> {
         while let Some(rest) = self.bytes.get(self.written..)
             && !rest.is_empty()
         {
-            // Rust ignores SIGPIPE at the start of programs, so an agent that has left is an error
-            // here.
-            match send(stream, rest, SendFlags::DONTWAIT) {
+            match output.write(rest) {
                 Ok(count) => self.written += count,
                 Err(Errno::INTR) => {}
                 Err(Errno::AGAIN) => return Ok(false),
@@ -65,7 +61,7 @@ impl Rendered {
         Ok(true)
     }
 
-    /// Returns how many further events are wholly in the socket.
+    /// Returns how many further events are wholly in the output.
     pub(super) fn count(&mut self) -> usize {
         let events = self.ends.partition_point(|end| *end <= self.written);
         self.counted = self
@@ -76,7 +72,7 @@ impl Rendered {
         events
     }
 
-    /// Returns how many bytes of the first event that is not wholly in the socket are there. To be asked
+    /// Returns how many bytes of the first event that is not wholly in the output are there. To be asked
     /// after [`Rendered::count`].
     pub(super) fn begun(&self) -> usize {
         self.written - self.counted

@@ -1,18 +1,15 @@
-//! The settings of the IPC socket: its path, the sizes of lines, and the deadlines of its threads.
+//! The settings of the IPC socket: its path, and the deadlines of its threads.
 
 use std::path::PathBuf;
 use std::time::Duration;
 
 use crate::limits;
-use crate::protocol::ipc::Limits;
 
-/// The path of the socket, the limits of an agent's lines, and the deadlines.
+/// The path of the socket, and the deadlines.
 #[derive(Debug, Clone)]
 pub struct Settings {
     /// The path of the socket. Its directory has to exist and is left as it is.
     pub socket: PathBuf,
-    /// The sizes that an agent's lines are checked against.
-    pub limits: Limits,
     /// The time from one check of the socket file to the next, while no agent is connected.
     pub file_check: Duration,
     /// The same while an agent is connected.
@@ -25,10 +22,9 @@ pub struct Settings {
 
 impl Settings {
     /// Creates settings with the usual deadlines.
-    pub fn new(socket: PathBuf, limits: Limits) -> Self {
+    pub fn new(socket: PathBuf) -> Self {
         Settings {
             socket,
-            limits,
             file_check: limits::IPC_FILE_CHECK,
             served_file_check: limits::IPC_SERVED_FILE_CHECK,
             reconnect_grace: limits::IPC_RECONNECT_GRACE,

@@ -2,8 +2,8 @@
 //! and the socket file.
 
 use std::io::{self, Read, Write};
-use std::os::unix::net::{UnixListener, UnixStream};
-use std::sync::Arc;
+use std::os::fd::AsFd as _;
+use std::os::unix::net::UnixStream;
 use std::thread;
 use std::time::Instant;
 
@@ -11,14 +11,13 @@ use crossbeam_channel::TryRecvError;
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
 
 use super::agent::Agent;
-use super::bind;
+use super::bind::{self, BoundSocket};
 use super::messages::{Ended, LoopEnded, LoopLink, Notice};
 use super::probe::is_probe;
-use super::settings::Settings;
-use super::socket_file::SocketFile;
+use super::transport::{Transport, is_hung_up};
 use crate::limits;
 use crate::mesh::Generation;
-use crate::protocol::ipc::{ErrorCode, ErrorReport, Event};
+use crate::protocol::ipc::{ErrorCode, ErrorReport, Event, Limits};
 
 /// A connection that is neither the agent nor refused yet.
 #[derive(Debug)]
@@ -33,12 +32,12 @@ struct Guest {
 /// The thread that accepts connections, and watches the agent and the socket file.
 #[derive(Debug)]
 pub(super) struct Supervisor {
-    settings: Settings,
-    /// The listening socket; `None` when stopping.
-    listener: Option<UnixListener>,
-    file: Arc<SocketFile>,
+    limits: Limits,
+    /// The listening socket; `None` without one, and when stopping.
+    socket: Option<BoundSocket>,
     /// Hangs up when the sidecar is ending.
     stop: UnixStream,
+    is_stopping: bool,
     link: LoopLink,
     generation: Generation,
     agent: Option<Agent>,
@@ -55,18 +54,17 @@ pub(super) struct Supervisor {
 
 impl Supervisor {
     pub(super) fn new(
-        settings: Settings,
-        listener: UnixListener,
-        file: Arc<SocketFile>,
+        limits: Limits,
+        socket: Option<BoundSocket>,
         stop: UnixStream,
         link: LoopLink,
     ) -> Self {
         let now = Instant::now();
         Supervisor {
-            settings,
-            listener: Some(listener),
-            file,
+            limits,
+            socket,
             stop,
+            is_stopping: false,
             link,
             generation: 0,
             agent: None,
@@ -80,8 +78,8 @@ impl Supervisor {
     }
 
     pub(super) fn spawn(self) -> io::Result<()> {
-        if let Some(listener) = &self.listener {
-            listener.set_nonblocking(true)?;
+        if let Some(socket) = &self.socket {
+            socket.listener.set_nonblocking(true)?;
         }
         thread::Builder::new()
             .name("ipc-accept".to_owned())
@@ -95,8 +93,10 @@ impl Supervisor {
 
     fn run(mut self) -> Result<(), LoopEnded> {
         loop {
-            if is_hung_up(&self.stop) {
-                self.listener = None;
+            self.retire_agent();
+            if is_hung_up(self.stop.as_fd()) {
+                self.is_stopping = true;
+                self.socket = None;
                 self.guests.clear();
                 self.answered.clear();
                 match &mut self.agent {
@@ -104,7 +104,6 @@ impl Supervisor {
                     None => return Ok(()),
                 }
             }
-            self.retire_agent();
             self.readers
                 .retain(|ended| ended.try_recv() != Err(TryRecvError::Disconnected));
             self.accept();
@@ -129,18 +128,21 @@ impl Supervisor {
         let mut wake_by =
             |at: Instant| wake_at = Some(wake_at.map_or(at, |earlier| earlier.min(at)));
         // Hangups and errors are reported without being asked for.
-        let mut watched = Vec::with_capacity(3 + limits::IPC_GUESTS);
-        match &self.agent {
-            Some(agent) => watched.push(PollFd::new(agent.stream(), PollFlags::empty())),
-            None => wake_by(self.check_file_at),
+        let mut watched = Vec::with_capacity(4 + limits::IPC_GUESTS);
+        if let Some(agent) = &self.agent {
+            let signs = agent.signs_of_its_end();
+            let signs = signs.map(|sign| PollFd::from_borrowed_fd(sign, PollFlags::empty()));
+            watched.extend(signs);
         }
-        if let Some(listener) = &self.listener {
-            wake_by(self.check_file_at);
+        if !self.is_stopping {
             watched.push(PollFd::new(&self.stop, PollFlags::empty()));
+        }
+        if let Some(socket) = &self.socket {
+            wake_by(self.check_file_at);
             if self.accept_from > now {
                 wake_by(self.accept_from);
             } else {
-                watched.push(PollFd::new(listener, PollFlags::IN));
+                watched.push(PollFd::new(&socket.listener, PollFlags::IN));
             }
         }
         for guest in &self.answered {
@@ -162,7 +164,7 @@ impl Supervisor {
 
     /// Lets the agent go if it has hung up.
     fn retire_agent(&mut self) {
-        if let Some(agent) = self.agent.take_if(|agent| is_hung_up(agent.stream())) {
+        if let Some(agent) = self.agent.take_if(|agent| agent.has_gone()) {
             agent.retire();
             log::debug!("agent {} has left", self.generation);
             self.check_file_at = Instant::now();
@@ -175,7 +177,7 @@ impl Supervisor {
         if self.is_draining() || Instant::now() < self.accept_from {
             return;
         }
-        let Some(listener) = &self.listener else {
+        let Some(socket) = &self.socket else {
             return;
         };
         let most = match self.agent {
@@ -184,7 +186,7 @@ impl Supervisor {
             None => 0,
         };
         for _ in 0..most {
-            let (stream, address) = match listener.accept() {
+            let (stream, address) = match socket.listener.accept() {
                 Ok(accepted) => accepted,
                 Err(error) => {
                     // The connection is gone already. Those behind it are accepted next turn.
@@ -204,7 +206,7 @@ impl Supervisor {
             let guest = Guest {
                 stream,
                 is_probe: is_probe(&address),
-                deadline: Instant::now() + self.settings.reconnect_grace,
+                deadline: Instant::now() + socket.settings.reconnect_grace,
             };
             if self.guests.len() < limits::IPC_GUESTS {
                 self.guests.push(guest);
@@ -222,26 +224,36 @@ impl Supervisor {
                 self.answer_probe(guest);
                 continue;
             }
-            self.generation += 1;
-            match Agent::start(
-                guest.stream,
-                self.generation,
-                self.settings.limits,
-                self.link.clone(),
-                self.readers.last().cloned(),
-            ) {
-                Ok((agent, reader_ended)) => {
-                    log::debug!("agent {} has connected", self.generation);
-                    self.agent = Some(agent);
-                    self.readers.push(reader_ended);
-                    // The others may wait anew, in the hope that this agent leaves soon.
-                    let deadline = Instant::now() + self.settings.reconnect_grace;
-                    self.guests
-                        .iter_mut()
-                        .for_each(|guest| guest.deadline = deadline);
-                }
+            let served = Transport::connection(guest.stream).and_then(|agent| self.serve(agent));
+            match served {
+                Ok(()) => self.let_guests_wait_anew(),
                 Err(error) => log::error!("cannot serve an agent: {error}"),
             }
+        }
+    }
+
+    /// Makes this the agent. To be called while there is none.
+    pub(super) fn serve(&mut self, transport: Transport) -> io::Result<()> {
+        self.generation += 1;
+        let (agent, reader_ended) = Agent::start(
+            transport,
+            self.generation,
+            self.limits,
+            self.link.clone(),
+            self.readers.last().cloned(),
+        )?;
+        log::debug!("agent {} has connected", self.generation);
+        self.agent = Some(agent);
+        self.readers.push(reader_ended);
+        Ok(())
+    }
+
+    /// Gives guests their time anew, in the hope that the new agent leaves soon.
+    fn let_guests_wait_anew(&mut self) {
+        if let Some(socket) = &self.socket {
+            let deadline = Instant::now() + socket.settings.reconnect_grace;
+            let guests = self.guests.iter_mut();
+            guests.for_each(|guest| guest.deadline = deadline);
         }
     }
 
@@ -249,8 +261,8 @@ impl Supervisor {
     fn answer_probe(&mut self, mut guest: Guest) {
         let ready = Event::Ready {
             peer_id: None,
-            max_message_bytes: self.settings.limits.message_bytes,
-            max_line_bytes: self.settings.limits.line_bytes,
+            max_message_bytes: self.limits.message_bytes,
+            max_line_bytes: self.limits.line_bytes,
             registry_connected: false,
         };
         say(&guest.stream, &ready);
@@ -270,7 +282,7 @@ impl Supervisor {
         }
         let before = self.answered.len();
         self.answered
-            .retain(|guest| guest.deadline > now && !is_hung_up(&guest.stream));
+            .retain(|guest| guest.deadline > now && !is_hung_up(guest.stream.as_fd()));
         if self.answered.len() < before {
             self.check_file_at = now;
         }
@@ -281,35 +293,26 @@ impl Supervisor {
     /// comes back.
     fn check_file(&mut self) -> Result<(), LoopEnded> {
         let now = Instant::now();
-        if self.listener.is_none() || now < self.check_file_at {
+        let Some(socket) = &mut self.socket else {
+            return Ok(());
+        };
+        if now < self.check_file_at {
             return Ok(());
         }
         if let Some(agent) = &self.agent {
-            self.check_file_at = now + self.settings.served_file_check;
+            self.check_file_at = now + socket.settings.served_file_check;
             // What an agent removes after it has left is not made anew.
-            if self.file.has_vanished() && !is_hung_up(agent.stream()) {
-                self.make_file_anew();
+            if socket.file.has_vanished() && !agent.has_gone() {
+                make_file_anew(socket);
             }
             return Ok(());
         }
-        self.check_file_at = now + self.settings.file_check;
-        if !self.file_lost && self.file.is_lost() {
+        self.check_file_at = now + socket.settings.file_check;
+        if !self.file_lost && socket.file.is_lost() {
             self.file_lost = true;
             self.link.notify(Notice::SocketLost)?;
         }
         Ok(())
-    }
-
-    fn make_file_anew(&mut self) {
-        let path = self.settings.socket.display();
-        match bind::make_anew(&self.file) {
-            Ok(Some(listener)) => {
-                log::warn!("the IPC socket {path} had vanished; it was made anew");
-                self.listener = Some(listener);
-            }
-            Ok(None) => {}
-            Err(error) => log::debug!("the IPC socket {path} cannot be made anew: {error}"),
-        }
     }
 
     /// Returns whether so many commands of agents that are gone wait that no further agent is let in.
@@ -318,11 +321,16 @@ impl Supervisor {
     }
 }
 
-/// Returns whether both directions of the connection are closed. Bytes may still be there to read.
-fn is_hung_up(stream: &UnixStream) -> bool {
-    let mut watched = [PollFd::new(stream, PollFlags::empty())];
-    let found = poll(&mut watched, Some(&Timespec::default()));
-    found.is_ok_and(|count| count > 0)
+fn make_file_anew(socket: &mut BoundSocket) {
+    let path = socket.settings.socket.display();
+    match bind::make_anew(&socket.file) {
+        Ok(Some(listener)) => {
+            log::warn!("the IPC socket {path} had vanished; it was made anew");
+            socket.listener = listener;
+        }
+        Ok(None) => {}
+        Err(error) => log::debug!("the IPC socket {path} cannot be made anew: {error}"),
+    }
 }
 
 /// Tells that another agent is connected, and closes the connection.

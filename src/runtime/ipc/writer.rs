@@ -3,15 +3,13 @@
 use std::collections::VecDeque;
 use std::io;
 use std::mem;
-use std::os::unix::net::UnixStream;
 
 use crossbeam_channel::{Receiver, select};
-use rustix::event::{PollFd, PollFlags, Timespec, poll};
-use rustix::io::Errno;
 
 use super::messages::{Ended, LoopLink, Notice};
 use super::outlet::Batch;
 use super::rendered::Rendered;
+use super::transport::Output;
 use crate::limits;
 use crate::mesh::Generation;
 use crate::protocol::ipc::Event;
@@ -19,12 +17,12 @@ use crate::protocol::ipc::Event;
 /// Writes events, many in one write when they come faster than the agent reads.
 #[derive(Debug)]
 pub(super) struct Writer<'a> {
-    stream: &'a UnixStream,
+    output: &'a Output,
     generation: Generation,
     link: &'a LoopLink,
-    /// The events that are not yet wholly in the socket.
+    /// The events that are not yet wholly in the output.
     queue: &'a mut VecDeque<Event>,
-    /// How many bytes of the first of them are in the socket.
+    /// How many bytes of the first of them are in the output.
     begun: usize,
     /// The first events of the queue as lines.
     rendered: Rendered,
@@ -33,13 +31,13 @@ pub(super) struct Writer<'a> {
 impl<'a> Writer<'a> {
     /// Creates a writer that leaves in `queue` the events that are not wholly written when it ends.
     pub(super) fn new(
-        stream: &'a UnixStream,
+        output: &'a Output,
         generation: Generation,
         link: &'a LoopLink,
         queue: &'a mut VecDeque<Event>,
     ) -> Self {
         Writer {
-            stream,
+            output,
             generation,
             link,
             queue,
@@ -89,22 +87,22 @@ impl<'a> Writer<'a> {
         }
     }
 
-    /// Writes all that is rendered. Whenever the socket has no room for more, it tells the loop how
-    /// many events are in the socket, because at the end that decides what peers are told of their
+    /// Writes all that is rendered. Whenever there is no room for more, it tells the loop how
+    /// many events are in the output, because at the end that decides what peers are told of their
     /// messages.
     fn write(&mut self) -> io::Result<()> {
         loop {
-            let written = self.rendered.write(self.stream);
+            let written = self.rendered.write(self.output);
             self.tell()?;
             match written {
                 Ok(true) => return Ok(()),
-                Ok(false) => self.wait_for_room()?,
+                Ok(false) => self.output.wait_for_room()?,
                 Err(error) => return Err(error.into()),
             }
         }
     }
 
-    /// Tells the loop of the events that are in the socket and that it was not told of yet.
+    /// Tells the loop of the events that are in the output and that it was not told of yet.
     fn tell(&mut self) -> io::Result<()> {
         let events = self.rendered.count();
         if events == 0 {
@@ -117,17 +115,5 @@ impl<'a> Writer<'a> {
                 events,
             })
             .map_err(|_| io::Error::other("the event loop has ended"))
-    }
-
-    /// Waits until the socket is said to have room, or may have some.
-    fn wait_for_room(&self) -> io::Result<()> {
-        let longest = Timespec::try_from(limits::IPC_ROOM_CHECK).ok();
-        match poll(
-            &mut [PollFd::new(self.stream, PollFlags::OUT)],
-            longest.as_ref(),
-        ) {
-            Ok(_) | Err(Errno::INTR) => Ok(()),
-            Err(error) => Err(error.into()),
-        }
     }
 }
