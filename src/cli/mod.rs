@@ -243,11 +243,14 @@ pub fn parse(
         }
         _ => Subcommand::Sidecar,
     };
-    let (flags, words) = match read_flags(arguments, subcommand)? {
+    let (mut flags, words) = match read_flags(arguments, subcommand)? {
         Asked::For(flags, words) => (flags, words),
         Asked::Help => return Ok(subcommand.help()),
         Asked::Version => return Ok(Invocation::Print(help::version())),
     };
+    if subcommand == Subcommand::Mcp {
+        config::McpConfig::complete(&mut flags, |name| surroundings.variable(name));
+    }
     let known = subcommand.settings();
     let sources = Sources::read(&flags, &known, &surroundings)?;
     let environment = |name: &str| sources.variable(name);

@@ -3,6 +3,7 @@
 use std::ffi::OsString;
 
 use super::settings::{self, Flags, Reader};
+use super::sources::NO_FILE;
 use super::{Config, LogFormat, values};
 use crate::limits;
 use crate::mcp::Tool;
@@ -25,6 +26,19 @@ pub struct McpConfig {
 }
 
 impl McpConfig {
+    /// Adds the flags that differ from a sidecar's where nothing is given. Hosts start their servers in the
+    /// directory of whatever is worked on, whose `.env` holds another program's settings and keys. And what lingers
+    /// after the host would be an orphan.
+    pub fn complete(flags: &mut Flags, environment: impl Fn(&str) -> Option<OsString>) {
+        let is_given = |setting| Reader::new(flags, &environment).is_given(setting);
+        if !is_given(&settings::ENV_FILE) {
+            flags.set(&settings::ENV_FILE, NO_FILE.to_owned());
+        }
+        if !flags.has(&settings::AGENT_LINGER) {
+            flags.set(&settings::AGENT_LINGER, "0".to_owned());
+        }
+    }
+
     /// Reads the settings of `mcp`: `flags` over `environment` over defaults. `sidecar` has the settings that the
     /// sidecar will read again.
     ///

@@ -28,6 +28,9 @@ pub const MCP_INBOX_MOST_BYTES: usize = 2 * 1024 * 1024;
 /// Bytes of peers' words in one result. What is longer comes in parts.
 pub const MCP_RESULT_BYTES: usize = 32 * 1024;
 
+/// Bytes of a message's type that are kept.
+pub const MCP_TYPE_BYTES: usize = 256;
+
 /// Messages in one result of `inbox`.
 pub const MCP_RESULT_MESSAGES: usize = 50;
 

@@ -2,6 +2,7 @@
 
 use std::time::Instant;
 
+use crate::limits;
 use crate::protocol::json::{Value, shorten, write_object};
 
 use super::calls::{Outcome, Work};
@@ -9,7 +10,7 @@ use super::host::push_member;
 use super::inbox::{Received, json_string};
 use super::sidecar::{self, Answer, Event, Exit, Registry};
 use super::tool::Tool;
-use super::{Output, Server};
+use super::{Output, Server, words};
 
 impl Server {
     /// Takes a line of the sidecar.
@@ -77,8 +78,20 @@ impl Server {
             shown: 0,
         };
         message.members(|key, value| match key {
-            "type" => received.kind = value.string().unwrap_or_default().into_owned(),
-            "request_id" => received.request_id = value.string().unwrap_or_default().into_owned(),
+            "type" => {
+                let kind = value.string().unwrap_or_default();
+                received.kind = words::part(&kind, 0, limits::MCP_TYPE_BYTES).to_owned();
+            }
+            "request_id" => {
+                let id = value.string().unwrap_or_default();
+                // One that is too long is kept by nobody, so nothing can answer to it.
+                let is_kept = id.len() <= limits::REQUEST_ID_BYTES;
+                received.request_id = if is_kept {
+                    id.into_owned()
+                } else {
+                    String::new()
+                };
+            }
             "payload" => received.payload = value.as_json().to_owned(),
             _ => {}
         });

@@ -303,9 +303,7 @@ fn show(
         out.string("from_peer", &message.from);
         out.boolean("untrusted", true);
         out.string("type", &kind);
-        if message.request_id.len() <= limits::REQUEST_ID_BYTES {
-            out.string("request_id", &message.request_id);
-        }
+        out.string("request_id", &message.request_id);
         out.boolean("waits_for_reply", waits);
         out.number("age_seconds", format!("{age:.3}"));
         if is_whole {

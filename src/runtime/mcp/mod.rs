@@ -190,7 +190,9 @@ impl<'a> Loop<'a> {
     fn handle(&mut self, source: Source, ready: PollFlags) -> io::Result<()> {
         match source {
             Source::HostInput => self.read_host(),
-            Source::HostOutput if ready.contains(PollFlags::ERR) => self.host.is_gone = true,
+            Source::HostOutput if ready.intersects(PollFlags::ERR | PollFlags::HUP) => {
+                self.host.is_gone = true;
+            }
             Source::HostOutput => self.host.write()?,
             Source::SidecarInput => {
                 if let Some(sidecar) = &mut self.sidecar {
