@@ -53,7 +53,7 @@ fn the_defaults_are_those_of_the_contract() {
     );
     assert_eq!(
         config.ipc_socket,
-        PathBuf::from("/tmp/chatixia-sidecar.sock")
+        Some(PathBuf::from("/tmp/chatixia-sidecar.sock"))
     );
     assert_eq!(
         config.trust,

@@ -4,11 +4,18 @@ use std::collections::BTreeMap;
 
 use serde_json::{Value, json};
 
-use crate::support::Site;
+use crate::support::{Site, Transport, on_each_transport};
 
-#[test]
-fn ids_come_back_as_they_were_written() {
-    let site = Site::new();
+on_each_transport!(
+    ids_come_back_as_they_were_written,
+    each_command_with_an_id_is_answered_once_and_with_its_kind_of_answer,
+    without_an_id_success_is_silent_and_a_failure_is_an_event,
+    a_broadcast_to_nobody_is_done_at_once,
+    stats_tell_of_the_process_and_of_each_peer,
+);
+
+fn ids_come_back_as_they_were_written(transport: Transport) {
+    let site = Site::over(transport);
     let [mut alice, _bob] = site.meet(["alice", "bob"]);
     let payloads = [
         ("send", r#"{"target_peer":"bob","message":{"type":"ping"}}"#),
@@ -39,9 +46,8 @@ fn ids_come_back_as_they_were_written() {
     }
 }
 
-#[test]
-fn each_command_with_an_id_is_answered_once_and_with_its_kind_of_answer() {
-    let site = Site::new();
+fn each_command_with_an_id_is_answered_once_and_with_its_kind_of_answer(transport: Transport) {
+    let site = Site::over(transport);
     let [mut alice, mut bob, _carol] = site.meet(["alice", "bob", "carol"]);
     let message = json!({"type": "ping"});
     let mut expected = BTreeMap::new();
@@ -98,9 +104,8 @@ fn each_command_with_an_id_is_answered_once_and_with_its_kind_of_answer() {
     assert_eq!(alice.agent.next().id(), Some(&Value::from("last")));
 }
 
-#[test]
-fn without_an_id_success_is_silent_and_a_failure_is_an_event() {
-    let site = Site::new();
+fn without_an_id_success_is_silent_and_a_failure_is_an_event(transport: Transport) {
+    let site = Site::over(transport);
     let [mut alice, mut bob] = site.meet(["alice", "bob"]);
     alice.agent.send("bob", &json!({"type": "one"}));
     alice
@@ -129,9 +134,8 @@ fn without_an_id_success_is_silent_and_a_failure_is_an_event() {
     );
 }
 
-#[test]
-fn a_broadcast_to_nobody_is_done_at_once() {
-    let site = Site::new();
+fn a_broadcast_to_nobody_is_done_at_once(transport: Transport) {
+    let site = Site::over(transport);
     let mut alice = site.node("alice");
     let answer = alice
         .agent
@@ -159,9 +163,8 @@ fn a_receipt_comes_only_when_the_other_agent_has_the_message() {
     assert_eq!(answer.id(), Some(&Value::from("waits")));
 }
 
-#[test]
-fn stats_tell_of_the_process_and_of_each_peer() {
-    let site = Site::new();
+fn stats_tell_of_the_process_and_of_each_peer(transport: Transport) {
+    let site = Site::over(transport);
     let [mut alice, mut bob] = site.meet(["alice", "bob"]);
     let payload = json!({"target_peer": "bob", "message": {"type": "x"}});
     for _ in 0..10 {

@@ -5,7 +5,16 @@ use std::thread;
 
 use serde_json::{Value, json};
 
-use crate::support::{Agent, Site};
+use crate::support::{Agent, Site, Transport, on_each_transport};
+
+on_each_transport!(
+    each_wrong_line_gets_one_error_with_what_it_is_about,
+    bytes_that_are_no_text_or_nest_without_end_get_one_error_each,
+    a_byte_order_mark_before_a_line_is_no_fault,
+    every_line_of_random_bytes_is_answered,
+    a_line_of_ten_megabytes_is_one_error_with_the_limit,
+    nobody_of_that_name_is_told_with_the_name_and_the_request,
+);
 
 /// The error that a line gets, and then the answer to a good one.
 fn answer_to(agent: &mut Agent, line: &[u8]) -> Value {
@@ -18,9 +27,8 @@ fn answer_to(agent: &mut Agent, line: &[u8]) -> Value {
     json!({"id": events[0].id(), "payload": events[0].payload()})
 }
 
-#[test]
-fn each_wrong_line_gets_one_error_with_what_it_is_about() {
-    let site = Site::new();
+fn each_wrong_line_gets_one_error_with_what_it_is_about(transport: Transport) {
+    let site = Site::over(transport);
     let mut alice = site.node("alice");
     let agent = &mut alice.agent;
     let cases: &[(&str, &str, Value)] = &[
@@ -130,9 +138,8 @@ fn each_wrong_line_gets_one_error_with_what_it_is_about() {
     }
 }
 
-#[test]
-fn bytes_that_are_no_text_or_nest_without_end_get_one_error_each() {
-    let site = Site::new();
+fn bytes_that_are_no_text_or_nest_without_end_get_one_error_each(transport: Transport) {
+    let site = Site::over(transport);
     let mut alice = site.node("alice");
     let agent = &mut alice.agent;
     let deep = [b"{\"a\":".repeat(50_000), b"[".repeat(50_000)];
@@ -149,9 +156,8 @@ fn bytes_that_are_no_text_or_nest_without_end_get_one_error_each() {
     }
 }
 
-#[test]
-fn a_byte_order_mark_before_a_line_is_no_fault() {
-    let site = Site::new();
+fn a_byte_order_mark_before_a_line_is_no_fault(transport: Transport) {
+    let site = Site::over(transport);
     let mut alice = site.node("alice");
     alice
         .agent
@@ -160,9 +166,8 @@ fn a_byte_order_mark_before_a_line_is_no_fault() {
     assert_eq!((event.kind(), event.id()), ("peer_list", Some(&json!(1))));
 }
 
-#[test]
-fn every_line_of_random_bytes_is_answered() {
-    let site = Site::new();
+fn every_line_of_random_bytes_is_answered(transport: Transport) {
+    let site = Site::over(transport);
     let mut alice = site.node("alice");
     let agent = &mut alice.agent;
     let mut random = fastrand::Rng::with_seed(1);
@@ -183,9 +188,8 @@ fn every_line_of_random_bytes_is_answered() {
     assert_eq!(events.len(), expected);
 }
 
-#[test]
-fn a_line_of_ten_megabytes_is_one_error_with_the_limit() {
-    let site = Site::new();
+fn a_line_of_ten_megabytes_is_one_error_with_the_limit(transport: Transport) {
+    let site = Site::over(transport);
     let mut alice = site.node("alice");
     let memory_before = alice.sidecar.resident_bytes();
     let agent = &mut alice.agent;
@@ -201,9 +205,8 @@ fn a_line_of_ten_megabytes_is_one_error_with_the_limit() {
     assert!(grown < 4_000_000, "grown by {grown} bytes");
 }
 
-#[test]
-fn nobody_of_that_name_is_told_with_the_name_and_the_request() {
-    let site = Site::new();
+fn nobody_of_that_name_is_told_with_the_name_and_the_request(transport: Transport) {
+    let site = Site::over(transport);
     let mut alice = site.node("alice");
     let agent = &mut alice.agent;
     let message = json!({"type": "task_request", "request_id": "r-1"});

@@ -2,7 +2,16 @@
 
 use serde_json::json;
 
-use crate::support::{Agent, Node, Site};
+use crate::support::{Agent, Node, Site, Transport, on_each_transport};
+
+on_each_transport!(
+    every_byte_of_a_whole_message_is_kept,
+    every_character_of_unicode_passes,
+    what_an_agent_may_rely_on_is_filled_in,
+    a_quarter_mebibyte_passes_and_a_byte_more_is_refused,
+    what_a_peer_does_not_take_is_refused_with_its_limit,
+    a_mebibyte_passes_where_both_sides_allow_it,
+);
 
 /// The event in which a message arrives.
 fn arrived(from: &str, message: &str) -> String {
@@ -16,9 +25,8 @@ fn send_text(agent: &mut Agent, to: &str, message: &str) {
     ));
 }
 
-#[test]
-fn every_byte_of_a_whole_message_is_kept() {
-    let site = Site::new();
+fn every_byte_of_a_whole_message_is_kept(transport: Transport) {
+    let site = Site::over(transport);
     let [mut alice, mut bob] = site.meet(["alice", "bob"]);
     let rest = r#""request_id":"","source_agent":"","target_agent":"""#;
     let payloads = [
@@ -44,9 +52,8 @@ fn every_byte_of_a_whole_message_is_kept() {
     }
 }
 
-#[test]
-fn every_character_of_unicode_passes() {
-    let site = Site::new();
+fn every_character_of_unicode_passes(transport: Transport) {
+    let site = Site::over(transport);
     let [mut alice, mut bob] = site.meet(["alice", "bob"]);
     let characters: Vec<char> = (' '..=char::MAX)
         .filter(|character| !['"', '\\'].contains(character))
@@ -62,9 +69,8 @@ fn every_character_of_unicode_passes() {
     }
 }
 
-#[test]
-fn what_an_agent_may_rely_on_is_filled_in() {
-    let site = Site::new();
+fn what_an_agent_may_rely_on_is_filled_in(transport: Transport) {
+    let site = Site::over(transport);
     let [mut alice, mut bob] = site.meet(["alice", "bob"]);
     for (sent, arrives) in [
         (
@@ -89,9 +95,8 @@ fn message_of(bytes: usize) -> String {
     around.replace(r#""payload":"""#, &format!(r#""payload":"{filling}""#))
 }
 
-#[test]
-fn a_quarter_mebibyte_passes_and_a_byte_more_is_refused() {
-    let site = Site::new();
+fn a_quarter_mebibyte_passes_and_a_byte_more_is_refused(transport: Transport) {
+    let site = Site::over(transport);
     let [mut alice, mut bob] = site.meet(["alice", "bob"]);
     let largest = message_of(262_144);
     for _ in 0..3 {
@@ -110,9 +115,8 @@ fn a_quarter_mebibyte_passes_and_a_byte_more_is_refused() {
     assert_eq!(event.message()["type"], "after");
 }
 
-#[test]
-fn what_a_peer_does_not_take_is_refused_with_its_limit() {
-    let site = Site::new();
+fn what_a_peer_does_not_take_is_refused_with_its_limit(transport: Transport) {
+    let site = Site::over(transport);
     let small = site.setup("bob").set("MAX_MESSAGE_BYTES", "2000");
     let [mut alice, mut bob, mut carol] =
         Node::meet([site.setup("alice"), small, site.setup("carol")]);
@@ -139,9 +143,8 @@ fn what_a_peer_does_not_take_is_refused_with_its_limit() {
     bob.agent.until_peer("message", "alice");
 }
 
-#[test]
-fn a_mebibyte_passes_where_both_sides_allow_it() {
-    let site = Site::new();
+fn a_mebibyte_passes_where_both_sides_allow_it(transport: Transport) {
+    let site = Site::over(transport);
     let setup = |name| site.setup(name).set("MAX_MESSAGE_BYTES", "1048576");
     let [mut alice, mut bob] = Node::meet(["alice", "bob"].map(setup));
     let message = message_of(1_048_576);

@@ -6,7 +6,9 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use serde_json::json;
 
 use crate::scripted_registry::{Script, ScriptedRegistry, quiet_address};
-use crate::support::{Agent, Node, Place, Setup, Site};
+use crate::support::{Agent, Node, Place, Setup, Site, Transport, on_each_transport};
+
+on_each_transport!(the_limits_told_are_those_set,);
 
 #[test]
 fn the_socket_is_private_and_greets_while_no_registry_is_there() {
@@ -94,12 +96,10 @@ impl Drop for Over<'_> {
     }
 }
 
-#[test]
-fn the_limits_told_are_those_set() {
-    let site = Site::new();
+fn the_limits_told_are_those_set(transport: Transport) {
+    let site = Site::over(transport);
     let sidecar = site.setup("alice").set("MAX_MESSAGE_BYTES", "2048").start();
-    sidecar.await_socket();
-    let ready = Agent::connect(&sidecar.socket).next();
+    let ready = sidecar.connect().next();
     assert_eq!(ready.payload()["max_message_bytes"], 2048);
 }
 

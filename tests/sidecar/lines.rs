@@ -5,14 +5,20 @@ use std::thread;
 
 use serde_json::{Value, json};
 
-use crate::support::Site;
+use crate::support::{Site, Transport, on_each_transport};
+
+on_each_transport!(
+    crlf_blank_lines_and_absent_payloads_are_taken,
+    a_line_may_come_byte_by_byte,
+    ten_thousand_lines_in_one_write_are_answered_in_order,
+    an_agent_that_shuts_down_its_side_gets_all_its_answers_and_then_the_end,
+);
 
 const LIST: &str = r#"{"type":"list_peers","id":1}"#;
 const NOBODY: &str = r#"{"type":"peer_list","id":1,"payload":{"peers":[]}}"#;
 
-#[test]
-fn crlf_blank_lines_and_absent_payloads_are_taken() {
-    let site = Site::new();
+fn crlf_blank_lines_and_absent_payloads_are_taken(transport: Transport) {
+    let site = Site::over(transport);
     let mut alice = site.node("alice");
     alice
         .agent
@@ -26,9 +32,8 @@ fn crlf_blank_lines_and_absent_payloads_are_taken() {
     assert_eq!(alice.agent.next().text(), NOBODY);
 }
 
-#[test]
-fn a_line_may_come_byte_by_byte() {
-    let site = Site::new();
+fn a_line_may_come_byte_by_byte(transport: Transport) {
+    let site = Site::over(transport);
     let mut alice = site.node("alice");
     for byte in format!("{LIST}\n").bytes() {
         alice.agent.write([byte]);
@@ -36,9 +41,8 @@ fn a_line_may_come_byte_by_byte() {
     assert_eq!(alice.agent.next().text(), NOBODY);
 }
 
-#[test]
-fn ten_thousand_lines_in_one_write_are_answered_in_order() {
-    let site = Site::new();
+fn ten_thousand_lines_in_one_write_are_answered_in_order(transport: Transport) {
+    let site = Site::over(transport);
     let mut alice = site.node("alice");
     let lines: String = (0..10_000)
         .map(|id| format!("{{\"type\":\"list_peers\",\"id\":{id}}}\n"))
@@ -51,9 +55,8 @@ fn ten_thousand_lines_in_one_write_are_answered_in_order() {
     writing.join().unwrap();
 }
 
-#[test]
-fn an_agent_that_shuts_down_its_side_gets_all_its_answers_and_then_the_end() {
-    let site = Site::new();
+fn an_agent_that_shuts_down_its_side_gets_all_its_answers_and_then_the_end(transport: Transport) {
+    let site = Site::over(transport);
     let [mut alice, mut bob] = site.meet(["alice", "bob"]);
     let payload = json!({"target_peer": "bob", "message": {"type": "ping"}});
     for id in 0..100 {

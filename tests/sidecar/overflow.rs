@@ -8,7 +8,12 @@ use std::time::{Duration, Instant};
 
 use serde_json::{Value, json};
 
-use crate::support::{Agent, Event, Node, Site};
+use crate::support::{Agent, Event, Node, Site, Transport, on_each_transport};
+
+on_each_transport!(
+    four_mebibytes_for_a_stopped_peer_keep_nobody_waiting_and_arrive_when_it_goes_on,
+    a_hundred_mebibytes_for_a_stopped_peer_take_bounded_memory_and_are_delivered_or_refused,
+);
 
 /// Bytes that the pushing sidecar may take of memory. Unoptimized it is larger from the start.
 const MEMORY: u64 = if cfg!(debug_assertions) { 36 } else { 24 } * 1024 * 1024;
@@ -89,10 +94,11 @@ impl Watch {
     }
 }
 
-#[test]
-fn four_mebibytes_for_a_stopped_peer_keep_nobody_waiting_and_arrive_when_it_goes_on() {
+fn four_mebibytes_for_a_stopped_peer_keep_nobody_waiting_and_arrive_when_it_goes_on(
+    transport: Transport,
+) {
     const MESSAGES: usize = 256;
-    let site = Site::new();
+    let site = Site::over(transport);
     let [mut alice, mut bob, mut carol] = site.meet(["alice", "bob", "carol"]);
     let mut watch = Watch::default();
     let stopped = bob.sidecar.stop();
@@ -122,10 +128,11 @@ fn four_mebibytes_for_a_stopped_peer_keep_nobody_waiting_and_arrive_when_it_goes
     watch.check();
 }
 
-#[test]
-fn a_hundred_mebibytes_for_a_stopped_peer_take_bounded_memory_and_are_delivered_or_refused() {
+fn a_hundred_mebibytes_for_a_stopped_peer_take_bounded_memory_and_are_delivered_or_refused(
+    transport: Transport,
+) {
     const MESSAGES: usize = 6400;
-    let site = Site::new();
+    let site = Site::over(transport);
     let setup = |name| site.setup(name).set("SEND_STALL_SECONDS", "1");
     let [mut alice, mut bob, mut carol] = Node::meet(["alice", "bob", "carol"].map(setup));
     let stopped = bob.sidecar.stop();

@@ -3,14 +3,23 @@
 
 use std::collections::BTreeSet;
 use std::io::{BufRead as _, BufReader, ErrorKind, Read as _, Write as _};
-use std::os::unix::net::UnixStream;
 use std::sync::mpsc;
 use std::thread;
 use std::time::Duration;
 
 use serde_json::{Value, json};
 
-use crate::support::{Agent, DEADLINE, Event, Node, Sidecar, Site};
+use crate::support::{
+    Agent, DEADLINE, Event, Node, Sidecar, Site, Transport, Writer, on_each_transport,
+};
+
+on_each_transport!(
+    a_reader_that_does_not_read_stalls_and_then_gets_all_that_was_accepted,
+    a_slow_reader_slows_the_writer_and_loses_nothing,
+    a_reader_that_is_slow_all_the_time_does_not_count_as_stalled,
+    two_agents_that_both_write_before_they_read_are_not_stuck_for_ever,
+    an_agent_that_asks_and_does_not_read_is_held_back,
+);
 
 /// The memory that a sidecar may take while its queues are full.
 const MEMORY: u64 = 40_000_000;
@@ -23,22 +32,21 @@ fn line(to: &str, number: u64) -> String {
     json!({"type": "send", "id": number, "payload": payload}).to_string() + "\n"
 }
 
-fn write_lines(mut writer: UnixStream, to: &str, numbers: std::ops::Range<u64>) {
+fn write_lines(mut writer: Writer, to: &str, numbers: std::ops::Range<u64>) {
     for number in numbers {
         writer.write_all(line(to, number).as_bytes()).unwrap();
     }
 }
 
-#[test]
-fn a_reader_that_does_not_read_stalls_and_then_gets_all_that_was_accepted() {
+fn a_reader_that_does_not_read_stalls_and_then_gets_all_that_was_accepted(transport: Transport) {
     // 100 MB.
     const MESSAGES: u64 = 6250;
-    let site = Site::new();
+    let site = Site::over(transport);
     let setup = |name| site.setup(name).set("SEND_STALL_SECONDS", "1");
     let [mut alice, mut bob, mut carol] = Node::meet(["alice", "bob", "carol"].map(setup));
     let mut writer = alice.agent.writer();
     let writing = thread::spawn(move || {
-        write_lines(writer.try_clone().unwrap(), "bob", 0..MESSAGES);
+        write_lines(writer.another(), "bob", 0..MESSAGES);
         writer
             .write_all(line("carol", MESSAGES).as_bytes())
             .unwrap();
@@ -98,10 +106,9 @@ fn assert_bounded(sidecars: [&Sidecar; 2]) {
     }
 }
 
-#[test]
-fn a_slow_reader_slows_the_writer_and_loses_nothing() {
+fn a_slow_reader_slows_the_writer_and_loses_nothing(transport: Transport) {
     const MESSAGES: u64 = 500;
-    let site = Site::new();
+    let site = Site::over(transport);
     let [mut alice, bob] = site.meet(["alice", "bob"]);
     let writer = alice.agent.writer();
     let writing = thread::spawn(move || write_lines(writer, "bob", 0..MESSAGES));
@@ -123,16 +130,15 @@ fn a_slow_reader_slows_the_writer_and_loses_nothing() {
     writing.join().unwrap();
 }
 
-#[test]
-fn a_reader_that_is_slow_all_the_time_does_not_count_as_stalled() {
+fn a_reader_that_is_slow_all_the_time_does_not_count_as_stalled(transport: Transport) {
     const MESSAGES: u64 = 200;
     const PAUSE: Duration = Duration::from_millis(100);
-    let site = Site::new();
+    let site = Site::over(transport);
     let setup = |name| site.setup(name).set("SEND_STALL_SECONDS", "3");
     let [mut alice, bob] = Node::meet(["alice", "bob"].map(setup));
     write_lines(alice.agent.writer(), "bob", 0..MESSAGES);
     // 32 KB a second, for several times as long as it takes to count as stalled.
-    let mut reader = bob.agent.writer();
+    let mut reader = bob.agent.reader();
     let mut chunk = [0; 3200];
     let mut read = Vec::new();
     for _ in 0..120 {
@@ -166,9 +172,8 @@ fn read_with_pauses(mut agent: Agent, messages: u64, pause: &mpsc::Sender<()>) {
     }
 }
 
-#[test]
-fn two_agents_that_both_write_before_they_read_are_not_stuck_for_ever() {
-    let site = Site::new();
+fn two_agents_that_both_write_before_they_read_are_not_stuck_for_ever(transport: Transport) {
+    let site = Site::over(transport);
     let setup = |name| site.setup(name).set("SEND_STALL_SECONDS", "1");
     let [alice, bob] = Node::meet(["alice", "bob"].map(setup));
     let pairs = [(alice, "bob"), (bob, "alice")];
@@ -196,15 +201,12 @@ fn write_then_read(mut node: Node, peer: &str) -> Node {
     node
 }
 
-#[test]
-fn an_agent_that_asks_and_does_not_read_is_held_back() {
+fn an_agent_that_asks_and_does_not_read_is_held_back(transport: Transport) {
     const COMMANDS: u64 = 40_000;
-    let site = Site::new();
+    let site = Site::over(transport);
     let mut alice = site.node("alice");
     let mut writer = alice.agent.writer();
-    writer
-        .set_write_timeout(Some(Duration::from_millis(500)))
-        .unwrap();
+    writer.set_timeout(Duration::from_millis(500));
     let (held_back, is_held_back) = mpsc::channel();
     let writing = thread::spawn(move || {
         for number in 0..COMMANDS {

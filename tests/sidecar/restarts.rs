@@ -2,17 +2,16 @@
 
 use std::collections::BTreeSet;
 use std::io::Write as _;
-use std::os::unix::net::UnixStream;
 use std::thread::{self, JoinHandle};
 use std::time::Duration;
 
 use rustix::process::Signal;
 use serde_json::{Value, json};
 
-use crate::support::{Agent, Event, Site};
+use crate::support::{Agent, Event, Site, Writer};
 
 /// Sends numbered messages whose ids are their numbers, about a thousand a second.
-fn write_slowly(mut writer: UnixStream, numbers: std::ops::Range<u64>) -> JoinHandle<()> {
+fn write_slowly(mut writer: Writer, numbers: std::ops::Range<u64>) -> JoinHandle<()> {
     thread::spawn(move || {
         for number in numbers {
             let message = json!({"type": "x", "payload": number});

@@ -1,18 +1,24 @@
-//! An agent for the tests: the program at the other end of the sidecar's socket.
+//! An agent for the tests: the program at the other end of the sidecar's socket, or of its standard input and
+//! output.
 
+use std::fs::File;
 use std::io::{ErrorKind, Read, Write};
-use std::net::Shutdown;
+use std::os::fd::OwnedFd;
 use std::os::unix::net::UnixStream;
 use std::path::Path;
 use std::time::{Duration, Instant};
 
+use rustix::event::PollFlags;
 use serde_json::{Value, json};
 
-use super::{DEADLINE, Event};
+use super::transport::await_ready;
+use super::{DEADLINE, Event, Writer};
 
-/// A connection to a sidecar's socket. Reads only when it is asked to.
+/// The agent's end of a connection to a sidecar. Reads only when it is asked to.
 pub(crate) struct Agent {
-    stream: UnixStream,
+    /// `None` when it has finished.
+    writer: Option<Writer>,
+    reader: File,
     read: Vec<u8>,
     /// Where in `read` the unread rest begins, and up to where no line ends.
     start: usize,
@@ -23,9 +29,19 @@ impl Agent {
     /// Connects to a socket that is there.
     pub(crate) fn connect(socket: &Path) -> Self {
         let stream = UnixStream::connect(socket).unwrap();
-        stream.set_write_timeout(Some(DEADLINE)).unwrap();
+        let reader = OwnedFd::from(stream.try_clone().unwrap());
+        Agent::new(Writer::socket(stream), reader)
+    }
+
+    /// At these ends of a sidecar's standard input and output.
+    pub(crate) fn at(input: OwnedFd, output: OwnedFd) -> Self {
+        Agent::new(Writer::pipe(input), output)
+    }
+
+    fn new(writer: Writer, reader: OwnedFd) -> Self {
         Agent {
-            stream,
+            writer: Some(writer),
+            reader: reader.into(),
             read: Vec::new(),
             start: 0,
             scanned: 0,
@@ -35,18 +51,28 @@ impl Agent {
     /// Connects and takes the greeting.
     pub(crate) fn greeted(socket: &Path) -> Self {
         let mut agent = Agent::connect(socket);
-        let ready = agent.next();
-        assert_eq!(ready.kind(), "ready", "{ready:?}");
+        agent.take_greeting();
         agent
     }
 
+    pub(crate) fn take_greeting(&mut self) {
+        let ready = self.next();
+        assert_eq!(ready.kind(), "ready", "{ready:?}");
+    }
+
     /// Another handle of the same connection, for a thread that writes.
-    pub(crate) fn writer(&self) -> UnixStream {
-        self.stream.try_clone().unwrap()
+    pub(crate) fn writer(&self) -> Writer {
+        self.writer.as_ref().unwrap().another()
+    }
+
+    /// Another handle of the same connection, from which bytes are read as they are.
+    pub(crate) fn reader(&self) -> File {
+        self.reader.try_clone().unwrap()
     }
 
     pub(crate) fn write(&mut self, bytes: impl AsRef<[u8]>) {
-        self.stream.write_all(bytes.as_ref()).unwrap();
+        let writer = self.writer.as_mut().unwrap();
+        writer.write_all(bytes.as_ref()).unwrap();
     }
 
     /// Writes one line.
@@ -75,7 +101,7 @@ impl Agent {
 
     /// Shuts down the sending side.
     pub(crate) fn finish(&mut self) {
-        self.stream.shutdown(Shutdown::Write).unwrap();
+        self.writer.take().unwrap().finish();
     }
 
     /// The next event.
@@ -166,12 +192,11 @@ impl Agent {
             self.start = 0;
             self.scanned = self.read.len();
             let left = deadline.saturating_duration_since(Instant::now());
-            if left.is_zero() {
+            if left.is_zero() || !await_ready(&self.reader, PollFlags::IN, left) {
                 return Err(ErrorKind::TimedOut);
             }
-            self.stream.set_read_timeout(Some(left)).unwrap();
             let mut chunk = [0; 64 * 1024];
-            match self.stream.read(&mut chunk) {
+            match self.reader.read(&mut chunk) {
                 Ok(0) => {
                     assert!(self.read.is_empty(), "the last line has no end");
                     return Ok(None);
@@ -180,7 +205,6 @@ impl Agent {
                 Err(error) => match error.kind() {
                     ErrorKind::Interrupted => {}
                     ErrorKind::ConnectionReset => return Ok(None),
-                    ErrorKind::WouldBlock => return Err(ErrorKind::TimedOut),
                     other => return Err(other),
                 },
             }

@@ -4,12 +4,13 @@ use std::net::SocketAddr;
 
 use crate::registry::RunningRegistry;
 
-use super::{Agent, Place, Setup, Sidecar};
+use super::{Agent, Place, Setup, Sidecar, Transport};
 
 /// A registry and a place for the sockets of the sidecars that know it.
 pub(crate) struct Site {
     pub(crate) place: Place,
     pub(crate) registry: RunningRegistry,
+    transport: Transport,
 }
 
 /// A sidecar with its agent.
@@ -20,9 +21,15 @@ pub(crate) struct Node {
 
 impl Site {
     pub(crate) fn new() -> Self {
+        Site::over(Transport::Socket)
+    }
+
+    /// A site whose agents talk to their sidecars over this.
+    pub(crate) fn over(transport: Transport) -> Self {
         Site {
             place: Place::new(),
             registry: RunningRegistry::open(),
+            transport,
         }
     }
 
@@ -37,7 +44,9 @@ impl Site {
 
     /// A sidecar of this name on this socket, to be changed before it is started.
     pub(crate) fn setup_at(&self, name: &str, socket: &str) -> Setup {
-        Setup::new(name, self.place.join(socket)).registry(self.address())
+        Setup::new(name, self.place.join(socket))
+            .registry(self.address())
+            .over(self.transport)
     }
 
     /// A sidecar with an agent.
@@ -55,8 +64,7 @@ impl Node {
     /// Starts it, and waits until it has reached the registry.
     pub(crate) fn start(setup: Setup) -> Self {
         let sidecar = setup.start();
-        sidecar.await_socket();
-        let mut agent = Agent::connect(&sidecar.socket);
+        let mut agent = sidecar.connect();
         if agent.next().payload()["registry"] != "connected" {
             agent.until_registry("connected");
         }

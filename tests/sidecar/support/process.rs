@@ -2,6 +2,7 @@
 
 use std::convert::Infallible;
 use std::io::{BufRead, BufReader};
+use std::os::fd::OwnedFd;
 use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 use std::process::{Child, ChildStderr, Command, ExitStatus, Stdio};
@@ -12,7 +13,7 @@ use std::time::{Duration, Instant};
 
 use rustix::process::{Pid, Signal, kill_process};
 
-use super::{Agent, DEADLINE, Place};
+use super::{Agent, DEADLINE, Place, Transport};
 
 /// Interval at which the file system is looked at, where nothing reports a change.
 const LOOK: Duration = Duration::from_millis(2);
@@ -22,6 +23,7 @@ pub(crate) struct Setup {
     command: Command,
     name: String,
     socket: PathBuf,
+    transport: Transport,
 }
 
 impl Setup {
@@ -41,6 +43,7 @@ impl Setup {
             command,
             name: name.to_owned(),
             socket,
+            transport: Transport::Socket,
         }
     }
 
@@ -51,6 +54,23 @@ impl Setup {
 
     pub(crate) fn unset(mut self, variable: &str) -> Self {
         self.command.env_remove(variable);
+        self
+    }
+
+    /// With its agent at the other end of this.
+    pub(crate) fn over(mut self, transport: Transport) -> Self {
+        if transport == Transport::Stdio {
+            self.command.arg("--stdio").stdin(Stdio::piped());
+            self.command.env_remove("IPC_SOCKET");
+        }
+        self.transport = transport;
+        self
+    }
+
+    /// With these as standard input and output.
+    pub(crate) fn stdio(mut self, input: impl Into<Stdio>, output: impl Into<Stdio>) -> Self {
+        self = self.over(Transport::Stdio);
+        self.command.stdin(input).stdout(output);
         self
     }
 
@@ -106,9 +126,11 @@ impl Setup {
         let file_before = identity(&self.socket);
         let mut child = self.command.spawn().unwrap();
         let stderr = child.stderr.take().unwrap();
+        let stdio = child.stdin.take().zip(child.stdout.take());
         let sidecar = Sidecar {
             name: self.name,
             socket: self.socket,
+            stdio: Mutex::new(stdio.map(|(input, output)| (input.into(), output.into()))),
             file_before,
             child,
             log: Arc::default(),
@@ -128,6 +150,8 @@ fn identity(path: &Path) -> Option<(u64, i64, i64)> {
 pub(crate) struct Sidecar {
     pub(crate) name: String,
     pub(crate) socket: PathBuf,
+    /// Our ends of its standard input and output, if both are pipes and until an agent has them.
+    stdio: Mutex<Option<(OwnedFd, OwnedFd)>>,
     /// The identity of the file that was at the socket's path before.
     file_before: Option<(u64, i64, i64)>,
     child: Child,
@@ -137,10 +161,21 @@ pub(crate) struct Sidecar {
 }
 
 impl Sidecar {
-    /// Waits for the socket and connects an agent, which has been greeted.
+    /// Connects an agent, which has been greeted.
     pub(crate) fn agent(&self) -> Agent {
+        let mut agent = self.connect();
+        agent.take_greeting();
+        agent
+    }
+
+    /// Connects an agent: the one of the pipes, or one on the socket as soon as that is there.
+    pub(crate) fn connect(&self) -> Agent {
+        let stdio = self.stdio.lock().unwrap().take();
+        if let Some((input, output)) = stdio {
+            return Agent::at(input, output);
+        }
         self.await_socket();
-        Agent::greeted(&self.socket)
+        Agent::connect(&self.socket)
     }
 
     /// Waits for the socket; one that another left behind is not meant.
