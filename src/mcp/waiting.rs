@@ -7,7 +7,7 @@ use crate::protocol::json::{shorten, write_object};
 
 use super::Server;
 use super::asking::unanswered;
-use super::calls::{Outcome, Work};
+use super::calls::{Call, Outcome, Work};
 
 impl Server {
     /// Returns when [`Server::handle_timeout`] wants to be called.
@@ -23,7 +23,7 @@ impl Server {
             .chain(progress)
             .chain(restart)
             .chain(self.subscriptions.next_notice())
-            .chain(self.leaving)
+            .chain(self.leaving.filter(|_| !self.calls.is_empty()))
             .min()
     }
 
@@ -31,9 +31,11 @@ impl Server {
     pub fn handle_timeout(&mut self, now: Instant) {
         self.restart_sidecar(now);
         self.tell_news(now);
-        let is_over = self.leaving.is_some_and(|at| at <= now);
+        if self.leaving.is_some_and(|at| at <= now) {
+            self.drop_calls(|_| true);
+        }
         let calls = self.calls.iter();
-        let due = calls.filter(|(_, call)| is_over || call.deadline.is_some_and(|at| at <= now));
+        let due = calls.filter(|(_, call)| call.deadline.is_some_and(|at| at <= now));
         let due: Vec<u64> = due.map(|(number, _)| *number).collect();
         for number in due {
             self.expire(number, now);
@@ -41,15 +43,19 @@ impl Server {
         self.tell_progress(now);
     }
 
-    /// Takes note that the host has closed the input: open calls have a moment left.
+    /// Takes note that the host has closed the input. What only waits ends at once, other calls have a moment left.
     pub fn host_ended(&mut self, now: Instant) {
         self.leaving = Some(now + limits::MCP_FAREWELL);
         self.close_streams();
-        let calls = self.calls.iter();
-        let waiting = calls.filter(|(_, call)| matches!(call.work, Work::Message));
-        let waiting: Vec<u64> = waiting.map(|(number, _)| *number).collect();
-        for number in waiting {
-            self.give_messages(number, now);
+        self.drop_calls(|call| matches!(call.work, Work::Message | Work::Doctor));
+    }
+
+    /// Ends calls without an answer, as nobody waits for it.
+    fn drop_calls(&mut self, is_dropped: impl Fn(&Call) -> bool) {
+        let calls = self.calls.iter().filter(|(_, call)| is_dropped(call));
+        let dropped: Vec<u64> = calls.map(|(number, _)| *number).collect();
+        for number in dropped {
+            self.end_call(number);
         }
     }
 
