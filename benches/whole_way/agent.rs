@@ -1,8 +1,10 @@
 //! A fast agent for the benchmark: it costs as little as possible, with many lines in one write and as
 //! many in one read.
 
+use std::fs::File;
 use std::io::{Read as _, Write as _};
 use std::ops::ControlFlow;
+use std::os::fd::OwnedFd;
 use std::os::unix::net::UnixStream;
 use std::path::Path;
 use std::thread;
@@ -44,18 +46,25 @@ pub(crate) fn connect(path: &Path) -> Outcome<(Sender, Receiver)> {
     stream.set_read_timeout(Some(PATIENCE)).map_err(failed)?;
     stream.set_write_timeout(Some(PATIENCE)).map_err(failed)?;
     let writing = stream.try_clone().map_err(failed)?;
-    Ok((
-        Sender { stream: writing },
+    Ok(halves(writing.into(), stream.into()))
+}
+
+/// An agent that writes to the one descriptor and reads from the other.
+pub(crate) fn halves(writing: OwnedFd, reading: OwnedFd) -> (Sender, Receiver) {
+    (
+        Sender {
+            stream: writing.into(),
+        },
         Receiver {
-            stream,
+            stream: reading.into(),
             lines: LineBuffer::new(LINE_BYTES),
         },
-    ))
+    )
 }
 
 /// The half of an agent that sends commands.
 pub(crate) struct Sender {
-    stream: UnixStream,
+    stream: File,
 }
 
 impl Sender {
@@ -85,7 +94,7 @@ pub(crate) fn append_send(
 
 /// The half of an agent that reads events.
 pub(crate) struct Receiver {
-    stream: UnixStream,
+    stream: File,
     lines: LineBuffer,
 }
 
@@ -126,6 +135,11 @@ impl Receiver {
             Some(message) => take(message),
             None => Ok(ControlFlow::Continue(())),
         })
+    }
+
+    /// Waits for any line; says when it was read.
+    pub(crate) fn first_line(&mut self) -> Outcome<Instant> {
+        self.listen(|_| Ok(ControlFlow::Break(Instant::now())))
     }
 
     /// Waits until the sidecar is registered; says when that was told.

@@ -71,8 +71,13 @@ fn measure(options: &Options) -> Outcome<()> {
         }
         starting::crates(&mut results)?;
     }
+    let over_stdio = Contender {
+        column: Column::Stdio,
+        site: Site::new(OURS.as_ref(), true)?,
+    };
     if options.wants(Part::Start) {
         starting::measure(&contenders, options, &mut results)?;
+        starting::first_lines(&contenders, &over_stdio, options, &mut results)?;
     }
     if options.wants(Part::Connect) {
         connecting::measure(&contenders, options, &mut results)?;
@@ -81,7 +86,7 @@ fn measure(options: &Options) -> Outcome<()> {
         connecting::measure_full_mesh(&contenders, options, &mut results)?;
     }
     if options.wants(Part::Echo) || options.wants(Part::OneWay) {
-        traffic::measure(&contenders, options, &mut results)?;
+        traffic::measure(&contenders, &over_stdio, options, &mut results)?;
     }
     if options.wants(Part::Broadcast) {
         broadcasting::measure(&contenders, options, &mut results)?;
@@ -107,16 +112,19 @@ fn measure(options: &Options) -> Outcome<()> {
     ratios::verdict(&results, &conditions)
 }
 
+/// The sidecar of this source.
+const OURS: &str = env!("CARGO_BIN_EXE_chatixia-sidecar");
+
 fn contenders(options: &Options) -> Outcome<Vec<Contender>> {
     let ours = Contender {
         column: Column::WholeWay,
-        site: Site::new(env!("CARGO_BIN_EXE_chatixia-sidecar").as_ref())?,
+        site: Site::new(OURS.as_ref(), false)?,
     };
     let mut contenders = vec![ours];
     if let Some(binary) = &options.against {
         contenders.push(Contender {
             column: Column::Against,
-            site: Site::new(binary)?,
+            site: Site::new(binary, false)?,
         });
     }
     Ok(contenders)

@@ -50,11 +50,11 @@ impl Pair {
 
     /// Connects two sidecars that reach the registry at this address.
     pub(crate) fn connect_over(contender: &Contender, registry: SocketAddr) -> Outcome<Self> {
-        let first = contender.site.spawn_at("alice", registry)?;
-        let second = contender.site.spawn_at("bob", registry)?;
+        let mut first = contender.site.spawn_at("alice", registry)?;
+        let mut second = contender.site.spawn_at("bob", registry)?;
         let mut pair = Pair {
-            first_agent: agent::connect(first.socket())?,
-            second_agent: agent::connect(second.socket())?,
+            first_agent: first.agent()?,
+            second_agent: second.agent()?,
             first,
             second,
         };

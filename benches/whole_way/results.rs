@@ -9,18 +9,26 @@ pub(crate) enum Column {
     Raw,
     /// The sidecar.
     WholeWay,
+    /// The sidecar with its agent at its standard input and output.
+    Stdio,
     /// The binary of `--against`.
     Against,
 }
 
 impl Column {
-    pub(crate) const ALL: [Column; 3] = [Column::Raw, Column::WholeWay, Column::Against];
+    pub(crate) const ALL: [Column; 4] = [
+        Column::Raw,
+        Column::WholeWay,
+        Column::Stdio,
+        Column::Against,
+    ];
 
     /// The heading, and the name for machines.
     pub(crate) fn names(self) -> (&'static str, &'static str) {
         match self {
             Column::Raw => ("raw limit", "raw"),
             Column::WholeWay => ("whole way", "whole_way"),
+            Column::Stdio => ("over stdio", "stdio"),
             Column::Against => ("against", "against"),
         }
     }

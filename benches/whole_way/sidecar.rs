@@ -12,6 +12,7 @@ use chatixia_sidecar::registry::{Keys, Options, Registry, StopHandle};
 use rustix::process::{Pid, Signal, kill_process};
 
 use super::Outcome;
+use super::agent::{self, Receiver, Sender};
 use super::machine::{self, Memory};
 
 /// How long a sidecar may take to end.
@@ -20,6 +21,8 @@ const ENDING: Duration = Duration::from_secs(5);
 /// A registry in this process, and a directory for the sockets. Gone when dropped.
 pub(crate) struct Site {
     binary: PathBuf,
+    /// Whether agents are at the sidecars' standard input and output, in place of their sockets.
+    over_stdio: bool,
     directory: PathBuf,
     address: SocketAddr,
     stop: StopHandle,
@@ -28,7 +31,7 @@ pub(crate) struct Site {
 
 impl Site {
     /// Makes a site for sidecars that run `binary`.
-    pub(crate) fn new(binary: &Path) -> Outcome<Self> {
+    pub(crate) fn new(binary: &Path, over_stdio: bool) -> Outcome<Self> {
         let binary = fs::canonicalize(binary)
             .map_err(|error| format!("no binary {}: {error}", binary.display()))?;
         let name = format!("sidecar-bench-{:016x}", fastrand::u64(..));
@@ -49,6 +52,7 @@ impl Site {
         });
         Ok(Site {
             binary,
+            over_stdio,
             directory,
             address,
             stop,
@@ -93,13 +97,19 @@ impl Site {
             .stdin(Stdio::null())
             .stdout(Stdio::null())
             .stderr(stderr);
+        if self.over_stdio {
+            command.arg("--stdio").env_remove("IPC_SOCKET");
+            command.stdin(Stdio::piped()).stdout(Stdio::piped());
+        }
         let spawned = Instant::now();
-        let child = command
+        let mut child = command
             .spawn()
             .map_err(|error| format!("can't start {}: {error}", self.binary.display()))?;
+        let pipes = child.stdin.take().zip(child.stdout.take());
         Ok(Sidecar {
             name: name.to_owned(),
             socket,
+            stdio: pipes.map(|(input, output)| agent::halves(input.into(), output.into())),
             log,
             spawned,
             child,
@@ -122,6 +132,8 @@ impl Drop for Site {
 pub(crate) struct Sidecar {
     name: String,
     socket: PathBuf,
+    /// The agent of its standard input and output, if there is one.
+    stdio: Option<(Sender, Receiver)>,
     log: PathBuf,
     /// When its start was asked for.
     pub(crate) spawned: Instant,
@@ -135,6 +147,15 @@ impl Sidecar {
 
     pub(crate) fn socket(&self) -> &Path {
         &self.socket
+    }
+
+    /// Returns its agent: the one of standard input and output, or one that connects as soon as the socket is
+    /// there.
+    pub(crate) fn agent(&mut self) -> Outcome<(Sender, Receiver)> {
+        match self.stdio.take() {
+            Some(agent) => Ok(agent),
+            None => agent::connect(&self.socket),
+        }
     }
 
     pub(crate) fn id(&self) -> u32 {

@@ -80,6 +80,34 @@ pub(crate) fn measure(
         .try_for_each(|contender| idle_memory(contender, results))
 }
 
+/// Measures the time from spawn to the first line that the agent has read.
+pub(crate) fn first_lines(
+    contenders: &[Contender],
+    over_stdio: &Contender,
+    options: &Options,
+    results: &mut Results,
+) -> Outcome<()> {
+    report::say(&format!("spawn to first line, {} runs", options.runs()));
+    let contenders = || contenders.iter().chain([over_stdio]);
+    let mut times = vec![Vec::new(); contenders().count()];
+    for run in 0..options.runs() {
+        for (contender, times) in contenders().zip(&mut times) {
+            let mut sidecar = contender.site.spawn(&format!("first-{run}"))?;
+            let (_sender, mut receiver) = sidecar.agent()?;
+            let read = receiver.first_line();
+            times.push(read.map_err(|failure| sidecar.explain(failure))? - sidecar.spawned);
+        }
+    }
+    for (contender, times) in contenders().zip(times) {
+        let times = Sorted::new(times);
+        let median = Metric::least("spawn to first line, median", "ms");
+        let worst = Metric::least("spawn to first line, worst", "ms");
+        results.add(contender.column, median, milliseconds(times.quantile(0.5)));
+        results.add(contender.column, worst, milliseconds(times.worst()));
+    }
+    Ok(())
+}
+
 fn idle_memory(contender: &Contender, results: &mut Results) -> Outcome<()> {
     let first = contender.site.spawn("idle-1")?;
     agent::wait_for_socket(first.socket()).map_err(|failure| first.explain(failure))?;

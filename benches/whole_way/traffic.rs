@@ -33,12 +33,13 @@ fn one_way_targets(bytes: usize) -> (Option<f64>, Option<f64>) {
 
 pub(crate) fn measure(
     contenders: &[Contender],
+    over_stdio: &Contender,
     options: &Options,
     results: &mut Results,
 ) -> Outcome<()> {
     let mut raw = raw::Pair::connect()?;
     let mut pairs = Vec::new();
-    for contender in contenders {
+    for contender in contenders.iter().chain([over_stdio]) {
         pairs.push((contender.column, Pair::connect(contender)?));
     }
     for round in 1..=options.rounds() {

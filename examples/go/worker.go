@@ -2,20 +2,18 @@
 //
 //	API_KEY=bob go run examples/go/worker.go
 //
-// Spawns a sidecar of its own, which SIDECAR_BINARY names, or else PATH has.
+// Spawns a sidecar of its own, which SIDECAR_BINARY names, or else PATH has, and talks over its standard input and
+// output.
 package main
 
 import (
 	"bufio"
 	"encoding/json"
-	"fmt"
+	"io"
 	"log"
-	"net"
 	"os"
 	"os/exec"
-	"path/filepath"
 	"strings"
-	"time"
 )
 
 // Message is what agents say to each other.
@@ -39,46 +37,35 @@ type Task struct {
 	Text string `json:"text"`
 }
 
-// start spawns a sidecar and connects to it. It is set by the environment, and ends soon after its agent has
-// left.
-func start() (net.Conn, error) {
-	socket := filepath.Join(os.TempDir(), fmt.Sprintf("worker-%d.sock", os.Getpid()))
+// start spawns a sidecar, and gives what commands are written to and events are read from. The sidecar is set by
+// the environment, and ends with this process.
+func start() (io.Writer, io.Reader, error) {
 	binary := os.Getenv("SIDECAR_BINARY")
 	if binary == "" {
 		binary = "chatixia-sidecar"
 	}
-	sidecar := exec.Command(binary)
-	sidecar.Env = append(os.Environ(), "IPC_SOCKET="+socket)
+	sidecar := exec.Command(binary, "--stdio")
 	sidecar.Stderr = os.Stderr
-	if err := sidecar.Start(); err != nil {
-		return nil, err
+	commands, err := sidecar.StdinPipe()
+	if err != nil {
+		return nil, nil, err
 	}
-	ended := make(chan error, 1)
-	go func() { ended <- sidecar.Wait() }()
-
-	// The socket is there within milliseconds, whether the registry can be reached or not.
-	for tries := 0; tries < 50; tries++ {
-		if connection, err := net.Dial("unix", socket); err == nil {
-			return connection, nil
-		}
-		select {
-		case err := <-ended:
-			return nil, fmt.Errorf("the sidecar has ended: %v", err)
-		case <-time.After(100 * time.Millisecond):
-		}
+	events, err := sidecar.StdoutPipe()
+	if err != nil {
+		return nil, nil, err
 	}
-	return nil, fmt.Errorf("the sidecar has made no socket at %s", socket)
+	return commands, events, sidecar.Start()
 }
 
 func main() {
-	connection, err := start()
+	input, output, err := start()
 	if err != nil {
 		log.Fatal(err)
 	}
-	lines := bufio.NewScanner(connection)
+	lines := bufio.NewScanner(output)
 	// Lines can be longer than the scanner takes by itself; `ready` says how long.
 	lines.Buffer(nil, 2*1024*1024)
-	commands := json.NewEncoder(connection)
+	commands := json.NewEncoder(input)
 	for lines.Scan() {
 		var event Event
 		if json.Unmarshal(lines.Bytes(), &event) != nil || event.Type != "message" {
@@ -107,5 +94,5 @@ func main() {
 			log.Fatal(err)
 		}
 	}
-	log.Fatal("the sidecar has closed the connection: ", lines.Err())
+	log.Fatal("the sidecar has ended: ", lines.Err())
 }

@@ -3,16 +3,12 @@
 //
 //   API_KEY=alice examples/node/asker.mjs PEER TEXT
 //
-// Spawns a sidecar of its own, which SIDECAR_BINARY names, or else PATH has.
+// Spawns a sidecar of its own, which SIDECAR_BINARY names, or else PATH has, and talks over its standard input
+// and output.
 
 import { spawn } from "node:child_process";
 import { randomUUID } from "node:crypto";
-import { existsSync } from "node:fs";
-import { connect } from "node:net";
-import { tmpdir } from "node:os";
-import { join } from "node:path";
 import { createInterface } from "node:readline";
-import { setTimeout as sleep } from "node:timers/promises";
 
 const [peer, text] = process.argv.slice(2);
 if (text === undefined) {
@@ -20,33 +16,12 @@ if (text === undefined) {
   process.exit(2);
 }
 
-// The sidecar is set by the environment, and ends soon after its agent has left.
-const socketPath = join(tmpdir(), `asker-${process.pid}.sock`);
+// The sidecar is set by the environment, and ends with its input: when that is closed, or this process ends.
 const binary = process.env.SIDECAR_BINARY ?? "chatixia-sidecar";
-const sidecar = spawn(binary, { env: { ...process.env, IPC_SOCKET: socketPath }, stdio: ["ignore", "ignore", "inherit"] });
-
-let ended = false;
-sidecar.on("exit", () => (ended = true));
-sidecar.on("error", (error) => {
-  console.error(`cannot start ${binary}: ${error.message}`);
-  ended = true;
-});
-
-// The socket is there within milliseconds, whether the registry can be reached or not.
-for (let tries = 0; !existsSync(socketPath); tries += 1) {
-  if (ended || tries === 50) {
-    console.error("The sidecar has made no socket.");
-    process.exit(1);
-  }
-  await sleep(100);
-}
-
-const connection = connect(socketPath);
-function finish(code) {
-  process.exitCode = code;
-  connection.destroy();
-  sidecar.kill("SIGTERM");
-}
+const sidecar = spawn(binary, ["--stdio"], { stdio: ["pipe", "pipe", "inherit"] });
+sidecar.on("error", (error) => console.error(`cannot start ${binary}: ${error.message}`));
+// If it has ended, there is no answer, which is told by the exit code.
+sidecar.stdin.on("error", () => {});
 
 // Unless an answer comes.
 process.exitCode = 1;
@@ -57,17 +32,18 @@ const command = { type: "send", id: 1, payload: { target_peer: peer, message } }
 
 console.error(`waiting for ${peer}`);
 let asked = false;
-for await (const line of createInterface({ input: connection })) {
+for await (const line of createInterface({ input: sidecar.stdout })) {
   const event = JSON.parse(line);
   const payload = event.payload ?? {};
   if (event.type === "peer_connected" && payload.peer_id === peer && !asked) {
-    connection.write(JSON.stringify(command) + "\n");
+    sidecar.stdin.write(JSON.stringify(command) + "\n");
     asked = true;
   } else if (event.type === "error" && event.id === 1) {
     console.error(`${payload.code}: ${payload.message}`);
-    finish(1);
+    sidecar.stdin.end();
   } else if (event.type === "message" && payload.message.request_id === requestId) {
     console.log(payload.message.payload.text);
-    finish(0);
+    process.exitCode = 0;
+    sidecar.stdin.end();
   }
 }

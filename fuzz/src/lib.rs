@@ -3,8 +3,14 @@
 
 #![forbid(unsafe_code)]
 
+// Only the server's restarts need it, and not all of it.
+#[allow(dead_code)]
+#[path = "../../src/backoff.rs"]
+mod backoff;
 #[path = "../../src/limits/mod.rs"]
 pub mod limits;
+#[path = "../../src/mcp/mod.rs"]
+pub mod mcp;
 #[path = "../../src/protocol/mod.rs"]
 pub mod protocol;
 

@@ -22,10 +22,12 @@ pub struct Topic {
 
 pub(super) const SIDECAR: Topic = Topic {
     purpose: "\
-Carries messages between an agent, which speaks JSON lines over a Unix socket, and other agents'
-sidecars, over encrypted WebRTC data channels. A registry introduces the peers.",
+Carries messages between an agent, which speaks JSON lines over a Unix socket or over standard input
+and output, and other agents' sidecars, over encrypted WebRTC data channels. A registry introduces
+the peers.",
     usage: &[
         "[SETTING...]              be the sidecar",
+        "--stdio [SETTING...]      be that of the program that started this one",
         "mcp [SETTING...]          be an MCP server, with a sidecar of its own behind it",
         "doctor [SETTING...]       check what can be reached with these settings",
         "attach [SOCKET]           talk to a sidecar from the terminal",

@@ -94,7 +94,7 @@ table! {
     Plain IPC_SOCKET "PATH" = "/tmp/chatixia-sidecar.sock",
         "the Unix socket on which the agent is awaited";
     Plain AGENT_LINGER "SECONDS" = "30",
-        "how long to stay after the agent has left; 0: not at all, as with --stdio; inf: for ever";
+        "how long to stay after the agent has left, inf: for ever; with --stdio 0";
     Plain MESH "full|lazy" = "full",
         "full: connect to every peer listed; lazy: when something is sent";
     Plain MAX_PEERS "N" = "256",

@@ -40,6 +40,28 @@ fn error(words: &[&str]) -> String {
 }
 
 #[test]
+fn on_standard_input_and_output_there_is_no_socket_and_no_linger_unless_set() {
+    let of = |words: &[&str]| {
+        let config = config(words).unwrap();
+        assert!(config.stdio);
+        (config.ipc_socket, config.agent_linger, config.doubts.len())
+    };
+    let zero = Some(Duration::ZERO);
+    assert_eq!(of(&["--stdio="]), (None, zero, 0));
+    // An empty variable counts as none.
+    assert_eq!(of(&["--stdio=", "IPC_SOCKET="]), (None, zero, 0));
+    let socket = || Some(PathBuf::from("/s"));
+    assert_eq!(of(&["--stdio=", "IPC_SOCKET=/s"]), (socket(), zero, 0));
+    let linger = Some(Duration::from_secs(3));
+    assert_eq!(of(&["--stdio=", "AGENT_LINGER=3"]), (None, linger, 0));
+    // Nobody could come back to it.
+    assert_eq!(of(&["--stdio=", "AGENT_LINGER=inf"]), (None, None, 1));
+    let both = ["--stdio=", "AGENT_LINGER=inf", "--ipc-socket=/s"];
+    assert_eq!(of(&both), (socket(), None, 0));
+    assert!(!config(&["STDIO=1"]).unwrap().stdio);
+}
+
+#[test]
 fn the_defaults_are_those_of_the_contract() {
     let config = config(&[]).unwrap();
     assert_eq!(config.signaling_url.to_string(), "ws://localhost:8080/ws");

@@ -1,4 +1,4 @@
-//! Limits of the agent's socket.
+//! Limits of the agent's socket, or of standard input and output in its place.
 
 use std::time::Duration;
 
@@ -20,7 +20,7 @@ pub const IPC_NOTICES: usize = 64;
 /// Rendered bytes after which an agent's writer writes them out.
 pub const IPC_WRITE_BYTES: usize = 256 * 1024;
 
-/// Bytes of events that the event loop writes to the agent's socket itself. Copying more takes longer than
+/// Bytes of events that the event loop writes to the agent itself. Copying more takes longer than
 /// waking the writer.
 pub const IPC_DIRECT_BYTES: usize = 16 * 1024;
 

@@ -52,5 +52,6 @@ mod settings_files;
 mod signals;
 mod sleep;
 mod socket;
+mod stdio;
 mod surroundings;
 mod topology;

@@ -6,12 +6,12 @@ import traceback
 import unittest
 from typing import Any, List
 
-from .stand_in_sidecar import StandInSidecar
 from .support import WITH_AN_AGENT, ClientTest, respond_in_chunks, soon
 from chatixia_client import ChatixiaError, Event, Message, RequestTimeout, StartFailed
 from chatixia_client.flow import Flow
 from chatixia_client.handlers import Handlers
 from chatixia_client.recent_responses import LONGEST_FIELDS, REMEMBERED, RecentResponses
+from chatixia_client.testing import StandInSidecar
 
 STRANGE_SIDECAR = WITH_AN_AGENT + '''
 for number, line in enumerate(agent.makefile()):

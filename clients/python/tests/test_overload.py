@@ -4,9 +4,9 @@ import asyncio
 from typing import List
 from unittest import mock
 
-from .stand_in_sidecar import StandInSidecar, Talk
 from .support import ClientTest, soon, until
 from chatixia_client import ChatixiaError, Message, Overloaded, Sidecar, flow, lines
+from chatixia_client.testing import StandInSidecar, Talk
 
 MESSAGES = 400
 TEXT = "x" * 4096

@@ -6,7 +6,6 @@ import signal
 from typing import Any, List
 from unittest import mock
 
-from .stand_in_sidecar import StandInSidecar
 from .support import ClientTest, is_alive, soon, until_event
 from chatixia_client import (
     ChatixiaError,
@@ -19,6 +18,7 @@ from chatixia_client import (
 )
 from chatixia_client.core import Core
 from chatixia_client.link import Link
+from chatixia_client.testing import StandInSidecar
 
 
 def crash(sidecar: Sidecar) -> None:

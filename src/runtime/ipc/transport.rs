@@ -242,3 +242,87 @@ fn open_anew(pipe: &OwnedFd) -> Option<OwnedFd> {
 fn open_anew(_: &OwnedFd) -> Option<OwnedFd> {
     None
 }
+
+#[cfg(test)]
+mod tests {
+    use std::io::Read as _;
+    use std::os::fd::AsRawFd as _;
+
+    use rustix::fs::{OFlags, fcntl_getfl};
+
+    use super::*;
+
+    fn output(descriptor: impl Into<OwnedFd>) -> Output {
+        let (input, _other) = io::pipe().unwrap();
+        let transport = Transport::new(input.into(), descriptor.into()).unwrap();
+        Arc::into_inner(transport.output).unwrap()
+    }
+
+    /// Writes until there is no room, and returns how much that was.
+    fn fill(output: &Output) -> usize {
+        let mut written = 0;
+        loop {
+            match output.write(&[b'x'; 10_000]) {
+                Ok(count) => written += count,
+                Err(error) => {
+                    assert_eq!(error, Errno::AGAIN);
+                    return written;
+                }
+            }
+        }
+    }
+
+    #[cfg(target_os = "linux")]
+    #[test]
+    fn a_pipe_takes_what_it_has_room_for_and_stays_as_it_is_for_others() {
+        let (mut reader, writer) = io::pipe().unwrap();
+        let others = writer.try_clone().unwrap();
+        let output = output(writer);
+        assert!(!output.may_wait());
+        assert_ne!(output.as_fd().as_raw_fd(), others.as_raw_fd());
+        let written = fill(&output);
+        assert!(!fcntl_getfl(&others).unwrap().contains(OFlags::NONBLOCK));
+        // The other end does not end as long as anybody writes.
+        drop((output, others));
+        let mut read = Vec::new();
+        assert_eq!(reader.read_to_end(&mut read).unwrap(), written);
+    }
+
+    #[test]
+    fn a_pipe_that_cannot_be_opened_anew_is_never_waited_for_when_it_is_full() {
+        let (reader, writer) = io::pipe().unwrap();
+        let output = Output {
+            descriptor: Arc::new(writer.into()),
+            kind: Kind::Waiting,
+        };
+        assert!(output.may_wait(), "the event loop must not write to it");
+        assert!(fill(&output) > PIPE_BUF);
+        assert!(!is_hung_up(output.as_fd()));
+        drop(reader);
+        assert!(is_hung_up(output.as_fd()));
+        assert_eq!(output.write(b"x"), Err(Errno::PIPE));
+    }
+
+    #[test]
+    fn a_socket_takes_what_it_has_room_for_and_is_shut_down_only_if_it_is_the_agents_alone() {
+        let (stream, mut other) = UnixStream::pair().unwrap();
+        let shared = output(stream.try_clone().unwrap());
+        assert!(!shared.may_wait());
+        let written = fill(&shared);
+        shared.shut_down();
+        let alone = Transport::new(stream.try_clone().unwrap().into(), stream.into()).unwrap();
+        drop(shared);
+        alone.output.shut_down();
+        let mut read = Vec::new();
+        assert_eq!(other.read_to_end(&mut read).unwrap(), written);
+    }
+
+    #[test]
+    fn what_is_neither_pipe_nor_socket_is_left_to_the_writer() {
+        let nowhere = fs::File::options().write(true).open("/dev/null").unwrap();
+        let output = output(nowhere);
+        assert!(output.may_wait());
+        assert_eq!(output.write(b"x"), Ok(1));
+        assert!(!is_hung_up(output.as_fd()));
+    }
+}

@@ -24,7 +24,7 @@ from typing import (
 from .cancelling import cancel
 from .errors import ChatixiaError, NotRunning
 from .message import Event, Kind, Message, Receipt
-from .settings import Path
+from .settings import Path, Transport
 from .sidecar import Sidecar
 from .threads import DaemonThreads
 
@@ -53,6 +53,7 @@ class BlockingSidecar:
         spawn: bool = True,
         start_timeout: float = 5.0,
         log_file: Optional[str] = None,
+        transport: Transport = "socket",
     ) -> None:
         """See `Sidecar`."""
         self._sidecar = Sidecar(
@@ -66,6 +67,7 @@ class BlockingSidecar:
             spawn=spawn,
             start_timeout=start_timeout,
             log_file=log_file,
+            transport=transport,
         )
         self._handlers = DaemonThreads(HANDLERS_AT_ONCE, "chatixia-handler")
         # What is called goes to the loop under it, so that nothing reaches a loop that is ending.

@@ -6,6 +6,7 @@ import asyncio
 import copy
 import logging
 import random
+import socket
 from typing import Any, Dict, Optional, Protocol
 
 from .cancelling import settle, within
@@ -54,7 +55,8 @@ class Link:
     def __init__(self, settings: Settings, listener: Listener) -> None:
         self._settings = settings
         self._listener = listener
-        self._place = SocketPlace(settings.socket)
+        self._place = SocketPlace(settings.socket) if settings.transport == "socket" else None
+        self._stdio: Optional[socket.socket] = None
         self._process: Optional[SidecarProcess] = None
         self._connection: Optional[LineConnection] = None
         self._beginning: Optional["asyncio.Task[None]"] = None
@@ -94,7 +96,7 @@ class Link:
             try:
                 await self._clear_away()
             finally:
-                self._place.remove()
+                self._leave_place()
             raise
         self._keeper = loop.create_task(self._keep())
 
@@ -118,7 +120,7 @@ class Link:
             try:
                 await self._clear_away()
             finally:
-                self._place.remove()
+                self._leave_place()
                 self._listener.on_end(None)
 
     async def write(self, line: bytes) -> None:
@@ -146,15 +148,18 @@ class Link:
     async def _begin(self) -> None:
         """One attempt; leaves nothing behind if it fails."""
         try:
-            if self._settings.spawn:
+            if self._place is None:
+                self._spawn_on_stdio()
+                await self._connect_in_time()
+            elif self._settings.spawn:
                 async with self._place.claim(self._settings.start_timeout):
-                    self._spawn()
+                    self._spawn(self._place)
                     await self._connect_in_time()
             else:
                 await self._connect_in_time()
         except asyncio.TimeoutError:
             text = (
-                f"no sidecar answers at {self._place.path} within {self._settings.start_timeout:g} s"
+                f"no sidecar answers {self._where} within {self._settings.start_timeout:g} s"
             )
             if self._process is not None:
                 text += f": {self._process.last_words()}"
@@ -162,21 +167,39 @@ class Link:
             raise StartFailed(text) from None
         except OSError as error:
             await self._clear_away()
-            raise StartFailed(f"no sidecar can be had at {self._place.path}: {error}") from error
+            raise StartFailed(f"no sidecar can be had {self._where}: {error}") from error
         except BaseException:
             await self._clear_away()
             raise
         if self._connection is None:
             await self._clear_away()
-            raise StartFailed(f"the sidecar at {self._place.path} closed the connection")
+            raise StartFailed(f"the sidecar {self._where} closed the connection")
         self._up.set()
         self._listener.on_up(self._ready)
 
-    def _spawn(self) -> None:
+    @property
+    def _where(self) -> str:
+        """Where the sidecar is, for errors."""
+        return "on its standard input and output" if self._place is None else f"at {self._place.path}"
+
+    def _leave_place(self) -> None:
+        if self._place is not None:
+            self._place.remove()
+
+    def _spawn(self, place: SocketPlace) -> None:
         binary = self._settings.find_binary()
-        self._place.prepare()
-        environment = self._settings.sidecar_environment(self._place.path)
+        place.prepare()
+        environment = self._settings.sidecar_environment(place.path)
         self._process = SidecarProcess(binary, environment, self._settings.log_file)
+
+    def _spawn_on_stdio(self) -> None:
+        binary = self._settings.find_binary()
+        environment = self._settings.sidecar_environment(None)
+        # Both ways over one socket, which asyncio reads and writes better than pipes.
+        ours, its = socket.socketpair()
+        self._stdio = ours
+        with its:
+            self._process = SidecarProcess(binary, environment, self._settings.log_file, its)
 
     async def _connect_in_time(self) -> None:
         await within(self._settings.start_timeout, self._connect())
@@ -186,26 +209,42 @@ class Link:
         self._lost.clear()
         self._ready = None
         self._greeted = loop.create_future()
-        while True:
-            self.raise_if_over()
-            if self._process is not None and self._process.exit_code is not None:
-                raise await self._ended_at_start(self._process)
-            if not self._settings.spawn or self._place.has_new_socket():
-                connection = self._connection = LineConnection(self._on_line, self._on_lost)
-                try:
-                    await loop.create_unix_connection(self._current_connection, self._place.path)
-                    break
-                except (FileNotFoundError, ConnectionRefusedError):
-                    pass
-            await asyncio.sleep(CONNECT_POLL_SECONDS)
-        connection.write(GREETING)
+        if self._place is None:
+            await self._connect_stdio()
+        else:
+            await self._connect_socket(self._place)
+        self._current_connection().write(GREETING)
         try:
             await self._greeted
         except ConnectionError:
             if self._process is not None:
                 await self._process.exited.wait()
                 raise await self._ended_at_start(self._process) from None
-            raise StartFailed(f"the sidecar at {self._place.path} closed the connection") from None
+            raise StartFailed(f"the sidecar {self._where} closed the connection") from None
+
+    async def _connect_stdio(self) -> None:
+        assert self._stdio is not None
+        self._connection = LineConnection(self._on_line, self._on_lost)
+        loop = asyncio.get_running_loop()
+        await loop.create_unix_connection(self._current_connection, sock=self._stdio)
+        # It is the connection's now.
+        self._stdio = None
+
+    async def _connect_socket(self, place: SocketPlace) -> None:
+        """Waits for the socket, and connects."""
+        loop = asyncio.get_running_loop()
+        while True:
+            self.raise_if_over()
+            if self._process is not None and self._process.exit_code is not None:
+                raise await self._ended_at_start(self._process)
+            if not self._settings.spawn or place.has_new_socket():
+                self._connection = LineConnection(self._on_line, self._on_lost)
+                try:
+                    await loop.create_unix_connection(self._current_connection, place.path)
+                    return
+                except (FileNotFoundError, ConnectionRefusedError):
+                    pass
+            await asyncio.sleep(CONNECT_POLL_SECONDS)
 
     def _current_connection(self) -> LineConnection:
         assert self._connection is not None
@@ -219,6 +258,9 @@ class Link:
         connection, self._connection = self._connection, None
         if connection is not None:
             connection.close()
+        stdio, self._stdio = self._stdio, None
+        if stdio is not None:
+            stdio.close()
         if self._process is not None:
             try:
                 await self._process.stop()

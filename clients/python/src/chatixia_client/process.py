@@ -8,6 +8,7 @@ import glob
 import logging
 import os
 import signal
+import socket
 import subprocess
 import threading
 import time
@@ -43,21 +44,27 @@ class SidecarProcess:
     """
 
     def __init__(
-        self, binary: str, environment: Mapping[str, str], log_file: Optional[str] = None
+        self,
+        binary: str,
+        environment: Mapping[str, str],
+        log_file: Optional[str] = None,
+        stdio: Optional[socket.socket] = None,
     ) -> None:
         """Spawns it; to be called where an event loop runs. Raises `StartFailed` if the system refuses.
 
-        With a `log_file` all that it writes is appended there as well.
+        With a `log_file` all that it logs is appended there as well. `stdio` is its end of a socket pair, which
+        becomes its standard input and output; without it its agent is awaited on its socket.
         """
         if is_exiting():
             raise NotRunning("the interpreter is about to exit: no sidecar is spawned any more")
         self._log_file = None if log_file is None else LogFile.open(log_file)
+        log_descriptor = subprocess.DEVNULL if self._log_file is None else self._log_file.descriptor
         try:
             self._process = subprocess.Popen(
-                [binary],
+                [binary] if stdio is None else [binary, "--stdio"],
                 env=dict(environment),
-                stdin=subprocess.DEVNULL,
-                stdout=subprocess.DEVNULL if self._log_file is None else self._log_file.descriptor,
+                stdin=subprocess.DEVNULL if stdio is None else stdio.fileno(),
+                stdout=log_descriptor if stdio is None else stdio.fileno(),
                 stderr=subprocess.PIPE,
                 start_new_session=True,
             )

@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import re
 from dataclasses import dataclass, field
-from typing import Dict, Mapping, Optional, Union
+from typing import Dict, Literal, Mapping, Optional, Union
 from urllib.parse import urlsplit, urlunsplit
 
 from .binary import find_binary
@@ -13,6 +13,9 @@ from .errors import ChatixiaError
 from .settings_files import settings_below
 
 Path = Union[str, "os.PathLike[str]"]
+
+Transport = Literal["socket", "stdio"]
+"""The way between agent and sidecar: a Unix socket, or the sidecar's standard input and output."""
 
 DEFAULT_API_KEY = "ak_dev_001"
 """The contract's."""
@@ -34,11 +37,15 @@ class Settings:
     spawn: bool = True
     start_timeout: float = 5.0
     log_file: Optional[str] = None
+    transport: Transport = "socket"
 
-    def sidecar_environment(self, socket: str) -> Dict[str, str]:
-        """The environment to spawn the sidecar in: ours, and what was set here over it."""
+    def sidecar_environment(self, socket: Optional[str]) -> Dict[str, str]:
+        """The environment to spawn the sidecar in: ours, and what was set here over it. `socket`: where it
+        listens, if it does."""
         environment = {name: value for name, value in os.environ.items() if self._inherits(name)}
-        environment.update(self.environment, IPC_SOCKET=socket)
+        environment.update(self.environment)
+        if socket is not None:
+            environment["IPC_SOCKET"] = socket
         if self.registry is not None:
             environment["SIGNALING_URL"] = signaling_url(self.registry)
             environment["TOKEN_URL"] = self.registry.rstrip("/") + "/api/token"
@@ -51,7 +58,9 @@ class Settings:
     def _inherits(self, name: str) -> bool:
         # Sidecars prefer a device token to a key; one that merely lies about is not what was asked for.
         is_outdone = name == "DEVICE_TOKEN" and self.api_key is not None
-        return not is_outdone and name not in _OF_THE_AGENT_ALONE
+        # With this a sidecar would listen although nobody has asked for that here.
+        is_needless = name == "IPC_SOCKET" and self.transport == "stdio"
+        return not is_outdone and not is_needless and name not in _OF_THE_AGENT_ALONE
 
     def registry_headers(self) -> Dict[str, str]:
         """How the agent shows the registry who it is: with the key that its sidecar has."""
@@ -71,7 +80,7 @@ class Settings:
 
     def _known(self) -> Dict[str, str]:
         """The sidecar's settings, those of the files that it reads included."""
-        environment = self.sidecar_environment("")
+        environment = self.sidecar_environment(None)
         return {**settings_below(environment), **environment}
 
     def find_binary(self) -> str:

@@ -30,7 +30,7 @@ from .handlers import EventHandler, MessageHandler, RequestHandler
 from .message import BroadcastReceipt, Event, Kind, Message, Receipt, agent_of, response_type
 from .queue_asker import Asker
 from .queue_worker import Worker
-from .settings import Path, Settings
+from .settings import Path, Settings, Transport
 from .task_queue import TaskQueue
 
 log = logging.getLogger("chatixia_client")
@@ -66,6 +66,7 @@ class Sidecar:
         spawn: bool = True,
         start_timeout: float = 5.0,
         log_file: Optional[str] = None,
+        transport: Transport = "socket",
     ) -> None:
         """What is not given here is as in this process's environment (contract part 1).
 
@@ -77,7 +78,16 @@ class Sidecar:
         `spawn`: False to use a sidecar that is run by others, at `socket`.
         `start_timeout`: seconds until a sidecar that is not ready is given up.
         `log_file`: where what the sidecar writes is appended, beside the logger `chatixia_client.sidecar`.
+        `transport`: `"stdio"` to talk over the sidecar's standard input and output: without a socket, without
+        waiting for one, and with a sidecar that ends with this process whatever ends that.
         """
+        if transport not in ("socket", "stdio"):
+            raise ValueError(f"the transport is {transport!r}, and not 'socket' or 'stdio'")
+        if transport == "stdio" and (socket is not None or not spawn):
+            raise ValueError(
+                "a sidecar on standard input and output is spawned, and has no socket unless `environment` sets "
+                "IPC_SOCKET"
+            )
         if not spawn and socket is None:
             raise ValueError("say at which socket the sidecar is that is not to be spawned")
         self._settings = Settings(
@@ -90,6 +100,7 @@ class Sidecar:
             spawn,
             start_timeout,
             log_file,
+            transport,
         )
         self._agent = agent
         self._core = Core(self._settings, self.respond)
