@@ -16,6 +16,7 @@ _chatixia_sidecar() {
         --ice-servers-from-registry) words='on off' ;;
         --report-topology) words='on off' ;;
         --log-format) words='text json' ;;
+        --mcp-channel) words='on off' ;;
         --ca-file | --ssl-cert-file | --ipc-socket | --env-file | --config-file | --registry-tls-cert | --registry-tls-key | --device-token-file | --api-keys-file | --registry-data | --binary) files=yes ;;
         --registry-url | \
         --signaling-url | \
@@ -45,6 +46,7 @@ _chatixia_sidecar() {
         --turn-username | \
         --turn-password | \
         --rust-log | \
+        --mcp-allow | \
         --listen | \
         --port | \
         --agent-name | \
@@ -61,7 +63,8 @@ _chatixia_sidecar() {
         --timeout) ;;
         *)
             case ${COMP_WORDS[1]} in
-                doctor) words='--json --registry-url --signaling-url --token-url --api-key --device-token --ca-file --ssl-cert-file --ssl-cert-dir --https-proxy --http-proxy --all-proxy --no-proxy --stdio --ipc-socket --agent-linger --mesh --max-peers --max-message-bytes --queue-bytes --overflow-bytes --connect-timeout --recovery-timeout --send-stall-seconds --metered --udp-port --external-address --bind-address --interfaces --ipv6 --stun-url --turn-url --turn-secret --turn-username --turn-password --ice-transport-policy --ice-servers-from-registry --report-topology --rust-log --log-format --env-file --config-file --help --version' ;;
+                mcp) words='--mcp-allow --mcp-channel --registry-url --signaling-url --token-url --api-key --device-token --ca-file --ssl-cert-file --ssl-cert-dir --https-proxy --http-proxy --all-proxy --no-proxy --ipc-socket --agent-linger --mesh --max-peers --max-message-bytes --queue-bytes --overflow-bytes --connect-timeout --recovery-timeout --send-stall-seconds --metered --udp-port --external-address --bind-address --interfaces --ipv6 --stun-url --turn-url --turn-secret --turn-username --turn-password --ice-transport-policy --ice-servers-from-registry --report-topology --rust-log --log-format --env-file --config-file --help --version' ;;
+                doctor) words='--json --beside-sidecar --registry-url --signaling-url --token-url --api-key --device-token --ca-file --ssl-cert-file --ssl-cert-dir --https-proxy --http-proxy --all-proxy --no-proxy --stdio --ipc-socket --agent-linger --mesh --max-peers --max-message-bytes --queue-bytes --overflow-bytes --connect-timeout --recovery-timeout --send-stall-seconds --metered --udp-port --external-address --bind-address --interfaces --ipv6 --stun-url --turn-url --turn-secret --turn-username --turn-password --ice-transport-policy --ice-servers-from-registry --report-topology --rust-log --log-format --env-file --config-file --help --version' ;;
                 attach) words='--ipc-socket --env-file --config-file --help --version' files=yes ;;
                 health) words='--ipc-socket --env-file --config-file --of-registry --listen --port --registry-tls-cert --registry-tls-key --help --version' files=yes ;;
                 join) words='--config-file --help --version' ;;
@@ -72,9 +75,9 @@ _chatixia_sidecar() {
                 *) words='--registry-url --signaling-url --token-url --api-key --device-token --ca-file --ssl-cert-file --ssl-cert-dir --https-proxy --http-proxy --all-proxy --no-proxy --stdio --ipc-socket --agent-linger --mesh --max-peers --max-message-bytes --queue-bytes --overflow-bytes --connect-timeout --recovery-timeout --send-stall-seconds --metered --udp-port --external-address --bind-address --interfaces --ipv6 --stun-url --turn-url --turn-secret --turn-username --turn-password --ice-transport-policy --ice-servers-from-registry --report-topology --rust-log --log-format --env-file --config-file --help --version' ;;
             esac
             if ((COMP_CWORD == 1)); then
-                words="doctor attach health join pair registry invite demo help $words" files=''
+                words="mcp doctor attach health join pair registry invite demo help $words" files=''
             elif [[ ${COMP_WORDS[1]} == help ]]; then
-                words='doctor attach health join pair registry invite demo help'
+                words='mcp doctor attach health join pair registry invite demo help'
             fi
             ;;
     esac
