@@ -18,14 +18,14 @@ CAPABILITIES = "io.modelcontextprotocol/clientCapabilities"
 
 
 def environment(registry, key, **more):
-    """What a sidecar of this name is started with. Nothing of the machine's own settings."""
+    """What a sidecar of this name is started with, if it has one. Nothing of the machine's own settings."""
     return {
         "PATH": os.environ["PATH"],
         "HOME": "/nonexistent",
         "REGISTRY_URL": f"http://127.0.0.1:{registry.port}",
-        "API_KEY": key,
         "INTERFACES": "lo",
         "RUST_LOG": "warn",
+        **({} if key is None else {"API_KEY": key}),
         **more,
     }
 

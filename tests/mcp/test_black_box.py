@@ -182,7 +182,7 @@ class BlackBox(unittest.TestCase):
         host.wait_for_peer("worker")
         answer = host.call("ask", peer="worker", text="hello")
         self.assertEqual(answer["answer"], {"text": "HELLO"})
-        failed = host.failure(host.begin_call("ask", peer="worker", text=""))
+        failed = host.failure(host.begin_call("ask", peer="worker", text="fail"))
         self.assertIn("nothing to do", failed)
         # And it asks by itself.
         host.call("send", peer="worker", text="ask me", type="start")
@@ -310,27 +310,26 @@ class BlackBox(unittest.TestCase):
         place = self.place()
         with open(os.path.join(place, ".env"), "w", encoding="utf-8") as file:
             file.write("API_KEY=stolen\n")
-        settings = environment(self.registry, "alice")
-        del settings["API_KEY"]
         config = os.path.join(place, "config")
         with open(config, "w", encoding="utf-8") as file:
             file.write("API_KEY=joined\n")
         before = os.getcwd()
         os.chdir(place)
         self.addCleanup(os.chdir, before)
-        host = self.host("", CONFIG_FILE=config, API_KEY="")
+        host = self.host(None, CONFIG_FILE=config)
         self.assertEqual(host.call("list_peers")["own_name"], "joined")
 
 
 # An agent that answers what it is asked in capitals, and asks when it is told to.
 AGENT = '''
+import asyncio
 from chatixia_client import Sidecar
 
 sidecar = Sidecar(api_key="worker")
 
 @sidecar.on_request("agent_prompt")
 def answer(message):
-    if not message.payload["text"]:
+    if message.payload["text"] == "fail":
         raise ValueError("nothing to do")
     return {"text": message.payload["text"].upper()}
 
