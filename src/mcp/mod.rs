@@ -4,7 +4,7 @@
 //! * `revision`, `tool`, `arguments`: what the revisions of MCP have, what the tools are, and the checks of calls.
 //! * `host`: the host's requests and notifications.
 //! * `calls`: calls of tools, from their beginning to their result; `asking`: what is particular to questions.
-//! * `answering`: what the sidecar tells, and which call it ends.
+//! * `answering`: what the sidecar tells, and which call it ends; `results`: what is told of it.
 //! * `waiting`: deadlines, progress and the end.
 //! * `sidecar`, `inbox`, `words`: what is known of the sidecar, what has come in, and how it is shown.
 //! * `resources`: the inbox as a resource, and who is told of its changes.
@@ -16,6 +16,7 @@ mod calls;
 mod host;
 mod inbox;
 mod resources;
+mod results;
 mod revision;
 mod sidecar;
 #[cfg(test)]
