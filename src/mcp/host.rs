@@ -9,7 +9,7 @@ use crate::protocol::json_rpc::{self, Code, Fault, Id, Line, Message, Unusable};
 use super::inbox::json_string;
 use super::revision::Revision;
 use super::tool::Tool;
-use super::{Asked, Batch, Server};
+use super::{Asked, Batch, Output, Server, Sidecar};
 
 /// The members of `_meta` by which we name ourselves in stateless results.
 pub(super) const SERVER_META: &str = concat!(
@@ -143,6 +143,12 @@ impl Server {
         if self.calls.values().any(|call| call.asked.id == id) || self.subscriptions.has(&id) {
             let message = "a request with this id is still open";
             return Err(Fault::new(Code::InvalidRequest, message));
+        }
+        // Some hosts find out what we speak from a process that they end at once. It must not take our name.
+        if method != "server/discover" && !self.has_sidecar {
+            self.has_sidecar = true;
+            self.sidecar = Sidecar::new(now);
+            self.outputs.push_back(Output::StartSidecar);
         }
         let common = Common::read(params);
         let asked = |revision| Asked {

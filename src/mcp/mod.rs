@@ -60,7 +60,7 @@ pub enum Output {
     Host(String),
     /// Write this line, its end included, to the sidecar.
     Sidecar(String),
-    /// Start the sidecar, after it has ended.
+    /// Start the sidecar, at first or after it has ended.
     StartSidecar,
     /// Start the doctor, and tell its findings by [`Server::examined`].
     StartDoctor,
@@ -94,6 +94,8 @@ pub struct Server {
     /// The revision of the host that began with `initialize`.
     session: Option<Revision>,
     sidecar: Sidecar,
+    /// Whether the sidecar was started, which the first request does.
+    has_sidecar: bool,
     calls: BTreeMap<u64, Call>,
     last_number: u64,
     batches: BTreeMap<u64, Batch>,
@@ -112,13 +114,14 @@ pub struct Server {
 }
 
 impl Server {
-    /// Makes a server whose sidecar is about to be started.
+    /// Makes a server. The first request starts the sidecar.
     pub fn new(settings: Settings, now: Instant) -> Server {
         let random = fastrand::Rng::with_seed(settings.seed);
         Server {
             settings,
             session: None,
             sidecar: Sidecar::new(now),
+            has_sidecar: false,
             calls: BTreeMap::new(),
             last_number: 0,
             batches: BTreeMap::new(),

@@ -31,7 +31,7 @@ impl World {
         } else {
             settings.allowed.clone()
         };
-        World {
+        let mut world = World {
             server: Server::new(
                 Settings {
                     allowed,
@@ -44,7 +44,15 @@ impl World {
             sidecar: Vec::new(),
             orders: Vec::new(),
             last_id: 100,
-        }
+        };
+        // To find out what we speak needs no sidecar; all else does.
+        world.request("server/discover", json!({}));
+        assert_eq!(world.orders, []);
+        world.plain_request("ping", json!({}));
+        assert_eq!(world.orders, [Output::StartSidecar]);
+        world.orders.clear();
+        world.host.clear();
+        world
     }
 
     /// The registry is connected, and so is the peer `bob`.

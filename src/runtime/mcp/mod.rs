@@ -75,7 +75,6 @@ impl<'a> Loop<'a> {
     }
 
     fn run(mut self) -> io::Result<()> {
-        self.start_sidecar();
         while !self.host.is_gone && !self.server.is_done() {
             self.work(Instant::now());
             self.wait()?;
