@@ -92,6 +92,9 @@ class BlackBox(unittest.TestCase):
     def host(self, key, *arguments, **more):
         host = Host(self.registry, key, arguments, **more)
         self.addCleanup(host.stop)
+        # As hosts do. The first request starts the sidecar.
+        if "shell" not in arguments:
+            host.answer(host.begin("tools/list"))
         return host
 
     def place(self):

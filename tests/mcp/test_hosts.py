@@ -93,7 +93,9 @@ class Hosts(unittest.TestCase):
         return host
 
     def converse(self, alice, bob):
-        """Two hosts find each other, ask and answer."""
+        """Two hosts find each other, ask and answer. The first request starts a server's sidecar."""
+        alice.do("tools")
+        bob.do("tools")
         while '"bob": connected' not in alice.call("list_peers")["text"]:
             pass
         alice.begin_call("ask", peer="bob", text="Which colour has the sky?")
