@@ -84,6 +84,15 @@ bench-python: ## what the Python client adds to a message's way, and how many me
 	SIDECAR_BINARY=$$(realpath "$(or $(SIDECAR_BINARY),$(or $(CARGO_TARGET_DIR),target)/release/chatixia-sidecar)") \
 	    python3 -B clients/python/benchmarks/message_way.py $(ARGS)
 
+# Where the SDKs are installed with which `test-mcp` makes its hosts.
+export MCP_TOOLS ?= $(abspath $(or $(CARGO_TARGET_DIR),target))/mcp
+
+.PHONY: test-mcp
+test-mcp: ## the MCP server with hosts on the SDKs of others, which it installs (SHOW=1 prints what they say)
+	$(if $(SIDECAR_BINARY),,$(CARGO) build)
+	tests/mcp/install
+	binary=$$(realpath "$(BUILT_BINARY)") && cd tests/mcp && SIDECAR_BINARY="$$binary" python3 -B -m unittest $(or $(ARGS),test_hosts)
+
 .PHONY: test-docs
 test-docs: ## the commands in README and docs/, each run and its output compared
 	$(if $(SIDECAR_BINARY),,$(CARGO) build --features redis)
@@ -145,7 +154,7 @@ lint: ## format, clippy, documentation and shell scripts, warnings are errors
 	$(CARGO) clippy --features redis --all-targets -- -D warnings
 	RUSTDOCFLAGS='-D warnings' $(CARGO) doc --no-deps --document-private-items
 	@if command -v shellcheck >/dev/null; then \
-	    shellcheck .ci/run tests/interop/install tests/container/stand-ins/* tests/docs/stand-ins/* examples/shell/* packaging/completions/*.bash $$(grep -lE '^#!.*(ba)?sh$$' scripts/*); \
+	    shellcheck .ci/run tests/interop/install tests/mcp/install tests/container/stand-ins/* tests/docs/stand-ins/* examples/shell/* packaging/completions/*.bash $$(grep -lE '^#!.*(ba)?sh$$' scripts/*); \
 	else echo 'shellcheck is not installed: shell scripts not checked'; fi
 
 .PHONY: check-macos

@@ -13,6 +13,7 @@
 //! * [`top`]: shows the numbers of a running sidecar.
 //! * [`attach`]: a person at the terminal in the agent's place.
 //! * [`identity`]: tells by what certificate peers know us.
+//! * [`mcp`]: the MCP server, sans-IO; `runtime::mcp` runs it.
 //! * [`config`], [`cli`]: flags over environment over defaults.
 //! * [`limits`], [`log_limit`], [`backoff`]: bounds on what outsiders can make us hold, log and do.
 //! * [`output`]: what is printed for the caller.
@@ -32,6 +33,7 @@ pub mod identity;
 pub mod join;
 pub mod limits;
 pub mod log_limit;
+pub mod mcp;
 pub mod mesh;
 pub mod nat;
 pub mod output;

@@ -41,9 +41,17 @@ fn run(invocation: Invocation) -> ExitCode {
             logging::start(&config.log_filter, config.log_format);
             runtime::run(*config)
         }
-        Invocation::Doctor { config, json } => {
+        Invocation::Doctor {
+            config,
+            json,
+            beside_sidecar,
+        } => {
             logging::start(&config.log_filter, config.log_format);
-            doctor::run(&config, json)
+            doctor::run(&config, json, beside_sidecar)
+        }
+        Invocation::Mcp(config) => {
+            logging::start(&config.log_filter, config.log_format);
+            runtime::mcp::run(&config)
         }
         Invocation::Attach { socket } => attach::main(&socket),
         Invocation::Top { address } => top::run(&address),

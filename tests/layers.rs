@@ -15,7 +15,7 @@ use std::path::Path;
 use graph::Graph;
 
 /// Each layer and what it may use beside itself.
-const LAYERS: [(&str, &[&str]); 8] = [
+const LAYERS: [(&str, &[&str]); 9] = [
     ("limits", &[]),
     ("backoff", &[]),
     ("secret", &[]),
@@ -23,7 +23,8 @@ const LAYERS: [(&str, &[&str]); 8] = [
     ("protocol", &["limits", "secret"]),
     ("nat", &["protocol", "limits", "backoff", "secret"]),
     ("mesh", &["nat", "protocol", "limits", "backoff", "secret"]),
-    ("config", &["mesh", "nat", "limits", "secret"]),
+    ("mcp", &["protocol", "limits", "backoff"]),
+    ("config", &["mcp", "mesh", "nat", "limits", "secret"]),
 ];
 
 /// The folders and files of a house from the ground up; what stands together has nothing to do with each

@@ -16,6 +16,8 @@ pub mod descriptions;
 mod http_date;
 #[path = "../../src/limits/mod.rs"]
 pub mod limits;
+#[path = "../../src/mcp/mod.rs"]
+pub mod mcp;
 #[allow(dead_code)]
 #[path = "../../src/mesh/mod.rs"]
 pub mod mesh;

@@ -19,6 +19,7 @@ _chatixia_sidecar() {
         --report-topology) words='on off' ;;
         --metrics-peers) words='on off' ;;
         --log-format) words='text json' ;;
+        --mcp-channel) words='on off' ;;
         --api-key-file | --ca-file | --ssl-cert-file | --mesh-secret-file | --known-peers | --identity-file | --ipc-socket | --turn-secret-file | --turn-password-file | --env-file | --config-file | --registry-tls-cert | --registry-tls-key | --device-token-file | --api-keys-file | --registry-data | --binary) files=yes ;;
         --registry-url | \
         --signaling-url | \
@@ -53,6 +54,7 @@ _chatixia_sidecar() {
         --turn-password | \
         --metrics | \
         --rust-log | \
+        --mcp-allow | \
         --listen | \
         --port | \
         --agent-name | \
@@ -70,7 +72,8 @@ _chatixia_sidecar() {
         --timeout) ;;
         *)
             case ${COMP_WORDS[1]} in
-                doctor) words='--json --registry-url --signaling-url --token-url --api-key --api-key-file --device-token --ca-file --ssl-cert-file --ssl-cert-dir --https-proxy --http-proxy --all-proxy --no-proxy --stdio --mesh-secret --mesh-secret-file --allow-unproven --allow-peers --peer-trust --known-peers --identity-file --ipc-socket --socket-group --socket-mode --agent-linger --mesh --max-peers --max-message-bytes --queue-bytes --overflow-bytes --connect-timeout --recovery-timeout --send-stall-seconds --metered --udp-port --external-address --bind-address --interfaces --ipv6 --stun-url --turn-url --turn-secret --turn-secret-file --turn-username --turn-password --turn-password-file --ice-transport-policy --ice-servers-from-registry --report-topology --metrics --metrics-peers --rust-log --log-format --env-file --config-file --help --version' ;;
+                mcp) words='--mcp-allow --mcp-channel --registry-url --signaling-url --token-url --api-key --api-key-file --device-token --ca-file --ssl-cert-file --ssl-cert-dir --https-proxy --http-proxy --all-proxy --no-proxy --mesh-secret --mesh-secret-file --allow-unproven --allow-peers --peer-trust --known-peers --identity-file --ipc-socket --socket-group --socket-mode --agent-linger --mesh --max-peers --max-message-bytes --queue-bytes --overflow-bytes --connect-timeout --recovery-timeout --send-stall-seconds --metered --udp-port --external-address --bind-address --interfaces --ipv6 --stun-url --turn-url --turn-secret --turn-secret-file --turn-username --turn-password --turn-password-file --ice-transport-policy --ice-servers-from-registry --report-topology --metrics --metrics-peers --rust-log --log-format --env-file --config-file --help --version' ;;
+                doctor) words='--json --beside-sidecar --registry-url --signaling-url --token-url --api-key --api-key-file --device-token --ca-file --ssl-cert-file --ssl-cert-dir --https-proxy --http-proxy --all-proxy --no-proxy --stdio --mesh-secret --mesh-secret-file --allow-unproven --allow-peers --peer-trust --known-peers --identity-file --ipc-socket --socket-group --socket-mode --agent-linger --mesh --max-peers --max-message-bytes --queue-bytes --overflow-bytes --connect-timeout --recovery-timeout --send-stall-seconds --metered --udp-port --external-address --bind-address --interfaces --ipv6 --stun-url --turn-url --turn-secret --turn-secret-file --turn-username --turn-password --turn-password-file --ice-transport-policy --ice-servers-from-registry --report-topology --metrics --metrics-peers --rust-log --log-format --env-file --config-file --help --version' ;;
                 attach) words='--ipc-socket --env-file --config-file --help --version' files=yes ;;
                 top) words='--metrics --env-file --config-file --help --version' ;;
                 health) words='--ipc-socket --env-file --config-file --of-registry --listen --port --registry-tls-cert --registry-tls-key --help --version' files=yes ;;
@@ -84,9 +87,9 @@ _chatixia_sidecar() {
                 *) words='--registry-url --signaling-url --token-url --api-key --api-key-file --device-token --ca-file --ssl-cert-file --ssl-cert-dir --https-proxy --http-proxy --all-proxy --no-proxy --stdio --mesh-secret --mesh-secret-file --allow-unproven --allow-peers --peer-trust --known-peers --identity-file --ipc-socket --socket-group --socket-mode --agent-linger --mesh --max-peers --max-message-bytes --queue-bytes --overflow-bytes --connect-timeout --recovery-timeout --send-stall-seconds --metered --udp-port --external-address --bind-address --interfaces --ipv6 --stun-url --turn-url --turn-secret --turn-secret-file --turn-username --turn-password --turn-password-file --ice-transport-policy --ice-servers-from-registry --report-topology --metrics --metrics-peers --rust-log --log-format --env-file --config-file --help --version' ;;
             esac
             if ((COMP_CWORD == 1)); then
-                words="doctor attach top health identity join pair limits registry invite demo help $words" files=''
+                words="mcp doctor attach top health identity join pair limits registry invite demo help $words" files=''
             elif [[ ${COMP_WORDS[1]} == help ]]; then
-                words='doctor attach top health identity join pair limits registry invite demo help'
+                words='mcp doctor attach top health identity join pair limits registry invite demo help'
             fi
             ;;
     esac

@@ -28,6 +28,7 @@ the peers.",
     usage: &[
         "[SETTING...]              be the sidecar",
         "--stdio [SETTING...]      be that of the program that started this one",
+        "mcp [SETTING...]          be an MCP server, with a sidecar of its own behind it",
         "doctor [SETTING...]       check what can be reached with these settings",
         "attach [SOCKET]           talk to a sidecar from the terminal",
         "top [ADDRESS]             watch the numbers of a sidecar that has METRICS",
@@ -55,6 +56,21 @@ the machine.
         (2, "wrong configuration or usage"),
         (3, "the registry refused the API key"),
         (4, "the IPC socket can't be had"),
+    ],
+    environment: true,
+};
+
+pub(super) const MCP: Topic = Topic {
+    purpose: "\
+Gives a program that speaks the Model Context Protocol (MCP) on standard input and output, such as an
+assistant in a terminal or an editor, other agents to talk to. It starts a sidecar with the same
+settings, and is its agent. Put it into the program's list of MCP servers.",
+    usage: &["mcp [SETTING...]"],
+    tail: "",
+    exit_codes: &[
+        (0, "the program has closed standard input"),
+        (1, "failed while running"),
+        (2, "wrong configuration or usage"),
     ],
     environment: true,
 };

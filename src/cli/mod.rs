@@ -26,7 +26,11 @@ pub enum Invocation {
         config: Box<Config>,
         /// Whether to report in JSON.
         json: bool,
+        /// Whether a sidecar with the same settings runs.
+        beside_sidecar: bool,
     },
+    /// Run the sidecar, and be an MCP server in its agent's place.
+    Mcp(Box<config::McpConfig>),
     /// Put a person in the agent's place.
     Attach {
         /// The sidecar's socket.
@@ -81,6 +85,7 @@ pub fn manuals() -> Vec<Manual> {
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Subcommand {
     Sidecar,
+    Mcp,
     Doctor,
     Attach,
     Top,
@@ -99,6 +104,7 @@ enum Subcommand {
 
 impl Subcommand {
     const NAMED: &[(&str, Subcommand)] = &[
+        ("mcp", Subcommand::Mcp),
         ("doctor", Subcommand::Doctor),
         ("attach", Subcommand::Attach),
         ("top", Subcommand::Top),
@@ -124,6 +130,11 @@ impl Subcommand {
         let files = &[&settings::ENV_FILE, &settings::CONFIG_FILE][..];
         match self {
             Subcommand::Sidecar => settings::SIDECAR.to_vec(),
+            Subcommand::Mcp => {
+                let of_sidecar = settings::SIDECAR.iter().copied();
+                let of_sidecar = of_sidecar.filter(|setting| **setting != settings::STDIO);
+                settings::MCP.iter().copied().chain(of_sidecar).collect()
+            }
             Subcommand::Doctor => [settings::DOCTOR, settings::SIDECAR].concat(),
             Subcommand::Attach => [&[&settings::IPC_SOCKET], files].concat(),
             Subcommand::Top => [&[&settings::METRICS], files].concat(),
@@ -198,6 +209,7 @@ impl Subcommand {
     fn topic(self) -> Topic {
         match self {
             Subcommand::Sidecar => help::SIDECAR,
+            Subcommand::Mcp => help::MCP,
             Subcommand::Doctor => help::DOCTOR,
             Subcommand::Attach => help::ATTACH,
             Subcommand::Top => help::TOP,
@@ -259,11 +271,14 @@ pub fn parse(
         }
         _ => Subcommand::Sidecar,
     };
-    let (flags, words) = match read_flags(arguments, subcommand)? {
+    let (mut flags, words) = match read_flags(arguments, subcommand)? {
         Asked::For(flags, words) => (flags, words),
         Asked::Help => return Ok(subcommand.help()),
         Asked::Version => return Ok(Invocation::Print(help::version())),
     };
+    if subcommand == Subcommand::Mcp {
+        config::McpConfig::complete(&mut flags, |name| surroundings.variable(name));
+    }
     let known = subcommand.settings();
     let sources = Sources::read(&flags, &known, &surroundings)?;
     let environment = |name: &str| sources.variable(name);
@@ -274,7 +289,13 @@ pub fn parse(
         Subcommand::Doctor => sidecar_config(&flags, &sources).map(|config| Invocation::Doctor {
             config: Box::new(config),
             json: flags.has(&settings::JSON),
+            beside_sidecar: flags.has(&settings::BESIDE_SIDECAR),
         }),
+        Subcommand::Mcp => {
+            let sidecar = sidecar_config(&flags, &sources)?;
+            config::McpConfig::from(&sidecar, &flags, environment)
+                .map(|config| Invocation::Mcp(Box::new(config)))
+        }
         Subcommand::Attach => {
             config::attach_socket(&flags, environment).map(|socket| Invocation::Attach { socket })
         }

@@ -9,6 +9,7 @@ use std::time::Duration;
 
 mod env_file;
 pub mod ice;
+mod mcp;
 pub mod metrics;
 pub mod networks;
 pub mod peers;
@@ -35,6 +36,7 @@ pub use relay::{NamedServers, RelayConfig};
 pub use subcommands::{HealthConfig, PairConfig, attach_socket, top_address};
 
 pub use ice::IceSettings;
+pub use mcp::McpConfig;
 use metrics::MetricsAddress;
 pub use peers::{IdentityConfig, PeerSettings};
 use proxy::Proxies;

@@ -182,6 +182,17 @@ table! {
     DOCTOR:
     FlagOnly JSON "" = "",
         "print a JSON object a line";
+    FlagOnly BESIDE_SIDECAR "" = "",
+        "a sidecar without a socket runs with these settings: leave its place and its ports alone";
+}
+
+table! {
+    /// The settings of `mcp` beside the sidecar's.
+    MCP:
+    Plain MCP_ALLOW "LIST" = "",
+        "tools that the host may call, as in list_peers,ask,inbox,reply; without it all";
+    Plain MCP_CHANNEL "on|off" = "off",
+        "on: messages are announced through Claude Code's channels, for which it has to be started";
 }
 
 table! {
@@ -278,6 +289,20 @@ impl Flags {
     /// Returns the value that was given.
     pub(super) fn get(&self, setting: &Setting) -> Option<&str> {
         self.0.get(setting.name).map(String::as_str)
+    }
+
+    /// Returns those of these settings that were given, as arguments of a process.
+    pub(super) fn as_arguments(&self, settings: &[&Setting]) -> Vec<String> {
+        let given = settings.iter().filter_map(|setting| {
+            let value = self.get(setting)?;
+            let flag = format!("--{}", setting.flag());
+            Some(if setting.syntax.is_empty() {
+                flag
+            } else {
+                format!("{flag}={value}")
+            })
+        });
+        given.collect()
     }
 
     /// Returns whether it was given.

@@ -44,10 +44,11 @@ use nat::Relays;
 use report::{Check, Finding};
 use servers::Servers;
 
-/// Checks everything and prints the findings on standard output, for people or in JSON.
+/// Checks everything and prints the findings on standard output, for people or in JSON. `beside_sidecar`: a sidecar
+/// with the same settings runs, without a socket by which it could be found.
 ///
 /// Returns 0 when nothing failed, 1 when something did, 2 when a setting cannot be used.
-pub fn run(config: &Config, json: bool) -> ExitCode {
+pub fn run(config: &Config, json: bool, beside_sidecar: bool) -> ExitCode {
     let began = Instant::now();
     let complain = |what: &dyn std::fmt::Display, code: u8| {
         let _ = writeln!(io::stderr(), "chatixia-sidecar: {what}");
@@ -65,7 +66,7 @@ pub fn run(config: &Config, json: bool) -> ExitCode {
         Ok(client) => client,
         Err(error) => return complain(&error, 2),
     };
-    let findings = match examine(config, &tls, settings, client, began) {
+    let findings = match examine(config, &tls, settings, client, began, beside_sidecar) {
         Ok(findings) => findings,
         Err(error) => return complain(&error, 1),
     };
@@ -101,14 +102,16 @@ fn examine(
     settings: signaling::Settings,
     client: IceServersClient,
     began: Instant,
+    beside_sidecar: bool,
 ) -> io::Result<Vec<Finding>> {
     let deadline = began + limits::DOCTOR_TIME;
     let fetch = config.ice.from_registry;
     let fetch = fetch.then(|| Background::start(move || client.fetch()));
     let fetch = fetch.transpose()?;
 
-    let (socket, has_sidecar) =
-        socket::check(config.ipc_socket.as_deref(), runtime::access(config));
+    let socket = (!beside_sidecar)
+        .then(|| socket::check(config.ipc_socket.as_deref(), runtime::access(config)));
+    let has_sidecar = socket.as_ref().is_none_or(|(_, is_live)| *is_live);
     let proxies = proxy::begin(config, &settings)?;
     let visit = Background::start(move || signaling::visit(&settings, !has_sidecar))?;
     let (interfaces, locals) = interfaces::check(config, has_sidecar);
@@ -134,7 +137,7 @@ fn examine(
     let over_udp = move || udp::check(&locals, ports, &asked, plans, until);
     let over_udp = Background::start(over_udp)?;
 
-    let mut findings = vec![socket];
+    let mut findings: Vec<_> = socket.into_iter().map(|(finding, _)| finding).collect();
     findings.extend(interfaces);
     let heard = over_udp.wait(deadline).transpose()?.unwrap_or_default();
     let relayed: Vec<_> = checks

@@ -22,6 +22,8 @@ pub(crate) use super::peer::State;
 pub(crate) struct Statistics {
     pub(crate) process: Process,
     pub(crate) peers: Vec<PeerStatistics>,
+    /// Those that the registry has listed.
+    listed: Vec<PeerId>,
     #[serde(skip)]
     pub(crate) receipts: ReceiptTimes,
 }
@@ -172,6 +174,7 @@ impl<K: Linker> Mesh<K> {
                 },
             },
             peers: peers.map(|peer| self.statistics_of(now, peer)).collect(),
+            listed: self.roster.listed().cloned().collect(),
             receipts: self.totals.receipts.clone(),
         }
     }
@@ -294,6 +297,7 @@ pub(crate) fn example(peers: usize) -> Statistics {
             },
         },
         peers: (0..peers).map(peer).collect(),
+        listed: Vec::new(),
         receipts,
     }
 }

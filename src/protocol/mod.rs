@@ -12,13 +12,14 @@ pub mod exposition;
 pub mod fingerprint;
 pub mod ice_servers;
 pub mod ipc;
+pub mod json_rpc;
 pub mod lines;
 pub mod message;
 pub mod multicast_dns;
 pub mod proof;
 pub mod signaling;
 
-mod json;
+pub(crate) mod json;
 mod path_kind;
 mod peer_id;
 pub use path_kind::PathKind;

@@ -10,6 +10,7 @@ pub mod health;
 pub(crate) mod interfaces;
 pub mod ipc;
 pub mod logging;
+pub mod mcp;
 mod metrics;
 pub(crate) mod names;
 pub(crate) mod network;

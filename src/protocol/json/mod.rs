@@ -8,9 +8,9 @@ mod reader;
 mod value;
 mod writer;
 
-pub(super) use reader::{Reader, SyntaxError};
-pub(super) use value::{Value, shorten};
-pub(super) use writer::{ObjectWriter, push_string, write_object};
+pub(crate) use reader::{Reader, SyntaxError};
+pub(crate) use value::{Value, shorten};
+pub(crate) use writer::{ObjectWriter, push_string, write_object};
 
 #[cfg(test)]
 mod tests;

@@ -9,7 +9,7 @@ const SHORT_STRING_BYTES: usize = 16;
 
 /// The reason why a text is not JSON. It quotes nothing of the text.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(in crate::protocol) enum SyntaxError {
+pub(crate) enum SyntaxError {
     /// The text is wrong at this byte, counted from 0.
     At(usize),
     /// The text ends too early.
@@ -31,7 +31,7 @@ impl fmt::Display for SyntaxError {
 /// As that standard allows, a string may hold any escape `\uXXXX`, half of a surrogate pair as well, and
 /// numbers have no limits.
 #[derive(Debug)]
-pub(in crate::protocol) struct Reader<'a> {
+pub(crate) struct Reader<'a> {
     text: &'a str,
     /// The part that is not read yet.
     rest: &'a [u8],
@@ -43,7 +43,7 @@ pub(in crate::protocol) struct Reader<'a> {
 
 impl<'a> Reader<'a> {
     /// Begins at the front of a text.
-    pub(in crate::protocol) fn new(text: &'a str) -> Self {
+    pub(crate) fn new(text: &'a str) -> Self {
         Reader {
             text,
             rest: text.as_bytes(),
@@ -53,14 +53,14 @@ impl<'a> Reader<'a> {
     }
 
     /// Returns whether an object comes next.
-    pub(in crate::protocol) fn is_at_object(&mut self) -> bool {
+    pub(crate) fn is_at_object(&mut self) -> bool {
         self.skip_space();
         self.peek() == Some(b'{')
     }
 
     /// Reads an object. It calls `member` with each key, without its escapes; `member` has to read the
     /// value.
-    pub(in crate::protocol) fn object(
+    pub(crate) fn object(
         &mut self,
         mut member: impl FnMut(&str, &mut Self) -> Result<(), SyntaxError>,
     ) -> Result<Value<'a>, SyntaxError> {
@@ -76,7 +76,7 @@ impl<'a> Reader<'a> {
     }
 
     /// Reads an array. It calls `element` for each element; `element` has to read it.
-    pub(in crate::protocol) fn array(
+    pub(crate) fn array(
         &mut self,
         element: impl FnMut(&mut Self) -> Result<(), SyntaxError>,
     ) -> Result<Value<'a>, SyntaxError> {
@@ -84,7 +84,7 @@ impl<'a> Reader<'a> {
     }
 
     /// Reads any value.
-    pub(in crate::protocol) fn value(&mut self) -> Result<Value<'a>, SyntaxError> {
+    pub(crate) fn value(&mut self) -> Result<Value<'a>, SyntaxError> {
         self.skip_space();
         let start = self.at();
         self.open.clear();
@@ -107,18 +107,18 @@ impl<'a> Reader<'a> {
     }
 
     /// Returns the depth of nested objects and arrays of the last [`Reader::value`].
-    pub(in crate::protocol) fn nesting(&self) -> usize {
+    pub(crate) fn nesting(&self) -> usize {
         self.nesting
     }
 
     /// Returns whether the member of an object that was just read is complete: a number could go on.
-    pub(in crate::protocol) fn is_behind_member(&mut self) -> bool {
+    pub(crate) fn is_behind_member(&mut self) -> bool {
         self.skip_space();
         matches!(self.peek(), Some(b',' | b'}'))
     }
 
     /// Checks that nothing but white space is left.
-    pub(in crate::protocol) fn end(&mut self) -> Result<(), SyntaxError> {
+    pub(crate) fn end(&mut self) -> Result<(), SyntaxError> {
         self.skip_space();
         match self.peek() {
             None => Ok(()),
@@ -283,7 +283,7 @@ impl<'a> Reader<'a> {
         self.rest.first().copied()
     }
 
-    pub(in crate::protocol) fn at(&self) -> usize {
+    pub(crate) fn at(&self) -> usize {
         self.text.len() - self.rest.len()
     }
 

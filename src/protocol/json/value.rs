@@ -7,11 +7,11 @@ use crate::limits;
 
 /// The text of one valid JSON value, without white space around it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(in crate::protocol) struct Value<'a>(&'a str);
+pub(crate) struct Value<'a>(&'a str);
 
 impl<'a> Value<'a> {
     /// Parses a text that is one value and nothing else.
-    pub(in crate::protocol) fn parse(text: &'a str) -> Result<Self, SyntaxError> {
+    pub(crate) fn parse(text: &'a str) -> Result<Self, SyntaxError> {
         let mut reader = Reader::new(text);
         let value = reader.value()?;
         reader.end().map(|()| value)
@@ -23,13 +23,13 @@ impl<'a> Value<'a> {
     }
 
     /// Returns the JSON text.
-    pub(in crate::protocol) fn as_json(self) -> &'a str {
+    pub(crate) fn as_json(self) -> &'a str {
         self.0
     }
 
     /// Calls `member` with each key, without its escapes, and value of an object; returns false if it is
     /// no object. A key that comes twice is given twice: the last should count.
-    pub(in crate::protocol) fn members(self, mut member: impl FnMut(&str, Value<'a>)) -> bool {
+    pub(crate) fn members(self, mut member: impl FnMut(&str, Value<'a>)) -> bool {
         Reader::new(self.0)
             .object(|key, reader| {
                 member(key, reader.value()?);
@@ -39,7 +39,7 @@ impl<'a> Value<'a> {
     }
 
     /// Calls `element` with each element of an array; returns false if it is no array.
-    pub(in crate::protocol) fn elements(self, mut element: impl FnMut(Value<'a>)) -> bool {
+    pub(crate) fn elements(self, mut element: impl FnMut(Value<'a>)) -> bool {
         Reader::new(self.0)
             .array(|reader| {
                 element(reader.value()?);
@@ -49,18 +49,18 @@ impl<'a> Value<'a> {
     }
 
     /// Returns the value, or `None` when it is null.
-    pub(in crate::protocol) fn unless_null(self) -> Option<Self> {
+    pub(crate) fn unless_null(self) -> Option<Self> {
         (self.0 != "null").then_some(self)
     }
 
     /// Returns whether it is a string.
-    pub(in crate::protocol) fn is_string(self) -> bool {
+    pub(crate) fn is_string(self) -> bool {
         self.0.starts_with('"')
     }
 
     /// Returns the text of a string; `None` for other values, and for a string that is no Unicode text
     /// because it has half of a surrogate pair as an escape.
-    pub(in crate::protocol) fn string(self) -> Option<Cow<'a, str>> {
+    pub(crate) fn string(self) -> Option<Cow<'a, str>> {
         let inner = self.0.strip_prefix('"')?.strip_suffix('"')?;
         if memchr::memchr(b'\\', inner.as_bytes()).is_none() {
             return Some(Cow::Borrowed(inner));
@@ -69,18 +69,18 @@ impl<'a> Value<'a> {
     }
 
     /// Returns whether it is a number written without fraction and exponent, of any size.
-    pub(in crate::protocol) fn is_integer(self) -> bool {
+    pub(crate) fn is_integer(self) -> bool {
         let digits = self.0.strip_prefix('-').unwrap_or(self.0);
         digits.bytes().all(|byte| byte.is_ascii_digit())
     }
 
     /// Returns a whole number that is not negative and fits 64 bits; `None` for anything else.
-    pub(in crate::protocol) fn count(self) -> Option<u64> {
+    pub(crate) fn count(self) -> Option<u64> {
         self.0.parse().ok()
     }
 
     /// Names its kind for a person.
-    pub(in crate::protocol) fn kind(self) -> &'static str {
+    pub(crate) fn kind(self) -> &'static str {
         match self.0.as_bytes().first() {
             Some(b'{') => "an object",
             Some(b'[') => "an array",
@@ -93,7 +93,7 @@ impl<'a> Value<'a> {
 }
 
 /// Returns the beginning of a text from outside, escaped so that it fits into a message or a log line.
-pub(in crate::protocol) fn shorten(text: &str) -> String {
+pub(crate) fn shorten(text: &str) -> String {
     let mut chars = text.chars();
     let mut short: String = (&mut chars)
         .take(limits::QUOTED_CHARS)

@@ -3,7 +3,7 @@
 use std::fmt::Display;
 
 /// A buffer that JSON text is written to.
-pub(in crate::protocol) trait Sink {
+pub(crate) trait Sink {
     /// Appends text.
     fn push(&mut self, text: &str);
 }
@@ -21,10 +21,7 @@ impl Sink for Vec<u8> {
 }
 
 /// Appends an object with the members that `members` writes.
-pub(in crate::protocol) fn write_object<S: Sink>(
-    out: &mut S,
-    members: impl FnOnce(&mut ObjectWriter<'_, S>),
-) {
+pub(crate) fn write_object<S: Sink>(out: &mut S, members: impl FnOnce(&mut ObjectWriter<'_, S>)) {
     out.push("{");
     members(&mut ObjectWriter {
         out,
@@ -34,31 +31,36 @@ pub(in crate::protocol) fn write_object<S: Sink>(
 }
 
 /// Writes the members of one object. The names are our own and need no escapes.
-pub(in crate::protocol) struct ObjectWriter<'a, S> {
+pub(crate) struct ObjectWriter<'a, S> {
     out: &'a mut S,
     separator: &'static str,
 }
 
 impl<S: Sink> ObjectWriter<'_, S> {
     /// Writes a member whose value is JSON text already.
-    pub(in crate::protocol) fn raw(&mut self, name: &'static str, json: &str) {
+    pub(crate) fn raw(&mut self, name: &'static str, json: &str) {
         self.name(name);
         self.out.push(json);
     }
 
     /// Writes a string.
-    pub(in crate::protocol) fn string(&mut self, name: &'static str, text: &str) {
+    pub(crate) fn string(&mut self, name: &'static str, text: &str) {
         self.name(name);
         push_string(self.out, text);
     }
 
     /// Writes a number.
-    pub(in crate::protocol) fn number(&mut self, name: &'static str, number: impl Display) {
+    pub(crate) fn number(&mut self, name: &'static str, number: impl Display) {
         self.raw(name, &number.to_string());
     }
 
+    /// Writes a boolean.
+    pub(crate) fn boolean(&mut self, name: &'static str, value: bool) {
+        self.raw(name, if value { "true" } else { "false" });
+    }
+
     /// Writes an object.
-    pub(in crate::protocol) fn object(
+    pub(crate) fn object(
         &mut self,
         name: &'static str,
         members: impl FnOnce(&mut ObjectWriter<'_, S>),
@@ -68,7 +70,7 @@ impl<S: Sink> ObjectWriter<'_, S> {
     }
 
     /// Writes an array; `element` appends one element.
-    pub(in crate::protocol) fn array<T>(
+    pub(crate) fn array<T>(
         &mut self,
         name: &'static str,
         elements: impl IntoIterator<Item = T>,
@@ -93,7 +95,7 @@ impl<S: Sink> ObjectWriter<'_, S> {
 }
 
 /// Appends a text as a JSON string (RFC 8259, section 7).
-pub(in crate::protocol) fn push_string<S: Sink>(out: &mut S, text: &str) {
+pub(crate) fn push_string<S: Sink>(out: &mut S, text: &str) {
     out.push("\"");
     let mut rest = text;
     while let Some(at) = rest.bytes().position(needs_escape) {
