@@ -107,6 +107,13 @@ pub const HEALTH_ANSWER_BYTES: u64 = 4 * 1024;
 /// with it.
 pub const REPORT_DELAY: Duration = Duration::from_secs(1);
 
+/// From a report of our connections until it is looked whether their round-trip times differ much from it.
+pub const REPORT_INTERVAL: Duration = Duration::from_secs(30);
+
+/// Least difference between a round-trip time and the one that was reported that is worth another report.
+/// It has to differ by half, too.
+pub const REPORT_DIFFERENCE: Duration = Duration::from_millis(2);
+
 /// Time between two questions of `pair` whether it is approved.
 pub const PAIRING_INTERVAL: Duration = Duration::from_secs(2);
 /// How long `pair` waits to be approved: as long as our registry remembers that it waits.

@@ -186,6 +186,7 @@ impl<K: Linker> Mesh<K> {
         while self.take_outputs(now, id) {
             // ICE takes a path when it works, so what waits for the old one need not wait any longer.
             self.retransmit_if_stuck(now, id);
+            self.plan_report(now);
             if let Some(connection) = self.connections.get_mut(&id) {
                 connection.liveness.path_changed();
             }

@@ -70,7 +70,7 @@ use crate::nat::candidate::LocalCandidate;
 use crate::nat::interface_kind::InterfaceKind;
 use crate::protocol::PeerId;
 use crate::protocol::ipc::{self, Event, RegistryState};
-use crate::protocol::signaling::Outgoing;
+use crate::protocol::signaling::{Outgoing, Reported};
 
 use agent::AgentQueue;
 use agent::broadcasts::Broadcasts;
@@ -183,6 +183,8 @@ pub struct Mesh<K: Linker> {
     /// Names under `.local` whose addresses are to be asked for.
     local_names: VecDeque<String>,
     totals: Totals,
+    /// What the registry was told of our connections last; `None` if it does not know.
+    reported: Option<Vec<Reported>>,
     /// Whether nobody has answered the checks of a connection; see [`Mesh::take_doubt`].
     has_new_doubt: bool,
     /// Whether messages of peers of ours are no longer taken, so that they report them as lost.
@@ -222,6 +224,7 @@ impl<K: Linker> Mesh<K> {
             frames: VecDeque::new(),
             local_names: VecDeque::new(),
             totals: Totals::default(),
+            reported: None,
             has_new_doubt: false,
             refuses_messages: false,
             shutting_down: false,
@@ -304,6 +307,7 @@ impl<K: Linker> Mesh<K> {
         self.own = Some(own);
         self.roster.connected(now);
         self.arm_roster();
+        self.reported = None;
         self.plan_report(now);
         for peer in self.peers.values_mut() {
             peer.retry.backoff.reset();

@@ -33,7 +33,7 @@ impl<K: Linker> Mesh<K> {
                 TimerKey::Deadlines(peer_id) => self.look_at_deadlines(now, &peer_id),
                 TimerKey::Acknowledgement(peer_id) => self.acknowledgement_is_due(now, &peer_id),
                 TimerKey::Roster => self.ask_registry(now),
-                TimerKey::Report => self.report(),
+                TimerKey::Report => self.report(now),
             }
         }
         self.flush(now);

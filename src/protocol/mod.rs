@@ -16,5 +16,7 @@ pub mod multicast_dns;
 pub mod signaling;
 
 mod json;
+mod path_kind;
 mod peer_id;
+pub use path_kind::PathKind;
 pub use peer_id::PeerId;

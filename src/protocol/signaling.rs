@@ -1,9 +1,10 @@
 //! Signaling frames between registry and sidecar on the WebSocket (contract parts 3 and 5).
 
 use std::borrow::Cow;
+use std::time::Duration;
 
-use super::PeerId;
 use super::json::{ObjectWriter, Value, push_string, shorten, write_object};
+use super::{PathKind, PeerId};
 use crate::limits;
 
 /// The version of our additions, sent as `v`.
@@ -50,6 +51,17 @@ pub enum Signal {
     },
 }
 
+/// A connection as the registry is told of it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Reported {
+    /// The peer.
+    pub peer: PeerId,
+    /// The kind of the path in use, once one is known.
+    pub path: Option<PathKind>,
+    /// The round-trip time of that path, once it was measured.
+    pub round_trip: Option<Duration>,
+}
+
 /// A frame to the registry.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Outgoing {
@@ -57,10 +69,10 @@ pub enum Outgoing {
     Register,
     /// `heartbeat`
     Heartbeat,
-    /// A `heartbeat` that tells, in `mesh_peers`, with whom we are connected.
+    /// A `heartbeat` that tells with whom we are connected, and how.
     Report {
-        /// The peers.
-        peers: Vec<PeerId>,
+        /// The connections.
+        connections: Vec<Reported>,
     },
     /// A signal to another sidecar, which the registry relays.
     Relay {
@@ -111,9 +123,12 @@ impl Outgoing {
         match self {
             Outgoing::Register => frame("register", own, None, |_| {}),
             Outgoing::Heartbeat => frame("heartbeat", own, None, |_| {}),
-            Outgoing::Report { peers } => frame("heartbeat", own, None, |payload| {
-                payload.array("mesh_peers", peers, |out, peer| {
-                    push_string(out, peer.as_str());
+            Outgoing::Report { connections } => frame("heartbeat", own, None, |payload| {
+                payload.array("mesh_peers", connections, |out, reported| {
+                    push_string(out, reported.peer.as_str());
+                });
+                payload.array("mesh_paths", connections, |out, reported| {
+                    write_object(out, |path| reported.write(path));
                 });
             }),
             Outgoing::Relay {
@@ -146,6 +161,19 @@ fn frame(
         frame.object("payload", payload);
     });
     text
+}
+
+impl Reported {
+    fn write(&self, path: &mut Writer<'_>) {
+        path.string("peer_id", self.peer.as_str());
+        if let Some(kind) = self.path {
+            path.string("path", kind.name());
+        }
+        if let Some(round_trip) = self.round_trip {
+            let milliseconds = round_trip.as_secs_f64() * 1000.0;
+            path.number("round_trip_ms", format_args!("{milliseconds:.3}"));
+        }
+    }
 }
 
 impl Signal {

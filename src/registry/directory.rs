@@ -2,13 +2,13 @@
 //! side of contract part 3.
 
 use std::borrow::Cow;
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, HashMap};
 
 use serde::Deserialize;
 use serde_json::value::RawValue;
 
 use super::limits::{self, PEER_LIST_BYTES};
-use crate::protocol::PeerId;
+use crate::protocol::{PathKind, PeerId};
 
 /// The id of one connection to the registry; never used again for another.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -52,8 +52,19 @@ pub(super) struct Directory {
 #[derive(Debug)]
 struct Online {
     connection: ConnectionId,
-    /// The peers that it reports to be connected to, if it reports them.
-    report: Option<Vec<PeerId>>,
+    /// The connections that it reports, if it reports them.
+    report: Option<Vec<Reported>>,
+}
+
+/// A connection that a peer reports.
+#[derive(Debug, Clone, PartialEq)]
+pub(super) struct Reported {
+    /// The other end.
+    pub(super) peer: PeerId,
+    /// The kind of the path in use, if the peer tells it.
+    pub(super) path: Option<PathKind>,
+    /// The round-trip time in milliseconds, if the peer tells it.
+    pub(super) round_trip_ms: Option<f64>,
 }
 
 impl Online {
@@ -82,6 +93,33 @@ struct Envelope<'a> {
 struct Heartbeat<'a> {
     #[serde(borrow)]
     mesh_peers: Vec<Cow<'a, str>>,
+    #[serde(default, borrow)]
+    mesh_paths: Option<&'a RawValue>,
+}
+
+/// An element of `mesh_paths`.
+#[derive(Deserialize)]
+struct ReportedPath<'a> {
+    #[serde(borrow)]
+    peer_id: Cow<'a, str>,
+    path: Option<PathKind>,
+    round_trip_ms: Option<f64>,
+}
+
+impl Heartbeat<'_> {
+    /// Returns the paths by the names of their peers. What cannot be used is as if it were not told.
+    fn paths(&self) -> HashMap<String, (Option<PathKind>, Option<f64>)> {
+        let paths = self.mesh_paths.map(RawValue::get).unwrap_or("[]");
+        let paths: Vec<ReportedPath<'_>> = serde_json::from_str(paths).unwrap_or_default();
+        let paths = paths.into_iter().take(limits::REPORTED_PEERS);
+        let usable = |time: &f64| (0.0..=limits::REPORTED_ROUND_TRIP_MS).contains(time);
+        paths
+            .map(|path| {
+                let round_trip = path.round_trip_ms.filter(usable);
+                (path.peer_id.into_owned(), (path.path, round_trip))
+            })
+            .collect()
+    }
 }
 
 impl Directory {
@@ -133,9 +171,19 @@ impl Directory {
         }
     }
 
-    /// Returns the peers that a peer reports to be connected to; `None` when it reports none, or is not
-    /// online.
-    pub(super) fn report_of(&self, peer: &PeerId) -> Option<&[PeerId]> {
+    /// Returns the peers that are online, in the order of their names.
+    pub(super) fn peers(&self) -> impl Iterator<Item = &PeerId> {
+        self.online.keys()
+    }
+
+    /// Returns the peers that report their connections, and what they report.
+    pub(super) fn reports(&self) -> impl Iterator<Item = (&PeerId, &[Reported])> {
+        let online = self.online.iter();
+        online.filter_map(|(peer, online)| Some((peer, online.report.as_deref()?)))
+    }
+
+    /// Returns the connections that a peer reports; `None` when it reports none, or is not online.
+    pub(super) fn report_of(&self, peer: &PeerId) -> Option<&[Reported]> {
         self.online.get(peer)?.report.as_deref()
     }
 
@@ -150,11 +198,17 @@ impl Directory {
         if online.connection != connection {
             return;
         }
+        let paths = heartbeat.paths();
         let mut room = limits::REPORT_BYTES;
         let names = heartbeat.mesh_peers.iter().take(limits::REPORTED_PEERS);
         let fitting = names.map_while(|name| {
             room = room.checked_sub(name.len())?;
-            Some(PeerId::new(name))
+            let (path, round_trip_ms) = paths.get(name.as_ref()).copied().unwrap_or_default();
+            Some(PeerId::new(name).map(|peer| Reported {
+                peer,
+                path,
+                round_trip_ms,
+            }))
         });
         online.report = Some(fitting.flatten().collect());
     }
@@ -358,10 +412,35 @@ mod tests {
         }
         report(&mut directory, FIRST, r#"{"mesh_peers":["b","","c"]}"#);
         report(&mut directory, FIRST, "{}");
-        let expected = [peer("b"), peer("c")];
+        let named = |name| Reported {
+            peer: peer(name),
+            path: None,
+            round_trip_ms: None,
+        };
+        let expected = [named("b"), named("c")];
         assert_eq!(directory.report_of(&peer("a")), Some(&expected[..]));
         register(&mut directory, FIRST, "a");
         assert_eq!(directory.report_of(&peer("a")), Some(&expected[..]));
+        for useless in [
+            "7",
+            r#"[{"peer_id":"b","path":"odd"}]"#,
+            r#"[{"peer_id":"x","path":"relay"},{"peer_id":"b","round_trip_ms":-1}]"#,
+        ] {
+            let payload = format!(r#"{{"mesh_peers":["b","c"],"mesh_paths":{useless}}}"#);
+            report(&mut directory, FIRST, &payload);
+            assert_eq!(directory.report_of(&peer("a")), Some(&expected[..]));
+        }
+        report(
+            &mut directory,
+            FIRST,
+            r#"{"mesh_peers":["b"],"mesh_paths":[{"peer_id":"b","path":"relay","round_trip_ms":2.5}]}"#,
+        );
+        let relayed = Reported {
+            path: Some(PathKind::Relay),
+            round_trip_ms: Some(2.5),
+            ..named("b")
+        };
+        assert_eq!(directory.report_of(&peer("a")), Some(&[relayed][..]));
         register(&mut directory, SECOND, "a");
         assert_eq!(directory.report_of(&peer("a")), None, "a new process");
         report(&mut directory, FIRST, r#"{"mesh_peers":["b"]}"#);

@@ -89,11 +89,17 @@ pub(in crate::registry) const AGENT_KEPT: Duration = Duration::from_secs(24 * 60
 /// agents.
 pub(in crate::registry) const EDGES: usize = 20_000;
 
+/// Peers that are online that a topology tells; further ones are left out.
+pub(in crate::registry) const TOLD_PEERS: usize = 4096;
+
 /// Peers that one peer may report to be connected to; further ones are left out.
 pub(in crate::registry) const REPORTED_PEERS: usize = 1024;
 
 /// Bytes of the names in such a report; further ones are left out.
 pub(in crate::registry) const REPORT_BYTES: usize = 32 * 1024;
+
+/// Longest round-trip time in such a report, in milliseconds; a longer one is left out.
+pub(in crate::registry) const REPORTED_ROUND_TRIP_MS: f64 = 60_000.0;
 
 /// Longest list of tasks or agents that is told, in bytes; what does not fit is left out.
 pub(in crate::registry) const LIST_BYTES: usize = 1024 * 1024;

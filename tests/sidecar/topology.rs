@@ -61,6 +61,30 @@ fn the_topology_follows_the_connections() {
 }
 
 #[test]
+fn the_topology_tells_paths_and_round_trips_of_sidecars_without_agents_too() {
+    let site = Site::new();
+    let _nodes = site.meet(["a", "b"]);
+    let deadline = Instant::now() + PATIENCE;
+    let edge = loop {
+        let topology = site.registry.asker("").get("/api/hub/network/topology");
+        if let Some(edge) = topology["peer_edges"].get(0)
+            && edge["round_trip_ms"].is_number()
+        {
+            assert_eq!(topology["peers"], json!(["a", "b"]));
+            assert_eq!(topology["mesh_edges"], json!([]), "there are no agents");
+            break edge.clone();
+        }
+        assert!(Instant::now() < deadline, "not told: {topology}");
+        std::thread::sleep(Duration::from_millis(50));
+    };
+    assert_eq!(edge["path"], "host");
+    let mut ends = [&edge["from_peer"], &edge["to_peer"]].map(|end| end.as_str().unwrap());
+    ends.sort_unstable();
+    assert_eq!(ends, ["a", "b"]);
+    assert!((0.0..1000.0).contains(&edge["round_trip_ms"].as_f64().unwrap()));
+}
+
+#[test]
 fn what_is_not_reported_is_guessed() {
     let site = site();
     let setup = |name| site.setup(name).set("MESH", "lazy");

@@ -22,9 +22,9 @@ use std::time::{Duration, Instant};
 
 use crate::limits;
 use crate::nat::candidate::LocalCandidate;
-use crate::protocol::PeerId;
 use crate::protocol::control::Hello;
 use crate::protocol::signaling::Outgoing;
+use crate::protocol::{PathKind, PeerId};
 
 use super::link::description;
 use super::link::{Channel, Datagram, Link, LinkError, Path};
@@ -349,6 +349,15 @@ impl<L: Link> Connection<L> {
             matches!(candidate, LocalCandidate::Relayed { address, .. } if *address == source)
         });
         if is_relayed { "relay" } else { "host" }
+    }
+
+    /// Returns the kind of the path in use.
+    pub(super) fn path_kind(&self) -> Option<PathKind> {
+        let path = self.path?;
+        Some(PathKind::of(
+            self.kind_of_local(path.local),
+            self.kind_of_remote(path.remote),
+        ))
     }
 
     /// Returns the kind of a remote address (RFC 8445): what the peer called it, or else `prflx`.

@@ -50,6 +50,17 @@ fn a_registry_that_comes_back_is_told_again() {
 }
 
 #[test]
+fn a_round_trip_time_that_changes_much_is_reported_within_the_interval() {
+    let mut world = three();
+    reports(&mut world, 0);
+    world.network.weather.latency = Duration::from_millis(20);
+    world.run_for(limits::REPORT_INTERVAL + Duration::from_secs(20));
+    let told = reports(&mut world, 0);
+    assert!(!told.is_empty() && told.len() <= 2, "{told:?}");
+    assert_eq!(told[0], ["b", "c"]);
+}
+
+#[test]
 fn nothing_is_reported_unless_it_is_wanted() {
     let mut world = World::connected(1);
     world.run_for(Duration::from_secs(10));

@@ -70,18 +70,28 @@ fn register_and_heartbeat_are_written_with_an_empty_payload() {
 }
 
 #[test]
-fn a_report_is_a_heartbeat_with_names() {
-    let report = |names: &[&str]| {
-        let peers = names.iter().map(|name| peer(name)).collect();
-        Outgoing::Report { peers }.to_text(&peer("a"))
+fn a_report_is_a_heartbeat_with_names_and_paths() {
+    let report = |connections: Vec<Reported>| Outgoing::Report { connections }.to_text(&peer("a"));
+    let known = Reported {
+        peer: peer("b"),
+        path: Some(PathKind::Relay),
+        round_trip: Some(Duration::from_micros(12_345)),
+    };
+    let unknown = Reported {
+        peer: peer("\"c\""),
+        path: None,
+        round_trip: None,
     };
     assert_eq!(
-        report(&["b", "\"c\""]),
-        r#"{"type":"heartbeat","peer_id":"a","payload":{"mesh_peers":["b","\"c\""]}}"#
+        report(vec![known, unknown]),
+        concat!(
+            r#"{"type":"heartbeat","peer_id":"a","payload":{"mesh_peers":["b","\"c\""],"#,
+            r#""mesh_paths":[{"peer_id":"b","path":"relay","round_trip_ms":12.345},{"peer_id":"\"c\""}]}}"#
+        )
     );
     assert_eq!(
-        report(&[]),
-        r#"{"type":"heartbeat","peer_id":"a","payload":{"mesh_peers":[]}}"#
+        report(Vec::new()),
+        r#"{"type":"heartbeat","peer_id":"a","payload":{"mesh_peers":[],"mesh_paths":[]}}"#
     );
 }
 

@@ -6,8 +6,8 @@ use std::collections::{HashMap, HashSet};
 use serde::Serialize;
 
 use super::call;
-use crate::protocol::PeerId;
-use crate::registry::directory::Directory;
+use crate::protocol::{PathKind, PeerId};
+use crate::registry::directory::{Directory, Reported};
 use crate::registry::limits;
 use crate::registry::response::Response;
 use crate::registry::store::Store;
@@ -27,24 +27,34 @@ struct Node<'a> {
     mesh_peers: Vec<&'a str>,
 }
 
-#[derive(Serialize, Debug, PartialEq, Eq)]
+#[derive(Serialize)]
 struct Edge<'a> {
     from_peer: &'a str,
     to_peer: &'a str,
+    /// The kind of its path, as `from_peer` reports it.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    path: Option<PathKind>,
+    /// Its round-trip time, likewise.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    round_trip_ms: Option<f64>,
 }
 
 #[derive(Serialize)]
 struct Topology<'a> {
     nodes: Vec<Node<'a>>,
     mesh_edges: Vec<Edge<'a>>,
+    /// The peers that are online, whether they have agents or not, [`limits::TOLD_PEERS`] at most.
+    peers: Vec<&'a PeerId>,
+    /// The connections between them that are reported, [`limits::EDGES`] at most.
+    peer_edges: Vec<Edge<'a>>,
 }
 
 /// Returns the topology.
 pub(super) fn show(store: &mut Store, online: &Directory, now: UnixTime) -> Response {
     let agents = store.agents(now);
-    let edges = edges(&agents, online, now);
+    let mesh_edges = edges_of_agents(&agents, online, now);
     let mut peers: HashMap<&str, Vec<&str>> = HashMap::new();
-    for edge in &edges {
+    for edge in &mesh_edges {
         let (from, to) = (edge.from_peer, edge.to_peer);
         peers.entry(from).or_default().push(to);
         peers.entry(to).or_default().push(from);
@@ -65,66 +75,62 @@ pub(super) fn show(store: &mut Store, online: &Directory, now: UnixTime) -> Resp
     });
     call::json(&Topology {
         nodes: nodes.collect(),
-        mesh_edges: edges,
+        mesh_edges,
+        peers: online.peers().take(limits::TOLD_PEERS).collect(),
+        peer_edges: reported_edges(online, &online.peers().map(PeerId::as_str).collect()),
     })
 }
 
-/// A peer that has an agent.
-struct Known<'a> {
-    name: &'a str,
-    is_active: bool,
-    /// The peers that it is connected to, if it reports them.
-    reported: Option<&'a [PeerId]>,
-}
-
-/// Returns each connection between the peers of agents once, [`limits::EDGES`] at most.
-fn edges<'a>(agents: &'a [Agent], online: &'a Directory, now: UnixTime) -> Vec<Edge<'a>> {
-    let mut known: Vec<Known<'_>> = Vec::new();
-    let mut places: HashMap<&str, usize> = HashMap::new();
-    for agent in agents {
-        let name = agent.sidecar_peer_id.as_str();
-        let Some(peer) = PeerId::new(name).filter(|_| !places.contains_key(name)) else {
-            continue;
-        };
-        places.insert(name, known.len());
-        known.push(Known {
-            name,
-            is_active: agent.health(now) == Health::Active,
-            reported: online.report_of(&peer),
-        });
-    }
-    let mut edges = Vec::new();
+/// Returns each reported connection between peers of these names once, as one of them reports it,
+/// [`limits::EDGES`] at most.
+fn reported_edges<'a>(online: &'a Directory, names: &HashSet<&str>) -> Vec<Edge<'a>> {
     let mut told = HashSet::new();
-    let reporting = known.iter().enumerate();
-    let reporting = reporting.filter_map(|(place, peer)| Some((place, peer, peer.reported?)));
-    for (place, peer, reported) in reporting {
-        for other in reported {
-            let Some((other_place, other)) = places
-                .get(other.as_str())
-                .and_then(|at| Some((*at, known.get(*at)?)))
-            else {
-                continue;
-            };
+    let mut edges = Vec::new();
+    for (from, reported) in online.reports() {
+        if !names.contains(from.as_str()) {
+            continue;
+        }
+        let known = |reported: &&Reported| names.contains(reported.peer.as_str());
+        for reported in reported.iter().filter(known) {
+            let to = &reported.peer;
             // Of two that report each other one's word is enough.
-            let both = (place.min(other_place), place.max(other_place));
-            if other_place != place && edges.len() < limits::EDGES && told.insert(both) {
+            let both = (from.min(to), from.max(to));
+            if to != from && edges.len() < limits::EDGES && told.insert(both) {
                 edges.push(Edge {
-                    from_peer: peer.name,
-                    to_peer: other.name,
+                    from_peer: from.as_str(),
+                    to_peer: to.as_str(),
+                    path: reported.path,
+                    round_trip_ms: reported.round_trip_ms,
                 });
             }
         }
     }
-    let guessed: Vec<&Known<'_>> = known
-        .iter()
-        .filter(|peer| peer.is_active && peer.reported.is_none())
-        .collect();
-    for (place, peer) in guessed.iter().enumerate() {
+    edges
+}
+
+/// Returns each connection between the peers of agents once: those that are reported, and of the peers that
+/// are active and report nothing each with each, [`limits::EDGES`] at most.
+fn edges_of_agents<'a>(agents: &'a [Agent], online: &'a Directory, now: UnixTime) -> Vec<Edge<'a>> {
+    let mut names: HashSet<&str> = HashSet::new();
+    let mut silent: Vec<&str> = Vec::new();
+    for agent in agents {
+        let name = agent.sidecar_peer_id.as_str();
+        let Some(peer) = PeerId::new(name).filter(|_| names.insert(name)) else {
+            continue;
+        };
+        if agent.health(now) == Health::Active && online.report_of(&peer).is_none() {
+            silent.push(name);
+        }
+    }
+    let mut edges = reported_edges(online, &names);
+    for (place, from) in silent.iter().enumerate() {
         let room = limits::EDGES.saturating_sub(edges.len());
-        let others = guessed.iter().skip(place + 1).take(room);
-        edges.extend(others.map(|other| Edge {
-            from_peer: peer.name,
-            to_peer: other.name,
+        let others = silent.iter().skip(place + 1).take(room);
+        edges.extend(others.map(|to| Edge {
+            from_peer: from,
+            to_peer: to,
+            path: None,
+            round_trip_ms: None,
         }));
     }
     edges
