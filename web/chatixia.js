@@ -687,7 +687,7 @@ class Registry {
     Object.assign(this, { base, headers, to });
   }
 
-  async #fetch(path, method) {
+  async ask(path, method) {
     const answer = await this.to.fetch(new URL(path, this.base), { method, headers: this.headers, cache: "no-store" });
     if (answer.status === 401) throw new MeshError("refused", `${this.base.host} does not take the key`);
     if (!answer.ok) throw new MeshError("registry", `${this.base.host} answers ${answer.status} for ${path}`);
@@ -699,8 +699,8 @@ class Registry {
     const generation = ++this.#generation;
     this.retryAt = null;
     try {
-      const config = this.#fetch("api/config", "GET").catch(() => ({}));
-      const { token, peer_id } = await this.#fetch("api/token", "POST");
+      const config = this.ask("api/config", "GET").catch(() => ({}));
+      const { token, peer_id } = await this.ask("api/token", "POST");
       const { iceServers } = await config;
       await this.to.named(peer_id, Array.isArray(iceServers) ? iceServers : []);
       if (generation !== this.#generation) throw new MeshError("registry", "the connection was closed meanwhile");
@@ -852,6 +852,7 @@ export class Mesh extends EventTarget {
       speaksSessions: peer.speaksSessions,
       fingerprint: peer.fingerprint,
       distrust: peer.distrust,
+      isProven: this.#parts.secret !== null && peer.isReachable,
       roundTrip: peer.roundTrip,
       restarts: peer.restarts,
       queued: { messages: peer.session.outbox.length, bytes: peer.session.queuedBytes },
@@ -935,6 +936,12 @@ export class Mesh extends EventTarget {
     return { kind: pathKind(local, remote), local: local?.candidateType, remote: remote?.candidateType, address: remote?.address ?? null, roundTrip };
   }
 
+  /** Who is connected to whom, as sidecars report it to the registry. */
+  async topology() {
+    const { peer_edges, mesh_edges } = await this.#parts.registry.ask("api/hub/network/topology", "GET");
+    return peer_edges ?? mesh_edges ?? [];
+  }
+
   /** Call this when the network has changed and the browser does not say so: peers and registry are asked at once. */
   networkChanged() {
     const { peers, registry, clock } = this.#parts;
@@ -1016,12 +1023,13 @@ export class Mesh extends EventTarget {
   }
 }
 
-/** What kind of path that is: `local` within one network, `direct`, or `relayed`. */
+/** The kind of a path, as sidecars report it: `host` if no router translates between the two, `direct` or `relay`. */
 function pathKind(local, remote) {
-  if ([local, remote].some((candidate) => candidate?.candidateType === "relay")) return "relayed";
-  const isPrivate = /^(10\.|127\.|192\.168\.|169\.254\.|172\.(1[6-9]|2\d|3[01])\.|f[cd]|fe80:|::1$)/i;
-  const isNear = remote?.address ? isPrivate.test(remote.address) : remote?.candidateType === "host";
-  return isNear ? "local" : "direct";
+  const types = [local?.candidateType, remote?.candidateType];
+  if (types.includes("relay")) return "relay";
+  // The peer may be found before its candidates are told, and then its kind is not known.
+  const isNear = types[1] === "prflx" && /^(10|127|192\.168|169\.254|172\.(1[6-9]|2\d|3[01]))\.|^(f[cd]..|fe80):/i.test(remote.address ?? "");
+  return types[0] === "host" && (types[1] === "host" || isNear) ? "host" : "direct";
 }
 
 const CLOCK = { now: () => performance.now(), every: (act, time) => setInterval(act, time), stop: (timer) => clearInterval(timer) };
