@@ -1025,11 +1025,12 @@ export class Mesh extends EventTarget {
 
 /** The kind of a path, as sidecars report it: `host` if no router translates between the two, `direct` or `relay`. */
 function pathKind(local, remote) {
-  const types = [local?.candidateType, remote?.candidateType];
-  if (types.includes("relay")) return "relay";
-  // The peer may be found before its candidates are told, and then its kind is not known.
-  const isNear = types[1] === "prflx" && /^(10|127|192\.168|169\.254|172\.(1[6-9]|2\d|3[01]))\.|^(f[cd]..|fe80):/i.test(remote.address ?? "");
-  return types[0] === "host" && (types[1] === "host" || isNear) ? "host" : "direct";
+  const sides = [local, remote];
+  if (sides.some((side) => side?.candidateType === "relay")) return "relay";
+  const isPrivate = /^(10|127|192\.168|169\.254|172\.(1[6-9]|2\d|3[01]))\.|^(f[cd]..|fe80):/i;
+  // A side that was found by its checks has not told what kind of address that is.
+  const isOwn = (side) => side?.candidateType === "host" || (side?.candidateType === "prflx" && isPrivate.test(side.address ?? ""));
+  return sides.every(isOwn) ? "host" : "direct";
 }
 
 const CLOCK = { now: () => performance.now(), every: (act, time) => setInterval(act, time), stop: (timer) => clearInterval(timer) };

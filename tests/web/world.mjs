@@ -271,8 +271,10 @@ class FakeConnection {
 class FakeChannel {
   readyState = "connecting";
   bufferedAmount = 0;
-  #waiting = [];
-  #last = 0;
+  #waiting = []; // Numbered messages that are not under way.
+  #sent = 0;
+  #early = new Map(); // Those that have overtaken others.
+  #given = 0;
 
   constructor(connection, label) {
     Object.assign(this, { connection, label });
@@ -286,19 +288,30 @@ class FakeChannel {
 
   send(data) {
     if (this.readyState !== "open") throw new Error("not open");
-    this.#waiting.push(data);
+    this.#waiting.push([this.#sent, data]);
+    this.#sent += 1;
     this.flush();
   }
 
   flush() {
     const { world, name, other } = this.connection;
     if (this.readyState !== "open" || world.isCut(name, other.name)) return;
-    for (const data of this.#waiting.splice(0)) {
-      this.#last = Math.max(this.#last, world.now + world.latency * (0.5 + world.random()));
-      world.after(this.#last - world.now, () => {
-        if (world.isCut(name, other.name)) return;
-        if (this.twin.readyState === "open" && this.twin.connection.connectionState === "connected") this.twin.onmessage?.({ data });
+    for (const item of this.#waiting.splice(0)) {
+      world.after(world.latency * (0.5 + world.random()), () => {
+        // It is sent again when that can help.
+        if (world.isCut(name, other.name)) this.#waiting.push(item);
+        else this.twin.take(item);
       });
+    }
+  }
+
+  take([number, data]) {
+    this.#early.set(number, data);
+    while (this.#early.has(this.#given) && this.readyState === "open" && this.connection.connectionState === "connected") {
+      const next = this.#early.get(this.#given);
+      this.#early.delete(this.#given);
+      this.#given += 1;
+      this.onmessage?.({ data: next });
     }
   }
 
