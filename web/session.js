@@ -12,6 +12,8 @@ export class MeshError extends Error {
 }
 
 export const utf8 = new TextEncoder();
+/** How long to wait before another try, with some chance in it: twice as long each time, up to a limit. */
+export const pause = ([first, most], tries) => Math.min(most, first * 2 ** Math.min(tries, 10)) * (0.5 + Math.random() / 2);
 const hex = (bytes) => Array.from(bytes, (byte) => byte.toString(16).padStart(2, "0")).join("");
 export const randomId = () => hex(crypto.getRandomValues(new Uint8Array(16)));
 export const isObject = (value) => typeof value === "object" && value !== null && !Array.isArray(value);

@@ -1,8 +1,12 @@
 //! The page that the registry serves, and the module that makes a browser a peer: files from `web/`, in the binary.
 
+mod compact;
+
 use std::sync::LazyLock;
 
 use sha2::{Digest as _, Sha256};
+
+use compact::{compact, compact_length};
 
 use crate::registry::http::Request;
 use crate::registry::response::Response;
@@ -16,15 +20,28 @@ const SCRIPT: &str = "text/javascript; charset=utf-8";
 const STYLE: &str = "text/css; charset=utf-8";
 const PICTURE: &str = "image/svg+xml";
 
-/// The files: the name that each has below the registry's address, its type and its text.
-const FILES: [(&str, &str, &str); 7] = [
-    ("", HTML, include_str!("../../../web/index.html")),
-    ("page.css", STYLE, include_str!("../../../web/page.css")),
-    ("page.js", SCRIPT, include_str!("../../../web/page.js")),
-    ("picture.js", SCRIPT, include_str!("../../../web/picture.js")),
-    ("chatixia.js", SCRIPT, include_str!("../../../web/chatixia.js")),
-    ("session.js", SCRIPT, include_str!("../../../web/session.js")),
-    ("icon.svg", PICTURE, include_str!("../../../web/icon.svg")),
+/// Makes an entry of [`FILES`] of a file in `web/`: the name that it has below the registry's address, its type and its
+/// text.
+macro_rules! file {
+    ($name:literal, $kind:expr, $path:literal) => {{
+        const TEXT: &str = include_str!(concat!("../../../../web/", $path));
+        #[allow(long_running_const_eval)]
+        const LENGTH: usize = compact_length(TEXT);
+        #[allow(long_running_const_eval)]
+        static COMPACT: [u8; LENGTH] = compact(TEXT);
+        ($name, $kind, COMPACT.as_slice())
+    }};
+}
+
+static FILES: [(&str, &str, &[u8]); 8] = [
+    file!("", HTML, "index.html"),
+    file!("page.css", STYLE, "page.css"),
+    file!("page.js", SCRIPT, "page.js"),
+    file!("picture.js", SCRIPT, "picture.js"),
+    file!("chatixia.js", SCRIPT, "chatixia.js"),
+    file!("peer.js", SCRIPT, "peer.js"),
+    file!("session.js", SCRIPT, "session.js"),
+    file!("icon.svg", PICTURE, "icon.svg"),
 ];
 
 /// A tag for all files together, so that a browser never mixes those of two versions.
@@ -49,7 +66,7 @@ pub(super) fn answer(name: &str, request: &Request) -> Option<Response> {
     let response = if is_known {
         Response::not_modified()
     } else {
-        Response::file(kind, text)
+        Response::file(kind, str::from_utf8(text).unwrap_or_default())
     };
     let response = response
         .with("Content-Security-Policy", POLICY)
@@ -104,6 +121,7 @@ mod tests {
     #[test]
     fn nothing_is_inline_and_nothing_comes_from_elsewhere() {
         for (name, _, text) in FILES {
+            let text = str::from_utf8(text).unwrap();
             for bad in ["<style", " style=", " onclick=", "src=\"http", "href=\"http", "innerHTML", "@import", "url("] {
                 assert!(!text.contains(bad), "{bad} in {name:?}");
             }
