@@ -395,7 +395,7 @@ function showMessages(conversation) {
 }
 
 function newMessage() {
-  const [item, text, about] = ["li", "div", "small"].map((name) => document.createElement(name));
+  const [item, text, about] = ["div", "div", "small"].map((name) => document.createElement(name));
   text.className = "text";
   item.append(text, about);
   return item;

@@ -40,7 +40,7 @@ export class Picture {
     for (const { from, to, kind, time } of known) {
       const isOwn = from === me.id;
       const [start, end] = [this.#places.get(from), this.#places.get(to)];
-      const bend = isOwn ? middle(start, end) : toward(middle(start, end), this.#places.get(me.id), 0.12);
+      const bend = isOwn ? middle(start, end) : this.#bend(start, end);
       const path = keep(`edge ${from} ${to}`, 0, "path");
       set(path, { d: `M${start.x} ${start.y}Q${bend.x} ${bend.y} ${end.x} ${end.y}`, class: `${kind ?? "unknown"}${isOwn ? " own" : ""}` });
       if (time === null || !(isOwn || hasRoom || from === selected || to === selected)) continue;
@@ -80,6 +80,15 @@ export class Picture {
       this.#underWay -= 1;
       dot.remove();
     };
+  }
+
+  /** Where a line between two peers is drawn to: a little inward, and past the middle, which is this page's. */
+  #bend(start, end) {
+    const half = middle(start, end);
+    const [x, y] = [half.x - WIDTH / 2, half.y - HEIGHT / 2];
+    if (Math.hypot(x, y) > 70) return toward(half, { x: WIDTH / 2, y: HEIGHT / 2 }, 0.12);
+    const aside = 130 / Math.hypot(end.x - start.x, end.y - start.y);
+    return { x: half.x + (end.y - start.y) * aside, y: half.y - (end.x - start.x) * aside };
   }
 
   /** Places the peers on an ellipse, in the order of their names. */

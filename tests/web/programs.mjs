@@ -1,7 +1,7 @@
 // The programs of the tests with real ones: registry, sidecars with agents, each in a network of its own, and a browser.
 
 import { execFileSync, spawn } from "node:child_process";
-import { mkdtempSync, openSync, existsSync, readFileSync } from "node:fs";
+import { existsSync, mkdtempSync, openSync, readFileSync, writeFileSync } from "node:fs";
 import { connect } from "node:net";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
@@ -84,6 +84,8 @@ function setUpNetwork() {
   run("ip", "addr", "add", "10.77.0.1/24", "dev", "out");
   for (const end of ["out", "nowhere"]) run("ip", "link", "set", end, "up");
   run("ip", "route", "add", "default", "via", "10.77.0.2");
+  // From one sidecar to the other.
+  writeFileSync("/proc/sys/net/ipv4/ip_forward", "1");
 }
 
 /** A sidecar and its agent, which answers each prompt. It has a network of its own, behind a cable to this one. */
