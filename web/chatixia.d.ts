@@ -78,8 +78,8 @@ export interface PeerInfo {
   speaksSessions: boolean;
   /** The SHA-256 fingerprint of its certificate. */
   fingerprint: string | null;
-  /** Why its last connection was refused. */
-  distrust: string | null;
+  /** Why the last attempt at a connection has failed, if none has worked since. */
+  failure: string | null;
   /** Whether it has proved that it knows the secret. */
   isProven: boolean;
   /** The round trip of the last question and answer, in milliseconds. */
@@ -172,7 +172,7 @@ export class Mesh {
 }
 
 /** What a ticket of `chatixia-sidecar invite` holds. Throws a `MeshError` if it is none. */
-export function readTicket(text: string): { registry: string; key: string };
+export function readTicket(text: string): { registry: string; key: string; secret?: string };
 
 /** The SHA-256 fingerprint of a session description's certificate; null if it has not one exactly. */
 export function fingerprint(sdp: string): string | null;

@@ -197,7 +197,7 @@ export class Mesh extends EventTarget {
       role: peer.lastRole,
       speaksSessions: peer.speaksSessions,
       fingerprint: peer.fingerprint,
-      distrust: peer.distrust,
+      failure: peer.failure,
       isProven: this.#parts.secret !== null && peer.isReachable,
       roundTrip: peer.roundTrip,
       restarts: peer.restarts,

@@ -48,7 +48,9 @@ async function join(text, secret, keeps) {
   $("problem").textContent = "";
   try {
     const here = new URL(".", location.href);
-    const key = text.startsWith("chatixia1-") ? keyOf(readTicket(text), here) : text;
+    const ticket = text.startsWith("chatixia1-") ? ticketFor(here, text) : { key: text };
+    const { key } = ticket;
+    secret ||= ticket.secret;
     mesh = new Mesh({ registry: here.href, key, secret: secret || null });
     const events = { message, peers: refresh, peerconnected: connected, peerdisconnected: disconnected, registry, connectionlost, untrusted, unusable };
     for (const [name, handle] of Object.entries(events)) mesh.addEventListener(name, ({ detail }) => handle(detail));
@@ -68,10 +70,11 @@ async function join(text, secret, keeps) {
   }
 }
 
-function keyOf(ticket, here) {
+function ticketFor(here, text) {
+  const ticket = readTicket(text);
   const there = new URL(ticket.registry.replace(/\/?$/, "/"));
   if (there.href !== here.href) throw new Error(`This ticket is for another registry: open ${there.href} and join there`);
-  return ticket.key;
+  return ticket;
 }
 
 function leave() {
@@ -360,7 +363,8 @@ function showCard(peer) {
     "Not delivered yet": amount(peer.queued),
     Reconnected: `${peer.restarts} times`,
     Speaks: peer.since ? (peer.speaksSessions ? "chatixia 1: receipts, nothing lost when connections change" : "the basic protocol, without receipts") : "not known yet",
-    Trust: peer.distrust ? `not trusted: ${peer.distrust}` : peer.isProven ? "has proved the mesh's secret" : "by the registry's word",
+    Trust: peer.isProven ? "has proved the mesh's secret" : "by the registry's word",
+    "Last failure": peer.failure ?? "none",
     Certificate: peer.fingerprint ?? "not known yet",
     "Connected to": [...new Set(others.filter((id) => id !== mesh.peerId))].map(short).join(", ") || "nobody else, as far as is told",
   };

@@ -104,7 +104,7 @@ class Connection {
     channel.binaryType = "arraybuffer";
     channel.bufferedAmountLowThreshold = CHANNEL_BYTES / 2;
     channel.onopen = () => this.peer.advance(this);
-    channel.onclose = () => this.peer.failed(this, "the peer has ended it");
+    channel.onclose = () => this.peer.failed(this, this.#whyEnded);
     channel.onbufferedamountlow = () => this.peer.pump();
     channel.onmessage = ({ data }) => {
       if (this.hasEnded) return;
@@ -113,6 +113,11 @@ class Connection {
       else this.peer.controlled(this, data);
     };
     if (channel.readyState === "open") this.peer.advance(this);
+  }
+
+  get #whyEnded() {
+    const isAfterHello = this.phase !== "open" && this.told !== null;
+    return `the peer has ended it${isAfterHello ? " after our hello; it may have another secret" : ""}`;
   }
 
   /** Writes a control frame; false when the channel takes none. */
@@ -143,7 +148,7 @@ export class Peer {
   isResting = false; // It has said so, and stays disconnected until there is something to say.
   speaksSessions = false;
   fingerprint = null;
-  distrust = null; // Why its last connection was refused.
+  failure = null; // Why the last attempt has failed.
   wantedUntil = -Infinity;
   heardAt = -Infinity;
   since = null;
@@ -346,7 +351,6 @@ export class Peer {
   /** Ends a connection to a peer that has not shown what it should. */
   #refuse(connection, why) {
     if (connection.hasEnded) return;
-    this.distrust = why;
     this.parts.report("untrusted", { peer: this.id, reason: why });
     this.#fail(this.session.takeUnwritten(), "untrusted_peer", `${this.id} is not trusted: ${why}`);
     this.failed(connection, why);
@@ -390,7 +394,7 @@ export class Peer {
     Object.assign(connection, { phase: "open", opened: now, heard: now, asked: null });
     Object.assign(this, { current: connection, lastRole: connection.role, speaksSessions: connection.speaksSessions });
     Object.assign(this, { isReachable: true, hasMet: true, heardAt: now, fingerprint: connection.fingerprint });
-    Object.assign(this, { held: null, distrust: null, retryAt: null, failures: 0, wantedUntil: -Infinity });
+    Object.assign(this, { held: null, failure: null, retryAt: null, failures: 0, wantedUntil: -Infinity });
     for (const other of this.all((other) => other !== connection)) this.retire(other);
     if (hasMet && !resumed) this.parts.startedAnew(this.id);
     if (wasReachable && !resumed) this.parts.report("peerdisconnected", { peer: this.id });
@@ -644,6 +648,7 @@ export class Peer {
   failed(connection, reason) {
     const wasAttempt = connection.phase !== "open";
     if (!this.retire(connection)) return;
+    if (wasAttempt) this.failure = reason;
     this.parts.report("connectionlost", { peer: this.id, reason });
     this.failures += Number(wasAttempt);
     // Once our hello was sent, nothing was taken from the connection in use.

@@ -1,9 +1,10 @@
 // The module in real browsers, with real sidecars whose network moves, whose cable is pulled, and whose registry goes.
 
 import assert from "node:assert/strict";
+import { execFileSync } from "node:child_process";
 import { after, test } from "node:test";
 import { setTimeout as sleep } from "node:timers/promises";
-import { BROWSERS, Registry, Sidecar, end, endAll, openBrowser, until } from "./programs.mjs";
+import { BINARY, BROWSERS, Registry, Sidecar, end, endAll, openBrowser, until } from "./programs.mjs";
 
 const EVERY = 25; // Milliseconds between two messages of each side.
 
@@ -123,3 +124,38 @@ test("a browser that is killed and comes back is another process", { timeout: 60
   await end(sidecar.child);
   await end(registry.child);
 });
+
+const knowsSecrets = execFileSync(BINARY, ["--help"], { encoding: "utf8" }).includes("MESH_SECRET");
+
+for (const [browserName, options] of BROWSERS) {
+  for (const [offerer, name] of [["page", "a-agent"], ["sidecar", "z-agent"]]) {
+    test(`${browserName}, the ${offerer} offers: who knows the secret is let in`, { timeout: 60000, skip: !knowsSecrets && "this build knows no MESH_SECRET" }, async () => {
+      const registry = await new Registry().start();
+      const sidecar = await new Sidecar(name, registry, { MESH_SECRET: "the secret of this mesh" }).plug();
+      const { browser, page } = await openBrowser(options);
+      try {
+        if (offerer === "page") await sidecar.start();
+        await page.goto(registry.page);
+        for (const secret of ["the secret of this mesh", "another secret than that", null]) {
+          await joinByModule(page, "page", { secret });
+          if (!sidecar.agent) await sidecar.start();
+          if (secret === "the secret of this mesh") {
+            await until("the connection", () => isConnected(page, name));
+            assert.equal(await ask(page, name, "hello"), `${name} has read: hello`);
+            assert.ok(await page.evaluate(() => mesh.peers[0].isProven));
+          } else {
+            const failure = await until("a refusal", () => page.evaluate(() => mesh.peers[0]?.failure));
+            assert.match(failure, secret === null ? /may have another secret/ : /proof of the secret is wrong|may have another secret/);
+            assert.ok(!(await isConnected(page, name)));
+          }
+          console.log(`${browserName}, ${offerer} offers, page has ${secret ? `"${secret}"` : "no secret"}: ${(await page.evaluate(() => mesh.peers[0])).failure ?? "connected"}`);
+          await page.evaluate(() => mesh.close());
+        }
+      } finally {
+        await browser.close();
+        await end(sidecar.child);
+        await end(registry.child);
+      }
+    });
+  }
+}
