@@ -95,8 +95,8 @@ export interface PeerInfo {
 /** The way to a peer. `host`: no router translates between the two; `direct`: one does; `relay`: over a TURN server. */
 export interface Path {
   kind: "host" | "direct" | "relay";
-  local: RTCIceCandidateType | undefined;
-  remote: RTCIceCandidateType | undefined;
+  local: RTCIceCandidateType | null;
+  remote: RTCIceCandidateType | null;
   address: string | null;
   /** In milliseconds. */
   roundTrip: number | null;

@@ -272,14 +272,17 @@ export class Mesh extends EventTarget {
 
   /** The way to a connected peer, as the browser tells it; null without a connection. */
   async path(target) {
-    const stats = await this.#parts.peers.get(target)?.current?.pc.getStats();
+    const { current } = this.#parts.peers.get(target) ?? {};
+    const stats = await current?.pc.getStats();
     const all = stats ? [...stats.values()] : [];
     const used = all.find(({ type }) => type === "transport")?.selectedCandidatePairId;
     const pair = stats?.get(used) ?? all.find(({ type, nominated, state }) => type === "candidate-pair" && nominated && state === "succeeded");
     if (!pair) return null;
-    const [local, remote] = [stats.get(pair.localCandidateId), stats.get(pair.remoteCandidateId)];
+    const [near, far] = [stats.get(pair.localCandidateId), stats.get(pair.remoteCandidateId)];
+    // A candidate that was found by its checks stays one of that kind when it is told later.
+    const [local, remote] = [near?.candidateType ?? null, current.kinds.get(far?.port) ?? far?.candidateType ?? null];
     const roundTrip = pair.currentRoundTripTime === undefined ? null : pair.currentRoundTripTime * 1000;
-    return { kind: pathKind(local, remote), local: local?.candidateType, remote: remote?.candidateType, address: remote?.address ?? null, roundTrip };
+    return { kind: pathKind(local, remote, near?.address ?? far?.address, far?.address), local, remote, address: far?.address ?? null, roundTrip };
   }
 
   /** Who is connected to whom, as sidecars report it to the registry. */
@@ -370,13 +373,11 @@ export class Mesh extends EventTarget {
 }
 
 /** The kind of a path, as sidecars report it: `host` if no router translates between the two, `direct` or `relay`. */
-function pathKind(local, remote) {
-  const sides = [local, remote];
-  if (sides.some((side) => side?.candidateType === "relay")) return "relay";
+function pathKind(local, remote, localAddress, remoteAddress) {
+  if (local === "relay" || remote === "relay") return "relay";
   const isPrivate = /^(10|127|192\.168|169\.254|172\.(1[6-9]|2\d|3[01]))\.|^(f[cd]..|fe80):/i;
-  // A side that was found by its checks has not told what kind of address that is.
-  const isOwn = (side) => side?.candidateType === "host" || (side?.candidateType === "prflx" && isPrivate.test(side.address ?? ""));
-  return sides.every(isOwn) ? "host" : "direct";
+  const isOwn = (kind, address) => kind === "host" || (kind === "prflx" && isPrivate.test(address ?? ""));
+  return isOwn(local, localAddress) && isOwn(remote, remoteAddress) ? "host" : "direct";
 }
 
 const CLOCK = { now: () => performance.now(), every: (act, time) => setInterval(act, time), stop: (timer) => clearInterval(timer) };

@@ -64,8 +64,7 @@ async function join(text, secret, keeps) {
     mesh?.close();
     mesh = null;
     show(false);
-    const isReachable = error.code && error.code !== "registry";
-    $("problem").textContent = `${error.message}. ${ADVICE[error.code] ?? (isReachable ? "" : ADVICE.registry)}`;
+    $("problem").textContent = `${error.message.replace(/\.$/, "")}. ${error.code ? (ADVICE[error.code] ?? "") : ADVICE.registry}`;
     $("key").focus();
   }
 }
@@ -73,7 +72,7 @@ async function join(text, secret, keeps) {
 function ticketFor(here, text) {
   const ticket = readTicket(text);
   const there = new URL(ticket.registry.replace(/\/?$/, "/"));
-  if (there.href !== here.href) throw new Error(`This ticket is for another registry: open ${there.href} and join there`);
+  if (there.href !== here.href) throw Object.assign(new Error(`This ticket is for another registry: open ${there.href} and join there`), { code: "bad_ticket" });
   return ticket;
 }
 
@@ -305,7 +304,8 @@ function showAll(peers) {
 
 const short = (id) => id.replace(/-sidecar$/, "");
 const milliseconds = (time) => (time == null ? null : `${time < 10 ? Math.max(0.1, time).toFixed(1) : Math.round(time)} ms`);
-const roundTrip = (peer) => milliseconds(paths.get(peer.id)?.roundTrip || peer.roundTrip);
+/** The least of what the browser has measured and of what our own question has taken. */
+const roundTrip = (peer) => milliseconds([paths.get(peer.id)?.roundTrip, peer.roundTrip].filter(Boolean).sort((one, other) => one - other)[0]);
 
 function showPicture(peers) {
   const nodes = [{ id: mesh.peerId, label: `${short(mesh.peerId)} (here)`, state: "connected" }];
@@ -355,21 +355,24 @@ function showCard(peer) {
   const others = topology.flatMap(({ from_peer: from, to_peer: to }) => (from === peer.id ? [to] : to === peer.id ? [from] : []));
   put($("summary"), [STATES[peer.state], KINDS[path?.kind], roundTrip(peer)].filter(Boolean).join(" · "));
   const facts = {
-    Connected: peer.state === "connected" ? `since ${new Date(peer.since).toLocaleString()}` : STATES[peer.state],
-    Path: path ? `${KINDS[path.kind]} (${path.local ?? "?"} to ${path.remote ?? "?"}${path.address ? `, ${path.address}` : ""})` : "not known",
-    "Round trip": roundTrip(peer) ?? "not measured yet",
-    Sent: amount(peer.sent),
-    Received: amount(peer.received),
-    "Not delivered yet": amount(peer.queued),
-    Reconnected: `${peer.restarts} times`,
-    Speaks: peer.since ? (peer.speaksSessions ? "chatixia 1: receipts, nothing lost when connections change" : "the basic protocol, without receipts") : "not known yet",
+    Connected: peer.state === "connected" ? `since ${new Date(peer.since).toLocaleString()}` : null,
+    Reconnected: peer.restarts > 0 ? `${peer.restarts} times; nothing was lost` : null,
+    "Last failure": peer.failure,
+    Path: path ? `${KINDS[path.kind]} (${path.local ?? "?"} to ${path.remote ?? "?"}${path.address ? `, ${path.address}` : ""})` : null,
+    "Round trip": roundTrip(peer),
+    Messages: `${amount(peer.sent)} sent, ${amount(peer.received)} received`,
+    Waiting: peer.queued.messages > 0 ? amount(peer.queued) : null,
+    Version: peer.since ? (peer.speaksSessions ? "chatixia 1, with receipts" : "another make, without receipts") : null,
     Trust: peer.isProven ? "has proved the mesh's secret" : "by the registry's word",
-    "Last failure": peer.failure ?? "none",
-    Certificate: peer.fingerprint ?? "not known yet",
-    "Connected to": [...new Set(others.filter((id) => id !== mesh.peerId))].map(short).join(", ") || "nobody else, as far as is told",
+    Certificate: peer.fingerprint,
+    "Connected to": [...new Set(others.filter((id) => id !== mesh.peerId))].map(short).join(", ") || null,
   };
   if ($("facts").childElementCount === 0) $("facts").append(...Object.keys(facts).flatMap((name) => [term(name), document.createElement("dd")]));
-  for (const [index, fact] of Object.values(facts).entries()) put($("facts").children[index * 2 + 1], fact);
+  for (const [index, fact] of Object.values(facts).entries()) {
+    const [name, value] = [0, 1].map((place) => $("facts").children[index * 2 + place]);
+    name.hidden = value.hidden = !fact;
+    put(value, fact ?? "");
+  }
 }
 
 function term(name) {
@@ -380,7 +383,7 @@ function term(name) {
 
 function amount({ messages, bytes }) {
   const size = bytes < 1000 ? `${bytes} B` : bytes < 1e6 ? `${(bytes / 1000).toFixed(1)} kB` : `${(bytes / 1e6).toFixed(1)} MB`;
-  return `${messages} message${messages === 1 ? "" : "s"}, ${size}`;
+  return `${messages} (${size})`;
 }
 
 function showMessages(conversation) {

@@ -37,6 +37,7 @@ class Connection {
   early = []; // Messages that came before the hello, which gives them their numbers.
   earlyBytes = 0;
   waiting = { theirs: [], ours: [] }; // Candidates that wait for their description.
+  kinds = new Map(); // Of the peer's candidates, by their ports.
   nextNumber = 1;
   opened = null;
   asked = null;
@@ -84,6 +85,8 @@ class Connection {
 
   addCandidate(payload) {
     const { candidate, sdpMid, sdpMLineIndex } = payload;
+    const [, port, kind] = /^(?:\S+ ){5}(\d+) typ (\w+)/.exec(candidate) ?? [];
+    if (port && this.kinds.size < EARLY_CANDIDATES) this.kinds.set(Number(port), kind);
     if (this.waiting.theirs) this.waiting.theirs.length < EARLY_CANDIDATES && this.waiting.theirs.push(payload);
     else if (candidate) {
       const added = this.pc.addIceCandidate({ candidate, sdpMid: sdpMid || "0", sdpMLineIndex: sdpMLineIndex ?? 0 });

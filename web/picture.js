@@ -1,7 +1,8 @@
 // The picture of the mesh: this page in the middle, the peers around it, and the connections that there are.
 
 const SVG = "http://www.w3.org/2000/svg";
-const [WIDTH, HEIGHT] = [640, 460];
+const SIZES = [[640, 440], [400, 400]]; // Of the picture, in its own measure, so that its text can be read: usually, and
+const NARROW = 480; // on a phone, whose picture has fewer pixels across than this.
 const ONE_RING = 12; // With more peers every second one is nearer.
 const NAME_LETTERS = 18;
 const MESSAGES = 24; // Shown on their way at the same time.
@@ -12,11 +13,12 @@ export class Picture {
   #places = new Map();
   #shown = new Map(); // Elements by what they show.
   #underWay = 0;
+  #width;
+  #height;
 
   /** Draws into an SVG element; `select` is called with the peer that was clicked. */
   constructor(svg, select) {
     this.#svg = svg;
-    svg.setAttribute("viewBox", `0 0 ${WIDTH} ${HEIGHT}`);
     this.#layers = ["edges", "times", "nodes"].map(() => svg.appendChild(make("g")));
     svg.addEventListener("click", ({ target }) => {
       const { peer } = target.closest(".node")?.dataset ?? {};
@@ -26,6 +28,8 @@ export class Picture {
 
   /** Shows `nodes` (`{ id, label, state }`, the first is this page) and `edges` (`{ from, to, kind, time }`). */
   show(nodes, edges, selected) {
+    [this.#width, this.#height] = SIZES[Number(this.#svg.clientWidth < NARROW)];
+    set(this.#svg, { viewBox: `0 0 ${this.#width} ${this.#height}` });
     this.#place(nodes);
     const known = edges.filter(({ from, to }) => this.#places.has(from) && this.#places.has(to));
     const [me] = nodes;
@@ -59,7 +63,7 @@ export class Picture {
       set(group, { class: `node ${state}${id === me.id ? " me" : ""}${id === selected ? " selected" : ""}` });
       const [circle, text, title] = group.children;
       set(circle, { cx: place.x, cy: place.y, r: id === me.id ? 15 : 12 });
-      set(text, { x: place.x, y: place.y + (place.y < HEIGHT / 2 - 1 ? -22 : 32) });
+      set(text, { x: place.x, y: place.y + (place.y < this.#height / 2 - 1 ? -22 : 32) });
       text.textContent = label.length > NAME_LETTERS ? `${label.slice(0, NAME_LETTERS - 1)}…` : label;
       title.textContent = id;
     }
@@ -85,20 +89,23 @@ export class Picture {
   /** Where a line between two peers is drawn to: a little inward, and past the middle, which is this page's. */
   #bend(start, end) {
     const half = middle(start, end);
-    const [x, y] = [half.x - WIDTH / 2, half.y - HEIGHT / 2];
-    if (Math.hypot(x, y) > 70) return toward(half, { x: WIDTH / 2, y: HEIGHT / 2 }, 0.12);
+    const [x, y] = [half.x - this.#width / 2, half.y - this.#height / 2];
+    if (Math.hypot(x, y) > 70) return toward(half, { x: this.#width / 2, y: this.#height / 2 }, 0.12);
     const aside = 130 / Math.hypot(end.x - start.x, end.y - start.y);
     return { x: half.x + (end.y - start.y) * aside, y: half.y - (end.x - start.x) * aside };
   }
 
-  /** Places the peers on an ellipse, in the order of their names. */
+  /** Places the peers around this page, in the order of their names. */
   #place([me, ...others]) {
-    const middle = { x: WIDTH / 2, y: HEIGHT / 2 };
+    const middle = { x: this.#width / 2, y: this.#height / 2 };
     this.#places = new Map([[me.id, middle]]);
     for (const [index, { id }] of others.entries()) {
       const angle = ((index + 0.5) / others.length) * 2 * Math.PI - Math.PI / 2;
-      const far = others.length > ONE_RING && index % 2 ? 0.66 : 1;
-      const [x, y] = [Math.cos(angle) * (WIDTH / 2 - 80) * far, Math.sin(angle) * (HEIGHT / 2 - 48) * far];
+      const [across, down] = [Math.cos(angle), Math.sin(angle)];
+      // Toward the corners there is more room.
+      const corner = Math.max(Math.abs(across), Math.abs(down)) ** -0.7;
+      const far = others.length > ONE_RING && index % 2 ? 0.62 : corner;
+      const [x, y] = [across * (this.#width / 2 - 66) * far, down * (this.#height / 2 - 46) * far];
       this.#places.set(id, { x: Math.round(middle.x + x), y: Math.round(middle.y + y) });
     }
   }

@@ -44,9 +44,9 @@ export async function endAll() {
 
 /** A registry that takes every key, or with `data` those that are added. */
 export class Registry {
-  async start({ port = 0, data = null, environment = {} } = {}) {
-    const settings = { ...process.env, LISTEN: "0.0.0.0", RUST_LOG: "info", ...environment, ...(data && { REGISTRY_DATA: data }) };
-    const command = [BINARY, "registry", ...(data ? [] : ["--open"]), "--port", String(port), "--until-eof"];
+  async start({ port = 0, data = null, flags = [] } = {}) {
+    const settings = { ...process.env, LISTEN: "0.0.0.0", RUST_LOG: "info", ...(data && { REGISTRY_DATA: data }) };
+    const command = [BINARY, "registry", ...(data ? [] : ["--open"]), "--port", String(port), "--until-eof", ...flags];
     this.child = start("registry", command, { env: settings, reads: true });
     const [line] = await new Promise((resolve) => this.child.stdout.once("data", (text) => resolve(String(text).split("\n"))));
     this.port = Number(line.trim().split(":").at(-1));
@@ -91,6 +91,8 @@ function setUpNetwork() {
 /** A sidecar and its agent, which answers each prompt. It has a network of its own, behind a cable to this one. */
 export class Sidecar {
   messages = [];
+  /** What the agent makes of a prompt. */
+  answer = (text) => `${this.name} has read: ${text}`;
   #buffer = "";
 
   constructor(name, registry, environment = {}) {
@@ -166,7 +168,7 @@ export class Sidecar {
       const { from_peer: from, message } = payload;
       this.messages.push(message);
       if (message.type !== "agent_prompt") continue;
-      this.send(from, { type: "agent_response", request_id: message.request_id, payload: { text: `${this.name} has read: ${message.payload.text}` } });
+      this.send(from, { type: "agent_response", request_id: message.request_id, payload: { text: this.answer(message.payload.text) } });
     }
   }
 }
@@ -179,7 +181,12 @@ function run(...command) {
 export const BROWSERS = [
   ["chromium", { executablePath: process.env.CHROMIUM ?? "/usr/bin/chromium", args: ["--no-sandbox"] }],
   ["firefox", { browser: "firefox", executablePath: process.env.FIREFOX ?? "/usr/bin/firefox-esr" }],
-].filter(([, { executablePath }]) => existsSync(executablePath));
+].filter(([name, { executablePath }]) => {
+  if (existsSync(executablePath)) return true;
+  if (name === "chromium" || process.env.REQUIRE_TOOLS) throw new Error(`${name} is not installed: there is no ${executablePath}`);
+  console.log(`${name} is not installed, and skipped`);
+  return false;
+});
 
 export async function openBrowser(options) {
   const browser = await puppeteer.launch({ headless: true, ...options });

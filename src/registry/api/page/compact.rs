@@ -1,13 +1,22 @@
 //! Leaves out of the files in `web/` what only their readers need: comments that have lines of their own, and
 //! indentation. The compiler does it, so the rest alone is in the binary.
 
+#![allow(
+    clippy::indexing_slicing,
+    reason = "it runs in the compiler, where an index out of bounds is an error of the build"
+)]
+
 /// Returns how long [`compact`] makes a text, in bytes.
 pub(super) const fn compact_length(text: &str) -> usize {
     let text = text.as_bytes();
     let (mut at, mut length, mut in_comment) = (0, 0, false);
     while at < text.len() {
         let line = Line::at(text, at, in_comment);
-        length += if line.is_kept { line.end - line.start } else { 0 };
+        length += if line.is_kept {
+            line.end - line.start
+        } else {
+            0
+        };
         (at, in_comment) = (line.end, line.is_in_comment);
     }
     length
@@ -76,6 +85,9 @@ mod tests {
         const TEXT: &str = "// Why.\n\nlet a = 1; // One.\n  /** What. */\n  /**\n   * More.\n   */\n  b(\"//\");\n* { c }";
         const LENGTH: usize = compact_length(TEXT);
         let kept = compact::<LENGTH>(TEXT);
-        assert_eq!(str::from_utf8(&kept), Ok("let a = 1; // One.\nb(\"//\");\n* { c }"));
+        assert_eq!(
+            str::from_utf8(&kept),
+            Ok("let a = 1; // One.\nb(\"//\");\n* { c }")
+        );
     }
 }

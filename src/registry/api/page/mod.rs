@@ -52,7 +52,11 @@ static TAG: LazyLock<String> = LazyLock::new(|| {
         hash.update(text);
     }
     let bytes = hash.finalize();
-    let hex: String = bytes.iter().take(8).map(|byte| format!("{byte:02x}")).collect();
+    let hex: String = bytes
+        .iter()
+        .take(8)
+        .map(|byte| format!("{byte:02x}"))
+        .collect();
     format!("\"{hex}\"")
 });
 
@@ -122,22 +126,41 @@ mod tests {
     fn nothing_is_inline_and_nothing_comes_from_elsewhere() {
         for (name, _, text) in FILES {
             let text = str::from_utf8(text).unwrap();
-            for bad in ["<style", " style=", " onclick=", "src=\"http", "href=\"http", "innerHTML", "@import", "url("] {
+            for bad in [
+                "<style",
+                " style=",
+                " onclick=",
+                "src=\"http",
+                "href=\"http",
+                "innerHTML",
+                "@import",
+                "url(",
+            ] {
                 assert!(!text.contains(bad), "{bad} in {name:?}");
             }
             let scripts = text.matches("<script").count();
-            assert_eq!(scripts, text.matches("<script type=\"module\" src=").count(), "{name:?}");
+            assert_eq!(
+                scripts,
+                text.matches("<script type=\"module\" src=").count(),
+                "{name:?}"
+            );
         }
     }
 
     #[test]
     fn a_file_that_the_browser_has_is_not_sent_again() {
         let (_, first) = ask("GET /chatixia.js", "");
-        let tag = first.lines().find_map(|line| line.strip_prefix("ETag: ")).unwrap();
+        let tag = first
+            .lines()
+            .find_map(|line| line.strip_prefix("ETag: "))
+            .unwrap();
         let (status, text) = ask("GET /chatixia.js", &format!("If-None-Match: {tag}\r\n"));
         assert_eq!(status, 304);
         assert!(text.ends_with("\r\n\r\n"), "{text}");
-        assert_eq!(ask("GET /chatixia.js", "If-None-Match: \"other\"\r\n").0, 200);
+        assert_eq!(
+            ask("GET /chatixia.js", "If-None-Match: \"other\"\r\n").0,
+            200
+        );
         assert_eq!(ask("POST /page.js", "").0, 405);
     }
 }
