@@ -279,10 +279,11 @@ export class Mesh extends EventTarget {
     const pair = stats?.get(used) ?? all.find(({ type, nominated, state }) => type === "candidate-pair" && nominated && state === "succeeded");
     if (!pair) return null;
     const [near, far] = [stats.get(pair.localCandidateId), stats.get(pair.remoteCandidateId)];
-    // A candidate that was found by its checks stays one of that kind when it is told later.
-    const [local, remote] = [near?.candidateType ?? null, current.kinds.get(far?.port) ?? far?.candidateType ?? null];
+    const told = current.toldCandidates.get(far?.port);
+    const [local, remote] = [near?.candidateType ?? null, told?.kind ?? far?.candidateType ?? null];
+    const address = told?.address ?? (/^[\da-f.:]+$/i.test(far?.address) ? far.address : null);
     const roundTrip = pair.currentRoundTripTime === undefined ? null : pair.currentRoundTripTime * 1000;
-    return { kind: pathKind(local, remote, near?.address ?? far?.address, far?.address), local, remote, address: far?.address ?? null, roundTrip };
+    return { kind: pathKind(local, remote, address), local, remote, address, roundTrip };
   }
 
   /** Who is connected to whom, as sidecars report it to the registry. */
@@ -373,11 +374,11 @@ export class Mesh extends EventTarget {
 }
 
 /** The kind of a path, as sidecars report it: `host` if no router translates between the two, `direct` or `relay`. */
-function pathKind(local, remote, localAddress, remoteAddress) {
+function pathKind(local, remote, address) {
   if (local === "relay" || remote === "relay") return "relay";
-  const isPrivate = /^(10|127|192\.168|169\.254|172\.(1[6-9]|2\d|3[01]))\.|^(f[cd]..|fe80):/i;
-  const isOwn = (kind, address) => kind === "host" || (kind === "prflx" && isPrivate.test(address ?? ""));
-  return isOwn(local, localAddress) && isOwn(remote, remoteAddress) ? "host" : "direct";
+  // Of a side that was found by its checks, the kind of its address is not known. Nobody reaches a private one from afar.
+  const isPrivate = /^(10|127|192\.168|169\.254|172\.(1[6-9]|2\d|3[01]))\.|^(f[cd]..|fe80):/i.test(address ?? "");
+  return [local, remote].every((kind) => kind === "host" || (kind === "prflx" && isPrivate)) ? "host" : "direct";
 }
 
 const CLOCK = { now: () => performance.now(), every: (act, time) => setInterval(act, time), stop: (timer) => clearInterval(timer) };

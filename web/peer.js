@@ -37,7 +37,7 @@ class Connection {
   early = []; // Messages that came before the hello, which gives them their numbers.
   earlyBytes = 0;
   waiting = { theirs: [], ours: [] }; // Candidates that wait for their description.
-  kinds = new Map(); // Of the peer's candidates, by their ports.
+  toldCandidates = new Map(); // Address and kind of each candidate of the peer, by its port.
   nextNumber = 1;
   opened = null;
   asked = null;
@@ -76,6 +76,7 @@ class Connection {
     this.fingerprint = fingerprint(sdp);
     const announced = /^a=max-message-size:(\d+)/m.exec(sdp);
     if (announced) this.maxMessageBytes = Number(announced[1]) || Infinity;
+    for (const [, candidate] of sdp.matchAll(/^a=(candidate:.*)$/gm)) this.#note(candidate);
     await this.pc.setRemoteDescription({ type, sdp });
     const { theirs } = this.waiting;
     this.waiting.theirs = null;
@@ -85,13 +86,18 @@ class Connection {
 
   addCandidate(payload) {
     const { candidate, sdpMid, sdpMLineIndex } = payload;
-    const [, port, kind] = /^(?:\S+ ){5}(\d+) typ (\w+)/.exec(candidate) ?? [];
-    if (port && this.kinds.size < EARLY_CANDIDATES) this.kinds.set(Number(port), kind);
+    this.#note(candidate);
     if (this.waiting.theirs) this.waiting.theirs.length < EARLY_CANDIDATES && this.waiting.theirs.push(payload);
     else if (candidate) {
       const added = this.pc.addIceCandidate({ candidate, sdpMid: sdpMid || "0", sdpMLineIndex: sdpMLineIndex ?? 0 });
       added?.catch(() => {}); // What a stack can't use harms nothing.
     }
+  }
+
+  /** Notes what a candidate of the peer is: browsers forget that of one that they have found before. */
+  #note(line) {
+    const [, address, port, kind] = /^candidate:(?:\S+ ){4}(\S+) (\d+) typ (\w+)/.exec(line) ?? [];
+    if (port && this.toldCandidates.size < EARLY_CANDIDATES) this.toldCandidates.set(Number(port), { address, kind });
   }
 
   #trickle(candidate) {

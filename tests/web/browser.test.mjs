@@ -75,7 +75,7 @@ for (const [browserName, options] of BROWSERS) {
         const info = await page.evaluate(() => mesh.peers[0]);
         assert.deepEqual([info.speaksSessions, info.role], [true, offerer === "page" ? "offerer" : "answerer"]);
         const path = await page.evaluate((peer) => mesh.path(peer), name);
-        say(`path ${JSON.stringify(path)}`);
+        assert.deepEqual([path.kind, path.remote], ["host", "host"]);
 
         say(`${name} moves to another address`);
         await talkThrough(page, sidecar, say, () => {

@@ -40,7 +40,7 @@ await sleep(300);
 await page.screenshot({ path: join(directory, "page-dark.png") });
 await page.setViewport({ width: 390, height: 844, deviceScaleFactor: 2 });
 await page.click("#summary");
-await sleep(300);
+await sleep(2500);
 await page.screenshot({ path: join(directory, "page-phone.png"), fullPage: true });
 await browser.close();
 await endAll();
