@@ -5,7 +5,8 @@ import { setTimeout as sleep } from "node:timers/promises";
 import { BROWSERS, Registry, Sidecar, endAll, joinByHand, openBrowser, showsConnected } from "./programs.mjs";
 
 const [directory] = process.argv.slice(2);
-const MESH = [["alice"], ["greenhouse", { ICE_TRANSPORT_POLICY: "relay" }], ["pi"], ["workshop"]];
+const NO_RELAY = { ICE_SERVERS_FROM_REGISTRY: "off" };
+const MESH = [["alice", NO_RELAY], ["greenhouse", { ICE_TRANSPORT_POLICY: "relay" }], ["pi", NO_RELAY], ["workshop", NO_RELAY]];
 const ANSWERS = {
   "Which beds are too dry?": "Beds 2 and 5. Bed 5 is at 18 % and has had no water since Friday.",
   "Water bed 5 for ten minutes, please.": "Valve 5 is open until 14:32. I will tell you when it is closed.",
