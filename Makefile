@@ -114,8 +114,9 @@ test-web: ## the browser's module and the registry's page: simulated, in Chromiu
 	$(if $(SIDECAR_BINARY),,$(CARGO) build)
 	$(web_tools)
 	tests/web/node_modules/.bin/tsc -p tests/web/tsconfig.json
-	SIDECAR_BINARY=$$(realpath "$(BUILT_BINARY)") && export SIDECAR_BINARY && \
-	    unshare --net -- node --test --test-force-exit --test-concurrency=1 $(ARGS) tests/web/*.test.mjs
+	export SIDECAR_BINARY=$$(realpath "$(BUILT_BINARY)"); for tests in tests/web/*.test.mjs; do \
+	    unshare --net -- node --test --test-force-exit $(ARGS) "$$tests" || exit 1; \
+	done
 
 .PHONY: bench-web
 bench-web: ## the page: time to the first answer, frames with 20 peers, what 50 idle pages cost the registry (root)
