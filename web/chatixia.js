@@ -138,6 +138,7 @@ class Registry {
 export class Mesh extends EventTarget {
   #id = null;
   #configuration; // Of connections.
+  #certificates;
   #parts; // What peers and the registry share.
   #requests = new Map(); // Those that wait for a response, by peer and request_id.
   #timer = null;
@@ -214,6 +215,9 @@ export class Mesh extends EventTarget {
     this.#parts.isClosed = false;
     this.#steppedAt = clock.now();
     this.#timer = clock.every(() => this.#step(), STEP);
+    // All connections of a process bear one certificate: a session goes on with that alone.
+    const made = this.#configuration.rtc.generateCertificate?.({ name: "ECDSA", namedCurve: "P-256" });
+    this.#certificates ??= Promise.resolve(made).then((one) => one && [one], () => undefined);
     for (const [target, event] of networkEvents()) target.addEventListener(event, this.#networkChanged);
     try {
       await registry.connect();
@@ -308,9 +312,7 @@ export class Mesh extends EventTarget {
 
   async #named(id, iceServers) {
     if (this.expectedId !== null && id !== this.expectedId) throw new MeshError("refused", `the key is that of ${id}, not of ${this.expectedId}`);
-    const { rtc } = this.#configuration;
-    // All connections of a process bear one certificate: a session goes on with that alone.
-    const made = this.#configuration.certificates ?? (await rtc.generateCertificate?.({ name: "ECDSA", namedCurve: "P-256" }).then((one) => [one], () => undefined));
+    const made = await this.#certificates;
     this.#id = id;
     Object.assign(this.#configuration, { iceServers }, made && { certificates: made });
   }

@@ -7,6 +7,7 @@ const MESSAGES = 200; // Kept of each conversation,
 const CONVERSATIONS = 100; // of so many peers,
 const TEXT_LETTERS = 20000; // and shown of each message.
 const EVENTS = 200;
+const SHOW = 150; // Least time between two changes of what is shown, in milliseconds.
 const LOOK = 2000; // Between two looks at the paths, in milliseconds.
 const TOPOLOGY = [3000, 30000]; // Between two questions about other peers' connections: after a change, and at most.
 const SIGNED_IN = "chatixia"; // In the session's storage, which ends with the tab.
@@ -227,7 +228,7 @@ function select(peer) {
   const conversation = conversationWith(peer);
   conversation.hasNews = false;
   $("messages").replaceChildren();
-  refresh();
+  showNow();
   $("text").focus();
 }
 
@@ -283,15 +284,19 @@ document.addEventListener("visibilitychange", () => !document.hidden && mesh && 
 // ---- Showing
 
 let isPlanned = false;
+let shownAt = 0;
 
-/** Shows all anew with the next frame. */
+/** Shows all anew with a frame soon, but not with every one. */
 function refresh() {
   if (isPlanned) return;
   isPlanned = true;
-  requestAnimationFrame(() => {
-    isPlanned = false;
-    if (mesh) showAll(mesh.peers.sort((one, other) => (one.id < other.id ? -1 : 1)));
-  });
+  setTimeout(() => requestAnimationFrame(showNow), Math.max(0, shownAt + SHOW - performance.now()));
+}
+
+function showNow() {
+  isPlanned = false;
+  shownAt = performance.now();
+  if (mesh) showAll(mesh.peers.sort((one, other) => (one.id < other.id ? -1 : 1)));
 }
 
 function showAll(peers) {

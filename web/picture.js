@@ -13,6 +13,7 @@ export class Picture {
   #places = new Map();
   #shown = new Map(); // Elements by what they show.
   #underWay = 0;
+  #drawn = "";
   #width;
   #height;
 
@@ -28,7 +29,11 @@ export class Picture {
 
   /** Shows `nodes` (`{ id, label, state }`, the first is this page) and `edges` (`{ from, to, kind, time }`). */
   show(nodes, edges, selected) {
-    [this.#width, this.#height] = SIZES[Number(this.#svg.clientWidth < NARROW)];
+    const size = SIZES[Number(this.#svg.clientWidth < NARROW)];
+    const drawn = JSON.stringify([nodes, edges, selected, size]);
+    if (drawn === this.#drawn) return;
+    this.#drawn = drawn;
+    [this.#width, this.#height] = size;
     set(this.#svg, { viewBox: `0 0 ${this.#width} ${this.#height}` });
     this.#place(nodes);
     const known = edges.filter(({ from, to }) => this.#places.has(from) && this.#places.has(to));

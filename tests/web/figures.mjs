@@ -9,6 +9,7 @@ import { BROWSERS, Registry, Sidecar, end, endAll, joinByHand, openBrowser, show
 
 const CHROMIUM = BROWSERS[0][1];
 const PEERS = Number(process.env.PEERS ?? 20);
+const RATE = Number(process.env.RATE ?? 1);
 const PAGES = 50;
 const IDLE_SECONDS = Number(process.env.IDLE_SECONDS ?? 60);
 
@@ -46,7 +47,7 @@ async function firstAnswer() {
   console.log(`page opened to first answer: ${best} ms at best, ${median} ms in the middle, ${worst} ms at worst of ${times.length}`);
 }
 
-/** The page with many peers, each of which sends ten messages a second. */
+/** The page with many peers, each of which sends RATE messages a second. */
 async function frames() {
   const registry = await new Registry().start();
   const sidecars = [];
@@ -56,7 +57,7 @@ async function frames() {
   await showsConnected(page, PEERS);
   await page.click("#peers button");
   let number = 0;
-  const talk = setInterval(() => sidecars[number++ % PEERS].send("page", { type: "status", payload: { number } }), 100 / PEERS);
+  const talk = setInterval(() => sidecars[number++ % PEERS].send("page", { type: "status", payload: { number } }), 1000 / RATE / PEERS);
   await sleep(3000);
   const session = await page.createCDPSession();
   await session.send("Performance.enable");
@@ -78,7 +79,7 @@ async function frames() {
   const took = await metrics();
   const work = (took.TaskDuration - before.TaskDuration) / (took.Timestamp - before.Timestamp);
   const late = gaps.filter((gap) => gap > 25).length;
-  console.log(`${PEERS} peers, ${10 * PEERS} messages a second: ${gaps.length} frames in 10 s, ${late} late by half a frame or more, the longest ${Math.round(Math.max(...gaps))} ms; the page worked ${(100 * work).toFixed(1)} % of the time`);
+  console.log(`${PEERS} peers, ${RATE * PEERS} messages a second: ${gaps.length} frames in 10 s, ${late} late by half a frame or more, the longest ${Math.round(Math.max(...gaps))} ms; the page worked ${(100 * work).toFixed(1)} % of the time`);
   await browser.close();
   for (const { child } of sidecars) await end(child);
   await end(registry.child);
