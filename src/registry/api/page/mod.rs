@@ -87,7 +87,7 @@ mod tests {
     use crate::registry::http::RequestBuffer;
 
     /// The most that the page may take in all, in bytes.
-    const MOST: usize = 80 * 1024;
+    const MOST: usize = 80_000;
 
     fn ask(line: &str, headers: &str) -> (u16, String) {
         let text = format!("{line} HTTP/1.1\r\n{headers}\r\n");
