@@ -138,6 +138,26 @@ packaging: ## manual page and completions in packaging/, from the table of setti
 # Where the tools that judge the container files are installed.
 CONTAINER_TOOLS = $(or $(CARGO_TARGET_DIR),$(CURDIR)/target)/container-tools
 
+# The tools of the tests in tests/web.
+web_tools = test -z "$$(find tests/web/package-lock.json -newer tests/web/node_modules/.package-lock.json 2>&1)" || \
+    (cd tests/web && npm ci --no-audit --no-fund --loglevel error)
+
+.PHONY: test-web
+test-web: ## the browser's module and the registry's page: simulated, in Chromium and Firefox, types, axe-core (root)
+	$(if $(SIDECAR_BINARY),,$(CARGO) build)
+	$(web_tools)
+	tests/web/node_modules/.bin/tsc -p tests/web/tsconfig.json
+	export SIDECAR_BINARY=$$(realpath "$(BUILT_BINARY)"); for tests in tests/web/*.test.mjs; do \
+	    unshare --net -- node --test --test-force-exit $(ARGS) "$$tests" || exit 1; \
+	done
+
+.PHONY: bench-web
+bench-web: ## the page: time to the first answer, frames with 20 peers, what 50 idle pages cost the registry (root)
+	$(if $(SIDECAR_BINARY),,$(CARGO) build --release)
+	$(web_tools)
+	SIDECAR_BINARY=$$(realpath "$(or $(SIDECAR_BINARY),$(or $(CARGO_TARGET_DIR),target)/release/chatixia-sidecar)") \
+	    unshare --net -- node tests/web/figures.mjs
+
 .PHONY: test-container
 test-container: ## Dockerfile and compose.yaml, linted and played without a container engine
 	$(if $(SIDECAR_BINARY),,$(CARGO) build)

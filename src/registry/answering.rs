@@ -92,7 +92,7 @@ impl Server {
             let text = format!("this counts only until the registry ends: {error}");
             response = Response::error(500, &text).disconnecting_as(&response);
         }
-        let length = response.body.as_ref().map_or(0, String::len);
+        let length = response.body.as_ref().map_or(0, |body| body.len());
         if length > limits::SHORT_ANSWER_BYTES {
             let unsent: usize = self.connections.values().map(Connection::unsent).sum();
             if unsent + length > limits::ANSWERS_BYTES {

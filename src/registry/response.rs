@@ -1,5 +1,6 @@
 //! An answer to an HTTP request, and its bytes.
 
+use std::borrow::Cow;
 use std::fmt::{self, Write as _};
 use std::time::SystemTime;
 
@@ -14,8 +15,12 @@ pub(super) struct Response {
     /// The status code.
     pub(super) status: u16,
     headers: Vec<(&'static str, String)>,
-    /// JSON text; `None` for answers that have no content.
-    pub(super) body: Option<String>,
+    /// `None` for answers that have no content.
+    pub(super) body: Option<Cow<'static, str>>,
+    /// The type of the body.
+    kind: &'static str,
+    /// For how long browsers may use it again.
+    caching: &'static str,
     /// The peer whose WebSocket ends with this answer, because it is no longer let in.
     pub(super) disconnected: Option<PeerId>,
 }
@@ -24,9 +29,34 @@ impl Response {
     /// Makes a 200 with a JSON text.
     pub(super) fn ok(body: String) -> Self {
         Response {
-            status: 200,
+            body: Some(body.into()),
+            ..Self::empty(200)
+        }
+    }
+
+    /// Makes a 200 with a file of this type, which a browser may use again if it asks whether it is still the same.
+    pub(super) fn file(kind: &'static str, text: &'static str) -> Self {
+        Response {
+            body: Some(text.into()),
+            kind,
+            caching: "no-cache",
+            ..Self::empty(200)
+        }
+    }
+
+    /// Makes a 304: the file that the browser has is still the same.
+    pub(super) fn not_modified() -> Self {
+        Self::empty(304)
+    }
+
+    /// Makes an answer without content.
+    fn empty(status: u16) -> Self {
+        Response {
+            status,
             headers: Vec::new(),
-            body: Some(body),
+            body: None,
+            kind: "application/json",
+            caching: "no-store",
             disconnected: None,
         }
     }
@@ -34,10 +64,8 @@ impl Response {
     /// Makes a refusal: `{"error": text}`.
     pub(super) fn error(status: u16, text: &str) -> Self {
         Response {
-            status,
-            headers: Vec::new(),
-            body: Some(serde_json::json!({ "error": text }).to_string()),
-            disconnected: None,
+            body: Some(serde_json::json!({ "error": text }).to_string().into()),
+            ..Self::empty(status)
         }
     }
 
@@ -54,14 +82,12 @@ impl Response {
     /// Makes a 101: the connection goes on as a WebSocket (RFC 6455, 4.2.2).
     pub(super) fn switching_to_websocket(accept_key: String) -> Self {
         Response {
-            status: SWITCHING_PROTOCOLS,
             headers: vec![
                 ("Connection", "Upgrade".to_owned()),
                 ("Upgrade", "websocket".to_owned()),
                 ("Sec-WebSocket-Accept", accept_key),
             ],
-            body: None,
-            disconnected: None,
+            ..Self::empty(SWITCHING_PROTOCOLS)
         }
     }
 
@@ -77,12 +103,10 @@ impl Response {
             ("Access-Control-Max-Age", "86400"),
         ];
         Response {
-            status: 204,
             headers: headers
                 .map(|(name, value)| (name, value.to_owned()))
                 .to_vec(),
-            body: None,
-            disconnected: None,
+            ..Self::empty(204)
         }
     }
 
@@ -119,9 +143,9 @@ impl Response {
         // Pages of any origin may ask. What they may do depends on the key that they send.
         header("Access-Control-Allow-Origin", "*");
         if let Some(body) = &self.body {
-            header("Content-Type", "application/json");
+            header("Content-Type", self.kind);
             header("Content-Length", &body.len().to_string());
-            header("Cache-Control", "no-store");
+            header("Cache-Control", self.caching);
         }
         if self.status != SWITCHING_PROTOCOLS {
             header("Connection", "close");

@@ -124,3 +124,32 @@ fn an_address_in_use_is_an_error_that_names_it() {
     let port = registry.address.port().to_string();
     assert!(error.to_string().contains(&port), "{error}");
 }
+
+#[test]
+fn a_browser_gets_the_page_and_does_not_load_it_twice() {
+    let registry = RunningRegistry::open();
+    let ask = |path: &str, header: &str| {
+        registry.exchange(format!("GET {path} HTTP/1.1\r\nHost: x\r\n{header}\r\n").as_bytes())
+    };
+    let page = ask("/", "");
+    assert_eq!(status(&page), "200");
+    assert!(page.contains("Content-Type: text/html; charset=utf-8\r\n"));
+    assert!(page.contains("frame-ancestors 'none'"), "{page}");
+    assert!(page.trim_end().ends_with("</html>"));
+    let mut tags = page.lines().filter_map(|line| line.strip_prefix("ETag: "));
+    let known = format!("If-None-Match: {}\r\n", tags.next().unwrap());
+    for name in [
+        "chatixia.js",
+        "peer.js",
+        "session.js",
+        "page.js",
+        "picture.js",
+        "page.css",
+        "icon.svg",
+    ] {
+        assert!(page.contains(name), "{name}");
+        assert_eq!(status(&ask(&format!("/{name}"), "")), "200", "{name}");
+        assert_eq!(status(&ask(&format!("/{name}"), &known)), "304", "{name}");
+    }
+    assert_eq!(status(&ask("/package.json", "")), "404");
+}

@@ -5,6 +5,7 @@ mod call;
 mod hub;
 pub(super) mod ice_servers;
 mod keys;
+mod page;
 mod pairing;
 mod topology;
 
@@ -177,6 +178,7 @@ impl Api {
                 .unwrap_or_else(|refusal| refusal),
             (["api", "token"], _) => Response::only("POST"),
             (["ws"] | ["api", "config"] | ["health"], _) => Response::only("GET"),
+            ([name], _) => page::answer(name, request).unwrap_or_else(Response::nothing_here),
             _ => Response::nothing_here(),
         };
         Outcome::Answer(response)
@@ -446,7 +448,7 @@ mod tests {
     #[test]
     fn other_paths_and_methods_are_refused() {
         let mut subject = Subject::open();
-        assert_eq!(subject.status("GET /", ""), 404);
+        assert_eq!(subject.status("GET /elsewhere", ""), 404);
         assert_eq!(subject.status("GET /ws/", ""), 404);
         assert_eq!(subject.status("GET /api/token", ""), 405);
         assert_eq!(subject.status("DELETE /health", ""), 405);

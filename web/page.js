@@ -1,0 +1,426 @@
+// The page of the registry: a peer of the mesh with a face. What peers send is shown as text, and bounded.
+
+import { Mesh, readTicket } from "./chatixia.js";
+import { Picture } from "./picture.js";
+
+const MESSAGES = 200; // Kept of each conversation,
+const CONVERSATIONS = 100; // of so many peers,
+const TEXT_LETTERS = 20000; // and shown of each message.
+const EVENTS = 200;
+const SHOW = 150; // Least time between two changes of what is shown, in milliseconds.
+const LOOK = 2000; // Between two looks at the paths, in milliseconds.
+const TOPOLOGY = [3000, 30000]; // Between two questions about other peers' connections: after a change, and at most.
+const SIGNED_IN = "chatixia"; // In the session's storage, which ends with the tab.
+
+const $ = (id) => document.getElementById(id);
+const KINDS = { host: "same network", direct: "direct", relay: "relayed" };
+const STATES = { connected: "connected", connecting: "connecting", unreachable: "can't be reached; trying again", waiting: "online, not connected" };
+/** What to do about a failure, by its code. */
+const ADVICE = {
+  refused: "The registry does not take this key. Is it complete? Ask the registry's owner for a new ticket.",
+  registry: "The registry does not answer as it should. Is it running? Try again in a moment.",
+  replaced: "Another page or program has joined with the same key. Only one can at a time: end the other, or get a key of its own for this one.",
+  unknown_peer: "It is not online, or this key may not see it.",
+  connect_failed: "There is no path to it. If both are behind routers, a TURN server is needed.",
+  connection_lost: "It was started anew or is gone. Whether its agent had the message is not known; ask again if that does no harm.",
+  message_too_large: "The message is too large for it. Make it smaller.",
+  peer_stalled: "It takes nothing at the moment. Try again later.",
+  untrusted_peer: "It has not shown the mesh's secret. Leave, and join with the same MESH_SECRET that the sidecars have.",
+};
+
+let mesh = null;
+let selected = null;
+let topology = [];
+let paths = new Map();
+let timers = [];
+const conversations = new Map();
+const picture = new Picture($("picture"), select);
+
+// ---- Joining and leaving
+
+$("sign-in").addEventListener("submit", (event) => {
+  event.preventDefault();
+  join($("key").value.trim(), $("secret").value, $("keep").checked);
+});
+$("leave").addEventListener("click", leave);
+$("again").addEventListener("click", () => mesh.networkChanged());
+
+async function join(text, secret, keeps) {
+  $("problem").textContent = "";
+  try {
+    const here = new URL(".", location.href);
+    const ticket = text.startsWith("chatixia1-") ? ticketFor(here, text) : { key: text };
+    const { key } = ticket;
+    secret ||= ticket.secret;
+    mesh = new Mesh({ registry: here.href, key, secret: secret || null });
+    const events = { message, peers: refresh, peerconnected: connected, peerdisconnected: disconnected, registry, connectionlost, untrusted, unusable };
+    for (const [name, handle] of Object.entries(events)) mesh.addEventListener(name, ({ detail }) => handle(detail));
+    $("status").textContent = "Joining …";
+    await mesh.connect();
+    if (keeps) sessionStorage.setItem(SIGNED_IN, JSON.stringify({ key, secret }));
+    show(true);
+    look();
+    askTopology(TOPOLOGY[0]);
+  } catch (error) {
+    mesh?.close();
+    mesh = null;
+    show(false);
+    $("problem").textContent = `${error.message.replace(/\.$/, "")}. ${error.code ? (ADVICE[error.code] ?? "") : ADVICE.registry}`;
+    $("key").focus();
+  }
+}
+
+function ticketFor(here, text) {
+  const ticket = readTicket(text);
+  const there = new URL(ticket.registry.replace(/\/?$/, "/"));
+  if (there.href !== here.href) throw Object.assign(new Error(`This ticket is for another registry: open ${there.href} and join there`), { code: "bad_ticket" });
+  return ticket;
+}
+
+function leave() {
+  sessionStorage.removeItem(SIGNED_IN);
+  for (const timer of timers.splice(0)) clearTimeout(timer);
+  mesh?.close();
+  mesh = selected = null;
+  conversations.clear();
+  $("sign-in").reset();
+  show(false);
+  $("key").focus();
+}
+
+function show(isJoined) {
+  $("sign-in").hidden = isJoined;
+  $("mesh").hidden = $("leave").hidden = !isJoined;
+  $("again").hidden = true;
+  if (!isJoined) $("status").textContent = "Not joined";
+  $("talk").hidden = true;
+  $("mesh").classList.remove("talking");
+  refresh();
+}
+
+// ---- What happens
+
+function registry({ state, reason }) {
+  const texts = {
+    connected: `Joined as ${mesh.peerId}`,
+    disconnected: `The registry can't be reached; connections stay, and it is tried again (${reason})`,
+    refused: ADVICE.refused,
+    replaced: ADVICE.replaced,
+  };
+  $("status").textContent = texts[state];
+  $("again").hidden = state === "connected" || !mesh.peerId;
+  note(`registry: ${state}${reason ? ` (${reason})` : ""}`);
+}
+
+function connected({ peer, resumed }) {
+  note(`${peer} is connected${resumed ? " again; nothing was lost" : ""}`);
+  soon();
+}
+
+function disconnected({ peer }) {
+  note(`${peer} can't be reached`);
+  soon();
+}
+
+const connectionlost = ({ peer, reason }) => note(`a connection to ${peer} has ended: ${reason}`);
+const untrusted = ({ peer, reason }) => note(`${peer} is not trusted: ${reason}`);
+const unusable = ({ peer, bytes }) => note(`${peer} has sent ${bytes} bytes that are no message`);
+
+function message({ peer, message }) {
+  picture.message(peer, mesh.peerId);
+  const conversation = conversationWith(peer);
+  const { type, request_id, payload } = message;
+  const streamed = type.endsWith("_stream_chunk") && request_id;
+  const open = conversation.find((entry) => streamed && entry.streamed === request_id);
+  const text = textOf(type, payload);
+  if (open) open.text = clipped(open.text + text);
+  else add(conversation, { streamed, text: clipped(text), about: type, at: new Date() });
+  if (peer !== selected) conversation.hasNews = true;
+  note(`${type} from ${peer}`);
+  refresh();
+}
+
+/** What a person reads of a payload. */
+function textOf(type, payload) {
+  const said = typeof payload === "object" && payload !== null ? (payload.error ?? payload.text ?? payload.chunk ?? payload.result ?? payload.message) : payload;
+  const isPlain = typeof said === "string" && (typeof payload !== "object" || Object.keys(payload).length <= 2);
+  return isPlain ? said : payload === null ? `(${type})` : JSON.stringify(payload, null, 2);
+}
+
+const clipped = (text) => (text.length > TEXT_LETTERS ? `${text.slice(0, TEXT_LETTERS)} … (cut after ${TEXT_LETTERS} of ${text.length} letters)` : text);
+
+function conversationWith(peer) {
+  if (!conversations.has(peer)) {
+    if (conversations.size >= CONVERSATIONS) conversations.delete(conversations.keys().next().value);
+    conversations.set(peer, []);
+  }
+  return conversations.get(peer);
+}
+
+function add(conversation, entry) {
+  conversation.push(entry);
+  if (conversation.length > MESSAGES) conversation.shift();
+  return entry;
+}
+
+function note(text) {
+  const item = document.createElement("li");
+  const time = document.createElement("time");
+  time.textContent = new Date().toLocaleTimeString();
+  item.append(time, text.slice(0, 500));
+  $("log").prepend(item);
+  if ($("log").childElementCount > EVENTS) $("log").lastChild.remove();
+}
+
+// ---- Talking
+
+$("compose").addEventListener("submit", (event) => {
+  event.preventDefault();
+  send($("text").value);
+});
+$("text").addEventListener("keydown", (event) => {
+  if (event.key !== "Enter" || event.shiftKey || event.isComposing || ($("raw").checked && !event.ctrlKey)) return;
+  event.preventDefault();
+  send($("text").value);
+});
+$("raw").addEventListener("change", () => {
+  const isRaw = $("raw").checked;
+  $("compose").classList.toggle("raw", isRaw);
+  $("text-label").textContent = isRaw ? "Message, as JSON" : "Ask";
+  $("text").rows = isRaw ? 6 : 2;
+  if (isRaw) $("text").value = JSON.stringify(prompt($("text").value), null, 2);
+  else $("text").value = "";
+});
+
+const prompt = (text) => ({ type: "agent_prompt", request_id: newId(), payload: { text } });
+const newId = () => Array.from(crypto.getRandomValues(new Uint32Array(3)), (number) => number.toString(36)).join("");
+
+async function send(text) {
+  const peer = selected;
+  if (!text.trim() || !peer) return;
+  $("compose-problem").textContent = "";
+  let message;
+  try {
+    message = $("raw").checked ? JSON.parse(text) : prompt(text);
+    if (typeof message?.type !== "string") throw new Error("a message is an object with a type, which is text");
+  } catch (error) {
+    $("compose-problem").textContent = `This can't be sent: ${error.message}`;
+    return;
+  }
+  if (!$("raw").checked) $("text").value = "";
+  const entry = add(conversationWith(peer), { isMine: true, text: clipped(text), about: "on its way …", at: new Date() });
+  picture.message(mesh.peerId, peer);
+  refresh();
+  try {
+    const { receipt } = await mesh.send(peer, message);
+    entry.about = receipt === "agent" ? "arrived: its agent has it" : "handed over; this peer does not tell whether it arrived";
+  } catch (error) {
+    entry.hasFailed = true;
+    entry.about = `not delivered: ${error.message}. ${ADVICE[error.code] ?? ""}`;
+  }
+  refresh();
+}
+
+function select(peer) {
+  selected = peer;
+  $("talk").hidden = false;
+  $("mesh").classList.add("talking");
+  const conversation = conversationWith(peer);
+  conversation.hasNews = false;
+  $("messages").replaceChildren();
+  showNow();
+  $("text").focus();
+}
+
+// ---- Looking
+
+/** Looks at the paths now and again, while somebody looks at the page. */
+async function look() {
+  if (!mesh) return;
+  if (!document.hidden) {
+    const connected = mesh.peers.filter(({ state }) => state === "connected");
+    const found = await Promise.all(connected.map(async ({ id }) => [id, await mesh?.path(id).catch(() => null)]));
+    paths = new Map(found.filter(([, path]) => path));
+    refresh();
+  }
+  later(look, LOOK);
+}
+
+/** Asks the registry who else is connected to whom: soon after a change, and less and less while there is none. */
+async function askTopology(wait) {
+  if (!mesh) return;
+  let next = Math.min(wait * 2, TOPOLOGY[1]);
+  if (!document.hidden) {
+    const told = await mesh.topology().catch(() => null);
+    if (told && JSON.stringify(told) !== JSON.stringify(topology)) {
+      topology = told;
+      next = TOPOLOGY[0];
+      refresh();
+    }
+  }
+  topologyTimer = later(() => askTopology(next), next);
+}
+let topologyTimer = null;
+
+/** Something has changed, so others may have changed too. */
+function soon() {
+  refresh();
+  if (topologyTimer === null) return;
+  clearTimeout(topologyTimer);
+  topologyTimer = later(() => askTopology(TOPOLOGY[0]), TOPOLOGY[0] / 2);
+}
+
+function later(act, time) {
+  const timer = setTimeout(() => {
+    timers = timers.filter((other) => other !== timer);
+    act();
+  }, time);
+  timers.push(timer);
+  return timer;
+}
+
+document.addEventListener("visibilitychange", () => !document.hidden && mesh && soon());
+
+// ---- Showing
+
+let isPlanned = false;
+let shownAt = 0;
+
+/** Shows all anew with a frame soon, but not with every one. */
+function refresh() {
+  if (isPlanned) return;
+  isPlanned = true;
+  setTimeout(() => requestAnimationFrame(showNow), Math.max(0, shownAt + SHOW - performance.now()));
+}
+
+function showNow() {
+  isPlanned = false;
+  shownAt = performance.now();
+  if (mesh) showAll(mesh.peers.sort((one, other) => (one.id < other.id ? -1 : 1)));
+}
+
+function showAll(peers) {
+  showPicture(peers);
+  showPeers(peers);
+  if (selected === null) return;
+  showCard(peers.find(({ id }) => id === selected));
+  showMessages(conversationWith(selected));
+}
+
+const short = (id) => id.replace(/-sidecar$/, "");
+const milliseconds = (time) => (time == null ? null : `${time < 10 ? Math.max(0.1, time).toFixed(1) : Math.round(time)} ms`);
+/** The least of what the browser has measured and of what our own question has taken. */
+const roundTrip = (peer) => milliseconds([paths.get(peer.id)?.roundTrip, peer.roundTrip].filter(Boolean).sort((one, other) => one - other)[0]);
+
+function showPicture(peers) {
+  const nodes = [{ id: mesh.peerId, label: `${short(mesh.peerId)} (here)`, state: "connected" }];
+  for (const peer of peers) nodes.push({ id: peer.id, label: short(peer.id), state: peer.state });
+  const own = peers.filter(({ state }) => state === "connected");
+  const edges = own.map((peer) => ({ from: mesh.peerId, to: peer.id, kind: paths.get(peer.id)?.kind, time: roundTrip(peer) }));
+  for (const { from_peer: from, to_peer: to, path, round_trip_ms: time } of topology) {
+    if (from !== mesh.peerId && to !== mesh.peerId) edges.unshift({ from, to, kind: Object.hasOwn(KINDS, path ?? "") ? path : null, time: milliseconds(time) });
+  }
+  picture.show(nodes, edges, selected);
+}
+
+function showPeers(peers) {
+  const list = $("peers");
+  const known = new Map([...list.children].map((item) => [item.dataset.peer, item]));
+  for (const peer of peers) {
+    const item = known.get(peer.id) ?? newPeer(peer.id);
+    known.delete(peer.id);
+    const [, name, detail] = item.firstChild.children;
+    item.className = peer.state;
+    name.className = conversations.get(peer.id)?.hasNews ? "news" : "";
+    item.firstChild.setAttribute("aria-pressed", String(peer.id === selected));
+    put(name, short(peer.id) + (name.className ? " •" : ""));
+    const path = [KINDS[paths.get(peer.id)?.kind], roundTrip(peer)].filter(Boolean).join(", ");
+    put(detail, peer.state === "connected" ? path : STATES[peer.state]);
+    list.append(...(item.parentNode ? [] : [item]));
+  }
+  for (const gone of known.values()) gone.remove();
+  $("nobody").hidden = peers.length > 0;
+}
+
+function newPeer(id) {
+  const [item, button] = ["li", "button"].map((name) => document.createElement(name));
+  item.dataset.peer = id;
+  button.type = "button";
+  button.append(...["span", "span", "small"].map((name) => document.createElement(name)));
+  button.firstChild.className = "dot";
+  button.addEventListener("click", () => select(id));
+  item.append(button);
+  return item;
+}
+
+function showCard(peer) {
+  put($("name"), selected);
+  if (!peer) return put($("summary"), "Gone. What you send waits until it is back, for a while.");
+  const path = paths.get(peer.id);
+  const others = topology.flatMap(({ from_peer: from, to_peer: to }) => (from === peer.id ? [to] : to === peer.id ? [from] : []));
+  put($("summary"), [STATES[peer.state], KINDS[path?.kind], roundTrip(peer)].filter(Boolean).join(" · "));
+  const facts = {
+    Connected: peer.state === "connected" ? `since ${new Date(peer.since).toLocaleString()}` : null,
+    Reconnected: peer.restarts > 0 ? `${peer.restarts} times; nothing was lost` : null,
+    "Last failure": peer.failure,
+    Path: path ? `${KINDS[path.kind]} (${path.local ?? "?"} to ${path.remote ?? "?"}${path.address ? `, ${path.address}` : ""})` : null,
+    "Round trip": roundTrip(peer),
+    Messages: `${amount(peer.sent)} sent, ${amount(peer.received)} received`,
+    Waiting: peer.queued.messages > 0 ? amount(peer.queued) : null,
+    Version: peer.since ? (peer.speaksSessions ? "chatixia 1, with receipts" : "another make, without receipts") : null,
+    Trust: peer.isProven ? "has proved the mesh's secret" : "by the registry's word",
+    Certificate: peer.fingerprint,
+    "Connected to": [...new Set(others.filter((id) => id !== mesh.peerId))].map(short).join(", ") || null,
+  };
+  if ($("facts").childElementCount === 0) $("facts").append(...Object.keys(facts).flatMap((name) => [term(name), document.createElement("dd")]));
+  for (const [index, fact] of Object.values(facts).entries()) {
+    const [name, value] = [0, 1].map((place) => $("facts").children[index * 2 + place]);
+    name.hidden = value.hidden = !fact;
+    put(value, fact ?? "");
+  }
+}
+
+function term(name) {
+  const element = document.createElement("dt");
+  element.textContent = name;
+  return element;
+}
+
+function amount({ messages, bytes }) {
+  const size = bytes < 1000 ? `${bytes} B` : bytes < 1e6 ? `${(bytes / 1000).toFixed(1)} kB` : `${(bytes / 1e6).toFixed(1)} MB`;
+  return `${messages} (${size})`;
+}
+
+function showMessages(conversation) {
+  const list = $("messages");
+  const isAtEnd = list.scrollHeight - list.scrollTop - list.clientHeight < 40;
+  const before = list.childElementCount;
+  const shown = new Set(conversation.map((entry) => (entry.element ??= newMessage(entry))));
+  for (const item of [...list.children]) if (!shown.has(item)) item.remove();
+  for (const { element, text, about, at, hasFailed, isMine } of conversation) {
+    if (!element.parentNode) list.append(element);
+    element.className = `${isMine ? "mine" : ""}${hasFailed ? " failed" : ""}`;
+    put(element.firstChild, text);
+    put(element.lastChild, `${isMine ? "You" : short(selected)}, ${at.toLocaleTimeString()} · ${about}`);
+  }
+  if (isAtEnd || list.childElementCount !== before) list.scrollTop = list.scrollHeight;
+}
+
+function newMessage() {
+  const [item, text, about] = ["div", "div", "small"].map((name) => document.createElement(name));
+  text.className = "text";
+  item.append(text, about);
+  return item;
+}
+
+function put(element, text) {
+  if (element.textContent !== text) element.textContent = text;
+}
+
+// ---- Joining by itself: with a ticket behind the #, which the registry never sees, or as before the tab was loaded.
+
+const ticket = location.hash.slice(1);
+if (ticket) history.replaceState(null, "", location.pathname);
+const kept = JSON.parse(sessionStorage.getItem(SIGNED_IN) ?? "null");
+if (ticket.startsWith("chatixia1-")) join(ticket, "", false);
+else if (kept) join(kept.key, kept.secret, true);
