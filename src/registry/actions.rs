@@ -78,7 +78,7 @@ impl Effect {
     /// Returns how many bytes are to be sent.
     pub(super) fn bytes(&self) -> usize {
         match self {
-            Effect::Answer(response, _) => response.body.as_ref().map_or(0, String::len),
+            Effect::Answer(response, _) => response.body.as_ref().map_or(0, |body| body.len()),
             Effect::Registered(_, registered) => registered.peer_list.len(),
             Effect::Nothing => 0,
         }
