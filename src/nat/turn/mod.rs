@@ -4,6 +4,10 @@
 //! Peers are told one allocation at a time, the same for all of them and on all lanes. When there is
 //! none, or something is wrong with it, a *round* tries the servers, one shortly after the other, and
 //! keeps the best that works. The allocation that it replaces stays for the connections that use it.
+//!
+//! A *lease* is one address on one TURN server: the way to the server, the allocation, and its refreshes. One that was
+//! replaced by one on a better way is *outdone*. A *round* is one pass through the servers, in order of
+//! preference, until one of them relays.
 
 mod allocation;
 mod client;
