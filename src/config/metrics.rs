@@ -46,6 +46,11 @@ impl MetricsAddress {
         }
     }
 
+    /// Returns whether it is a port that only this machine reaches.
+    pub fn is_local_port(&self) -> bool {
+        matches!(self, MetricsAddress::Tcp(_)) && self.public().is_none()
+    }
+
     /// Returns the address at which a client on this machine reaches it.
     pub fn reachable(&self) -> Self {
         match self {

@@ -1,6 +1,7 @@
 //! Answers to requests, without I/O.
 
 use std::fmt::Write as _;
+use std::net::{Ipv4Addr, SocketAddr};
 
 use serde_json::json;
 
@@ -23,8 +24,14 @@ pub(super) enum Resource {
 }
 
 impl Resource {
-    /// Returns what a request asks for, or the answer to one that asks for something else.
-    pub(super) fn asked_for(request: &Request) -> Result<Self, Answer> {
+    /// Returns what a request asks for, or the answer to one that asks for something else. Where only this machine
+    /// can ask (`is_local`), no other name is answered to: a page of the web could have a name of its own lead
+    /// here, and read in a browser of this machine what is told.
+    pub(super) fn asked_for(request: &Request, is_local: bool) -> Result<Self, Answer> {
+        if is_local && !request.header("host").is_none_or(is_this_machine) {
+            let text = "ask 127.0.0.1, [::1] or localhost: other names are not answered to\n";
+            return Err(Answer::text(421, text));
+        }
         let resource = match request.path.as_str() {
             "/metrics" => Resource::Metrics(Format::accepted(request.values("accept"))),
             "/stats" => Resource::Stats,
@@ -38,6 +45,13 @@ impl Resource {
             _ => Err(Answer::text(405, "use GET\n")),
         }
     }
+}
+
+/// Returns whether the value of a `Host` header is `localhost` or an address, with or without a port.
+fn is_this_machine(host: &str) -> bool {
+    let is_address = host.parse::<SocketAddr>().is_ok() || host.parse::<Ipv4Addr>().is_ok();
+    let name = host.rsplit_once(':').map_or(host, |(name, _)| name);
+    is_address || host == "[::1]" || name.eq_ignore_ascii_case("localhost")
 }
 
 /// An answer.
@@ -148,7 +162,30 @@ mod tests {
         let Ok(Some(request)) = request else {
             panic!("no request");
         };
-        Resource::asked_for(&request).map_err(|answer| answer.status)
+        Resource::asked_for(&request, true).map_err(|answer| answer.status)
+    }
+
+    #[test]
+    fn only_this_machine_is_answered_to_where_nobody_else_can_ask() {
+        for host in [
+            "127.0.0.1:9464",
+            "127.0.0.1",
+            "[::1]:9464",
+            "[::1]",
+            "localhost",
+            "LocalHost:1",
+        ] {
+            let head = format!("GET /health HTTP/1.1\r\nHost: {host}");
+            assert_eq!(asked(&head), Ok(Resource::Health), "{host}");
+        }
+        for host in [
+            "example.org:9464",
+            "localhost.example.org",
+            "127.0.0.1.example.org",
+        ] {
+            let head = format!("GET /stats HTTP/1.1\r\nHost: {host}");
+            assert_eq!(asked(&head), Err(421), "{host}");
+        }
     }
 
     #[test]

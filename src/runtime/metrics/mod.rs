@@ -67,6 +67,7 @@ pub(crate) fn start(
     let asker = Asker {
         questions: sender,
         waker,
+        is_local: address.is_local_port(),
         names_peers,
         started: SystemTime::now(),
     };

@@ -29,6 +29,8 @@ pub(crate) type Question = Sender<Statistics>;
 pub(super) struct Asker {
     pub(super) questions: Sender<Question>,
     pub(super) waker: LoopWaker,
+    /// Whether only this machine can ask.
+    pub(super) is_local: bool,
     /// Whether the names of peers are told in labels.
     pub(super) names_peers: bool,
     /// When the process started.
@@ -175,7 +177,7 @@ impl Connection<'_> {
             match request.push(buffer.get(..length).unwrap_or_default()) {
                 Ok(None) => {}
                 Ok(Some(request)) => {
-                    let answer = match Resource::asked_for(&request) {
+                    let answer = match Resource::asked_for(&request, asker.is_local) {
                         Ok(resource) => asker.answer(resource),
                         Err(refusal) => refusal,
                     };

@@ -98,13 +98,14 @@ class StandInSidecar:
         """Those who are connected."""
         self._talk = talk or _be_a_sidecar
         self._refused: Dict[str, str] = {}
-        self._sent: "asyncio.Queue[Sent]" = asyncio.Queue()
         self._asked: Dict[Tuple[str, str], "asyncio.Future[Message]"] = {}
         self._request_ids = map("asked-{}".format, itertools.count(1))
         self._server: Optional[asyncio.AbstractServer] = None
         self._talking: "Set[asyncio.Task[Any]]" = set()
         self._failure: Optional[Exception] = None
-        self._greeted = asyncio.Event()
+        # Made in `start`: before Python 3.10 they belong to the event loop in which they are made.
+        self._sent: "asyncio.Queue[Sent]"
+        self._greeted: asyncio.Event
         self._reader: asyncio.StreamReader
         self._writer: Optional[asyncio.StreamWriter] = None
 
@@ -112,6 +113,8 @@ class StandInSidecar:
 
     async def start(self) -> "StandInSidecar":
         """Listens."""
+        self._sent = asyncio.Queue()
+        self._greeted = asyncio.Event()
         self._server = await asyncio.start_unix_server(self._serve, self.path, limit=LINE_BYTES)
         return self
 
@@ -122,12 +125,12 @@ class StandInSidecar:
         if self._writer is not None:
             self._writer.close()
         try:
-            await within(PATIENCE, asyncio.gather(*self._talking))
+            await _in_time(PATIENCE, asyncio.gather(*self._talking), "what `talk` does with the agent has not ended")
         finally:
             if self._directory is not None:
                 shutil.rmtree(self._directory, ignore_errors=True)
-        if self._failure is not None:
-            raise self._failure
+            if self._failure is not None:
+                raise self._failure
 
     async def __aenter__(self) -> "StandInSidecar":
         return await self.start()
@@ -276,6 +279,7 @@ class StandInSidecar:
         task = asyncio.current_task()
         assert task is not None
         self._talking.add(task)
+        task.add_done_callback(self._talking.discard)
         if self._writer is not None:
             busy = {"code": "busy", "message": "another agent is connected"}
             writer.write(encode({"type": "error", "payload": busy}))
