@@ -38,8 +38,7 @@ class Connection {
   earlyBytes = 0;
   waiting = { theirs: [], ours: [] }; // Candidates that wait for their description.
   toldCandidates = new Map(); // Address and kind of each candidate of the peer, by its port.
-  nextNumber = 1;
-  opened = null;
+  nextNumber = null; // Of the peer's messages. Our hello tells where it begins.
   asked = null;
   isToRest = false;
   hasEnded = false;
@@ -292,24 +291,18 @@ export class Peer {
     const isOfferer = connection.role === "offerer";
     if (!isOpen(connection.control) || (!isOfferer && !connection.greeting)) return;
     if (connection.told === null) {
-      if (isOfferer ? this.#tookAnother(connection) : this.#givesWay(connection)) return this.retire(connection);
+      if (!isOfferer && this.#givesWay()) return this.retire(connection);
       if (!this.#sayHello(connection)) return;
     }
     if (connection.greeting) this.#adopt(connection);
   }
 
-  /** Whether another connection was taken since this one was offered, and works. */
-  #tookAnother(connection, isOurs = true) {
-    return this.current !== null && isOurs && this.current.opened >= connection.created && this.isWell(this.current);
-  }
-
   /** Whether a connection that the peer proposes gives way to one that we have proposed. Otherwise ours gives way. */
-  #givesWay(connection) {
+  #givesWay() {
+    const [proposed] = this.all(({ role, told, phase }) => role === "offerer" && told !== null && phase !== "open");
     const yields = isSmaller(this.id, this.parts.own());
-    const proposed = this.all(({ role, told, phase }) => role === "offerer" && told !== null && phase !== "open")[0];
-    if (!proposed) return !yields && this.#tookAnother(connection, this.current?.role === "offerer");
-    if (yields) this.retire(proposed);
-    return !yields;
+    if (proposed && yields) this.retire(proposed);
+    return proposed !== undefined && !yields;
   }
 
   greetsElsewhere(connection) {
@@ -400,7 +393,7 @@ export class Peer {
     const { now, isReachable: wasReachable, hasMet } = this;
     this.restarts += Number(hasMet);
     if (!resumed) this.since = Date.now();
-    Object.assign(connection, { phase: "open", opened: now, heard: now, asked: null });
+    Object.assign(connection, { phase: "open", heard: now, asked: null });
     Object.assign(this, { current: connection, lastRole: connection.role, speaksSessions: connection.speaksSessions });
     Object.assign(this, { isReachable: true, hasMet: true, heardAt: now, fingerprint: connection.fingerprint });
     Object.assign(this, { held: null, failure: null, retryAt: null, failures: 0, wantedUntil: -Infinity });

@@ -6,6 +6,7 @@ import { Mesh } from "../../web/chatixia.js";
 import { World } from "./world.mjs";
 
 const SEEDS = Number(process.env.SIMULATION_SEEDS ?? 40);
+const FAILURES = 2; // After so many seeds that fail, others tell nothing new.
 
 /** A peer of the world, and what has happened to it. */
 async function join(world, name, options = {}) {
@@ -15,8 +16,7 @@ async function join(world, name, options = {}) {
   for (const type of ["peerconnected", "peerdisconnected", "registry", "untrusted"]) {
     mesh.addEventListener(type, ({ detail }) => seen.events.push({ type, ...detail }));
   }
-  const connected = mesh.connect();
-  await Promise.all([connected, world.until(() => seen.events.some(({ state }) => state === "connected"))]);
+  await world.settled(`${name} joins`, mesh.connect());
   return { mesh, seen };
 }
 
@@ -34,8 +34,8 @@ test("messages arrive once and in order, and the sender knows", async () => {
   const world = new World();
   const [a, b] = await pair(world);
   const receipts = Array.from({ length: 100 }, (_, payload) => a.mesh.send("b", { type: "t", payload }));
-  await world.run(1000);
-  assert.deepEqual(await Promise.all(receipts), receipts.map(() => ({ target_peer: "b", receipt: "agent" })));
+  const told = await world.settled("100 messages", Promise.all(receipts), 1000);
+  assert.deepEqual(told, receipts.map(() => ({ target_peer: "b", receipt: "agent" })));
   assert.deepEqual(numbers(b, "a"), Array.from({ length: 100 }, (_, number) => number));
   const [{ message }] = b.seen.messages;
   assert.deepEqual(message, { request_id: "", source_agent: "a", target_agent: "b", payload: 0, type: "t" });
@@ -47,8 +47,7 @@ test("more than the window is sent as the peer takes it", async () => {
   const payload = "x".repeat(30000);
   const receipts = Array.from({ length: 60 }, () => a.mesh.send("b", { type: "t", payload }));
   await world.until(() => b.seen.messages.length === 60);
-  await world.run(500);
-  await Promise.all(receipts);
+  await world.settled("60 messages", Promise.all(receipts), 500);
   assert.deepEqual(a.mesh.peers[0].queued, { messages: 0, bytes: 0 });
 });
 
@@ -63,20 +62,17 @@ test("a request is answered, streamed or late", async () => {
   });
   const chunks = [];
   const response = a.mesh.request("b", { type: "agent_prompt" }, { onChunk: ({ payload }) => chunks.push(payload) });
-  await world.run(200);
-  assert.equal((await response).payload, 2);
+  assert.equal((await world.settled("the response", response, 200)).payload, 2);
   assert.deepEqual(chunks, [1]);
   const late = assert.rejects(a.mesh.request("b", { type: "unheard" }, { timeout: 1000 }), { code: "no_response" });
-  await world.run(2000);
-  await late;
+  await world.settled("the request without an answer", late, 2000);
 });
 
 test("who is not there can't be sent anything", async () => {
   const world = new World();
   const a = await join(world, "a");
   const refused = assert.rejects(a.mesh.send("nobody", { type: "t" }), { code: "unknown_peer", peer: "nobody" });
-  await world.run(2000);
-  await refused;
+  await world.settled("the message to nobody", refused, 2000);
   await assert.rejects(a.mesh.send("nobody", { payload: 1 }), { code: "bad_message" });
 });
 
@@ -85,8 +81,8 @@ test("a message that is too large is refused, and the next goes on", async () =>
   const [a, b] = await pair(world);
   const large = assert.rejects(a.mesh.send("b", { type: "t", payload: "x".repeat(300000) }), { code: "message_too_large", limit: 262144 });
   a.mesh.send("b", { type: "t", payload: 1 });
+  await world.settled("the large message", large, 500);
   await world.run(500);
-  await large;
   assert.deepEqual(numbers(b, "a"), [1]);
 });
 
@@ -99,8 +95,7 @@ test("a path that is cut is noticed, and the session goes on", async () => {
   await world.run(5000);
   world.mend("b");
   await world.until(() => isConnected(a, "b"));
-  await world.run(3000);
-  await sent;
+  await world.settled("what was sent without a path", sent, 3000);
   assert.deepEqual(numbers(b, "a"), [1]);
   const states = a.seen.events.filter(({ type }) => type.startsWith("peer"));
   assert.deepEqual(states.map(({ type, resumed }) => [type, resumed]), [["peerconnected", false], ["peerdisconnected", undefined], ["peerconnected", true]]);
@@ -111,21 +106,20 @@ test("without a path for a minute what was sent is reported", async () => {
   const [a] = await pair(world);
   world.cut("b");
   const lost = assert.rejects(a.mesh.send("b", { type: "t" }), { code: "connection_lost" });
-  await world.run(70000);
-  await lost;
+  await world.settled("what was sent", lost, 70000);
 });
 
 test("a process that takes another's place begins anew", async () => {
   const world = new World();
   const [a, b] = await pair(world);
-  await Promise.all([a.mesh.send("b", { type: "t", payload: 1 }), world.run(500)]);
+  await world.settled("the first message", a.mesh.send("b", { type: "t", payload: 1 }), 500);
   world.cut("b");
   const lost = assert.rejects(a.mesh.send("b", { type: "t", payload: 2 }), { code: "connection_lost" });
   b.mesh.close();
   world.mend("b");
   const again = await join(world, "b");
   await world.until(() => isConnected(a, "b") && isConnected(again, "a"));
-  await lost;
+  await world.settled("what the first process was sent", lost);
   a.mesh.send("b", { type: "t", payload: 3 });
   await world.run(500);
   assert.deepEqual(numbers(again, "a"), [3]);
@@ -157,8 +151,7 @@ test("the registry's absence changes nothing, and a connection is replaced by wa
   await world.run(500);
   await world.until(() => isConnected(a, "b") && isConnected(b, "a"), 20000);
   const sent = a.mesh.send("b", { type: "t", payload: 1 });
-  await world.run(500);
-  await sent;
+  await world.settled("the message", sent, 500);
   assert.deepEqual(numbers(b, "a"), [1]);
   assert.equal(c.seen.messages.length, 0);
 });
@@ -183,15 +176,20 @@ test("with the same secret peers talk, without it they do not", async () => {
     const stranger = await join(world, name, { secret });
     const refused = assert.rejects(a.mesh.send(name, { type: "t" }), { code: "untrusted_peer" });
     await world.until(() => a.seen.events.some(({ type, peer }) => type === "untrusted" && peer === name));
-    await refused;
+    await world.settled(`the message to ${name}`, refused);
     assert.ok(!isConnected(a, name));
     stranger.mesh.close();
   }
 });
 
 test("whatever happens to connections, all arrives once and in order", async (context) => {
-  for (let seed = 1; seed <= SEEDS; seed += 1) {
-    await context.test(`seed ${seed}`, () => walk(seed));
+  let failures = 0;
+  const note = (error) => {
+    failures += 1;
+    throw error;
+  };
+  for (let seed = 1; seed <= SEEDS && failures < FAILURES; seed += 1) {
+    await context.test(`seed ${seed}`, () => walk(seed).catch(note));
   }
 });
 

@@ -2,6 +2,7 @@
 // Datagrams take a while, the two channels of a connection don't wait for each other, and links can be cut.
 
 const FINGERPRINT_BYTES = 32;
+const REAL_TIME = 20000; // Milliseconds that a world may take. All that one does takes a fraction of a second.
 
 /** How many proofs are being computed, for which simulated time has to wait. */
 let computing = 0;
@@ -23,6 +24,7 @@ export class World {
   sockets = new Set();
   isRegistryUp = true;
   latency = 10;
+  #begun = performance.now();
 
   constructor(seed = 1) {
     this.#seed = seed;
@@ -51,6 +53,9 @@ export class World {
       while (computing > 0);
       const next = this.#events.reduce((first, event) => (first === null || event.at < first.at || (event.at === first.at && event.order < first.order) ? event : first), null);
       if (next === null || next.at > end) break;
+      if (performance.now() - this.#begun > REAL_TIME) {
+        throw new Error(`after ${REAL_TIME} ms only ${this.now} ms have been simulated: something is done over and over`);
+      }
       this.#events.splice(this.#events.indexOf(next), 1);
       this.now = Math.max(this.now, next.at);
       if (!next.isCancelled) next.act();
@@ -62,9 +67,22 @@ export class World {
   async until(condition, most = 60000) {
     const end = this.now + most;
     while (!condition()) {
-      if (this.now > end) throw new Error(`not within ${most} ms`);
+      if (this.now > end) throw new Error(`not within ${most} ms: ${condition}`);
       await this.run(5);
     }
+  }
+
+  /** Lets time pass until a promise is settled; gives what it gives. One that is never settled would end all tests. */
+  async settled(what, promise, most = 10000) {
+    let isSettled = false;
+    const note = () => (isSettled = true);
+    promise.then(note, note);
+    const end = this.now + most;
+    while (!isSettled) {
+      if (this.now > end) throw new Error(`not settled within ${most} ms: ${what}`);
+      await this.run(5);
+    }
+    return promise;
   }
 
   /** What `new Mesh` takes as `runtime`. */

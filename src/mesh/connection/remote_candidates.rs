@@ -125,7 +125,7 @@ impl RemoteCandidates {
         let Some((address, kind)) = description::candidate_address(candidate) else {
             return;
         };
-        if self.kind(address).is_some() {
+        if self.told_kind(address).is_some() {
             return;
         }
         if self.kinds.len() >= limits::CANDIDATES_PER_CONNECTION {
@@ -137,8 +137,17 @@ impl RemoteCandidates {
         self.kinds.push_back((address, kind));
     }
 
-    /// Returns the kind that the peer called this address, if it is known.
+    /// Returns the kind of an address, if it is known: what the peer called it, or `relay` if it called the same
+    /// port that. A relay with several addresses may send from another one than it has lent.
     pub(crate) fn kind(&self, address: SocketAddr) -> Option<&'static str> {
+        let is_of_relay = |(known, kind): &(SocketAddr, &'static str)| {
+            *kind == "relay" && known.port() == address.port()
+        };
+        self.told_kind(address)
+            .or_else(|| self.kinds.iter().any(is_of_relay).then_some("relay"))
+    }
+
+    fn told_kind(&self, address: SocketAddr) -> Option<&'static str> {
         let mut known = self.kinds.iter();
         known
             .find(|(known, _)| *known == address)
@@ -168,5 +177,20 @@ mod tests {
         let asked: Vec<_> = candidates.names_to_ask().map(str::to_owned).collect();
         assert_eq!(asked, names(most + 2..2 * most + 2));
         assert_eq!(candidates.names_to_ask().count(), 0);
+    }
+    #[test]
+    fn a_relay_may_send_from_another_of_its_addresses() {
+        let mut candidates = RemoteCandidates::new(Instant::now());
+        let address = |address: &str| address.parse().unwrap();
+        for (at, kind) in [("10.0.2.1 50001", "relay"), ("10.0.2.7 50002", "host")] {
+            let line = format!("candidate:1 1 udp 1 {at} typ {kind}");
+            candidates.note_kind(&line, None);
+        }
+        assert_eq!(candidates.kind(address("10.0.2.1:50001")), Some("relay"));
+        assert_eq!(candidates.kind(address("10.0.1.1:50001")), Some("relay"));
+        assert_eq!(candidates.kind(address("10.0.1.1:50002")), None);
+        // What the peer calls it itself goes first.
+        candidates.note_kind("candidate:2 1 udp 1 10.0.1.1 50001 typ host", None);
+        assert_eq!(candidates.kind(address("10.0.1.1:50001")), Some("host"));
     }
 }
