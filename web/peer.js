@@ -2,7 +2,7 @@
 //
 // Healing is: on suspicion build a new connection beside the old one, resume the session, drop the loser.
 
-import { MeshError, Session, fingerprint, isCount, isId, isObject, isSmaller, parse, pause, proof, randomId, utf8 } from "./session.js";
+import { MeshError, Session, fingerprint, isCount, isId, isName, isObject, isProof, isSmaller, parse, pause, proof, randomId, utf8 } from "./session.js";
 
 // Times are in milliseconds.
 const OWN_WINDOW = 1024 * 1024; // Bytes that a peer may have under way to us.
@@ -277,9 +277,9 @@ export class Peer {
     accepted.catch((error) => this.failed(connection, `its offer can't be used: ${error.message}`));
   }
 
-  /** Drops the connection to a process that another has replaced. */
+  /** Drops the connection to a process that another has replaced. Where a secret is to be proved, its hello does so. */
   #meetSession(session) {
-    if (this.current && this.session.isReplacedBy(isId(session) ? session : null)) this.retire(this.current);
+    if (this.current && !this.parts.secret && this.session.isReplacedBy(isId(session) ? session : null)) this.retire(this.current);
   }
 
   // -- The greeting: which connection carries the session
@@ -319,37 +319,49 @@ export class Peer {
   /** Sends our hello. If its proof is not made yet, `advance` goes on when it is, and this returns false. */
   #sayHello(connection) {
     const theirs = connection.greeting?.session ?? connection.announced;
-    const session = this.session.tell(theirs);
-    if (this.parts.secret && connection.proof?.session !== session) {
+    const isOther = this.#isOther(connection);
+    const session = this.session.tell(theirs, isOther);
+    const { secret, own } = this.parts;
+    if (secret && connection.proof?.session !== session) {
       const use = (text) => {
         connection.proof = { session, text };
         this.advance(connection);
       };
-      this.#proof(connection, connection.role, session).then(use).catch((error) => this.#refuse(connection, error.message));
+      const prove = async () => use(await proof(secret, this.#claim(connection, connection.role, session)));
+      prove().catch((error) => this.#refuse(connection, error.message));
       return false;
     }
-    const received = this.session.receivedOf(theirs);
+    const received = this.session.receivedOf(theirs, isOther);
     Object.assign(connection, { told: session, nextNumber: received + 1 });
-    const isTold = connection.tell({ hello: { session, received, proof: connection.proof?.text } });
+    const isTold = connection.tell({ hello: { session, received, peer_id: own(), proof: connection.proof?.text } });
     if (!isTold) this.failed(connection, "the hello can't be written");
     return isTold;
   }
 
-  #proof(connection, role, session) {
-    const ours = fingerprint(connection.pc.localDescription.sdp);
-    const [own, theirs] = role === connection.role ? [ours, connection.fingerprint] : [connection.fingerprint, ours];
-    return proof(this.parts.secret, { conn: connection.attempt, role, own, theirs, session });
+  /** Whether this connection's certificate is not the one with which the session began. */
+  #isOther({ fingerprint }) {
+    return fingerprint === null || fingerprint !== this.fingerprint;
+  }
+
+  /** What the proof of the side with this role is about. */
+  #claim(connection, role, session) {
+    const [ours, theirs] = [fingerprint(connection.pc.localDescription.sdp), connection.fingerprint];
+    if (!ours || !theirs) throw new Error("a certificate has no SHA-256 fingerprint by which to know it");
+    if (ours === theirs) throw new Error("it shows our own certificate; somebody sends back what we send");
+    return { conn: connection.attempt, role, ...(role === connection.role ? { own: ours, theirs } : { own: theirs, theirs: ours }), session };
   }
 
   /** Takes the peer's hello, once its proof is checked. */
   async #greeted(connection, hello) {
     if (connection.greeting || !isObject(hello) || !isId(hello.session) || !isCount(hello.received)) return;
-    if (this.parts.secret) {
+    const { secret } = this.parts;
+    if (secret) {
       connection.backlog = [];
       const role = connection.role === "offerer" ? "answerer" : "offerer";
-      const right = await this.#proof(connection, role, hello.session);
+      const isRight = await isProof(hello.proof, secret, this.#claim(connection, role, hello.session));
       if (connection.hasEnded) return;
-      if (hello.proof !== right) throw new Error(hello.proof ? "its proof of the secret is wrong" : "it has no secret");
+      if (!isRight) throw new Error(hello.proof ? "its proof of the secret is wrong" : "it has no secret");
+      if (hello.peer_id !== this.id) throw new Error(isName(hello.peer_id) ? `it calls itself ${hello.peer_id}; somebody may change names` : "it does not tell its name");
     }
     connection.greeting = hello;
     this.advance(connection);
@@ -361,15 +373,15 @@ export class Peer {
   #refuse(connection, why) {
     if (connection.hasEnded) return;
     this.parts.report("untrusted", { peer: this.id, reason: why });
-    this.#fail(this.session.takeUnwritten(), "untrusted_peer", `${this.id} is not trusted: ${why}`);
+    // Whoever stands in the peer's place must not cost what waits for it.
+    if (!this.hasMet && this.connections.size < 2) this.#fail(this.session.takeUnwritten(), "untrusted_peer", `${this.id} is not trusted: ${why}`);
     this.failed(connection, why);
   }
 
   /** Lets the session go on over this connection. Our hello and the peer's are out. */
   #adopt(connection) {
     const { session, received } = connection.greeting;
-    const isOther = this.fingerprint !== connection.fingerprint;
-    const greeting = this.session.greet(session, received, connection.told, isOther);
+    const greeting = this.session.greet(session, received, connection.told, this.#isOther(connection));
     if (!greeting) return this.#contradicted(connection);
     if (!greeting.resumed) connection.nextNumber = 1; // Our hello may have spoken of a session that it no longer has.
     for (const outgoing of greeting.settled) outgoing.settle(null);
@@ -498,6 +510,7 @@ export class Peer {
     const frame = parse(data, CONTROL_FRAME_BYTES);
     if (!isObject(frame)) return;
     if ("hello" in frame) this.#greeted(connection, frame.hello).catch((error) => this.#refuse(connection, error.message));
+    else if (!connection.greeting) return;
     else if (isCount(frame.ack) && isCount(frame.window)) this.#acknowledged(connection, frame.ack, frame.window);
     else if ("ping" in frame) connection.tell({ pong: frame.ping });
     else if (isCount(frame.pong)) this.roundTrip = Math.max(0, this.now - frame.pong / 1000);

@@ -18,8 +18,9 @@ const hex = (bytes) => Array.from(bytes, (byte) => byte.toString(16).padStart(2,
 export const randomId = () => hex(crypto.getRandomValues(new Uint8Array(16)));
 export const isObject = (value) => typeof value === "object" && value !== null && !Array.isArray(value);
 export const isCount = (value) => Number.isSafeInteger(value) && value >= 0;
-export const isId = (value) => typeof value === "string" && value.length > 0 && value.length <= 64;
-export const isName = (value) => typeof value === "string" && value.length > 0 && value.length <= 256 && !/\p{Cc}/u.test(value);
+const isWord = (value, most) => typeof value === "string" && value.length > 0 && value.length <= most && !/\p{Cc}/u.test(value);
+export const isId = (value) => isWord(value, 64);
+export const isName = (value) => isWord(value, 256);
 
 /** Whether one name is smaller than another, in the order of their bytes in UTF-8. */
 export function isSmaller(one, other) {
@@ -45,12 +46,20 @@ export function fingerprint(sdp) {
 }
 
 /** The proof that the sender of a hello knows the mesh's secret (contract part 5). */
-export async function proof(secret, { conn, role, own, theirs, session }) {
+export const proof = async (secret, about) => hex(new Uint8Array(await authenticate("sign", secret, about)));
+
+/** Whether a text is that proof. How long this takes tells nothing of the right one. */
+export async function isProof(text, secret, about) {
+  const bytes = typeof text === "string" && /^[0-9a-f]{64}$/.test(text) && Uint8Array.from(text.match(/../g), (byte) => parseInt(byte, 16));
+  return bytes && authenticate("verify", secret, about, bytes);
+}
+
+async function authenticate(operation, secret, { conn, role, own, theirs, session }, ...code) {
   const subtle = globalThis.crypto?.subtle;
   if (!subtle) throw new Error("a browser proves the secret only on a page that comes over https, or from this machine");
-  const key = await subtle.importKey("raw", utf8.encode(secret), { name: "HMAC", hash: "SHA-256" }, false, ["sign"]);
+  const key = await subtle.importKey("raw", utf8.encode(secret), { name: "HMAC", hash: "SHA-256" }, false, [operation]);
   const lines = ["chatixia-mesh-proof-1", conn, role, own, theirs, session].map((line) => `${line}\n`);
-  return hex(new Uint8Array(await subtle.sign("HMAC", key, utf8.encode(lines.join("")))));
+  return subtle[operation]("HMAC", key, ...code, utf8.encode(lines.join("")));
 }
 
 /** What a ticket of `chatixia-sidecar invite` holds. */
@@ -98,9 +107,9 @@ export class Session {
     return this.#successor && (theirs === null || theirs !== this.theirs) ? this.#successor.own : this.own;
   }
 
-  /** Our id for a hello to the process `theirs`. */
-  tell(theirs) {
-    if (this.isReplacedBy(theirs)) {
+  /** Our id for a hello to the process `theirs`; with another certificate it is another one, whatever it says. */
+  tell(theirs, isOther = false) {
+    if (this.isReplacedBy(theirs) || (isOther && this.theirs !== null)) {
       if (this.#successor?.theirs !== theirs) this.#successor = { theirs, own: randomId() };
       return this.#successor.own;
     }
@@ -108,8 +117,8 @@ export class Session {
     return this.own;
   }
 
-  receivedOf(theirs) {
-    return theirs === null || theirs === this.theirs ? this.taken : 0;
+  receivedOf(theirs, isOther = false) {
+    return !isOther && (theirs === null || theirs === this.theirs) ? this.taken : 0;
   }
 
   /** The next message to write, if the peer's window has room for it. One that is larger may go alone. */

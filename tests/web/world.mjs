@@ -5,7 +5,7 @@ const FINGERPRINT_BYTES = 32;
 
 /** How many proofs are being computed, for which simulated time has to wait. */
 let computing = 0;
-for (const name of ["importKey", "sign"]) {
+for (const name of ["importKey", "sign", "verify"]) {
   const compute = crypto.subtle[name].bind(crypto.subtle);
   crypto.subtle[name] = (...about) => {
     computing += 1;
