@@ -256,14 +256,15 @@ export class Mesh extends EventTarget {
   async request(target, message, { timeout = 60000, onChunk = () => {} } = {}) {
     const request_id = message.request_id || randomId();
     const key = JSON.stringify([target, request_id]);
-    const response = new Promise((resolve, reject) => {
-      this.#requests.set(key, { peer: target, resolve, reject, onChunk, until: this.#parts.clock.now() + timeout });
+    if (this.#requests.has(key)) throw new MeshError("bad_message", `A response to ${request_id} is awaited already.`, { peer: target });
+    return new Promise((resolve, reject) => {
+      const request = { peer: target, resolve, reject, onChunk, until: this.#parts.clock.now() + timeout };
+      this.#requests.set(key, request);
+      this.send(target, { ...message, request_id }).catch((error) => {
+        if (this.#requests.get(key) === request) this.#requests.delete(key);
+        reject(error);
+      });
     });
-    this.send(target, { ...message, request_id }).catch((error) => {
-      this.#requests.get(key)?.reject(error);
-      this.#requests.delete(key);
-    });
-    return response;
   }
 
   /** Sends a message to every connected peer. Resolves when it is known what became of all. */

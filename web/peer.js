@@ -2,7 +2,7 @@
 //
 // Healing is: on suspicion build a new connection beside the old one, resume the session, drop the loser.
 
-import { MeshError, Session, fingerprint, isCount, isId, isName, isObject, isProof, isSmaller, parse, pause, proof, randomId, utf8 } from "./session.js";
+import { MeshError, Session, fingerprint, isCount, isId, isName, isObject, isProof, isSmaller, parse, pause, proof, randomId, sizeOf } from "./session.js";
 
 // Times are in milliseconds.
 const OWN_WINDOW = 1024 * 1024; // Bytes that a peer may have under way to us.
@@ -410,7 +410,7 @@ export class Peer {
   /** Makes this connection the one that carries the messages, and retires the others. */
   #takeOver(connection, resumed) {
     const { now, isReachable: wasReachable, hasMet } = this;
-    this.restarts += Number(hasMet);
+    this.restarts = resumed ? this.restarts + 1 : 0;
     if (!resumed) this.since = Date.now();
     Object.assign(connection, { phase: "open", opened: now, heard: now, asked: null });
     Object.assign(this, { current: connection, lastRole: connection.role, speaksSessions: connection.speaksSessions });
@@ -430,7 +430,7 @@ export class Peer {
   /** Accepts a message, and tells by a promise what became of it. */
   send(message) {
     const text = JSON.stringify(message);
-    const outgoing = { text, bytes: utf8.encode(text).length, requestId: message.request_id, at: this.now };
+    const outgoing = { text, bytes: sizeOf(text), requestId: message.request_id, at: this.now };
     return new Promise((resolve, reject) => {
       outgoing.settle = (error, receipt = "agent") => (error ? reject(error) : resolve({ target_peer: this.id, receipt }));
       if (this.session.queuedBytes + outgoing.bytes > QUEUE_BYTES) {
@@ -474,7 +474,7 @@ export class Peer {
 
   /** Takes what came in on the channel `mesh`. */
   received(connection, data) {
-    const bytes = typeof data === "string" ? data.length : data.byteLength;
+    const bytes = sizeOf(data);
     if (connection.phase !== "open") {
       connection.early.push(data);
       connection.earlyBytes += bytes + 64;
@@ -507,7 +507,7 @@ export class Peer {
       if (connection.backlog.length < FRAMES_AT_ONCE) connection.backlog.push(data);
       return;
     }
-    const frame = parse(data, CONTROL_FRAME_BYTES);
+    const frame = sizeOf(data) <= CONTROL_FRAME_BYTES && parse(data);
     if (!isObject(frame)) return;
     if ("hello" in frame) this.#greeted(connection, frame.hello).catch((error) => this.#refuse(connection, error.message));
     else if (!connection.greeting) return;
@@ -543,7 +543,8 @@ export class Peer {
 
   #passed(connection, frame) {
     const { peer_id: sender, target_id: target, type, payload } = frame;
-    if (connection !== this.current || !isObject(payload) || this.framesLeft-- <= 0) return;
+    if (connection !== this.current || !isObject(payload) || this.framesLeft <= 0) return;
+    this.framesLeft -= 1;
     const { peers, listed, own } = this.parts;
     if (target !== own()) {
       if (sender === this.id && listed.has(sender) && listed.has(target)) peers.get(target)?.pass(frame);

@@ -11,7 +11,8 @@ export class MeshError extends Error {
   }
 }
 
-export const utf8 = new TextEncoder();
+const utf8 = new TextEncoder();
+export const sizeOf = (data) => (typeof data === "string" ? utf8.encode(data).length : data.byteLength);
 /** How long to wait before another try, with some chance in it: twice as long each time, up to a limit. */
 export const pause = ([first, most], tries) => Math.min(most, first * 2 ** Math.min(tries, 10)) * (0.5 + Math.random() / 2);
 const hex = (bytes) => Array.from(bytes, (byte) => byte.toString(16).padStart(2, "0")).join("");
@@ -29,10 +30,9 @@ export function isSmaller(one, other) {
   return at < 0 ? left.length < right.length : at < right.length && left[at] < right[at];
 }
 
-export function parse(data, most = Infinity) {
+export function parse(data) {
   try {
-    const text = typeof data === "string" ? data : new TextDecoder("utf-8", { fatal: true }).decode(data);
-    return text.length > most ? null : JSON.parse(text);
+    return JSON.parse(typeof data === "string" ? data : new TextDecoder("utf-8", { fatal: true }).decode(data));
   } catch {
     return null;
   }
