@@ -7,15 +7,18 @@ import { MeshError, Session, fingerprint, isCount, isId, isName, isObject, isPro
 // Times are in milliseconds.
 const OWN_WINDOW = 1024 * 1024; // Bytes that a peer may have under way to us.
 const QUEUE_BYTES = 8 * 1024 * 1024; // What may wait for a peer; more is refused.
-const CHANNEL_BYTES = 256 * 1024; // What is given to the browser at a time, so that the rest can still be refused.
+// What is given to the browser at a time, so that the rest can still be refused.
+const CHANNEL_BYTES = 256 * 1024;
 const UNANNOUNCED_MESSAGE_BYTES = 65535; // Taken by a peer that announces no size.
 const CONTROL_FRAME_BYTES = 16 * 1024;
 const EARLY_CANDIDATES = 64; // Kept for a peer until their description is there.
 const KNOWN_OFFERS = 16; // Remembered, because an offer may come by several ways.
-const FRAMES_AT_ONCE = 64; // Signals that a peer may bring or have passed on; one more each step.
+// Signals that a peer may bring or have passed on; one more each step.
+const FRAMES_AT_ONCE = 64;
 const INTRODUCERS = 3;
 const ASK = { waiting: 500, idle: 2500 }; // Silence after which a peer is asked for a sign of life.
-export const SUSPECT = 1500; // Silence after the question that begins the search for another connection.
+// Silence after the question that begins the search for another connection.
+export const SUSPECT = 1500;
 const SILENT = 5000; // Silence after which a peer counts as unreachable.
 const PATIENCE = { reachable: 3000, unreachable: 500 }; // The side that offered before offers first.
 const HELD_OFFER = 1000; // An offer of ours that is not answered within that gives way.
@@ -179,6 +182,10 @@ export class Peer {
 
   get now() {
     return this.parts.clock.now();
+  }
+
+  #report(type, detail) {
+    this.parts.report(type, { peer: this.id, ...detail });
   }
 
   // -- Offers and answers
@@ -345,10 +352,11 @@ export class Peer {
 
   /** What the proof of the side with this role is about. */
   #claim(connection, role, session) {
-    const [ours, theirs] = [fingerprint(connection.pc.localDescription.sdp), connection.fingerprint];
-    if (!ours || !theirs) throw new Error("a certificate has no SHA-256 fingerprint by which to know it");
-    if (ours === theirs) throw new Error("it shows our own certificate; somebody sends back what we send");
-    return { conn: connection.attempt, role, ...(role === connection.role ? { own: ours, theirs } : { own: theirs, theirs: ours }), session };
+    const certificates = [fingerprint(connection.pc.localDescription.sdp), connection.fingerprint];
+    const [own, theirs] = role === connection.role ? certificates : certificates.reverse();
+    if (!own || !theirs) throw new Error("a certificate has no SHA-256 fingerprint");
+    if (own === theirs) throw new Error("it shows our own certificate; somebody sends back what we send");
+    return { conn: connection.attempt, role, own, theirs, session };
   }
 
   /** Takes the peer's hello, once its proof is checked. */
@@ -372,7 +380,7 @@ export class Peer {
   /** Ends a connection to a peer that has not shown what it should. */
   #refuse(connection, why) {
     if (connection.hasEnded) return;
-    this.parts.report("untrusted", { peer: this.id, reason: why });
+    this.#report("untrusted", { reason: why });
     // Whoever stands in the peer's place must not cost what waits for it.
     if (!this.hasMet && this.connections.size < 2) this.#fail(this.session.takeUnwritten(), "untrusted_peer", `${this.id} is not trusted: ${why}`);
     this.failed(connection, why);
@@ -413,13 +421,13 @@ export class Peer {
     this.restarts = resumed ? this.restarts + 1 : 0;
     if (!resumed) this.since = Date.now();
     Object.assign(connection, { phase: "open", opened: now, heard: now, asked: null });
-    Object.assign(this, { current: connection, lastRole: connection.role, speaksSessions: connection.speaksSessions });
-    Object.assign(this, { isReachable: true, hasMet: true, heardAt: now, fingerprint: connection.fingerprint });
+    const { role, speaksSessions, fingerprint } = connection;
+    Object.assign(this, { current: connection, lastRole: role, speaksSessions, isReachable: true, hasMet: true, heardAt: now, fingerprint });
     Object.assign(this, { held: null, failure: null, retryAt: null, failures: 0, wantedUntil: -Infinity });
     for (const other of this.all((other) => other !== connection)) this.retire(other);
     if (hasMet && !resumed) this.parts.startedAnew(this.id);
-    if (wasReachable && !resumed) this.parts.report("peerdisconnected", { peer: this.id });
-    if (!wasReachable || !resumed) this.parts.report("peerconnected", { peer: this.id, resumed });
+    if (wasReachable && !resumed) this.#report("peerdisconnected");
+    if (!wasReachable || !resumed) this.#report("peerconnected", { resumed });
     for (const data of connection.early.splice(0)) this.received(connection, data);
     this.ask(connection);
     this.pump();
@@ -491,7 +499,7 @@ export class Peer {
     count(this.taken, bytes);
     const message = parse(data);
     if (isObject(message) && typeof message.type === "string") this.parts.deliver(this.id, message);
-    else this.parts.report("unusable", { peer: this.id, bytes });
+    else this.#report("unusable", { bytes });
   }
 
   /** Tells the peer how many of its messages our handlers have had. */
@@ -580,7 +588,7 @@ export class Peer {
     this.heardAt = this.now;
     if (this.isReachable) return;
     Object.assign(this, { isReachable: true, retryAt: null, failures: 0, wantedUntil: -Infinity });
-    this.parts.report("peerconnected", { peer: this.id, resumed: true });
+    this.#report("peerconnected", { resumed: true });
     this.pump();
   }
 
@@ -588,7 +596,7 @@ export class Peer {
     if (!this.isReachable) return;
     this.isReachable = false;
     this.wantedUntil = this.now + RECOVERY_TIMEOUT;
-    this.parts.report("peerdisconnected", { peer: this.id });
+    this.#report("peerdisconnected");
   }
 
   /** Does what is due. */
@@ -672,7 +680,7 @@ export class Peer {
     const wasAttempt = connection.phase !== "open";
     if (!this.retire(connection)) return;
     if (wasAttempt) this.failure = reason;
-    this.parts.report("connectionlost", { peer: this.id, reason });
+    this.#report("connectionlost", { reason });
     this.failures += Number(wasAttempt);
     // Once our hello was sent, nothing was taken from the connection in use.
     if (wasAttempt && connection.told !== null && this.current) this.retire(this.current);

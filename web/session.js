@@ -58,8 +58,8 @@ async function authenticate(operation, secret, { conn, role, own, theirs, sessio
   const subtle = globalThis.crypto?.subtle;
   if (!subtle) throw new Error("a browser proves the secret only on a page that comes over https, or from this machine");
   const key = await subtle.importKey("raw", utf8.encode(secret), { name: "HMAC", hash: "SHA-256" }, false, [operation]);
-  const lines = ["chatixia-mesh-proof-1", conn, role, own, theirs, session].map((line) => `${line}\n`);
-  return subtle[operation]("HMAC", key, ...code, utf8.encode(lines.join("")));
+  const lines = ["chatixia-mesh-proof-1", conn, role, own, theirs, session, ""].join("\n");
+  return subtle[operation]("HMAC", key, ...code, utf8.encode(lines));
 }
 
 /** What a ticket of `chatixia-sidecar invite` holds. */
@@ -79,9 +79,11 @@ export function readTicket(text) {
  * A message is `{ text, bytes, settle(error) }`.
  */
 export class Session {
-  own = randomId(); // Our id. It belongs to the process `theirs`; another one under the same name is told another.
+  // Our id. It belongs to the process `theirs`; another one under the same name is told another.
+  own = randomId();
   theirs = null;
-  outbox = []; // The first `handed` are written to the current connection, the first `numbered` to any.
+  // The first `handed` are written to the current connection, the first `numbered` to any.
+  outbox = [];
   handed = 0;
   numbered = 0;
   handedBytes = 0;
@@ -89,8 +91,10 @@ export class Session {
   window = INITIAL_WINDOW;
   acknowledged = 0; // How many have left the outbox because the peer's agent has taken them.
   taken = 0; // How many of the peer's messages our handlers have had.
-  #takenByPeer = 0; // May count what an older connection has carried and this one has yet to repeat.
-  #successor = null; // A process that announced itself in place of `theirs`, and the id that it was told.
+  // May count what an older connection has carried and this one has yet to repeat.
+  #takenByPeer = 0;
+  // A process that announced itself in place of `theirs`, and the id that it was told.
+  #successor = null;
   #isTold = false;
 
   push(outgoing) {
@@ -98,8 +102,8 @@ export class Session {
     this.queuedBytes += outgoing.bytes;
   }
 
-  isReplacedBy(session) {
-    return this.theirs !== null && session !== null && session !== this.theirs;
+  isReplacedBy(session, isOther = false) {
+    return this.theirs !== null && (isOther || (session !== null && session !== this.theirs));
   }
 
   /** Our id for a description to the process `theirs`, or to the one that announced itself last. */
@@ -109,7 +113,7 @@ export class Session {
 
   /** Our id for a hello to the process `theirs`; with another certificate it is another one, whatever it says. */
   tell(theirs, isOther = false) {
-    if (this.isReplacedBy(theirs) || (isOther && this.theirs !== null)) {
+    if (this.isReplacedBy(theirs, isOther)) {
       if (this.#successor?.theirs !== theirs) this.#successor = { theirs, own: randomId() };
       return this.#successor.own;
     }
