@@ -22,6 +22,8 @@ export const SUSPECT = 1500;
 const SILENT = 5000; // Silence after which a peer counts as unreachable.
 const PATIENCE = { reachable: 3000, unreachable: 500 }; // The side that offered before offers first.
 const HELD_OFFER = 1000; // An offer of ours that is not answered within that gives way.
+// The time that a peer has for its proof since our hello.
+const PROOF_TIMEOUT = 4000;
 const ATTEMPT = { offered: 7000, connecting: 10000 };
 const CONNECT_TIMEOUT = 20000;
 const RECOVERY_TIMEOUT = 60000;
@@ -35,6 +37,7 @@ class Connection {
   announced = null; // The peer's session in its description, or in its hello.
   greeting = null; // The peer's hello.
   told = null; // Our session in our hello, once that is out.
+  toldAt = null;
   proof = null; // { session, text }: what that hello will prove, computed ahead.
   backlog = null; // Control frames that wait until the proof of the peer's is checked.
   early = []; // Messages that came before the hello, which gives them their numbers.
@@ -312,8 +315,10 @@ export class Peer {
 
   /** Whether a connection that the peer proposes gives way to one that we have proposed. Otherwise ours gives way. */
   #givesWay(connection) {
-    const yields = isSmaller(this.id, this.parts.own());
     const proposed = this.all(({ role, told, phase }) => role === "offerer" && told !== null && phase !== "open")[0];
+    // Whoever has answered ours and then proves nothing must not keep out who does.
+    const isUnproven = this.parts.secret && proposed && this.now - proposed.toldAt > PROOF_TIMEOUT;
+    const yields = isUnproven || isSmaller(this.id, this.parts.own());
     if (!proposed) return !yields && this.#tookAnother(connection, this.current?.role === "offerer");
     if (yields) this.retire(proposed);
     return !yields;
@@ -339,7 +344,7 @@ export class Peer {
       return false;
     }
     const received = this.session.receivedOf(theirs, isOther);
-    Object.assign(connection, { told: session, nextNumber: received + 1 });
+    Object.assign(connection, { told: session, toldAt: this.now, nextNumber: received + 1 });
     const isTold = connection.tell({ hello: { session, received, peer_id: own(), proof: connection.proof?.text } });
     if (!isTold) this.failed(connection, "the hello can't be written");
     return isTold;

@@ -157,6 +157,33 @@ test("who stands in a peer's place and proves nothing does not cost what waits f
   assert.deepEqual([b.messages.length, stranger.messages], [100, []]);
 });
 
+test("who answers in a peer's place and proves nothing keeps that peer out for four seconds at most", async () => {
+  const world = new World();
+  const b = await join(world, "b", { secret: "s", mode: "lazy" });
+  const stranger = new (world.runtime("m").RTCPeerConnection)({});
+  const answer = async ({ peer_id, payload }) => {
+    await stranger.setRemoteDescription({ type: "offer", sdp: payload.sdp });
+    await stranger.setLocalDescription(await stranger.createAnswer());
+    const socket = [...world.sockets].find(({ name }) => name === peer_id);
+    socket.bring({ type: "answer", peer_id: "b", target_id: peer_id, payload: { sdp: stranger.localDescription.sdp, v: 1, session: "m", conn: payload.conn } });
+  };
+  let isTaken = false;
+  const sends = (frame) => {
+    if (frame.type !== "offer" || isTaken) return frame;
+    isTaken = true;
+    answer(frame);
+    return [];
+  };
+  const a = await join(world, "a", { secret: "s", runtime: changing(world.runtime("a"), { sends }) });
+  await world.run(4500);
+  assert.equal(stranger.channels.length, 2, "our hello is out");
+  assert.equal(stranger.connectionState, "connected");
+  const sent = b.mesh.send("a", { type: "t", payload: 1 });
+  await world.run(1000);
+  assert.deepEqual(a.messages, [1]);
+  await sent;
+});
+
 const WITHOUT_FINGERPRINT = {
   brings: (frame) => (frame.payload?.sdp ? { ...frame, payload: { ...frame.payload, sdp: frame.payload.sdp.replace(/a=fingerprint.*\r\n/, "") } } : frame),
 };
