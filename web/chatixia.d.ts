@@ -84,7 +84,7 @@ export interface PeerInfo {
   isProven: boolean;
   /** The round trip of the last question and answer, in milliseconds. */
   roundTrip: number | null;
-  /** How often its connection was replaced. */
+  /** How often its connection was replaced since the session began; nothing was lost by that. */
   restarts: number;
   /** What was accepted and is not known to have arrived. */
   queued: Amount;
@@ -157,7 +157,10 @@ export class Mesh {
   close(): void;
   /** Sends a message; peers that are not connected are connected first. */
   send(target: string, message: Message): Promise<Receipt>;
-  /** Sends a message and waits for the one with the same `request_id`. `timeout` is in milliseconds, 60,000 unless given. */
+  /**
+   * Sends a message and waits for the one with the same `request_id`, for which no other request may wait.
+   * `timeout` is in milliseconds, 60,000 unless given.
+   */
   request(target: string, message: Message, options?: { timeout?: number; onChunk?: (chunk: Message) => void }): Promise<Message>;
   /** Sends a message to every connected peer. */
   broadcast(message: Message): Promise<BroadcastResult>;

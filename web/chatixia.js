@@ -166,7 +166,7 @@ export class Mesh extends EventTarget {
       named: (id, iceServers) => this.#named(id, iceServers),
       listed: (names, isNew) => this.#listed(names, isNew),
       signaled: (frame) => this.#signaled(frame),
-      connected: () => this.peers.filter(({ state }) => state === "connected").map(({ id }) => id),
+      connected: () => this.#connected,
     });
     this.#parts = {
       ...shared,
@@ -206,6 +206,10 @@ export class Mesh extends EventTarget {
       sent: { ...peer.sent },
       received: { ...peer.taken },
     }));
+  }
+
+  get #connected() {
+    return this.peers.filter(({ state }) => state === "connected").map(({ id }) => id);
   }
 
   /** Connects to the registry and, unless the mode is "lazy", to all peers. Rejects if the registry can't be had. */
@@ -256,19 +260,20 @@ export class Mesh extends EventTarget {
   async request(target, message, { timeout = 60000, onChunk = () => {} } = {}) {
     const request_id = message.request_id || randomId();
     const key = JSON.stringify([target, request_id]);
-    const response = new Promise((resolve, reject) => {
-      this.#requests.set(key, { peer: target, resolve, reject, onChunk, until: this.#parts.clock.now() + timeout });
+    if (this.#requests.has(key)) throw new MeshError("bad_message", `A response to ${request_id} is awaited already.`, { peer: target });
+    return new Promise((resolve, reject) => {
+      const request = { peer: target, resolve, reject, onChunk, until: this.#parts.clock.now() + timeout };
+      this.#requests.set(key, request);
+      this.send(target, { ...message, request_id }).catch((error) => {
+        if (this.#requests.get(key) === request) this.#requests.delete(key);
+        reject(error);
+      });
     });
-    this.send(target, { ...message, request_id }).catch((error) => {
-      this.#requests.get(key)?.reject(error);
-      this.#requests.delete(key);
-    });
-    return response;
   }
 
   /** Sends a message to every connected peer. Resolves when it is known what became of all. */
   async broadcast(message) {
-    const targets = this.peers.filter(({ state }) => state === "connected").map(({ id }) => id);
+    const targets = this.#connected;
     const results = await Promise.allSettled(targets.map((target) => this.send(target, message)));
     const failed = results.flatMap(({ reason }, index) => (reason ? [{ peer_id: targets[index], code: reason.code }] : []));
     return { delivered: targets.filter((_, index) => !results[index].reason), failed };

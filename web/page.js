@@ -13,6 +13,7 @@ const TOPOLOGY = [3000, 30000]; // Between two questions about other peers' conn
 const SIGNED_IN = "chatixia"; // In the session's storage, which ends with the tab.
 
 const $ = (id) => document.getElementById(id);
+const make = (name) => document.createElement(name);
 const KINDS = { host: "same network", direct: "direct", relay: "relayed" };
 const STATES = { connected: "connected", connecting: "connecting", unreachable: "can't be reached; trying again", waiting: "online, not connected" };
 /** What to do about a failure, by its code. */
@@ -32,7 +33,8 @@ let mesh = null;
 let selected = null;
 let topology = [];
 let paths = new Map();
-let timers = [];
+// By what they wait for: each plan replaces the one before.
+let timers = {};
 const conversations = new Map();
 const picture = new Picture($("picture"), select);
 
@@ -47,21 +49,25 @@ $("again").addEventListener("click", () => mesh.networkChanged());
 
 async function join(text, secret, keeps) {
   $("problem").textContent = "";
+  mesh?.close();
+  let joined = (mesh = null);
   try {
     const here = new URL(".", location.href);
     const ticket = text.startsWith("chatixia1-") ? ticketFor(here, text) : { key: text };
     const { key } = ticket;
     secret ||= ticket.secret;
-    mesh = new Mesh({ registry: here.href, key, secret: secret || null });
+    mesh = joined = new Mesh({ registry: here.href, key, secret: secret || null });
     const events = { message, peers: refresh, peerconnected: connected, peerdisconnected: disconnected, registry, connectionlost, untrusted, unusable };
-    for (const [name, handle] of Object.entries(events)) mesh.addEventListener(name, ({ detail }) => handle(detail));
+    for (const [name, handle] of Object.entries(events)) joined.addEventListener(name, ({ detail }) => joined === mesh && handle(detail));
     $("status").textContent = "Joining …";
-    await mesh.connect();
+    await joined.connect();
+    if (joined !== mesh) return;
     if (keeps) sessionStorage.setItem(SIGNED_IN, JSON.stringify({ key, secret }));
     show(true);
     look();
     askTopology(TOPOLOGY[0]);
   } catch (error) {
+    if (joined !== mesh) return;
     mesh?.close();
     mesh = null;
     show(false);
@@ -79,10 +85,13 @@ function ticketFor(here, text) {
 
 function leave() {
   sessionStorage.removeItem(SIGNED_IN);
-  for (const timer of timers.splice(0)) clearTimeout(timer);
-  mesh?.close();
+  for (const timer of Object.values(timers)) clearTimeout(timer);
+  const left = mesh;
   mesh = selected = null;
+  left.close();
+  [timers, topology, paths] = [{}, [], new Map()];
   conversations.clear();
+  $("log").replaceChildren();
   $("sign-in").reset();
   show(false);
   $("key").focus();
@@ -102,13 +111,13 @@ function show(isJoined) {
 
 function registry({ state, reason }) {
   const texts = {
+    ...ADVICE,
     connected: `Joined as ${mesh.peerId}`,
     disconnected: `The registry can't be reached; connections stay, and it is tried again (${reason})`,
-    refused: ADVICE.refused,
-    replaced: ADVICE.replaced,
   };
   $("status").textContent = texts[state];
   $("again").hidden = state === "connected" || !mesh.peerId;
+  if (state === "refused") sessionStorage.removeItem(SIGNED_IN);
   note(`registry: ${state}${reason ? ` (${reason})` : ""}`);
 }
 
@@ -133,8 +142,8 @@ function message({ peer, message }) {
   const streamed = type.endsWith("_stream_chunk") && request_id;
   const open = conversation.find((entry) => streamed && entry.streamed === request_id);
   const text = textOf(type, payload);
-  if (open) open.text = clipped(open.text + text);
-  else add(conversation, { streamed, text: clipped(text), about: type, at: new Date() });
+  if (open) open.text = clipped(open.text + text, (open.letters += text.length));
+  else add(conversation, { streamed, text: clipped(text), letters: text.length, about: type, at: new Date() });
   if (peer !== selected) conversation.hasNews = true;
   note(`${type} from ${peer}`);
   refresh();
@@ -147,7 +156,8 @@ function textOf(type, payload) {
   return isPlain ? said : payload === null ? `(${type})` : JSON.stringify(payload, null, 2);
 }
 
-const clipped = (text) => (text.length > TEXT_LETTERS ? `${text.slice(0, TEXT_LETTERS)} … (cut after ${TEXT_LETTERS} of ${text.length} letters)` : text);
+/** As much of a text of so many letters as is shown; its beginning is enough. */
+const clipped = (text, letters = text.length) => (letters > TEXT_LETTERS ? `${text.slice(0, TEXT_LETTERS)} … (cut after ${TEXT_LETTERS} of ${letters} letters)` : text);
 
 function conversationWith(peer) {
   if (!conversations.has(peer)) {
@@ -164,8 +174,7 @@ function add(conversation, entry) {
 }
 
 function note(text) {
-  const item = document.createElement("li");
-  const time = document.createElement("time");
+  const [item, time] = [make("li"), make("time")];
   time.textContent = new Date().toLocaleTimeString();
   item.append(time, text.slice(0, 500));
   $("log").prepend(item);
@@ -236,47 +245,44 @@ function select(peer) {
 
 /** Looks at the paths now and again, while somebody looks at the page. */
 async function look() {
-  if (!mesh) return;
+  const joined = mesh;
   if (!document.hidden) {
-    const connected = mesh.peers.filter(({ state }) => state === "connected");
-    const found = await Promise.all(connected.map(async ({ id }) => [id, await mesh?.path(id).catch(() => null)]));
+    const connected = joined.peers.filter(({ state }) => state === "connected");
+    const found = await Promise.all(connected.map(async ({ id }) => [id, await joined.path(id).catch(() => null)]));
+    if (joined !== mesh) return;
     paths = new Map(found.filter(([, path]) => path));
     refresh();
   }
-  later(look, LOOK);
+  plan("look", look, LOOK);
 }
 
 /** Asks the registry who else is connected to whom: soon after a change, and less and less while there is none. */
 async function askTopology(wait) {
-  if (!mesh) return;
+  const [joined, planned] = [mesh, timers.topology];
+  if (!joined) return;
   let next = Math.min(wait * 2, TOPOLOGY[1]);
   if (!document.hidden) {
-    const told = await mesh.topology().catch(() => null);
+    const told = await joined.topology().catch(() => null);
+    if (joined !== mesh || planned !== timers.topology) return; // It was left, or is asked again soon.
     if (told && JSON.stringify(told) !== JSON.stringify(topology)) {
       topology = told;
       next = TOPOLOGY[0];
       refresh();
     }
   }
-  topologyTimer = later(() => askTopology(next), next);
+  plan("topology", () => askTopology(next), next);
 }
-let topologyTimer = null;
 
 /** Something has changed, so others may have changed too. */
 function soon() {
   refresh();
-  if (topologyTimer === null) return;
-  clearTimeout(topologyTimer);
-  topologyTimer = later(() => askTopology(TOPOLOGY[0]), TOPOLOGY[0] / 2);
+  plan("topology", () => askTopology(TOPOLOGY[0]), TOPOLOGY[0] / 2);
 }
 
-function later(act, time) {
-  const timer = setTimeout(() => {
-    timers = timers.filter((other) => other !== timer);
-    act();
-  }, time);
-  timers.push(timer);
-  return timer;
+/** Does something after a while, in place of what was planned for the same. */
+function plan(what, act, time) {
+  clearTimeout(timers[what]);
+  timers[what] = setTimeout(act, time);
 }
 
 document.addEventListener("visibilitychange", () => !document.hidden && mesh && soon());
@@ -343,10 +349,10 @@ function showPeers(peers) {
 }
 
 function newPeer(id) {
-  const [item, button] = ["li", "button"].map((name) => document.createElement(name));
+  const [item, button] = [make("li"), make("button")];
   item.dataset.peer = id;
   button.type = "button";
-  button.append(...["span", "span", "small"].map((name) => document.createElement(name)));
+  button.append(make("span"), make("span"), make("small"));
   button.firstChild.className = "dot";
   button.addEventListener("click", () => select(id));
   item.append(button);
@@ -372,7 +378,7 @@ function showCard(peer) {
     Certificate: peer.fingerprint,
     "Connected to": [...new Set(others.filter((id) => id !== mesh.peerId))].map(short).join(", ") || null,
   };
-  if ($("facts").childElementCount === 0) $("facts").append(...Object.keys(facts).flatMap((name) => [term(name), document.createElement("dd")]));
+  if ($("facts").childElementCount === 0) $("facts").append(...Object.keys(facts).flatMap((name) => [term(name), make("dd")]));
   for (const [index, fact] of Object.values(facts).entries()) {
     const [name, value] = [0, 1].map((place) => $("facts").children[index * 2 + place]);
     name.hidden = value.hidden = !fact;
@@ -381,7 +387,7 @@ function showCard(peer) {
 }
 
 function term(name) {
-  const element = document.createElement("dt");
+  const element = make("dt");
   element.textContent = name;
   return element;
 }
@@ -407,7 +413,7 @@ function showMessages(conversation) {
 }
 
 function newMessage() {
-  const [item, text, about] = ["div", "div", "small"].map((name) => document.createElement(name));
+  const [item, text, about] = [make("div"), make("div"), make("small")];
   text.className = "text";
   item.append(text, about);
   return item;

@@ -2,23 +2,28 @@
 //
 // Healing is: on suspicion build a new connection beside the old one, resume the session, drop the loser.
 
-import { MeshError, Session, fingerprint, isCount, isId, isObject, isSmaller, parse, pause, proof, randomId, utf8 } from "./session.js";
+import { MeshError, Session, fingerprint, isCount, isId, isName, isObject, isProof, isSmaller, parse, pause, proof, randomId, sizeOf } from "./session.js";
 
 // Times are in milliseconds.
 const OWN_WINDOW = 1024 * 1024; // Bytes that a peer may have under way to us.
 const QUEUE_BYTES = 8 * 1024 * 1024; // What may wait for a peer; more is refused.
-const CHANNEL_BYTES = 256 * 1024; // What is given to the browser at a time, so that the rest can still be refused.
+// What is given to the browser at a time, so that the rest can still be refused.
+const CHANNEL_BYTES = 256 * 1024;
 const UNANNOUNCED_MESSAGE_BYTES = 65535; // Taken by a peer that announces no size.
 const CONTROL_FRAME_BYTES = 16 * 1024;
 const EARLY_CANDIDATES = 64; // Kept for a peer until their description is there.
 const KNOWN_OFFERS = 16; // Remembered, because an offer may come by several ways.
-const FRAMES_AT_ONCE = 64; // Signals that a peer may bring or have passed on; one more each step.
+// Signals that a peer may bring or have passed on; one more each step.
+const FRAMES_AT_ONCE = 64;
 const INTRODUCERS = 3;
 const ASK = { waiting: 500, idle: 2500 }; // Silence after which a peer is asked for a sign of life.
-export const SUSPECT = 1500; // Silence after the question that begins the search for another connection.
+// Silence after the question that begins the search for another connection.
+export const SUSPECT = 1500;
 const SILENT = 5000; // Silence after which a peer counts as unreachable.
 const PATIENCE = { reachable: 3000, unreachable: 500 }; // The side that offered before offers first.
 const HELD_OFFER = 1000; // An offer of ours that is not answered within that gives way.
+// The time that a peer has for its proof since our hello.
+const PROOF_TIMEOUT = 4000;
 const ATTEMPT = { offered: 7000, connecting: 10000 };
 const CONNECT_TIMEOUT = 20000;
 const RECOVERY_TIMEOUT = 60000;
@@ -32,6 +37,7 @@ class Connection {
   announced = null; // The peer's session in its description, or in its hello.
   greeting = null; // The peer's hello.
   told = null; // Our session in our hello, once that is out.
+  toldAt = null;
   proof = null; // { session, text }: what that hello will prove, computed ahead.
   backlog = null; // Control frames that wait until the proof of the peer's is checked.
   early = []; // Messages that came before the hello, which gives them their numbers.
@@ -180,6 +186,10 @@ export class Peer {
     return this.parts.clock.now();
   }
 
+  #report(type, detail) {
+    this.parts.report(type, { peer: this.id, ...detail });
+  }
+
   // -- Offers and answers
 
   isWell(connection) {
@@ -276,9 +286,9 @@ export class Peer {
     accepted.catch((error) => this.failed(connection, `its offer can't be used: ${error.message}`));
   }
 
-  /** Drops the connection to a process that another has replaced. */
+  /** Drops the connection to a process that another has replaced. Where a secret is to be proved, its hello does so. */
   #meetSession(session) {
-    if (this.current && this.session.isReplacedBy(isId(session) ? session : null)) this.retire(this.current);
+    if (this.current && !this.parts.secret && this.session.isReplacedBy(isId(session) ? session : null)) this.retire(this.current);
   }
 
   // -- The greeting: which connection carries the session
@@ -300,7 +310,9 @@ export class Peer {
   /** Whether a connection that the peer proposes gives way to one that we have proposed. Otherwise ours gives way. */
   #givesWay() {
     const [proposed] = this.all(({ role, told, phase }) => role === "offerer" && told !== null && phase !== "open");
-    const yields = isSmaller(this.id, this.parts.own());
+    // Whoever has answered ours and then proves nothing must not keep out who does.
+    const isUnproven = this.parts.secret && proposed && this.now - proposed.toldAt > PROOF_TIMEOUT;
+    const yields = isUnproven || isSmaller(this.id, this.parts.own());
     if (proposed && yields) this.retire(proposed);
     return proposed !== undefined && !yields;
   }
@@ -312,37 +324,50 @@ export class Peer {
   /** Sends our hello. If its proof is not made yet, `advance` goes on when it is, and this returns false. */
   #sayHello(connection) {
     const theirs = connection.greeting?.session ?? connection.announced;
-    const session = this.session.tell(theirs);
-    if (this.parts.secret && connection.proof?.session !== session) {
+    const isOther = this.#isOther(connection);
+    const session = this.session.tell(theirs, isOther);
+    const { secret, own } = this.parts;
+    if (secret && connection.proof?.session !== session) {
       const use = (text) => {
         connection.proof = { session, text };
         this.advance(connection);
       };
-      this.#proof(connection, connection.role, session).then(use).catch((error) => this.#refuse(connection, error.message));
+      const prove = async () => use(await proof(secret, this.#claim(connection, connection.role, session)));
+      prove().catch((error) => this.#refuse(connection, error.message));
       return false;
     }
-    const received = this.session.receivedOf(theirs);
-    Object.assign(connection, { told: session, nextNumber: received + 1 });
-    const isTold = connection.tell({ hello: { session, received, proof: connection.proof?.text } });
+    const received = this.session.receivedOf(theirs, isOther);
+    Object.assign(connection, { told: session, toldAt: this.now, nextNumber: received + 1 });
+    const isTold = connection.tell({ hello: { session, received, peer_id: own(), proof: connection.proof?.text } });
     if (!isTold) this.failed(connection, "the hello can't be written");
     return isTold;
   }
 
-  #proof(connection, role, session) {
-    const ours = fingerprint(connection.pc.localDescription.sdp);
-    const [own, theirs] = role === connection.role ? [ours, connection.fingerprint] : [connection.fingerprint, ours];
-    return proof(this.parts.secret, { conn: connection.attempt, role, own, theirs, session });
+  /** Whether this connection's certificate is not the one with which the session began. */
+  #isOther({ fingerprint }) {
+    return fingerprint === null || fingerprint !== this.fingerprint;
+  }
+
+  /** What the proof of the side with this role is about. */
+  #claim(connection, role, session) {
+    const certificates = [fingerprint(connection.pc.localDescription.sdp), connection.fingerprint];
+    const [own, theirs] = role === connection.role ? certificates : certificates.reverse();
+    if (!own || !theirs) throw new Error("a certificate has no SHA-256 fingerprint");
+    if (own === theirs) throw new Error("it shows our own certificate; somebody sends back what we send");
+    return { conn: connection.attempt, role, own, theirs, session };
   }
 
   /** Takes the peer's hello, once its proof is checked. */
   async #greeted(connection, hello) {
     if (connection.greeting || !isObject(hello) || !isId(hello.session) || !isCount(hello.received)) return;
-    if (this.parts.secret) {
+    const { secret } = this.parts;
+    if (secret) {
       connection.backlog = [];
       const role = connection.role === "offerer" ? "answerer" : "offerer";
-      const right = await this.#proof(connection, role, hello.session);
+      const isRight = await isProof(hello.proof, secret, this.#claim(connection, role, hello.session));
       if (connection.hasEnded) return;
-      if (hello.proof !== right) throw new Error(hello.proof ? "its proof of the secret is wrong" : "it has no secret");
+      if (!isRight) throw new Error(hello.proof ? "its proof of the secret is wrong" : "it has no secret");
+      if (hello.peer_id !== this.id) throw new Error(isName(hello.peer_id) ? `it calls itself ${hello.peer_id}; somebody may change names` : "it does not tell its name");
     }
     connection.greeting = hello;
     this.advance(connection);
@@ -353,16 +378,16 @@ export class Peer {
   /** Ends a connection to a peer that has not shown what it should. */
   #refuse(connection, why) {
     if (connection.hasEnded) return;
-    this.parts.report("untrusted", { peer: this.id, reason: why });
-    this.#fail(this.session.takeUnwritten(), "untrusted_peer", `${this.id} is not trusted: ${why}`);
+    this.#report("untrusted", { reason: why });
+    // Whoever stands in the peer's place must not cost what waits for it.
+    if (!this.hasMet && this.connections.size < 2) this.#fail(this.session.takeUnwritten(), "untrusted_peer", `${this.id} is not trusted: ${why}`);
     this.failed(connection, why);
   }
 
   /** Lets the session go on over this connection. Our hello and the peer's are out. */
   #adopt(connection) {
     const { session, received } = connection.greeting;
-    const isOther = this.fingerprint !== connection.fingerprint;
-    const greeting = this.session.greet(session, received, connection.told, isOther);
+    const greeting = this.session.greet(session, received, connection.told, this.#isOther(connection));
     if (!greeting) return this.#contradicted(connection);
     if (!greeting.resumed) connection.nextNumber = 1; // Our hello may have spoken of a session that it no longer has.
     for (const outgoing of greeting.settled) outgoing.settle(null);
@@ -391,16 +416,16 @@ export class Peer {
   /** Makes this connection the one that carries the messages, and retires the others. */
   #takeOver(connection, resumed) {
     const { now, isReachable: wasReachable, hasMet } = this;
-    this.restarts += Number(hasMet);
+    this.restarts = resumed ? this.restarts + 1 : 0;
     if (!resumed) this.since = Date.now();
     Object.assign(connection, { phase: "open", heard: now, asked: null });
-    Object.assign(this, { current: connection, lastRole: connection.role, speaksSessions: connection.speaksSessions });
-    Object.assign(this, { isReachable: true, hasMet: true, heardAt: now, fingerprint: connection.fingerprint });
+    const { role, speaksSessions, fingerprint } = connection;
+    Object.assign(this, { current: connection, lastRole: role, speaksSessions, isReachable: true, hasMet: true, heardAt: now, fingerprint });
     Object.assign(this, { held: null, failure: null, retryAt: null, failures: 0, wantedUntil: -Infinity });
     for (const other of this.all((other) => other !== connection)) this.retire(other);
     if (hasMet && !resumed) this.parts.startedAnew(this.id);
-    if (wasReachable && !resumed) this.parts.report("peerdisconnected", { peer: this.id });
-    if (!wasReachable || !resumed) this.parts.report("peerconnected", { peer: this.id, resumed });
+    if (wasReachable && !resumed) this.#report("peerdisconnected");
+    if (!wasReachable || !resumed) this.#report("peerconnected", { resumed });
     for (const data of connection.early.splice(0)) this.received(connection, data);
     this.ask(connection);
     this.pump();
@@ -411,7 +436,7 @@ export class Peer {
   /** Accepts a message, and tells by a promise what became of it. */
   send(message) {
     const text = JSON.stringify(message);
-    const outgoing = { text, bytes: utf8.encode(text).length, requestId: message.request_id, at: this.now };
+    const outgoing = { text, bytes: sizeOf(text), requestId: message.request_id, at: this.now };
     return new Promise((resolve, reject) => {
       outgoing.settle = (error, receipt = "agent") => (error ? reject(error) : resolve({ target_peer: this.id, receipt }));
       if (this.session.queuedBytes + outgoing.bytes > QUEUE_BYTES) {
@@ -455,7 +480,7 @@ export class Peer {
 
   /** Takes what came in on the channel `mesh`. */
   received(connection, data) {
-    const bytes = typeof data === "string" ? data.length : data.byteLength;
+    const bytes = sizeOf(data);
     if (connection.phase !== "open") {
       connection.early.push(data);
       connection.earlyBytes += bytes + 64;
@@ -472,7 +497,7 @@ export class Peer {
     count(this.taken, bytes);
     const message = parse(data);
     if (isObject(message) && typeof message.type === "string") this.parts.deliver(this.id, message);
-    else this.parts.report("unusable", { peer: this.id, bytes });
+    else this.#report("unusable", { bytes });
   }
 
   /** Tells the peer how many of its messages our handlers have had. */
@@ -488,9 +513,10 @@ export class Peer {
       if (connection.backlog.length < FRAMES_AT_ONCE) connection.backlog.push(data);
       return;
     }
-    const frame = parse(data, CONTROL_FRAME_BYTES);
+    const frame = sizeOf(data) <= CONTROL_FRAME_BYTES && parse(data);
     if (!isObject(frame)) return;
     if ("hello" in frame) this.#greeted(connection, frame.hello).catch((error) => this.#refuse(connection, error.message));
+    else if (!connection.greeting) return;
     else if (isCount(frame.ack) && isCount(frame.window)) this.#acknowledged(connection, frame.ack, frame.window);
     else if ("ping" in frame) connection.tell({ pong: frame.ping });
     else if (isCount(frame.pong)) this.roundTrip = Math.max(0, this.now - frame.pong / 1000);
@@ -523,7 +549,8 @@ export class Peer {
 
   #passed(connection, frame) {
     const { peer_id: sender, target_id: target, type, payload } = frame;
-    if (connection !== this.current || !isObject(payload) || this.framesLeft-- <= 0) return;
+    if (connection !== this.current || !isObject(payload) || this.framesLeft <= 0) return;
+    this.framesLeft -= 1;
     const { peers, listed, own } = this.parts;
     if (target !== own()) {
       if (sender === this.id && listed.has(sender) && listed.has(target)) peers.get(target)?.pass(frame);
@@ -559,7 +586,7 @@ export class Peer {
     this.heardAt = this.now;
     if (this.isReachable) return;
     Object.assign(this, { isReachable: true, retryAt: null, failures: 0, wantedUntil: -Infinity });
-    this.parts.report("peerconnected", { peer: this.id, resumed: true });
+    this.#report("peerconnected", { resumed: true });
     this.pump();
   }
 
@@ -567,7 +594,7 @@ export class Peer {
     if (!this.isReachable) return;
     this.isReachable = false;
     this.wantedUntil = this.now + RECOVERY_TIMEOUT;
-    this.parts.report("peerdisconnected", { peer: this.id });
+    this.#report("peerdisconnected");
   }
 
   /** Does what is due. */
@@ -651,7 +678,7 @@ export class Peer {
     const wasAttempt = connection.phase !== "open";
     if (!this.retire(connection)) return;
     if (wasAttempt) this.failure = reason;
-    this.parts.report("connectionlost", { peer: this.id, reason });
+    this.#report("connectionlost", { reason });
     this.failures += Number(wasAttempt);
     // Once our hello was sent, nothing was taken from the connection in use.
     if (wasAttempt && connection.told !== null && this.current) this.retire(this.current);

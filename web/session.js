@@ -11,15 +11,17 @@ export class MeshError extends Error {
   }
 }
 
-export const utf8 = new TextEncoder();
+const utf8 = new TextEncoder();
+export const sizeOf = (data) => (typeof data === "string" ? utf8.encode(data).length : data.byteLength);
 /** How long to wait before another try, with some chance in it: twice as long each time, up to a limit. */
 export const pause = ([first, most], tries) => Math.min(most, first * 2 ** Math.min(tries, 10)) * (0.5 + Math.random() / 2);
 const hex = (bytes) => Array.from(bytes, (byte) => byte.toString(16).padStart(2, "0")).join("");
 export const randomId = () => hex(crypto.getRandomValues(new Uint8Array(16)));
 export const isObject = (value) => typeof value === "object" && value !== null && !Array.isArray(value);
 export const isCount = (value) => Number.isSafeInteger(value) && value >= 0;
-export const isId = (value) => typeof value === "string" && value.length > 0 && value.length <= 64;
-export const isName = (value) => typeof value === "string" && value.length > 0 && value.length <= 256 && !/\p{Cc}/u.test(value);
+const isWord = (value, most) => typeof value === "string" && value.length > 0 && value.length <= most && !/\p{Cc}/u.test(value);
+export const isId = (value) => isWord(value, 64);
+export const isName = (value) => isWord(value, 256);
 
 /** Whether one name is smaller than another, in the order of their bytes in UTF-8. */
 export function isSmaller(one, other) {
@@ -28,10 +30,9 @@ export function isSmaller(one, other) {
   return at < 0 ? left.length < right.length : at < right.length && left[at] < right[at];
 }
 
-export function parse(data, most = Infinity) {
+export function parse(data) {
   try {
-    const text = typeof data === "string" ? data : new TextDecoder("utf-8", { fatal: true }).decode(data);
-    return text.length > most ? null : JSON.parse(text);
+    return JSON.parse(typeof data === "string" ? data : new TextDecoder("utf-8", { fatal: true }).decode(data));
   } catch {
     return null;
   }
@@ -45,12 +46,20 @@ export function fingerprint(sdp) {
 }
 
 /** The proof that the sender of a hello knows the mesh's secret (contract part 5). */
-export async function proof(secret, { conn, role, own, theirs, session }) {
+export const proof = async (secret, about) => hex(new Uint8Array(await authenticate("sign", secret, about)));
+
+/** Whether a text is that proof. How long this takes tells nothing of the right one. */
+export async function isProof(text, secret, about) {
+  const bytes = typeof text === "string" && /^[0-9a-f]{64}$/.test(text) && Uint8Array.from(text.match(/../g), (byte) => parseInt(byte, 16));
+  return bytes && authenticate("verify", secret, about, bytes);
+}
+
+async function authenticate(operation, secret, { conn, role, own, theirs, session }, ...code) {
   const subtle = globalThis.crypto?.subtle;
   if (!subtle) throw new Error("a browser proves the secret only on a page that comes over https, or from this machine");
-  const key = await subtle.importKey("raw", utf8.encode(secret), { name: "HMAC", hash: "SHA-256" }, false, ["sign"]);
-  const lines = ["chatixia-mesh-proof-1", conn, role, own, theirs, session].map((line) => `${line}\n`);
-  return hex(new Uint8Array(await subtle.sign("HMAC", key, utf8.encode(lines.join("")))));
+  const key = await subtle.importKey("raw", utf8.encode(secret), { name: "HMAC", hash: "SHA-256" }, false, [operation]);
+  const lines = ["chatixia-mesh-proof-1", conn, role, own, theirs, session, ""].join("\n");
+  return subtle[operation]("HMAC", key, ...code, utf8.encode(lines));
 }
 
 /** What a ticket of `chatixia-sidecar invite` holds. */
@@ -70,9 +79,11 @@ export function readTicket(text) {
  * A message is `{ text, bytes, settle(error) }`.
  */
 export class Session {
-  own = randomId(); // Our id. It belongs to the process `theirs`; another one under the same name is told another.
+  // Our id. It belongs to the process `theirs`; another one under the same name is told another.
+  own = randomId();
   theirs = null;
-  outbox = []; // The first `handed` are written to the current connection, the first `numbered` to any.
+  // The first `handed` are written to the current connection, the first `numbered` to any.
+  outbox = [];
   handed = 0;
   numbered = 0;
   handedBytes = 0;
@@ -80,8 +91,10 @@ export class Session {
   window = INITIAL_WINDOW;
   acknowledged = 0; // How many have left the outbox because the peer's agent has taken them.
   taken = 0; // How many of the peer's messages our handlers have had.
-  #takenByPeer = 0; // May count what an older connection has carried and this one has yet to repeat.
-  #successor = null; // A process that announced itself in place of `theirs`, and the id that it was told.
+  // May count what an older connection has carried and this one has yet to repeat.
+  #takenByPeer = 0;
+  // A process that announced itself in place of `theirs`, and the id that it was told.
+  #successor = null;
   #isTold = false;
 
   push(outgoing) {
@@ -89,8 +102,8 @@ export class Session {
     this.queuedBytes += outgoing.bytes;
   }
 
-  isReplacedBy(session) {
-    return this.theirs !== null && session !== null && session !== this.theirs;
+  isReplacedBy(session, isOther = false) {
+    return this.theirs !== null && (isOther || (session !== null && session !== this.theirs));
   }
 
   /** Our id for a description to the process `theirs`, or to the one that announced itself last. */
@@ -98,9 +111,9 @@ export class Session {
     return this.#successor && (theirs === null || theirs !== this.theirs) ? this.#successor.own : this.own;
   }
 
-  /** Our id for a hello to the process `theirs`. */
-  tell(theirs) {
-    if (this.isReplacedBy(theirs)) {
+  /** Our id for a hello to the process `theirs`; with another certificate it is another one, whatever it says. */
+  tell(theirs, isOther = false) {
+    if (this.isReplacedBy(theirs, isOther)) {
       if (this.#successor?.theirs !== theirs) this.#successor = { theirs, own: randomId() };
       return this.#successor.own;
     }
@@ -108,8 +121,8 @@ export class Session {
     return this.own;
   }
 
-  receivedOf(theirs) {
-    return theirs === null || theirs === this.theirs ? this.taken : 0;
+  receivedOf(theirs, isOther = false) {
+    return !isOther && (theirs === null || theirs === this.theirs) ? this.taken : 0;
   }
 
   /** The next message to write, if the peer's window has room for it. One that is larger may go alone. */

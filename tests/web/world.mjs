@@ -6,7 +6,7 @@ const REAL_TIME = 20000; // Milliseconds that a world may take. All that one doe
 
 /** How many proofs are being computed, for which simulated time has to wait. */
 let computing = 0;
-for (const name of ["importKey", "sign"]) {
+for (const name of ["importKey", "sign", "verify"]) {
   const compute = crypto.subtle[name].bind(crypto.subtle);
   crypto.subtle[name] = (...about) => {
     computing += 1;
