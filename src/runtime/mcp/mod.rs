@@ -56,6 +56,8 @@ struct Loop<'a> {
 impl<'a> Loop<'a> {
     fn new(config: &'a McpConfig) -> io::Result<Self> {
         let seed = getrandom::u64().map_err(io::Error::other)?;
+        let mut mark_key = [0; 64];
+        getrandom::fill(&mut mark_key).map_err(io::Error::other)?;
         let settings = Settings {
             allowed: config.allowed.clone(),
             has_channel: config.has_channel,
@@ -67,7 +69,7 @@ impl<'a> Loop<'a> {
         let output = File::from(io::stdout().as_fd().try_clone_to_owned()?);
         Ok(Loop {
             config,
-            server: Server::new(settings, Instant::now()),
+            server: Server::new(settings, &mark_key, Instant::now()),
             host: Host::new(input, output, config.line_bytes),
             sidecar: None,
             doctor: None,
