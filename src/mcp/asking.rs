@@ -178,7 +178,8 @@ pub(super) fn unanswered(question: &Question, waited: Duration, has_inbox: bool)
         let id = &question.request_id;
         format!("If an answer comes, it will be in the inbox, with the request_id {id}.")
     } else {
-        "If an answer comes later, it is not kept, because MCP_ALLOW leaves the inbox out.".to_owned()
+        "If an answer comes later, it is not kept, because MCP_ALLOW leaves the inbox out."
+            .to_owned()
     };
     format!("No answer within {waited}. {state} {later}")
 }

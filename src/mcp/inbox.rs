@@ -163,7 +163,9 @@ impl Inbox {
         for (number, message) in &self.waiting {
             let has_room = shown.count == 0 || message.payload.len() <= room;
             let is_full = shown.count == limits::MCP_RESULT_MESSAGES;
-            if !has_room || is_full || show(&mut shown, *number, message, room, marks, now).is_some()
+            if !has_room
+                || is_full
+                || show(&mut shown, *number, message, room, marks, now).is_some()
             {
                 break;
             }
@@ -213,7 +215,9 @@ impl Inbox {
         let seen = self.seen.iter_mut();
         let seen = seen.filter(|(_, correspondent)| !correspondent.request_id.is_empty());
         let seen = seen.map(|(seen, correspondent)| (*seen, &mut correspondent.is_answered));
-        let found = waiting.chain(seen).find(|(known, _)| Some(*known) == number);
+        let found = waiting
+            .chain(seen)
+            .find(|(known, _)| Some(*known) == number);
         if let Some((_, known)) = found {
             *known = is_answered;
         }

@@ -28,7 +28,10 @@ impl fmt::Display for Exit {
         let meaning = match self {
             Exit::NotStarted(why) => return write!(f, "could not be started: {why}"),
             Exit::Unknown(why) => {
-                return write!(f, "has closed its output; its exit code can't be had: {why}");
+                return write!(
+                    f,
+                    "has closed its output; its exit code can't be had: {why}"
+                );
             }
             Exit::Signal(signal) => return write!(f, "was ended by signal {signal}"),
             Exit::Code(0) => return f.write_str("has ended as if asked to"),

@@ -6,18 +6,20 @@
 mod doctor;
 mod host;
 mod sidecar;
+mod write_queue;
 
 use std::fs::File;
 use std::io;
 use std::os::fd::AsFd;
-use std::process::ExitCode;
+use std::process::{Command, ExitCode, Stdio};
 use std::time::{Duration, Instant};
 
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
 
-use crate::config::McpConfig;
+use crate::config::{McpConfig, SidecarFlags};
 use crate::limits;
 use crate::mcp::{Exit, Output, Server, Settings};
+use crate::protocol::json::shorten;
 use crate::protocol::lines::{Line, LineBuffer};
 
 use doctor::Doctor;
@@ -100,7 +102,7 @@ impl<'a> Loop<'a> {
                     }
                 }
                 Output::StartSidecar => self.start_sidecar(),
-                Output::StartDoctor => match Doctor::start(&self.config.sidecar_flags) {
+                Output::StartDoctor => match Doctor::start(&self.config.sidecar) {
                     Ok(doctor) => self.doctor = Some(doctor),
                     Err(error) => {
                         log::warn!("cannot start the doctor: {error}");
@@ -113,7 +115,7 @@ impl<'a> Loop<'a> {
     }
 
     fn start_sidecar(&mut self) {
-        match Sidecar::start(&self.config.sidecar_flags, self.config.line_bytes) {
+        match Sidecar::start(&self.config.sidecar, self.config.line_bytes) {
             Ok(sidecar) => self.sidecar = Some(sidecar),
             Err(error) => {
                 let exit = Exit::NotStarted(error.to_string());
@@ -234,7 +236,9 @@ impl<'a> Loop<'a> {
         };
         let is_open = read_some(&mut sidecar.output, &mut sidecar.lines);
         self.take_sidecar_lines();
-        if !is_open && let Some(sidecar) = self.sidecar.take() {
+        if !is_open && let Some(mut sidecar) = self.sidecar.take() {
+            // Its last lines, also if the inbox is full: they are no more than its buffer holds.
+            give_lines(&mut self.server, &mut sidecar, |_| true);
             let exit = sidecar.end();
             log::warn!("the sidecar {exit}");
             self.server.sidecar_ended(exit, Instant::now());
@@ -246,14 +250,7 @@ impl<'a> Loop<'a> {
         let Some(sidecar) = &mut self.sidecar else {
             return;
         };
-        let now = Instant::now();
-        while self.server.takes_sidecar_lines()
-            && let Some(line) = sidecar.lines.next_line()
-        {
-            if let Line::Complete(line) = line {
-                self.server.sidecar_line(line, now);
-            }
-        }
+        give_lines(&mut self.server, sidecar, Server::takes_sidecar_lines);
     }
 
     /// Lets the sidecar deliver what it has accepted, and leaves.
@@ -265,6 +262,35 @@ impl<'a> Loop<'a> {
             sidecar.leave(limits::MCP_FAREWELL);
         }
         Ok(())
+    }
+}
+
+/// Returns this program as a child process that reads the sidecar's settings. It inherits the environment and standard
+/// error.
+fn child(arguments: &[&str], flags: &SidecarFlags) -> io::Result<Command> {
+    let mut command = Command::new(std::env::current_exe()?);
+    let variables = flags.variables.iter();
+    command
+        .args(arguments)
+        .args(&flags.arguments)
+        .envs(variables.map(|(name, value)| (name, value.reveal())))
+        .stdout(Stdio::piped());
+    Ok(command)
+}
+
+/// Gives the server lines of the sidecar that were read, while it is to have more.
+fn give_lines(server: &mut Server, sidecar: &mut Sidecar, wants: impl Fn(&Server) -> bool) {
+    let now = Instant::now();
+    while wants(server)
+        && let Some(line) = sidecar.lines.next_line()
+    {
+        match line {
+            Line::Complete(line) => server.sidecar_line(line, now),
+            Line::TooLong(beginning) => {
+                let beginning = shorten(&String::from_utf8_lossy(beginning));
+                log::warn!("a line of the sidecar is too long and was left out: {beginning}");
+            }
+        }
     }
 }
 
