@@ -22,8 +22,8 @@ limits! {
     /// Subscriptions to the inbox that may be open at once; a further one is refused.
     pub const MCP_SUBSCRIPTIONS: usize = 16;
 
-    /// Bytes of messages in the inbox, [`ITEM_COST_BYTES`](super::ITEM_COST_BYTES) more for each; then no more are read
-    /// from the sidecar, where they wait and slow their senders.
+    /// Bytes of messages in the inbox, `ITEM_COST_BYTES` more for each; then no more are read from the sidecar, where
+    /// they wait and slow their senders.
     pub const MCP_INBOX_BYTES: usize = 1024 * 1024;
 
     /// Bytes in the inbox up to which messages are still read while a call waits for the sidecar's answer, which comes
@@ -57,7 +57,7 @@ limits! {
     /// known yet.
     pub const MCP_SEND_TIME: Duration = Duration::from_secs(50);
 
-    /// How long `status` waits for the doctor, which reports within [`DOCTOR_TIME`](super::DOCTOR_TIME); then it fails.
+    /// How long `status` waits for the doctor, which reports within `DOCTOR_TIME`; then it fails.
     pub const MCP_DOCTOR_TIME: Duration = Duration::from_secs(20);
 
     /// How long calls wait for the registry after the start, as nobody can be reached before; then they are tried
