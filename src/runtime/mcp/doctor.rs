@@ -3,6 +3,7 @@
 use std::io::{self, Read as _};
 use std::process::{Child, ChildStdout, Stdio};
 
+use super::child::command;
 use crate::config::SidecarFlags;
 use crate::limits;
 
@@ -17,7 +18,7 @@ pub(super) struct Doctor {
 impl Doctor {
     /// Starts it with the sidecar's settings.
     pub(super) fn start(flags: &SidecarFlags) -> io::Result<Doctor> {
-        let mut process = super::child(&["doctor", "--json", "--beside-sidecar"], flags)?
+        let mut process = command(&["doctor", "--json", "--beside-sidecar"], flags)?
             .stdin(Stdio::null())
             .spawn()?;
         let output = process.stdout.take();

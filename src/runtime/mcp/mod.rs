@@ -3,6 +3,7 @@
 //! One thread does it all, in one poll. Standard input and output stay blocking, because they may be shared with
 //! whoever started us: what is ready is read, and no more is written at once than a pipe with room takes.
 
+mod child;
 mod doctor;
 mod host;
 mod sidecar;
@@ -11,12 +12,12 @@ mod write_queue;
 use std::fs::File;
 use std::io;
 use std::os::fd::AsFd;
-use std::process::{Command, ExitCode, Stdio};
+use std::process::ExitCode;
 use std::time::{Duration, Instant};
 
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
 
-use crate::config::{McpConfig, SidecarFlags};
+use crate::config::McpConfig;
 use crate::limits;
 use crate::mcp::{Exit, Output, Server, Settings};
 use crate::protocol::json::shorten;
@@ -263,19 +264,6 @@ impl<'a> Loop<'a> {
         }
         Ok(())
     }
-}
-
-/// Returns this program as a child process that reads the sidecar's settings. It inherits the environment and standard
-/// error.
-fn child(arguments: &[&str], flags: &SidecarFlags) -> io::Result<Command> {
-    let mut command = Command::new(std::env::current_exe()?);
-    let variables = flags.variables.iter();
-    command
-        .args(arguments)
-        .args(&flags.arguments)
-        .envs(variables.map(|(name, value)| (name, value.reveal())))
-        .stdout(Stdio::piped());
-    Ok(command)
 }
 
 /// Gives the server lines of the sidecar that were read, while it is to have more.

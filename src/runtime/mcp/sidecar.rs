@@ -9,6 +9,7 @@ use std::time::{Duration, Instant};
 
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
 
+use super::child::command;
 use super::write_queue::WriteQueue;
 use crate::config::SidecarFlags;
 use crate::limits;
@@ -32,7 +33,7 @@ pub(super) struct Sidecar {
 impl Sidecar {
     /// Starts it.
     pub(super) fn start(flags: &SidecarFlags, line_bytes: usize) -> io::Result<Sidecar> {
-        let mut process = super::child(&["--stdio"], flags)?
+        let mut process = command(&["--stdio"], flags)?
             .stdin(Stdio::piped())
             .spawn()?;
         let missing = || io::Error::other("it has no standard input and output");
