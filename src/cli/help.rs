@@ -140,7 +140,7 @@ pub(super) const JOIN: Topic = Topic {
 Writes what a ticket of `invite` holds to a file that only its owner can read: the registry's URL,
 the key, and the secret of the mesh if there is one. Sidecars, `doctor` and the Python client take
 their settings from it. Other settings in the file stay. Without TICKET, or with `-`, it is read
-from standard input.",
+from standard input, as in `join <FILE`; a command line is seen by every user of the machine.",
     usage: &["join [TICKET] [--config-file FILE]"],
     tail: "",
     exit_codes: &[],

@@ -36,7 +36,7 @@ pub use relay::{NamedServers, RelayConfig};
 pub use subcommands::{HealthConfig, PairConfig, attach_socket, top_address};
 
 pub use ice::IceSettings;
-pub use mcp::McpConfig;
+pub use mcp::{McpConfig, SidecarFlags};
 use metrics::MetricsAddress;
 pub use peers::{IdentityConfig, PeerSettings};
 use proxy::Proxies;

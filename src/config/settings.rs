@@ -291,20 +291,6 @@ impl Flags {
         self.0.get(setting.name).map(String::as_str)
     }
 
-    /// Returns those of these settings that were given, as arguments of a process.
-    pub(super) fn as_arguments(&self, settings: &[&Setting]) -> Vec<String> {
-        let given = settings.iter().filter_map(|setting| {
-            let value = self.get(setting)?;
-            let flag = format!("--{}", setting.flag());
-            Some(if setting.syntax.is_empty() {
-                flag
-            } else {
-                format!("{flag}={value}")
-            })
-        });
-        given.collect()
-    }
-
     /// Returns whether it was given.
     pub fn has(&self, setting: &Setting) -> bool {
         self.0.contains_key(setting.name)

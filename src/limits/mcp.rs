@@ -2,56 +2,81 @@
 
 use std::time::Duration;
 
-/// Longest id of a request, in bytes of its JSON text; a longer one is refused.
-pub const MCP_ID_BYTES: usize = 256;
+use super::table::limits;
 
-/// Messages in one array. More are refused.
-pub const MCP_BATCH: usize = 64;
+limits! {
+    "the MCP server" as pub(super) MCP;
 
-/// Calls of tools that may be open at once; a further one fails at once.
-pub const MCP_CALLS: usize = 64;
+    /// Longest id of a request, in bytes of its JSON text; a longer one is refused.
+    pub const MCP_ID_BYTES: usize = 256;
 
-/// Bytes of the commands that the sidecar has not answered yet; a call that would need more fails at once.
-pub const MCP_COMMAND_BYTES: usize = 4 * 1024 * 1024;
+    /// Messages in one array; an array with more is refused.
+    pub const MCP_BATCH: usize = 64;
 
-/// Subscriptions to the inbox that may be open at once; a further one is refused.
-pub const MCP_SUBSCRIPTIONS: usize = 16;
+    /// Calls of tools that may be open at once; a further one fails at once.
+    pub const MCP_CALLS: usize = 64;
 
-/// Bytes of messages in the inbox, [`ITEM_COST_BYTES`](super::ITEM_COST_BYTES) more for each, at which no more are
-/// read from the sidecar: what comes then waits there, and slows its sender.
-pub const MCP_INBOX_BYTES: usize = 1024 * 1024;
+    /// Bytes of the commands that the sidecar has not answered yet; a call that would need more fails at once.
+    pub const MCP_COMMAND_BYTES: usize = 4 * 1024 * 1024;
 
-/// Bytes in the inbox up to which messages are still read while a call waits for the sidecar's answer, which comes
-/// behind them. At this many the call fails.
-pub const MCP_INBOX_MOST_BYTES: usize = 2 * 1024 * 1024;
+    /// Subscriptions to the inbox that may be open at once; a further one is refused.
+    pub const MCP_SUBSCRIPTIONS: usize = 16;
 
-/// Bytes of peers' words in one result. What is longer comes in parts.
-pub const MCP_RESULT_BYTES: usize = 32 * 1024;
+    /// Bytes of messages in the inbox, `ITEM_COST_BYTES` more for each; then no more are read from the sidecar, where
+    /// they wait and slow their senders.
+    pub const MCP_INBOX_BYTES: usize = 1024 * 1024;
 
-/// Bytes of a message's type that are kept.
-pub const MCP_TYPE_BYTES: usize = 256;
+    /// Bytes in the inbox up to which messages are still read while a call waits for the sidecar's answer, which comes
+    /// behind them; then the call fails.
+    pub const MCP_INBOX_MOST_BYTES: usize = 2 * 1024 * 1024;
 
-/// Messages in one result of `inbox`.
-pub const MCP_RESULT_MESSAGES: usize = 50;
+    /// Bytes of peers' words in one result; what is longer comes in parts.
+    pub const MCP_RESULT_BYTES: usize = 32 * 1024;
 
-/// Messages that were shown and can still be replied to. With more the oldest is forgotten.
-pub const MCP_HANDLES: usize = 256;
+    /// Longest type of a message, in bytes; a longer one is cut.
+    pub const MCP_TYPE_BYTES: usize = 256;
 
-/// Bytes of the parts of an answer, as agents that stream send them, that are kept for one question; further parts
-/// are messages of their own.
-pub const MCP_PARTS_BYTES: usize = 256 * 1024;
+    /// Longest type of a message that is told without marks around it, if it has only lower-case letters and `_`; any
+    /// other is marked as the peer's words are.
+    pub const MCP_PLAIN_TYPE_BYTES: usize = 64;
+
+    /// Messages in one result of `inbox`; further ones come with the next call.
+    pub const MCP_RESULT_MESSAGES: usize = 50;
+
+    /// Messages that were shown and can still be replied to; with more the oldest is forgotten.
+    pub const MCP_HANDLES: usize = 256;
+
+    /// Bytes of the parts of an answer, as agents that stream send them, that are kept for one question; further parts
+    /// are messages of their own.
+    pub const MCP_PARTS_BYTES: usize = 256 * 1024;
+
+    /// Longest wait that `ask` and `inbox` can be told; a longer one is refused.
+    pub const MCP_LONGEST_WAIT: Duration = Duration::from_secs(3600);
+
+    /// How long a call waits for the sidecar to tell what became of a message; then it fails, and says that it is not
+    /// known yet.
+    pub const MCP_SEND_TIME: Duration = Duration::from_secs(50);
+
+    /// How long `status` waits for the doctor, which reports within `DOCTOR_TIME`; then it fails.
+    pub const MCP_DOCTOR_TIME: Duration = Duration::from_secs(20);
+
+    /// How long calls wait for the registry after the start, as nobody can be reached before; then they are tried
+    /// without it.
+    pub const MCP_START_TIME: Duration = Duration::from_secs(3);
+
+    /// Time that calls still have, and then the sidecar, once the host has closed the input; then they are left
+    /// unanswered. Hosts kill after two seconds.
+    pub const MCP_FAREWELL: Duration = Duration::from_millis(800);
+
+    /// Bytes that wait to be read by the host; then nothing more is read from it.
+    pub const MCP_OUTPUT_BYTES: usize = 1024 * 1024;
+
+    /// Bytes of findings that the doctor may print; with more it is ended.
+    pub const MCP_DOCTOR_BYTES: usize = 256 * 1024;
+}
 
 /// How long `ask` waits unless told otherwise: less than the minute after which many hosts give a call up.
 pub const MCP_ASK_TIME: Duration = Duration::from_secs(50);
-
-/// Longest wait that `ask` and `inbox` can be told.
-pub const MCP_LONGEST_WAIT: Duration = Duration::from_secs(3600);
-
-/// How long a call waits for the sidecar to tell what became of a message.
-pub const MCP_SEND_TIME: Duration = Duration::from_secs(50);
-
-/// How long calls wait for the registry after the start, as nobody can be reached before.
-pub const MCP_START_TIME: Duration = Duration::from_secs(3);
 
 /// How long `list_peers` waits after the registry was reached, while connections are made.
 pub const MCP_SETTLING_TIME: Duration = Duration::from_millis(500);
@@ -69,11 +94,5 @@ pub const MCP_RESTART_WAIT: (Duration, Duration) =
 /// How long a sidecar has to run for the next wait to be the first again.
 pub const MCP_STEADY_TIME: Duration = Duration::from_secs(60);
 
-/// Time that calls still have, and then the sidecar, once the host has closed the input. Hosts kill after two seconds.
-pub const MCP_FAREWELL: Duration = Duration::from_millis(800);
-
-/// Bytes that wait to be read by the host at which nothing more is read from it.
-pub const MCP_OUTPUT_BYTES: usize = 1024 * 1024;
-
-/// Bytes of findings that the doctor may print.
-pub const MCP_DOCTOR_BYTES: usize = 256 * 1024;
+/// Bytes in a queue of output that were written, at which the room they have is given back before the rest is written.
+pub const MCP_WRITTEN_BYTES: usize = 64 * 1024;

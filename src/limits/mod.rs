@@ -55,6 +55,7 @@ pub const TABLES: &[table::Table] = &[
     registry_link::REGISTRY_LINK,
     trust::TRUST,
     process::PROCESS,
+    mcp::MCP,
 ];
 
 #[cfg(test)]

@@ -77,6 +77,7 @@ impl Server {
             payload: "null".to_owned(),
             at: now,
             shown: 0,
+            is_answered: false,
         };
         message.members(|key, value| match key {
             "type" => {
@@ -139,7 +140,7 @@ impl Server {
         let payload = match answer {
             Answer::Done(payload) => *payload,
             Answer::Failed(code, message) => {
-                let text = failure(code, message);
+                let text = failure(code, message, &mut self.marks);
                 self.end(number, Outcome::Failed(text));
                 return;
             }

@@ -8,6 +8,8 @@ use crate::protocol::json::shorten;
 use super::calls::{Outcome, Work, seconds, send_payload};
 use super::host::push_member;
 use super::inbox::{Received, json_string};
+use super::marks::Marks;
+use super::tool::Tool;
 use super::{Server, words};
 
 /// A question that waits for its answer.
@@ -88,7 +90,6 @@ impl Server {
     }
 
     fn give_answer(&mut self, number: u64, answer: Received, parts: &[String], now: Instant) {
-        let mark = self.mark();
         let peer = shorten(&answer.from);
         if let Some(reason) = words::failure(&answer.payload) {
             let reason = words::part(&reason, 0, limits::MCP_RESULT_BYTES);
@@ -96,7 +97,7 @@ impl Server {
                 "The agent of \"{peer}\" has failed to answer. {}\n\n",
                 words::NOTICE
             );
-            words::push_marked(&mut text, &mark, &answer.from, reason);
+            words::push_marked(&mut text, &mut self.marks, &answer.from, reason);
             self.end(number, Outcome::Failed(text));
             return;
         }
@@ -106,13 +107,27 @@ impl Server {
         push_member(&mut members, "untrusted", "true");
         push_member(&mut members, "notice", &json_string(words::NOTICE));
         let mut room = limits::MCP_RESULT_BYTES;
-        room = push_parts(&mut text, &mut members, (&mark, &answer.from), parts, room);
+        room = push_parts(
+            &mut text,
+            &mut members,
+            (&mut self.marks, &answer.from),
+            parts,
+            room,
+        );
 
         let said = words::of(&answer.payload).into_owned();
         let part = words::part(&said, 0, room.max(1024)).to_owned();
-        words::push_marked(&mut text, &mark, &answer.from, &part);
+        words::push_marked(&mut text, &mut self.marks, &answer.from, &part);
         if part.len() == said.len() {
             push_member(&mut members, "answer", &answer.payload);
+        } else if !self.is_allowed(Tool::Inbox) {
+            // Nobody could take the rest from the inbox.
+            let left = said.len() - part.len();
+            text.push_str(&format!(
+                "{left} bytes of it are left out, because MCP_ALLOW leaves the inbox out. Ask for less at once.\n"
+            ));
+            push_member(&mut members, "answer_part", &json_string(&part));
+            push_member(&mut members, "bytes_left_out", &left.to_string());
         } else {
             let left = said.len() - part.len();
             let rest = Received {
@@ -151,25 +166,29 @@ impl Server {
 }
 
 /// Returns what became of a question that was not answered in time.
-pub(super) fn unanswered(question: &Question, waited: Duration) -> String {
+pub(super) fn unanswered(question: &Question, waited: Duration, has_inbox: bool) -> String {
     let peer = shorten(&question.peer);
-    let id = &question.request_id;
     let waited = seconds(waited);
     let state = if question.has_arrived {
         format!("The agent of \"{peer}\" has the question.")
     } else {
         format!("It is not known whether \"{peer}\" has the question; it is still being delivered.")
     };
-    format!(
-        "No answer within {waited}. {state} If an answer comes, it will be in the inbox, with the request_id {id}."
-    )
+    let later = if has_inbox {
+        let id = &question.request_id;
+        format!("If an answer comes, it will be in the inbox, with the request_id {id}.")
+    } else {
+        "If an answer comes later, it is not kept, because MCP_ALLOW leaves the inbox out."
+            .to_owned()
+    };
+    format!("No answer within {waited}. {state} {later}")
 }
 
 /// Appends the parts that came before an answer, as far as there is room. Returns the room that is left.
 fn push_parts(
     text: &mut String,
     members: &mut String,
-    (mark, peer): (&str, &str),
+    (marks, peer): (&mut Marks, &str),
     parts: &[String],
     mut room: usize,
 ) -> usize {
@@ -185,7 +204,7 @@ fn push_parts(
         })
         .collect();
     for part in &shown {
-        words::push_marked(text, mark, peer, &words::of(part));
+        words::push_marked(text, marks, peer, &words::of(part));
     }
     let left = parts.len() - shown.len();
     if left > 0 {

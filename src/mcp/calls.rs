@@ -160,7 +160,7 @@ impl Server {
                     self.give_status(number, "[]", now);
                     return Ok(());
                 }
-                self.wait(number, Work::Doctor, None);
+                self.wait(number, Work::Doctor, Some(now + limits::MCP_DOCTOR_TIME));
                 if !std::mem::replace(&mut self.has_doctor, true) {
                     self.outputs.push_back(Output::StartDoctor);
                 }
@@ -369,9 +369,8 @@ impl Server {
 
     /// Ends a call of `inbox` with what is there.
     pub(super) fn give_messages(&mut self, number: u64, now: Instant) {
-        let mark = self.mark();
         let was_full = self.inbox.take_was_full();
-        let shown = self.inbox.take(&mark, now);
+        let shown = self.inbox.take(&mut self.marks, now);
         let left = self.inbox.len();
         let mut text = match shown.count {
             0 => "No messages.".to_owned(),

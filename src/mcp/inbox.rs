@@ -6,6 +6,7 @@ use std::time::Instant;
 use crate::limits;
 use crate::protocol::json::{Value, push_string, shorten, write_object};
 
+use super::marks::Marks;
 use super::words;
 
 /// Types of messages that answer requests of another type; any other answer's is the request's with `_response`.
@@ -28,6 +29,8 @@ pub(super) struct Received {
     pub(super) at: Instant,
     /// How many bytes of its words were shown already.
     pub(super) shown: usize,
+    /// Whether it was replied to, which a resource's reader can do before the message is taken.
+    pub(super) is_answered: bool,
 }
 
 impl Received {
@@ -127,7 +130,7 @@ impl Inbox {
     }
 
     /// Shows the oldest messages, as many as a result has room for, and takes those that were shown whole.
-    pub(super) fn take(&mut self, mark: &str, now: Instant) -> Shown {
+    pub(super) fn take(&mut self, marks: &mut Marks, now: Instant) -> Shown {
         let mut shown = Shown::default();
         let mut room = limits::MCP_RESULT_BYTES;
         while let Some((number, message)) = self.waiting.front() {
@@ -135,7 +138,7 @@ impl Inbox {
             if !has_room || shown.count == limits::MCP_RESULT_MESSAGES {
                 break;
             }
-            let end = show(&mut shown, *number, message, room, mark, now);
+            let end = show(&mut shown, *number, message, room, marks, now);
             match end {
                 Some(end) => {
                     if let Some((_, message)) = self.waiting.front_mut() {
@@ -154,13 +157,15 @@ impl Inbox {
     }
 
     /// Shows what [`Inbox::take`] would, and takes nothing.
-    pub(super) fn peek(&self, mark: &str, now: Instant) -> Shown {
+    pub(super) fn peek(&self, marks: &mut Marks, now: Instant) -> Shown {
         let mut shown = Shown::default();
         let mut room = limits::MCP_RESULT_BYTES;
         for (number, message) in &self.waiting {
             let has_room = shown.count == 0 || message.payload.len() <= room;
             let is_full = shown.count == limits::MCP_RESULT_MESSAGES;
-            if !has_room || is_full || show(&mut shown, *number, message, room, mark, now).is_some()
+            if !has_room
+                || is_full
+                || show(&mut shown, *number, message, room, marks, now).is_some()
             {
                 break;
             }
@@ -204,9 +209,17 @@ impl Inbox {
     /// Notes whether the question of a message was answered. Messages that are no question can be replied to again.
     pub(super) fn set_answered(&mut self, handle: &str, is_answered: bool) {
         let number = number(handle);
-        let found = self.seen.iter_mut().find(|(seen, _)| Some(*seen) == number);
-        if let Some((_, correspondent)) = found {
-            correspondent.is_answered = is_answered && !correspondent.request_id.is_empty();
+        let waiting = self.waiting.iter_mut();
+        let waiting = waiting.filter(|(_, message)| message.waits());
+        let waiting = waiting.map(|(waiting, message)| (*waiting, &mut message.is_answered));
+        let seen = self.seen.iter_mut();
+        let seen = seen.filter(|(_, correspondent)| !correspondent.request_id.is_empty());
+        let seen = seen.map(|(seen, correspondent)| (*seen, &mut correspondent.is_answered));
+        let found = waiting
+            .chain(seen)
+            .find(|(known, _)| Some(*known) == number);
+        if let Some((_, known)) = found {
+            *known = is_answered;
         }
     }
 }
@@ -224,7 +237,7 @@ impl Correspondent {
             peer: message.from.clone(),
             kind,
             request_id,
-            is_answered: false,
+            is_answered: message.is_answered,
         }
     }
 
@@ -263,7 +276,7 @@ fn show(
     number: u64,
     message: &Received,
     room: usize,
-    mark: &str,
+    marks: &mut Marks,
     now: Instant,
 ) -> Option<usize> {
     let handle = handle(number);
@@ -286,10 +299,19 @@ fn show(
         "no reply is waited for"
     };
     let peer = shorten(&message.from);
+    let is_usual = is_usual_type(&message.kind);
+    let named = if is_usual {
+        format!("type \"{kind}\"")
+    } else {
+        "an unusual type, which is between the first marks".to_owned()
+    };
     shown.text.push_str(&format!(
-        "Message {handle} from the peer \"{peer}\", type \"{kind}\", {age:.0} s ago; {wish}.\n"
+        "Message {handle} from the peer \"{peer}\", {named}, {age:.0} s ago; {wish}.\n"
     ));
-    words::push_marked(&mut shown.text, mark, &message.from, part);
+    if !is_usual {
+        words::push_marked(&mut shown.text, marks, &message.from, &kind);
+    }
+    words::push_marked(&mut shown.text, marks, &message.from, part);
     if left > 0 {
         shown.text.push_str(&format!(
             "{left} bytes of it are left: call inbox again for them.\n"
@@ -315,6 +337,12 @@ fn show(
     });
     shown.count += 1;
     (left > 0).then_some(end)
+}
+
+/// Returns whether a type is a plain name. Any other is shown as a peer's words are, since it may be a sentence.
+fn is_usual_type(kind: &str) -> bool {
+    let is_plain = |byte| matches!(byte, b'a'..=b'z' | b'_');
+    (1..=limits::MCP_PLAIN_TYPE_BYTES).contains(&kind.len()) && kind.bytes().all(is_plain)
 }
 
 fn handle(number: u64) -> String {

@@ -6,7 +6,7 @@
 //! * `calls`: calls of tools, from their beginning to their result; `asking`: what is particular to questions.
 //! * `answering`: what the sidecar tells, and which call it ends; `results`: what is told of it.
 //! * `waiting`: deadlines, progress and the end.
-//! * `sidecar`, `inbox`, `words`: what is known of the sidecar, what has come in, and how it is shown.
+//! * `sidecar`, `inbox`, `words`, `marks`: what is known of the sidecar, what has come in, and how it is shown.
 //! * `resources`: the inbox as a resource, and who is told of its changes.
 
 mod answering;
@@ -15,6 +15,7 @@ mod asking;
 mod calls;
 mod host;
 mod inbox;
+mod marks;
 mod resources;
 mod results;
 mod revision;
@@ -37,6 +38,7 @@ pub use tool::Tool;
 
 use calls::Call;
 use inbox::Inbox;
+use marks::Marks;
 use resources::Subscriptions;
 use sidecar::Sidecar;
 
@@ -49,7 +51,7 @@ pub struct Settings {
     pub has_channel: bool,
     /// Longest line that is taken from the host, in bytes.
     pub line_bytes: usize,
-    /// A random number that nobody else knows.
+    /// What the ids of questions are made from. Peers see those, so it must not serve for anything secret.
     pub seed: u64,
 }
 
@@ -109,13 +111,16 @@ pub struct Server {
     unread: u64,
     /// When all is over, once the host has closed the input.
     leaving: Option<Instant>,
+    /// For the ids of questions.
     random: fastrand::Rng,
+    marks: Marks,
     outputs: VecDeque<Output>,
 }
 
 impl Server {
-    /// Makes a server. The first request starts the sidecar.
-    pub fn new(settings: Settings, now: Instant) -> Server {
+    /// Makes a server. The first request starts the sidecar. `mark_key`: bytes of the system's random generator,
+    /// from which the marks around peers' words are made.
+    pub fn new(settings: Settings, mark_key: &[u8; 64], now: Instant) -> Server {
         let random = fastrand::Rng::with_seed(settings.seed);
         Server {
             settings,
@@ -132,6 +137,7 @@ impl Server {
             unread: 0,
             leaving: None,
             random,
+            marks: Marks::new(mark_key),
             outputs: VecDeque::new(),
         }
     }
@@ -150,11 +156,6 @@ impl Server {
 
     fn is_allowed(&self, tool: Tool) -> bool {
         self.settings.allowed.contains(&tool)
-    }
-
-    /// Returns a mark that is in none of these words.
-    fn mark(&mut self) -> String {
-        format!("{:016x}", self.random.u64(..))
     }
 
     fn next_number(&mut self) -> u64 {

@@ -73,8 +73,7 @@ impl Server {
         match method {
             "resources/read" => {
                 is_inbox(params, asked.revision)?;
-                let mark = self.mark();
-                let shown = self.inbox.peek(&mark, now);
+                let shown = self.inbox.peek(&mut self.marks, now);
                 let count = self.inbox.len();
                 let text = format!(
                     "{count} messages wait. Reading this does not take them: call inbox for that.\n{}\n{}",

@@ -5,6 +5,8 @@ use crate::protocol::json::{Value, shorten, write_object};
 use super::calls::Outcome;
 use super::host::push_member;
 use super::inbox::json_string;
+use super::marks::Marks;
+use super::words;
 
 /// A peer, as the sidecar's statistics tell of it.
 #[derive(Default)]
@@ -143,7 +145,7 @@ pub(super) fn receipts(payload: Value<'_>) -> Outcome {
 }
 
 /// Returns what a refused command means for a model.
-pub(super) fn failure(code: &str, message: &str) -> String {
+pub(super) fn failure(code: &str, message: &str, marks: &mut Marks) -> String {
     let advice = match code {
         "unknown_peer" => "Not sent. list_peers tells who is there.",
         "connect_failed" => "Not sent. Try later; status tells what may be wrong with the network.",
@@ -155,7 +157,13 @@ pub(super) fn failure(code: &str, message: &str) -> String {
         "too_many_peers" | "untrusted_peer" | "shutting_down" => "Not sent.",
         _ => "It did not work.",
     };
-    format!("{advice} ({code}: {message})")
+    if code != "untrusted_peer" {
+        return format!("{advice} ({code}: {message})");
+    }
+    // Why a peer is not trusted is told with what that peer claims.
+    let mut text = format!("{advice} ({code}, for this reason, which may quote the peer)\n");
+    words::push_quoted(&mut text, marks, message);
+    text
 }
 
 /// Returns the findings that are worth a look in words, and all of them as they are kept in the structured result.

@@ -17,6 +17,8 @@ pub enum Exit {
     Code(i32),
     /// By this signal.
     Signal(i32),
+    /// It has closed its output, but how it has ended can't be had, for this reason.
+    Unknown(String),
     /// It could not be started, for this reason.
     NotStarted(String),
 }
@@ -25,6 +27,12 @@ impl fmt::Display for Exit {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let meaning = match self {
             Exit::NotStarted(why) => return write!(f, "could not be started: {why}"),
+            Exit::Unknown(why) => {
+                return write!(
+                    f,
+                    "has closed its output; its exit code can't be had: {why}"
+                );
+            }
             Exit::Signal(signal) => return write!(f, "was ended by signal {signal}"),
             Exit::Code(0) => return f.write_str("has ended as if asked to"),
             Exit::Code(1) => "it failed while running",
@@ -35,7 +43,7 @@ impl fmt::Display for Exit {
         };
         let code = match self {
             Exit::Code(code) => *code,
-            Exit::Signal(_) | Exit::NotStarted(_) => 0,
+            Exit::Signal(_) | Exit::Unknown(_) | Exit::NotStarted(_) => 0,
         };
         write!(f, "has ended with exit code {code}: {meaning}")
     }
@@ -322,5 +330,11 @@ mod tests {
         );
         let trouble = sidecar.trouble(now).unwrap();
         assert!(trouble.contains("failed while running"), "{trouble}");
+        sidecar.ended(Exit::Unknown("no child".to_owned()), now);
+        let trouble = sidecar.trouble(now).unwrap();
+        assert!(
+            trouble.contains("can't be had: no child") && !trouble.contains("started:"),
+            "{trouble}"
+        );
     }
 }

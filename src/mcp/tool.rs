@@ -215,7 +215,7 @@ impl Tool {
                 r#"{"type":"object","properties":{"peer":{"type":"string"},"outcome":{"type":"string","enum":["arrived","handed_over"]},"waiting_messages":{"type":"integer"}},"required":["peer","outcome","waiting_messages"]}"#
             }
             Tool::Ask => {
-                r#"{"type":"object","properties":{"from_peer":{"type":"string"},"untrusted":{"const":true},"notice":{"type":"string"},"parts":{"type":"array"},"answer":{},"answer_part":{"type":"string"},"bytes_left":{"type":"integer"},"handle":{"type":"string"},"waiting_messages":{"type":"integer"}},"required":["from_peer","untrusted","notice","waiting_messages"]}"#
+                r#"{"type":"object","properties":{"from_peer":{"type":"string"},"untrusted":{"const":true},"notice":{"type":"string"},"parts":{"type":"array"},"answer":{},"answer_part":{"type":"string"},"bytes_left":{"type":"integer"},"bytes_left_out":{"type":"integer"},"handle":{"type":"string"},"waiting_messages":{"type":"integer"}},"required":["from_peer","untrusted","notice","waiting_messages"]}"#
             }
             Tool::Inbox => {
                 r#"{"type":"object","properties":{"notice":{"type":"string"},"messages":{"type":"array","items":{"type":"object","properties":{"handle":{"type":"string"},"from_peer":{"type":"string"},"untrusted":{"const":true},"type":{"type":"string"},"request_id":{"type":"string"},"waits_for_reply":{"type":"boolean"},"age_seconds":{"type":"number"},"payload":{},"payload_part":{"type":"string"},"bytes_left":{"type":"integer"}},"required":["handle","from_peer","untrusted","type","waits_for_reply","age_seconds"]}},"waiting_messages":{"type":"integer"},"was_full":{"type":"boolean"}},"required":["notice","messages","waiting_messages","was_full"]}"#

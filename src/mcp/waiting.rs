@@ -7,7 +7,8 @@ use crate::protocol::json::{shorten, write_object};
 
 use super::Server;
 use super::asking::unanswered;
-use super::calls::{Call, Outcome, Work};
+use super::calls::{Call, Outcome, Work, seconds};
+use super::tool::Tool;
 
 impl Server {
     /// Returns when [`Server::handle_timeout`] wants to be called.
@@ -79,7 +80,7 @@ impl Server {
                 self.give_messages(number, now);
                 return;
             }
-            Work::Answer(question) => unanswered(question, waited),
+            Work::Answer(question) => unanswered(question, waited, self.is_allowed(Tool::Inbox)),
             Work::Receipt { peer, .. } => {
                 let peer = shorten(peer);
                 format!(
@@ -90,7 +91,11 @@ impl Server {
             Work::Receipts => {
                 "Some peers have not taken it yet; it is still being delivered.".to_owned()
             }
-            Work::Statistics | Work::Doctor => "It took too long; try again.".to_owned(),
+            Work::Statistics => "It took too long; try again.".to_owned(),
+            Work::Doctor => format!(
+                "The network was not checked within {}. Try again, or without the check: check false.",
+                seconds(waited)
+            ),
         };
         self.end(number, Outcome::Failed(text));
     }

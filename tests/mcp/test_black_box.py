@@ -289,6 +289,14 @@ class BlackBox(unittest.TestCase):
         wrong.log.seek(0)
         self.assertIn(b"list_peers,send,ask", wrong.log.read())
 
+    def test_a_key_is_not_on_the_command_line_of_the_sidecar(self):
+        host = self.host(None, "--api-key", "s3cret", "--mesh", "lazy")
+        self.assertEqual(host.call("list_peers")["own_name"], "s3cret")
+        with open(f"/proc/{host.sidecar()}/cmdline", "rb") as file:
+            command = file.read()
+        self.assertIn(b"--mesh=lazy", command)
+        self.assertNotIn(b"s3cret", command)
+
     def test_it_ends_with_its_host_and_so_does_its_sidecar(self):
         alice, bob = self.host("alice"), self.host("bob")
         alice.wait_for_peer("bob")

@@ -1,8 +1,10 @@
 //! The doctor as a child process, for the findings that `status` tells.
 
 use std::io::{self, Read as _};
-use std::process::{Child, ChildStdout, Command, Stdio};
+use std::process::{Child, ChildStdout, Stdio};
 
+use super::child::command;
+use crate::config::SidecarFlags;
 use crate::limits;
 
 /// A running doctor, killed when it is dropped.
@@ -15,12 +17,9 @@ pub(super) struct Doctor {
 
 impl Doctor {
     /// Starts it with the sidecar's settings.
-    pub(super) fn start(flags: &[String]) -> io::Result<Doctor> {
-        let mut process = Command::new(std::env::current_exe()?)
-            .args(["doctor", "--json", "--beside-sidecar"])
-            .args(flags)
+    pub(super) fn start(flags: &SidecarFlags) -> io::Result<Doctor> {
+        let mut process = command(&["doctor", "--json", "--beside-sidecar"], flags)?
             .stdin(Stdio::null())
-            .stdout(Stdio::piped())
             .spawn()?;
         let output = process.stdout.take();
         let output = output.ok_or_else(|| io::Error::other("it has no standard output"))?;

@@ -2,11 +2,11 @@
 
 use std::io::{self, Read, Write};
 
+use rustix::pipe::PIPE_BUF;
+
+use super::write_queue::WriteQueue;
 use crate::limits;
 use crate::protocol::lines::LineBuffer;
-
-/// Bytes that a pipe takes without waiting if it takes any (PIPE_BUF).
-const WRITE_BYTES: usize = 4096;
 
 /// The host.
 #[derive(Debug)]
@@ -18,8 +18,7 @@ pub(super) struct Host<I, O> {
     pub(super) is_open: bool,
     /// Whether nobody reads the output any more.
     pub(super) is_gone: bool,
-    unwritten: Vec<u8>,
-    written: usize,
+    unwritten: WriteQueue,
 }
 
 impl<I: Read, O: Write> Host<I, O> {
@@ -30,49 +29,43 @@ impl<I: Read, O: Write> Host<I, O> {
             lines: LineBuffer::new(line_bytes),
             is_open: true,
             is_gone: false,
-            unwritten: Vec::new(),
-            written: 0,
+            unwritten: WriteQueue::default(),
         }
     }
 
     /// Adds a line to what is written.
     pub(super) fn push(&mut self, line: &str) {
-        self.unwritten.extend_from_slice(line.as_bytes());
+        self.unwritten.push(line);
     }
 
     pub(super) fn has_output(&self) -> bool {
-        self.written < self.unwritten.len()
+        !self.unwritten.is_empty()
     }
 
     /// Returns whether input should be read: not while the host leaves too much unread.
     pub(super) fn takes_input(&self) -> bool {
-        self.is_open && self.unwritten.len() - self.written < limits::MCP_OUTPUT_BYTES
+        self.is_open && self.unwritten.len() < limits::MCP_OUTPUT_BYTES
     }
 
-    /// Writes as much as is taken at once. To be called when there is room.
+    /// Writes as much as is taken at once. To be called when there is room: a pipe with room takes `PIPE_BUF` bytes
+    /// without waiting.
     pub(super) fn write(&mut self) -> io::Result<()> {
-        let rest = self.unwritten.get(self.written..).unwrap_or_default();
-        let next = rest.get(..WRITE_BYTES).unwrap_or(rest);
+        let rest = self.unwritten.unwritten();
+        let next = rest.get(..PIPE_BUF).unwrap_or(rest);
         match self.output.write(next) {
-            Ok(count) => self.written += count,
+            Ok(count) => self.unwritten.wrote(count),
             Err(error) => match error.kind() {
                 io::ErrorKind::Interrupted | io::ErrorKind::WouldBlock => {}
                 io::ErrorKind::BrokenPipe => self.is_gone = true,
                 _ => return Err(error),
             },
         }
-        if !self.has_output() {
-            self.unwritten.clear();
-            self.unwritten.shrink_to(WRITE_BYTES);
-            self.written = 0;
-        }
         Ok(())
     }
 
     /// Writes all that is left, however long the host takes.
     pub(super) fn write_all(&mut self) -> io::Result<()> {
-        let rest = self.unwritten.get(self.written..).unwrap_or_default();
-        match self.output.write_all(rest) {
+        match self.output.write_all(self.unwritten.unwritten()) {
             Err(error) if error.kind() != io::ErrorKind::BrokenPipe => Err(error),
             _ => Ok(()),
         }

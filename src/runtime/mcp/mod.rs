@@ -3,9 +3,11 @@
 //! One thread does it all, in one poll. Standard input and output stay blocking, because they may be shared with
 //! whoever started us: what is ready is read, and no more is written at once than a pipe with room takes.
 
+mod child;
 mod doctor;
 mod host;
 mod sidecar;
+mod write_queue;
 
 use std::fs::File;
 use std::io;
@@ -18,6 +20,7 @@ use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use crate::config::McpConfig;
 use crate::limits;
 use crate::mcp::{Exit, Output, Server, Settings};
+use crate::protocol::json::shorten;
 use crate::protocol::lines::{Line, LineBuffer};
 
 use doctor::Doctor;
@@ -56,6 +59,8 @@ struct Loop<'a> {
 impl<'a> Loop<'a> {
     fn new(config: &'a McpConfig) -> io::Result<Self> {
         let seed = getrandom::u64().map_err(io::Error::other)?;
+        let mut mark_key = [0; 64];
+        getrandom::fill(&mut mark_key).map_err(io::Error::other)?;
         let settings = Settings {
             allowed: config.allowed.clone(),
             has_channel: config.has_channel,
@@ -67,7 +72,7 @@ impl<'a> Loop<'a> {
         let output = File::from(io::stdout().as_fd().try_clone_to_owned()?);
         Ok(Loop {
             config,
-            server: Server::new(settings, Instant::now()),
+            server: Server::new(settings, &mark_key, Instant::now()),
             host: Host::new(input, output, config.line_bytes),
             sidecar: None,
             doctor: None,
@@ -98,7 +103,7 @@ impl<'a> Loop<'a> {
                     }
                 }
                 Output::StartSidecar => self.start_sidecar(),
-                Output::StartDoctor => match Doctor::start(&self.config.sidecar_flags) {
+                Output::StartDoctor => match Doctor::start(&self.config.sidecar) {
                     Ok(doctor) => self.doctor = Some(doctor),
                     Err(error) => {
                         log::warn!("cannot start the doctor: {error}");
@@ -111,7 +116,7 @@ impl<'a> Loop<'a> {
     }
 
     fn start_sidecar(&mut self) {
-        match Sidecar::start(&self.config.sidecar_flags, self.config.line_bytes) {
+        match Sidecar::start(&self.config.sidecar, self.config.line_bytes) {
             Ok(sidecar) => self.sidecar = Some(sidecar),
             Err(error) => {
                 let exit = Exit::NotStarted(error.to_string());
@@ -232,7 +237,9 @@ impl<'a> Loop<'a> {
         };
         let is_open = read_some(&mut sidecar.output, &mut sidecar.lines);
         self.take_sidecar_lines();
-        if !is_open && let Some(sidecar) = self.sidecar.take() {
+        if !is_open && let Some(mut sidecar) = self.sidecar.take() {
+            // Its last lines, also if the inbox is full: they are no more than its buffer holds.
+            give_lines(&mut self.server, &mut sidecar, |_| true);
             let exit = sidecar.end();
             log::warn!("the sidecar {exit}");
             self.server.sidecar_ended(exit, Instant::now());
@@ -244,14 +251,7 @@ impl<'a> Loop<'a> {
         let Some(sidecar) = &mut self.sidecar else {
             return;
         };
-        let now = Instant::now();
-        while self.server.takes_sidecar_lines()
-            && let Some(line) = sidecar.lines.next_line()
-        {
-            if let Line::Complete(line) = line {
-                self.server.sidecar_line(line, now);
-            }
-        }
+        give_lines(&mut self.server, sidecar, Server::takes_sidecar_lines);
     }
 
     /// Lets the sidecar deliver what it has accepted, and leaves.
@@ -263,6 +263,22 @@ impl<'a> Loop<'a> {
             sidecar.leave(limits::MCP_FAREWELL);
         }
         Ok(())
+    }
+}
+
+/// Gives the server lines of the sidecar that were read, while it is to have more.
+fn give_lines(server: &mut Server, sidecar: &mut Sidecar, wants: impl Fn(&Server) -> bool) {
+    let now = Instant::now();
+    while wants(server)
+        && let Some(line) = sidecar.lines.next_line()
+    {
+        match line {
+            Line::Complete(line) => server.sidecar_line(line, now),
+            Line::TooLong(beginning) => {
+                let beginning = shorten(&String::from_utf8_lossy(beginning));
+                log::warn!("a line of the sidecar is too long and was left out: {beginning}");
+            }
+        }
     }
 }
 

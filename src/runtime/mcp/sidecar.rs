@@ -3,12 +3,15 @@
 use std::io::{self, Read as _, Write as _};
 use std::os::fd::AsFd;
 use std::os::unix::process::ExitStatusExt as _;
-use std::process::{Child, ChildStdin, ChildStdout, Command, ExitStatus, Stdio};
+use std::process::{Child, ChildStdin, ChildStdout, ExitStatus, Stdio};
 use std::thread;
 use std::time::{Duration, Instant};
 
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
 
+use super::child::command;
+use super::write_queue::WriteQueue;
+use crate::config::SidecarFlags;
 use crate::limits;
 use crate::mcp::Exit;
 use crate::protocol::lines::LineBuffer;
@@ -24,18 +27,14 @@ pub(super) struct Sidecar {
     input: Option<ChildStdin>,
     pub(super) output: ChildStdout,
     pub(super) lines: LineBuffer,
-    unwritten: Vec<u8>,
-    written: usize,
+    unwritten: WriteQueue,
 }
 
 impl Sidecar {
-    /// Starts it. It inherits the environment and standard error.
-    pub(super) fn start(flags: &[String], line_bytes: usize) -> io::Result<Sidecar> {
-        let mut process = Command::new(std::env::current_exe()?)
-            .arg("--stdio")
-            .args(flags)
+    /// Starts it.
+    pub(super) fn start(flags: &SidecarFlags, line_bytes: usize) -> io::Result<Sidecar> {
+        let mut process = command(&["--stdio"], flags)?
             .stdin(Stdio::piped())
-            .stdout(Stdio::piped())
             .spawn()?;
         let missing = || io::Error::other("it has no standard input and output");
         let input = process.stdin.take().ok_or_else(missing)?;
@@ -48,39 +47,33 @@ impl Sidecar {
             input: Some(input),
             output,
             lines: LineBuffer::new(line_bytes + limits::LINE_OVERHEAD_BYTES),
-            unwritten: Vec::new(),
-            written: 0,
+            unwritten: WriteQueue::default(),
         })
     }
 
     /// Adds a line to what is written, and writes what is taken at once.
     pub(super) fn push(&mut self, line: &str) {
-        self.unwritten.extend_from_slice(line.as_bytes());
+        self.unwritten.push(line);
         self.write();
     }
 
     /// Returns the input if something waits to be written to it.
     pub(super) fn input_with_output(&self) -> Option<&ChildStdin> {
-        let has_output = self.written < self.unwritten.len();
-        self.input.as_ref().filter(|_| has_output)
+        self.input.as_ref().filter(|_| !self.unwritten.is_empty())
     }
 
     /// Writes as much as is taken at once. That it has ended shows in its output.
     pub(super) fn write(&mut self) {
-        while let Some(rest) = self.unwritten.get(self.written..)
-            && !rest.is_empty()
+        while !self.unwritten.is_empty()
             && let Some(input) = &mut self.input
         {
-            match input.write(rest) {
-                Ok(count) => self.written += count,
+            match input.write(self.unwritten.unwritten()) {
+                Ok(count) => self.unwritten.wrote(count),
                 Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
                 Err(error) if error.kind() == io::ErrorKind::WouldBlock => return,
                 Err(_) => self.input = None,
             }
         }
-        self.unwritten.clear();
-        self.unwritten.shrink_to(limits::IPC_DIRECT_BYTES);
-        self.written = 0;
     }
 
     /// Returns how it has ended, after its output has. One that does not end is killed.
@@ -95,7 +88,7 @@ impl Sidecar {
                     let _ = self.process.kill();
                     return self.process.wait().map_or(Exit::Signal(9), exit);
                 }
-                Err(error) => return Exit::NotStarted(error.to_string()),
+                Err(error) => return Exit::Unknown(error.to_string()),
             }
         }
     }
