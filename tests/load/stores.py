@@ -14,7 +14,7 @@ async def run():
     with tempfile.TemporaryDirectory(prefix="registry-store-") as directory:
         for name, part in (("TLS", tls), ("a store that is silent", silent), ("a store that is emptied", emptied),
                            ("Sentinels", sentinels), ("a wrong password", refused), ("outages", outages),
-                           ("orders", orders)):
+                           ("a busy registry", busy), ("orders", orders)):
             place = pathlib.Path(directory) / name.replace(" ", "-")
             place.mkdir()
             watch = Watch()
@@ -218,6 +218,30 @@ async def outages(programs, directory):
             redis.process.send_signal(signal.SIGCONT)
     await until(lambda: has_store(registry), PATIENCE, "no store")
     assert registry.logged().count("cannot be used") == 2, registry.logged()
+
+
+async def busy(programs, directory):
+    """Who was at a registry that is killed is offline, however busy the other is."""
+    redis = programs.redis(directory)
+    survivor = programs.registry(redis.url())
+    killed = Registry("--open", "--registry-store", redis.url())
+    for registry in (survivor, killed):
+        await until(lambda: has_store(registry), PATIENCE, "no store")
+    peer = await Peer.open(killed, "peer")
+    await peer.register()
+
+    async def counts(peers):
+        # A token changes the state that is shared.
+        assert (await ask(survivor, "POST", "/api/token", key="other"))[0] == 200
+        return (await health(survivor))["peers"] == peers
+
+    await until(lambda: counts(1), PATIENCE, "the peer is not listed")
+    killed.stop(signal.SIGKILL)
+    try:
+        await until(lambda: counts(0), 10, "the dead are still listed")
+    finally:
+        killed.log.close()
+        killed.directory.cleanup()
 
 
 async def orders(programs, directory):
