@@ -124,6 +124,7 @@ soak: ## ten sidecars that talk while all goes wrong that may, for MINUTES; ends
 .PHONY: test-redis
 test-redis: ## registries that share a Redis (needs redis-server): an account of introductions, TLS, Sentinels, failures
 	$(CARGO) test --features redis --lib -- registry:: config::
+	$(CARGO) test --features redis --test registry
 	$(if $(SIDECAR_BINARY),,$(CARGO) build --features redis)
 	SIDECAR_BINARY="$(BUILT_BINARY)" python3 -B tests/load/run.py shared stores
 

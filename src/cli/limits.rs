@@ -76,7 +76,7 @@ pub fn tables() -> Vec<Table> {
     };
     let fixed = limits::TABLES.iter();
     #[cfg(feature = "registry")]
-    let fixed = fixed.chain([&crate::registry::LIMITS]);
+    let fixed = fixed.chain(crate::registry::LIMITS);
     std::iter::once(of_settings)
         .chain(fixed.map(of_code))
         .collect()

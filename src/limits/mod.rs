@@ -5,7 +5,7 @@
 //! `MAX_MESSAGE_BYTES`, `QUEUE_BYTES`, ...) have their defaults and ranges in [`crate::config`]; the values here are
 //! fixed. Only these limits are elsewhere:
 //!
-//! * the registry's, in `registry/limits.rs`, since it is another program;
+//! * the registry's, in `registry/limits.rs` and below, since it is another program;
 //! * how long the registry is waited for, in [`Times`](crate::runtime::signaling::Times), which tests
 //!   shorten;
 //! * figures of a protocol or a library, beside the code that follows it: what counts as silence
@@ -66,7 +66,7 @@ mod tests {
     fn each_row_says_what_happens_at_the_limit() {
         let tables = TABLES.iter();
         #[cfg(feature = "registry")]
-        let tables = tables.chain([&crate::registry::LIMITS]);
+        let tables = tables.chain(crate::registry::LIMITS);
         for limit in tables.flat_map(|table| table.limits) {
             let (bounded, at_limit) = (limit.bounded(), limit.at_limit());
             assert!(!bounded.is_empty() && !at_limit.is_empty(), "{limit:?}");

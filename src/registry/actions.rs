@@ -63,6 +63,17 @@ impl Action {
     }
 }
 
+#[cfg(feature = "redis")]
+impl Action {
+    /// Returns how long the body of the request is.
+    pub(super) fn body_bytes(&self) -> usize {
+        match self {
+            Action::Answer { request, .. } => request.body.len(),
+            _ => 0,
+        }
+    }
+}
+
 /// What an action has outside of the state.
 pub(super) enum Effect {
     /// The request is answered.

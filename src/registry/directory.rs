@@ -191,6 +191,9 @@ impl Directory {
         match envelope.kind.as_ref() {
             "register" => Reaction::Register,
             "heartbeat" => match envelope.payload.and_then(reported) {
+                Some(peers) if self.report_of(sender) == Some(&peers) => {
+                    Reaction::Nothing("it reports what is known")
+                }
                 Some(peers) => Reaction::Report(peers),
                 None => Reaction::Nothing("a heartbeat is not answered"),
             },
@@ -264,8 +267,7 @@ impl Directory {
         peer: &PeerId,
         report: Vec<Reported>,
     ) {
-        let is_known = self.report_of(peer) == Some(&report);
-        if !is_known && self.place(peer) == Some(Place::Here(connection)) {
+        if self.place(peer) == Some(Place::Here(connection)) {
             self.online
                 .update(peer.as_str(), |online| online.report = Some(report));
         }
@@ -531,6 +533,13 @@ mod tests {
             FIRST,
             r#"{"mesh_peers":["b"],"mesh_paths":[{"peer_id":"b","path":"relay","round_trip_ms":2.5}]}"#,
         );
+        let known = r#"{"mesh_peers":["b"],"mesh_paths":[{"peer_id":"b","path":"relay","round_trip_ms":2.5}]}"#;
+        let frame = format!(r#"{{"type":"heartbeat","peer_id":"a","payload":{known}}}"#);
+        let again = directory.read(&peer("a"), &frame);
+        assert_eq!(again, Reaction::Nothing("it reports what is known"));
+        let slower = frame.replace("2.5", "2.6");
+        let again = directory.read(&peer("a"), &slower);
+        assert!(matches!(again, Reaction::Report(_)), "{again:?}");
         let relayed = Reported {
             path: Some(PathKind::Relay),
             round_trip_ms: Some(2.5),

@@ -3,14 +3,19 @@
 //! Those that a test or an operator may want to change have their defaults here and their fields in
 //! [`Options`](super::Options).
 
+pub(in crate::registry) mod shared;
+
 use std::time::Duration;
 
 #[cfg(test)]
 pub(in crate::registry) use crate::limits::REQUEST_BODY_BYTES;
-use crate::limits::table::limits;
+use crate::limits::table::{Table, limits};
+
+/// The limits that are declared here and below, one table a matter.
+pub const TABLES: &[Table] = &[TABLE, shared::TABLE];
 
 limits! {
-    "the registry" as pub TABLE;
+    "the registry" as TABLE;
 
     /// Largest WebSocket message taken, in bytes; a longer one closes the socket with code 1009.
     pub(in crate::registry) const FRAME_BYTES: usize = 256 * 1024;

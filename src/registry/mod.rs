@@ -54,7 +54,7 @@ use directory::Directory;
 pub use error::Error;
 use handles::Change;
 pub use handles::{ReloadHandle, StopHandle};
-pub use limits::TABLE as LIMITS;
+pub use limits::TABLES as LIMITS;
 pub use options::{Options, Passing, Watch};
 use relay::Relay;
 use secrets::{hex, random};
@@ -219,7 +219,7 @@ impl Registry {
     }
 
     /// Serves on the calling thread until a [`StopHandle`] ends it. Fails only when the system's event
-    /// queue does.
+    /// queue does, or the thread ends that talks to the store.
     pub fn run(mut self) -> io::Result<()> {
         log::info!("the registry listens on {}", self.address);
         self.server.run(&self.stop)

@@ -98,7 +98,8 @@ impl Server {
         }
     }
 
-    /// Serves until `stop` says so, then tells every peer that the registry ends.
+    /// Serves until `stop` says so, then tells every peer that the registry ends. Fails when the system's event queue
+    /// does, or the thread ends that talks to the store.
     pub(super) fn run(&mut self, stop: &StopHandle) -> io::Result<()> {
         let mut events = Events::with_capacity(1024);
         while !stop.is_stopped() {
@@ -116,7 +117,7 @@ impl Server {
                 }
             }
             #[cfg(feature = "redis")]
-            self.hear_store(now);
+            self.hear_store(now)?;
             self.expire(now);
             for event in &events {
                 match event.token() {
@@ -137,7 +138,7 @@ impl Server {
             }
             self.save_soon(now);
             #[cfg(feature = "redis")]
-            self.exchange(Instant::now());
+            self.exchange(Instant::now())?;
         }
         if self.parts.api.store.unsaved() > Unsaved::Nothing {
             let _ = self.save_now();
@@ -158,7 +159,9 @@ impl Server {
         let is_unsaved = self.parts.api.store.unsaved() > Unsaved::Nothing;
         let save = (is_unsaved && self.parts.saver.is_some()).then_some(self.next_save);
         #[cfg(feature = "redis")]
-        let shared = self.parts.shared.as_ref().and_then(Shared::next_timeout);
+        let shared = self.parts.shared.as_ref();
+        #[cfg(feature = "redis")]
+        let shared = shared.and_then(|shared| shared.next_timeout(now));
         #[cfg(not(feature = "redis"))]
         let shared = None;
         [timers, self.accept_at, save, shared]

@@ -11,7 +11,9 @@ use crate::calendar::civil_date;
 const SECONDS_PER_DAY: u64 = 86_400;
 
 /// A point in time, in milliseconds since 1970.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+#[derive(
+    Debug, Clone, Copy, Default, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize,
+)]
 #[serde(transparent)]
 pub(super) struct UnixTime(u64);
 

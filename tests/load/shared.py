@@ -201,9 +201,7 @@ async def run():
             registries += [Registry("--open", "--registry-store", redis.url()) for _ in range(REGISTRIES)]
             await play(redis, registries, sidecars, tasks, directory)
         finally:
-            for task in tasks:
-                task.cancel()
-            await asyncio.gather(*tasks, return_exceptions=True)
+            await end(tasks)
             for sidecar in sidecars:
                 sidecar.process.terminate()
             for sidecar in sidecars:
@@ -212,6 +210,14 @@ async def run():
                 if registry.process.poll() is None:
                     registry.stop()
             redis.stop()
+
+
+async def end(tasks):
+    """Cancels tasks until they have ended: `wait_for` before Python 3.12 may return as if it was not cancelled."""
+    while tasks:
+        for task in tasks:
+            task.cancel()
+        _, tasks = await asyncio.wait(tasks, timeout=1)
 
 
 async def play(redis, registries, sidecars, tasks, directory):

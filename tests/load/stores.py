@@ -13,7 +13,8 @@ from shared import PASSWORD, Redis, health, until
 async def run():
     with tempfile.TemporaryDirectory(prefix="registry-store-") as directory:
         for name, part in (("TLS", tls), ("a store that is silent", silent), ("a store that is emptied", emptied),
-                           ("Sentinels", sentinels), ("a wrong password", refused), ("orders", orders)):
+                           ("Sentinels", sentinels), ("a wrong password", refused), ("outages", outages),
+                           ("a busy registry", busy), ("orders", orders)):
             place = pathlib.Path(directory) / name.replace(" ", "-")
             place.mkdir()
             watch = Watch()
@@ -87,7 +88,11 @@ async def tls(programs, directory):
         await until(lambda: has_store(registry), PATIENCE, "no store over TLS")
     await introduce(*registries)
     stranger = programs.registry(url)
-    await asyncio.sleep(1)
+
+    async def is_refused():
+        return "cannot be used: invalid peer certificate" in stranger.logged()
+
+    await until(is_refused, PATIENCE, "nothing is said about a certificate that is not known")
     assert await is_away(stranger), "a certificate that is not known is trusted"
 
 
@@ -190,6 +195,53 @@ async def refused(programs, directory):
     await until(lambda: is_told(registry), PATIENCE, "nothing is said about the password")
     assert await is_away(registry)
     assert registry.logged().count("cannot be used") == 1, registry.logged()
+    # What needs nothing of the store is answered all the same.
+    assert (await ask(registry, "GET", "/nothing"))[0] == 404
+    assert (await ask(registry, "POST", "/api/token", key="anybody"))[0] == 503
+
+
+async def outages(programs, directory):
+    """Each outage is told once, though the reason is the same each time."""
+    redis = programs.redis(directory)
+    registry = programs.registry(redis.url())
+    for number in (1, 2):
+        await until(lambda: has_store(registry), PATIENCE, "no store")
+        redis.process.send_signal(signal.SIGSTOP)
+        try:
+            await until(lambda: is_away(registry), PATIENCE, "nobody notices")
+
+            async def is_told_again():
+                return registry.logged().count("cannot be used: it does not answer within 2 s") == number
+
+            await until(is_told_again, PATIENCE, f"outage {number} is not told")
+        finally:
+            redis.process.send_signal(signal.SIGCONT)
+    await until(lambda: has_store(registry), PATIENCE, "no store")
+    assert registry.logged().count("cannot be used") == 2, registry.logged()
+
+
+async def busy(programs, directory):
+    """Who was at a registry that is killed is offline, however busy the other is."""
+    redis = programs.redis(directory)
+    survivor = programs.registry(redis.url())
+    killed = Registry("--open", "--registry-store", redis.url())
+    for registry in (survivor, killed):
+        await until(lambda: has_store(registry), PATIENCE, "no store")
+    peer = await Peer.open(killed, "peer")
+    await peer.register()
+
+    async def counts(peers):
+        # A token changes the state that is shared.
+        assert (await ask(survivor, "POST", "/api/token", key="other"))[0] == 200
+        return (await health(survivor))["peers"] == peers
+
+    await until(lambda: counts(1), PATIENCE, "the peer is not listed")
+    killed.stop(signal.SIGKILL)
+    try:
+        await until(lambda: counts(0), 10, "the dead are still listed")
+    finally:
+        killed.log.close()
+        killed.directory.cleanup()
 
 
 async def orders(programs, directory):

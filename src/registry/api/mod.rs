@@ -108,8 +108,13 @@ impl Api {
     /// Returns whether a request is to be answered on the state that registries share as it is now.
     #[cfg(feature = "redis")]
     pub(super) fn needs_store(&self, request: &Request) -> bool {
-        let is_free = ["/health", "/api/config"].contains(&self.path(request));
-        !is_free && request.method != "OPTIONS"
+        let path: Vec<&str> = self.path(request).split('/').skip(1).collect();
+        match (path.as_slice(), request.method.as_str()) {
+            (_, "OPTIONS") => false,
+            (["ws"], "GET") | (["api", "token"], "POST") => true,
+            (["api", "hub" | "registry" | "pairing" | "keys", ..], _) => true,
+            _ => false,
+        }
     }
 
     /// Counts a request, and refuses it if its sender asks too often.
@@ -382,6 +387,40 @@ mod tests {
             let header = format!("x-api-key: {key}\r\n");
             let answer = self.json("POST /api/token", &header);
             answer["token"].as_str().unwrap().to_owned()
+        }
+    }
+
+    #[cfg(feature = "redis")]
+    #[test]
+    fn only_what_reads_or_changes_the_shared_state_needs_the_store() {
+        let subject = Subject::open();
+        let needs = |line: &str| {
+            let text = format!("{line} HTTP/1.1\r\nHost: x\r\n\r\n");
+            let request = RequestBuffer::default().push(text.as_bytes());
+            subject.api.needs_store(&request.unwrap().unwrap())
+        };
+        for line in [
+            "GET /ws?token=x",
+            "POST /api/token",
+            "GET /api/hub/tasks/all",
+            "POST /api/registry/agents",
+            "POST /api/pairing/pair",
+            "GET /api/keys",
+        ] {
+            assert!(needs(line), "{line}");
+        }
+        for line in [
+            "GET /",
+            "GET /page.js",
+            "GET /nothing",
+            "GET /api/nothing",
+            "GET /api/token",
+            "POST /ws",
+            "GET /health",
+            "GET /api/config",
+            "OPTIONS /api/hub/tasks",
+        ] {
+            assert!(!needs(line), "{line}");
         }
     }
 

@@ -6,7 +6,7 @@
 
 use serde::{Deserialize, Serialize};
 
-use super::limits::{LEASE, LOG_LENGTH};
+use super::limits::{LEASE, STORE_LOG_CHANGES};
 use super::resp::{Value, write_command};
 
 /// What a registry does with the store, in one step that nothing comes between. It decides nothing about what is
@@ -20,6 +20,14 @@ pub(in crate::registry) struct Change(
     pub(in crate::registry) String,
     pub(in crate::registry) Option<String>,
 );
+
+impl Change {
+    /// Returns how long its texts are.
+    pub(super) fn bytes(&self) -> usize {
+        let Change(table, key, text) = self;
+        table.len() + key.len() + text.as_ref().map_or(0, String::len)
+    }
+}
 
 /// The version of the state, and the life of the store that it belongs to: one that was emptied begins another.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -100,7 +108,7 @@ impl Names {
             exchange.known.life.clone(),
             changes,
             LEASE.as_millis().to_string(),
-            LOG_LENGTH.to_string(),
+            STORE_LOG_CHANGES.to_string(),
             PREFIX.to_owned(),
             self.changes(),
         ];

@@ -5,27 +5,31 @@
 //! Without I/O: [`exchange`] and [`resp`] are what goes to the store and comes back. [`link`] and [`session`] carry it,
 //! on threads of their own; [`together`] joins them to the registry's event loop.
 
+mod early;
 mod exchange;
 mod limits;
 mod link;
+mod news;
 mod resp;
 mod session;
 mod together;
 
-use std::collections::BTreeMap;
 use std::io;
+use std::mem;
 use std::sync::Arc;
 use std::thread;
 use std::time::Instant;
 
-use crossbeam_channel::{Receiver, Sender, bounded, unbounded};
+use crossbeam_channel::{Receiver, Sender, TrySendError, bounded, unbounded};
 use mio::Waker;
 
 use super::actions::{Action, Effect};
 use crate::protocol::PeerId;
-use exchange::{Change, Exchange, Names, Outcome, Version};
+use early::Early;
+use exchange::{Exchange, Names, Version};
 pub use link::StoreOptions;
-use session::{Courier, Rows};
+use news::{Listener, News};
+use session::Courier;
 pub(super) use together::ONLINE;
 
 /// A frame for a peer at another registry.
@@ -33,25 +37,6 @@ struct Frame {
     registry: String,
     /// The peer, the end of a line, and the frame.
     content: String,
-}
-
-/// What the store tells.
-enum News {
-    /// It is there, with this state.
-    Back {
-        /// The number of the connection to it; exchanges are for one of them.
-        session: u64,
-        version: Version,
-        rows: Rows,
-    },
-    /// What has come of the exchange, and which registries are gone.
-    Exchanged(Outcome, Vec<String>),
-    /// Somebody has made changes, which led to the version of this number.
-    Changed(u64, Vec<Change>),
-    /// Another registry has a frame for a peer of ours.
-    Frame(PeerId, String),
-    /// It can't be reached.
-    Away,
 }
 
 /// The state that is shared, as the store has it.
@@ -64,7 +49,7 @@ struct Known {
 pub(super) struct Shared {
     exchanges: Option<Sender<Exchange>>,
     frames: Option<Sender<Frame>>,
-    news: Option<Receiver<News>>,
+    news: Option<Listener>,
     has_ended: Receiver<()>,
     /// `None` while the store is away.
     known: Option<Known>,
@@ -72,16 +57,19 @@ pub(super) struct Shared {
     waiting: Vec<Action>,
     /// Actions that were done, and have effect once the store has taken their changes.
     under_way: Option<Vec<(Action, Effect)>>,
-    /// Changes that were heard before those that precede them, or while an exchange is under way.
-    early: BTreeMap<u64, Vec<Change>>,
+    /// Bytes of the requests that wait or are under way.
+    body_bytes: usize,
+    early: Early,
     /// When the next exchange is due at the latest.
     next_exchange: Instant,
+    /// When it is asked again which other registries are gone.
+    ask_at: Instant,
     /// From when on other registries may count as gone.
     judged_from: Instant,
 }
 
 impl Shared {
-    /// Begins to look for the store. `waker` is woken for news.
+    /// Begins to look for the store. `waker` is woken for news, and when the thread ends.
     pub(super) fn start(
         options: StoreOptions,
         own_name: String,
@@ -90,8 +78,8 @@ impl Shared {
         now: Instant,
     ) -> io::Result<Shared> {
         let (exchanges, new_exchanges) = bounded(1);
-        let (frames, new_frames) = bounded(limits::FRAMES);
-        let (told, news) = bounded(limits::NEWS);
+        let (frames, new_frames) = bounded(limits::STORE_FRAMES);
+        let (teller, news) = news::queue(Arc::clone(&waker));
         let (ending, has_ended) = unbounded();
         let courier = Courier {
             names: Names {
@@ -102,12 +90,13 @@ impl Shared {
             tables,
             exchanges: new_exchanges,
             frames: new_frames,
-            news: told,
-            waker,
+            teller,
         };
         let run = move || {
+            // Whatever ends the thread, the registry hears of it: what is declared first is dropped last.
+            let _wake = WakeAtEnd(waker);
+            let (courier, _ending) = (courier, ending);
             courier.run();
-            drop(ending);
         };
         thread::Builder::new().name("store".to_owned()).spawn(run)?;
         Ok(Shared {
@@ -118,8 +107,10 @@ impl Shared {
             known: None,
             waiting: Vec::new(),
             under_way: None,
-            early: BTreeMap::new(),
+            body_bytes: 0,
+            early: Early::default(),
             next_exchange: now,
+            ask_at: now,
             judged_from: now,
         })
     }
@@ -141,24 +132,79 @@ impl Shared {
         }
     }
 
-    /// Returns when there is something to do.
-    pub(super) fn next_timeout(&self) -> Option<Instant> {
+    /// Returns when there is something to do; news are there to be heard now.
+    pub(super) fn next_timeout(&self, now: Instant) -> Option<Instant> {
+        if self.news.as_ref().is_some_and(|news| !news.is_empty()) {
+            return Some(now);
+        }
         let is_free = self.is_there() && self.under_way.is_none();
         is_free.then_some(self.next_exchange)
     }
 
-    /// Returns the bytes of the requests that wait.
-    fn waiting_bytes(&self) -> usize {
-        let under_way = self.under_way.iter().flatten().map(|(action, _)| action);
-        let bodies = self
-            .waiting
-            .iter()
-            .chain(under_way)
-            .map(|action| match action {
-                Action::Answer { request, .. } => request.body.len(),
-                _ => 0,
-            });
-        bodies.sum()
+    /// Has an action done with the next exchange.
+    fn push(&mut self, action: Action) {
+        self.body_bytes += action.body_bytes();
+        self.waiting.push(action);
+    }
+
+    /// Takes the actions that are under way, which are over.
+    fn take_under_way(&mut self) -> Vec<(Action, Effect)> {
+        let done = self.under_way.take().unwrap_or_default();
+        let bytes: usize = done.iter().map(|(action, _)| action.body_bytes()).sum();
+        self.body_bytes = self.body_bytes.saturating_sub(bytes);
+        done
+    }
+
+    /// Takes the actions that wait, while none is under way.
+    fn take_waiting(&mut self) -> Vec<Action> {
+        self.body_bytes = 0;
+        mem::take(&mut self.waiting)
+    }
+
+    /// Has the actions that are under way wait again, before all others.
+    fn put_back(&mut self) {
+        let again = self.under_way.take().unwrap_or_default();
+        let again = again.into_iter().map(|(action, _)| action);
+        let later = mem::take(&mut self.waiting);
+        self.waiting = again.chain(later).collect();
+    }
+
+    /// Gives an exchange to the thread that talks to the store. Returns whether it has taken it: it may not have looked
+    /// yet at one that was for an earlier connection.
+    ///
+    /// # Errors
+    /// The thread has ended.
+    fn give(&self, exchange: Exchange) -> io::Result<bool> {
+        match self.exchanges.as_ref().map(|to| to.try_send(exchange)) {
+            Some(Ok(())) => Ok(true),
+            Some(Err(TrySendError::Full(_))) => Ok(false),
+            Some(Err(TrySendError::Disconnected(_))) | None => Err(thread_has_ended()),
+        }
+    }
+
+    /// Returns the next news, if there are any.
+    ///
+    /// # Errors
+    /// The thread that talks to the store has ended.
+    fn next_news(&self) -> io::Result<Option<News>> {
+        let next = self.news.as_ref().map(Listener::next).transpose();
+        next.map(Option::flatten).map_err(|_| thread_has_ended())
+    }
+}
+
+fn thread_has_ended() -> io::Error {
+    io::Error::other(
+        "the thread that talks to the store (REGISTRY_STORE) has ended; start the registry again",
+    )
+}
+
+/// Wakes the registry when it is dropped.
+struct WakeAtEnd(Arc<Waker>);
+
+impl Drop for WakeAtEnd {
+    fn drop(&mut self) {
+        // Without the waker the registry sees it at its next exchange.
+        let _ = self.0.wake();
     }
 }
 

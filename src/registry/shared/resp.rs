@@ -2,7 +2,7 @@
 
 use std::io::{self, BufRead, Read as _};
 
-use super::limits::{DEPTH, ELEMENTS, LINE_BYTES, TEXT_BYTES};
+use super::limits::{STORE_DEPTH, STORE_ELEMENTS, STORE_LINE_BYTES, STORE_TEXT_BYTES};
 
 /// An answer, or a part of one.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -35,7 +35,7 @@ pub(super) fn write_command<P: AsRef<[u8]>>(into: &mut Vec<u8>, parts: &[P]) {
 /// # Errors
 /// Those of the source; `InvalidData` for what is no RESP2, or is larger than the limits.
 pub(super) fn read(from: &mut impl BufRead) -> io::Result<Value> {
-    read_within(from, DEPTH)
+    read_within(from, STORE_DEPTH)
 }
 
 fn read_within(from: &mut impl BufRead, depth: usize) -> io::Result<Value> {
@@ -47,11 +47,11 @@ fn read_within(from: &mut impl BufRead, depth: usize) -> io::Result<Value> {
         b"+" => Ok(Value::Text(rest.to_vec())),
         b"-" => Ok(Value::Error(String::from_utf8_lossy(rest).into_owned())),
         b":" => Ok(Value::Integer(number(rest)?)),
-        b"$" => match length(rest, TEXT_BYTES)? {
+        b"$" => match length(rest, STORE_TEXT_BYTES)? {
             None => Ok(Value::Nothing),
             Some(length) => read_text(from, length),
         },
-        b"*" => match length(rest, ELEMENTS)? {
+        b"*" => match length(rest, STORE_ELEMENTS)? {
             None => Ok(Value::Nothing),
             Some(_) if depth == 0 => Err(invalid("lists in lists in lists")),
             Some(count) => (0..count)
@@ -66,10 +66,11 @@ fn read_within(from: &mut impl BufRead, depth: usize) -> io::Result<Value> {
 /// Reads a line; returns it without its end.
 fn read_line(from: &mut impl BufRead) -> io::Result<Vec<u8>> {
     let mut line = Vec::new();
-    from.take(LINE_BYTES as u64).read_until(b'\n', &mut line)?;
+    from.take(STORE_LINE_BYTES as u64)
+        .read_until(b'\n', &mut line)?;
     match line.strip_suffix(b"\r\n") {
         Some(line) => Ok(line.to_vec()),
-        None if line.len() >= LINE_BYTES => Err(invalid("a long line")),
+        None if line.len() >= STORE_LINE_BYTES => Err(invalid("a long line")),
         None if line.ends_with(b"\n") => Err(invalid("a line that ends with \\n alone")),
         None => Err(io::ErrorKind::UnexpectedEof.into()),
     }
@@ -166,7 +167,7 @@ mod tests {
             let kind = parse(bytes).unwrap_err().kind();
             assert_eq!(kind, io::ErrorKind::UnexpectedEof, "{bytes:?}");
         }
-        let long = [b"+".to_vec(), vec![b'x'; LINE_BYTES]].concat();
+        let long = [b"+".to_vec(), vec![b'x'; STORE_LINE_BYTES]].concat();
         assert_eq!(parse(&long).unwrap_err().kind(), io::ErrorKind::InvalidData);
     }
 }

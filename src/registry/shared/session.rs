@@ -1,18 +1,18 @@
 //! The threads that talk to the store: one sends commands and reads their answers, one hears what is published.
 //! Each connection to the store is a session; when one of its two connections fails it is over, and another is tried.
 
-use std::sync::Arc;
+use std::convert::Infallible;
 use std::thread;
 use std::time::Instant;
 
-use crossbeam_channel::{Receiver, Sender, bounded, select};
-use mio::Waker;
+use crossbeam_channel::{Receiver, bounded, select};
 
+use super::Frame;
 use super::exchange::{Exchange, Names, Outcome, Version, outcome, published, text};
-use super::limits::{FRAMES_AT_ONCE, LEASE, RETRY_INTERVAL, TICK};
+use super::limits::{LEASE, RETRY_INTERVAL, STORE_FRAMES_AT_ONCE, TICK};
 use super::link::{End, Failure, Link, StoreOptions};
+use super::news::{Ended, News, Teller};
 use super::resp::{Value, write_command};
-use super::{Frame, News};
 use crate::protocol::PeerId;
 use crate::registry::secrets::{hex, random};
 
@@ -26,12 +26,38 @@ pub(super) struct Courier {
     pub(super) tables: Vec<&'static str>,
     pub(super) exchanges: Receiver<Exchange>,
     pub(super) frames: Receiver<Frame>,
-    pub(super) news: Sender<News>,
-    pub(super) waker: Arc<Waker>,
+    pub(super) teller: Teller,
 }
 
-/// The registry has ended.
-struct Ended;
+/// The two connections of a session.
+struct Connections {
+    /// Hears what is published.
+    heard: Link,
+    /// The channels that it hears: of changes, and of frames for peers of ours.
+    channels: [String; 2],
+    /// Is given commands.
+    link: Link,
+}
+
+/// The reason why a session is over.
+enum Stop {
+    /// The registry has ended.
+    Ended,
+    /// The store can't be used.
+    Failed(Failure),
+}
+
+impl From<Ended> for Stop {
+    fn from(_: Ended) -> Self {
+        Stop::Ended
+    }
+}
+
+impl From<Failure> for Stop {
+    fn from(failure: Failure) -> Self {
+        Stop::Failed(failure)
+    }
+}
 
 impl Courier {
     /// Runs until the registry ends.
@@ -41,9 +67,16 @@ impl Courier {
         loop {
             session += 1;
             let began = Instant::now();
-            let failure = match self.serve(session) {
-                Ok(Ended) => return,
-                Err(failure) => failure,
+            let stop = match self.begin(session) {
+                Ok(connections) => {
+                    // The next outage is another one.
+                    told = None;
+                    self.serve(session, connections)
+                }
+                Err(stop) => stop,
+            };
+            let Stop::Failed(failure) = stop else {
+                return;
             };
             if told.as_ref() != Some(&failure) {
                 let url = &self.options.url;
@@ -52,7 +85,7 @@ impl Courier {
                 );
             }
             told = Some(failure);
-            if self.tell(News::Away).is_err() || self.has_ended(began) {
+            if self.teller.tell(News::Away).is_err() || self.has_ended(began) {
                 return;
             }
         }
@@ -61,7 +94,7 @@ impl Courier {
     /// Waits until it is time for the next try; what is asked for until then has no effect. Returns whether the
     /// registry has ended.
     fn has_ended(&self, began: Instant) -> bool {
-        let next = began.max(Instant::now()) + RETRY_INTERVAL;
+        let next = began + RETRY_INTERVAL;
         loop {
             let failed = select! {
                 recv(self.exchanges) -> got => got.is_err(),
@@ -74,14 +107,8 @@ impl Courier {
         }
     }
 
-    fn tell(&self, news: News) -> Result<(), Failure> {
-        let ended = || Failure("the registry has ended".to_owned());
-        self.news.send(news).map_err(|_| ended())?;
-        self.waker.wake().map_err(Failure::from)
-    }
-
-    /// Serves one session until it fails, or the registry ends.
-    fn serve(&self, session: u64) -> Result<Ended, Failure> {
+    /// Connects to the store and tells its state.
+    fn begin(&self, session: u64) -> Result<Connections, Stop> {
         let mut heard = Link::open(&self.options)?;
         let channels = [self.names.changes(), self.names.frames(&self.names.own)];
         let command = ["SUBSCRIBE", &channels[0], &channels[1]];
@@ -90,19 +117,39 @@ impl Courier {
         heard.wait_for(LEASE)?;
         let mut link = Link::open(&self.options)?;
         let (version, rows) = self.read_all(&mut link)?;
-        self.tell(News::Back {
+        // They were for an earlier connection.
+        self.exchanges.try_iter().for_each(drop);
+        self.teller.tell(News::Back {
             session,
             version,
             rows,
         })?;
         log::info!("the store {} is there", self.options.url);
-        let (lost, is_lost) = bounded::<Failure>(1);
-        let end = heard.end()?;
+        Ok(Connections {
+            heard,
+            channels,
+            link,
+        })
+    }
+
+    /// Serves one session until it fails, or the registry ends.
+    fn serve(&self, session: u64, connections: Connections) -> Stop {
+        let Connections {
+            mut heard,
+            channels,
+            mut link,
+        } = connections;
+        let end = match heard.end() {
+            Ok(end) => end,
+            Err(failure) => return failure.into(),
+        };
+        let (lost, is_lost) = bounded(1);
         thread::scope(|scope| {
-            scope.spawn(|| self.hear(&mut heard, &channels, &lost));
-            let ended = self.command(session, &mut link, &is_lost);
+            // The session may be over already.
+            scope.spawn(|| lost.try_send(self.hear(&mut heard, &channels)));
+            let Err(stop) = self.command(session, &mut link, &is_lost);
             drop::<End>(end);
-            ended
+            stop
         })
     }
 
@@ -111,8 +158,8 @@ impl Courier {
         &self,
         session: u64,
         link: &mut Link,
-        is_lost: &Receiver<Failure>,
-    ) -> Result<Ended, Failure> {
+        is_lost: &Receiver<Stop>,
+    ) -> Result<Infallible, Stop> {
         let own_channel = self.names.frames(&self.names.own);
         let mut next_sign = Instant::now();
         loop {
@@ -123,14 +170,15 @@ impl Courier {
                     Err(_) => {
                         // The others need not wait for the lease to end.
                         link.ask(&["DEL", &self.names.lease(&self.names.own)])?;
-                        return Ok(Ended);
+                        return Err(Stop::Ended);
                     }
                 },
                 recv(self.frames) -> got => frames.extend(got),
-                recv(is_lost) -> why => return Err(why.unwrap_or(Failure("it is silent".to_owned()))),
+                // It gives a reason before it ends.
+                recv(is_lost) -> stop => return Err(stop.unwrap_or(Stop::Ended)),
                 default(next_sign.saturating_duration_since(Instant::now())) => {}
             }
-            frames.extend(self.frames.try_iter().take(FRAMES_AT_ONCE));
+            frames.extend(self.frames.try_iter().take(STORE_FRAMES_AT_ONCE));
             let exchange = exchange.or_else(|| self.exchanges.try_recv().ok());
             let exchange = exchange.filter(|exchange| exchange.session == session);
             let mut commands = Vec::new();
@@ -165,18 +213,18 @@ impl Courier {
                 } else {
                     News::Exchanged(outcome, gone)
                 };
-                self.tell(news)?;
+                self.teller.tell(news)?;
             }
         }
     }
 
-    /// Hears what is published.
-    fn hear(&self, link: &mut Link, channels: &[String; 2], lost: &Sender<Failure>) {
-        let why = loop {
+    /// Hears what is published, until the connection fails or the registry ends.
+    fn hear(&self, link: &mut Link, channels: &[String; 2]) -> Stop {
+        loop {
             let message = match link.receive() {
                 Ok(Value::List(message)) => message,
                 Ok(_) => continue,
-                Err(why) => break why,
+                Err(failure) => return failure.into(),
             };
             let message: Option<Vec<String>> = message.iter().map(text).collect();
             let news = match message.as_deref() {
@@ -192,13 +240,11 @@ impl Courier {
                 _ => None,
             };
             if let Some(news) = news
-                && let Err(why) = self.tell(news)
+                && let Err(ended) = self.teller.tell(news)
             {
-                break why;
+                return ended.into();
             }
-        };
-        // The session may be over already.
-        let _ = lost.try_send(why);
+        }
     }
 
     /// Reads the whole state as it is at one moment.

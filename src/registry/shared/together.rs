@@ -1,15 +1,17 @@
 //! The registry's event loop with a shared state: actions are done together, and have effect once the store has
 //! taken their changes.
 
-use std::collections::VecDeque;
+use std::collections::{HashSet, VecDeque};
+use std::io;
 use std::mem;
 use std::time::Instant;
 
 use tungstenite::protocol::frame::coding::CloseCode;
 
 use super::exchange::{Change, Exchange, Outcome, Version};
+use super::news::News;
 use super::session::Rows;
-use super::{Known, News, Shared, limits};
+use super::{Known, Shared, limits};
 use crate::protocol::PeerId;
 use crate::protocol::signaling::CONNECTED_AGAIN;
 use crate::registry::actions::Action;
@@ -43,7 +45,7 @@ impl Server {
         };
         if needs_store && shared.is_there() {
             if let Action::Answer { id, request, .. } = &action
-                && shared.waiting_bytes() + request.body.len() > BODIES_BYTES
+                && shared.body_bytes + request.body.len() > BODIES_BYTES
             {
                 let id = *id;
                 return self.refuse(id, &too_many_bodies(), now);
@@ -53,7 +55,7 @@ impl Server {
             if let Some(connection) = connection {
                 connection.hold();
             }
-            return shared.waiting.push(action);
+            return shared.push(action);
         }
         match &action {
             Action::Answer { id, .. } if needs_store => self.refuse(*id, &store_is_away(), now),
@@ -61,9 +63,16 @@ impl Server {
         }
     }
 
-    /// Hears what the store tells.
-    pub(in crate::registry) fn hear_store(&mut self, now: Instant) {
-        while let Some(news) = self.next_news() {
+    /// Hears what the store tells, up to its share of a turn.
+    ///
+    /// # Errors
+    /// The thread that talks to the store has ended.
+    pub(in crate::registry) fn hear_store(&mut self, now: Instant) -> io::Result<()> {
+        for _ in 0..limits::STORE_NEWS_PER_TURN {
+            let next = self.shared().map(|shared| shared.next_news()).transpose()?;
+            let Some(news) = next.flatten() else {
+                break;
+            };
             match news {
                 News::Back {
                     session,
@@ -91,27 +100,29 @@ impl Server {
                 News::Away => self.store_went_away(now),
             }
         }
-    }
-
-    fn next_news(&self) -> Option<News> {
-        let news = self.parts.shared.as_ref()?.news.as_ref()?;
-        news.try_recv().ok()
+        Ok(())
     }
 
     /// Does what waits, and gives the changes to the store, if nothing is under way to it.
-    pub(in crate::registry) fn exchange(&mut self, now: Instant) {
+    ///
+    /// # Errors
+    /// The thread that talks to the store has ended.
+    pub(in crate::registry) fn exchange(&mut self, now: Instant) -> io::Result<()> {
         let Some(shared) = self.parts.shared.as_mut() else {
-            return;
+            return Ok(());
         };
         let is_due = !shared.waiting.is_empty() || now >= shared.next_exchange;
         let Some(known) = shared.known.as_ref().filter(|_| is_due) else {
-            return;
+            return Ok(());
         };
         if shared.under_way.is_some() {
-            return;
+            return Ok(());
         }
         let (session, known) = (known.session, known.version.clone());
-        let asks = now >= shared.next_exchange && now >= shared.judged_from;
+        let asks = now >= shared.ask_at.max(shared.judged_from);
+        if asks {
+            shared.ask_at = now + limits::TICK;
+        }
         shared.next_exchange = now + limits::TICK;
         let mut waiting: VecDeque<Action> = mem::take(&mut shared.waiting).into();
         let (mut done, mut bytes) = (Vec::new(), 0);
@@ -141,12 +152,12 @@ impl Server {
         if let Some(shared) = self.shared() {
             shared.waiting = waiting.into();
             shared.under_way = Some(done);
-            // There is room, since nothing else is under way. If the thread has ended, the process is about to.
-            let sent = shared.exchanges.as_ref().map(|to| to.try_send(exchange));
-            if !matches!(sent, Some(Ok(()))) {
-                log::error!("the thread that talks to the store has ended");
+            if !shared.give(exchange)? {
+                shared.next_exchange = now + limits::RETRY_INTERVAL;
+                self.undo();
             }
         }
+        Ok(())
     }
 
     /// Calls a function for each table.
@@ -166,7 +177,7 @@ impl Server {
         let Some(shared) = self.shared() else {
             return;
         };
-        let done = shared.under_way.take().unwrap_or_default();
+        let done = shared.take_under_way();
         if let Some(known) = &mut shared.known {
             known.version.number = number;
         }
@@ -194,10 +205,7 @@ impl Server {
     fn undo(&mut self) {
         self.tables(|_, table| table.undo());
         if let Some(shared) = self.shared() {
-            let again = shared.under_way.take().unwrap_or_default();
-            let again = again.into_iter().map(|(action, _)| action);
-            let later = mem::take(&mut shared.waiting);
-            shared.waiting = again.chain(later).collect();
+            shared.put_back();
         }
     }
 
@@ -218,12 +226,10 @@ impl Server {
             self.take_login_secret();
             return self.apply_early(now);
         }
-        if shared.early.len() >= limits::EARLY_CHANGES {
-            shared.early.clear();
+        if shared.early.keep(number, next, changes) {
+            // What is missing comes with the answer.
+            shared.next_exchange = now;
         }
-        shared.early.insert(number, changes);
-        // What is missing comes with the answer.
-        shared.next_exchange = now;
     }
 
     /// Applies changes that were heard before, as far as they are the next ones now.
@@ -236,9 +242,8 @@ impl Server {
     fn next_early(&mut self) -> Option<Vec<Change>> {
         let shared = self.shared()?;
         let next = shared.known.as_ref()?.version.number + 1;
-        shared.early = shared.early.split_off(&next);
         match shared.under_way {
-            None => shared.early.remove(&next),
+            None => shared.early.take(next),
             Some(_) => None,
         }
     }
@@ -299,7 +304,7 @@ impl Server {
         // What was done while the store was away is undone, too.
         let ours = self.directory.here();
         self.undo();
-        let barred: Vec<_> = self.parts.api.store.barred().cloned().collect();
+        let barred: HashSet<_> = self.parts.api.store.barred().cloned().collect();
         self.tables(|name, table| {
             table.clear();
             let (_, rows) = rows.iter().find(|(other, _)| *other == name)?;
@@ -322,6 +327,7 @@ impl Server {
         for (peer, id) in &ours {
             self.mind_place(peer.clone(), *id, now);
         }
+        let ours: HashSet<_> = ours.into_iter().collect();
         for (peer, id) in self.directory.here() {
             if !ours.contains(&(peer.clone(), id)) {
                 self.act(Action::Left { id, peer }, now);
@@ -351,7 +357,7 @@ impl Server {
         };
         shared.known = None;
         shared.early.clear();
-        for action in mem::take(&mut shared.waiting) {
+        for action in shared.take_waiting() {
             if let Some(id) = action.connection() {
                 self.release(id);
             }

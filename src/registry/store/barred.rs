@@ -9,7 +9,7 @@ use crate::registry::limits::RELAY_LOGIN_LIFETIME;
 use crate::registry::unix_time::UnixTime;
 
 /// A peer, and when it was barred. What it is given later counts.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Hash, Serialize, Deserialize)]
 pub(in crate::registry) struct Barring {
     pub(in crate::registry) peer: PeerId,
     pub(in crate::registry) at: UnixTime,

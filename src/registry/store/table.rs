@@ -147,7 +147,7 @@ pub(in crate::registry) trait Texts {
     /// Takes the changes for good.
     fn settle(&mut self);
     /// Returns the keys of rows that have changed since the table was settled, each with its row as JSON; `None` when
-    /// it was removed.
+    /// it was removed. They are in the order of the rows, so that others add new ones in the same order.
     #[cfg(any(feature = "redis", test))]
     fn changes(&self) -> Vec<(String, Option<String>)>;
     /// Puts all rows back as they were when the table was last settled.
@@ -167,14 +167,16 @@ pub(in crate::registry) trait Texts {
 impl<T: Row> Texts for Table<T> {
     #[cfg(any(feature = "redis", test))]
     fn changes(&self) -> Vec<(String, Option<String>)> {
-        let changed = self.before.keys().map(|key| {
+        let changed = self.before.iter().map(|(key, before)| {
             // Rows have string keys alone, so each can be written.
             let text = self
                 .get(key)
                 .and_then(|row| serde_json::to_string(row).ok());
-            (key.clone(), text)
+            let before = before.as_ref().map(|(place, _)| place);
+            let place = self.places.get(key).or(before);
+            (place.copied(), (key.clone(), text))
         });
-        changed.collect()
+        by_place(changed.collect())
     }
 
     fn settle(&mut self) {
@@ -245,6 +247,17 @@ struct Timed {
 fn sorted(mut rows: Vec<Timed>) -> Vec<Timed> {
     rows.sort_unstable();
     rows
+}
+
+/// The key and the text of a row that has changed; `None` when it was removed.
+#[cfg(any(feature = "redis", test))]
+type ChangedText = (String, Option<String>);
+
+/// Puts changes of any table in the order of their rows' places.
+#[cfg(any(feature = "redis", test))]
+fn by_place(mut changes: Vec<(Option<u64>, ChangedText)>) -> Vec<ChangedText> {
+    changes.sort_unstable();
+    changes.into_iter().map(|(_, change)| change).collect()
 }
 
 /// A list of its rows.
@@ -328,11 +341,10 @@ mod tests {
         table.remove("a");
         table.put(number("d", 6));
         table.update_all(|row| row.value == 1, |row| row.value = 8);
-        let mut changes = table.changes();
-        changes.sort();
+        let changes = table.changes();
         let expected = [
-            ("a", None),
             ("b", Some(r#"{"name":"b","value":8}"#)),
+            ("a", None),
             ("c", Some(r#"{"name":"c","value":5}"#)),
             ("d", Some(r#"{"name":"d","value":6}"#)),
         ];
