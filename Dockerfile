@@ -39,6 +39,7 @@ RUN mkdir -p src benches/whole_way socket-directory \
 
 # Cargo goes by the time of files, and these are older than the empty program.
 COPY src src
+COPY web web
 RUN touch src/main.rs src/lib.rs \
     && cargo zigbuild --release --locked --target "$(cat target-name)" --features redis \
     && cp "target/$(cat target-name)/release/chatixia-sidecar" .
