@@ -38,6 +38,8 @@ impl PeerSettings {
         reader: &mut Reader<'_, impl Fn(&str) -> Option<OsString>>,
         environment: impl Fn(&str) -> Option<OsString>,
     ) -> Self {
+        reader.refuse_empty(&settings::ALLOW_PEERS);
+        reader.refuse_empty(&settings::PEER_TRUST);
         let trust = TrustSettings {
             secret: mesh_secret(reader),
             allow_unproven: reader.read(&settings::ALLOW_UNPROVEN, values::switch),
@@ -97,6 +99,8 @@ impl PeerSettings {
 pub(super) fn mesh_secret(
     reader: &mut Reader<'_, impl Fn(&str) -> Option<OsString>>,
 ) -> Option<Secret> {
+    reader.refuse_empty(&settings::MESH_SECRET);
+    reader.refuse_empty(&settings::MESH_SECRET_FILE);
     reader.read(&settings::MESH_SECRET, values::mesh_secret)
 }
 
@@ -141,6 +145,22 @@ mod tests {
         let mut reader = Reader::new(&flags, environment);
         let settings = PeerSettings::read(&mut reader, environment);
         reader.finish(settings)
+    }
+
+    #[test]
+    fn what_is_empty_is_refused_where_it_would_protect_nothing() {
+        for name in [
+            "MESH_SECRET",
+            "MESH_SECRET_FILE",
+            "ALLOW_PEERS",
+            "PEER_TRUST",
+        ] {
+            let errors = read(&[(name, "")]).unwrap_err();
+            let expected = format!(
+                "{name}: it is empty, which protects nothing; give it a value, or unset it"
+            );
+            assert_eq!(errors, [expected]);
+        }
     }
 
     #[test]

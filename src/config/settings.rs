@@ -373,6 +373,18 @@ impl<'a, E: Fn(&str) -> Option<OsString>> Reader<'a, E> {
         self.flags.has(setting) || in_environment()
     }
 
+    /// Notes an error if a setting of protection is there, but empty. Taken as not given, it would silently protect
+    /// nothing: Compose hands on a variable that is not set as an empty one.
+    pub(crate) fn refuse_empty(&mut self, setting: &Setting) {
+        let value = || (self.environment)(setting.name);
+        if !self.flags.has(setting) && value().is_some_and(|value| value.is_empty()) {
+            self.error(format!(
+                "{}: it is empty, which protects nothing; give it a value, or unset it",
+                setting.name
+            ));
+        }
+    }
+
     /// Notes an error about the settings together.
     pub(crate) fn error(&mut self, problem: String) {
         self.errors.push(problem);

@@ -130,7 +130,7 @@ pub(super) fn secret(text: &str) -> Parsed<Option<Secret>> {
     Ok((!text.is_empty()).then(|| Secret::new(text.to_owned())))
 }
 
-/// Parses the secret of the mesh; `None` when empty.
+/// Parses the secret of the mesh; `None` when it is not given.
 pub(super) fn mesh_secret(text: &str) -> Parsed<Option<Secret>> {
     if text.len() > limits::SECRET_BYTES || text.contains(char::is_control) {
         return Err(format!(

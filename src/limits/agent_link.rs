@@ -34,6 +34,10 @@ limits! {
     /// at once.
     pub const IPC_GUESTS: usize = 4;
 
+    /// Users whose processes are refused on the IPC socket that it is warned of, of each once; of further ones nothing
+    /// is said.
+    pub const REFUSED_USERS: usize = 64;
+
     /// Connections whose agent is gone while its last commands still wait for the event loop; at this many no further
     /// agent is accepted until one of them is through.
     pub const IPC_DRAINING: usize = 4;

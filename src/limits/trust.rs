@@ -20,8 +20,12 @@ limits! {
     /// Peers that wait to be written to `KNOWN_PEERS`; further ones are not remembered beyond the end of the process.
     pub const KNOWN_PEERS_TO_WRITE: usize = 256;
 
-    /// How long a peer that is heard may keep its proof to itself once it has our `hello`; then it is refused.
+    /// How long a peer may take to prove itself once our `hello` was sent; then the connection is ended.
     pub const PROOF_TIMEOUT: Duration = Duration::from_secs(4);
+
+    /// The least of it, where two round trips are not longer, while the peer has proven itself on another connection,
+    /// where it does not wait for ever; then that one is taken.
+    pub const PROOF_TIMEOUT_BESIDE_PROVEN: Duration = Duration::from_secs(2);
 
     /// Peers that are warned of within an hour because they are not trusted; of further ones nothing is said at that
     /// level.

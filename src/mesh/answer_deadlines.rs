@@ -78,14 +78,16 @@ impl<K: Linker> Mesh<K> {
         let is_over =
             gives_up_at(peer, is_resting, connect_time, &self.settings).is_some_and(|at| now >= at);
         // Told of the peer as it was: the end of the session forgets that it was met.
-        let code = self.failure_to_reach(peer_id);
+        let since_connect = peer.waiting.front().map(|first| first.since);
+        let code = self.failure_to_reach(peer_id, peer.wanted);
+        let connect_code = self.failure_to_reach(peer_id, since_connect);
         if is_over {
             if let Some(current) = current {
                 self.retire(now, current);
             }
             self.end_session(now, peer_id, code);
         }
-        self.fail_overdue_connects(now, peer_id, code);
+        self.fail_overdue_connects(now, peer_id, connect_code);
         self.watch_deadlines(now, peer_id);
         self.arm_peer(now, peer_id);
         self.forget_if_idle(peer_id);
@@ -109,9 +111,12 @@ impl<K: Linker> Mesh<K> {
         }
     }
 
-    fn failure_to_reach(&self, peer_id: &PeerId) -> ErrorCode {
+    /// Returns why a peer was not reached that was wanted since then. That somebody was not trusted before says nothing
+    /// about it.
+    fn failure_to_reach(&self, peer_id: &PeerId, wanted: Option<Instant>) -> ErrorCode {
         let peer = self.peers.get(peer_id);
-        if peer.is_some_and(|peer| peer.distrust.is_some()) {
+        let distrusted = peer.and_then(|peer| peer.distrusted.as_ref());
+        if distrusted.is_some_and(|distrusted| wanted.is_some_and(|since| since <= distrusted.at)) {
             ErrorCode::UntrustedPeer
         } else if self.roster.lists(peer_id) || self.peers.get(peer_id).is_some_and(|peer| peer.met)
         {
@@ -122,12 +127,10 @@ impl<K: Linker> Mesh<K> {
     }
 
     fn why_not_reached(&self, peer_id: &PeerId, code: ErrorCode) -> String {
-        let distrust = self
-            .peers
-            .get(peer_id)
-            .and_then(|peer| peer.distrust.clone());
-        if let (ErrorCode::UntrustedPeer, Some(distrust)) = (code, distrust) {
-            distrust
+        let peer = self.peers.get(peer_id);
+        let distrusted = peer.and_then(|peer| peer.distrusted.as_ref());
+        if let (ErrorCode::UntrustedPeer, Some(distrusted)) = (code, distrusted) {
+            distrusted.why.clone()
         } else if code == ErrorCode::UnknownPeer && self.roster.is_connected() {
             format!("the registry does not know {peer_id}, or does not show it to us")
         } else if code == ErrorCode::UnknownPeer {

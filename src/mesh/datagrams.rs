@@ -177,7 +177,7 @@ impl<K: Linker> Mesh<K> {
     }
 
     /// Handles all outputs of the link, until it asks for a timeout.
-    fn listen(&mut self, now: Instant, id: ConnectionId) {
+    pub(super) fn listen(&mut self, now: Instant, id: ConnectionId) {
         self.take_all_outputs(now, id);
         self.arm(now, id);
     }
@@ -272,6 +272,7 @@ impl<K: Linker> Mesh<K> {
         };
         connection.link.close();
         self.send_last_words(&mut connection.link);
+        self.release_gate(now, &connection.peer);
         self.check_reachability(now, &connection.peer);
     }
 

@@ -30,6 +30,14 @@ pub(super) fn process_on<L: Link>(
     )
 }
 
+/// Which of two connections is taken: one that the peer proposes, or one of ours.
+enum Precedence {
+    Ours,
+    Theirs,
+    /// Theirs waits: its peer has proven itself, and whoever has answered our proposal, which is this one, has not.
+    Open(ConnectionId),
+}
+
 impl<K: Linker> Mesh<K> {
     /// Goes as far as is possible after a channel has opened, or the peer has said hello.
     pub(super) fn advance(&mut self, now: Instant, id: ConnectionId) {
@@ -55,18 +63,26 @@ impl<K: Linker> Mesh<K> {
                 if self.is_superfluous(now, id) {
                     return self.retire(now, id);
                 }
+                if !greeted {
+                    self.empty_current(now, id);
+                }
                 self.say_hello(now, id);
                 if greeted {
                     self.adopt(now, id);
+                } else {
+                    self.hold_current(id);
                 }
             }
             Role::Offerer if greeted => self.adopt(now, id),
-            Role::Answerer if greeted => {
-                if self.gives_way(now, id) {
-                    return self.retire(now, id);
+            Role::Answerer if greeted => match self.precedence(now, id) {
+                Precedence::Ours => self.retire(now, id),
+                Precedence::Open(proposed) => {
+                    if !self.ends_without_proof(now, proposed) {
+                        self.arm(now, proposed);
+                    }
                 }
-                self.adopt(now, id);
-            }
+                Precedence::Theirs => self.adopt(now, id),
+            },
             Role::Offerer | Role::Answerer => {}
         }
     }
@@ -83,12 +99,12 @@ impl<K: Linker> Mesh<K> {
 
     /// Returns whether a connection that the peer proposes gives way to one that we have proposed. If
     /// not, ours gives way and is retired.
-    fn gives_way(&mut self, now: Instant, id: ConnectionId) -> bool {
+    fn precedence(&mut self, now: Instant, id: ConnectionId) -> Precedence {
         let Some(connection) = self.connections.get(&id) else {
-            return true;
+            return Precedence::Ours;
         };
         let Some(own) = self.own.as_ref() else {
-            return false;
+            return Precedence::Theirs;
         };
         let peer_id = connection.peer.clone();
         let yields = negotiation::hello_yields(own, &peer_id);
@@ -98,16 +114,25 @@ impl<K: Linker> Mesh<K> {
         if let Some((proposed, _)) = proposed {
             if yields {
                 self.retire(now, proposed);
+                return Precedence::Theirs;
             }
-            return !yields;
+            let is_proven = self.settings.trust.secret.is_some();
+            return match is_proven {
+                true => Precedence::Open(proposed),
+                false => Precedence::Ours,
+            };
         }
         // Ours was taken while the peer's hello was on its way.
-        !yields
+        let was_taken = !yields
             && self.current_of(&peer_id).is_some_and(|current| {
                 current.role == Role::Offerer
                     && current.opened >= Some(connection.created)
                     && current.is_well(now)
-            })
+            });
+        match was_taken {
+            true => Precedence::Ours,
+            false => Precedence::Theirs,
+        }
     }
 
     pub(super) fn current_of(&self, peer_id: &PeerId) -> Option<&Connection<K::Link>> {
@@ -346,7 +371,7 @@ impl<K: Linker> Mesh<K> {
         peer.heard = now;
         peer.said_goodbye = false;
         peer.wanted = None;
-        peer.distrust = None;
+        peer.distrusted = None;
         peer.held = None;
         peer.watermarks.wait_anew(now);
         let others: Vec<_> = peer

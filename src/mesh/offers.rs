@@ -42,7 +42,13 @@ impl<K: Linker> Mesh<K> {
             }
         }
         let max_peers = self.settings.max_peers;
-        let Some(peer) = self.ensure_room(now, peer_id, limits::ROOM_IDLE) else {
+        // Whoever may offer under any name must not cost a peer its place before he has proven himself.
+        let is_met = self.peers.get(peer_id).is_some_and(|peer| peer.met);
+        let peer = match is_met || self.settings.trust.secret.is_none() {
+            true => self.ensure_room(now, peer_id, limits::ROOM_IDLE),
+            false => self.ensure_peer(now, peer_id),
+        };
+        let Some(peer) = peer else {
             log::warn!("refused an offer of {peer_id}: MAX_PEERS is {max_peers}");
             return self.refuse_offer(peer_id, &offer);
         };

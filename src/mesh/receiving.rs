@@ -89,9 +89,11 @@ impl<K: Linker> Mesh<K> {
     }
 
     /// Holds the datagrams of a peer while too many of its messages wait for the agent. A peer of ours is
-    /// slowed by its window long before, unless its messages are tiny: a window counts bytes alone.
+    /// slowed by its window long before, unless its messages are tiny: a window counts bytes alone. They are also
+    /// held while somebody is to prove himself on another connection.
     pub(super) fn watch_gate(&mut self, id: ConnectionId) {
         let inbox_limit = self.inbox_limit();
+        let waits_for_proof = self.waits_for_proof(id);
         let Some(connection) = self.connections.get_mut(&id) else {
             return;
         };
@@ -103,7 +105,7 @@ impl<K: Linker> Mesh<K> {
         } else {
             self.settings.queue_bytes
         };
-        if peer.inbox.cost() >= capacity {
+        if waits_for_proof || peer.inbox.cost() >= capacity {
             connection.flow_control.set_closed(true);
         } else if peer.inbox.cost() <= capacity / 2 {
             connection.flow_control.set_closed(false);
@@ -134,7 +136,7 @@ impl<K: Linker> Mesh<K> {
         }
     }
 
-    fn release_gate(&mut self, now: Instant, peer_id: &PeerId) {
+    pub(super) fn release_gate(&mut self, now: Instant, peer_id: &PeerId) {
         let Some(id) = self.peers.get(peer_id).and_then(|peer| peer.current) else {
             return;
         };

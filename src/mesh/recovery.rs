@@ -203,6 +203,7 @@ impl<K: Linker> Mesh<K> {
         if !is_current {
             return;
         }
+        peer.distrusted = None;
         if peer.reachable {
             return;
         }
@@ -313,10 +314,16 @@ impl<K: Linker> Mesh<K> {
                 Phase::Open => "lost the connection to",
             }
         );
-        // Once our hello was sent, nothing was taken from the connection in use.
+        // Once our hello was sent, nothing was taken from the connection in use. Where a secret is demanded it only
+        // waits: whoever has not proven himself must not cost us the one who has.
         let was_proposed = connection.handshake.sent && !connection.handshake.received;
+        let is_unproven = self.settings.trust.secret.is_some() && connection.greeting.is_none();
         let current = self.peers.get(&peer_id).and_then(|peer| peer.current);
-        if let Some(current) = current.filter(|_| was_proposed) {
+        if was_proposed && is_unproven {
+            self.release_gate(now, &peer_id);
+            self.acknowledge(now, &peer_id);
+            self.advance_waiting(now, &peer_id);
+        } else if let Some(current) = current.filter(|_| was_proposed) {
             self.retire(now, current);
         }
         self.check_reachability(now, &peer_id);

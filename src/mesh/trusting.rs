@@ -14,9 +14,9 @@ use crate::protocol::ipc::ErrorCode;
 use crate::protocol::proof::{Claim, Side};
 
 use super::Mesh;
-use super::connection::{Connection, ConnectionId, Role};
+use super::connection::{Connection, ConnectionId, Phase, Role};
 use super::link::{Certificates, Channel, Link, Linker, description};
-use super::peer::Peer;
+use super::peer::{Distrusted, Peer};
 use super::trust::PeerTrust;
 use super::trust::distrust::Distrust;
 use super::trust::known_peers::{Familiarity, KnownPeer, KnownPeers};
@@ -69,8 +69,11 @@ impl<K: Linker> Mesh<K> {
         self.distrusts_proof(connection, hello).or_else(|| {
             // Who has proven himself is believed his name, whatever the registry calls him.
             let is_demanding = self.settings.trust.is_demanding();
-            let name = hello.peer_id.clone().filter(|_| is_demanding)?;
-            (name != connection.peer).then_some(Distrust::AnotherName { name })
+            match hello.peer_id.clone().filter(|_| is_demanding) {
+                Some(name) if name != connection.peer => Some(Distrust::AnotherName { name }),
+                None if self.settings.trust.secret.is_some() => Some(Distrust::NoName),
+                _ => None,
+            }
         })
     }
 
@@ -79,9 +82,13 @@ impl<K: Linker> Mesh<K> {
         let Some(proof) = &hello.proof else {
             return Some(Distrust::NoProof);
         };
-        let is_proven =
-            theirs(connection, &hello.session).is_some_and(|claim| claim.is_proven(secret, proof));
-        (!is_proven).then_some(Distrust::WrongProof)
+        let Some(claim) = theirs(connection, &hello.session) else {
+            return Some(Distrust::NotComparable);
+        };
+        if claim.sender == claim.receiver {
+            return Some(Distrust::OwnCertificate);
+        }
+        (!claim.is_proven(secret, proof)).then_some(Distrust::WrongProof)
     }
 
     /// Returns until when the peer of a connection has to prove itself, since it has our hello.
@@ -90,24 +97,91 @@ impl<K: Linker> Mesh<K> {
             && connection.speaks_sessions
             && connection.greeting.is_none();
         let sent = connection.handshake.sent_at.filter(|_| is_awaited);
-        sent.map(|sent| sent + limits::PROOF_TIMEOUT)
+        let patience = match self.proven_waiting(&connection.peer).next() {
+            // If it is the peer itself who has our hello, its own comes after one round trip.
+            Some((_, waiting)) => (2 * waiting.round_trip.unwrap_or_default())
+                .clamp(limits::PROOF_TIMEOUT_BESIDE_PROVEN, limits::PROOF_TIMEOUT),
+            None => limits::PROOF_TIMEOUT,
+        };
+        sent.map(|sent| sent + patience)
     }
 
-    /// Ends a connection whose peer is heard, has our hello, and says nothing. Returns whether it does. One that is
-    /// not heard may only have lost its path.
+    /// Returns the connections on which the peer has proven itself, and which wait for what becomes of our proposal.
+    fn proven_waiting(
+        &self,
+        peer_id: &PeerId,
+    ) -> impl Iterator<Item = (ConnectionId, &Connection<K::Link>)> {
+        self.connections_of(peer_id).filter(|(_, connection)| {
+            connection.role == Role::Answerer
+                && connection.phase == Phase::Connecting
+                && connection.greeting.is_some()
+        })
+    }
+
+    /// Goes on with the connections that have waited for what became of our proposal, since nobody has proven
+    /// himself on that.
+    pub(super) fn advance_waiting(&mut self, now: Instant, peer_id: &PeerId) {
+        let waiting = self.proven_waiting(peer_id);
+        let waiting: Vec<_> = waiting.map(|(id, _)| id).collect();
+        for id in waiting {
+            self.advance(now, id);
+        }
+    }
+
+    /// Takes what the connection in use has brought already, before our hello on another tells what was taken.
+    pub(super) fn empty_current(&mut self, now: Instant, proposed: ConnectionId) {
+        if let Some(current) = self.current_beside(proposed) {
+            self.listen(now, current);
+        }
+    }
+
+    /// Has the connection in use wait, because our hello was sent on another. If nobody proves himself there, this
+    /// one goes on as if nothing had been.
+    pub(super) fn hold_current(&mut self, proposed: ConnectionId) {
+        if let Some(current) = self.current_beside(proposed) {
+            self.watch_gate(current);
+        }
+    }
+
+    /// Returns the connection in use to the same peer, where that has to wait for a proof.
+    fn current_beside(&self, proposed: ConnectionId) -> Option<ConnectionId> {
+        self.settings.trust.secret.as_ref()?;
+        let peer_id = &self.connections.get(&proposed)?.peer;
+        let current = self.peers.get(peer_id)?.current;
+        current.filter(|current| *current != proposed)
+    }
+
+    /// Returns whether what a connection brings has to wait until somebody has proven himself on another.
+    pub(super) fn waits_for_proof(&self, id: ConnectionId) -> bool {
+        let is_demanded = self.settings.trust.secret.is_some();
+        let connection = self.connections.get(&id).filter(|_| is_demanded);
+        connection.is_some_and(|connection| {
+            connection.speaks_sessions && self.greets_elsewhere(&connection.peer, id)
+        })
+    }
+
+    /// Ends a connection whose peer was sent our hello, and has not proven itself in time. Returns whether it does. Of
+    /// one that is not heard, or has not acknowledged our hello, the path may be lost: it is not called untrusted.
     pub(super) fn ends_without_proof(&mut self, now: Instant, id: ConnectionId) -> bool {
         let connection = self.connections.get(&id);
         let due = connection.and_then(|connection| self.proof_is_due(connection));
         if due.is_none_or(|due| now < due) {
             return false;
         }
-        let is_silent = self.connections.get_mut(&id).is_some_and(|connection| {
-            connection.is_alive(now) && connection.link.buffered(Channel::Control) == 0
-        });
-        if is_silent {
+        let Some(connection) = self.connections.get_mut(&id) else {
+            return false;
+        };
+        let is_silent = connection.is_alive(now) && connection.link.buffered(Channel::Control) == 0;
+        let peer_id = connection.peer.clone();
+        if is_silent && self.proven_waiting(&peer_id).next().is_none() {
             self.distrusted(now, id, &Distrust::NoProof);
+        } else {
+            if let Some(connection) = self.connections.get_mut(&id) {
+                connection.link.close();
+            }
+            self.connection_failed(now, id, "it has not proven itself in time");
         }
-        is_silent
+        true
     }
 
     /// Returns the proof for our hello, which tells this session. `None` without a secret.
@@ -143,6 +217,7 @@ impl<K: Linker> Mesh<K> {
         match known.familiarity(peer_id, &shown) {
             Familiarity::Known => None,
             Familiarity::Other { certificate, line } => Some(Distrust::Changed {
+                peer: peer_id.clone(),
                 shown,
                 known: certificate,
                 line,
@@ -212,7 +287,10 @@ impl<K: Linker> Mesh<K> {
     fn note_distrust(&mut self, now: Instant, peer_id: &PeerId, distrust: &Distrust) {
         self.totals.untrusted_peers += 1;
         if let Some(peer) = self.peers.get_mut(peer_id) {
-            peer.distrust = Some(format!("{peer_id} is not trusted: {distrust}"));
+            peer.distrusted = Some(Distrusted {
+                at: now,
+                why: format!("{peer_id} is not trusted: {distrust}"),
+            });
         }
         match self.distrust_warnings.take(now, peer_id) {
             Due::No => log::debug!("{peer_id} is not trusted: {distrust}"),

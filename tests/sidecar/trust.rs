@@ -248,7 +248,7 @@ fn at_first_use_another_certificate_is_refused_and_both_are_told() {
     let of_bob = known("alice");
     let of_bob = of_bob.split(' ').nth(1).unwrap();
     assert!(
-        text.contains(of_bob) && text.contains("but line 1 of "),
+        text.contains(of_bob) && text.contains("(line 1 when it was read)"),
         "{text}"
     );
     assert!(none_is(&events, &OF_PEERS), "{events:?}");

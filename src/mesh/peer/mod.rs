@@ -89,6 +89,14 @@ pub(super) struct WaitingConnect {
     pub(super) since: Instant,
 }
 
+/// Somebody was not trusted.
+#[derive(Debug)]
+pub(super) struct Distrusted {
+    pub(super) at: Instant,
+    /// Why, for a person.
+    pub(super) why: String,
+}
+
 /// The state of a peer, as `stats` tells it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "lowercase")]
@@ -130,8 +138,8 @@ pub(super) struct Peer {
     pub(super) wanted: Option<Instant>,
     /// Whether it has contradicted its session and acknowledged nothing since.
     pub(super) has_contradicted: bool,
-    /// Why it was not trusted the last time that somebody came under its name, for a person.
-    pub(super) distrust: Option<String>,
+    /// The last time since it was heard that somebody who is not trusted came under its name.
+    pub(super) distrusted: Option<Distrusted>,
     /// Unanswered `connect` commands, in the order of their deadlines.
     pub(super) waiting: VecDeque<WaitingConnect>,
     /// Its messages that the agent has not taken, with their bytes on the wire.
@@ -183,7 +191,7 @@ impl Peer {
             said_goodbye: false,
             wanted: None,
             has_contradicted: false,
-            distrust: None,
+            distrusted: None,
             waiting: VecDeque::new(),
             inbox: QueueSize::default(),
             watermarks: Watermarks::new(now),

@@ -11,7 +11,11 @@ use super::fake_link::FakeStack;
 use super::network::Place;
 use super::walk::run_seeds;
 use super::world::World;
+use crate::limits;
+use crate::mesh::MeshMode;
+use crate::mesh::connection::{ConnectionId, Role};
 use crate::mesh::trust::PeerTrust;
+use crate::mesh::trust::distrust::Distrust;
 use crate::protocol::PeerId;
 use crate::protocol::ipc::{ErrorCode, Event};
 use crate::secret::Secret;
@@ -261,6 +265,83 @@ fn those_who_know_the_secret_talk_and_go_on_with_their_session() {
     assert_eq!((world.ledger.deliveries, world.ledger.failed()), (2, 0));
     let is_new = |event: &Event| matches!(event, Event::PeerConnected { resumed: false, .. });
     assert_eq!(world.count(0, is_new), 1);
+}
+
+/// Two who know the secret are connected. `a` has said hello on a new connection, to somebody who says nothing.
+fn silently_answered(seed: u64) -> World<FakeStack> {
+    let mut world = Demand::Secret.world(seed, &["a", "b"], KEPT);
+    world.run_for(Duration::from_secs(1));
+    world.attack(seed);
+    world.attacker.as_mut().unwrap().answers = Some(0);
+    world.replace_connection(0, 1);
+    world.run_until(CONNECTED, "hello said", |world| {
+        let mut connections = world.nodes[0].mesh.connections_of(world.name(1));
+        connections.any(|(_, other)| other.handshake.sent && !other.is_ready())
+    });
+    world
+}
+
+fn current(world: &World<FakeStack>) -> ConnectionId {
+    world.nodes[0].mesh.peers[world.name(1)].current.unwrap()
+}
+
+#[test]
+fn a_proven_connection_does_not_give_way_to_an_unproven_one() {
+    let mut world = silently_answered(507);
+    let before = current(&world);
+    world.replace_connection(1, 0);
+    world.run_until(CONNECTED, "taken", |world| current(world) != before);
+    let mesh = &world.nodes[0].mesh;
+    assert_eq!(mesh.connections[&current(&world)].role, Role::Answerer);
+    assert_eq!(mesh.totals.untrusted_peers, 0);
+    world.send(1, "a", 100, true);
+    world.settle(CONNECTED);
+    assert_eq!(world.ledger.deliveries, 1);
+}
+
+#[test]
+fn who_proves_nothing_does_not_cost_the_connection_in_use() {
+    let mut world = silently_answered(508);
+    let is_lost = |event: &Event| matches!(event, Event::PeerDisconnected { .. });
+    world.send(1, "a", 100, true);
+    world.send(0, "b", 100, true);
+    world.run_for(Duration::from_secs(1));
+    assert_eq!(world.ledger.deliveries, 1, "`a` takes nothing as long");
+    world.settle(CONNECTED);
+    assert_eq!((world.ledger.deliveries, world.ledger.failed()), (2, 0));
+    assert_eq!((world.count(0, is_lost), world.count(1, is_lost)), (0, 0));
+}
+
+#[test]
+fn an_old_distrust_says_nothing_about_a_later_failure() {
+    let mut world = Demand::FirstUse.world(509, &["a", "b"], Duration::from_secs(20));
+    let peer = world.name(1).clone();
+    let (now, distrust) = (world.now, Distrust::NoProof);
+    world.nodes[0].mesh.refuse_untrusted(now, &peer, &distrust);
+    world.run_for(Duration::from_secs(30));
+    world.stop(1, true);
+    world.send(0, "b", 100, true);
+    world.run_for(Duration::from_secs(60));
+    assert_eq!(world.ledger.failures_of(ErrorCode::UntrustedPeer), 0);
+    assert_eq!(world.ledger.failed(), 1);
+}
+
+#[test]
+fn with_a_secret_nobody_gives_his_place_up_for_an_unproven_offer() {
+    for (secret, keeps) in [(Some("the secret of this mesh"), true), (None, false)] {
+        let mut world = World::new(510, &["a", "b", "c"]);
+        world.settings.trust.secret = secret.map(|secret| Secret::new(secret.to_owned()));
+        world.settings.mode = MeshMode::Lazy;
+        world.start(1);
+        world.start(2);
+        world.settings.max_peers = 1;
+        world.start(0);
+        world.send(1, "a", 100, true);
+        world.run_for(limits::ROOM_IDLE * 2);
+        world.send(2, "a", 100, true);
+        world.run_for(Duration::from_secs(3));
+        assert_eq!(world.are_connected(0, 1), keeps);
+    }
 }
 
 #[test]

@@ -65,6 +65,8 @@ pub(super) struct Attacker {
     pub(super) strips: bool,
     /// Whether he calls ours by each other's names. Where nothing is demanded they believe it.
     pub(super) renames: bool,
+    /// Whose offers he answers himself, saying nothing. Everything else he leaves alone.
+    pub(super) answers: Option<Place>,
     /// Messages of ours that he has read.
     pub(super) read: u64,
     /// Messages of his that an agent of ours has taken.
@@ -96,6 +98,7 @@ impl Attacker {
             is_active: true,
             strips: true,
             renames: false,
+            answers: None,
             read: 0,
             accepted: 0,
             reached: 0,
@@ -238,6 +241,16 @@ impl<K: Linker> World<K> {
             }
             _ => {}
         }
+        if let Some(victim) = attacker.answers {
+            if frame.from == victim && matches!(frame.signal, Signal::Offer { .. }) {
+                let Some((_, answer)) = self.attacker_answers(to, &frame) else {
+                    return;
+                };
+                self.relay(Duration::ZERO, answer);
+                return self.drive_attacker();
+            }
+            return self.relay(Duration::ZERO, frame);
+        }
         match attacker.random.u32(..20) {
             0 => {}
             1..3 => {
@@ -284,25 +297,22 @@ impl<K: Linker> World<K> {
         }
     }
 
-    /// Answers an offer himself, and makes one of his own of it.
-    fn sit_between(&mut self, to: Place, frame: Relayed) {
+    /// Answers an offer himself. Returns that line, and the frame of the answer.
+    fn attacker_answers(&mut self, to: Place, frame: &Relayed) -> Option<(usize, Relayed)> {
         let now = self.now;
-        let Some(attacker) = &mut self.attacker else {
-            return;
-        };
+        let attacker = self.attacker.as_mut()?;
         let Signal::Offer { sdp } = &frame.signal else {
-            return;
+            return None;
         };
         let candidates = attacker.candidates();
-        let Ok((link, answer)) = attacker.stack.answer(now, &candidates, Packets::Full, sdp) else {
-            return;
-        };
+        let answered = attacker.stack.answer(now, &candidates, Packets::Full, sdp);
+        let (link, answer) = answered.ok()?;
         let conn = frame.extension.conn.clone();
-        let mask = |name, victim| Mask { name, victim };
-        let near = attacker.add(now, mask(to, frame.from), conn.clone(), link, true);
-        let (far, offer) = attacker.offer(now, mask(frame.from, to), frame.extension.clone());
-        attacker.lines.get_mut(&near).unwrap().partner = Some(far);
-        attacker.lines.get_mut(&far).unwrap().partner = Some(near);
+        let mask = Mask {
+            name: to,
+            victim: frame.from,
+        };
+        let near = attacker.add(now, mask, conn.clone(), link, true);
         let session = attacker.sessions.get(&to).cloned();
         let answer = Relayed {
             from: to,
@@ -315,6 +325,25 @@ impl<K: Linker> World<K> {
                 refused: None,
             },
         };
+        Some((near, answer))
+    }
+
+    /// Answers an offer himself, and makes one of his own of it.
+    fn sit_between(&mut self, to: Place, frame: Relayed) {
+        let now = self.now;
+        let Some((near, answer)) = self.attacker_answers(to, &frame) else {
+            return;
+        };
+        let Some(attacker) = &mut self.attacker else {
+            return;
+        };
+        let mask = Mask {
+            name: frame.from,
+            victim: to,
+        };
+        let (far, offer) = attacker.offer(now, mask, frame.extension.clone());
+        attacker.lines.get_mut(&near).unwrap().partner = Some(far);
+        attacker.lines.get_mut(&far).unwrap().partner = Some(near);
         let offer = Relayed {
             signal: offer,
             ..frame

@@ -35,11 +35,10 @@ fn matches(pattern: &str, name: &str) -> bool {
     let (between, last) = rest.rsplit_once('*').unwrap_or(("", rest));
     // Of several places where a part may be, the first leaves the most for those that follow.
     for part in between.split('*') {
-        match name.split_once(part) {
-            Some((_, after)) => name = after,
-            None if part.is_empty() => {}
-            None => return false,
-        }
+        let Some((_, after)) = name.split_once(part) else {
+            return false;
+        };
+        name = after;
     }
     name.ends_with(last)
 }

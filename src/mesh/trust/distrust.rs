@@ -4,6 +4,9 @@ use std::fmt;
 
 use crate::protocol::PeerId;
 
+/// Characters of a name that somebody claims, as it is shown.
+const NAME_LENGTH: usize = 64;
+
 /// Why a peer is not trusted. Written as what is told of it: "it ...".
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Distrust {
@@ -11,6 +14,12 @@ pub enum Distrust {
     NoProof,
     /// Its proof is not the right one.
     WrongProof,
+    /// Its proof can't be checked: the attempt has no id, or a certificate is not known.
+    NotComparable,
+    /// It has shown our own certificate.
+    OwnCertificate,
+    /// It does not say its name.
+    NoName,
     /// It calls itself by another name than the one that the registry gives it.
     AnotherName {
         /// Its own.
@@ -24,11 +33,13 @@ pub enum Distrust {
     NoFingerprint,
     /// Its certificate is another than the one that is known.
     Changed {
+        /// Its name.
+        peer: PeerId,
         /// The fingerprint of its certificate now.
         shown: String,
         /// The one that is known.
         known: String,
-        /// The line where that is, and of which file.
+        /// The line where that was when the file was read.
         line: usize,
         /// The file.
         file: String,
@@ -58,8 +69,15 @@ impl fmt::Display for Distrust {
             Distrust::WrongProof => f.write_str(
                 "its proof is wrong: it has another MESH_SECRET, or somebody sits between",
             ),
+            Distrust::NotComparable => f.write_str(
+                "its proof can't be checked: its offer has no id, or its certificate no SHA-256 fingerprint",
+            ),
+            Distrust::OwnCertificate => f.write_str(
+                "it has shown our own certificate; each sidecar needs an IDENTITY_FILE of its own",
+            ),
+            Distrust::NoName => f.write_str("it does not say its name in its hello"),
             Distrust::AnotherName { name } => {
-                write!(f, "it calls itself {name}; somebody may change names")
+                write!(f, "it calls itself {}; somebody may change names", shortened(name.as_str()))
             }
             Distrust::AnotherMake => f.write_str(
                 "it is of another make and can't prove that it knows MESH_SECRET; ALLOW_UNPROVEN=on lets such in",
@@ -71,14 +89,15 @@ impl fmt::Display for Distrust {
                 f.write_str("its certificate has no SHA-256 fingerprint by which to know it")
             }
             Distrust::Changed {
+                peer,
                 shown,
                 known,
                 line,
                 file,
             } => write!(
                 f,
-                "its certificate is {shown}, but line {line} of {file} has {known}; somebody may sit between. If \
-                 the peer was set up anew, remove that line and send this sidecar SIGHUP"
+                "its certificate is {shown}, but {file} has {known} (line {line} when it was read); somebody may sit \
+                 between. If {peer} was set up anew, remove its line with {known} and send this sidecar SIGHUP"
             ),
             Distrust::Unknown { shown, file } => write!(
                 f,
@@ -88,6 +107,31 @@ impl fmt::Display for Distrust {
                 f,
                 "{file} has {limit} lines, which is the limit, and it is not among them"
             ),
+        }
+    }
+}
+
+fn shortened(name: &str) -> String {
+    let mut shown: String = name.chars().take(NAME_LENGTH).collect();
+    if shown.len() < name.len() {
+        shown.push('…');
+    }
+    shown
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_claimed_name_is_shown_up_to_a_length() {
+        for (length, shown) in [(64, "é".repeat(64)), (65, "é".repeat(64) + "…")] {
+            let name = PeerId::new(&"é".repeat(length)).unwrap();
+            let text = Distrust::AnotherName { name }.to_string();
+            assert!(
+                text.starts_with(&format!("it calls itself {shown};")),
+                "{text}"
+            );
         }
     }
 }

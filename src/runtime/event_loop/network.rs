@@ -82,11 +82,12 @@ impl EventLoop {
     }
 
     fn read_known_peers_again(&mut self) {
-        let Some((path, _)) = &self.parts.known_peers else {
+        let Some((path, writer)) = &self.parts.known_peers else {
             return;
         };
         match known_peers::load(path) {
-            Ok(known) => {
+            Ok(mut known) => {
+                writer.add_unwritten(&mut known);
                 log::info!("SIGHUP: KNOWN_PEERS {} was read again", path.display());
                 self.parts.mesh.set_known_peers(known);
             }

@@ -1,10 +1,13 @@
 //! Who may use the socket: its owner and root, and whom `SOCKET_MODE` and `SOCKET_GROUP` let in.
 
+use std::collections::BTreeSet;
 use std::fs;
 use std::io;
 use std::os::unix::fs::{PermissionsExt as _, lchown};
 use std::os::unix::net::UnixStream;
 use std::path::Path;
+
+use crate::limits;
 
 /// The mode of a socket that is its owner's alone, and of one that is a group's, too.
 const OWNERS: u32 = 0o600;
@@ -67,7 +70,7 @@ impl Access {
     ///
     /// The system has asked the file's mode already, where it asks it. Of a socket that is its owner's alone no
     /// process of another user but root's has a connection, whatever became of the file.
-    pub(super) fn lets_in(&self, stream: &UnixStream) -> bool {
+    pub(super) fn lets_in(&self, stream: &UnixStream, refused: &mut RefusedUsers) -> bool {
         const OTHERS_MAY_WRITE: u32 = 0o022;
         if self.mode() & OTHERS_MAY_WRITE != 0 {
             return true;
@@ -75,7 +78,7 @@ impl Access {
         match user_of(stream) {
             Ok(user) => {
                 let is_known = user == 0 || user == rustix::process::geteuid().as_raw();
-                if !is_known {
+                if !is_known && refused.is_new(user) {
                     log::warn!(
                         "a process of user {user} was refused on the IPC socket, which is ours alone; \
                          SOCKET_GROUP lets others in"
@@ -88,6 +91,17 @@ impl Access {
                 false
             }
         }
+    }
+}
+
+/// The users whose processes were refused, so that it is warned of each only once.
+#[derive(Debug, Default)]
+pub(super) struct RefusedUsers(BTreeSet<u32>);
+
+impl RefusedUsers {
+    /// Returns whether it is to be warned of this user, and remembers that. Of those beyond the limit nothing is said.
+    fn is_new(&mut self, user: u32) -> bool {
+        self.0.len() < limits::REFUSED_USERS && self.0.insert(user)
     }
 }
 
@@ -123,6 +137,15 @@ mod tests {
         assert_eq!(number_of(groups, "agents"), Some(1000));
         assert_eq!(number_of(groups, "odd"), None);
         assert_eq!(number_of(groups, "none"), None);
+    }
+
+    #[test]
+    fn of_each_user_it_is_warned_once_and_of_many_only_of_some() {
+        let mut refused = RefusedUsers::default();
+        assert!(refused.is_new(1000));
+        assert!(!refused.is_new(1000));
+        let warned = (2000..4000).filter(|user| refused.is_new(*user)).count();
+        assert_eq!(warned, limits::REFUSED_USERS - 1);
     }
 
     #[test]

@@ -10,6 +10,7 @@ use std::time::Instant;
 use crossbeam_channel::TryRecvError;
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
 
+use super::access::RefusedUsers;
 use super::agent::Agent;
 use super::bind::{self, BoundSocket};
 use super::messages::{Ended, LoopEnded, LoopLink, Notice};
@@ -48,6 +49,7 @@ pub(super) struct Supervisor {
     /// The readers of agents, the last one's included, that may still be at work; in order.
     readers: Vec<Ended>,
     accept_from: Instant,
+    refused_users: RefusedUsers,
     check_file_at: Instant,
     file_lost: bool,
 }
@@ -72,6 +74,7 @@ impl Supervisor {
             answered: Vec::new(),
             readers: Vec::new(),
             accept_from: now,
+            refused_users: RefusedUsers::default(),
             check_file_at: now,
             file_lost: false,
         }
@@ -203,7 +206,11 @@ impl Supervisor {
                     return;
                 }
             };
-            if !socket.settings.access.lets_in(&stream) {
+            if !socket
+                .settings
+                .access
+                .lets_in(&stream, &mut self.refused_users)
+            {
                 continue;
             }
             let guest = Guest {

@@ -6,6 +6,7 @@ use std::fs::{File, OpenOptions};
 use std::io::{self, Read as _, Write as _};
 use std::os::unix::fs::OpenOptionsExt as _;
 use std::path::{Path, PathBuf};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::thread;
 use std::time::Duration;
 
@@ -16,6 +17,9 @@ use crate::limits;
 use crate::mesh::trust::known_peers::{Familiarity, KnownPeer, KnownPeers};
 use crate::private_file;
 
+/// The bits of a file's mode that let others than its owner change it.
+const OTHERS_MAY_WRITE: u32 = 0o022;
+
 /// Reads the file. One that is not there knows nobody.
 ///
 /// # Errors
@@ -24,6 +28,14 @@ pub(crate) fn load(path: &Path) -> Result<KnownPeers, String> {
     let problem = |why: String| format!("KNOWN_PEERS={}: {why}", path.display());
     let found = super::read(path, limits::KNOWN_PEERS_FILE_BYTES);
     let found = found.map_err(|error| problem(format!("it can't be read: {error}")))?;
+    let mode = found.as_ref().map(|found| found.mode);
+    if let Some(mode) = mode.filter(|mode| mode & OTHERS_MAY_WRITE != 0) {
+        let why = format!(
+            "others can change it (mode {:04o}), and so whom we trust; make it 0644 or 0600",
+            mode & 0o7777
+        );
+        return Err(problem(why));
+    }
     let text = found.map(|found| found.text).unwrap_or_default();
     KnownPeers::parse(path.display().to_string(), &text)
         .map_err(|why| format!("KNOWN_PEERS: {why}"))
@@ -35,6 +47,14 @@ pub(crate) struct Writer {
     /// `None` only while it is being dropped.
     new: Option<Sender<KnownPeer>>,
     ended: Receiver<()>,
+    unwritten: Unwritten,
+}
+
+/// The peers that were to be added and are not in the file, for as long as this process runs.
+type Unwritten = Arc<Mutex<Vec<KnownPeer>>>;
+
+fn lock(unwritten: &Unwritten) -> MutexGuard<'_, Vec<KnownPeer>> {
+    unwritten.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
 /// How long the end of the process waits for what is still to be written.
@@ -48,26 +68,47 @@ impl Writer {
     pub(crate) fn start(path: PathBuf) -> io::Result<Self> {
         let (new, lines) = bounded::<KnownPeer>(limits::KNOWN_PEERS_TO_WRITE);
         let (has_ended, ended) = bounded(0);
+        let unwritten = Unwritten::default();
+        let of_thread = unwritten.clone();
         thread::Builder::new()
             .name("known peers".to_owned())
             .spawn(move || {
                 for known in lines {
-                    write(&path, &known);
+                    if write(&path, &known) {
+                        lock(&of_thread).retain(|other| *other != known);
+                    }
                 }
                 drop(has_ended);
             })?;
         Ok(Writer {
             new: Some(new),
             ended,
+            unwritten,
         })
     }
 
     /// Has a peer added. Returns at once.
     pub(crate) fn add(&self, known: KnownPeer) {
+        let mut unwritten = lock(&self.unwritten);
+        if unwritten.len() < limits::KNOWN_PEERS {
+            unwritten.push(known.clone());
+        }
+        drop(unwritten);
         let sent = self.new.as_ref().map(|new| new.try_send(known));
         if let Some(Err(error)) = sent {
             let known = error.into_inner();
             log::warn!("{} is not remembered: too many are new", known.peer);
+        }
+    }
+
+    /// Adds the peers that could not be written to what the file has, except where it knows them by another
+    /// certificate.
+    pub(crate) fn add_unwritten(&self, read: &mut KnownPeers) {
+        for known in lock(&self.unwritten).iter() {
+            let familiarity = read.familiarity(&known.peer, &known.certificate);
+            if familiarity == Familiarity::New && read.has_room() {
+                read.add(known.clone());
+            }
         }
     }
 }
@@ -79,17 +120,25 @@ impl Drop for Writer {
     }
 }
 
-fn write(path: &Path, known: &KnownPeer) {
+/// Adds a peer. Returns whether the file has it now.
+fn write(path: &Path, known: &KnownPeer) -> bool {
     let shown = path.display();
     match add(path, known) {
         Ok(Added::Line) => log::info!("{shown} now has {known}"),
         Ok(Added::Nothing) => {}
-        Ok(Added::Refused(why)) => log::warn!("{} is not remembered: {why}", known.peer),
-        Err(error) => log::warn!(
-            "{} is not remembered beyond our end: {shown} can't be written: {error}",
-            known.peer
-        ),
+        Ok(Added::Refused(why)) => {
+            log::warn!("{} is not remembered: {why}", known.peer);
+            return false;
+        }
+        Err(error) => {
+            log::warn!(
+                "{} is not remembered beyond our end: {shown} can't be written: {error}",
+                known.peer
+            );
+            return false;
+        }
     }
+    true
 }
 
 /// What became of a line.
@@ -118,7 +167,7 @@ fn add(path: &Path, known: &KnownPeer) -> io::Result<Added> {
         Familiarity::Other { certificate, line } => {
             let shown = path.display();
             let why = format!(
-                "line {line} of {shown} has {certificate}, and now it has {}",
+                "{shown} has {certificate} for it in line {line}, and now it has {}",
                 known.certificate
             );
             return Ok(Added::Refused(why));
@@ -144,7 +193,8 @@ fn text_of(file: &File) -> io::Result<String> {
 
 #[cfg(test)]
 mod tests {
-    use std::fs;
+    use std::fs::{self, Permissions};
+    use std::os::unix::fs::PermissionsExt as _;
 
     use super::*;
     use crate::protocol::PeerId;
@@ -153,6 +203,54 @@ mod tests {
         KnownPeer {
             peer: PeerId::new(name).unwrap(),
             certificate: vec![byte; 32].join(":"),
+        }
+    }
+
+    #[test]
+    fn who_could_not_be_written_is_still_known_when_the_file_is_read_again() {
+        let directory = Directory::new("unwritten");
+        // No file can be made below a file.
+        let blocked = directory.0.join("file");
+        fs::write(&blocked, "").unwrap();
+        let path = blocked.join("known_peers");
+        let writer = Writer::start(path).unwrap();
+        writer.add(known("a", "01"));
+        writer.add(known("b", "02"));
+        let text = format!("{}\n", known("b", "03"));
+        let mut read = KnownPeers::parse("file".to_owned(), &text).unwrap();
+        writer.add_unwritten(&mut read);
+        for (peer, familiarity) in [(known("a", "01"), true), (known("b", "02"), false)] {
+            let found = read.familiarity(&peer.peer, &peer.certificate);
+            assert_eq!(found == Familiarity::Known, familiarity);
+        }
+    }
+
+    #[test]
+    fn a_file_that_others_can_change_is_refused() {
+        let directory = Directory::new("open");
+        let path = directory.0.join("known_peers");
+        fs::write(&path, "").unwrap();
+        for (mode, is_good) in [(0o620, false), (0o602, false), (0o644, true)] {
+            fs::set_permissions(&path, Permissions::from_mode(mode)).unwrap();
+            let loaded = load(&path);
+            assert_eq!(loaded.is_ok(), is_good, "{loaded:?}");
+        }
+    }
+
+    struct Directory(PathBuf);
+
+    impl Directory {
+        fn new(name: &str) -> Self {
+            let name = format!("chatixia-known-{}-{name}", std::process::id());
+            let path = std::env::temp_dir().join(name);
+            fs::create_dir_all(&path).unwrap();
+            Directory(path)
+        }
+    }
+
+    impl Drop for Directory {
+        fn drop(&mut self) {
+            let _ = fs::remove_dir_all(&self.0);
         }
     }
 
