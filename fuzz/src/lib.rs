@@ -12,13 +12,16 @@ mod backoff;
 mod calendar;
 pub mod descriptions;
 #[allow(dead_code)]
+#[path = "../../src/http1/mod.rs"]
+mod http1;
+#[allow(dead_code)]
 #[path = "../../src/http_date.rs"]
 mod http_date;
 #[path = "../../src/limits/mod.rs"]
 pub mod limits;
 #[path = "../../src/mcp/mod.rs"]
 pub mod mcp;
-#[allow(dead_code)]
+#[allow(dead_code, unused_imports)]
 #[path = "../../src/mesh/mod.rs"]
 pub mod mesh;
 #[allow(dead_code)]
@@ -118,7 +121,10 @@ pub fn stream(messages: Vec<Vec<u8>>) -> Vec<u8> {
 
 /// Whether the bytes are taken for a request, and for an answer.
 pub fn stun_message(bytes: &[u8]) -> (bool, bool) {
-    (message::asked(bytes).is_some(), message::reply(bytes).is_some())
+    (
+        message::asked(bytes).is_some(),
+        message::reply(bytes).is_some(),
+    )
 }
 
 /// Whether another reader takes bytes for one JSON text.

@@ -40,11 +40,12 @@ use std::time::{Duration, SystemTime};
 
 pub use limits::TABLE as LIMITS;
 
+use crate::limits::REQUEST_BODY_BYTES;
 use crate::protocol::PeerId;
 use crate::protocol::signaling::Incoming;
 use crate::secret::Secret;
 use api::ice_servers::IceServers;
-use api::{Api, Origin, Outcome};
+use api::{Api, BeforeBody, Origin, Outcome};
 use directory::{ConnectionId, Directory, Reaction};
 use http::{Request, RequestBuffer};
 use progress::Next;
@@ -149,19 +150,24 @@ impl Registry {
             match buffer.push(piece) {
                 Ok(None) => {}
                 Ok(Some(request)) => break request,
-                Err(refusal) => return check(&refusal),
+                Err(refusal) => return check(&refusal.into()),
             }
             if let Some((head, length)) = buffer.head() {
-                assert!(length <= limits::REQUEST_BODY_BYTES);
-                let api = &mut self.api;
-                let refusal = api.answer_without_body(head, length, origin, &self.directory, self.now);
-                if let Some(refusal) = refusal {
-                    return check(&refusal);
+                assert!(length <= REQUEST_BODY_BYTES);
+                match self.api.before_body(head, length, origin, self.now) {
+                    BeforeBody::Needed => {}
+                    BeforeBody::NotNeeded => break head.clone(),
+                    BeforeBody::Refuse(refusal) => return check(&refusal),
                 }
             }
         };
-        assert!(request.body.len() <= limits::REQUEST_BODY_BYTES);
-        match self.api.answer(&request, origin, &self.directory, self.now) {
+        assert!(request.body.len() <= REQUEST_BODY_BYTES);
+        if let Err(refusal) = self.api.admit(&request, origin, self.now) {
+            return check(&refusal);
+        }
+        let outcome = self.api.answer(&request, origin, &self.directory, self.now);
+        self.settle();
+        match outcome {
             Outcome::Answer(response) => {
                 check(&response);
                 self.learn(&response);
@@ -177,7 +183,10 @@ impl Registry {
 
     fn learn(&mut self, response: &Response) {
         let body = response.body.as_deref().unwrap_or("null");
-        let body: serde_json::Value = serde_json::from_str(body).expect("an answer is JSON");
+        // The page and its files are none.
+        let Ok(body) = serde_json::from_str::<serde_json::Value>(body) else {
+            return;
+        };
         let text = |name: &str| body.get(name).and_then(|value| value.as_str());
         if let Some(token) = text("token") {
             token.clone_into(&mut self.token);
@@ -192,11 +201,15 @@ impl Registry {
         let mut socket = Socket(rest);
         while let Ok(Next::Frame(text)) = websocket.next(&mut socket) {
             assert!(text.len() <= limits::FRAME_BYTES);
-            match self.directory.frame(id, &peer, &text) {
-                Reaction::Registered { peer_list, .. } => match Incoming::parse(&peer_list) {
-                    Ok(Incoming::PeerList { peers, .. }) => assert!(!peers.contains(&peer)),
-                    other => panic!("{peer_list} is read as {other:?}"),
-                },
+            match self.directory.read(&peer, &text) {
+                Reaction::Register => {
+                    let peer_list = self.directory.register(id, &peer).peer_list;
+                    match Incoming::parse(&peer_list) {
+                        Ok(Incoming::PeerList { peers, .. }) => assert!(!peers.contains(&peer)),
+                        other => panic!("{peer_list} is read as {other:?}"),
+                    }
+                }
+                Reaction::Report(report) => self.directory.report(id, &peer, report),
                 Reaction::Relay { target, .. } => {
                     let frame: BTreeMap<String, serde_json::Value> =
                         serde_json::from_str(&text).expect("what is relayed is JSON");
@@ -205,7 +218,16 @@ impl Registry {
                 }
                 Reaction::Nothing(_) => {}
             }
+            self.settle();
         }
+    }
+
+    /// Takes the changes of the state for good.
+    fn settle(&mut self) {
+        for (_, table) in self.api.store.tables() {
+            table.settle();
+        }
+        self.directory.table().settle();
     }
 }
 
@@ -219,7 +241,10 @@ fn check(response: &Response) {
         panic!("the head does not end");
     };
     assert_eq!(parsed.code, Some(response.status));
-    let told = parsed.headers.iter().find(|header| header.name == "Content-Length");
+    let told = parsed
+        .headers
+        .iter()
+        .find(|header| header.name == "Content-Length");
     let told = told.map_or("0", |header| std::str::from_utf8(header.value).unwrap());
     assert_eq!(told.parse(), Ok(bytes.len() - length));
     assert!(bytes.len() - length <= limits::LIST_BYTES + 1024);
