@@ -40,7 +40,7 @@ fn exchange(mut stream: impl Read + Write, request: &str) -> (String, String) {
 }
 
 fn get(address: SocketAddr, path: &str) -> String {
-    let request = format!("GET {path} HTTP/1.1\r\nHost: x\r\n\r\n");
+    let request = format!("GET {path} HTTP/1.1\r\nHost: localhost\r\n\r\n");
     let (head, content) = exchange(connect(address), &request);
     assert!(head.starts_with("HTTP/1.1 200 OK\r\n"), "{head}");
     content

@@ -76,9 +76,17 @@ pub(super) fn show(store: &mut Store, online: &Directory, now: UnixTime) -> Resp
     call::json(&Topology {
         nodes: nodes.collect(),
         mesh_edges,
-        peers: online.peers().take(limits::TOLD_PEERS).collect(),
+        peers: told_peers(online),
         peer_edges: reported_edges(online, &online.peers().map(PeerId::as_str).collect()),
     })
+}
+
+/// Returns the peers that are online in the order of their names, [`limits::TOLD_PEERS`] at most.
+fn told_peers(online: &Directory) -> Vec<&PeerId> {
+    let mut peers: Vec<&PeerId> = online.peers().collect();
+    peers.sort_unstable();
+    peers.truncate(limits::TOLD_PEERS);
+    peers
 }
 
 /// Returns each reported connection between peers of these names once, as one of them reports it,
