@@ -9,7 +9,7 @@ use rustls::ServerConfig;
 
 use super::store::keys::Keys;
 
-/// A handle that ends a [`Registry::run`] from another thread. Cheap to clone.
+/// A handle that ends a [`Registry::run`](super::Registry::run) from another thread. Cheap to clone.
 #[derive(Debug, Clone)]
 pub struct StopHandle {
     pub(super) stopped: Arc<AtomicBool>,

@@ -32,7 +32,7 @@ pub type Watch = fn(Passing<'_>);
 /// The options of a registry. [`Options::new`] gives the usual values, which are named after the colon here.
 #[derive(Debug, Clone)]
 pub struct Options {
-    /// The address to listen on; port 0 takes a free one (see [`Registry::local_addr`]).
+    /// The address to listen on; port 0 takes a free one (see [`Registry::local_addr`](super::Registry::local_addr)).
     pub listen: SocketAddr,
     /// The keys that get tokens, beside those in the data directory.
     pub keys: Keys,
