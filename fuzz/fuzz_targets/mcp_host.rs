@@ -20,7 +20,7 @@ fuzz_target!(|data: &[u8]| {
         seed: 7,
     };
     let mut now = Instant::now();
-    let mut server = Server::new(settings, now);
+    let mut server = Server::new(settings, &[7; 64], now);
     let mut answers = BTreeMap::new();
     for line in data.split(|byte| *byte == b'\n') {
         match line.split_first() {

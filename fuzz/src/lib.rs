@@ -49,48 +49,7 @@ mod message;
 #[path = "../../src/nat/url.rs"]
 pub mod url;
 
-/// What a registry hears of the store that it shares with others.
-// Its files are named from this folder.
-#[path = "."]
-mod store {
-    #[allow(dead_code)]
-    #[path = "../../src/registry/shared/limits.rs"]
-    mod limits;
-    #[path = "../../src/registry/shared/resp.rs"]
-    mod resp;
-
-    /// The answers in the bytes, up to the first that is none, as commands of texts alone would ask for them.
-    pub fn answers(mut bytes: &[u8]) -> Vec<Vec<u8>> {
-        let mut answers = Vec::new();
-        while let Ok(answer) = resp::read(&mut bytes) {
-            if let resp::Value::Text(text) = answer {
-                answers.push(text);
-            }
-        }
-        answers
-    }
-
-    /// A command of these texts.
-    pub fn command(texts: &[Vec<u8>]) -> Vec<u8> {
-        let mut bytes = Vec::new();
-        resp::write_command(&mut bytes, texts);
-        bytes
-    }
-
-    /// The texts of a command, as the store reads them.
-    pub fn texts(mut command: &[u8]) -> Option<Vec<Vec<u8>>> {
-        let Ok(resp::Value::List(values)) = resp::read(&mut command) else {
-            return None;
-        };
-        let texts = values.into_iter().map(|value| match value {
-            resp::Value::Text(text) => Some(text),
-            _ => None,
-        });
-        texts.collect()
-    }
-}
-
-pub use store::{answers, command, texts};
+pub use registry::shared_store::{answers, command, texts};
 
 /// The messages of a stream that comes in pieces of this size, as far as it is one of TURN.
 pub fn messages(stream: &[u8], piece: usize) -> Vec<Vec<u8>> {

@@ -27,6 +27,46 @@ mod unix_time;
 #[path = "../../src/registry/websocket.rs"]
 mod websocket;
 
+/// What a registry hears of the store that it shares with others.
+// Its files are named from this folder.
+#[path = "."]
+pub mod shared_store {
+    #[path = "../../src/registry/shared/limits.rs"]
+    mod limits;
+    #[path = "../../src/registry/shared/resp.rs"]
+    mod resp;
+
+    /// The answers in the bytes, up to the first that is none, as commands of texts alone would ask for them.
+    pub fn answers(mut bytes: &[u8]) -> Vec<Vec<u8>> {
+        let mut answers = Vec::new();
+        while let Ok(answer) = resp::read(&mut bytes) {
+            if let resp::Value::Text(text) = answer {
+                answers.push(text);
+            }
+        }
+        answers
+    }
+
+    /// A command of these texts.
+    pub fn command(texts: &[Vec<u8>]) -> Vec<u8> {
+        let mut bytes = Vec::new();
+        resp::write_command(&mut bytes, texts);
+        bytes
+    }
+
+    /// The texts of a command, as the store reads them.
+    pub fn texts(mut command: &[u8]) -> Option<Vec<Vec<u8>>> {
+        let Ok(resp::Value::List(values)) = resp::read(&mut command) else {
+            return None;
+        };
+        let texts = values.into_iter().map(|value| match value {
+            resp::Value::Text(text) => Some(text),
+            _ => None,
+        });
+        texts.collect()
+    }
+}
+
 /// Of its relay only the logins.
 mod relay {
     pub(super) use super::logins::login;
@@ -38,7 +78,7 @@ use std::net::{IpAddr, Ipv4Addr};
 use std::path::PathBuf;
 use std::time::{Duration, SystemTime};
 
-pub use limits::TABLE as LIMITS;
+pub use limits::TABLES as LIMITS;
 
 use crate::limits::REQUEST_BODY_BYTES;
 use crate::protocol::PeerId;

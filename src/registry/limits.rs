@@ -3,6 +3,8 @@
 //! Those that a test or an operator may want to change have their defaults here and their fields in
 //! [`Options`](super::Options).
 
+// Named, because the fuzz targets include this file from elsewhere.
+#[path = "limits/shared.rs"]
 pub(in crate::registry) mod shared;
 
 use std::time::Duration;
