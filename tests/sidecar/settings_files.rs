@@ -19,8 +19,8 @@ fn the_registrys_urls_follow_from_registry_url() {
     let site = Site::new();
     let url = format!("http://{}/", site.address());
     let sidecar = bare(&site, "alice").set("REGISTRY_URL", url).start();
-    let mut agent = sidecar.agent();
-    agent.until_registry("connected");
+    let mut agent = sidecar.connect();
+    agent.until_registered();
 }
 
 #[test]
@@ -36,8 +36,8 @@ fn settings_come_from_the_env_file_of_the_directory_and_only_their_names_are_log
         .unset("API_KEY")
         .set("STUN_URL", "none")
         .start();
-    let mut agent = sidecar.agent();
-    agent.until_registry("connected");
+    let mut agent = sidecar.connect();
+    agent.until_registered();
     let stats = agent.ask("stats", &json!({}));
     assert!(stats.payload()["process"].is_object(), "{stats:?}");
     let log = sidecar.log();
@@ -61,7 +61,7 @@ fn env_file_names_another_or_none() {
     )
     .unwrap();
     let sidecar = bare(&site, "alice").set("ENV_FILE", "other").start();
-    sidecar.agent().until_registry("connected");
+    sidecar.connect().until_registered();
 
     let none = bare(&site, "bob").set("ENV_FILE", "none").start();
     none.await_socket();

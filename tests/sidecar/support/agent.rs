@@ -60,6 +60,15 @@ impl Agent {
         assert_eq!(ready.kind(), "ready", "{ready:?}");
     }
 
+    /// Takes the greeting, and waits until it or a later event says that the registry is connected.
+    pub(crate) fn until_registered(&mut self) {
+        self.until(|event| match event.kind() {
+            "ready" => event.payload()["registry"] == "connected",
+            "registry" => event.payload()["state"] == "connected",
+            _ => false,
+        });
+    }
+
     /// Another handle of the same connection, for a thread that writes.
     pub(crate) fn writer(&self) -> Writer {
         self.writer.as_ref().unwrap().another()
