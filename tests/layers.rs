@@ -63,6 +63,7 @@ const HOUSES: [(&str, Floors); 3] = [
     (
         "runtime",
         &[
+            &["small_file"],
             &["interfaces", "logging", "peer_files", "process", "wake"],
             &["names"],
             &["ipc", "signaling"],

@@ -39,15 +39,7 @@ impl Server {
     pub fn sidecar_ended(&mut self, exit: Exit, now: Instant) {
         self.sidecar.ended(exit, now);
         let trouble = self.sidecar.trouble(now).unwrap_or_default();
-        let calls = self.calls.iter();
-        let waiting: Vec<u64> = calls
-            .filter(|(_, call)| call.waits_for_sidecar())
-            .map(|(number, _)| *number)
-            .collect();
-        for number in waiting {
-            let text = format!("It is not known what became of this. {trouble}");
-            self.end(number, Outcome::Failed(text));
-        }
+        self.end_waiting(&format!("It is not known what became of this. {trouble}"));
         self.start_waiting(now);
     }
 
@@ -120,15 +112,21 @@ impl Server {
 
     /// Ends the calls that wait for the sidecar: nothing more is read before messages are taken.
     fn give_up_answers(&mut self) {
+        self.end_waiting(
+            "The inbox is full, so it is not known what became of this: nothing more is read before messages are \
+             taken. Call inbox.",
+        );
+    }
+
+    /// Ends the calls that wait for the sidecar, for this reason.
+    fn end_waiting(&mut self, why: &str) {
         let calls = self.calls.iter();
         let waiting: Vec<u64> = calls
             .filter(|(_, call)| call.waits_for_sidecar())
             .map(|(number, _)| *number)
             .collect();
         for number in waiting {
-            let text = "The inbox is full, so it is not known what became of this: nothing more is read before \
-                 messages are taken. Call inbox.";
-            self.end(number, Outcome::Failed(text.to_owned()));
+            self.end(number, Outcome::Failed(why.to_owned()));
         }
     }
 

@@ -21,6 +21,7 @@ pub mod registry;
 #[cfg(feature = "registry")]
 pub mod registry_orders;
 pub mod signaling;
+mod small_file;
 pub mod surroundings;
 pub mod wake;
 

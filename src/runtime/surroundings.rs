@@ -1,10 +1,10 @@
 //! The surroundings of this process, from which settings come.
 
 use std::ffi::OsString;
-use std::fs::File;
-use std::io::{self, Read as _};
+use std::io;
 use std::path::{Path, PathBuf};
 
+use super::small_file;
 use crate::config::Surroundings;
 use crate::limits;
 
@@ -22,21 +22,6 @@ impl Surroundings for OfProcess {
     }
 
     fn read(&self, path: &Path) -> io::Result<String> {
-        // Opening a pipe would wait for its writer.
-        let metadata = std::fs::metadata(path)?;
-        if metadata.is_dir() {
-            return Err(io::ErrorKind::IsADirectory.into());
-        }
-        if !metadata.is_file() {
-            return Err(io::Error::other("it is no regular file"));
-        }
-        let mut text = String::new();
-        let mut limited = File::open(path)?.take(limits::SETTINGS_FILE_BYTES + 1);
-        limited.read_to_string(&mut text)?;
-        if text.len() as u64 > limits::SETTINGS_FILE_BYTES {
-            let most = limits::SETTINGS_FILE_BYTES;
-            return Err(io::Error::other(format!("it has more than {most} bytes")));
-        }
-        Ok(text)
+        Ok(small_file::read(path, limits::SETTINGS_FILE_BYTES)?.text)
     }
 }

@@ -10,10 +10,10 @@ use rustls::pki_types::pem::PemObject as _;
 use rustls::pki_types::{CertificateDer, PrivateKeyDer, PrivatePkcs8KeyDer};
 use rustls::sign::CertifiedKey;
 
-use super::Found;
 use crate::limits;
 use crate::mesh::link::webrtc::Identity;
 use crate::private_file;
+use crate::runtime::small_file::Found;
 
 /// The bits of a file's mode that let others than its owner do something.
 const OTHERS: u32 = 0o077;
@@ -110,30 +110,13 @@ fn to_pem(identity: &Identity) -> String {
 mod tests {
     use std::fs::{self, Permissions};
     use std::os::unix::fs::PermissionsExt as _;
-    use std::path::PathBuf;
 
+    use super::super::TestDirectory;
     use super::*;
-
-    struct Directory(PathBuf);
-
-    impl Directory {
-        fn new(name: &str) -> Self {
-            let name = format!("chatixia-identity-{}-{name}", std::process::id());
-            let path = std::env::temp_dir().join(name);
-            fs::create_dir_all(&path).unwrap();
-            Directory(path)
-        }
-    }
-
-    impl Drop for Directory {
-        fn drop(&mut self) {
-            let _ = fs::remove_dir_all(&self.0);
-        }
-    }
 
     #[test]
     fn an_identity_is_made_once_and_the_same_ever_after() {
-        let directory = Directory::new("kept");
+        let directory = TestDirectory::new("identity-kept");
         let path = directory.0.join("below/identity");
         let made = load_or_make(&path).unwrap();
         let again = load_or_make(&path).unwrap();
@@ -146,7 +129,7 @@ mod tests {
 
     #[test]
     fn of_several_that_make_it_at_once_all_have_the_same() {
-        let directory = Directory::new("race");
+        let directory = TestDirectory::new("identity-race");
         let path = directory.0.join("identity");
         let made = std::thread::scope(|scope| {
             let threads: Vec<_> = (0..8)
@@ -160,7 +143,7 @@ mod tests {
 
     #[test]
     fn a_file_that_others_can_read_is_refused() {
-        let directory = Directory::new("open");
+        let directory = TestDirectory::new("identity-open");
         let path = directory.0.join("identity");
         load_or_make(&path).unwrap();
         for mode in [0o640, 0o604, 0o620] {
@@ -174,7 +157,7 @@ mod tests {
 
     #[test]
     fn a_damaged_file_is_refused_and_left_alone() {
-        let directory = Directory::new("damaged");
+        let directory = TestDirectory::new("identity-damaged");
         let path = directory.0.join("identity");
         load_or_make(&path).unwrap();
         let whole = fs::read_to_string(&path).unwrap();

@@ -196,6 +196,7 @@ mod tests {
     use std::fs::{self, Permissions};
     use std::os::unix::fs::PermissionsExt as _;
 
+    use super::super::TestDirectory;
     use super::*;
     use crate::protocol::PeerId;
 
@@ -208,7 +209,7 @@ mod tests {
 
     #[test]
     fn who_could_not_be_written_is_still_known_when_the_file_is_read_again() {
-        let directory = Directory::new("unwritten");
+        let directory = TestDirectory::new("known-unwritten");
         // No file can be made below a file.
         let blocked = directory.0.join("file");
         fs::write(&blocked, "").unwrap();
@@ -227,30 +228,13 @@ mod tests {
 
     #[test]
     fn a_file_that_others_can_change_is_refused() {
-        let directory = Directory::new("open");
+        let directory = TestDirectory::new("known-open");
         let path = directory.0.join("known_peers");
         fs::write(&path, "").unwrap();
         for (mode, is_good) in [(0o620, false), (0o602, false), (0o644, true)] {
             fs::set_permissions(&path, Permissions::from_mode(mode)).unwrap();
             let loaded = load(&path);
             assert_eq!(loaded.is_ok(), is_good, "{loaded:?}");
-        }
-    }
-
-    struct Directory(PathBuf);
-
-    impl Directory {
-        fn new(name: &str) -> Self {
-            let name = format!("chatixia-known-{}-{name}", std::process::id());
-            let path = std::env::temp_dir().join(name);
-            fs::create_dir_all(&path).unwrap();
-            Directory(path)
-        }
-    }
-
-    impl Drop for Directory {
-        fn drop(&mut self) {
-            let _ = fs::remove_dir_all(&self.0);
         }
     }
 

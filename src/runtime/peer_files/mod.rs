@@ -3,42 +3,40 @@
 pub(crate) mod identity;
 pub(crate) mod known_peers;
 
-use std::fs::OpenOptions;
-use std::io::{self, Read as _};
-use std::os::unix::fs::{OpenOptionsExt as _, PermissionsExt as _};
+use std::io;
 use std::path::Path;
 
-use rustix::fs::OFlags;
+use super::small_file::{self, Found};
 
-const NONBLOCK: i32 = OFlags::NONBLOCK.bits().cast_signed();
-
-/// A file's text and its mode, the bits that say who may do what.
-struct Found {
-    text: String,
-    mode: u32,
+/// Reads a file of trust of at most `most` bytes; `None` if there is none.
+fn read(path: &Path, most: u64) -> io::Result<Option<Found>> {
+    match small_file::read(path, most) {
+        Ok(found) => Ok(Some(found)),
+        Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(None),
+        Err(error) if error.kind() == io::ErrorKind::IsADirectory => {
+            Err(io::Error::other("it is no regular file"))
+        }
+        Err(error) => Err(error),
+    }
 }
 
-/// Reads a regular file of at most `most` bytes; `None` if there is none.
-fn read(path: &Path, most: u64) -> io::Result<Option<Found>> {
-    // Opening a pipe would wait for its writer. The file that was opened is asked, since the path may soon lead to
-    // another.
-    let mut options = OpenOptions::new();
-    let options = options.read(true).custom_flags(NONBLOCK);
-    let file = match options.open(path) {
-        Ok(file) => file,
-        Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(None),
-        Err(error) => return Err(error),
-    };
-    let metadata = file.metadata()?;
-    if !metadata.is_file() {
-        return Err(io::Error::other("it is no regular file"));
+/// A directory for the files of a test; removed when dropped.
+#[cfg(test)]
+struct TestDirectory(std::path::PathBuf);
+
+#[cfg(test)]
+impl TestDirectory {
+    fn new(name: &str) -> Self {
+        let name = format!("chatixia-peer-files-{}-{name}", std::process::id());
+        let path = std::env::temp_dir().join(name);
+        std::fs::create_dir_all(&path).unwrap();
+        TestDirectory(path)
     }
-    let mut file = file.take(most + 1);
-    let mut text = String::new();
-    file.read_to_string(&mut text)?;
-    if text.len() as u64 > most {
-        return Err(io::Error::other(format!("it has more than {most} bytes")));
+}
+
+#[cfg(test)]
+impl Drop for TestDirectory {
+    fn drop(&mut self) {
+        let _ = std::fs::remove_dir_all(&self.0);
     }
-    let mode = metadata.permissions().mode();
-    Ok(Some(Found { text, mode }))
 }
