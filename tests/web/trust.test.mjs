@@ -118,8 +118,8 @@ test("before its hello a peer is neither answered nor believed to rest", async (
   const a = await join(world, "a", { secret: "s", runtime: telling(world.runtime("a"), (frame) => (told.push(frame), frame)) });
   const early = ({ hello, ...frame }) => (hello ? [{ ping: 1 }, { rest: true }, { hello: { ...hello, proof: "0".repeat(64) } }] : frame);
   await join(world, "b", { secret: "s", runtime: telling(world.runtime("b"), early) });
-  await world.until(() => untrusted(a, "b").length > 1, 20000);
-  assert.ok(told.length > 0);
+  // Who offers next is left to chance, and only who has offered tells something.
+  await world.until(() => untrusted(a, "b").length > 1 && told.length > 0);
   assert.deepEqual(told.filter((frame) => "pong" in frame), []);
 });
 
