@@ -129,19 +129,23 @@ class HealingCase(unittest.TestCase):
 
 class Meeting(Encounter):
     """Two sidecars at two places that have found their path. `third`: a host with another, to which both
-    are connected."""
+    are connected. It comes last, since it passes on signals only between those whom the registry has listed to it,
+    and that lists whoever comes after it only when it is asked again."""
 
     def __init__(self, places, registry, third=None, patience=CONNECT_SECONDS, **settings):
         settings = world().settings(**registry.settings(), **settings)
         super().__init__(*(place.host for place in places), settings)
         self.direct = can_be_direct(*(place.site.behaviour for place in places))
         self.patience = patience
-        self.third = Sidecar(third, "carol", settings) if third else None
+        self.settings = settings
+        self.thirds_host = third
+        self.third = None
 
     def __enter__(self):
         try:
             self.seconds_to_connect(self.patience)
-            if self.third:
+            if self.thirds_host:
+                self.third = Sidecar(self.thirds_host, "carol", self.settings)
                 for sidecar in (self.one, self.other):
                     self.third.until_peer("peer_connected", sidecar, CONNECT_SECONDS)
                     sidecar.until_peer("peer_connected", self.third, CONNECT_SECONDS)
