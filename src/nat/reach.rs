@@ -216,6 +216,7 @@ impl Reach {
             if let Some(address) = sight.moved_to()
                 && self.moves.is_news(now, address)
             {
+                self.relays.outer_address_changed(now);
                 self.outputs.push_back(Output::OuterAddressChanged);
             }
             return true;

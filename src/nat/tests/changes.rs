@@ -224,6 +224,28 @@ fn a_new_outer_address_replaces_the_old_one_at_once() {
 }
 
 #[test]
+fn each_new_outer_address_gets_another_allocation_at_once() {
+    let mut world = World::new(TransportPolicy::All).with_sockets();
+    let server = world.add_server("192.0.2.1:3478", "right");
+    world.use_servers(&["stun:192.0.2.1"], &[("turn:192.0.2.1", "user")]);
+    world.until(SECOND, |world| world.candidate().is_some());
+    for host in 1..=5 {
+        for lane in [1, 2, 3] {
+            let outer = SocketAddr::new(outer(host).ip(), 7000 + lane);
+            world.mappings.insert(socket(lane), outer);
+        }
+        // It knows us by our address.
+        world.server(server).restart();
+        let former = world.candidate();
+        world.in_doubt();
+        let has_other = |world: &World| world.candidate().is_some() && world.candidate() != former;
+        let wait = world.until(60 * SECOND, has_other);
+        assert!(wait < SECOND, "{wait:?} at address {host}");
+        world.run(SECOND);
+    }
+}
+
+#[test]
 fn stun_servers_that_wait_are_asked_at_once() {
     let mut world = World::new(TransportPolicy::All).with_sockets();
     let first = world.add_server("192.0.2.1:3478", "");

@@ -50,6 +50,15 @@ impl Relays {
         self.ask_lent(now);
     }
 
+    /// Asks for another allocation at once if there is none: our address outside has changed, so that the server
+    /// knows us no more. That the allocation did not last says nothing against the server.
+    pub(in crate::nat) fn outer_address_changed(&mut self, now: Instant) {
+        self.patience.reset();
+        if self.current.is_none() && self.round.is_none() {
+            self.begin_round(now);
+        }
+    }
+
     /// Returns the attempts on streams.
     fn opening(&self) -> Vec<StreamId> {
         self.leases_where(|lease| is_attempt(lease) && lease.is_on_stream())
