@@ -227,7 +227,7 @@ mod registry {
         assert_eq!(
             errors(&["registry", "--open", "--port", "70000", "--listen", "x"]),
             [
-                "--listen x: give an IP address",
+                "--listen x: give an IP address without a port",
                 "--port 70000: give a port from 0 to 65535"
             ]
         );

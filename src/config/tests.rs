@@ -192,7 +192,7 @@ fn each_bad_value_is_told_with_what_would_be_right() {
         ),
         (
             "BIND_ADDRESS=localhost",
-            "BIND_ADDRESS=localhost: give an IP address",
+            "BIND_ADDRESS=localhost: give an IP address without a port",
         ),
         (
             "BIND_ADDRESS=0.0.0.0",

@@ -237,7 +237,7 @@ pub(super) fn port(text: &str) -> Parsed<u16> {
 pub(super) fn address(text: &str) -> Parsed<Option<IpAddr>> {
     text.parse()
         .map(Some)
-        .map_err(|_| "give an IP address".to_owned())
+        .map_err(|_| "give an IP address without a port".to_owned())
 }
 
 /// Parses an address that this machine can have; `None` when empty.
