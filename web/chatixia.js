@@ -179,6 +179,8 @@ export class Mesh extends EventTarget {
 
   #list(names, isNew) {
     const { roster, listed, peers, isFull } = this.#parts;
+    // While the registry was away, offers may have been lost.
+    const before = new Set(isNew ? [] : roster);
     roster.clear();
     for (const name of names.filter((name) => isName(name) && name !== this.#id).slice(0, PEERS)) roster.add(name);
     if (listed.size > 8 * PEERS) listed.clear();
@@ -188,8 +190,7 @@ export class Mesh extends EventTarget {
       if (isFull) this.#peer(name);
     }
     for (const [id, peer] of peers) {
-      if (isNew) peer.beginAnew();
-      peer.listed(roster.has(id));
+      peer.listed(roster.has(id), !before.has(id));
       if (peer.isForgettable && !roster.has(id)) peers.delete(id);
     }
     this.#report("peers", {});
@@ -201,7 +202,7 @@ export class Mesh extends EventTarget {
     const peer = this.#peer(sender);
     if (!peer) return;
     if (roster.size < PEERS) listed.add(sender) && roster.add(sender);
-    peer.signaled(type, payload);
+    peer.offers.signaled(type, payload, null);
   }
 
   // -- Messages, requests, time

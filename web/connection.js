@@ -1,5 +1,6 @@
 // One attempt at a path to a peer. It may fail, be doubled by another, or be replaced while it works. It is used by peer.js.
 
+import { pass } from "./introductions.js";
 import { awaited, fingerprint, isId } from "./wire.js";
 
 const CHANNEL_BYTES = 256 * 1024; // What is given to the browser at a time, so that the rest can still be refused.
@@ -45,9 +46,9 @@ export class Connection {
 
   /** Begins a phase: `offered`, `connecting`, `greeting` from our hello on, `open` when this carries the session. */
   enter(phase) {
-    const { now, failures } = this.peer;
+    const { now, offers } = this.peer;
     // On a slow path all takes longer; but nobody has longer to prove something.
-    const limit = LIMITS[phase] * (phase === "greeting" ? 1 : 2 ** Math.min(failures, 3));
+    const limit = LIMITS[phase] * (phase === "greeting" ? 1 : 2 ** Math.min(offers.failures, 3));
     Object.assign(this, { phase, heard: now, asked: null, deadline: now + limit });
   }
 
@@ -57,7 +58,7 @@ export class Connection {
   async describe(type) {
     await this.pc.setLocalDescription(await (type === "offer" ? this.pc.createOffer() : this.pc.createAnswer()));
     if (this.hasEnded) return;
-    this.peer.signal(this, type, { sdp: this.pc.localDescription.sdp });
+    this.#signal(type, { sdp: this.pc.localDescription.sdp });
     this.#isDescribed.keep();
   }
 
@@ -84,7 +85,16 @@ export class Connection {
 
   async #trickle({ candidate, sdpMid, sdpMLineIndex }) {
     await this.#isDescribed;
-    if (!this.hasEnded) this.peer.signal(this, "ice_candidate", { candidate, sdpMid: sdpMid ?? "0", sdpMLineIndex: sdpMLineIndex ?? 0 });
+    if (!this.hasEnded) this.#signal("ice_candidate", { candidate, sdpMid: sdpMid ?? "0", sdpMLineIndex: sdpMLineIndex ?? 0 });
+  }
+
+  /** Sends a signal through the registry, and through the peers that introduce us. */
+  #signal(type, payload) {
+    const { id, session, parts } = this.peer;
+    const extension = { v: 1, session: session.own, conn: this.attempt ?? undefined };
+    const frame = { type, peer_id: parts.own(), target_id: id, payload: { ...payload, ...extension } };
+    parts.registry.send(frame);
+    for (const introducer of this.introducers) pass(parts.peers.get(introducer), frame);
   }
 
   /** The way that this takes, as the browser tells it; null if it tells none. */

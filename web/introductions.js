@@ -28,7 +28,7 @@ export function passed(bringer, frame) {
   if (target !== own()) {
     if (sender === bringer.id && listed.has(sender) && listed.has(target)) pass(peers.get(target), frame);
   } else if (sender === bringer.id || isBelieved(peers.get(sender), bringer.id, type, payload)) {
-    peers.get(sender).signaled(type, payload, bringer.id);
+    peers.get(sender).offers.signaled(type, payload, bringer.id);
   }
 }
 

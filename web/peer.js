@@ -2,45 +2,37 @@
 //
 // Healing is: on suspicion build a new connection beside the old one, resume the session, drop the loser.
 
-import { Connection } from "./connection.js";
 import { greeted, propose } from "./greeting.js";
-import { introducersTo, pass, passed } from "./introductions.js";
+import { passed } from "./introductions.js";
+import { Offers } from "./offers.js";
 import { Session } from "./session.js";
-import { MeshError, isCount, isId, isObject, parse, pause, randomId, sizeOf } from "./wire.js";
+import { MeshError, isCount, isObject, parse, sizeOf } from "./wire.js";
 
 // Times are in milliseconds.
 const OWN_WINDOW = 1024 * 1024; // Bytes that a peer may have under way to us.
 const QUEUE_BYTES = 8 * 1024 * 1024; // What may wait for a peer; more is refused.
 const CONTROL_FRAME_BYTES = 16 * 1024;
-const EARLY_CANDIDATES = 64; // Kept for a peer until their offer is there.
-const KNOWN_OFFERS = 16; // Remembered, because an offer may come by several ways.
 const FRAMES_AT_ONCE = 64; // Signals that a peer may bring or have passed on; one more each step.
 const ASK = { waiting: 500, idle: 2500 }; // Silence after which a peer is asked for a sign of life.
 export const SUSPECT = 1500; // Silence after the question that begins the search for another connection.
 const SILENT = 5000; // Silence after which a peer counts as unreachable.
-const PATIENCE = { reachable: 3000, unreachable: 500 }; // The side that offered before offers first.
-const CROSSED = 1000; // An offer of ours that crosses another make's is answered within that, or made again.
 const CONNECT_TIMEOUT = 20000;
 const RECOVERY_TIMEOUT = 60000;
-const RETRY = [500, 30000]; // The first pause between two tries, and the longest.
 
 export class Peer {
   session = new Session();
+  offers = new Offers(this);
   connections = new Set();
   carrier = null; // The connection that carries the session, or was the last to do so.
   isReachable = false;
   isResting = false; // It has said so, and stays disconnected until there is something to say.
   failure = null; // Why the last attempt has failed.
-  failures = 0; // Attempts that have failed since a connection was taken.
   since = null;
   restarts = 0;
   roundTrip = null;
   sent = { messages: 0, bytes: 0 };
   taken = { messages: 0, bytes: 0 };
   framesLeft = FRAMES_AT_ONCE;
-  #retryAt = null;
-  #knownOffers = [];
-  #earlyCandidates = [];
   #owesAcknowledgement = false;
 
   constructor(id, parts) {
@@ -98,119 +90,12 @@ export class Peer {
     this.parts.report(type, { peer: this.id, ...detail });
   }
 
-  // -- When to offer
-
-  /** Whether another connection is wanted, and none is under way. */
-  #lacksConnection() {
-    const { roster, isFull, isClosed } = this.parts;
-    if (isClosed || this.isWell || this.all(({ phase }) => phase !== "open").length > 0) return false;
-    const isMissed = (isFull && roster.has(this.id)) || (this.carrier !== null && !this.isReachable);
-    return this.session.outbox.length > 0 || (isMissed && !this.isResting);
-  }
-
-  /** Offers a connection if one is wanted and the peer can be told; asks the registry if that is not sure. */
-  #considerOffer() {
-    this.#retryAt = null;
-    if (!this.#lacksConnection()) return;
-    const { registry, roster } = this.parts;
-    const canBeTold = registry.isConnected ? roster.has(this.id) && this.failures < 2 : introducersTo(this).length > 0;
-    if (canBeTold) this.#offer();
-    else if (registry.isConnected) registry.askForList();
-    else this.#plan(pause(RETRY, this.failures));
-  }
-
-  #offer() {
-    const connection = new Connection(this, "offerer", randomId(), introducersTo(this), this.parts.configuration);
-    this.connections.add(connection);
-    connection.describe("offer").catch((error) => this.failed(connection, error.message));
-  }
-
-  #plan(wait) {
-    this.#retryAt ??= this.now + wait;
-    if (this.#retryAt <= this.now) this.#considerOffer();
-  }
-
-  /** Plans another connection beside the one in use, if that is in doubt. The side that offered it goes first. */
-  #planReplacement() {
-    if (!this.#lacksConnection()) return;
-    const patience = this.carrier?.role === "offerer" ? 0 : PATIENCE[this.isReachable ? "reachable" : "unreachable"];
-    this.#plan(patience + (this.failures > 0 ? pause(RETRY, this.failures - 1) : 0));
-  }
-
-  /** The registry has told who is online. */
-  listed(isListed) {
-    if (isListed && this.#retryAt === null && this.#lacksConnection()) return this.#offer();
-    if (isListed || this.connections.size > 0) return;
-    if (this.carrier) {
-      this.failures += 1; // It offers when it is there again.
-      return this.#planReplacement();
-    }
+  /** The registry has told whether the peer is online. */
+  listed(isListed, isNew) {
+    if (isListed) return this.offers.listed(isNew);
+    if (this.carrier || this.connections.size > 0) return;
     const why = `${this.id} is not online, or may not be seen: the registry does not list it`;
     this.#fail(this.session.takeUnwritten(), "unknown_peer", why);
-  }
-
-  /** The registry is there again. Offers may have been lost while it was away, and what has failed is tried at once. */
-  beginAnew() {
-    for (const offered of this.all(({ phase }) => phase === "offered")) this.retire(offered);
-    if (this.isWell) return;
-    this.failures = 0;
-    this.#retryAt = null;
-  }
-
-  // -- Offers and answers
-
-  /** Sends a signal of a connection through the registry, and through the peers that introduce us. */
-  signal({ attempt, introducers }, type, payload) {
-    const extension = { v: 1, session: this.session.own, conn: attempt ?? undefined };
-    const frame = { type, peer_id: this.parts.own(), target_id: this.id, payload: { ...payload, ...extension } };
-    this.parts.registry.send(frame);
-    for (const introducer of introducers) pass(this.parts.peers.get(introducer), frame);
-  }
-
-  /** Takes a signal, which the registry has brought or the peer `introducer`. */
-  signaled(type, payload, introducer = null) {
-    const conn = isId(payload.conn) ? payload.conn : null;
-    const isMeant = ({ attempt, speaksSessions }) => (conn ? attempt === conn : !speaksSessions);
-    if (type === "offer" && typeof payload.sdp === "string") return this.#offered(payload, conn, introducer);
-    if (type === "answer" && typeof payload.sdp === "string") {
-      const offered = this.all((one) => one.phase === "offered" && isMeant(one)).at(-1);
-      if (!offered) return;
-      this.#meetSession(payload.session);
-      offered.enter("connecting");
-      offered.accept("answer", payload).catch((error) => this.failed(offered, `its answer can't be used: ${error.message}`));
-    } else if (type === "ice_candidate" && typeof payload.candidate === "string") {
-      const found = this.all(isMeant).at(-1);
-      if (payload.refused && found?.phase === "offered") this.failed(found, `it refuses the offer: ${payload.refused}`);
-      else if (found) found.addCandidate(payload);
-      else if (this.#earlyCandidates.length < EARLY_CANDIDATES) this.#earlyCandidates.push(payload);
-    }
-  }
-
-  #offered(payload, conn, introducer) {
-    this.isResting = false;
-    const isKnown = this.#knownOffers.includes(conn) || this.all(({ attempt }) => attempt === conn).length > 0;
-    if (conn && isKnown) return; // It has come by another way before.
-    const ours = this.all(({ phase }) => phase === "offered");
-    if (ours.length > 0 && !(payload.v >= 1)) {
-      // It answers ours and forgets its own, unless it came too late to get it.
-      for (const offered of ours) offered.deadline = Math.min(offered.deadline, this.now + CROSSED);
-      return;
-    }
-    if (conn) this.#knownOffers = [...this.#knownOffers.slice(1 - KNOWN_OFFERS), conn];
-    // The peer has given up its earlier offer.
-    for (const given of this.all(({ phase, role }) => phase === "connecting" && role === "answerer")) this.retire(given);
-    this.#meetSession(payload.session);
-    const connection = new Connection(this, "answerer", conn, introducer ? [introducer] : [], this.parts.configuration);
-    this.connections.add(connection);
-    for (const early of this.#earlyCandidates.splice(0)) if ((early.conn ?? null) === conn) connection.addCandidate(early);
-    const answered = connection.accept("offer", payload).then(() => connection.hasEnded || connection.describe("answer"));
-    answered.catch((error) => this.failed(connection, `its offer can't be used: ${error.message}`));
-  }
-
-  /** Drops the connection to a process that another has replaced. Where a secret is to be proved, its hello does so. */
-  #meetSession(session) {
-    const isReplaced = this.session.isReplacedBy(isId(session) ? session : null);
-    if (this.current && !this.parts.secret && isReplaced) this.retire(this.current);
   }
 
   // -- Which connection carries the session
@@ -290,7 +175,7 @@ export class Peer {
       this.isResting = false;
       this.session.push(outgoing);
       this.pump();
-      if (!this.current && this.#retryAt === null) this.#considerOffer();
+      this.offers.consider();
     });
   }
 
@@ -385,8 +270,8 @@ export class Peer {
 
   #reachable(resumed) {
     const wasReachable = this.isReachable;
-    Object.assign(this, { isReachable: true, failures: 0 });
-    this.#retryAt = null;
+    this.isReachable = true;
+    this.offers.failures = 0;
     if (!wasReachable) this.#report("peerconnected", { resumed });
   }
 
@@ -406,10 +291,9 @@ export class Peer {
     if (current?.speaksSessions && !current.hasEnded) {
       const silence = now - current.heard;
       if (silence > (this.session.handed > 0 ? ASK.waiting : ASK.idle)) current.ask();
-      this.#planReplacement();
       if (silence > SILENT) this.#unreachable();
     }
-    if (this.#retryAt !== null && now >= this.#retryAt) this.#considerOffer();
+    this.offers.consider();
     if (!this.isReachable) this.#giveUp(now);
   }
 
@@ -450,12 +334,12 @@ export class Peer {
     this.#report("connectionlost", { reason });
     if (phase !== "open") {
       this.failure = reason;
-      this.failures += 1;
+      this.offers.missed();
     }
     // Once our hello was sent, nothing was taken from the connection in use.
     if (phase === "greeting" && this.current) this.retire(this.current);
     this.isResting ||= connection.isToRest;
-    this.#planReplacement();
+    this.offers.consider();
   }
 
   close() {
