@@ -9,9 +9,9 @@
 
 import { Peer, SUSPECT } from "./peer.js";
 import { Registry } from "./registry.js";
-import { MeshError, fingerprint, isName, isObject, proof, randomId, readTicket } from "./wire.js";
+import { MeshError, isName, isObject, randomId, readTicket } from "./wire.js";
 
-export { MeshError, fingerprint, proof, readTicket };
+export { MeshError, readTicket };
 
 const PEERS = 256;
 const STEP = 250; // In milliseconds.

@@ -32,7 +32,10 @@ export class Registry {
   }
 
   async ask(path, method) {
-    const answer = await this.parts.fetch(new URL(path, this.base), { method, headers: this.headers, cache: "no-store" });
+    const asked = this.parts.fetch(new URL(path, this.base), { method, headers: this.headers, cache: "no-store" });
+    const answer = await asked.catch(({ message }) => {
+      throw new MeshError("registry", `${this.base.host} can't be reached: ${message}`);
+    });
     if (answer.status === 401) throw new MeshError("refused", `${this.base.host} does not take the key`);
     if (!answer.ok) throw new MeshError("registry", `${this.base.host} answers ${answer.status} for ${path}`);
     return answer.json();
