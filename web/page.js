@@ -224,7 +224,7 @@ async function send(text) {
     return;
   }
   if (!$("raw").checked) $("text").value = "";
-  const entry = add(conversationWith(peer), { isMine: true, text: clipped(text), about: aboutSending(peer), at: new Date() });
+  const entry = add(conversationWith(peer), { isMine: true, text: clipped(text), about: null, at: new Date() });
   picture.message(mesh.peerId, peer);
   refresh();
   try {
@@ -235,11 +235,6 @@ async function send(text) {
     entry.about = `not delivered: ${error.message}. ${ADVICE[error.code] ?? ""}`;
   }
   refresh();
-}
-
-function aboutSending(peer) {
-  const isConnected = mesh.peers.some(({ id, state }) => id === peer && state === "connected");
-  return isConnected ? "on its way …" : "waits until its agent can be reached …";
 }
 
 function select(peer) {
@@ -322,8 +317,9 @@ function showAll(peers) {
   showPicture(peers);
   showPeers(peers);
   if (selected === null) return;
-  showCard(peers.find(({ id }) => id === selected));
-  showMessages(conversationWith(selected));
+  const peer = peers.find(({ id }) => id === selected);
+  showCard(peer);
+  showMessages(conversationWith(selected), peer);
 }
 
 const short = (id) => id.replace(/-sidecar$/, "");
@@ -414,7 +410,8 @@ function amount({ messages, bytes }) {
   return `${messages} (${size})`;
 }
 
-function showMessages(conversation) {
+function showMessages(conversation, peer) {
+  const underWay = peer?.state === "connected" ? "on its way …" : "waits until it can be reached …";
   const list = $("messages");
   const isAtEnd = list.scrollHeight - list.scrollTop - list.clientHeight < 40;
   const before = list.childElementCount;
@@ -424,7 +421,7 @@ function showMessages(conversation) {
     if (!element.parentNode) list.append(element);
     element.className = `${isMine ? "mine" : ""}${hasFailed ? " failed" : ""}`;
     put(element.firstChild, text);
-    put(element.lastChild, `${isMine ? "You" : short(selected)}, ${at.toLocaleTimeString()} · ${about}`);
+    put(element.lastChild, `${isMine ? "You" : short(selected)}, ${at.toLocaleTimeString()} · ${about ?? underWay}`);
   }
   if (isAtEnd || list.childElementCount !== before) list.scrollTop = list.scrollHeight;
 }

@@ -101,8 +101,9 @@ export class Picture {
     const centre = { x: this.#width / 2, y: this.#height / 2 };
     if (Math.hypot(half.x - centre.x, half.y - centre.y) > 70) return [toward(half, centre, 0.12), 0.5];
     const aside = Math.min(130, 0.35 * this.#height) / Math.hypot(end.x - start.x, end.y - start.y);
-    // Those that cross the whole picture meet in its middle.
-    return [{ x: half.x + (end.y - start.y) * aside, y: half.y - (end.x - start.x) * aside }, 0.36];
+    // Those that cross the whole picture meet in its middle, in a wide one at a small angle.
+    const labelAt = this.#width > 1.3 * this.#height ? 0.36 : 0.5;
+    return [{ x: half.x + (end.y - start.y) * aside, y: half.y - (end.x - start.x) * aside }, labelAt];
   }
 
   /** Places the peers around this page, in the order of their names. */
