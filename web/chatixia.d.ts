@@ -176,11 +176,3 @@ export class Mesh {
 
 /** What a ticket of `chatixia-sidecar invite` holds. Throws a `MeshError` if it is none. */
 export function readTicket(text: string): { registry: string; key: string; secret?: string };
-
-/** The SHA-256 fingerprint of a session description's certificate; null if it has not one exactly. */
-export function fingerprint(sdp: string): string | null;
-
-/** The proof that the sender of a hello knows the secret (contract part 5). */
-export function proof(
-  secret: string, about: { conn: string; role: "offerer" | "answerer"; own: string; theirs: string; session: string },
-): Promise<string>;

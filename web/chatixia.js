@@ -8,136 +8,18 @@
 // It speaks parts 3 to 5 of docs/contract.md, in whose words this is written. docs/browser.md tells how to use it.
 
 import { Peer, SUSPECT } from "./peer.js";
-import { MeshError, fingerprint, isName, isObject, parse, pause, proof, randomId, readTicket } from "./session.js";
+import { Registry } from "./registry.js";
+import { MeshError, isName, isObject, randomId, readTicket } from "./wire.js";
 
-export { MeshError, fingerprint, proof, readTicket };
+export { MeshError, readTicket };
 
-// Times are in milliseconds.
 const PEERS = 256;
-const STEP = 250;
-const REGISTRY_RETRY = [300, 15000]; // The first pause between two tries, and the longest.
-const REGISTRY = { patience: 5000, refresh: 60000, heartbeat: 15000, least: 500 };
-const CONNECTED_AGAIN = "the same peer has connected again"; // What the registry says when another has come under our name.
-
-/** The link to the registry: a token, then a WebSocket; both again whenever that ends. `to` takes what it brings. */
-class Registry {
-  isConnected = false;
-  retryAt = null;
-  #tries = 0;
-  #socket = null;
-  #generation = 0; // Tells answers to an earlier connection apart.
-  #asked = null; // When the list was asked for, until it comes.
-  #askAt = null;
-  #askedLast = 0;
-  #heartbeatAt = 0;
-
-  constructor(base, headers, to) {
-    Object.assign(this, { base, headers, to });
-  }
-
-  async ask(path, method) {
-    const answer = await this.to.fetch(new URL(path, this.base), { method, headers: this.headers, cache: "no-store" });
-    if (answer.status === 401) throw new MeshError("refused", `${this.base.host} does not take the key`);
-    if (!answer.ok) throw new MeshError("registry", `${this.base.host} answers ${answer.status} for ${path}`);
-    return answer.json();
-  }
-
-  /** Connects. The promise is that of this try; others follow when it fails, until `close`. */
-  async connect() {
-    const generation = ++this.#generation;
-    this.retryAt = null;
-    try {
-      const config = this.ask("api/config", "GET").catch(() => ({}));
-      const { token, peer_id } = await this.ask("api/token", "POST");
-      const { iceServers } = await config;
-      await this.to.named(peer_id, Array.isArray(iceServers) ? iceServers : []);
-      if (generation !== this.#generation) throw new MeshError("registry", "the connection was closed meanwhile");
-      const url = new URL("ws", this.base);
-      url.protocol = url.protocol.replace("http", "ws");
-      url.searchParams.set("token", token);
-      await this.#open(url, generation);
-    } catch (error) {
-      if (generation === this.#generation) this.#ended(error);
-      throw error;
-    }
-  }
-
-  #open(url, generation) {
-    return new Promise((resolve, reject) => {
-      const socket = new this.to.WebSocket(url);
-      const isCurrent = () => generation === this.#generation;
-      this.#socket = socket;
-      this.#asked = this.to.clock.now();
-      socket.onopen = () => isCurrent() && this.#register();
-      socket.onmessage = ({ data }) => {
-        const frame = isCurrent() && parse(data);
-        if (!isObject(frame)) return;
-        if (frame.type !== "peer_list") return this.to.signaled(frame);
-        const isNew = !this.isConnected;
-        this.#asked = null;
-        this.#tries = 0;
-        this.isConnected = true;
-        this.to.listed(Array.isArray(frame.payload?.peers) ? frame.payload.peers : [], isNew);
-        resolve();
-      };
-      socket.onclose = ({ reason }) => {
-        const error = new MeshError(reason === CONNECTED_AGAIN ? "replaced" : "registry", reason || `the connection to ${this.base.host} has ended`);
-        if (isCurrent()) this.#ended(error);
-        reject(error);
-      };
-    });
-  }
-
-  #ended(error) {
-    this.close();
-    // Two with one name would take the registry's place for it from each other for ever.
-    const wait = error.code === "refused" || error.code === "replaced" ? REGISTRY.refresh : pause(REGISTRY_RETRY, this.#tries++);
-    this.retryAt = this.to.clock.now() + wait;
-    this.to.report("registry", { state: error.code === "registry" || !error.code ? "disconnected" : error.code, reason: error.message });
-  }
-
-  close() {
-    this.#generation += 1;
-    this.#socket?.close();
-    this.#socket = this.#asked = this.#askAt = this.retryAt = null;
-    this.isConnected = false;
-  }
-
-  send(frame) {
-    if (this.#socket?.readyState === 1) this.#socket.send(JSON.stringify(frame));
-  }
-
-  #register() {
-    this.#askAt = null;
-    this.#asked = this.#askedLast = this.to.clock.now();
-    this.send({ type: "register", peer_id: this.to.own(), payload: {} });
-  }
-
-  /** Asks soon who is online. */
-  askForList() {
-    if (this.isConnected && this.#asked === null) this.#askAt ??= this.#askedLast + REGISTRY.least;
-  }
-
-  /** Tells soon with whom we are connected. */
-  tellPeers() {
-    this.#heartbeatAt = Math.min(this.#heartbeatAt, this.to.clock.now() + REGISTRY.least);
-  }
-
-  step(now) {
-    if (this.retryAt !== null && now >= this.retryAt) this.connect().catch(() => {});
-    if (this.#asked !== null && now - this.#asked > REGISTRY.patience) this.#ended(new MeshError("registry", `${this.base.host} is silent`));
-    if (!this.isConnected || this.#asked !== null) return;
-    if (now >= (this.#askAt ?? this.#askedLast + REGISTRY.refresh)) this.#register();
-    if (now < this.#heartbeatAt) return;
-    this.#heartbeatAt = now + REGISTRY.heartbeat;
-    this.send({ type: "heartbeat", peer_id: this.to.own(), payload: { mesh_peers: this.to.connected() } });
-  }
-}
+const STEP = 250; // In milliseconds.
 
 /** Us, as a peer of the mesh. chatixia.d.ts lists options and events. */
 export class Mesh extends EventTarget {
   #id = null;
-  #configuration; // Of connections.
+  #expectedId;
   #certificates;
   #parts; // What peers and the registry share.
   #requests = new Map(); // Those that wait for a response, by peer and request_id.
@@ -151,36 +33,30 @@ export class Mesh extends EventTarget {
     if (!rtc) throw new MeshError("no_webrtc", "This browser has no WebRTC, or it is switched off; another one is needed.");
     const base = new URL(registry, globalThis.location?.href);
     if (!base.pathname.endsWith("/")) base.pathname += "/";
-    const headers = deviceToken ? { "x-device-token": deviceToken } : { "x-api-key": key ?? peerId };
-    this.expectedId = peerId;
-    this.#configuration = { rtc, iceTransportPolicy };
-    const shared = {
+    this.#expectedId = peerId;
+    this.#parts = {
       clock: { ...CLOCK, soon: nextTask(), ...runtime.clock },
-      own: () => this.#id,
-      report: (type, detail) => this.#report(type, detail),
-    };
-    const link = new Registry(base, headers, {
-      ...shared,
       fetch: runtime.fetch ?? ((...request) => fetch(...request)),
       WebSocket: runtime.WebSocket ?? globalThis.WebSocket,
-      named: (id, iceServers) => this.#named(id, iceServers),
-      listed: (names, isNew) => this.#listed(names, isNew),
-      signaled: (frame) => this.#signaled(frame),
-      connected: () => this.#connected,
-    });
-    this.#parts = {
-      ...shared,
-      registry: link,
       peers: new Map(),
       roster: new Set(), // Who is online,
       listed: new Set(), // and who has ever been listed.
       isFull: mode === "full",
       isClosed: true,
       secret,
-      configuration: () => this.#configuration,
+      configuration: { rtc, iceTransportPolicy }, // Of connections.
+      own: () => this.#id,
+      connected: () => this.#connected,
+      report: (type, detail) => this.#report(type, detail),
+      named: (id, iceServers) => this.#named(id, iceServers),
+      list: (names, isNew) => this.#list(names, isNew),
+      signaled: (frame) => this.#signaled(frame),
       deliver: (peer, message) => this.#deliver(peer, message),
-      startedAnew: (peer) => this.#endRequests((request) => request.peer === peer, "connection_lost", `${peer} was started anew and answers no more`),
+      startedAnew: (peer) =>
+        this.#endRequests((request) => request.peer === peer, "connection_lost", `${peer} was started anew and answers no more`),
     };
+    const headers = deviceToken ? { "x-device-token": deviceToken } : { "x-api-key": key ?? peerId };
+    this.#parts.registry = new Registry(base, headers, this.#parts);
   }
 
   /** Our name, once the registry has told it. */
@@ -190,22 +66,7 @@ export class Mesh extends EventTarget {
 
   /** What is known of each peer now. */
   get peers() {
-    return [...this.#parts.peers.values()].map((peer) => ({
-      id: peer.id,
-      state: peer.isReachable ? "connected" : peer.hasMet ? "unreachable" : peer.connections.size > 0 ? "connecting" : "waiting",
-      isOnline: this.#parts.roster.has(peer.id),
-      since: peer.since,
-      role: peer.lastRole,
-      speaksSessions: peer.speaksSessions,
-      fingerprint: peer.fingerprint,
-      failure: peer.failure,
-      isProven: this.#parts.secret !== null && peer.isReachable,
-      roundTrip: peer.roundTrip,
-      restarts: peer.restarts,
-      queued: { messages: peer.session.outbox.length, bytes: peer.session.queuedBytes },
-      sent: { ...peer.sent },
-      received: { ...peer.taken },
-    }));
+    return [...this.#parts.peers.values()].map((peer) => peer.info);
   }
 
   get #connected() {
@@ -214,13 +75,13 @@ export class Mesh extends EventTarget {
 
   /** Connects to the registry and, unless the mode is "lazy", to all peers. Rejects if the registry can't be had. */
   async connect() {
-    const { registry, clock } = this.#parts;
+    const { registry, clock, configuration } = this.#parts;
     if (!this.#parts.isClosed) return;
     this.#parts.isClosed = false;
     this.#steppedAt = clock.now();
     this.#timer = clock.every(() => this.#step(), STEP);
     // All connections of a process bear one certificate: a session goes on with that alone.
-    const made = this.#configuration.rtc.generateCertificate?.({ name: "ECDSA", namedCurve: "P-256" });
+    const made = configuration.rtc.generateCertificate?.({ name: "ECDSA", namedCurve: "P-256" });
     this.#certificates ??= Promise.resolve(made).then((one) => one && [one], () => undefined);
     for (const [target, event] of networkEvents()) target.addEventListener(event, this.#networkChanged);
     try {
@@ -247,7 +108,7 @@ export class Mesh extends EventTarget {
 
   /** Sends a message. Resolves with the receipt: `agent` when the peer's agent has it, `sent` when that can't be known. */
   async send(target, message) {
-    if (!isObject(message) || typeof message.type !== "string") throw new MeshError("bad_message", "A message is an object with a type, which is text.");
+    if (typeof message?.type !== "string") throw new MeshError("bad_message", "A message is an object with a type, which is text.");
     if (this.#parts.isClosed) throw new MeshError("shutting_down", "This peer is not connected.", { peer: target });
     const peer = isName(target) && target !== this.#id && this.#peer(target);
     if (!peer) throw new MeshError(peer === null ? "too_many_peers" : "unknown_peer", `${target} can't be sent anything`, { peer: target });
@@ -273,26 +134,16 @@ export class Mesh extends EventTarget {
 
   /** Sends a message to every connected peer. Resolves when it is known what became of all. */
   async broadcast(message) {
-    const targets = this.#connected;
-    const results = await Promise.allSettled(targets.map((target) => this.send(target, message)));
-    const failed = results.flatMap(({ reason }, index) => (reason ? [{ peer_id: targets[index], code: reason.code }] : []));
-    return { delivered: targets.filter((_, index) => !results[index].reason), failed };
+    const result = { delivered: [], failed: [] };
+    const sendTo = (id) =>
+      this.send(id, message).then(() => result.delivered.push(id), ({ code }) => result.failed.push({ peer_id: id, code }));
+    await Promise.all(this.#connected.map(sendTo));
+    return result;
   }
 
   /** The way to a connected peer, as the browser tells it; null without a connection. */
   async path(target) {
-    const { current } = this.#parts.peers.get(target) ?? {};
-    const stats = await current?.pc.getStats();
-    const all = stats ? [...stats.values()] : [];
-    const used = all.find(({ type }) => type === "transport")?.selectedCandidatePairId;
-    const pair = stats?.get(used) ?? all.find(({ type, nominated, state }) => type === "candidate-pair" && nominated && state === "succeeded");
-    if (!pair) return null;
-    const [near, far] = [stats.get(pair.localCandidateId), stats.get(pair.remoteCandidateId)];
-    const told = current.toldCandidates.get(far?.port);
-    const [local, remote] = [near?.candidateType ?? null, told?.kind ?? far?.candidateType ?? null];
-    const address = told?.address ?? (/^[\da-f.:]+$/i.test(far?.address) ? far.address : null);
-    const roundTrip = pair.currentRoundTripTime === undefined ? null : pair.currentRoundTripTime * 1000;
-    return { kind: pathKind(local, remote, address), local, remote, address, roundTrip };
+    return this.#parts.peers.get(target)?.current?.path() ?? null;
   }
 
   /** Who is connected to whom, as sidecars report it to the registry. */
@@ -306,24 +157,30 @@ export class Mesh extends EventTarget {
     const { peers, registry, clock } = this.#parts;
     if (registry.retryAt !== null) registry.retryAt = clock.now();
     registry.askForList();
-    for (const peer of peers.values()) if (peer.current) peer.ask(peer.current);
+    for (const { current } of peers.values()) current?.ask();
   }
 
+  /** What is kept for a peer; null if that are too many. */
   #peer(id) {
     const { peers } = this.#parts;
     if (!peers.has(id) && peers.size < PEERS) peers.set(id, new Peer(id, this.#parts));
     return peers.get(id) ?? null;
   }
 
+  // -- What the registry brings
+
   async #named(id, iceServers) {
-    if (this.expectedId !== null && id !== this.expectedId) throw new MeshError("refused", `the key is that of ${id}, not of ${this.expectedId}`);
-    const made = await this.#certificates;
+    const expected = this.#expectedId ?? id;
+    if (id !== expected) throw new MeshError("refused", `the key is that of ${id}, not of ${expected}`);
+    const certificates = await this.#certificates;
     this.#id = id;
-    Object.assign(this.#configuration, { iceServers }, made && { certificates: made });
+    Object.assign(this.#parts.configuration, { iceServers }, certificates && { certificates });
   }
 
-  #listed(names, isNew) {
+  #list(names, isNew) {
     const { roster, listed, peers, isFull } = this.#parts;
+    // While the registry was away, offers may have been lost.
+    const before = new Set(isNew ? [] : roster);
     roster.clear();
     for (const name of names.filter((name) => isName(name) && name !== this.#id).slice(0, PEERS)) roster.add(name);
     if (listed.size > 8 * PEERS) listed.clear();
@@ -333,8 +190,7 @@ export class Mesh extends EventTarget {
       if (isFull) this.#peer(name);
     }
     for (const [id, peer] of peers) {
-      if (isNew) peer.beginAnew();
-      peer.listed(roster.has(id));
+      peer.listed(roster.has(id), !before.has(id));
       if (peer.isForgettable && !roster.has(id)) peers.delete(id);
     }
     this.#report("peers", {});
@@ -346,8 +202,10 @@ export class Mesh extends EventTarget {
     const peer = this.#peer(sender);
     if (!peer) return;
     if (roster.size < PEERS) listed.add(sender) && roster.add(sender);
-    peer.signaled(type, payload);
+    peer.offers.signaled(type, payload, null);
   }
+
+  // -- Messages, requests, time
 
   #deliver(peer, message) {
     const key = JSON.stringify([peer, message.request_id]);
@@ -378,14 +236,6 @@ export class Mesh extends EventTarget {
     if (type === "peerconnected" || type === "peerdisconnected") this.#parts.registry.tellPeers();
     this.dispatchEvent(new CustomEvent(type, { detail }));
   }
-}
-
-/** The kind of a path, as sidecars report it: `host` if no router translates between the two, `direct` or `relay`. */
-function pathKind(local, remote, address) {
-  if (local === "relay" || remote === "relay") return "relay";
-  // Of a side that was found by its checks, the kind of its address is not known. Nobody reaches a private one from afar.
-  const isPrivate = /^(10|127|192\.168|169\.254|172\.(1[6-9]|2\d|3[01]))\.|^(f[cd]..|fe80):/i.test(address ?? "");
-  return [local, remote].every((kind) => kind === "host" || (kind === "prflx" && isPrivate)) ? "host" : "direct";
 }
 
 const CLOCK = { now: () => performance.now(), every: (act, time) => setInterval(act, time), stop: (timer) => clearInterval(timer) };

@@ -1,6 +1,6 @@
 // The page of the registry: a peer of the mesh with a face. What peers send is shown as text, and bounded.
 
-import { Mesh, readTicket } from "./chatixia.js";
+import { Mesh, MeshError, readTicket } from "./chatixia.js";
 import { Picture } from "./picture.js";
 
 const MESSAGES = 200; // Kept of each conversation,
@@ -15,12 +15,13 @@ const SIGNED_IN = "chatixia"; // In the session's storage, which ends with the t
 const $ = (id) => document.getElementById(id);
 const make = (name) => document.createElement(name);
 const KINDS = { host: "same network", direct: "direct", relay: "relayed" };
-const STATES = { connected: "connected", connecting: "connecting", unreachable: "can't be reached; trying again", waiting: "online, not connected" };
+const STATES = { connected: "connected", connecting: "connecting", unreachable: "can't be reached; trying again" };
+const stateOf = ({ state, isOnline }) => STATES[state] ?? (isOnline ? "online, not connected" : "not online");
 /** What to do about a failure, by its code. */
 const ADVICE = {
   refused: "The registry does not take this key. Is it complete? Ask the registry's owner for a new ticket.",
   registry: "The registry does not answer as it should. Is it running? Try again in a moment.",
-  replaced: "Another page or program has joined with the same key. Only one can at a time: end the other, or get a key of its own for this one.",
+  replaced: "Another page or program has joined with this key. Only one can at a time: end the other, or get another key for this one.",
   unknown_peer: "It is not online, or this key may not see it.",
   connect_failed: "There is no path to it. If both are behind routers, a TURN server is needed.",
   connection_lost: "It was started anew or is gone. Whether its agent had the message is not known; ask again if that does no harm.",
@@ -57,7 +58,10 @@ async function join(text, secret, keeps) {
     const { key } = ticket;
     secret ||= ticket.secret;
     mesh = joined = new Mesh({ registry: here.href, key, secret: secret || null });
-    const events = { message, peers: refresh, peerconnected: connected, peerdisconnected: disconnected, registry, connectionlost, untrusted, unusable };
+    const events = {
+      ...{ message, registry, connectionlost, untrusted, unusable },
+      ...{ peers: refresh, peerconnected: connected, peerdisconnected: disconnected },
+    };
     for (const [name, handle] of Object.entries(events)) joined.addEventListener(name, ({ detail }) => joined === mesh && handle(detail));
     $("status").textContent = "Joining …";
     await joined.connect();
@@ -79,8 +83,8 @@ async function join(text, secret, keeps) {
 function ticketFor(here, text) {
   const ticket = readTicket(text);
   const there = new URL(ticket.registry.replace(/\/?$/, "/"));
-  if (there.href !== here.href) throw Object.assign(new Error(`This ticket is for another registry: open ${there.href} and join there`), { code: "bad_ticket" });
-  return ticket;
+  if (there.href === here.href) return ticket;
+  throw new MeshError("bad_ticket", `This ticket is for another registry: open ${there.href} and join there`);
 }
 
 function leave() {
@@ -113,7 +117,7 @@ function registry({ state, reason }) {
   const texts = {
     ...ADVICE,
     connected: `Joined as ${mesh.peerId}`,
-    disconnected: `The registry can't be reached; connections stay, and it is tried again (${reason})`,
+    disconnected: "The registry can't be reached. Connections stay, and it is tried again",
   };
   $("status").textContent = texts[state];
   $("again").hidden = state === "connected" || !mesh.peerId;
@@ -151,13 +155,16 @@ function message({ peer, message }) {
 
 /** What a person reads of a payload. */
 function textOf(type, payload) {
-  const said = typeof payload === "object" && payload !== null ? (payload.error ?? payload.text ?? payload.chunk ?? payload.result ?? payload.message) : payload;
-  const isPlain = typeof said === "string" && (typeof payload !== "object" || Object.keys(payload).length <= 2);
+  const { error, text, chunk, result, message } = Object(payload);
+  const said = typeof payload === "string" ? payload : (error ?? text ?? chunk ?? result ?? message);
+  const isPlain = typeof said === "string" && (typeof payload === "string" || Object.keys(payload).length <= 2);
   return isPlain ? said : payload === null ? `(${type})` : JSON.stringify(payload, null, 2);
 }
 
 /** As much of a text of so many letters as is shown; its beginning is enough. */
-const clipped = (text, letters = text.length) => (letters > TEXT_LETTERS ? `${text.slice(0, TEXT_LETTERS)} … (cut after ${TEXT_LETTERS} of ${letters} letters)` : text);
+function clipped(text, letters = text.length) {
+  return letters > TEXT_LETTERS ? `${text.slice(0, TEXT_LETTERS)} … (cut after ${TEXT_LETTERS} of ${letters} letters)` : text;
+}
 
 function conversationWith(peer) {
   if (!conversations.has(peer)) {
@@ -196,7 +203,7 @@ $("raw").addEventListener("change", () => {
   const isRaw = $("raw").checked;
   $("compose").classList.toggle("raw", isRaw);
   $("text-label").textContent = isRaw ? "Message, as JSON" : "Ask";
-  $("text").rows = isRaw ? 6 : 2;
+  $("text").rows = isRaw ? 8 : 2;
   if (isRaw) $("text").value = JSON.stringify(prompt($("text").value), null, 2);
   else $("text").value = "";
 });
@@ -217,7 +224,7 @@ async function send(text) {
     return;
   }
   if (!$("raw").checked) $("text").value = "";
-  const entry = add(conversationWith(peer), { isMine: true, text: clipped(text), about: "on its way …", at: new Date() });
+  const entry = add(conversationWith(peer), { isMine: true, text: clipped(text), about: null, at: new Date() });
   picture.message(mesh.peerId, peer);
   refresh();
   try {
@@ -286,6 +293,7 @@ function plan(what, act, time) {
 }
 
 document.addEventListener("visibilitychange", () => !document.hidden && mesh && soon());
+addEventListener("resize", refresh);
 
 // ---- Showing
 
@@ -309,14 +317,18 @@ function showAll(peers) {
   showPicture(peers);
   showPeers(peers);
   if (selected === null) return;
-  showCard(peers.find(({ id }) => id === selected));
-  showMessages(conversationWith(selected));
+  const peer = peers.find(({ id }) => id === selected);
+  showCard(peer);
+  showMessages(conversationWith(selected), peer);
 }
 
 const short = (id) => id.replace(/-sidecar$/, "");
 const milliseconds = (time) => (time == null ? null : `${time < 10 ? Math.max(0.1, time).toFixed(1) : Math.round(time)} ms`);
 /** The least of what the browser has measured and of what our own question has taken. */
-const roundTrip = (peer) => milliseconds([paths.get(peer.id)?.roundTrip, peer.roundTrip].filter(Boolean).sort((one, other) => one - other)[0]);
+function roundTrip({ id, state, roundTrip: asked }) {
+  const measured = [paths.get(id)?.roundTrip, asked].filter(Boolean);
+  return state === "connected" && measured.length > 0 ? milliseconds(Math.min(...measured)) : null;
+}
 
 function showPicture(peers) {
   const nodes = [{ id: mesh.peerId, label: `${short(mesh.peerId)} (here)`, state: "connected" }];
@@ -324,7 +336,8 @@ function showPicture(peers) {
   const own = peers.filter(({ state }) => state === "connected");
   const edges = own.map((peer) => ({ from: mesh.peerId, to: peer.id, kind: paths.get(peer.id)?.kind, time: roundTrip(peer) }));
   for (const { from_peer: from, to_peer: to, path, round_trip_ms: time } of topology) {
-    if (from !== mesh.peerId && to !== mesh.peerId) edges.unshift({ from, to, kind: Object.hasOwn(KINDS, path ?? "") ? path : null, time: milliseconds(time) });
+    const kind = Object.hasOwn(KINDS, path ?? "") ? path : null;
+    if (from !== mesh.peerId && to !== mesh.peerId) edges.unshift({ from, to, kind, time: milliseconds(time) });
   }
   picture.show(nodes, edges, selected);
 }
@@ -341,7 +354,7 @@ function showPeers(peers) {
     item.firstChild.setAttribute("aria-pressed", String(peer.id === selected));
     put(name, short(peer.id) + (name.className ? " •" : ""));
     const path = [KINDS[paths.get(peer.id)?.kind], roundTrip(peer)].filter(Boolean).join(", ");
-    put(detail, peer.state === "connected" ? path : STATES[peer.state]);
+    put(detail, peer.state === "connected" ? path : stateOf(peer));
     list.append(...(item.parentNode ? [] : [item]));
   }
   for (const gone of known.values()) gone.remove();
@@ -361,10 +374,10 @@ function newPeer(id) {
 
 function showCard(peer) {
   put($("name"), selected);
-  if (!peer) return put($("summary"), "Gone. What you send waits until it is back, for a while.");
+  if (!peer) return put($("summary"), "Not online, so it can't be asked now. It appears among the peers when it is back.");
   const path = paths.get(peer.id);
   const others = topology.flatMap(({ from_peer: from, to_peer: to }) => (from === peer.id ? [to] : to === peer.id ? [from] : []));
-  put($("summary"), [STATES[peer.state], KINDS[path?.kind], roundTrip(peer)].filter(Boolean).join(" · "));
+  put($("summary"), [stateOf(peer), KINDS[path?.kind], roundTrip(peer)].filter(Boolean).join(" · "));
   const facts = {
     Connected: peer.state === "connected" ? `since ${new Date(peer.since).toLocaleString()}` : null,
     Reconnected: peer.restarts > 0 ? `${peer.restarts} times; nothing was lost` : null,
@@ -397,7 +410,8 @@ function amount({ messages, bytes }) {
   return `${messages} (${size})`;
 }
 
-function showMessages(conversation) {
+function showMessages(conversation, peer) {
+  const underWay = peer?.state === "connected" ? "on its way …" : "waits until it can be reached …";
   const list = $("messages");
   const isAtEnd = list.scrollHeight - list.scrollTop - list.clientHeight < 40;
   const before = list.childElementCount;
@@ -407,7 +421,7 @@ function showMessages(conversation) {
     if (!element.parentNode) list.append(element);
     element.className = `${isMine ? "mine" : ""}${hasFailed ? " failed" : ""}`;
     put(element.firstChild, text);
-    put(element.lastChild, `${isMine ? "You" : short(selected)}, ${at.toLocaleTimeString()} · ${about}`);
+    put(element.lastChild, `${isMine ? "You" : short(selected)}, ${at.toLocaleTimeString()} · ${about ?? underWay}`);
   }
   if (isAtEnd || list.childElementCount !== before) list.scrollTop = list.scrollHeight;
 }

@@ -1,8 +1,8 @@
 // The picture of the mesh: this page in the middle, the peers around it, and the connections that there are.
 
 const SVG = "http://www.w3.org/2000/svg";
-const SIZES = [[640, 440], [400, 400]]; // Of the picture, in its own measure, so that its text can be read: usually, and
-const NARROW = 480; // on a phone, whose picture has fewer pixels across than this.
+const LEAST = [320, 200]; // The least width and height that it is drawn for,
+const ROOM = 16000; // and the area that each peer has there. With less room all is made smaller.
 const ONE_RING = 12; // With more peers every second one is nearer.
 const NAME_LETTERS = 18;
 const MESSAGES = 24; // Shown on their way at the same time.
@@ -29,7 +29,10 @@ export class Picture {
 
   /** Shows `nodes` (`{ id, label, state }`, the first is this page) and `edges` (`{ from, to, kind, time }`). */
   show(nodes, edges, selected) {
-    const size = SIZES[Number(this.#svg.clientWidth < NARROW)];
+    const { clientWidth, clientHeight } = this.#svg;
+    const [width, height] = [Math.max(LEAST[0], clientWidth), Math.max(LEAST[1], clientHeight)];
+    const scale = Math.max(1, Math.sqrt((nodes.length * ROOM) / (width * height)));
+    const size = [Math.round(width * scale), Math.round(height * scale)];
     const drawn = JSON.stringify([nodes, edges, selected, size]);
     if (drawn === this.#drawn) return;
     this.#drawn = drawn;
@@ -49,11 +52,11 @@ export class Picture {
     for (const { from, to, kind, time } of known) {
       const isOwn = from === me.id;
       const [start, end] = [this.#places.get(from), this.#places.get(to)];
-      const bend = isOwn ? middle(start, end) : this.#bend(start, end);
+      const [bend, labelAt] = isOwn ? [middle(start, end), 0.58] : this.#bend(start, end);
       const path = keep(`edge ${from} ${to}`, 0, "path");
       set(path, { d: `M${start.x} ${start.y}Q${bend.x} ${bend.y} ${end.x} ${end.y}`, class: `${kind ?? "unknown"}${isOwn ? " own" : ""}` });
       if (time === null || !(isOwn || hasRoom || from === selected || to === selected)) continue;
-      const at = isOwn ? toward(end, start, 0.42) : toward(bend, middle(start, end), 0.5);
+      const at = toward(toward(start, bend, labelAt), toward(bend, end, labelAt), labelAt);
       const label = keep(`time ${from} ${to}`, 1, "text");
       set(label, { x: at.x, y: at.y + 4, class: "time" });
       label.textContent = time;
@@ -74,7 +77,8 @@ export class Picture {
     }
     for (const [key, element] of this.#shown) if (!kept.has(key) && this.#shown.delete(key)) element.remove();
     const said = nodes.slice(1).map(({ label, state }) => `${label}: ${state}`);
-    this.#svg.setAttribute("aria-label", said.length > 0 ? `This page and ${said.length} peers. ${said.join(", ")}` : "Nobody else is here");
+    const text = said.length > 0 ? `This page and ${said.length} peers. ${said.join(", ")}` : "Nobody else is here";
+    this.#svg.setAttribute("aria-label", text);
   }
 
   /** Shows a message on its way. */
@@ -91,13 +95,15 @@ export class Picture {
     };
   }
 
-  /** Where a line between two peers is drawn to: a little inward, and past the middle, which is this page's. */
+  /** Where a line between two peers bends to, past the middle, which is this page's; and at which part of it its label is. */
   #bend(start, end) {
     const half = middle(start, end);
-    const [x, y] = [half.x - this.#width / 2, half.y - this.#height / 2];
-    if (Math.hypot(x, y) > 70) return toward(half, { x: this.#width / 2, y: this.#height / 2 }, 0.12);
-    const aside = 130 / Math.hypot(end.x - start.x, end.y - start.y);
-    return { x: half.x + (end.y - start.y) * aside, y: half.y - (end.x - start.x) * aside };
+    const centre = { x: this.#width / 2, y: this.#height / 2 };
+    if (Math.hypot(half.x - centre.x, half.y - centre.y) > 70) return [toward(half, centre, 0.12), 0.5];
+    const aside = Math.min(130, 0.35 * this.#height) / Math.hypot(end.x - start.x, end.y - start.y);
+    // Those that cross the whole picture meet in its middle, in a wide one at a small angle.
+    const labelAt = this.#width > 1.3 * this.#height ? 0.36 : 0.5;
+    return [{ x: half.x + (end.y - start.y) * aside, y: half.y - (end.x - start.x) * aside }, labelAt];
   }
 
   /** Places the peers around this page, in the order of their names. */

@@ -140,8 +140,14 @@ fn a_browser_gets_the_page_and_does_not_load_it_twice() {
     let known = format!("If-None-Match: {}\r\n", tags.next().unwrap());
     for name in [
         "chatixia.js",
+        "connection.js",
+        "greeting.js",
+        "introductions.js",
+        "offers.js",
         "peer.js",
+        "registry.js",
         "session.js",
+        "wire.js",
         "page.js",
         "picture.js",
         "page.css",

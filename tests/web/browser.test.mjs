@@ -3,7 +3,6 @@
 import assert from "node:assert/strict";
 import { execFileSync } from "node:child_process";
 import { after, test } from "node:test";
-import { setTimeout as sleep } from "node:timers/promises";
 import { BINARY, BROWSERS, Registry, Sidecar, end, endAll, openBrowser, until } from "./programs.mjs";
 
 const EVERY = 25; // Milliseconds between two messages of each side.
@@ -38,9 +37,14 @@ async function talkThrough(page, sidecar, say, disturb) {
   }, sidecar.name, EVERY);
   let sent = 0;
   const sender = setInterval(() => sidecar.send("page", { type: "number", payload: sent++ }), EVERY);
-  await sleep(500);
+  const passes = async (what) => {
+    const [next, last] = [await page.evaluate(() => receipts.length), sent];
+    const atSidecar = () => sidecar.messages.length > before.sidecar + next;
+    await until(what, async () => atSidecar() && (await page.evaluate((count) => got.length > count, before.page + last)));
+  };
+  await passes("messages both ways");
   await disturb();
-  await sleep(500);
+  await passes("messages both ways again");
   clearInterval(sender);
   const receipts = await page.evaluate(() => {
     clearInterval(sender);
@@ -78,15 +82,12 @@ for (const [browserName, options] of BROWSERS) {
         assert.deepEqual([path.kind, path.remote], ["host", "host"]);
 
         say(`${name} moves to another address`);
-        await talkThrough(page, sidecar, say, () => {
-          sidecar.move();
-          return sleep(4000);
-        });
+        await talkThrough(page, sidecar, say, () => sidecar.move());
 
-        say(`the cable of ${name} is pulled for 7 s`);
+        say(`the cable of ${name} is pulled until the page counts it as out of reach`);
         await talkThrough(page, sidecar, say, async () => {
           sidecar.setCable(false);
-          await sleep(7000);
+          await until("that it is out of reach", async () => !(await isConnected(page, name)));
           sidecar.setCable(true);
           await until("another connection", () => isConnected(page, name));
         });
@@ -95,7 +96,7 @@ for (const [browserName, options] of BROWSERS) {
         await talkThrough(page, sidecar, say, async () => {
           await end(registry.child);
           sidecar.setCable(false);
-          await sleep(6000);
+          await until("that it is out of reach", async () => !(await isConnected(page, name)));
           await registry.start({ port: registry.port });
           sidecar.setCable(true);
           await until("another connection", () => isConnected(page, name));

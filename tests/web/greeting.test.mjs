@@ -156,3 +156,31 @@ test("a message to another make is settled when the channel has taken it", async
   await world.until(() => messages.length === 1);
   mesh.close();
 });
+
+test("an offer of another make that came too late to get ours is no loss of seconds", async () => {
+  const met = await meet("other", { speaksSessions: false });
+  const { world, mesh, peer } = met;
+  const offer = new peer.runtime.RTCPeerConnection({ certificates: peer.certificates() });
+  await offer.setLocalDescription(await offer.createOffer());
+  peer.signal("m", "offer", offer);
+  const begun = world.now;
+  // It answers only what comes from now on, as one that has just come back.
+  const link = await peer.answer("m", await peer.offered());
+  await world.until(() => isConnected(mesh) && link.isOpen);
+  assert.ok(world.now - begun < 3000, `after ${world.now - begun} ms`);
+  mesh.close();
+});
+
+test("crossing offers of another make leave the one that it has answered", async () => {
+  const met = await meet("other", { speaksSessions: false });
+  const { world, mesh, peer } = met;
+  const offer = new peer.runtime.RTCPeerConnection({ certificates: peer.certificates() });
+  await offer.setLocalDescription(await offer.createOffer());
+  peer.signal("m", "offer", offer);
+  await world.run(100);
+  const link = await peer.answer("m", met.offer);
+  await world.until(() => isConnected(mesh) && link.isOpen);
+  await world.run(20000);
+  assert.deepEqual([peer.offers.length, peer.answers.length, mesh.peers[0].role], [0, 0, "offerer"]);
+  mesh.close();
+});

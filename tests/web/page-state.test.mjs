@@ -10,6 +10,8 @@ class FakeElement {
   children = [];
   dataset = {};
   hidden = false;
+  clientWidth = 640;
+  clientHeight = 440;
   value = "";
   handlers = {};
   attributes = new Map();
@@ -76,6 +78,7 @@ Object.assign(globalThis, {
   location: { href: "http://registry/", hash: "", pathname: "/" },
   sessionStorage: { getItem: (name) => storage.get(name) ?? null, setItem: (name, value) => storage.set(name, value), removeItem: (name) => storage.delete(name) },
   matchMedia: () => ({ matches: true }),
+  addEventListener() {},
   requestAnimationFrame: (act) => act(),
   RTCPeerConnection: class {},
 });

@@ -62,7 +62,7 @@ test("a person joins, asks an agent by the keyboard alone, and sees what became 
     assert.ok(await page.evaluate(() => document.documentElement.scrollWidth <= innerWidth), "a phone need not be moved sideways");
 
     await end(sidecars[0].child);
-    await until("that it is gone", async () => /can't be reached|Gone/.test(await textOf(page, "#summary")));
+    await until("that it is gone", async () => /can't be reached|Not online/.test(await textOf(page, "#summary")));
     await page.click("#raw");
     await page.$eval("#text", (text) => (text.value = "{"));
     await page.click("#compose .main");

@@ -3,13 +3,14 @@
 import assert from "node:assert/strict";
 import { createHmac } from "node:crypto";
 import { test } from "node:test";
-import { MeshError, Session, fingerprint, isSmaller, proof, readTicket } from "../../web/session.js";
+import { Session } from "../../web/session.js";
+import { MeshError, fingerprint, isSmaller, proof, readTicket } from "../../web/wire.js";
 
 const message = (bytes = 10) => ({ text: "", bytes, settle: () => {} });
 
 function sessionWith(count, { written = count } = {}) {
   const session = new Session();
-  session.greet("theirs", 0, session.tell(null), true);
+  session.greet("theirs", 0, session.own, true);
   for (let number = 0; number < count; number += 1) session.push(message());
   for (let number = 0; number < written; number += 1) session.next(true) && session.written();
   return session;
@@ -44,14 +45,14 @@ test("the window holds back what does not fit, but never a message that is alone
 test("a new connection repeats what was not taken", () => {
   const session = sessionWith(5);
   session.suspend();
-  const greeting = session.greet("theirs", 3, session.tell("theirs"), false);
+  const greeting = session.greet("theirs", 3, session.own, false);
   assert.deepEqual([greeting.resumed, greeting.settled.length, session.outbox.length, session.handed], [true, 3, 2, 0]);
 });
 
 test("an acknowledgement of what an older connection has carried waits until it is repeated", () => {
   const session = sessionWith(3);
   session.suspend();
-  session.greet("theirs", 0, session.tell("theirs"), false);
+  session.greet("theirs", 0, session.own, false);
   assert.deepEqual(session.acknowledge(2, 1000), []);
   assert.equal(session.written().length, 1);
   assert.equal(session.written().length, 1);
@@ -63,10 +64,10 @@ test("another process, or one with another certificate, begins anew and what was
     const session = sessionWith(3, { written: 2 });
     const old = session.own;
     session.suspend();
-    const told = session.tell(theirs);
+    const told = session.hello(theirs, isOther).session;
     const greeting = session.greet(theirs, 0, told, isOther);
     assert.deepEqual([greeting.resumed, greeting.lost.length, session.outbox.length, session.taken], [false, 2, 1, 0]);
-    if (!isOther) assert.notEqual(told, old, "the process before it may come back and count on");
+    assert.notEqual(told, old, "the process before it may come back and count on");
   }
 });
 

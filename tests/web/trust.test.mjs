@@ -4,7 +4,8 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
 import { Mesh } from "../../web/chatixia.js";
-import { Session, isId, isProof, proof } from "../../web/session.js";
+import { Session } from "../../web/session.js";
+import { isId, isProof, proof } from "../../web/wire.js";
 import { World } from "./world.mjs";
 
 const BOTH = { a: { secret: "s" }, b: { secret: "s" } };
@@ -212,13 +213,13 @@ test("with certificates that can't be told apart a session does not go on", asyn
 
 test("a process with another certificate is told another session, and nothing of what we have", () => {
   const session = new Session();
-  session.greet("theirs", 0, session.tell(null), true);
+  session.greet("theirs", 0, session.own, true);
   session.accept(1);
-  assert.deepEqual([session.receivedOf("theirs"), session.receivedOf("theirs", true)], [1, 0]);
   const old = session.own;
-  assert.equal(session.tell("theirs"), old);
-  const told = session.tell("theirs", true);
+  assert.deepEqual(session.hello("theirs", false), { session: old, received: 1 });
+  const { session: told, received } = session.hello("theirs", true);
   assert.notEqual(told, old);
+  assert.equal(received, 0);
   assert.equal(session.greet("theirs", 0, told, true).resumed, false);
 });
 

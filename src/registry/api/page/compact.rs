@@ -1,4 +1,4 @@
-//! Leaves out of the files in `web/` what only their readers need: comments that have lines of their own, and
+//! Leaves out of the files in `web/` what only their readers need: comments, but for those in the middle of a line, and
 //! indentation. The compiler does it, so the rest alone is in the binary.
 
 #![allow(
@@ -12,17 +12,15 @@ pub(super) const fn compact_length(text: &str) -> usize {
     let (mut at, mut length, mut in_comment) = (0, 0, false);
     while at < text.len() {
         let line = Line::at(text, at, in_comment);
-        length += if line.is_kept {
-            line.end - line.start
-        } else {
-            0
-        };
-        (at, in_comment) = (line.end, line.is_in_comment);
+        if line.is_kept {
+            length += line.end - line.start + 1;
+        }
+        (at, in_comment) = (line.next, line.is_in_comment);
     }
     length
 }
 
-/// Returns the text without indentation, empty lines and lines of comments; no string in it may have several lines.
+/// Returns the text without indentation, empty lines and comments. No string in it may have several lines, or ` // `.
 pub(super) const fn compact<const LENGTH: usize>(text: &str) -> [u8; LENGTH] {
     let text = text.as_bytes();
     let mut kept = [0; LENGTH];
@@ -35,15 +33,23 @@ pub(super) const fn compact<const LENGTH: usize>(text: &str) -> [u8; LENGTH] {
             length += 1;
             from += 1;
         }
-        (at, in_comment) = (line.end, line.is_in_comment);
+        if line.is_kept {
+            kept[length] = b'\n';
+            length += 1;
+        }
+        (at, in_comment) = (line.next, line.is_in_comment);
     }
     kept
 }
 
-/// A line of a text: from what follows its indentation to its end, the line break included.
+/// A line of a text.
 struct Line {
+    /// Where its text begins, after the indentation,
     start: usize,
+    /// and where it ends, before the comment behind it.
     end: usize,
+    /// Where the next line begins.
+    next: usize,
     is_kept: bool,
     /// Whether the next line goes on with a comment.
     is_in_comment: bool,
@@ -55,25 +61,39 @@ impl Line {
         while start < text.len() && text[start] == b' ' {
             start += 1;
         }
-        let mut end = start;
+        let mut next = start;
+        let mut end = None;
         let mut closes = false;
-        while end < text.len() && text[end] != b'\n' {
-            closes |= has(text, end, *b"*/");
-            end += 1;
+        while next < text.len() && text[next] != b'\n' {
+            closes |= has(text, next, b"*/");
+            if end.is_none() && has(text, next, b" // ") {
+                end = Some(next);
+            }
+            next += 1;
         }
-        let begins = has(text, start, *b"/*");
-        let is_comment = in_comment || begins || has(text, start, *b"//");
+        let end = match end {
+            Some(end) => end,
+            None => next,
+        };
+        let begins = has(text, start, b"/*");
+        let is_comment = in_comment || begins || has(text, start, b"//");
         Line {
             start,
-            end: if end < text.len() { end + 1 } else { end },
+            end,
+            next: next + 1,
             is_kept: !is_comment && start < end,
             is_in_comment: (in_comment || begins) && !closes,
         }
     }
 }
 
-const fn has(text: &[u8], at: usize, two: [u8; 2]) -> bool {
-    at + 1 < text.len() && text[at] == two[0] && text[at + 1] == two[1]
+/// Returns whether a text has these bytes at this place.
+const fn has(text: &[u8], at: usize, bytes: &[u8]) -> bool {
+    let mut count = 0;
+    while count < bytes.len() && at + count < text.len() && text[at + count] == bytes[count] {
+        count += 1;
+    }
+    count == bytes.len()
 }
 
 #[cfg(test)]
@@ -81,13 +101,13 @@ mod tests {
     use super::*;
 
     #[test]
-    fn comments_on_lines_of_their_own_and_indentation_go() {
-        const TEXT: &str = "// Why.\n\nlet a = 1; // One.\n  /** What. */\n  /**\n   * More.\n   */\n  b(\"//\");\n* { c }";
+    fn comments_and_indentation_go() {
+        const TEXT: &str = "// Why.\n\nlet a = 1; // One. // Two.\n  /** What. */\n  /**\n   * More.\n   */\n  b(\"//\");\n* { c }";
         const LENGTH: usize = compact_length(TEXT);
         let kept = compact::<LENGTH>(TEXT);
         assert_eq!(
             str::from_utf8(&kept),
-            Ok("let a = 1; // One.\nb(\"//\");\n* { c }")
+            Ok("let a = 1;\nb(\"//\");\n* { c }\n")
         );
     }
 }

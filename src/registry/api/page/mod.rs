@@ -33,14 +33,20 @@ macro_rules! file {
     }};
 }
 
-static FILES: [(&str, &str, &[u8]); 8] = [
+static FILES: [(&str, &str, &[u8]); 14] = [
     file!("", HTML, "index.html"),
     file!("page.css", STYLE, "page.css"),
     file!("page.js", SCRIPT, "page.js"),
     file!("picture.js", SCRIPT, "picture.js"),
     file!("chatixia.js", SCRIPT, "chatixia.js"),
+    file!("connection.js", SCRIPT, "connection.js"),
+    file!("greeting.js", SCRIPT, "greeting.js"),
+    file!("introductions.js", SCRIPT, "introductions.js"),
+    file!("offers.js", SCRIPT, "offers.js"),
     file!("peer.js", SCRIPT, "peer.js"),
+    file!("registry.js", SCRIPT, "registry.js"),
     file!("session.js", SCRIPT, "session.js"),
+    file!("wire.js", SCRIPT, "wire.js"),
     file!("icon.svg", PICTURE, "icon.svg"),
 ];
 

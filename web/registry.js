@@ -1,0 +1,138 @@
+// The link to the registry: a token, then a WebSocket; both again whenever that ends (docs/contract.md, part 3). It is used
+// by chatixia.js.
+
+import { MeshError, isObject, parse, pause } from "./wire.js";
+
+// Times are in milliseconds.
+const RETRY = [300, 15000]; // The first pause between two tries, and the longest.
+const PATIENCE = 5000;
+const REFRESH = 60000;
+const HEARTBEAT = 15000;
+const LEAST = 500; // Between two questions, or two reports.
+const REPLACED = "the same peer has connected again"; // What the registry says when another has come under our name.
+
+export class Registry {
+  isConnected = false;
+  retryAt = null;
+  #tries = 0;
+  #socket = null;
+  #current = null; // Tells what belongs to an earlier connection apart.
+  #isAsked = false; // For the list, which has not come yet.
+  #askedAt = 0;
+  #askAt = 0;
+  #heartbeatAt = 0;
+
+  /** `parts` is what the mesh gives, and takes what the registry brings. */
+  constructor(base, headers, parts) {
+    Object.assign(this, { base, headers, parts });
+  }
+
+  get #now() {
+    return this.parts.clock.now();
+  }
+
+  async ask(path, method) {
+    const asked = this.parts.fetch(new URL(path, this.base), { method, headers: this.headers, cache: "no-store" });
+    const answer = await asked.catch(({ message }) => {
+      throw new MeshError("registry", `${this.base.host} can't be reached: ${message}`);
+    });
+    if (answer.status === 401) throw new MeshError("refused", `${this.base.host} does not take the key`);
+    if (!answer.ok) throw new MeshError("registry", `${this.base.host} answers ${answer.status} for ${path}`);
+    return answer.json();
+  }
+
+  /** Connects. The promise is that of this try; others follow when it fails, until `close`. */
+  async connect() {
+    const mine = (this.#current = {});
+    this.retryAt = null;
+    try {
+      const config = this.ask("api/config", "GET").catch(() => ({}));
+      const { token, peer_id } = await this.ask("api/token", "POST");
+      const { iceServers } = await config;
+      await this.parts.named(peer_id, Array.isArray(iceServers) ? iceServers : []);
+      if (mine !== this.#current) throw new MeshError("registry", "the connection was closed meanwhile");
+      const url = new URL("ws", this.base);
+      url.protocol = url.protocol.replace("http", "ws");
+      url.searchParams.set("token", token);
+      await this.#open(url, mine);
+    } catch (error) {
+      if (mine === this.#current) this.#ended(error);
+      throw error;
+    }
+  }
+
+  #open(url, mine) {
+    return new Promise((resolve, reject) => {
+      const socket = (this.#socket = new this.parts.WebSocket(url));
+      const isCurrent = () => mine === this.#current;
+      this.#noteAsked();
+      socket.onopen = () => isCurrent() && this.#register();
+      socket.onmessage = ({ data }) => {
+        const frame = isCurrent() && parse(data);
+        if (!isObject(frame)) return;
+        if (frame.type !== "peer_list") return this.parts.signaled(frame);
+        const isNew = !this.isConnected;
+        this.#isAsked = false;
+        this.#tries = 0;
+        this.isConnected = true;
+        this.parts.list(Array.isArray(frame.payload?.peers) ? frame.payload.peers : [], isNew);
+        resolve();
+      };
+      socket.onclose = ({ reason }) => {
+        const code = reason === REPLACED ? "replaced" : "registry";
+        const error = new MeshError(code, reason || `the connection to ${this.base.host} has ended`);
+        if (isCurrent()) this.#ended(error);
+        reject(error);
+      };
+    });
+  }
+
+  #ended({ code, message }) {
+    this.close();
+    // Two with one name would take the registry's place for it from each other for ever.
+    const isFinal = code === "refused" || code === "replaced";
+    this.retryAt = this.#now + (isFinal ? REFRESH : pause(RETRY, this.#tries++));
+    this.parts.report("registry", { state: isFinal ? code : "disconnected", reason: message });
+  }
+
+  close() {
+    this.#socket?.close();
+    this.#socket = this.#current = this.retryAt = null;
+    this.isConnected = this.#isAsked = false;
+  }
+
+  send(frame) {
+    if (this.#socket?.readyState === 1) this.#socket.send(JSON.stringify(frame));
+  }
+
+  #noteAsked() {
+    this.#isAsked = true;
+    this.#askedAt = this.#now;
+    this.#askAt = this.#now + REFRESH;
+  }
+
+  #register() {
+    this.#noteAsked();
+    this.send({ type: "register", peer_id: this.parts.own(), payload: {} });
+  }
+
+  /** Asks soon who is online. */
+  askForList() {
+    if (!this.#isAsked) this.#askAt = Math.min(this.#askAt, this.#askedAt + LEAST);
+  }
+
+  /** Tells soon with whom we are connected. */
+  tellPeers() {
+    this.#heartbeatAt = Math.min(this.#heartbeatAt, this.#now + LEAST);
+  }
+
+  step(now) {
+    if (this.retryAt !== null && now >= this.retryAt) this.connect().catch(() => {});
+    if (this.#isAsked && now - this.#askedAt > PATIENCE) this.#ended(new MeshError("registry", `${this.base.host} is silent`));
+    if (!this.isConnected || this.#isAsked) return;
+    if (now >= this.#askAt) this.#register();
+    if (now < this.#heartbeatAt) return;
+    this.#heartbeatAt = now + HEARTBEAT;
+    this.send({ type: "heartbeat", peer_id: this.parts.own(), payload: { mesh_peers: this.parts.connected() } });
+  }
+}
