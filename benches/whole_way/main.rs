@@ -39,6 +39,8 @@ type Outcome<T> = Result<T, String>;
 struct Contender {
     column: Column,
     site: Site,
+    /// Whether it is one of this project's. Another make knows parts 1 to 4 of the contract only.
+    is_ours: bool,
 }
 
 fn main() -> ExitCode {
@@ -74,6 +76,7 @@ fn measure(options: &Options) -> Outcome<()> {
     let over_stdio = Contender {
         column: Column::Stdio,
         site: Site::new(OURS.as_ref(), true)?,
+        is_ours: true,
     };
     if options.wants(Part::Start) {
         starting::measure(&contenders, options, &mut results)?;
@@ -119,12 +122,15 @@ fn contenders(options: &Options) -> Outcome<Vec<Contender>> {
     let ours = Contender {
         column: Column::WholeWay,
         site: Site::new(OURS.as_ref(), false)?,
+        is_ours: true,
     };
     let mut contenders = vec![ours];
     if let Some(binary) = &options.against {
+        let site = Site::new(binary, false)?;
         contenders.push(Contender {
             column: Column::Against,
-            site: Site::new(binary, false)?,
+            is_ours: site.greets()?,
+            site,
         });
     }
     Ok(contenders)

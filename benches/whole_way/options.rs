@@ -14,7 +14,7 @@ Measures the sidecar from agent to agent, beside the raw limit of the WebRTC sta
                    broadcast, idle, far, sweep
   --bytes N        only messages of this size, whether it is one of the usual ones or not
   --seconds S      how long messages go one way in a round, and how long a size of the sweep
-  --against FILE   measures another binary of the sidecar in turn with this one
+  --against FILE   measures another binary in turn with this one: an older one, or a sidecar of another make
   --json FILE      where the numbers go (target/bench/whole_way.json)
   --help           this text
 
@@ -110,6 +110,11 @@ impl Options {
     /// Round trips of one message over a path that is long and loses some.
     pub(crate) fn far_echoes(&self) -> usize {
         if self.quick { 200 } else { 1000 }
+    }
+
+    /// Messages that are sent to all in a round.
+    pub(crate) fn broadcasts(&self) -> u64 {
+        if self.quick { 1000 } else { 5000 }
     }
 
     /// How long idle peers are measured.

@@ -33,6 +33,9 @@ const BEARABLE: f64 = 2.0;
 const SUSPICIOUS: f64 = 1.5;
 const AGAIN: usize = 5;
 
+/// Largest message that another make takes; a larger one ends its channel (RFC 8841 without a size announced).
+const MOST_OF_OTHERS: usize = 65_535;
+
 /// Messages of a size at first and at most.
 const FEWEST: u64 = 4;
 const MOST: u64 = 20_000;
@@ -185,9 +188,13 @@ pub(crate) fn measure(contenders: &[Contender], options: &Options) -> Outcome<Sw
     }
     for contender in contenders {
         let mut pair = Pair::connect(contender)?;
-        sweep.add(contender, "ours", &mut pair, usize::MAX, options)?;
+        let (to, most) = match contender.is_ours {
+            true => ("ours", usize::MAX),
+            false => ("its like", MOST_OF_OTHERS),
+        };
+        sweep.add(contender, to, &mut pair, most, options)?;
         drop(pair);
-        if sweep.is_whole {
+        if sweep.is_whole && contender.is_ours {
             let mut pair = ForeignPair::connect(contender)?;
             let most = pair.most_bytes;
             sweep.add(contender, foreign::STACK, &mut pair, most, options)?;
