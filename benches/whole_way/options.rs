@@ -18,6 +18,9 @@ Measures the sidecar from agent to agent, beside the raw limit of the WebRTC sta
   --json FILE      where the numbers go (target/bench/whole_way.json)
   --help           this text
 
+Where it says `held frames` the registry holds the second of two small frames until the first is acknowledged, as
+the field's does. Paths of some ms, and those that lose datagrams, are made by a relay in the benchmark.
+
 The sweep sends messages of every size, to a sidecar and to libdatachannel, if it is installed. When a size
 is slower than half of those beside it the benchmark fails. So it does when a ratio to the raw limit is much worse than
 before, unless the machine is busy.

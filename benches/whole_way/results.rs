@@ -143,6 +143,11 @@ impl Sorted {
         found.copied().unwrap_or_default()
     }
 
+    /// All durations of these.
+    pub(crate) fn of_all(rounds: Vec<Sorted>) -> Self {
+        Sorted::new(rounds.into_iter().flat_map(|round| round.0).collect())
+    }
+
     pub(crate) fn sum(&self) -> Duration {
         self.0.iter().sum()
     }
