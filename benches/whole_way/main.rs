@@ -111,8 +111,14 @@ fn measure(options: &Options) -> Outcome<()> {
     report::print(&report::table(&results, &conditions));
     report::write_json(&results, sweep.as_ref(), &conditions, &options.json)?;
     report::say(&format!("written to {}", options.json.display()));
+    if options.sets_ratios {
+        report::print(&ratios::lines(&results));
+    }
     sweep.map_or(Ok(()), |sweep| sweep.verdict())?;
-    ratios::verdict(&results, &conditions)
+    match options.sets_ratios {
+        true => Ok(()),
+        false => ratios::verdict(&results, &conditions),
+    }
 }
 
 /// The sidecar of this source.

@@ -15,6 +15,7 @@ Measures the sidecar from agent to agent, beside the raw limit of the WebRTC sta
   --bytes N        only messages of this size, whether it is one of the usual ones or not
   --seconds S      how long messages go one way in a round, and how long a size of the sweep
   --against FILE   measures another binary in turn with this one: an older one, or a sidecar of another make
+  --ratios         prints the ratios to the raw limit as the lines of ratios.rs, and does not judge them
   --json FILE      where the numbers go (target/bench/whole_way.json)
   --help           this text
 
@@ -74,6 +75,8 @@ pub(crate) struct Options {
     bytes: Option<usize>,
     seconds: Option<f64>,
     pub(crate) against: Option<PathBuf>,
+    /// Whether the ratios are to be set anew.
+    pub(crate) sets_ratios: bool,
     pub(crate) json: PathBuf,
 }
 
@@ -144,6 +147,7 @@ pub(crate) fn parse(arguments: impl Iterator<Item = OsString>) -> Outcome<Option
         bytes: None,
         seconds: None,
         against: None,
+        sets_ratios: false,
         json: default_json(),
     };
     let mut parser = lexopt::Parser::from_args(arguments);
@@ -157,6 +161,7 @@ pub(crate) fn parse(arguments: impl Iterator<Item = OsString>) -> Outcome<Option
             "bytes" => options.bytes = Some(number(&value(&mut parser)?)?),
             "seconds" => options.seconds = Some(number(&value(&mut parser)?)?),
             "against" => options.against = Some(value(&mut parser)?.into()),
+            "ratios" => options.sets_ratios = true,
             "json" => options.json = value(&mut parser)?.into(),
             // What `cargo bench` adds.
             "bench" => {}

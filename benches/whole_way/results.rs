@@ -106,6 +106,11 @@ impl Row {
             Best::Most => rounds.reduce(f64::max),
         }
     }
+
+    /// The ratio of the sidecar's number to that of another column, if both were measured.
+    pub(crate) fn ratio(&self, to: Column) -> Option<f64> {
+        Some(self.best(Column::WholeWay)? / self.best(to)?)
+    }
 }
 
 /// All rows, in the order in which they were first measured.
