@@ -24,7 +24,7 @@ the field's does. Paths of some ms, and those that lose datagrams, are made by a
 
 The sweep sends messages of every size, to a sidecar and to libdatachannel, if it is installed. When a size
 is slower than half of those beside it the benchmark fails. So it does when a ratio to the raw limit is much worse than
-before, unless the machine is busy.
+before. On a busy machine it only tells what is slow.
 ";
 
 const HINT: &str = "--help lists the options";

@@ -4,8 +4,6 @@
 use std::fmt::Write as _;
 
 use super::Outcome;
-use super::machine::Conditions;
-use super::report;
 use super::results::{Best, Column, Results, Row};
 
 /// Metrics, and the ratio of the whole way to the raw limit: the worse of two runs of `docs/performance.md`.
@@ -20,9 +18,6 @@ const KNOWN: [(&str, &str, f64); 6] = [
 
 /// How much worse a ratio may become.
 const BEARABLE: f64 = 0.7;
-
-/// With more than this share of the processors in the hands of other programs, the ratios say little.
-const BUSY: f64 = 0.15;
 
 fn row<'a>(results: &'a Results, name: &str, unit: &str) -> Option<&'a Row> {
     let mut rows = results.rows.iter();
@@ -41,7 +36,7 @@ pub(crate) fn lines(results: &Results) -> String {
 }
 
 /// An error that names the ratios that have become much worse.
-pub(crate) fn verdict(results: &Results, conditions: &Conditions) -> Outcome<()> {
+pub(crate) fn verdict(results: &Results) -> Outcome<()> {
     let fallen: Vec<_> = KNOWN
         .into_iter()
         .filter_map(|(name, unit, known)| {
@@ -55,10 +50,6 @@ pub(crate) fn verdict(results: &Results, conditions: &Conditions) -> Outcome<()>
         })
         .collect();
     let text = fallen.join("; ");
-    if conditions.others > BUSY && !fallen.is_empty() {
-        report::say(&format!("not judged, since the machine is busy: {text}"));
-        return Ok(());
-    }
     match fallen.is_empty() {
         true => Ok(()),
         false => Err(format!("much worse than before: {text}")),

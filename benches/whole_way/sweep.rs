@@ -1,6 +1,7 @@
 //! The sweep: measures messages of every size, one way and echoed, to a sidecar of ours and to another
 //! stack, and looks for a size that is far slower than those beside it.
 
+use std::ops::RangeInclusive;
 use std::time::Duration;
 
 use super::content::Content;
@@ -33,8 +34,9 @@ const BEARABLE: f64 = 2.0;
 const SUSPICIOUS: f64 = 1.5;
 const AGAIN: usize = 5;
 
-/// Largest message that another make takes; a larger one ends its channel (RFC 8841 without a size announced).
-const MOST_OF_OTHERS: usize = 65_535;
+/// Sizes that are measured between two of another make. It builds the smallest messages anew, so they can't be checked,
+/// and those of 64 KiB and more end its channel.
+const OF_OTHERS: RangeInclusive<usize> = 100..=65_535;
 
 /// Messages of a size at first and at most.
 const FEWEST: u64 = 4;
@@ -188,16 +190,16 @@ pub(crate) fn measure(contenders: &[Contender], options: &Options) -> Outcome<Sw
     }
     for contender in contenders {
         let mut pair = Pair::connect(contender)?;
-        let (to, most) = match contender.is_ours {
-            true => ("ours", usize::MAX),
-            false => ("its like", MOST_OF_OTHERS),
+        let (to, sizes) = match contender.is_ours {
+            true => ("ours", 0..=usize::MAX),
+            false => ("its like", OF_OTHERS),
         };
-        sweep.add(contender, to, &mut pair, most, options)?;
+        sweep.add(contender, to, &mut pair, sizes, options)?;
         drop(pair);
         if sweep.is_whole && contender.is_ours {
             let mut pair = ForeignPair::connect(contender)?;
-            let most = pair.most_bytes;
-            sweep.add(contender, foreign::STACK, &mut pair, most, options)?;
+            let sizes = 0..=pair.most_bytes;
+            sweep.add(contender, foreign::STACK, &mut pair, sizes, options)?;
         }
     }
     Ok(sweep)
@@ -209,11 +211,11 @@ impl Sweep {
         contender: &Contender,
         to: &'static str,
         way: &mut dyn Way,
-        most_bytes: usize,
+        possible: RangeInclusive<usize>,
         options: &Options,
     ) -> Outcome<()> {
         let mut sizes = options.sizes(&SIZES);
-        sizes.retain(|bytes| *bytes <= most_bytes);
+        sizes.retain(|bytes| possible.contains(bytes));
         for kind in [Kind::OneWay, Kind::Echo] {
             let of = contender.column.names().0;
             report::say(&format!("sweep, {of}, {} to {to}", kind.name()));
