@@ -65,6 +65,16 @@ test-interop: ## with other WebRTC stacks, which it installs (INTEROP_STACKS='we
 	tests/interop/install $(INTEROP_STACKS)
 	SIDECAR_BINARY="$(BUILT_BINARY)" tests/interop/run.py --jobs $(INTEROP_JOBS) $(INTEROP_STACKS)
 
+# The tokio sidecar, which is on webrtc-rs. Without it that stack is left out.
+FIELD_SIDECAR ?=
+
+.PHONY: bench-foreign
+bench-foreign: ## MB/s to other WebRTC stacks, which it installs, and among themselves (FIELD_SIDECAR=path)
+	$(if $(SIDECAR_BINARY),,$(CARGO) build --release)
+	tests/interop/install chromium-plain aiortc libdatachannel pion
+	SIDECAR_BINARY="$(or $(SIDECAR_BINARY),$(or $(CARGO_TARGET_DIR),target)/release/chatixia-sidecar)" \
+	    python3 -B tests/interop/throughput.py $(if $(FIELD_SIDECAR),--field "$(FIELD_SIDECAR)") $(ARGS)
+
 # Check the types in clients/python, and that Python 3.9 has all that it uses; CI installs them.
 MYPY ?= $(shell command -v mypy)
 VERMIN ?= $(shell command -v vermin)

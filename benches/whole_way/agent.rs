@@ -21,6 +21,9 @@ const LINE_BYTES: usize = 1024 * 1024;
 /// How long reading or writing may make no progress before it fails.
 const PATIENCE: Duration = Duration::from_secs(20);
 
+/// How long a sidecar that greets may take for it. Others say nothing before they have a peer.
+const GREETING: Duration = Duration::from_secs(2);
+
 /// Interval at which the socket is looked for.
 const SOCKET_LOOK: Duration = Duration::from_micros(100);
 
@@ -47,6 +50,19 @@ pub(crate) fn connect(path: &Path) -> Outcome<(Sender, Receiver)> {
     stream.set_write_timeout(Some(PATIENCE)).map_err(failed)?;
     let writing = stream.try_clone().map_err(failed)?;
     Ok(halves(writing.into(), stream.into()))
+}
+
+/// Returns whether the sidecar at this socket says something at once.
+pub(crate) fn is_greeted(path: &Path) -> Outcome<bool> {
+    wait_for_socket(path)?;
+    let failed = |error: std::io::Error| format!("{}: {error}", path.display());
+    let mut stream = connect_to_listener(path).map_err(failed)?;
+    stream.set_read_timeout(Some(GREETING)).map_err(failed)?;
+    match stream.read(&mut [0]) {
+        Ok(count) => Ok(count > 0),
+        Err(error) if error.kind() == std::io::ErrorKind::WouldBlock => Ok(false),
+        Err(error) => Err(failed(error)),
+    }
 }
 
 /// An agent that writes to the one descriptor and reads from the other.

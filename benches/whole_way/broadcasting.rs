@@ -18,10 +18,11 @@ pub(crate) fn measure(
     options: &Options,
     results: &mut Results,
 ) -> Outcome<()> {
+    let count = options.broadcasts();
     for round in 0..options.rounds() {
         for contender in contenders {
             report::say(&format!("broadcast to {PEERS}"));
-            let (count, took) = broadcast(contender, round, options.one_way())?;
+            let took = broadcast(contender, round, count)?;
             let metric = Metric::most(format!("broadcast to {PEERS}, 1 KiB"), "msg/s");
             let rate = count as f64 / took.as_secs_f64();
             results.add(contender.column, metric, rate);
@@ -30,8 +31,8 @@ pub(crate) fn measure(
     Ok(())
 }
 
-/// Returns how many messages were sent to all, and how long it took until all had them.
-fn broadcast(contender: &Contender, round: usize, time: Duration) -> Outcome<(u64, Duration)> {
+/// Sends `count` messages to all; returns how long it took until all had them.
+fn broadcast(contender: &Contender, round: usize, count: u64) -> Outcome<Duration> {
     let content = Content::new(BYTES);
     let sender = contender.site.spawn(&format!("sender-{round}"))?;
     let (mut commands, mut events) = agent::connect(sender.socket())?;
@@ -41,22 +42,33 @@ fn broadcast(contender: &Contender, round: usize, time: Duration) -> Outcome<(u6
         let (own, receiver) = agent::connect(sidecar.socket())?;
         receivers.push((sidecar, own, receiver));
     }
-    events.peers_connected(PEERS)?;
+    let mut connected = events.peers_connected(PEERS);
+    for (_, _, receiver) in &mut receivers {
+        // The receivers are connected to each other, too, which would cost time in between.
+        connected = connected.and_then(|_| receiver.peers_connected(PEERS));
+    }
+    connected.map_err(|failure| sender.explain(failure))?;
     let began = Instant::now();
     let result = thread::scope(|scope| {
         let content = &content;
         let counting: Vec<_> = receivers
             .iter_mut()
-            .map(|(_, _, receiver)| scope.spawn(move || pair::count_in_order(receiver, content)))
+            .map(|(_, _, receiver)| {
+                scope.spawn(move || match contender.is_ours {
+                    true => pair::count_in_order(receiver, content),
+                    // Another make may deliver them in another order.
+                    false => pair::await_all(receiver, content, count).map(|()| count),
+                })
+            })
             .collect();
-        let sent = pair::send(&mut commands, None, content, Until::Elapsed(time))?;
+        pair::send(&mut commands, None, content, Until::Count(count))?;
         for thread in counting {
             let arrived = pair::joined(thread.join())?;
-            if arrived != sent {
-                return Err(format!("{sent} messages sent and {arrived} arrived"));
+            if arrived != count {
+                return Err(format!("{count} messages sent and {arrived} arrived"));
             }
         }
-        Ok((sent, began.elapsed()))
+        Ok(began.elapsed())
     });
     sender.ask_to_end();
     result.map_err(|failure| sender.explain(failure))

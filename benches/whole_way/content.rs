@@ -92,6 +92,13 @@ impl Content {
         rest == Some(&[])
     }
 
+    /// The number that a message bears, if it bears one.
+    pub(crate) fn number_in(text: &[u8]) -> Option<u64> {
+        let text = text.strip_suffix(TAIL.as_bytes())?;
+        let digits = text.get(text.len().checked_sub(DIGITS)?..)?;
+        std::str::from_utf8(digits).ok()?.parse().ok()
+    }
+
     fn payload(&self, number: u64) -> &[u8] {
         let start = (number % STARTS) as usize;
         let range: Range<usize> = start..start + self.payload_bytes;

@@ -5,8 +5,8 @@ use std::time::Duration;
 use super::content::Content;
 use super::options::Options;
 use super::pair::{Pair, Until, Way as _};
-use super::path::{Path, Weather};
-use super::results::{Metric, Results, milliseconds};
+use super::path::{Path, SmallFrames, Weather};
+use super::results::{Column, Metric, Results, Sorted, milliseconds};
 use super::{Contender, Outcome, report};
 
 /// Round trips of paths that lose nothing, in milliseconds, and the MB a second that are wanted there.
@@ -28,45 +28,51 @@ pub(crate) fn measure(
     options: &Options,
     results: &mut Results,
 ) -> Outcome<()> {
-    for (milliseconds, target) in LONG {
-        let weather = weather(milliseconds, 0.0);
-        report::say(&format!(
-            "a path of {milliseconds} ms, {} rounds",
-            options.rounds()
-        ));
-        with_pairs(contenders, weather, |contender, pair| {
-            let content = Content::new(BULK_BYTES);
-            // The first transfer finds out what the path carries.
-            for round in 0..=options.rounds() {
+    for (round_trip, target) in LONG {
+        report::say(&format!("a path of {round_trip} ms"));
+        let mut ends = connect(contenders, weather(round_trip, 0.0))?;
+        let content = Content::new(BULK_BYTES);
+        // The first transfer finds out what the path carries.
+        for round in 0..=options.rounds() {
+            for Ends { column, pair, .. } in &mut ends {
                 let (count, took) = pair.one_way(&content, Until::Count(BULK_COUNT))?;
                 let rate = (count as usize * BULK_BYTES) as f64 / 1e6 / took.as_secs_f64();
-                let name = format!("4 MB at {milliseconds} ms");
-                let metric = Metric::most(name, "MB/s").target(target);
+                let metric = Metric::most(format!("4 MB at {round_trip} ms"), "MB/s");
                 if round > 0 {
-                    results.add(contender.column, metric, rate);
+                    results.add(*column, metric.target(target), rate);
                 }
             }
-            Ok(())
-        })?;
+        }
     }
     for round_trip in LOSSY {
         report::say(&format!("a path of {round_trip} ms that loses 1 %"));
-        with_pairs(contenders, weather(round_trip, LOSS), |contender, pair| {
-            let path = format!("{round_trip} ms, 1 % lost");
-            let times = pair.echo(&Content::new(100), options.far_echoes())?;
+        let path = format!("{round_trip} ms, 1 % lost");
+        let mut ends = connect(contenders, weather(round_trip, LOSS))?;
+        let echoes = options.far_echoes() / options.rounds();
+        for _ in 0..options.rounds() {
+            for Ends {
+                pair,
+                echoes: times,
+                ..
+            } in &mut ends
+            {
+                times.push(pair.echo(&Content::new(100), echoes)?);
+            }
+            for Ends { column, pair, .. } in &mut ends {
+                let (_, took) = pair.one_way(&Content::new(1024), Until::Count(SMALL_COUNT))?;
+                let metric = Metric::least(format!("500 x 1 KiB, {path}"), "s");
+                results.add(*column, metric, took.as_secs_f64());
+            }
+        }
+        for Ends { column, echoes, .. } in ends {
+            let times = Sorted::of_all(echoes);
             for (name, share) in [("p50", 0.5), ("p95", 0.95), ("p99", 0.99)] {
                 let target = (round_trip == 40 && share == 0.99).then_some(200.0);
                 let metric = Metric::least(format!("echo 100 B, {path}, {name}"), "ms");
                 let time = milliseconds(times.quantile(share));
-                results.add(contender.column, metric.target(target), time);
+                results.add(column, metric.target(target), time);
             }
-            for _ in 0..options.rounds() {
-                let (_, took) = pair.one_way(&Content::new(1024), Until::Count(SMALL_COUNT))?;
-                let metric = Metric::least(format!("500 x 1 KiB, {path}"), "s");
-                results.add(contender.column, metric, took.as_secs_f64());
-            }
-            Ok(())
-        })?;
+        }
     }
     Ok(())
 }
@@ -78,16 +84,34 @@ fn weather(milliseconds: u64, loss: f64) -> Weather {
     }
 }
 
-/// Measures each contender over a path of its own, one after the other.
-fn with_pairs(
-    contenders: &[Contender],
-    weather: Weather,
-    mut measure: impl FnMut(&Contender, &mut Pair) -> Outcome<()>,
-) -> Outcome<()> {
-    for contender in contenders {
-        let path = Path::new(contender.site.address(), weather)?;
+/// Two sidecars that are connected over a path of their own.
+struct Ends {
+    column: Column,
+    pair: Pair,
+    /// The times of echoes in each round.
+    echoes: Vec<Sorted>,
+    _path: Path,
+}
+
+/// Connects a pair of each contender; they take turns in what is measured.
+fn connect(contenders: &[Contender], weather: Weather) -> Outcome<Vec<Ends>> {
+    let ends = contenders.iter().map(|contender| {
+        let registry = contender.site.address();
+        let path = Path::new(registry, Some(weather), SmallFrames::Prompt)?;
         let mut pair = Pair::connect_over(contender, path.registry())?;
-        measure(contender, &mut pair)?;
-    }
-    Ok(())
+        let took = pair.echo(&Content::new(100), 1)?.worst();
+        if took < weather.round_trip {
+            let binary = contender.site.binary().display();
+            return Err(format!(
+                "{binary}: has found a way around the path: {took:?}"
+            ));
+        }
+        Ok(Ends {
+            column: contender.column,
+            pair,
+            echoes: Vec::new(),
+            _path: path,
+        })
+    });
+    ends.collect()
 }

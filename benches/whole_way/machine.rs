@@ -8,6 +8,9 @@ use super::{Contender, Outcome};
 /// Ticks of `/proc` in a second, on every Linux of today.
 const TICKS: f64 = 100.0;
 
+/// Share of the processors in the hands of other programs from which nothing is judged, 0 to 1.
+const BUSY: f64 = 0.15;
+
 /// Memory of a process, in MiB.
 pub(crate) struct Memory {
     /// Resident now.
@@ -100,6 +103,13 @@ pub(crate) struct Conditions {
     /// Share of all processor time that went to programs other than the benchmark, 0 to 1.
     pub(crate) others: f64,
     pub(crate) took: Duration,
+}
+
+impl Conditions {
+    /// Whether other programs had so much of the processors that times say little.
+    pub(crate) fn is_busy(&self) -> bool {
+        self.others > BUSY
+    }
 }
 
 impl Machine {

@@ -39,6 +39,8 @@ type Outcome<T> = Result<T, String>;
 struct Contender {
     column: Column,
     site: Site,
+    /// Whether it is one of this project's. Another make knows parts 1 to 4 of the contract only.
+    is_ours: bool,
 }
 
 fn main() -> ExitCode {
@@ -74,6 +76,7 @@ fn measure(options: &Options) -> Outcome<()> {
     let over_stdio = Contender {
         column: Column::Stdio,
         site: Site::new(OURS.as_ref(), true)?,
+        is_ours: true,
     };
     if options.wants(Part::Start) {
         starting::measure(&contenders, options, &mut results)?;
@@ -108,8 +111,21 @@ fn measure(options: &Options) -> Outcome<()> {
     report::print(&report::table(&results, &conditions));
     report::write_json(&results, sweep.as_ref(), &conditions, &options.json)?;
     report::say(&format!("written to {}", options.json.display()));
-    sweep.map_or(Ok(()), |sweep| sweep.verdict())?;
-    ratios::verdict(&results, &conditions)
+    if options.sets_ratios {
+        report::print(&ratios::lines(&results));
+    }
+    let of_sizes = sweep.map_or(Ok(()), |sweep| sweep.verdict());
+    let of_ratios = match options.sets_ratios {
+        true => Ok(()),
+        false => ratios::verdict(&results),
+    };
+    match of_sizes.and(of_ratios) {
+        Err(slow) if conditions.is_busy() => {
+            report::say(&format!("not judged, since the machine is busy: {slow}"));
+            Ok(())
+        }
+        judged => judged,
+    }
 }
 
 /// The sidecar of this source.
@@ -119,12 +135,15 @@ fn contenders(options: &Options) -> Outcome<Vec<Contender>> {
     let ours = Contender {
         column: Column::WholeWay,
         site: Site::new(OURS.as_ref(), false)?,
+        is_ours: true,
     };
     let mut contenders = vec![ours];
     if let Some(binary) = &options.against {
+        let site = Site::new(binary, false)?;
         contenders.push(Contender {
             column: Column::Against,
-            site: Site::new(binary, false)?,
+            is_ours: site.greets()?,
+            site,
         });
     }
     Ok(contenders)

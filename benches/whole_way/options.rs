@@ -14,13 +14,17 @@ Measures the sidecar from agent to agent, beside the raw limit of the WebRTC sta
                    broadcast, idle, far, sweep
   --bytes N        only messages of this size, whether it is one of the usual ones or not
   --seconds S      how long messages go one way in a round, and how long a size of the sweep
-  --against FILE   measures another binary of the sidecar in turn with this one
+  --against FILE   measures another binary in turn with this one: an older one, or a sidecar of another make
+  --ratios         prints the ratios to the raw limit as the lines of ratios.rs, and does not judge them
   --json FILE      where the numbers go (target/bench/whole_way.json)
   --help           this text
 
+Where it says `held frames` the registry holds the second of two small frames until the first is acknowledged, as
+the field's does. Paths of some ms, and those that lose datagrams, are made by a relay in the benchmark.
+
 The sweep sends messages of every size, to a sidecar and to libdatachannel, if it is installed. When a size
 is slower than half of those beside it the benchmark fails. So it does when a ratio to the raw limit is much worse than
-before, unless the machine is busy.
+before. On a busy machine it only tells what is slow.
 ";
 
 const HINT: &str = "--help lists the options";
@@ -71,6 +75,8 @@ pub(crate) struct Options {
     bytes: Option<usize>,
     seconds: Option<f64>,
     pub(crate) against: Option<PathBuf>,
+    /// Whether the ratios are to be set anew.
+    pub(crate) sets_ratios: bool,
     pub(crate) json: PathBuf,
 }
 
@@ -112,6 +118,11 @@ impl Options {
         if self.quick { 200 } else { 1000 }
     }
 
+    /// Messages that are sent to all in a round.
+    pub(crate) fn broadcasts(&self) -> u64 {
+        if self.quick { 1000 } else { 5000 }
+    }
+
     /// How long idle peers are measured.
     pub(crate) fn idle(&self) -> Duration {
         Duration::from_secs(if self.quick { 10 } else { 30 })
@@ -136,6 +147,7 @@ pub(crate) fn parse(arguments: impl Iterator<Item = OsString>) -> Outcome<Option
         bytes: None,
         seconds: None,
         against: None,
+        sets_ratios: false,
         json: default_json(),
     };
     let mut parser = lexopt::Parser::from_args(arguments);
@@ -149,6 +161,7 @@ pub(crate) fn parse(arguments: impl Iterator<Item = OsString>) -> Outcome<Option
             "bytes" => options.bytes = Some(number(&value(&mut parser)?)?),
             "seconds" => options.seconds = Some(number(&value(&mut parser)?)?),
             "against" => options.against = Some(value(&mut parser)?.into()),
+            "ratios" => options.sets_ratios = true,
             "json" => options.json = value(&mut parser)?.into(),
             // What `cargo bench` adds.
             "bench" => {}

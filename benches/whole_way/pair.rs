@@ -1,5 +1,6 @@
 //! Two connected sidecars whose agents send each other messages, and what every measured way has in common.
 
+use std::collections::HashSet;
 use std::net::SocketAddr;
 use std::ops::ControlFlow;
 use std::thread;
@@ -246,5 +247,25 @@ pub(crate) fn count_in_order(receiver: &mut Receiver, content: &Content) -> Outc
         check(content, number, message)?;
         number += 1;
         Ok(ControlFlow::Continue(()))
+    })
+}
+
+/// Waits until `count` messages have arrived, each once, in whatever order.
+pub(crate) fn await_all(receiver: &mut Receiver, content: &Content, count: u64) -> Outcome<()> {
+    let mut arrived = HashSet::new();
+    receiver.message(|message| {
+        // It may have overtaken messages.
+        if message == END {
+            return Ok(ControlFlow::Continue(()));
+        }
+        let number = Content::number_in(message).unwrap_or_default();
+        check(content, number, message)?;
+        if !arrived.insert(number) {
+            return Err(format!("message {number} arrived twice"));
+        }
+        Ok(match arrived.len() as u64 == count {
+            true => ControlFlow::Break(()),
+            false => ControlFlow::Continue(()),
+        })
     })
 }

@@ -5,6 +5,7 @@ use std::io;
 use std::net::{Ipv4Addr, SocketAddr, UdpSocket};
 use std::time::{Duration, Instant};
 
+use chatixia_sidecar::limits;
 use chatixia_sidecar::mesh::link::sctp_init::without_forward_tsn;
 use chatixia_sidecar::mesh::link::webrtc::WebRtc;
 use chatixia_sidecar::mesh::link::webrtc_link::WebRtcLink;
@@ -12,6 +13,8 @@ use chatixia_sidecar::mesh::link::{
     Channel, Datagram, Link as _, LinkError, LinkOutput, Linker as _, Packets,
 };
 use chatixia_sidecar::nat::candidate::LocalCandidate;
+
+use socket2::SockRef;
 
 use super::Outcome;
 use super::content::Content;
@@ -107,6 +110,7 @@ impl Pair {
             times.push(sent.elapsed());
             check(content, number, &echo)?;
         }
+        self.settle()?;
         Ok(Sorted::new(times))
     }
 
@@ -143,7 +147,20 @@ impl Pair {
             }
             self.step(deadline)?;
         }
-        Ok((arrived, began.elapsed()))
+        let took = began.elapsed();
+        self.settle()?;
+        Ok((arrived, took))
+    }
+
+    /// Waits until all is acknowledged. Nobody drives the ends until they are measured again, and the transport takes
+    /// an acknowledgement for lost that comes only then: it would begin with one packet, which is acknowledged late.
+    fn settle(&mut self) -> Outcome<()> {
+        let deadline = Instant::now() + PATIENCE;
+        let is_busy = |end: &mut End| end.link.buffered(Channel::Mesh) > 0;
+        while self.ends.iter_mut().any(is_busy) {
+            self.step(deadline)?;
+        }
+        Ok(())
     }
 }
 
@@ -231,6 +248,8 @@ impl End {
 fn bind() -> Outcome<(UdpSocket, SocketAddr)> {
     let bound = UdpSocket::bind((Ipv4Addr::LOCALHOST, 0)).and_then(|socket| {
         socket.set_nonblocking(true)?;
+        // What is under way does not fit into Linux's default, and a loss costs a second.
+        SockRef::from(&socket).set_recv_buffer_size(limits::SOCKET_BUFFER_BYTES)?;
         let address = socket.local_addr()?;
         Ok((socket, address))
     });

@@ -29,17 +29,23 @@ pub(crate) fn table(results: &Results, conditions: &Conditions) -> String {
         .into_iter()
         .filter(|column| results.rows.iter().any(|row| row.best(*column).is_some()))
         .collect();
+    let names = results.rows.iter().map(|row| row.metric.name.len());
+    let width = names.max().unwrap_or_default();
+    let is_compared = columns.contains(&Column::Against);
     let mut out = String::new();
-    let _ = write!(out, "\n{:38} {:>7} {:>11}", "", "", "wanted");
+    let _ = write!(out, "\n{:width$} {:>7} {:>11}", "", "", "wanted");
     for column in &columns {
         let _ = write!(out, " {:>11}", column.names().0);
+    }
+    if is_compared {
+        let _ = write!(out, " {:>7}", "ratio");
     }
     out.push('\n');
     for row in &results.rows {
         let metric = &row.metric;
         let _ = write!(
             out,
-            "{:38} {:>7} {:>11}",
+            "{:width$} {:>7} {:>11}",
             metric.name,
             metric.unit,
             wanted(metric)
@@ -48,14 +54,22 @@ pub(crate) fn table(results: &Results, conditions: &Conditions) -> String {
             let value = row.best(*column).map(number).unwrap_or_default();
             let _ = write!(out, " {value:>11}");
         }
+        if is_compared {
+            let ratio = row.ratio(Column::Against).map(number).unwrap_or_default();
+            let _ = write!(out, " {ratio:>7}");
+        }
         out.push_str(verdict(row));
         out.push('\n');
     }
     let [before, after] = &conditions.load;
     let _ = writeln!(
         out,
-        "\nThe best of the rounds. Load {before} before, {after} after; other programs had {:.0} % of {} \
+        "\nThe best of the rounds{}. Load {before} before, {after} after; other programs had {:.0} % of {} \
          processors; {:.0} s.",
+        match is_compared {
+            true => ", and the ratio of the whole way to the last column",
+            false => "",
+        },
         conditions.others * 100.0,
         conditions.processors,
         conditions.took.as_secs_f64()

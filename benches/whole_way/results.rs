@@ -106,6 +106,11 @@ impl Row {
             Best::Most => rounds.reduce(f64::max),
         }
     }
+
+    /// The ratio of the sidecar's number to that of another column, if both were measured.
+    pub(crate) fn ratio(&self, to: Column) -> Option<f64> {
+        Some(self.best(Column::WholeWay)? / self.best(to)?)
+    }
 }
 
 /// All rows, in the order in which they were first measured.
@@ -141,6 +146,11 @@ impl Sorted {
         let rank = (share * self.0.len() as f64).ceil() as usize;
         let found = self.0.get(rank.saturating_sub(1)).or(self.0.last());
         found.copied().unwrap_or_default()
+    }
+
+    /// All durations of these.
+    pub(crate) fn of_all(rounds: Vec<Sorted>) -> Self {
+        Sorted::new(rounds.into_iter().flat_map(|round| round.0).collect())
     }
 
     pub(crate) fn sum(&self) -> Duration {

@@ -73,6 +73,12 @@ impl Site {
         &self.directory
     }
 
+    /// Returns whether its sidecars greet their agents (contract part 5).
+    pub(crate) fn greets(&self) -> Outcome<bool> {
+        let sidecar = self.spawn("greeting")?;
+        agent::is_greeted(sidecar.socket()).map_err(|failure| sidecar.explain(failure))
+    }
+
     /// Starts a sidecar with an environment of its own. What it logs goes to a file.
     pub(crate) fn spawn(&self, name: &str) -> Outcome<Sidecar> {
         self.spawn_at(name, self.address)
@@ -95,6 +101,8 @@ impl Site {
         settings: &[(&str, &str)],
     ) -> Outcome<Sidecar> {
         let socket = self.directory.join(format!("{name}.sock"));
+        // Another make leaves it behind when it ends, and one that is there says that somebody listens.
+        let _ = fs::remove_file(&socket);
         let log = self.directory.join(format!("{name}.log"));
         let stderr = File::create(&log).map_err(|error| format!("{}: {error}", log.display()))?;
         let mut command = Command::new(&self.binary);

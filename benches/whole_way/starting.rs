@@ -80,7 +80,7 @@ pub(crate) fn measure(
         .try_for_each(|contender| idle_memory(contender, results))
 }
 
-/// Measures the time from spawn to the first line that the agent has read.
+/// Measures the time from spawn to the first line that the agent has read. Another make greets nobody.
 pub(crate) fn first_lines(
     contenders: &[Contender],
     over_stdio: &Contender,
@@ -88,7 +88,8 @@ pub(crate) fn first_lines(
     results: &mut Results,
 ) -> Outcome<()> {
     report::say(&format!("spawn to first line, {} runs", options.runs()));
-    let contenders = || contenders.iter().chain([over_stdio]);
+    let ours = contenders.iter().filter(|contender| contender.is_ours);
+    let contenders = || ours.clone().chain([over_stdio]);
     let mut times = vec![Vec::new(); contenders().count()];
     for run in 0..options.runs() {
         for (contender, times) in contenders().zip(&mut times) {

@@ -1,6 +1,7 @@
 //! The sweep: measures messages of every size, one way and echoed, to a sidecar of ours and to another
 //! stack, and looks for a size that is far slower than those beside it.
 
+use std::ops::RangeInclusive;
 use std::time::Duration;
 
 use super::content::Content;
@@ -32,6 +33,10 @@ const BEARABLE: f64 = 2.0;
 /// things to do.
 const SUSPICIOUS: f64 = 1.5;
 const AGAIN: usize = 5;
+
+/// Sizes that are measured between two of another make. It builds the smallest messages anew, so they can't be checked,
+/// and those of 64 KiB and more end its channel.
+const OF_OTHERS: RangeInclusive<usize> = 100..=65_535;
 
 /// Messages of a size at first and at most.
 const FEWEST: u64 = 4;
@@ -185,12 +190,16 @@ pub(crate) fn measure(contenders: &[Contender], options: &Options) -> Outcome<Sw
     }
     for contender in contenders {
         let mut pair = Pair::connect(contender)?;
-        sweep.add(contender, "ours", &mut pair, usize::MAX, options)?;
+        let (to, sizes) = match contender.is_ours {
+            true => ("ours", 0..=usize::MAX),
+            false => ("its like", OF_OTHERS),
+        };
+        sweep.add(contender, to, &mut pair, sizes, options)?;
         drop(pair);
-        if sweep.is_whole {
+        if sweep.is_whole && contender.is_ours {
             let mut pair = ForeignPair::connect(contender)?;
-            let most = pair.most_bytes;
-            sweep.add(contender, foreign::STACK, &mut pair, most, options)?;
+            let sizes = 0..=pair.most_bytes;
+            sweep.add(contender, foreign::STACK, &mut pair, sizes, options)?;
         }
     }
     Ok(sweep)
@@ -202,11 +211,11 @@ impl Sweep {
         contender: &Contender,
         to: &'static str,
         way: &mut dyn Way,
-        most_bytes: usize,
+        possible: RangeInclusive<usize>,
         options: &Options,
     ) -> Outcome<()> {
         let mut sizes = options.sizes(&SIZES);
-        sizes.retain(|bytes| *bytes <= most_bytes);
+        sizes.retain(|bytes| possible.contains(bytes));
         for kind in [Kind::OneWay, Kind::Echo] {
             let of = contender.column.names().0;
             report::say(&format!("sweep, {of}, {} to {to}", kind.name()));

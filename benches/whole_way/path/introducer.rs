@@ -1,9 +1,11 @@
-//! Passes on what sidecars and the registry say to each other, and writes the relay's ports into the candidates that
-//! the registry brings. WebSocket frames of a server are not masked, and the relay's ports have as many digits as
+//! Passes on what sidecars and the registry say to each other. If there is a relay it writes the relay's ports into the
+//! candidates that the registry brings. WebSocket frames of a server are not masked, and the relay's ports have as many digits as
 //! those that they replace, so nothing else changes.
 
 use std::io::{self, Read as _, Write as _};
-use std::net::{Ipv4Addr, Shutdown, SocketAddr, TcpListener, TcpStream};
+use std::net::{IpAddr, Ipv4Addr, Shutdown, SocketAddr, TcpListener, TcpStream};
+use std::ops::Range;
+use std::str;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread;
@@ -12,9 +14,21 @@ use memchr::memmem;
 
 use super::relay::Relay;
 
-/// The text before the port of a candidate, and how many digits ports have that the system chooses.
-const ADDRESS: &[u8] = b"127.0.0.1 ";
+/// The beginning of a candidate. Its address and port are the fifth and the sixth word from there (RFC 8839).
+const CANDIDATE: &[u8] = b"candidate:";
+const ADDRESS: usize = 4;
+
+/// Digits of the ports that the system chooses.
 const DIGITS: usize = 5;
+
+/// When small frames are sent while others are not acknowledged.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum SmallFrames {
+    /// At once.
+    Prompt,
+    /// When all before them are acknowledged, as the field's registry does, which does not set `TCP_NODELAY`.
+    Held,
+}
 
 pub(super) struct Introducer {
     address: SocketAddr,
@@ -22,7 +36,11 @@ pub(super) struct Introducer {
 }
 
 impl Introducer {
-    pub(super) fn new(registry: SocketAddr, relay: Arc<Relay>) -> io::Result<Self> {
+    pub(super) fn new(
+        registry: SocketAddr,
+        relay: Option<Arc<Relay>>,
+        small_frames: SmallFrames,
+    ) -> io::Result<Self> {
         let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0))?;
         let address = listener.local_addr()?;
         let stopped = Arc::new(AtomicBool::new(false));
@@ -32,7 +50,8 @@ impl Introducer {
                 if is_over.load(Ordering::Relaxed) {
                     break;
                 }
-                let served = client.and_then(|client| serve(client, registry, relay.clone()));
+                let relay = relay.clone();
+                let served = client.and_then(|client| serve(client, registry, relay, small_frames));
                 if let Err(error) = served {
                     crate::report::say(&format!("the way to the registry: {error}"));
                 }
@@ -53,13 +72,22 @@ impl Introducer {
 }
 
 /// Passes everything on, both ways, until one side has ended.
-fn serve(client: TcpStream, registry: SocketAddr, relay: Arc<Relay>) -> io::Result<()> {
+fn serve(
+    client: TcpStream,
+    registry: SocketAddr,
+    relay: Option<Arc<Relay>>,
+    small_frames: SmallFrames,
+) -> io::Result<()> {
     let server = TcpStream::connect(registry)?;
-    client.set_nodelay(true)?;
+    client.set_nodelay(small_frames == SmallFrames::Prompt)?;
     server.set_nodelay(true)?;
     let (from_client, to_server) = (client.try_clone()?, server.try_clone()?);
     thread::spawn(move || pass(from_client, to_server, |_| true));
-    thread::spawn(move || pass(server, client, |bytes| rewrite(bytes, &relay)));
+    thread::spawn(move || {
+        pass(server, client, |bytes| {
+            relay.as_ref().is_none_or(|relay| rewrite(bytes, relay))
+        });
+    });
     Ok(())
 }
 
@@ -83,20 +111,43 @@ fn pass(mut from: TcpStream, mut to: TcpStream, prepare: impl Fn(&mut [u8]) -> b
     let _ = to.shutdown(Shutdown::Both);
 }
 
-/// Writes the relay's ports in place of the peers'. Returns `false` if the last one has not come in yet.
+/// Writes the relay's ports in place of the peers'. Returns `false` if a candidate has not come in as a whole.
 fn rewrite(bytes: &mut [u8], relay: &Arc<Relay>) -> bool {
-    let found: Vec<_> = memmem::find_iter(bytes, ADDRESS).collect();
+    let found: Vec<_> = memmem::find_iter(bytes, CANDIDATE).collect();
     for at in found {
-        let begins = at + ADDRESS.len();
-        let Some(digits) = bytes.get_mut(begins..begins + DIGITS) else {
+        let Some((address, port)) = address_and_port(bytes, at) else {
             return false;
         };
-        let port = std::str::from_utf8(digits)
-            .ok()
-            .and_then(|text| text.parse().ok());
-        if let Some(told) = port.and_then(|port| relay.stand_in_for(port)) {
+        let text =
+            |range: Range<usize>| bytes.get(range).and_then(|text| str::from_utf8(text).ok());
+        let ip: Option<IpAddr> = text(address).and_then(|text| text.parse().ok());
+        let number = text(port.clone()).and_then(|text| text.parse().ok());
+        let meant = ip.zip(number).map(SocketAddr::from);
+        let told = meant.and_then(|meant| relay.stand_in_for(meant));
+        if let Some(digits) = bytes.get_mut(port)
+            && let Some(told) = told
+            && digits.len() == DIGITS
+        {
             digits.copy_from_slice(format!("{told:05}").as_bytes());
         }
     }
     true
+}
+
+/// Returns where address and port are of the candidate that begins at this place.
+fn address_and_port(bytes: &[u8], candidate: usize) -> Option<(Range<usize>, Range<usize>)> {
+    let text = bytes.get(candidate..)?;
+    let ends: Vec<_> = memchr::memchr_iter(b' ', text)
+        .map(|at| candidate + at)
+        .take(ADDRESS + 2)
+        .collect();
+    let [.., before_address, before_port, after_port] = ends.as_slice() else {
+        return None;
+    };
+    (ends.len() == ADDRESS + 2).then(|| {
+        (
+            before_address + 1..*before_port,
+            before_port + 1..*after_port,
+        )
+    })
 }

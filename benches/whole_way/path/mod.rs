@@ -1,5 +1,5 @@
-//! A path that is long or loses datagrams, between two sidecars on this machine: they are introduced by a registry
-//! that tells each the addresses of a relay in place of the other's. It needs no root.
+//! A way to the registry that may hold small frames, and a path that is long or loses datagrams, between sidecars on
+//! this machine: the registry tells each the ports of a relay in place of the other's. It needs no root.
 
 mod introducer;
 mod relay;
@@ -10,6 +10,7 @@ use std::time::Duration;
 
 use super::Outcome;
 use introducer::Introducer;
+pub(crate) use introducer::SmallFrames;
 use relay::Relay;
 
 /// The weather on a path.
@@ -23,15 +24,19 @@ pub(crate) struct Weather {
 
 /// A path. It is gone when dropped.
 pub(crate) struct Path {
-    relay: Arc<Relay>,
+    relay: Option<Arc<Relay>>,
     introducer: Introducer,
 }
 
 impl Path {
-    /// Makes a path between sidecars that this registry knows.
-    pub(crate) fn new(registry: SocketAddr, weather: Weather) -> Outcome<Self> {
-        let relay = Arc::new(Relay::new(weather));
-        let introducer = Introducer::new(registry, relay.clone())
+    /// Makes a path between sidecars that this registry knows. Without weather they reach each other directly.
+    pub(crate) fn new(
+        registry: SocketAddr,
+        weather: Option<Weather>,
+        small_frames: SmallFrames,
+    ) -> Outcome<Self> {
+        let relay = weather.map(|weather| Arc::new(Relay::new(weather)));
+        let introducer = Introducer::new(registry, relay.clone(), small_frames)
             .map_err(|error| format!("no way to the registry: {error}"))?;
         Ok(Path { relay, introducer })
     }
@@ -45,6 +50,8 @@ impl Path {
 impl Drop for Path {
     fn drop(&mut self) {
         self.introducer.stop();
-        self.relay.stop();
+        if let Some(relay) = &self.relay {
+            relay.stop();
+        }
     }
 }

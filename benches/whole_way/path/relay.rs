@@ -1,8 +1,8 @@
 //! The relay: a socket for each socket of a sidecar, from which its datagrams come to the other one, late or never.
 
-use std::collections::{BTreeMap, HashMap};
+use std::collections::{BTreeMap, HashMap, HashSet};
 use std::io;
-use std::net::{Ipv4Addr, SocketAddr, UdpSocket};
+use std::net::{IpAddr, SocketAddr, UdpSocket};
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::thread;
@@ -27,10 +27,10 @@ struct Datagram {
 
 #[derive(Default)]
 struct State {
-    /// The sockets that stand in for those of sidecars, by their ports, and their own ports.
-    stand_ins: HashMap<u16, (Arc<UdpSocket>, u16)>,
-    /// The ports of sidecars, by those that stand in for them.
-    meant: HashMap<u16, u16>,
+    /// The sockets that stand in for those of sidecars, at the same addresses, and their ports.
+    stand_ins: HashMap<SocketAddr, (Arc<UdpSocket>, u16)>,
+    /// Where the sockets are that stand in for others.
+    own: HashSet<SocketAddr>,
     /// By when they arrive.
     under_way: BTreeMap<(Instant, u64), Datagram>,
     count: u64,
@@ -58,29 +58,30 @@ impl Relay {
     }
 
     /// Returns the port that stands in for a sidecar's. `None` if it is one of the relay's, or there is no socket.
-    pub(super) fn stand_in_for(self: &Arc<Self>, port: u16) -> Option<u16> {
+    pub(super) fn stand_in_for(self: &Arc<Self>, sidecar: SocketAddr) -> Option<u16> {
         let mut state = self.state();
-        if state.meant.contains_key(&port) {
+        if state.own.contains(&sidecar) {
             return None;
         }
-        if let Some((_, own)) = state.stand_ins.get(&port) {
+        if let Some((_, own)) = state.stand_ins.get(&sidecar) {
             return Some(*own);
         }
-        let (socket, own) = bind().ok()?;
+        let (socket, own) = bind(sidecar.ip()).ok()?;
         if state.stand_ins.is_empty() {
             let relay = self.clone();
             thread::spawn(move || relay.deliver());
         }
-        state.stand_ins.insert(port, (socket.clone(), own));
-        state.meant.insert(own, port);
+        let stand_in = (socket.clone(), own.port());
+        state.stand_ins.insert(sidecar, stand_in);
+        state.own.insert(own);
         let relay = self.clone();
-        thread::spawn(move || relay.take(&socket, port));
-        Some(own)
+        thread::spawn(move || relay.take(&socket, sidecar));
+        Some(own.port())
     }
 
-    /// Takes what is meant for the sidecar's socket with this port.
-    fn take(self: &Arc<Self>, socket: &UdpSocket, port: u16) {
-        let mut random = fastrand::Rng::with_seed(u64::from(port));
+    /// Takes what is meant for this socket of a sidecar.
+    fn take(self: &Arc<Self>, socket: &UdpSocket, sidecar: SocketAddr) {
+        let mut random = fastrand::Rng::with_seed(u64::from(sidecar.port()));
         let mut buffer = vec![0; 65_536];
         while !self.stopped.load(Ordering::Relaxed) {
             let Ok((length, source)) = socket.recv_from(&mut buffer) else {
@@ -89,17 +90,21 @@ impl Relay {
             if random.f64() < self.weather.loss {
                 continue;
             }
-            self.stand_in_for(source.port());
+            self.stand_in_for(source);
             let mut state = self.state();
-            let Some((from, _)) = state.stand_ins.get(&source.port()).cloned() else {
+            let Some((from, _)) = state.stand_ins.get(&source).cloned() else {
                 continue;
             };
             let bytes = buffer.get(..length).unwrap_or_default().to_vec();
-            let to = SocketAddr::from((Ipv4Addr::LOCALHOST, port));
             let at = Instant::now() + self.weather.round_trip / 2;
             state.count += 1;
             let key = (at, state.count);
-            state.under_way.insert(key, Datagram { from, to, bytes });
+            let datagram = Datagram {
+                from,
+                to: sidecar,
+                bytes,
+            };
+            state.under_way.insert(key, datagram);
             if state
                 .under_way
                 .first_key_value()
@@ -136,10 +141,10 @@ impl Relay {
     }
 }
 
-fn bind() -> io::Result<(Arc<UdpSocket>, u16)> {
-    let socket = UdpSocket::bind((Ipv4Addr::LOCALHOST, 0))?;
+fn bind(ip: IpAddr) -> io::Result<(Arc<UdpSocket>, SocketAddr)> {
+    let socket = UdpSocket::bind((ip, 0))?;
     socket.set_read_timeout(Some(LOOK))?;
     SockRef::from(&socket).set_recv_buffer_size(BUFFER_BYTES)?;
-    let port = socket.local_addr()?.port();
-    Ok((Arc::new(socket), port))
+    let own = socket.local_addr()?;
+    Ok((Arc::new(socket), own))
 }

@@ -19,6 +19,12 @@ from aiortc.sdp import candidate_from_sdp
 
 SIDECAR_TAKES_BYTES = 262144
 
+# What may wait in the channel when many messages are sent; it is filled up again from half of it.
+WAITING_BYTES = 1024 * 1024
+
+# How the message begins that is sent back where others are dropped.
+END = '{"payload":null,'
+
 # The discard port.
 NOBODY = "stun:127.0.0.1:9"
 
@@ -36,6 +42,7 @@ class FieldPeer:
         self.sidecar = None
         self.connection = None
         self.mesh = None
+        self.drops = False
 
     async def frame(self, frame):
         kind, sender, payload = frame["type"], frame["peer_id"], frame["payload"]
@@ -108,7 +115,11 @@ class FieldPeer:
         @mesh.on("message")
         def received(data):
             binary = isinstance(data, bytes)
-            report("message", text=data.decode() if binary else data, binary=binary)
+            text = data.decode() if binary else data
+            if not self.drops:
+                report("message", text=text, binary=binary)
+            elif text.startswith(END):
+                mesh.send(data)
 
         mesh.on("close", lambda: mesh is self.mesh and report("closed"))
         if mesh.readyState == "open":
@@ -122,8 +133,26 @@ class FieldPeer:
             self.mesh.send(text.encode() if command["binary"] else text)
         elif command["do"] == "open":
             self.open_other(command["label"], command["text"])
+        elif command["do"] == "treat":
+            self.drops = command["as"] == "drop"
+            report("treating")
+        elif command["do"] == "flood":
+            await self.flood(command["text"], command["count"], command["end"])
         elif command["do"] == "leave":
             await self.connection.close()
+
+    async def flood(self, text, count, end):
+        """Sends a message many times, as fast as the channel takes it, and another one at the end."""
+        mesh, low = self.mesh, asyncio.Event()
+        mesh.bufferedAmountLowThreshold = WAITING_BYTES // 2
+        mesh.on("bufferedamountlow", low.set)
+        for _ in range(count):
+            low.clear()
+            if mesh.bufferedAmount > WAITING_BYTES:
+                await low.wait()
+            mesh.send(text)
+        mesh.send(end)
+        mesh.remove_listener("bufferedamountlow", low.set)
 
     def open_other(self, label, text):
         """Another channel, which is no business of the sidecar's, and a message on it."""

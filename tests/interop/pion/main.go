@@ -13,7 +13,9 @@ import (
 	"os"
 	"regexp"
 	"strconv"
+	"strings"
 	"sync"
+	"sync/atomic"
 
 	"github.com/gorilla/websocket"
 	"github.com/pion/webrtc/v3"
@@ -21,6 +23,12 @@ import (
 
 // pion refuses to send more.
 const mostBytes = 65535
+
+// What may wait in the channel when many messages are sent; it is filled up again from half of it.
+const waitingBytes = 1 << 20
+
+// How the message begins that is sent back where others are dropped.
+const end = `{"payload":null,`
 
 const longestLine = 2 << 20
 
@@ -42,6 +50,9 @@ type command struct {
 	Text   string
 	Binary bool
 	Label  string
+	As     string
+	Count  int
+	End    string
 }
 
 type event map[string]any
@@ -71,6 +82,7 @@ type peer struct {
 	pc      *webrtc.PeerConnection
 	mesh    *webrtc.DataChannel
 	early   []webrtc.ICECandidateInit
+	drops   atomic.Bool
 }
 
 func (p *peer) signal(kind, target string, payload any) {
@@ -186,7 +198,11 @@ func (p *peer) take(mesh *webrtc.DataChannel) {
 		}
 	})
 	mesh.OnMessage(func(message webrtc.DataChannelMessage) {
-		report(event{"event": "message", "text": string(message.Data), "binary": !message.IsString})
+		if !p.drops.Load() {
+			report(event{"event": "message", "text": string(message.Data), "binary": !message.IsString})
+		} else if strings.HasPrefix(string(message.Data), end) {
+			must(mesh.SendText(string(message.Data)))
+		}
 	})
 }
 
@@ -200,9 +216,33 @@ func (p *peer) obey(asked command) {
 		}
 	case "open":
 		p.openOther(asked.Label, asked.Text)
+	case "treat":
+		p.drops.Store(asked.As == "drop")
+		report(event{"event": "treating"})
+	case "flood":
+		p.flood(asked)
 	case "leave":
 		must(p.pc.Close())
 	}
+}
+
+// Sends a message many times, as fast as the channel takes it, and another one at the end.
+func (p *peer) flood(asked command) {
+	low := make(chan struct{}, 1)
+	p.mesh.SetBufferedAmountLowThreshold(waitingBytes / 2)
+	p.mesh.OnBufferedAmountLow(func() {
+		select {
+		case low <- struct{}{}:
+		default:
+		}
+	})
+	for sent := 0; sent < asked.Count; sent++ {
+		for p.mesh.BufferedAmount() > waitingBytes {
+			<-low
+		}
+		must(p.mesh.SendText(asked.Text))
+	}
+	must(p.mesh.SendText(asked.End))
 }
 
 // Another channel, which is no business of the sidecar's, and a message on it.

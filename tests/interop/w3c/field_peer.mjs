@@ -4,6 +4,9 @@
 /** What is sent to a peer whose stack names no limit of its own, in bytes. */
 const SIDECAR_TAKES_BYTES = 262144;
 
+/** What may wait in the channel when many messages are sent, in bytes; it is filled up again from half of it. */
+const WAITING_BYTES = 1024 * 1024;
+
 /** How the message begins that is sent back where others are dropped. */
 const END = '{"payload":null,';
 
@@ -149,9 +152,22 @@ export class FieldPeer {
     } else if (command.do === "treat") {
       this.#treatment = command.as;
       this.#report({ event: "treating" });
+    } else if (command.do === "flood") {
+      await this.#flood(mesh, command);
     } else if (command.do === "leave") {
       await pc.close();
     }
+  }
+
+  /** Sends a message many times, as fast as the channel takes it, and another one at the end. */
+  async #flood(mesh, { text, count, end }) {
+    mesh.bufferedAmountLowThreshold = WAITING_BYTES / 2;
+    for (let sent = 0; sent < count; sent++) {
+      if (mesh.bufferedAmount > WAITING_BYTES)
+        await new Promise((resolve) => (mesh.onbufferedamountlow = resolve));
+      mesh.send(text);
+    }
+    mesh.send(end);
   }
 
   /** Another channel, which is no business of the sidecar's, and a message on it. */
