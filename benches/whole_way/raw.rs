@@ -221,8 +221,7 @@ impl End {
                 LinkOutput::Opened(_)
                 | LinkOutput::Message(..)
                 | LinkOutput::Pair { .. }
-                | LinkOutput::Nominated
-                | LinkOutput::RoundTrip(_) => {}
+                | LinkOutput::Nominated => {}
             }
         }
     }
