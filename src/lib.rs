@@ -45,3 +45,4 @@ pub mod registry;
 pub mod runtime;
 pub mod secret;
 pub mod top;
+mod udp_socket;

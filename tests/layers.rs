@@ -1,5 +1,5 @@
 //! Dependencies within the crate point one way (`ARCHITECTURE.md`): between its layers, and within `mesh`,
-//! `nat` and `runtime` between folders and between files.
+//! `nat`, `runtime` and `registry` between folders and between files.
 
 #![allow(
     clippy::expect_used,
@@ -15,7 +15,7 @@ use std::path::Path;
 use graph::Graph;
 
 /// Each layer and what it may use beside itself.
-const LAYERS: [(&str, &[&str]); 9] = [
+const LAYERS: [(&str, &[&str]); 10] = [
     ("limits", &[]),
     ("backoff", &[]),
     ("secret", &[]),
@@ -25,13 +25,27 @@ const LAYERS: [(&str, &[&str]); 9] = [
     ("mesh", &["nat", "protocol", "limits", "backoff", "secret"]),
     ("mcp", &["protocol", "limits", "backoff"]),
     ("config", &["mcp", "mesh", "nat", "limits", "secret"]),
+    (
+        "registry",
+        &[
+            "calendar",
+            "config",
+            "http1",
+            "http_date",
+            "limits",
+            "nat",
+            "protocol",
+            "secret",
+            "udp_socket",
+        ],
+    ),
 ];
 
 /// The folders and files of a house from the ground up; what stands together has nothing to do with each
 /// other. What is not named is on top. A folder uses only what is below it.
 type Floors = &'static [&'static [&'static str]];
 
-const HOUSES: [(&str, Floors); 3] = [
+const HOUSES: [(&str, Floors); 4] = [
     (
         "mesh",
         &[
@@ -69,6 +83,24 @@ const HOUSES: [(&str, Floors); 3] = [
             &["ipc", "signaling"],
             &["metrics", "network"],
             &["event_loop"],
+        ],
+    ),
+    (
+        "registry",
+        &[
+            &["error", "limits", "secrets", "unix_time"],
+            &["http", "rates", "response", "socket", "tls"],
+            &["progress", "store"],
+            &["handles", "reports", "websocket"],
+            &["data", "directory", "relay"],
+            &["api", "frames"],
+            &["connection"],
+            &["actions"],
+            &["shared"],
+            &["options"],
+            &["server"],
+            &["acting", "answering"],
+            &["sharing"],
         ],
     ),
 ];

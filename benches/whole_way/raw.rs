@@ -238,8 +238,7 @@ impl End {
                 LinkOutput::Opened(_)
                 | LinkOutput::Message(..)
                 | LinkOutput::Pair { .. }
-                | LinkOutput::Nominated
-                | LinkOutput::RoundTrip(_) => {}
+                | LinkOutput::Nominated => {}
             }
         }
     }

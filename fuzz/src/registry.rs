@@ -6,6 +6,10 @@
 mod api;
 #[path = "../../src/registry/directory.rs"]
 mod directory;
+#[path = "../../src/registry/error.rs"]
+mod error;
+#[path = "../../src/registry/frames.rs"]
+mod frames;
 #[path = "../../src/registry/http.rs"]
 mod http;
 #[path = "../../src/registry/limits.rs"]
@@ -16,6 +20,8 @@ mod logins;
 mod progress;
 #[path = "../../src/registry/rates.rs"]
 mod rates;
+#[path = "../../src/registry/reports.rs"]
+mod reports;
 #[path = "../../src/registry/response.rs"]
 mod response;
 #[path = "../../src/registry/secrets.rs"]
@@ -75,7 +81,6 @@ mod relay {
 use std::collections::BTreeMap;
 use std::io::{self, Read, Write};
 use std::net::{IpAddr, Ipv4Addr};
-use std::path::PathBuf;
 use std::time::{Duration, SystemTime};
 
 pub use limits::TABLES as LIMITS;
@@ -86,7 +91,8 @@ use crate::protocol::signaling::Incoming;
 use crate::secret::Secret;
 use api::ice_servers::IceServers;
 use api::{Api, BeforeBody, Origin, Outcome};
-use directory::{ConnectionId, Directory, Reaction};
+use directory::{ConnectionId, Directory};
+use frames::Reaction;
 use http::{Request, RequestBuffer};
 use progress::Next;
 use response::Response;
@@ -94,18 +100,6 @@ use store::keys::{Identity, Keys};
 use store::{Lasting, Store};
 use unix_time::UnixTime;
 use websocket::WebSocket;
-
-/// The reason why a keys file can't be read, as the registry knows it.
-#[derive(Debug)]
-pub enum Error {
-    /// The keys file cannot be used.
-    Keys {
-        /// The file.
-        path: PathBuf,
-        /// The reason.
-        reason: String,
-    },
-}
 
 /// What stands between the clients of an input.
 const NEXT_CLIENT: &[u8] = b"\xff\xff";
@@ -241,7 +235,7 @@ impl Registry {
         let mut socket = Socket(rest);
         while let Ok(Next::Frame(text)) = websocket.next(&mut socket) {
             assert!(text.len() <= limits::FRAME_BYTES);
-            match self.directory.read(&peer, &text) {
+            match frames::read(&self.directory, &peer, &text) {
                 Reaction::Register => {
                     let peer_list = self.directory.register(id, &peer).peer_list;
                     match Incoming::parse(&peer_list) {

@@ -21,7 +21,7 @@ pub mod relay;
 pub mod service_manager;
 pub mod settings;
 mod sources;
-#[cfg(feature = "redis")]
+#[cfg(feature = "registry")]
 pub mod store_url;
 mod subcommands;
 mod ticket;

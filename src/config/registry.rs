@@ -8,9 +8,7 @@ use std::time::Duration;
 use super::networks::Networks;
 use super::relay::NamedServers;
 use super::settings::{self, Flags, Reader};
-#[cfg(feature = "redis")]
 use super::store_url::StoreUrl;
-#[cfg(feature = "redis")]
 use super::trust::Trust;
 use super::url::Url;
 use super::{LOG_FORMATS, LogFormat, values};
@@ -34,8 +32,7 @@ pub struct RegistryConfig {
     pub access: RegistryAccess,
     /// `REGISTRY_DATA`
     pub data: Option<PathBuf>,
-    /// `REGISTRY_STORE`, and for `rediss://` whom to trust.
-    #[cfg(feature = "redis")]
+    /// `REGISTRY_STORE`, and for `rediss://` whom to trust. `None` without the feature `redis`.
     pub store: Option<(StoreUrl, Trust)>,
     /// `REGISTRY_TLS_CERT` and `REGISTRY_TLS_KEY`
     pub tls: Option<(PathBuf, PathBuf)>,
@@ -69,8 +66,8 @@ impl RegistryConfig {
         let keys_file = reader.read(&settings::API_KEYS_FILE, values::optional_path);
         let data = reader.read(&settings::REGISTRY_DATA, values::optional_path);
         let store = reader.is_given(&settings::REGISTRY_STORE);
-        #[cfg(not(feature = "redis"))]
-        if store {
+        let has_stores = cfg!(feature = "redis");
+        if store && !has_stores {
             let how = "this program was built without it; build with --features redis";
             reader.error(format!("REGISTRY_STORE: {how}"));
         }
@@ -89,8 +86,7 @@ impl RegistryConfig {
             address,
             access,
             data,
-            #[cfg(feature = "redis")]
-            store: read_store(&mut reader),
+            store: has_stores.then(|| read_store(&mut reader)).flatten(),
             tls: tls(&mut reader),
             trusted_proxies: reader.read(&settings::TRUST_PROXY, str::parse::<Networks>),
             path_prefix: reader.read(&settings::PATH_PREFIX, path_prefix),
@@ -114,7 +110,6 @@ pub(super) fn listen_address(
 }
 
 /// Returns the store that is shared, and whom to trust there.
-#[cfg(feature = "redis")]
 fn read_store(
     reader: &mut Reader<'_, impl Fn(&str) -> Option<OsString>>,
 ) -> Option<(StoreUrl, Trust)> {

@@ -5,7 +5,7 @@ use crate::limits::{REQUEST_BODY_BYTES, REQUEST_HEAD_BYTES, REQUEST_HEADERS};
 
 /// A request. It has no `Debug`, since it holds keys and tokens.
 #[cfg_attr(
-    not(feature = "registry"),
+    not(any(feature = "registry", test)),
     expect(dead_code, reason = "what is only asked of the registry")
 )]
 #[derive(Clone)]

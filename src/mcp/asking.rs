@@ -5,9 +5,10 @@ use std::time::{Duration, Instant};
 use crate::limits;
 use crate::protocol::json::shorten;
 
-use super::calls::{Outcome, Work, seconds, send_payload};
-use super::host::push_member;
-use super::inbox::{Received, json_string};
+use super::calls::{Outcome, Work, seconds};
+use super::commands::send_payload;
+use super::inbox::Received;
+use super::json::{json_string, push_member};
 use super::marks::Marks;
 use super::tool::Tool;
 use super::{Server, words};

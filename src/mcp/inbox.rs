@@ -4,7 +4,7 @@ use std::collections::VecDeque;
 use std::time::Instant;
 
 use crate::limits;
-use crate::protocol::json::{Value, push_string, shorten, write_object};
+use crate::protocol::json::{Value, shorten, write_object};
 
 use super::marks::Marks;
 use super::words;
@@ -351,11 +351,4 @@ fn handle(number: u64) -> String {
 
 fn number(handle: &str) -> Option<u64> {
     handle.strip_prefix('m')?.parse().ok()
-}
-
-/// Returns a text as JSON.
-pub(super) fn json_string(text: &str) -> String {
-    let mut json = String::new();
-    push_string(&mut json, text);
-    json
 }

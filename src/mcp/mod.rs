@@ -2,24 +2,36 @@
 //! server is. It takes lines of both and the time, and gives lines for both.
 //!
 //! * `revision`, `tool`, `arguments`: what the revisions of MCP have, what the tools are, and the checks of calls.
-//! * `host`: the host's requests and notifications.
-//! * `calls`: calls of tools, from their beginning to their result; `asking`: what is particular to questions.
-//! * `answering`: what the sidecar tells, and which call it ends; `results`: what is told of it.
+//! * `host`, `request`, `method`: the host's requests and notifications, and which method answers; `handshake`: what a
+//!   host and we speak.
+//! * `calls`: calls of tools; `beginning`, `ending`: how they begin and end; `asking`: what is particular to questions.
+//! * `commands`: what the sidecar is told; `answering`: what it tells, and which call that ends.
+//! * `results`, `status`: what is told of it to the model.
 //! * `waiting`: deadlines, progress and the end.
 //! * `sidecar`, `inbox`, `words`, `marks`: what is known of the sidecar, what has come in, and how it is shown.
-//! * `resources`: the inbox as a resource, and who is told of its changes.
+//! * `resources`, `subscriptions`: the inbox as a resource, and who is told of its changes.
+//! * `json`: parameters and results as JSON text.
 
 mod answering;
 mod arguments;
 mod asking;
+mod beginning;
 mod calls;
+mod commands;
+mod ending;
+mod handshake;
 mod host;
 mod inbox;
+mod json;
 mod marks;
+mod method;
+mod request;
 mod resources;
 mod results;
 mod revision;
 mod sidecar;
+mod status;
+mod subscriptions;
 #[cfg(test)]
 mod tests;
 mod tool;
@@ -39,8 +51,11 @@ pub use tool::Tool;
 use calls::Call;
 use inbox::Inbox;
 use marks::Marks;
-use resources::Subscriptions;
 use sidecar::Sidecar;
+use subscriptions::Subscriptions;
+
+/// How long a host may keep what never changes while the server runs, in milliseconds.
+const CACHED_MS: u32 = 3_600_000;
 
 /// What the server is told at its start.
 #[derive(Debug, Clone)]
@@ -176,7 +191,7 @@ impl Server {
     fn respond(&mut self, asked: &Asked, members: &str) {
         let result = if asked.revision.is_stateless() {
             let separator = if members.is_empty() { "" } else { "," };
-            let meta = host::SERVER_META;
+            let meta = handshake::SERVER_META;
             format!(r#"{{"resultType":"complete"{separator}{members},"_meta":{{{meta}}}}}"#)
         } else {
             format!("{{{members}}}")

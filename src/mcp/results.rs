@@ -3,8 +3,7 @@
 use crate::protocol::json::{Value, shorten, write_object};
 
 use super::calls::Outcome;
-use super::host::push_member;
-use super::inbox::json_string;
+use super::json::{json_string, push_member};
 use super::marks::Marks;
 use super::words;
 

@@ -63,7 +63,7 @@ impl<K: Linker> Mesh<K> {
     /// those that were too many.
     pub(super) fn took_candidates(&mut self, id: ConnectionId) {
         if let Some(connection) = self.connections.get_mut(&id) {
-            self.totals.ignored_candidates += connection.candidates.take_ignored();
+            self.totals.drops.ignored_candidates += connection.candidates.take_ignored();
             let names = connection.candidates.names_to_ask().map(str::to_owned);
             self.local_names.extend(names);
         }

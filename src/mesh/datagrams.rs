@@ -13,7 +13,7 @@ use super::{Mesh, TimerKey};
 impl<K: Linker> Mesh<K> {
     /// Returns how many datagrams so far belonged to no connection.
     pub fn stray_datagrams(&self) -> u64 {
-        self.totals.stray_datagrams
+        self.totals.drops.stray_datagrams
     }
 
     /// Takes a datagram. One that belongs to no connection is dropped and counted.
@@ -24,7 +24,7 @@ impl<K: Linker> Mesh<K> {
         let routes = self.routes.len();
         let Some(id) = self.route(now, &datagram) else {
             if !self.note_late_answer(now, &datagram) {
-                self.totals.stray_datagrams += 1;
+                self.totals.drops.stray_datagrams += 1;
             }
             return;
         };
@@ -242,9 +242,6 @@ impl<K: Linker> Mesh<K> {
                 Ok(LinkOutput::Nominated) => {
                     connection.liveness.answered(now);
                     has_new_path = true;
-                }
-                Ok(LinkOutput::RoundTrip(round_trip)) => {
-                    connection.measured(now, round_trip);
                 }
                 Ok(LinkOutput::Closed) => {
                     self.said_goodbye(now, id);

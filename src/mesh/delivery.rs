@@ -165,14 +165,14 @@ impl<K: Linker> Mesh<K> {
         code: ErrorCode,
         text: String,
     ) {
-        self.totals.failed_messages += 1;
+        self.totals.drops.failed_messages += 1;
         let request_id = outgoing.message.request_id();
         let error = report(code, text, peer_id, request_id);
         self.settle(peer_id, &outgoing.origin, Err(error));
     }
 
     pub(super) fn settle_too_large(&mut self, peer_id: &PeerId, outgoing: Outgoing, limit: usize) {
-        self.totals.failed_messages += 1;
+        self.totals.drops.failed_messages += 1;
         let size = outgoing.message.size();
         let text = format!("{peer_id} takes {limit} bytes at most; the message has {size}");
         let request_id = outgoing.message.request_id();

@@ -26,7 +26,7 @@ impl<K: Linker> Mesh<K> {
         }
         let is_of_registry = offer.introducer.is_none();
         if is_of_registry && self.is_stranger(peer_id) && !self.strangers.take(now) {
-            self.totals.ignored_offers += 1;
+            self.totals.drops.ignored_offers += 1;
             return log::warn!("ignored an offer of {peer_id}: too many from new names");
         }
         let is_ours = offer.extension.ours;
@@ -53,7 +53,7 @@ impl<K: Linker> Mesh<K> {
             return self.refuse_offer(peer_id, &offer);
         };
         if !is_of_registry && !peer.introduced_offers.take(now) {
-            self.totals.ignored_offers += 1;
+            self.totals.drops.ignored_offers += 1;
             return log::debug!("ignored an offer of {peer_id} that another has brought: too many");
         }
         if is_of_registry && !peer.offers.take(now) {
@@ -63,7 +63,7 @@ impl<K: Linker> Mesh<K> {
                 until: peer.offers.next(),
                 is_early: true,
             });
-            self.totals.ignored_offers += u64::from(replaced.is_some());
+            self.totals.drops.ignored_offers += u64::from(replaced.is_some());
             return self.arm_peer(now, peer_id);
         }
         let own_offer_outstanding = self

@@ -171,7 +171,7 @@ impl<K: Linker> Mesh<K> {
             peer.asks_to_pass.take(now)
         };
         if !is_within_limit {
-            self.totals.ignored_frames += 1;
+            self.totals.drops.ignored_frames += 1;
         } else if !is_for_us {
             self.pass_on(&from, &sender, &target, text);
         } else if sender == from || self.may_introduce(now, &from, &sender, &signal, &extension) {

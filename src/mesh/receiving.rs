@@ -67,7 +67,7 @@ impl<K: Linker> Mesh<K> {
                     .push_message(Event::Message { from_peer, message }, taken);
             }
             Err(error) => {
-                self.totals.unusable_messages += 1;
+                self.totals.drops.unusable_messages += 1;
                 log::warn!(
                     "dropped a message of {peer_id}, {} bytes: it {error}",
                     data.len()

@@ -365,7 +365,7 @@ impl<K: Linker> Mesh<K> {
             peer.session.suspend();
         }
         for written in connection.receipts.take_all() {
-            self.totals.failed_messages += 1;
+            self.totals.drops.failed_messages += 1;
             let text =
                 format!("the connection to {peer_id} ended before it acknowledged the message");
             let code = ErrorCode::ConnectionLost;

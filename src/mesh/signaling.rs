@@ -43,7 +43,7 @@ impl<K: Linker> Mesh<K> {
             return;
         }
         if !self.is_allowed(sender) {
-            self.totals.ignored_frames += 1;
+            self.totals.drops.ignored_frames += 1;
             return log::debug!("ignored a signal of {sender}, whom ALLOW_PEERS does not allow");
         }
         match signal {
@@ -221,7 +221,7 @@ impl<K: Linker> Mesh<K> {
             && let Some(peer) = self.ensure_peer(now, peer_id)
         {
             let is_kept = peer.keep_early(now, attempt, candidate);
-            self.totals.ignored_candidates += u64::from(!is_kept && found.is_none());
+            self.totals.drops.ignored_candidates += u64::from(!is_kept && found.is_none());
             self.arm_peer(now, peer_id);
         }
         if let Some(id) = found {

@@ -11,7 +11,7 @@ use crate::protocol::{PathKind, PeerId};
 
 use super::Mesh;
 pub(crate) use super::base::histogram::Histogram;
-use super::base::totals::{Count, ReceiptTimes};
+use super::base::totals::{Count, Drops, ReceiptTimes};
 use super::connection::{Connection, Role};
 use super::link::Linker;
 use super::peer::Peer;
@@ -60,18 +60,6 @@ pub(crate) struct PeerCounts {
     pub(crate) connected: usize,
     pub(crate) connecting: usize,
     pub(crate) disconnected: usize,
-}
-
-#[derive(Debug, Serialize)]
-pub(crate) struct Drops {
-    pub(crate) failed_messages: u64,
-    pub(crate) unusable_messages: u64,
-    pub(crate) stray_datagrams: u64,
-    pub(crate) ignored_offers: u64,
-    pub(crate) ignored_candidates: u64,
-    pub(crate) ignored_frames: u64,
-    pub(crate) untrusted_peers: u64,
-    pub(crate) events_left_out: u64,
 }
 
 #[derive(Debug, Serialize)]
@@ -163,14 +151,8 @@ impl<K: Linker> Mesh<K> {
                 received: self.totals.received,
                 restarts: self.totals.restarts,
                 drops: Drops {
-                    failed_messages: self.totals.failed_messages,
-                    unusable_messages: self.totals.unusable_messages,
-                    stray_datagrams: self.totals.stray_datagrams,
-                    ignored_offers: self.totals.ignored_offers,
-                    ignored_candidates: self.totals.ignored_candidates,
-                    ignored_frames: self.totals.ignored_frames,
-                    untrusted_peers: self.totals.untrusted_peers,
                     events_left_out: self.agent.left_out(),
+                    ..self.totals.drops
                 },
             },
             peers: peers.map(|peer| self.statistics_of(now, peer)).collect(),

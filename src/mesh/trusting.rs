@@ -285,7 +285,7 @@ impl<K: Linker> Mesh<K> {
     }
 
     fn note_distrust(&mut self, now: Instant, peer_id: &PeerId, distrust: &Distrust) {
-        self.totals.untrusted_peers += 1;
+        self.totals.drops.untrusted_peers += 1;
         if let Some(peer) = self.peers.get_mut(peer_id) {
             peer.distrusted = Some(Distrusted {
                 at: now,

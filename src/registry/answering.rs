@@ -15,7 +15,6 @@ use super::http::Request;
 use super::limits;
 use super::response::Response;
 use super::server::Server;
-#[cfg(feature = "redis")]
 use super::shared::Shared;
 use super::store::Unsaved;
 use super::unix_time::UnixTime;
@@ -54,14 +53,11 @@ impl Server {
         let origin = seen_through(&self.parts.trusted_proxies, connection.origin(), &request);
         let api = &mut self.parts.api;
         api.keeping = match &self.parts.saver {
-            #[cfg(feature = "redis")]
-            None if self.parts.shared.is_some() => {
-                match self.parts.shared.as_ref().is_some_and(Shared::is_there) {
-                    true => Keeping::Store,
-                    false => Keeping::Away,
-                }
-            }
-            None => Keeping::Memory,
+            None => match self.parts.shared.as_ref().map(Shared::is_there) {
+                Some(true) => Keeping::Store,
+                Some(false) => Keeping::Away,
+                None => Keeping::Memory,
+            },
             Some(saver) if saver.has_failed() => Keeping::Failing,
             Some(_) => Keeping::Disk,
         };

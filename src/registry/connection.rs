@@ -117,13 +117,11 @@ impl Connection {
     }
 
     /// Has nothing read until it is released.
-    #[cfg(feature = "redis")]
     pub(super) fn hold(&mut self) {
         self.is_held = true;
     }
 
     /// Has it read again.
-    #[cfg(feature = "redis")]
     pub(super) fn release(&mut self) {
         self.is_held = false;
     }

@@ -30,7 +30,6 @@ pub enum Error {
         reason: String,
     },
     /// The certificates by which the store is trusted can't be used.
-    #[cfg(feature = "redis")]
     Store(
         /// The reason.
         String,
@@ -73,7 +72,6 @@ impl fmt::Display for Error {
                 "the data directory {} cannot be used: {reason}",
                 path.display()
             ),
-            #[cfg(feature = "redis")]
             Error::Store(reason) => write!(f, "REGISTRY_STORE: {reason}"),
             Error::Relay { address, source } => write!(
                 f,
@@ -90,9 +88,7 @@ impl fmt::Display for Error {
 impl std::error::Error for Error {
     fn source(&self) -> Option<&(dyn std::error::Error + 'static)> {
         match self {
-            Error::Keys { .. } | Error::Tls { .. } | Error::Data { .. } => None,
-            #[cfg(feature = "redis")]
-            Error::Store(_) => None,
+            Error::Keys { .. } | Error::Tls { .. } | Error::Data { .. } | Error::Store(_) => None,
             Error::Listen { source, .. } | Error::Relay { source, .. } => Some(source),
         }
     }

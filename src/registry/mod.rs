@@ -2,10 +2,12 @@
 //! pairs devices, and keeps the tasks of agents that can't reach each other. One thread and one event loop
 //! hold all its sockets; one more writes its file.
 //!
-//! Without I/O: `directory` decides which frame goes to whom, `api` answers requests, on the state in
-//! `store`; `actions` joins them. `connection`, `socket` and `websocket` carry bytes for them, `data` keeps the state on the disk;
-//! `server` owns everything.
+//! Without I/O: `directory` knows who is online, and `frames` what a frame asks for; `api` answers requests, on the
+//! state in `store`. `connection`, `socket` and `websocket` carry bytes for them, `data` keeps the state on the disk;
+//! `server` owns everything; `acting`, `answering` and `sharing` are what it does. The state of `shared` is one that
+//! several registries have in common.
 
+mod acting;
 mod actions;
 mod answering;
 mod api;
@@ -13,6 +15,7 @@ mod connection;
 mod data;
 mod directory;
 mod error;
+mod frames;
 mod handles;
 mod http;
 mod limits;
@@ -20,11 +23,12 @@ mod options;
 mod progress;
 mod rates;
 mod relay;
+mod reports;
 mod response;
 mod secrets;
 mod server;
-#[cfg(feature = "redis")]
 mod shared;
+mod sharing;
 mod socket;
 mod store;
 mod tls;
@@ -59,9 +63,7 @@ pub use options::{Options, Passing, Watch};
 use relay::Relay;
 use secrets::{hex, random};
 use server::{CONTROL, LISTENER, Parts, Server, WAKER};
-#[cfg(feature = "redis")]
 use shared::Shared;
-#[cfg(feature = "redis")]
 pub use shared::StoreOptions;
 pub use store::keys::{Identity, Keys, load_keys};
 use store::{Lasting, Store};
@@ -152,7 +154,6 @@ impl Registry {
             }),
             secret: state.secret,
         };
-        #[cfg_attr(not(feature = "redis"), allow(unused_mut))]
         let mut api = Api::new(
             state.store,
             ice_servers,
@@ -165,10 +166,9 @@ impl Registry {
             silence_timeout: options.silence_timeout,
         };
         let name = hex(&random::<8>().ok_or_else(|| io::Error::other("no random numbers"))?);
-        #[cfg(feature = "redis")]
         let shared = options.store.map(|store| {
             let tables = api.store.tables().into_iter().map(|(name, _)| name);
-            let tables = tables.chain([shared::ONLINE]).collect();
+            let tables = tables.chain([sharing::ONLINE]).collect();
             let waker = Arc::clone(&stop.waker);
             Shared::start(store, name.clone(), tables, waker, Instant::now())
         });
@@ -185,9 +185,7 @@ impl Registry {
             times,
             trusted_proxies: options.trusted_proxies,
             relay,
-            #[cfg(feature = "redis")]
             shared: shared.transpose()?,
-            #[cfg(feature = "redis")]
             takes_login_secret: options.turn_secret.is_none(),
             watch: options.watch,
         };
@@ -235,7 +233,6 @@ fn kept(options: &Options) -> Result<(Option<data::Saver>, Lasting, Option<File>
         path: path.clone(),
         reason,
     };
-    #[cfg(feature = "redis")]
     if options.store.is_some() {
         let lock = data::lock(path).map_err(failure)?;
         return Ok((None, Lasting::default(), Some(lock)));
@@ -251,12 +248,8 @@ fn login_secret(options: &Options, store: &mut Store) -> io::Result<Secret> {
     }
     let random = random::<32>().ok_or_else(|| io::Error::other("no random numbers"))?;
     let secret = hex(&random);
-    #[cfg(feature = "redis")]
-    let is_shared = options.store.is_some();
-    #[cfg(not(feature = "redis"))]
-    let is_shared = false;
-    // That of the store is not known yet.
-    if options.relay.is_some() && !is_shared {
+    // That of a store is not known yet.
+    if options.relay.is_some() && options.store.is_none() {
         store.set_login_secret(secret.clone());
         for (_, table) in store.tables() {
             table.settle();

@@ -8,7 +8,6 @@ use std::time::Duration;
 use rustls::ServerConfig;
 
 use super::limits;
-#[cfg(feature = "redis")]
 use super::shared::StoreOptions;
 use super::store::keys::Keys;
 use crate::config::networks::Networks;
@@ -67,7 +66,6 @@ pub struct Options {
     pub max_connections: usize,
     /// The store that holds the state for several registries; then the data directory has only the control
     /// socket: `None`.
-    #[cfg(feature = "redis")]
     pub store: Option<StoreOptions>,
     /// A function that is called for each frame that has an effect: `None`.
     pub watch: Option<Watch>,
@@ -93,7 +91,6 @@ impl Options {
             ping_interval: limits::PING_INTERVAL,
             silence_timeout: limits::SILENCE_TIMEOUT,
             max_connections: limits::CONNECTIONS,
-            #[cfg(feature = "redis")]
             store: None,
             watch: None,
         }

@@ -17,14 +17,14 @@ use super::actions::Action;
 use super::api::{Api, Origin};
 use super::connection::{AfterAnswer, Connection, Times};
 use super::data::Saver;
-use super::directory::{ConnectionId, Directory, Place, Reaction};
+use super::directory::{ConnectionId, Directory, Place};
+use super::frames::{self, Reaction};
 use super::handles::{Change, StopHandle};
 use super::limits;
 use super::options::{Passing, Watch};
 use super::progress::Next;
 use super::relay::Relay;
 use super::response::Response;
-#[cfg(feature = "redis")]
 use super::shared::Shared;
 use super::socket::Socket;
 use super::store::Unsaved;
@@ -58,10 +58,8 @@ pub(super) struct Parts {
     /// Serves those who speak STUN.
     pub(super) relay: Option<Relay>,
     /// The store that holds the state for several registries.
-    #[cfg(feature = "redis")]
     pub(super) shared: Option<Shared>,
     /// The secret of logins that follows from the state, if the owner has not given one.
-    #[cfg(feature = "redis")]
     pub(super) takes_login_secret: bool,
     /// Is called for each frame that has an effect.
     pub(super) watch: Option<Watch>,
@@ -116,7 +114,6 @@ impl Server {
                     Change::Tls(tls) => self.parts.tls = Some(tls),
                 }
             }
-            #[cfg(feature = "redis")]
             self.hear_store(now)?;
             self.expire(now);
             for event in &events {
@@ -137,7 +134,6 @@ impl Server {
                 self.accept(now);
             }
             self.save_soon(now);
-            #[cfg(feature = "redis")]
             self.exchange(Instant::now())?;
         }
         if self.parts.api.store.unsaved() > Unsaved::Nothing {
@@ -158,12 +154,8 @@ impl Server {
             .map(|deadline| deadline.max(now) + limits::TIMER_GRAIN);
         let is_unsaved = self.parts.api.store.unsaved() > Unsaved::Nothing;
         let save = (is_unsaved && self.parts.saver.is_some()).then_some(self.next_save);
-        #[cfg(feature = "redis")]
         let shared = self.parts.shared.as_ref();
-        #[cfg(feature = "redis")]
         let shared = shared.and_then(|shared| shared.next_timeout(now));
-        #[cfg(not(feature = "redis"))]
-        let shared = None;
         [timers, self.accept_at, save, shared]
             .into_iter()
             .flatten()
@@ -324,7 +316,7 @@ impl Server {
         let Some(peer) = connection.and_then(Connection::peer).cloned() else {
             return;
         };
-        match self.directory.read(&peer, &text) {
+        match frames::read(&self.directory, &peer, &text) {
             Reaction::Register => self.act(Action::Register { id, peer }, now),
             Reaction::Report(report) => self.act(Action::Report { id, peer, report }, now),
             Reaction::Relay {
@@ -344,7 +336,6 @@ impl Server {
 
     /// Sends a frame to a peer at another registry that shares our state.
     fn pass_on(&self, registry: &str, target: &PeerId, text: &str) {
-        #[cfg(feature = "redis")]
         if let Some(shared) = &self.parts.shared {
             return shared.pass_on(registry, target, text);
         }
@@ -398,13 +389,11 @@ impl Server {
     }
 
     /// Has a connection do what it can do, in this turn or the next.
-    #[cfg(feature = "redis")]
     pub(super) fn look_at(&mut self, id: ConnectionId) {
         self.unfinished.push_back(id);
     }
 
     /// Takes the secret of logins to the relay that is in the state.
-    #[cfg(feature = "redis")]
     pub(super) fn take_login_secret(&mut self) {
         let Some(secret) = self.parts.api.store.login_secret() else {
             return;

@@ -9,7 +9,7 @@ use rustls::crypto::aws_lc_rs;
 use rustls::pki_types::pem::PemObject as _;
 use rustls::pki_types::{CertificateDer, PrivateKeyDer};
 
-use super::Error;
+use super::error::Error;
 
 /// Reads a certificate with its chain, and its key, both in PEM form. TLS 1.2 and 1.3 with aws-lc.
 ///

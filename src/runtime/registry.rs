@@ -6,18 +6,15 @@ use std::path::PathBuf;
 use std::process::ExitCode;
 use std::thread;
 
+use crate::config::store_url::StoreUrl;
+use crate::config::trust::Trust;
 use crate::config::{RegistryAccess, RegistryConfig};
 use crate::registry::{
-    Error, Keys, Options, Passing, Registry, ReloadHandle, StopHandle, Watch, load_keys, load_tls,
+    Error, Keys, Options, Passing, Registry, ReloadHandle, StopHandle, StoreOptions, Watch,
+    load_keys, load_tls,
 };
 
-#[cfg(feature = "redis")]
-use crate::config::{store_url::StoreUrl, trust::Trust};
-#[cfg(feature = "redis")]
-use crate::registry::StoreOptions;
-
 use super::process::signals::{self, Signal, Signals};
-#[cfg(feature = "redis")]
 use super::signaling::tls;
 
 /// Serves until SIGTERM or SIGINT, or, if `config` says so, until standard input ends. The
@@ -28,11 +25,9 @@ pub fn run(config: &RegistryConfig) -> ExitCode {
     let (failure, code) = match serve(config) {
         Ok(Ok(())) => return ExitCode::SUCCESS,
         Ok(Err(error)) => (error.to_string(), 1),
-        Err(error @ (Error::Keys { .. } | Error::Tls { .. } | Error::Data { .. })) => {
-            (error.to_string(), 2)
-        }
-        #[cfg(feature = "redis")]
-        Err(error @ Error::Store(_)) => (error.to_string(), 2),
+        Err(
+            error @ (Error::Keys { .. } | Error::Tls { .. } | Error::Data { .. } | Error::Store(_)),
+        ) => (error.to_string(), 2),
         Err(error @ (Error::Listen { .. } | Error::Relay { .. })) => (error.to_string(), 1),
     };
     let _ = writeln!(io::stderr(), "chatixia-sidecar: {failure}");
@@ -74,15 +69,10 @@ fn serve(config: &RegistryConfig) -> Result<io::Result<()>, Error> {
         turn_secret: config.servers.secret.clone(),
         relay: config.servers.relay.clone(),
         watch: config.show_frames.then_some(show as Watch),
-        #[cfg(feature = "redis")]
-        store: config.store.as_ref().map(store).transpose()?,
+        store: config.store.as_ref().map(store).transpose()?.flatten(),
         ..Options::new(config.address, keys)
     })?;
-    #[cfg(feature = "redis")]
-    let is_shared = config.store.is_some();
-    #[cfg(not(feature = "redis"))]
-    let is_shared = false;
-    if config.data.is_none() && !is_shared {
+    if config.data.is_none() && config.store.is_none() {
         log::info!(
             "without REGISTRY_DATA paired devices, agents and tasks are forgotten when the registry ends"
         );
@@ -105,13 +95,10 @@ fn serve(config: &RegistryConfig) -> Result<io::Result<()>, Error> {
 }
 
 /// Returns where the store is, and how it is reached.
-#[cfg(feature = "redis")]
-fn store((url, trust): &(StoreUrl, Trust)) -> Result<StoreOptions, Error> {
+fn store((url, trust): &(StoreUrl, Trust)) -> Result<Option<StoreOptions>, Error> {
     let tls = url.is_secure.then(|| tls::client_config(trust)).transpose();
-    Ok(StoreOptions {
-        url: url.clone(),
-        tls: tls.map_err(|error| Error::Store(error.to_string()))?,
-    })
+    let tls = tls.map_err(|error| Error::Store(error.to_string()))?;
+    Ok(StoreOptions::new(url.clone(), tls))
 }
 
 /// The files that are read again on SIGHUP.

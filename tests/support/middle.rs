@@ -91,7 +91,7 @@ impl Side {
                     break;
                 }
                 LinkOutput::Closed => break,
-                LinkOutput::Pair { .. } | LinkOutput::Nominated | LinkOutput::RoundTrip(_) => {}
+                LinkOutput::Pair { .. } | LinkOutput::Nominated => {}
             }
         }
         came

@@ -27,20 +27,28 @@ pub(crate) struct ReceiptTimes {
     pub(crate) transport: Histogram,
 }
 
-/// Counters since the process started.
-#[derive(Debug, Default)]
-pub(crate) struct Totals {
-    pub(crate) sent: Count,
-    pub(crate) received: Count,
+/// What was lost or not taken, by cause.
+#[derive(Debug, Default, Clone, Copy, Serialize)]
+pub(crate) struct Drops {
     pub(crate) failed_messages: u64,
     pub(crate) unusable_messages: u64,
     pub(crate) stray_datagrams: u64,
     pub(crate) ignored_offers: u64,
     pub(crate) ignored_candidates: u64,
     pub(crate) ignored_frames: u64,
-    /// Connections that took the place of another.
-    pub(crate) restarts: u64,
     /// Connections and offers of peers that are not trusted.
     pub(crate) untrusted_peers: u64,
+    /// The agent's queue counts these, so they are filled in when the others are told.
+    pub(crate) events_left_out: u64,
+}
+
+/// Counters since the process started.
+#[derive(Debug, Default)]
+pub(crate) struct Totals {
+    pub(crate) sent: Count,
+    pub(crate) received: Count,
+    pub(crate) drops: Drops,
+    /// Connections that took the place of another.
+    pub(crate) restarts: u64,
     pub(crate) receipts: ReceiptTimes,
 }

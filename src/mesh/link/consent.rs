@@ -5,8 +5,6 @@
 //! the core wants to know. A consent check is a connectivity check like the agent's own, so every peer answers
 //! it. What it says of us is taken from the agent's last check.
 
-use std::time::{Duration, Instant};
-
 use super::check::{Check, TransactionId};
 use crate::nat::stun::message;
 
@@ -21,8 +19,8 @@ pub(super) struct Consent {
     password: Option<String>,
     /// The last check of the ICE agent.
     check: Option<Vec<u8>>,
-    /// The transaction ids that wait for an answer, and since when.
-    waiting: Vec<(TransactionId, Instant)>,
+    /// The transaction ids that wait for an answer.
+    waiting: Vec<TransactionId>,
 }
 
 impl Consent {
@@ -46,7 +44,7 @@ impl Consent {
     }
 
     /// Returns a check to send; `None` as long as the ICE agent has sent none.
-    pub(super) fn ask(&mut self, now: Instant) -> Option<Vec<u8>> {
+    pub(super) fn ask(&mut self) -> Option<Vec<u8>> {
         let number = self.random.u128(..) & TRANSACTION_ID;
         let (check, password) = (self.check.as_ref()?, self.password.as_ref()?);
         let check = message::consent_check(check, number, password)?;
@@ -54,7 +52,7 @@ impl Consent {
         if self.waiting.len() == WAITING {
             self.waiting.remove(0);
         }
-        self.waiting.push((id, now));
+        self.waiting.push(id);
         Some(check)
     }
 
@@ -63,10 +61,10 @@ impl Consent {
         self.position(bytes).is_some()
     }
 
-    /// Takes an answer, and returns the round-trip time; `None` if this is no answer to a check of ours.
-    pub(super) fn answered(&mut self, now: Instant, bytes: &[u8]) -> Option<Duration> {
-        let (_, asked) = self.waiting.remove(self.position(bytes)?);
-        Some(now.saturating_duration_since(asked))
+    /// Takes an answer to a check of ours. Returns whether it is one.
+    pub(super) fn answered(&mut self, bytes: &[u8]) -> bool {
+        let position = self.position(bytes);
+        position.map(|at| self.waiting.remove(at)).is_some()
     }
 
     fn position(&self, bytes: &[u8]) -> Option<usize> {
@@ -75,7 +73,7 @@ impl Consent {
         let Some(Check::Answer { id }) = Check::read(bytes) else {
             return None;
         };
-        let position = self.waiting.iter().position(|(asked, _)| *asked == id)?;
+        let position = self.waiting.iter().position(|asked| *asked == id)?;
         let password = self.password.as_ref()?;
         message::is_verified_answer(bytes, password).then_some(position)
     }
@@ -92,29 +90,27 @@ mod tests {
 
     fn consent() -> Consent {
         let mut consent = Consent::new(fastrand::Rng::with_seed(1));
-        assert_eq!(consent.ask(Instant::now()), None);
+        assert_eq!(consent.ask(), None);
         consent.described(Some(PASSWORD));
         consent.sent(&message::tests::check("of the agent"));
         consent
     }
 
     #[test]
-    fn an_answer_counts_once_and_tells_the_round_trip() {
-        let (mut consent, now) = (consent(), Instant::now());
-        let later = now + Duration::from_millis(30);
-        let asked = [now, later].map(|at| consent.ask(at).unwrap());
+    fn an_answer_counts_once() {
+        let mut consent = consent();
+        let asked = [(); 2].map(|()| consent.ask().unwrap());
         assert_ne!(asked[0], asked[1]);
         let answer = message::tests::answer(&asked[0], PASSWORD);
         assert!(consent.is_answer(&answer));
-        let round_trip = Duration::from_millis(30);
-        assert_eq!(consent.answered(later, &answer), Some(round_trip));
-        assert_eq!(consent.answered(later, &answer), None, "a second time");
+        assert!(consent.answered(&answer));
+        assert!(!consent.answered(&answer), "a second time");
     }
 
     #[test]
     fn only_the_peer_can_answer() {
-        let (mut consent, now) = (consent(), Instant::now());
-        let asked = consent.ask(now).unwrap();
+        let mut consent = consent();
+        let asked = consent.ask().unwrap();
         let forged = message::tests::answer(&asked, "a guess");
         assert!(!consent.is_answer(&forged));
         let other = message::tests::answer(&message::tests::check(PASSWORD), PASSWORD);
@@ -124,8 +120,8 @@ mod tests {
 
     #[test]
     fn no_more_questions_wait_than_there_may_be() {
-        let (mut consent, now) = (consent(), Instant::now());
-        let asked: Vec<_> = (0..100).map(|_| consent.ask(now).unwrap()).collect();
+        let mut consent = consent();
+        let asked: Vec<_> = (0..100).map(|_| consent.ask().unwrap()).collect();
         assert_eq!(consent.waiting.len(), WAITING);
         let newest = message::tests::answer(&asked[99], PASSWORD);
         assert!(consent.is_answer(&newest));

@@ -113,8 +113,6 @@ pub enum LinkOutput {
     },
     /// There is a path again, after there was none for a while. Which one it is shows when something is sent.
     Nominated,
-    /// The round-trip time of the pair in use, measured by the answer to a question.
-    RoundTrip(Duration),
     /// The other side has ended the connection, or it cannot go on.
     Closed,
     /// There is nothing more until this time, or until the next input.

@@ -285,8 +285,8 @@ impl Link for WebRtcLink {
         self.checked_pairs.check_again();
     }
 
-    fn ask(&mut self, now: Instant, local: SocketAddr, remote: SocketAddr) {
-        let check = self.consent.ask(now).map(|bytes| Transmit {
+    fn ask(&mut self, _: Instant, local: SocketAddr, remote: SocketAddr) {
+        let check = self.consent.ask().map(|bytes| Transmit {
             source: local,
             destination: remote,
             bytes,
@@ -367,8 +367,7 @@ impl Link for WebRtcLink {
             }
             self.checked_pairs.checked_by_peer(now, datagram.path());
         }
-        if let Some(round_trip) = self.consent.answered(now, datagram.bytes) {
-            self.outputs.push_back(LinkOutput::RoundTrip(round_trip));
+        if self.consent.answered(datagram.bytes) {
             return Ok(());
         }
         // A datagram that is neither STUN nor DTLS nor RTP is no reason to end a connection.

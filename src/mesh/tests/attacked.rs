@@ -244,7 +244,7 @@ fn what_waits_for_one_who_cannot_prove_himself_is_refused_at_once() {
         for (place, refuses) in refuses.into_iter().enumerate() {
             if refuses {
                 assert_eq!(world.count(place, is_connected), 0, "{secrets:?}");
-                let drops = world.nodes[place].mesh.totals.untrusted_peers;
+                let drops = world.nodes[place].mesh.totals.drops.untrusted_peers;
                 assert!(drops > 0, "{secrets:?}");
             }
         }
@@ -293,7 +293,7 @@ fn a_proven_connection_does_not_give_way_to_an_unproven_one() {
     world.run_until(CONNECTED, "taken", |world| current(world) != before);
     let mesh = &world.nodes[0].mesh;
     assert_eq!(mesh.connections[&current(&world)].role, Role::Answerer);
-    assert_eq!(mesh.totals.untrusted_peers, 0);
+    assert_eq!(mesh.totals.drops.untrusted_peers, 0);
     world.send(1, "a", 100, true);
     world.settle(CONNECTED);
     assert_eq!(world.ledger.deliveries, 1);

@@ -463,7 +463,7 @@ impl<K: Linker> World<K> {
                     LinkOutput::Closed => {
                         attacker.lines.remove(&id);
                     }
-                    LinkOutput::Pair { .. } | LinkOutput::Nominated | LinkOutput::RoundTrip(_) => {}
+                    LinkOutput::Pair { .. } | LinkOutput::Nominated => {}
                 }
             }
         }

@@ -260,7 +260,7 @@ fn of_more_candidates_than_anybody_has_the_first_are_taken() {
     world.start_all();
     world.run_until_connected(SOON);
     for (own, other) in [(0, 1), (1, 0)] {
-        let ignored = world.nodes[own].mesh.totals.ignored_candidates;
+        let ignored = world.nodes[own].mesh.totals.drops.ignored_candidates;
         assert!(ignored >= 500, "{ignored} ignored");
         let current = world.nodes[own].mesh.current_of(world.name(other));
         let taken = current.unwrap().link.candidates;

@@ -262,7 +262,7 @@ impl<K: Linker> World<K> {
                     LinkOutput::Closed => {
                         self.foreign_at(place).connections.remove(&peer);
                     }
-                    LinkOutput::Pair { .. } | LinkOutput::Nominated | LinkOutput::RoundTrip(_) => {}
+                    LinkOutput::Pair { .. } | LinkOutput::Nominated => {}
                 }
             }
         }

@@ -220,7 +220,7 @@ fn what_is_no_mesh_message_is_dropped_counted_and_acknowledged() {
         world.run_for(Duration::from_millis(5));
     }
     let mesh = &world.nodes[0].mesh;
-    assert_eq!(mesh.totals.unusable_messages, 800);
+    assert_eq!(mesh.totals.drops.unusable_messages, 800);
     let peer = mesh.peers.values().next().unwrap();
     assert_eq!(peer.session.taken(), 800);
     // What the other believes to have sent cannot be told any more, but our direction works.
@@ -379,7 +379,7 @@ fn offers_under_ever_new_names_make_few_connections_and_others_still_connect() {
     }
     let made = world.nodes[0].mesh.next_connection - before;
     assert_eq!(made, u64::from(limits::STRANGER_BURST));
-    assert_eq!(world.nodes[0].mesh.totals.ignored_offers, 2000 - made);
+    assert_eq!(world.nodes[0].mesh.totals.drops.ignored_offers, 2000 - made);
     // Who was met before is not affected.
     hear(&mut world, "b", 2000);
     assert_eq!(world.nodes[0].mesh.next_connection - before, made + 1);

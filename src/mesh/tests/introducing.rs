@@ -200,7 +200,7 @@ fn signals_without_end_are_counted_and_passed_on_by_measure() {
     }
     let seconds = 3 * limits::SIGNALS_TO_PASS.0 * SOON.as_millis() as u32 / 1000;
     let passed = limits::SIGNALS_TO_PASS.0 + 2 * seconds + 2;
-    let ignored = world.nodes[0].mesh.totals.ignored_frames;
+    let ignored = world.nodes[0].mesh.totals.drops.ignored_frames;
     assert!(ignored >= u64::from(3 * limits::SIGNALS_TO_PASS.0 - passed));
     assert!(world.all_connected());
 }
@@ -211,11 +211,11 @@ fn a_frame_is_passed_on_once_and_only_for_who_has_sent_it() {
     world.network.partition(0, 1);
     let candidate = "candidate:1 1 udp 1 192.0.2.1 9 typ host".to_owned();
     let signal = Signal::Candidate { candidate };
-    let before = world.nodes[1].mesh.totals.ignored_candidates;
+    let before = world.nodes[1].mesh.totals.drops.ignored_candidates;
     // `a` is to pass on what `c` says that `b` has said.
     c_brings(&mut world, &frame("b", "c", signal.clone(), None));
     c_brings(&mut world, &frame("x", "b", signal, None));
-    assert_eq!(world.nodes[1].mesh.totals.ignored_candidates, before);
+    assert_eq!(world.nodes[1].mesh.totals.drops.ignored_candidates, before);
     assert!(
         world.nodes[1]
             .mesh

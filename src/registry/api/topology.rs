@@ -7,8 +7,9 @@ use serde::Serialize;
 
 use super::call;
 use crate::protocol::{PathKind, PeerId};
-use crate::registry::directory::{Directory, Reported};
+use crate::registry::directory::Directory;
 use crate::registry::limits;
+use crate::registry::reports::Reported;
 use crate::registry::response::Response;
 use crate::registry::store::Store;
 use crate::registry::store::agents::{Agent, Health};

@@ -18,7 +18,6 @@ use crate::protocol::PeerId;
 use crate::registry::limits;
 use crate::registry::socket::Socket;
 use crate::registry::unix_time::UnixTime;
-#[cfg(feature = "redis")]
 use crate::secret::Secret;
 
 pub(super) const LISTENER: Token = Token(0);
@@ -35,7 +34,6 @@ pub(super) enum Order {
     /// Serve this peer no more.
     Bar(PeerId, UnixTime),
     /// Judge logins by this secret.
-    #[cfg(feature = "redis")]
     Secret(Secret),
     /// End.
     Stop,
@@ -88,7 +86,6 @@ impl EventLoop {
                 match order {
                     Order::Stop => return Ok(()),
                     Order::Bar(peer, at) => self.turn.bar(at, &peer),
-                    #[cfg(feature = "redis")]
                     Order::Secret(secret) => self.turn.set_secret(secret),
                     Order::Serve {
                         socket,

@@ -58,7 +58,6 @@ impl Logins {
     }
 
     /// Judges by another secret.
-    #[cfg(feature = "redis")]
     pub(super) fn set_secret(&mut self, secret: Secret) {
         self.secret = secret;
     }

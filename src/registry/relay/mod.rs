@@ -141,7 +141,6 @@ impl Relay {
     }
 
     /// Takes logins that are made of this secret from now on, and no others.
-    #[cfg(feature = "redis")]
     pub(super) fn set_secret(&self, secret: Secret) {
         self.send(Order::Secret(secret));
     }

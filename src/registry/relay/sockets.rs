@@ -4,9 +4,9 @@ use std::io;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 
 use mio::net::UdpSocket;
-use socket2::{Domain, Protocol, Socket, Type};
 
 use crate::registry::limits::RELAY_PORT_TRIES;
+use crate::udp_socket;
 
 /// Bytes of clients' datagrams that may wait to be read: what comes while the thread does something else.
 const RECEIVE_BUFFER: usize = 4 * 1024 * 1024;
@@ -34,17 +34,8 @@ pub(super) fn relayed(address: IpAddr, (first, last): (u16, u16)) -> io::Result<
     result
 }
 
-fn bind(address: SocketAddr, only_v6: bool) -> io::Result<UdpSocket> {
-    let socket = Socket::new(
-        Domain::for_address(address),
-        Type::DGRAM,
-        Some(Protocol::UDP),
-    )?;
-    if address.is_ipv6() {
-        socket.set_only_v6(only_v6)?;
-    }
-    socket.set_nonblocking(true)?;
-    socket.bind(&address.into())?;
+fn bind(address: SocketAddr, is_of_one_family: bool) -> io::Result<UdpSocket> {
+    let socket = udp_socket::bind(address, is_of_one_family)?;
     Ok(UdpSocket::from_std(socket.into()))
 }
 

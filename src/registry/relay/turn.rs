@@ -151,7 +151,6 @@ impl Turn {
     }
 
     /// Judges logins by another secret.
-    #[cfg(feature = "redis")]
     pub(super) fn set_secret(&mut self, secret: Secret) {
         self.logins.set_secret(secret);
     }

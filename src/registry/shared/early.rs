@@ -7,7 +7,7 @@ use super::limits::{EARLY_CHANGES, EARLY_CHANGES_BYTES};
 
 /// See the module's description. It holds [`EARLY_CHANGES`] of [`EARLY_CHANGES_BYTES`] at most.
 #[derive(Default)]
-pub(super) struct Early {
+pub(in crate::registry) struct Early {
     /// By the number of the version that they led to.
     changes: BTreeMap<u64, Vec<Change>>,
     bytes: usize,
@@ -16,7 +16,12 @@ pub(super) struct Early {
 impl Early {
     /// Keeps changes that led to the version `number`; `next` is the one after that which is known. Returns whether
     /// some before them were not heard.
-    pub(super) fn keep(&mut self, number: u64, next: u64, changes: Vec<Change>) -> bool {
+    pub(in crate::registry) fn keep(
+        &mut self,
+        number: u64,
+        next: u64,
+        changes: Vec<Change>,
+    ) -> bool {
         let bytes = bytes(&changes);
         if self.changes.len() >= EARLY_CHANGES || self.bytes + bytes > EARLY_CHANGES_BYTES {
             self.clear();
@@ -33,7 +38,7 @@ impl Early {
     }
 
     /// Takes the changes that led to the version `next`. Those that are older are forgotten.
-    pub(super) fn take(&mut self, next: u64) -> Option<Vec<Change>> {
+    pub(in crate::registry) fn take(&mut self, next: u64) -> Option<Vec<Change>> {
         while let Some(entry) = self.changes.first_entry()
             && *entry.key() <= next
         {
@@ -47,7 +52,7 @@ impl Early {
     }
 
     /// Forgets all.
-    pub(super) fn clear(&mut self) {
+    pub(in crate::registry) fn clear(&mut self) {
         *self = Early::default();
     }
 

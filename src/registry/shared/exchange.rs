@@ -36,6 +36,9 @@ pub(in crate::registry) struct Version {
     pub(in crate::registry) number: u64,
 }
 
+/// The names of the tables, with what is in them: key and text of each row.
+pub(in crate::registry) type Rows = Vec<(&'static str, Vec<(String, String)>)>;
+
 /// See the module's description.
 #[derive(Debug)]
 pub(in crate::registry) struct Exchange {

@@ -2,19 +2,19 @@
 
 use std::time::Duration;
 
-pub(super) use crate::registry::limits::shared::*;
+pub(in crate::registry) use crate::registry::limits::shared::*;
 
 /// How long a connection to the store may take to be made, and an answer of it; then it counts as away.
-pub(super) const PATIENCE: Duration = Duration::from_secs(2);
+pub(in crate::registry) const PATIENCE: Duration = Duration::from_secs(2);
 
 /// From one try to reach the store to the next.
-pub(super) const RETRY_INTERVAL: Duration = Duration::from_millis(250);
+pub(in crate::registry) const RETRY_INTERVAL: Duration = Duration::from_millis(250);
 
 /// Longest time between two exchanges with the store. Each renews the lease of a registry.
-pub(super) const TICK: Duration = Duration::from_secs(1);
+pub(in crate::registry) const TICK: Duration = Duration::from_secs(1);
 
 /// How long a registry counts as there after an exchange with the store; then its peers are offline.
-pub(super) const LEASE: Duration = Duration::from_secs(3);
+pub(in crate::registry) const LEASE: Duration = Duration::from_secs(3);
 
 /// How long the other registries have to come back after the store has; until then none counts as gone.
-pub(super) const COMING_BACK: Duration = Duration::from_secs(4);
+pub(in crate::registry) const COMING_BACK: Duration = Duration::from_secs(4);

@@ -9,6 +9,7 @@ use std::time::Duration;
 use rustls::pki_types::ServerName;
 use rustls::{ClientConfig, ClientConnection, StreamOwned};
 
+use super::built::{BUILT, Built};
 use super::exchange::text;
 use super::limits::PATIENCE;
 use super::resp::{self, Value, write_command};
@@ -17,10 +18,19 @@ use crate::config::store_url::StoreUrl;
 /// The place of a store, and how it is reached.
 #[derive(Debug, Clone)]
 pub struct StoreOptions {
+    pub(super) built: Built,
     /// Where it is.
-    pub url: StoreUrl,
+    pub(super) url: StoreUrl,
     /// Whom to trust, if connections to it are encrypted.
-    pub tls: Option<Arc<ClientConfig>>,
+    tls: Option<Arc<ClientConfig>>,
+}
+
+impl StoreOptions {
+    /// Makes the options of a store at `url`, with whom to trust if connections to it are encrypted. `None` in a program
+    /// that was built without the feature `redis`.
+    pub fn new(url: StoreUrl, tls: Option<Arc<ClientConfig>>) -> Option<StoreOptions> {
+        BUILT.map(|built| StoreOptions { built, url, tls })
+    }
 }
 
 /// The reason why the store can't be used, for a person.

@@ -3,16 +3,16 @@
 //! registry decides is decided the same way, once, by all of them together.
 //!
 //! Without I/O: [`exchange`] and [`resp`] are what goes to the store and comes back. [`link`] and [`session`] carry it,
-//! on threads of their own; [`together`] joins them to the registry's event loop.
+//! on threads of their own; `sharing` joins them to the registry's event loop.
 
+mod built;
 mod early;
 mod exchange;
-mod limits;
+pub(super) mod limits;
 mod link;
 mod news;
 mod resp;
 mod session;
-mod together;
 
 use std::io;
 use std::mem;
@@ -25,47 +25,43 @@ use mio::Waker;
 
 use super::actions::{Action, Effect};
 use crate::protocol::PeerId;
+use built::Built;
 use early::Early;
-use exchange::{Exchange, Names, Version};
+use exchange::Names;
+pub(super) use exchange::{Change, Exchange, Outcome, Rows, Version};
 pub use link::StoreOptions;
-use news::{Listener, News};
-use session::Courier;
-pub(super) use together::ONLINE;
-
-/// A frame for a peer at another registry.
-struct Frame {
-    registry: String,
-    /// The peer, the end of a line, and the frame.
-    content: String,
-}
+use news::Listener;
+pub(super) use news::News;
+use session::{Courier, Frame};
 
 /// The state that is shared, as the store has it.
-struct Known {
-    session: u64,
-    version: Version,
+pub(super) struct Known {
+    pub(super) session: u64,
+    pub(super) version: Version,
 }
 
 /// A registry's part in sharing its state with others.
 pub(super) struct Shared {
+    _built: Built,
     exchanges: Option<Sender<Exchange>>,
     frames: Option<Sender<Frame>>,
     news: Option<Listener>,
     has_ended: Receiver<()>,
     /// `None` while the store is away.
-    known: Option<Known>,
+    pub(super) known: Option<Known>,
     /// Actions that are to be done.
-    waiting: Vec<Action>,
+    pub(super) waiting: Vec<Action>,
     /// Actions that were done, and have effect once the store has taken their changes.
-    under_way: Option<Vec<(Action, Effect)>>,
+    pub(super) under_way: Option<Vec<(Action, Effect)>>,
     /// Bytes of the requests that wait or are under way.
-    body_bytes: usize,
-    early: Early,
+    pub(super) body_bytes: usize,
+    pub(super) early: Early,
     /// When the next exchange is due at the latest.
-    next_exchange: Instant,
+    pub(super) next_exchange: Instant,
     /// When it is asked again which other registries are gone.
-    ask_at: Instant,
+    pub(super) ask_at: Instant,
     /// From when on other registries may count as gone.
-    judged_from: Instant,
+    pub(super) judged_from: Instant,
 }
 
 impl Shared {
@@ -77,6 +73,7 @@ impl Shared {
         waker: Arc<Waker>,
         now: Instant,
     ) -> io::Result<Shared> {
+        let built = options.built;
         let (exchanges, new_exchanges) = bounded(1);
         let (frames, new_frames) = bounded(limits::STORE_FRAMES);
         let (teller, news) = news::queue(Arc::clone(&waker));
@@ -100,6 +97,7 @@ impl Shared {
         };
         thread::Builder::new().name("store".to_owned()).spawn(run)?;
         Ok(Shared {
+            _built: built,
             exchanges: Some(exchanges),
             frames: Some(frames),
             news: Some(news),
@@ -142,13 +140,13 @@ impl Shared {
     }
 
     /// Has an action done with the next exchange.
-    fn push(&mut self, action: Action) {
+    pub(super) fn push(&mut self, action: Action) {
         self.body_bytes += action.body_bytes();
         self.waiting.push(action);
     }
 
     /// Takes the actions that are under way, which are over.
-    fn take_under_way(&mut self) -> Vec<(Action, Effect)> {
+    pub(super) fn take_under_way(&mut self) -> Vec<(Action, Effect)> {
         let done = self.under_way.take().unwrap_or_default();
         let bytes: usize = done.iter().map(|(action, _)| action.body_bytes()).sum();
         self.body_bytes = self.body_bytes.saturating_sub(bytes);
@@ -156,13 +154,13 @@ impl Shared {
     }
 
     /// Takes the actions that wait, while none is under way.
-    fn take_waiting(&mut self) -> Vec<Action> {
+    pub(super) fn take_waiting(&mut self) -> Vec<Action> {
         self.body_bytes = 0;
         mem::take(&mut self.waiting)
     }
 
     /// Has the actions that are under way wait again, before all others.
-    fn put_back(&mut self) {
+    pub(super) fn put_back(&mut self) {
         let again = self.under_way.take().unwrap_or_default();
         let again = again.into_iter().map(|(action, _)| action);
         let later = mem::take(&mut self.waiting);
@@ -174,7 +172,7 @@ impl Shared {
     ///
     /// # Errors
     /// The thread has ended.
-    fn give(&self, exchange: Exchange) -> io::Result<bool> {
+    pub(super) fn give(&self, exchange: Exchange) -> io::Result<bool> {
         match self.exchanges.as_ref().map(|to| to.try_send(exchange)) {
             Some(Ok(())) => Ok(true),
             Some(Err(TrySendError::Full(_))) => Ok(false),
@@ -186,7 +184,7 @@ impl Shared {
     ///
     /// # Errors
     /// The thread that talks to the store has ended.
-    fn next_news(&self) -> io::Result<Option<News>> {
+    pub(super) fn next_news(&self) -> io::Result<Option<News>> {
         let next = self.news.as_ref().map(Listener::next).transpose();
         next.map(Option::flatten).map_err(|_| thread_has_ended())
     }

@@ -6,14 +6,13 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use crossbeam_channel::{Receiver, RecvError, Sender, TryRecvError, bounded};
 use mio::Waker;
 
-use super::exchange::{Change, Outcome, Version};
+use super::exchange::{Change, Outcome, Rows, Version};
 use super::limits::{STORE_NEWS, STORE_NEWS_BYTES};
-use super::session::Rows;
 use crate::protocol::PeerId;
 
 /// What the store tells.
 #[derive(Debug)]
-pub(super) enum News {
+pub(in crate::registry) enum News {
     /// It is there, with this state.
     Back {
         /// The number of the connection to it; exchanges are for one of them.

@@ -7,8 +7,7 @@ use std::time::Instant;
 
 use crossbeam_channel::{Receiver, bounded, select};
 
-use super::Frame;
-use super::exchange::{Exchange, Names, Outcome, Version, outcome, published, text};
+use super::exchange::{Exchange, Names, Outcome, Rows, Version, outcome, published, text};
 use super::limits::{LEASE, RETRY_INTERVAL, STORE_FRAMES_AT_ONCE, TICK};
 use super::link::{End, Failure, Link, StoreOptions};
 use super::news::{Ended, News, Teller};
@@ -16,8 +15,12 @@ use super::resp::{Value, write_command};
 use crate::protocol::PeerId;
 use crate::registry::secrets::{hex, random};
 
-/// The names of the tables, with what is in them: key and text of each row.
-pub(in crate::registry) type Rows = Vec<(&'static str, Vec<(String, String)>)>;
+/// A frame for a peer at another registry.
+pub(super) struct Frame {
+    pub(super) registry: String,
+    /// The peer, the end of a line, and the frame.
+    pub(super) content: String,
+}
 
 /// What the threads need.
 pub(super) struct Courier {

@@ -9,7 +9,7 @@ use serde_json::value::RawValue;
 
 use super::tasks::agent_name;
 use crate::protocol::PeerId;
-use crate::registry::Error;
+use crate::registry::error::Error;
 
 /// The role of a key for which none is given.
 pub(in crate::registry) const DEFAULT_ROLE: &str = "agent";

@@ -17,10 +17,6 @@ pub(in crate::registry) trait Row:
     fn key(&self) -> &str;
 
     /// Returns a time that grows from row to row as they come.
-    #[cfg_attr(
-        not(any(feature = "redis", test)),
-        expect(dead_code, reason = "files keep the order, stores don't")
-    )]
     fn time(&self) -> UnixTime;
 }
 
@@ -148,24 +144,18 @@ pub(in crate::registry) trait Texts {
     fn settle(&mut self);
     /// Returns the keys of rows that have changed since the table was settled, each with its row as JSON; `None` when
     /// it was removed. They are in the order of the rows, so that others add new ones in the same order.
-    #[cfg(any(feature = "redis", test))]
     fn changes(&self) -> Vec<(String, Option<String>)>;
     /// Puts all rows back as they were when the table was last settled.
-    #[cfg(any(feature = "redis", test))]
     fn undo(&mut self);
     /// Takes over a row that was changed elsewhere, as JSON; `None` removes it. Fails when it is no such row.
-    #[cfg(any(feature = "redis", test))]
     fn take_over(&mut self, key: &str, text: Option<&str>) -> serde_json::Result<()>;
     /// Puts rows that were taken over in any order in that of their times.
-    #[cfg(any(feature = "redis", test))]
     fn put_in_order(&mut self);
     /// Forgets all rows.
-    #[cfg(feature = "redis")]
     fn clear(&mut self);
 }
 
 impl<T: Row> Texts for Table<T> {
-    #[cfg(any(feature = "redis", test))]
     fn changes(&self) -> Vec<(String, Option<String>)> {
         let changed = self.before.iter().map(|(key, before)| {
             // Rows have string keys alone, so each can be written.
@@ -183,7 +173,6 @@ impl<T: Row> Texts for Table<T> {
         self.before.clear();
     }
 
-    #[cfg(any(feature = "redis", test))]
     fn undo(&mut self) {
         for (key, row) in std::mem::take(&mut self.before) {
             self.unset(&key);
@@ -194,7 +183,6 @@ impl<T: Row> Texts for Table<T> {
         }
     }
 
-    #[cfg(any(feature = "redis", test))]
     fn take_over(&mut self, key: &str, text: Option<&str>) -> serde_json::Result<()> {
         match text {
             None => self.unset(key),
@@ -208,7 +196,6 @@ impl<T: Row> Texts for Table<T> {
         Ok(())
     }
 
-    #[cfg(any(feature = "redis", test))]
     fn put_in_order(&mut self) {
         let times = self.rows.iter().map(|(place, row)| Timed {
             time: row.time(),
@@ -227,14 +214,12 @@ impl<T: Row> Texts for Table<T> {
         }
     }
 
-    #[cfg(feature = "redis")]
     fn clear(&mut self) {
         *self = Table::default();
     }
 }
 
 /// Time, key and place of a row.
-#[cfg(any(feature = "redis", test))]
 #[derive(PartialEq, Eq, PartialOrd, Ord)]
 struct Timed {
     time: UnixTime,
@@ -243,18 +228,15 @@ struct Timed {
 }
 
 /// Sorts the rows of any table: code for sorting is large, and would be there for each kind of row.
-#[cfg(any(feature = "redis", test))]
 fn sorted(mut rows: Vec<Timed>) -> Vec<Timed> {
     rows.sort_unstable();
     rows
 }
 
 /// The key and the text of a row that has changed; `None` when it was removed.
-#[cfg(any(feature = "redis", test))]
 type ChangedText = (String, Option<String>);
 
 /// Puts changes of any table in the order of their rows' places.
-#[cfg(any(feature = "redis", test))]
 fn by_place(mut changes: Vec<(Option<u64>, ChangedText)>) -> Vec<ChangedText> {
     changes.sort_unstable();
     changes.into_iter().map(|(_, change)| change).collect()

@@ -7,7 +7,7 @@ use std::time::Instant;
 
 use mio::net::UdpSocket;
 use mio::{Interest, Registry, Token};
-use socket2::{Domain, Protocol, Socket, Type};
+use socket2::Socket;
 
 use super::told::Told;
 use crate::limits;
@@ -15,6 +15,7 @@ use crate::mesh::link::Transmit;
 use crate::nat::host::{self, InterfaceAddress, Rules, Unused};
 use crate::nat::interface_kind::InterfaceKind;
 use crate::runtime::interfaces::{self, is_transient};
+use crate::udp_socket;
 
 struct Bound {
     socket: UdpSocket,
@@ -327,15 +328,7 @@ pub(crate) fn receive_from(
 }
 
 fn bind_one(address: SocketAddr) -> io::Result<Socket> {
-    let socket = Socket::new(
-        Domain::for_address(address),
-        Type::DGRAM,
-        Some(Protocol::UDP),
-    )?;
-    if address.is_ipv6() {
-        socket.set_only_v6(true)?;
-    }
-    socket.set_nonblocking(true)?;
+    let socket = udp_socket::bind(address, true)?;
     for asked in [
         socket.set_recv_buffer_size(limits::SOCKET_BUFFER_BYTES),
         socket.set_send_buffer_size(limits::SOCKET_BUFFER_BYTES),
@@ -344,6 +337,5 @@ fn bind_one(address: SocketAddr) -> io::Result<Socket> {
             log::debug!("socket buffer: {error}");
         }
     }
-    socket.bind(&address.into())?;
     Ok(socket)
 }

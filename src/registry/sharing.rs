@@ -8,23 +8,20 @@ use std::time::Instant;
 
 use tungstenite::protocol::frame::coding::CloseCode;
 
-use super::exchange::{Change, Exchange, Outcome, Version};
-use super::news::News;
-use super::session::Rows;
-use super::{Known, Shared, limits};
+use super::actions::Action;
+use super::answering::too_many_bodies;
+use super::directory::{ConnectionId, Place};
+use super::limits::BODIES_BYTES;
+use super::response::Response;
+use super::secrets::{hex, random};
+use super::server::Server;
+use super::shared::{Change, Exchange, Known, News, Outcome, Rows, Shared, Version, limits};
+use super::store::table::Texts;
 use crate::protocol::PeerId;
 use crate::protocol::signaling::CONNECTED_AGAIN;
-use crate::registry::actions::Action;
-use crate::registry::answering::too_many_bodies;
-use crate::registry::directory::{ConnectionId, Place};
-use crate::registry::limits::BODIES_BYTES;
-use crate::registry::response::Response;
-use crate::registry::secrets::{hex, random};
-use crate::registry::server::Server;
-use crate::registry::store::table::Texts;
 
 /// The name of the table of peers.
-pub(in crate::registry) const ONLINE: &str = "online";
+pub(super) const ONLINE: &str = "online";
 
 /// The name of the table of peers that are no longer let in.
 const BARRED: &str = "barred";
@@ -35,7 +32,7 @@ impl Server {
     }
 
     /// Has an action done with others; at once, if it needs nothing of the store, or the store is away.
-    pub(in crate::registry) fn act_together(&mut self, action: Action, now: Instant) {
+    pub(super) fn act_together(&mut self, action: Action, now: Instant) {
         let needs_store = match &action {
             Action::Answer { request, .. } => self.parts.api.needs_store(request),
             _ => true,
@@ -67,7 +64,7 @@ impl Server {
     ///
     /// # Errors
     /// The thread that talks to the store has ended.
-    pub(in crate::registry) fn hear_store(&mut self, now: Instant) -> io::Result<()> {
+    pub(super) fn hear_store(&mut self, now: Instant) -> io::Result<()> {
         for _ in 0..limits::STORE_NEWS_PER_TURN {
             let next = self.shared().map(|shared| shared.next_news()).transpose()?;
             let Some(news) = next.flatten() else {
@@ -107,7 +104,7 @@ impl Server {
     ///
     /// # Errors
     /// The thread that talks to the store has ended.
-    pub(in crate::registry) fn exchange(&mut self, now: Instant) -> io::Result<()> {
+    pub(super) fn exchange(&mut self, now: Instant) -> io::Result<()> {
         let Some(shared) = self.parts.shared.as_mut() else {
             return Ok(());
         };
