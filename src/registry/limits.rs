@@ -221,6 +221,10 @@ limits! {
     /// Datagrams read from one socket of the relay; then the others have their turn.
     pub(in crate::registry) const DATAGRAMS_PER_TURN: usize = 64;
 
+    /// Addresses of this machine at which the relay has a socket of its own; clients that come to further ones are
+    /// answered from the one that is nearest to them.
+    pub(in crate::registry) const RELAY_ADDRESSES: usize = 64;
+
     /// Ports that are tried for an allocation; then it is answered with 508.
     pub(in crate::registry) const RELAY_PORT_TRIES: usize = 16;
 }
@@ -248,6 +252,9 @@ pub(in crate::registry) const SHORT_ANSWER_BYTES: usize = 4 * 1024;
 
 /// The requests that a list of all agents or tasks counts for.
 pub(in crate::registry) const LIST_COST: u32 = 10;
+
+/// Time between two looks of the relay at this machine's addresses, when something has come to an unknown one.
+pub(in crate::registry) const RELAY_LOOK_INTERVAL: Duration = Duration::from_secs(1);
 
 /// Time between two writings of the data file, unless keys or devices have changed.
 pub(in crate::registry) const SAVE_INTERVAL: Duration = Duration::from_secs(1);

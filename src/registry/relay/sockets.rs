@@ -19,6 +19,23 @@ pub(super) fn listen(address: SocketAddr) -> io::Result<UdpSocket> {
     Ok(socket)
 }
 
+/// Opens a socket at one address beside the one on which clients are awaited at all. Nobody else gets its port there.
+pub(super) fn listen_beside(all: &UdpSocket, address: SocketAddr) -> io::Result<UdpSocket> {
+    let all = socket2::SockRef::from(all);
+    // Only while both sockets permit it, they may have the same port.
+    all.set_reuse_address(true)?;
+    let opened = open(address, true).and_then(|socket| {
+        socket.set_reuse_address(true)?;
+        socket.bind(&address.into())?;
+        socket.set_reuse_address(false)?;
+        Ok(socket)
+    });
+    all.set_reuse_address(false)?;
+    let socket = opened?;
+    let _ = socket.set_recv_buffer_size(RECEIVE_BUFFER);
+    Ok(UdpSocket::from_std(socket.into()))
+}
+
 /// Opens a socket on a free port of a range, at one address of ours or, if that is unspecified, all.
 pub(super) fn relayed(address: IpAddr, (first, last): (u16, u16)) -> io::Result<UdpSocket> {
     let mut result = Err(io::ErrorKind::AddrInUse.into());
@@ -35,6 +52,13 @@ pub(super) fn relayed(address: IpAddr, (first, last): (u16, u16)) -> io::Result<
 }
 
 fn bind(address: SocketAddr, only_v6: bool) -> io::Result<UdpSocket> {
+    let socket = open(address, only_v6)?;
+    socket.bind(&address.into())?;
+    Ok(UdpSocket::from_std(socket.into()))
+}
+
+/// Opens a socket that is to be bound to this address.
+fn open(address: SocketAddr, only_v6: bool) -> io::Result<Socket> {
     let socket = Socket::new(
         Domain::for_address(address),
         Type::DGRAM,
@@ -44,18 +68,21 @@ fn bind(address: SocketAddr, only_v6: bool) -> io::Result<UdpSocket> {
         socket.set_only_v6(only_v6)?;
     }
     socket.set_nonblocking(true)?;
-    socket.bind(&address.into())?;
-    Ok(UdpSocket::from_std(socket.into()))
+    Ok(socket)
+}
+
+/// Returns the address that stands for all of a family.
+pub(super) fn all(is_ipv4: bool) -> IpAddr {
+    match is_ipv4 {
+        true => Ipv4Addr::UNSPECIFIED.into(),
+        false => Ipv6Addr::UNSPECIFIED.into(),
+    }
 }
 
 /// Returns our address on the way to another; `None` if there is no way.
 pub(super) fn towards(other: SocketAddr) -> Option<IpAddr> {
-    let any: IpAddr = match other {
-        SocketAddr::V4(_) => Ipv4Addr::UNSPECIFIED.into(),
-        SocketAddr::V6(_) => Ipv6Addr::UNSPECIFIED.into(),
-    };
     // Connecting such a socket sends nothing.
-    let socket = std::net::UdpSocket::bind((any, 0)).ok()?;
+    let socket = std::net::UdpSocket::bind((all(other.is_ipv4()), 0)).ok()?;
     socket.connect(other).ok()?;
     Some(socket.local_addr().ok()?.ip())
 }
