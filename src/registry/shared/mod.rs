@@ -13,6 +13,7 @@ mod news;
 mod resp;
 mod session;
 mod together;
+mod unsure;
 
 use std::io;
 use std::mem;
@@ -31,6 +32,7 @@ pub use link::StoreOptions;
 use news::{Listener, News};
 use session::Courier;
 pub(super) use together::ONLINE;
+use unsure::Unsure;
 
 /// A frame for a peer at another registry.
 struct Frame {
@@ -57,7 +59,9 @@ pub(super) struct Shared {
     waiting: Vec<Action>,
     /// Actions that were done, and have effect once the store has taken their changes.
     under_way: Option<Vec<(Action, Effect)>>,
-    /// Bytes of the requests that wait or are under way.
+    /// Actions that were under way when the store was lost.
+    unsure: Option<Unsure>,
+    /// Bytes of the requests that wait, are under way or unsure.
     body_bytes: usize,
     early: Early,
     /// When the next exchange is due at the latest.
@@ -107,6 +111,7 @@ impl Shared {
             known: None,
             waiting: Vec::new(),
             under_way: None,
+            unsure: None,
             body_bytes: 0,
             early: Early::default(),
             next_exchange: now,
@@ -138,7 +143,8 @@ impl Shared {
             return Some(now);
         }
         let is_free = self.is_there() && self.under_way.is_none();
-        is_free.then_some(self.next_exchange)
+        let unsure = self.unsure.as_ref().map(|unsure| unsure.until);
+        is_free.then_some(self.next_exchange).into_iter().chain(unsure).min()
     }
 
     /// Has an action done with the next exchange.

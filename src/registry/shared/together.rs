@@ -11,10 +11,11 @@ use tungstenite::protocol::frame::coding::CloseCode;
 use super::exchange::{Change, Exchange, Outcome, Version};
 use super::news::News;
 use super::session::Rows;
+use super::unsure::Unsure;
 use super::{Known, Shared, limits};
 use crate::protocol::PeerId;
 use crate::protocol::signaling::CONNECTED_AGAIN;
-use crate::registry::actions::Action;
+use crate::registry::actions::{Action, Effect};
 use crate::registry::answering::too_many_bodies;
 use crate::registry::directory::{ConnectionId, Place};
 use crate::registry::limits::BODIES_BYTES;
@@ -77,8 +78,9 @@ impl Server {
                 News::Back {
                     session,
                     version,
+                    taken,
                     rows,
-                } => self.take_state(session, version, rows, now),
+                } => self.take_state(session, version, taken, rows, now),
                 News::Exchanged(outcome, gone) => {
                     let gone = gone.into_iter().map(Action::Gone);
                     match outcome {
@@ -108,6 +110,7 @@ impl Server {
     /// # Errors
     /// The thread that talks to the store has ended.
     pub(in crate::registry) fn exchange(&mut self, now: Instant) -> io::Result<()> {
+        self.give_up_unsure(now);
         let Some(shared) = self.parts.shared.as_mut() else {
             return Ok(());
         };
@@ -300,7 +303,14 @@ impl Server {
     }
 
     /// Takes the whole state as the store has it. Peers of ours that it does not know are told to it.
-    fn take_state(&mut self, session: u64, version: Version, rows: Rows, now: Instant) {
+    fn take_state(
+        &mut self,
+        session: u64,
+        version: Version,
+        taken: Option<u64>,
+        rows: Rows,
+        now: Instant,
+    ) {
         // What was done while the store was away is undone, too.
         let ours = self.directory.here();
         self.undo();
@@ -320,10 +330,12 @@ impl Server {
             if shared.known.is_none() {
                 shared.judged_from = now + limits::COMING_BACK;
             }
+            let version = version.clone();
             shared.known = Some(Known { session, version });
             shared.early.clear();
             shared.next_exchange = now;
         }
+        self.learn(&version, taken, now);
         for (peer, id) in &ours {
             self.mind_place(peer.clone(), *id, now);
         }
@@ -348,16 +360,26 @@ impl Server {
 
     /// Refuses what waits, because the store is away. Who is connected may go on with those at this registry.
     fn store_went_away(&mut self, now: Instant) {
-        if !self.shared().is_some_and(|shared| shared.is_there()) {
-            return;
-        }
-        self.undo();
+        let has_changes = self.tables(|_, table| !table.changes().is_empty());
+        self.tables(|_, table| table.undo());
         let Some(shared) = self.shared() else {
             return;
         };
-        shared.known = None;
+        let Some(Known { version, .. }) = shared.known.take() else {
+            return;
+        };
         shared.early.clear();
-        for action in shared.take_waiting() {
+        let may_count = has_changes.contains(&true);
+        let is_unsure = |(action, _): &(Action, Effect)| {
+            may_count && matches!(action, Action::Answer { .. })
+        };
+        let (unsure, done): (Vec<_>, Vec<_>) =
+            shared.take_under_way().into_iter().partition(is_unsure);
+        let again = done.into_iter().map(|(action, _)| action);
+        let waiting: Vec<Action> = again.chain(shared.take_waiting()).collect();
+        shared.unsure = Unsure::new(unsure, version, now);
+        shared.body_bytes = shared.unsure.as_ref().map_or(0, Unsure::body_bytes);
+        for action in waiting {
             if let Some(id) = action.connection() {
                 self.release(id);
             }
@@ -365,7 +387,7 @@ impl Server {
         }
     }
 
-    fn release(&mut self, id: ConnectionId) {
+    pub(super) fn release(&mut self, id: ConnectionId) {
         if let Some(connection) = self.connections.get_mut(&id) {
             connection.release();
             self.look_at(id);
@@ -374,7 +396,7 @@ impl Server {
 }
 
 /// Returns the refusal of what nothing can be said to without the store.
-fn store_is_away() -> Response {
+pub(super) fn store_is_away() -> Response {
     let text = "the store that the registries share is away; try again soon";
     Response::error(503, text).with("Retry-After", "1")
 }
