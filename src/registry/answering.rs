@@ -89,8 +89,18 @@ impl Server {
             && let Err(error) = self.save_now()
         {
             self.parts.api.store.save_later();
-            let text = format!("this counts only until the registry ends: {error}");
-            response = Response::error(500, &text).disconnecting_as(&response);
+            // Who is no longer let in stays outside, come what may.
+            response = match response.disconnected {
+                Some(_) => {
+                    let text = format!("this counts only until the registry ends: {error}");
+                    Response::error(500, &text).disconnecting_as(&response)
+                }
+                None => {
+                    self.undo_unsaved();
+                    let text = format!("nothing has changed, as it cannot be written: {error}");
+                    Response::error(503, &text).with("Retry-After", "10")
+                }
+            };
         }
         let length = response.body.as_ref().map_or(0, |body| body.len());
         if length > limits::SHORT_ANSWER_BYTES {
@@ -129,6 +139,13 @@ impl Server {
         }
         store.saved();
         Ok(())
+    }
+
+    /// Undoes the action that is being done.
+    fn undo_unsaved(&mut self) {
+        for (_, table) in self.parts.api.store.tables() {
+            table.undo();
+        }
     }
 
     /// Has the state written if it has changed, and was not written just before.

@@ -12,6 +12,8 @@ use serde_json::value::RawValue;
 use super::limits::{self, PEER_LIST_BYTES};
 use super::store::table::{Row, Table, Texts};
 use super::unix_time::UnixTime;
+use crate::limits::MESSAGE_NESTING;
+use crate::protocol::message::is_object_within;
 use crate::protocol::{PathKind, PeerId};
 
 /// The id of one connection to the registry; never used again for another.
@@ -169,6 +171,9 @@ impl Directory {
 
     /// Returns what a text frame asks for that came on a connection which was opened with a token of `sender`.
     pub(super) fn read(&self, sender: &PeerId, text: &str) -> Reaction {
+        if !is_object_within(text, MESSAGE_NESTING) {
+            return Reaction::Nothing("it is no object, or nested too deeply");
+        }
         let Ok(envelope) = serde_json::from_str::<Envelope<'_>>(text) else {
             return Reaction::Nothing("it is no frame of the contract");
         };

@@ -145,6 +145,13 @@ limits! {
     /// Open connections of any kind; at this many a new one is answered with 503 and closed.
     pub(in crate::registry) const CONNECTIONS: usize = 16 * 1024;
 
+    /// Shares that [`CONNECTIONS`] and [`RELAY_STREAMS`] are divided into, of which one address may take one; beyond it
+    /// a new one is answered with 429, or closed. WebSockets count for their peers instead.
+    pub(in crate::registry) const CONNECTION_SHARES: usize = 4;
+
+    /// WebSockets of one peer, of which one is in use; at this many a new one is answered with 429.
+    pub(in crate::registry) const WEBSOCKETS_OF_PEER: usize = 16;
+
     /// Bytes read from one connection; then the others have their turn.
     pub(in crate::registry) const TURN_BYTES: usize = 64 * 1024;
 

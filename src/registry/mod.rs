@@ -10,6 +10,7 @@ mod actions;
 mod answering;
 mod api;
 mod connection;
+mod crowd;
 mod data;
 mod directory;
 mod error;
@@ -25,6 +26,7 @@ mod secrets;
 mod server;
 #[cfg(feature = "redis")]
 mod shared;
+mod shares;
 mod socket;
 mod store;
 mod tls;

@@ -378,6 +378,15 @@ class Way:
         await closed(writer)
 
     async def close(self):
+        """Lets nobody through any more, and waits until nobody is on it."""
+        self.stays_broken = True
+        for end in self.writers:
+            end.transport.abort()
+
+        async def is_empty():
+            return not self.writers
+
+        await until(is_empty, PATIENCE, "the way is not left")
         self.server.close()
         await self.server.wait_closed()
 

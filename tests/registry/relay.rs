@@ -211,7 +211,9 @@ fn examined(registry: &Process, key: &str, login: &Value) -> String {
 fn examined_at(relay: SocketAddr, registry: &Process, key: &str, login: &Value) -> String {
     let registry = format!("http://{}", registry.address);
     let interfaces = if_addrs::get_if_addrs().unwrap();
-    let reached = interfaces.iter().find(|interface| interface.ip() == relay.ip());
+    let reached = interfaces
+        .iter()
+        .find(|interface| interface.ip() == relay.ip());
     let output = Command::new(env!("CARGO_BIN_EXE_chatixia-sidecar"))
         .env_clear()
         .env("ENV_FILE", "none")

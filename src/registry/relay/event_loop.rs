@@ -18,7 +18,9 @@ use super::stream::Stream;
 use super::tokens::Watched;
 use super::turn::Turn;
 use crate::protocol::PeerId;
+use crate::registry::crowd::Crowd;
 use crate::registry::limits;
+use crate::registry::rates::Counted;
 use crate::registry::socket::Socket;
 use crate::registry::unix_time::UnixTime;
 #[cfg(feature = "redis")]
@@ -62,6 +64,8 @@ pub(super) struct EventLoop {
     pub(super) relayed: Relayed,
     pub(super) sockets: HashMap<AllocationId, UdpSocket>,
     pub(super) streams: HashMap<StreamId, Stream>,
+    /// Streams by the addresses of their clients.
+    pub(super) crowd: Crowd<StreamId>,
     pub(super) next_stream: usize,
     /// When the connections without an allocation are looked at.
     pub(super) next_look: Option<Instant>,
@@ -219,7 +223,8 @@ impl EventLoop {
         let has_new = self.listeners.follow(&own, self.poll.registry());
         self.relayed.own.clone_from(&own);
         let external = self.relayed.external.iter().copied();
-        self.turn.set_own_addresses(own.into_iter().chain(external).collect());
+        self.turn
+            .set_own_addresses(own.into_iter().chain(external).collect());
         has_new
     }
 
@@ -280,6 +285,12 @@ impl EventLoop {
         if self.streams.len() >= limits::RELAY_STREAMS {
             return log::debug!("a connection to the relay is refused: there are too many");
         }
+        let holder = Counted::address(address.ip());
+        if self.crowd.count(&holder) >= limits::RELAY_STREAMS / limits::CONNECTION_SHARES {
+            return log::debug!(
+                "a connection of {address} to the relay is refused: it has too many"
+            );
+        }
         let id = StreamId(self.next_stream);
         self.next_stream += 1;
         let token = Watched::Stream(id).token();
@@ -293,6 +304,7 @@ impl EventLoop {
         let stream = Stream::new(socket, client, received, Instant::now());
         self.next_look = self.next_look.into_iter().chain([stream.idle_until]).min();
         self.streams.insert(id, stream);
+        self.crowd.enter(id, holder);
         // What was received with the first bytes is not reported again.
         unfinished.push_back(token);
     }
@@ -345,6 +357,7 @@ impl EventLoop {
     }
 
     fn end_stream(&mut self, id: StreamId) {
+        self.crowd.leave(&id);
         if let Some(stream) = self.streams.remove(&id) {
             self.turn.client_gone(stream.client);
         }

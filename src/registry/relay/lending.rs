@@ -76,15 +76,27 @@ mod tests {
     fn lent(addresses: [&str; 4]) -> String {
         match choose(known(addresses)) {
             None => "nothing".to_owned(),
-            Some(Lent { bound: None, address }) => format!("{address} at all"),
-            Some(Lent { bound: Some(bound), address }) if bound == address => address.to_string(),
-            Some(Lent { bound: Some(bound), address }) => format!("{address} at {bound}"),
+            Some(Lent {
+                bound: None,
+                address,
+            }) => format!("{address} at all"),
+            Some(Lent {
+                bound: Some(bound),
+                address,
+            }) if bound == address => address.to_string(),
+            Some(Lent {
+                bound: Some(bound),
+                address,
+            }) => format!("{address} at {bound}"),
         }
     }
 
     #[test]
     fn the_address_that_a_client_has_reached_is_lent() {
-        assert_eq!(lent(["", "", "198.51.100.2", "198.51.100.1"]), "198.51.100.2");
+        assert_eq!(
+            lent(["", "", "198.51.100.2", "198.51.100.1"]),
+            "198.51.100.2"
+        );
         assert_eq!(lent(["", "", "10.0.2.1", "10.0.1.1"]), "10.0.2.1");
         assert_eq!(lent(["", "", "2001:db8::2", ""]), "2001:db8::2");
     }
@@ -100,9 +112,15 @@ mod tests {
 
     #[test]
     fn what_is_set_decides() {
-        assert_eq!(lent(["10.0.3.1", "", "10.0.3.1", "198.51.100.1"]), "10.0.3.1");
+        assert_eq!(
+            lent(["10.0.3.1", "", "10.0.3.1", "198.51.100.1"]),
+            "10.0.3.1"
+        );
         let behind = ["10.0.3.1", "198.51.100.9", "10.0.3.1", "10.0.3.1"];
         assert_eq!(lent(behind), "198.51.100.9 at 10.0.3.1");
-        assert_eq!(lent(["", "198.51.100.9", "10.0.3.1", ""]), "198.51.100.9 at all");
+        assert_eq!(
+            lent(["", "198.51.100.9", "10.0.3.1", ""]),
+            "198.51.100.9 at all"
+        );
     }
 }

@@ -76,7 +76,11 @@ impl Listeners {
         }
         let mut has_new = false;
         for address in addresses {
-            let is_known = self.beside.iter().flatten().any(|known| known.address == *address);
+            let is_known = self
+                .beside
+                .iter()
+                .flatten()
+                .any(|known| known.address == *address);
             if is_known || !self.is_meant(*address) {
                 continue;
             }

@@ -40,6 +40,7 @@ use mio::{Poll, Waker};
 
 use crate::config::relay::RelayConfig;
 use crate::protocol::PeerId;
+use crate::registry::crowd::Crowd;
 use crate::registry::limits::RELAY_NEWCOMERS;
 use crate::registry::secrets::random;
 use crate::registry::socket::Socket;
@@ -99,6 +100,7 @@ impl Relay {
             relayed,
             sockets: HashMap::new(),
             streams: HashMap::new(),
+            crowd: Crowd::default(),
             next_stream: 0,
             next_look: None,
         };

@@ -144,7 +144,11 @@ impl Shared {
         }
         let is_free = self.is_there() && self.under_way.is_none();
         let unsure = self.unsure.as_ref().map(|unsure| unsure.until);
-        is_free.then_some(self.next_exchange).into_iter().chain(unsure).min()
+        is_free
+            .then_some(self.next_exchange)
+            .into_iter()
+            .chain(unsure)
+            .min()
     }
 
     /// Has an action done with the next exchange.

@@ -370,9 +370,8 @@ impl Server {
         };
         shared.early.clear();
         let may_count = has_changes.contains(&true);
-        let is_unsure = |(action, _): &(Action, Effect)| {
-            may_count && matches!(action, Action::Answer { .. })
-        };
+        let is_unsure =
+            |(action, _): &(Action, Effect)| may_count && matches!(action, Action::Answer { .. });
         let (unsure, done): (Vec<_>, Vec<_>) =
             shared.take_under_way().into_iter().partition(is_unsure);
         let again = done.into_iter().map(|(action, _)| action);

@@ -35,7 +35,10 @@ impl Unsure {
 
     /// Returns how long the bodies of the requests are.
     pub(super) fn body_bytes(&self) -> usize {
-        self.done.iter().map(|(action, _)| action.body_bytes()).sum()
+        self.done
+            .iter()
+            .map(|(action, _)| action.body_bytes())
+            .sum()
     }
 
     /// Returns whether the changes count, given the store's version and the one that our last changes have led to.
@@ -69,7 +72,10 @@ impl Server {
         if unsure.is_none_or(|unsure| now < unsure.until) {
             return;
         }
-        for (action, _) in self.take_unsure().map_or_else(Vec::new, |unsure| unsure.done) {
+        for (action, _) in self
+            .take_unsure()
+            .map_or_else(Vec::new, |unsure| unsure.done)
+        {
             if let Some(id) = action.connection() {
                 self.release(id);
                 self.refuse(id, &may_count(), now);
@@ -105,7 +111,11 @@ mod tests {
     #[test]
     fn changes_count_that_the_same_store_has_taken_last() {
         let left = Action::Gone("r".to_owned());
-        let unsure = Unsure::new(vec![(left, Effect::Nothing)], version("a", 7), Instant::now());
+        let unsure = Unsure::new(
+            vec![(left, Effect::Nothing)],
+            version("a", 7),
+            Instant::now(),
+        );
         let unsure = unsure.unwrap();
         // Others may have changed something since.
         assert!(unsure.counts(&version("a", 8), Some(8)));

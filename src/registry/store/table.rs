@@ -151,7 +151,6 @@ pub(in crate::registry) trait Texts {
     #[cfg(any(feature = "redis", test))]
     fn changes(&self) -> Vec<(String, Option<String>)>;
     /// Puts all rows back as they were when the table was last settled.
-    #[cfg(any(feature = "redis", test))]
     fn undo(&mut self);
     /// Takes over a row that was changed elsewhere, as JSON; `None` removes it. Fails when it is no such row.
     #[cfg(any(feature = "redis", test))]
@@ -183,7 +182,6 @@ impl<T: Row> Texts for Table<T> {
         self.before.clear();
     }
 
-    #[cfg(any(feature = "redis", test))]
     fn undo(&mut self) {
         for (key, row) in std::mem::take(&mut self.before) {
             self.unset(&key);
