@@ -25,8 +25,7 @@ use crate::protocol::PeerId;
 impl Server {
     /// Has the body of a request read if the answer needs it and there is room; answers it otherwise.
     pub(super) fn let_in(&mut self, id: ConnectionId, now: Instant) {
-        let bodies: usize = self.connections.values().map(Connection::body_length).sum();
-        let Some(connection) = self.connections.get_mut(&id) else {
+        let Some(connection) = self.connections.get(&id) else {
             return;
         };
         let Some((head, length)) = connection.head() else {
@@ -40,10 +39,14 @@ impl Server {
                 let request = head.clone();
                 self.answer(id, request, now);
             }
-            BeforeBody::Needed if bodies + length > limits::BODIES_BYTES => {
-                self.refuse(id, &too_many_bodies(), now);
+            BeforeBody::Needed => {
+                let most = limits::BODIES_BYTES;
+                if self.is_over_share(id, length, most, Connection::body_length) {
+                    self.refuse(id, &too_many_bodies(), now);
+                } else if let Some(connection) = self.connections.get_mut(&id) {
+                    connection.take_body();
+                }
             }
-            BeforeBody::Needed => connection.take_body(),
         }
     }
 
@@ -103,11 +106,10 @@ impl Server {
             };
         }
         let length = response.body.as_ref().map_or(0, |body| body.len());
-        if length > limits::SHORT_ANSWER_BYTES {
-            let unsent: usize = self.connections.values().map(Connection::unsent).sum();
-            if unsent + length > limits::ANSWERS_BYTES {
-                response = too_many_bodies();
-            }
+        if length > limits::SHORT_ANSWER_BYTES
+            && self.is_over_share(id, length, limits::ANSWERS_BYTES, Connection::unsent)
+        {
+            response = too_many_bodies();
         }
         if let Some(peer) = &response.disconnected {
             self.disconnect(peer, now);

@@ -145,8 +145,9 @@ limits! {
     /// Open connections of any kind; at this many a new one is answered with 503 and closed.
     pub(in crate::registry) const CONNECTIONS: usize = 16 * 1024;
 
-    /// Shares that [`CONNECTIONS`] and [`RELAY_STREAMS`] are divided into, of which one address may take one; beyond it
-    /// a new one is answered with 429, or closed. WebSockets count for their peers instead.
+    /// Shares that [`CONNECTIONS`], [`RELAY_STREAMS`], [`BODIES_BYTES`] and [`ANSWERS_BYTES`] are divided into, of which
+    /// one address may take one; beyond it a request is answered with 429 or 503, or its connection closed. WebSockets
+    /// count for their peers instead.
     pub(in crate::registry) const CONNECTION_SHARES: usize = 4;
 
     /// WebSockets of one peer, of which one is in use; at this many a new one is answered with 429.

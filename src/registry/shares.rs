@@ -1,7 +1,7 @@
 //! What one address, and one peer, may take of the room for connections.
 
 use super::api::Origin;
-use super::connection::AfterAnswer;
+use super::connection::{AfterAnswer, Connection};
 use super::directory::ConnectionId;
 use super::limits;
 use super::rates::Counted;
@@ -29,6 +29,38 @@ impl Server {
             return Some(Response::error(429, text).with("Retry-After", "1"));
         }
         None
+    }
+
+    /// Returns whether so many bytes for a connection, on top of what is `held` for each, are more than `most` for all, or more
+    /// than their share for those of the same address.
+    pub(super) fn is_over_share(
+        &self,
+        id: ConnectionId,
+        bytes: usize,
+        most: usize,
+        held: impl Fn(&Connection) -> usize,
+    ) -> bool {
+        let holder = self.connections.get(&id).and_then(|own| self.holder(own));
+        let (mut all, mut own) = (bytes, bytes);
+        for connection in self.connections.values() {
+            let bytes = held(connection);
+            all += bytes;
+            if bytes > 0 && holder.is_some() && self.holder(connection) == holder {
+                own += bytes;
+            }
+        }
+        let is_limited = holder.is_some();
+        all > most || (is_limited && own > most / limits::CONNECTION_SHARES)
+    }
+
+    /// Returns who is counted for a connection: not the owner, nor a proxy that is trusted.
+    fn holder(&self, connection: &Connection) -> Option<Counted> {
+        match connection.origin() {
+            Origin::Address(address) if !self.parts.trusted_proxies.contain(address) => {
+                Some(Counted::address(address))
+            }
+            Origin::Address(_) | Origin::Owner => None,
+        }
     }
 
     /// Counts a connection whose request is awaited.

@@ -7,7 +7,7 @@ use std::time::Instant;
 use serde_json::{Value, json};
 
 use super::process::{Place, Process, printed};
-use super::support::{PATIENCE, RunningRegistry, open_options};
+use super::support::{PATIENCE, RunningRegistry, open_options, read_to_end};
 
 const PLACES: usize = 16;
 
@@ -48,6 +48,41 @@ fn one_address_takes_a_quarter_of_the_places_and_no_more() {
     until("the places are never free again", || {
         health(registry.connect_from(2)) == 200
     });
+}
+
+/// Begins a request with the largest body.
+fn begin_body(stream: &mut TcpStream) {
+    let head = "POST /api/hub/tasks HTTP/1.1\r\nX-API-Key: a\r\nContent-Length: 65536\r\n\r\n";
+    stream.write_all(head.as_bytes()).unwrap();
+}
+
+#[test]
+fn slow_bodies_of_one_address_leave_room_for_those_of_others() {
+    let registry = RunningRegistry::open();
+    let mut slow: Vec<TcpStream> = Vec::new();
+    // A quarter of 8 MiB is 32 of them.
+    until("no body is refused", || {
+        let mut stream = registry.connect_from(2);
+        begin_body(&mut stream);
+        slow.push(stream);
+        let answers = slow.iter_mut().map(begun);
+        answers.filter(|answer| answer.contains(" 503 ")).count() > 0
+    });
+    assert!((33..100).contains(&slow.len()), "{}", slow.len());
+    let mut other = registry.connect();
+    begin_body(&mut other);
+    other.write_all(&[b' '; 65536]).unwrap();
+    let answer = read_to_end(&mut other);
+    assert!(answer.starts_with("HTTP/1.1 400 "), "{answer}");
+}
+
+/// What has come so far.
+fn begun(stream: &mut TcpStream) -> String {
+    let mut start = [0; 64];
+    stream.set_nonblocking(true).unwrap();
+    let count = stream.peek(&mut start).unwrap_or(0);
+    stream.set_nonblocking(false).unwrap();
+    String::from_utf8_lossy(&start[..count]).into_owned()
 }
 
 #[test]
