@@ -11,12 +11,8 @@ use mio::{Interest, Registry};
 
 use super::client::Client;
 use super::sockets;
-use super::tokens::Watched;
+use super::tokens::{ListenerId, Watched};
 use crate::registry::limits::{RELAY_ADDRESSES, RELAY_LOOK_INTERVAL};
-
-/// The place of a socket among the others.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
-pub(super) struct ListenerId(pub(super) usize);
 
 /// The place of the socket that is bound as it was set.
 const MAIN: ListenerId = ListenerId(0);

@@ -3,7 +3,7 @@
 //!
 //! [`turn`] and [`requests`] decide, without I/O, on what [`allocation`], [`accounts`], [`logins`], [`nonces`],
 //! [`peers`] and [`strangers`] know; [`messages`] reads and writes STUN; [`lending`] chooses addresses. [`event_loop`]
-//! has the sockets, of which those of [`listeners`] await clients.
+//! has the sockets, of which those of [`listeners`] await clients; [`opening`] makes more.
 //!
 //! The crate `turn-server-proto` is not used: it remembers each stranger and each login for ever, knows no
 //! peers that are not relayed to, answers a repeated Allocate with an error, and needs ten further crates.
@@ -17,6 +17,7 @@ mod listeners;
 mod logins;
 mod messages;
 mod nonces;
+mod opening;
 mod peers;
 mod reaction;
 mod requests;

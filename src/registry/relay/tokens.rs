@@ -3,8 +3,11 @@
 use mio::Token;
 
 use super::client::StreamId;
-use super::listeners::ListenerId;
 use super::reaction::AllocationId;
+
+/// The place of a socket on which clients are awaited among the others.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub(super) struct ListenerId(pub(super) usize);
 
 /// What wakes the thread.
 pub(super) const WAKER: Token = Token(0);

@@ -11,7 +11,7 @@ use tungstenite::protocol::frame::coding::CloseCode;
 use super::exchange::{Change, Exchange, Outcome, Version};
 use super::news::News;
 use super::session::Rows;
-use super::unsure::Unsure;
+use super::unsure::{Unsure, store_is_away};
 use super::{Known, Shared, limits};
 use crate::protocol::PeerId;
 use crate::protocol::signaling::CONNECTED_AGAIN;
@@ -19,7 +19,6 @@ use crate::registry::actions::{Action, Effect};
 use crate::registry::answering::too_many_bodies;
 use crate::registry::directory::{ConnectionId, Place};
 use crate::registry::limits::BODIES_BYTES;
-use crate::registry::response::Response;
 use crate::registry::secrets::{hex, random};
 use crate::registry::server::Server;
 use crate::registry::store::table::Texts;
@@ -392,10 +391,4 @@ impl Server {
             self.look_at(id);
         }
     }
-}
-
-/// Returns the refusal of what nothing can be said to without the store.
-pub(super) fn store_is_away() -> Response {
-    let text = "the store that the registries share is away; try again soon";
-    Response::error(503, text).with("Retry-After", "1")
 }

@@ -6,7 +6,6 @@ use std::time::Instant;
 
 use super::exchange::Version;
 use super::limits::UNSURE;
-use super::together::store_is_away;
 use crate::registry::actions::{Action, Effect};
 use crate::registry::response::Response;
 use crate::registry::server::Server;
@@ -89,6 +88,12 @@ impl Server {
         shared.body_bytes = shared.body_bytes.saturating_sub(unsure.body_bytes());
         Some(unsure)
     }
+}
+
+/// Returns the refusal of what nothing can be said to without the store.
+pub(super) fn store_is_away() -> Response {
+    let text = "the store that the registries share is away; try again soon";
+    Response::error(503, text).with("Retry-After", "1")
 }
 
 fn may_count() -> Response {
