@@ -10,6 +10,16 @@ use socket2::{Domain, Protocol, Socket, Type};
 /// # Errors
 /// Those of the system.
 pub(crate) fn bind(address: SocketAddr, is_of_one_family: bool) -> io::Result<Socket> {
+    let socket = open(address, is_of_one_family)?;
+    socket.bind(&address.into())?;
+    Ok(socket)
+}
+
+/// Opens a UDP socket, as [`bind`] does, that the caller binds to this address.
+///
+/// # Errors
+/// Those of the system.
+pub(crate) fn open(address: SocketAddr, is_of_one_family: bool) -> io::Result<Socket> {
     let socket = Socket::new(
         Domain::for_address(address),
         Type::DGRAM,
@@ -19,6 +29,5 @@ pub(crate) fn bind(address: SocketAddr, is_of_one_family: bool) -> io::Result<So
         socket.set_only_v6(is_of_one_family)?;
     }
     socket.set_nonblocking(true)?;
-    socket.bind(&address.into())?;
     Ok(socket)
 }

@@ -90,7 +90,7 @@ const HOUSES: [(&str, Floors); 4] = [
         &[
             &["error", "limits", "secrets", "unix_time"],
             &["http", "rates", "response", "socket", "tls"],
-            &["progress", "store"],
+            &["crowd", "progress", "store"],
             &["handles", "reports", "websocket"],
             &["data", "directory", "relay"],
             &["api", "frames"],
@@ -99,6 +99,7 @@ const HOUSES: [(&str, Floors); 4] = [
             &["shared"],
             &["options"],
             &["server"],
+            &["learning", "shares"],
             &["acting", "answering"],
             &["sharing"],
         ],

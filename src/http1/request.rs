@@ -30,24 +30,28 @@ impl Request {
 
     /// Returns the values of a header that are text.
     pub(crate) fn values(&self, name: &str) -> impl Iterator<Item = &str> {
+        self.bytes(name)
+            .filter_map(|value| std::str::from_utf8(value).ok())
+    }
+
+    /// Returns the values of a header as they came.
+    fn bytes(&self, name: &str) -> impl Iterator<Item = &[u8]> {
         self.headers
             .iter()
             .filter(move |(header, _)| header.eq_ignore_ascii_case(name))
-            .filter_map(|(_, value)| std::str::from_utf8(value).ok())
+            .map(|(_, value)| value.as_slice())
     }
 
     /// Returns the length of the body in bytes (RFC 9112, 6.3).
     fn body_length(&self) -> Result<usize, Refusal> {
-        if self.header("transfer-encoding").is_some() {
+        if self.bytes("transfer-encoding").next().is_some() {
             return Err(Refusal::new(411, "send a Content-Length"));
         }
-        let mut lengths = self.values("content-length");
+        let mut lengths = self.bytes("content-length").map(digits);
         let length = match (lengths.next(), lengths.next()) {
             (None, _) => 0,
-            (Some(length), None) if length.bytes().all(|byte| byte.is_ascii_digit()) => {
-                // A number with more digits than fit is over the limit as well.
-                length.parse().unwrap_or(usize::MAX)
-            }
+            // A number with more digits than fit is over the limit as well.
+            (Some(Some(length)), None) => length.parse().unwrap_or(usize::MAX),
             (Some(_), _) => return Err(Refusal::new(400, "Content-Length is not one number")),
         };
         if length > REQUEST_BODY_BYTES {
@@ -56,6 +60,12 @@ impl Request {
         }
         Ok(length)
     }
+}
+
+/// Returns a text of digits, if it is one.
+fn digits(bytes: &[u8]) -> Option<&str> {
+    let is_number = !bytes.is_empty() && bytes.iter().all(u8::is_ascii_digit);
+    std::str::from_utf8(bytes).ok().filter(|_| is_number)
 }
 
 /// Collects the bytes of a connection until they are a whole request.
@@ -208,5 +218,16 @@ mod tests {
             Some(400)
         );
         assert_eq!(with("transfer-encoding: chunked").err(), Some(411));
+        // A proxy may take these for what we do not.
+        assert_eq!(with("transfer-encoding:").err(), Some(411));
+        assert_eq!(with("content-length:").err(), Some(400));
+        let odd = |header: &[u8]| {
+            let head = [b"POST / HTTP/1.1\r\n", header, b"\r\n\r\n"];
+            refusal(&head.concat())
+        };
+        assert_eq!(odd(b"transfer-encoding: chunked\xff"), Some(411));
+        assert_eq!(odd(b"content-length: 1\xff"), Some(400));
+        let two = b"content-length: 1\xff\r\ncontent-length: 1";
+        assert_eq!(odd(two), Some(400));
     }
 }

@@ -115,6 +115,11 @@ pub fn nesting(json: &str) -> Option<usize> {
     Some(nesting)
 }
 
+/// Returns whether a JSON text is an object that nests objects and arrays, itself included, no deeper than this.
+pub fn is_object_within(json: &str, depth: usize) -> bool {
+    json.trim_start().starts_with('{') && nesting(json).is_some_and(|nesting| nesting <= depth)
+}
+
 /// A JSON value that may be a mesh message.
 #[derive(Clone, Copy)]
 pub(super) struct Draft<'a> {

@@ -90,6 +90,10 @@ impl Server {
     pub(super) fn take_effect(&mut self, id: ConnectionId, effect: Effect, now: Instant) {
         match effect {
             Effect::Answer(response, then) => {
+                let (response, then) = match self.too_many_websockets(id, &then) {
+                    Some(refusal) => (refusal, AfterAnswer::End),
+                    None => (response, then),
+                };
                 if let AfterAnswer::WebSocket { peer, .. } = &then {
                     log::debug!("{peer} has opened a WebSocket");
                 }

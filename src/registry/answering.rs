@@ -24,8 +24,7 @@ use crate::protocol::PeerId;
 impl Server {
     /// Has the body of a request read if the answer needs it and there is room; answers it otherwise.
     pub(super) fn let_in(&mut self, id: ConnectionId, now: Instant) {
-        let bodies: usize = self.connections.values().map(Connection::body_length).sum();
-        let Some(connection) = self.connections.get_mut(&id) else {
+        let Some(connection) = self.connections.get(&id) else {
             return;
         };
         let Some((head, length)) = connection.head() else {
@@ -39,10 +38,14 @@ impl Server {
                 let request = head.clone();
                 self.answer(id, request, now);
             }
-            BeforeBody::Needed if bodies + length > limits::BODIES_BYTES => {
-                self.refuse(id, &too_many_bodies(), now);
+            BeforeBody::Needed => {
+                let most = limits::BODIES_BYTES;
+                if self.is_over_share(id, length, most, Connection::body_length) {
+                    self.refuse(id, &too_many_bodies(), now);
+                } else if let Some(connection) = self.connections.get_mut(&id) {
+                    connection.take_body();
+                }
             }
-            BeforeBody::Needed => connection.take_body(),
         }
     }
 
@@ -85,15 +88,24 @@ impl Server {
             && let Err(error) = self.save_now()
         {
             self.parts.api.store.save_later();
-            let text = format!("this counts only until the registry ends: {error}");
-            response = Response::error(500, &text).disconnecting_as(&response);
+            // Who is no longer let in stays outside, come what may.
+            response = match response.disconnected {
+                Some(_) => {
+                    let text = format!("this counts only until the registry ends: {error}");
+                    Response::error(500, &text).disconnecting_as(&response)
+                }
+                None => {
+                    self.undo_unsaved();
+                    let text = format!("nothing has changed, as it cannot be written: {error}");
+                    Response::error(503, &text).with("Retry-After", "10")
+                }
+            };
         }
         let length = response.body.as_ref().map_or(0, |body| body.len());
-        if length > limits::SHORT_ANSWER_BYTES {
-            let unsent: usize = self.connections.values().map(Connection::unsent).sum();
-            if unsent + length > limits::ANSWERS_BYTES {
-                response = too_many_bodies();
-            }
+        if length > limits::SHORT_ANSWER_BYTES
+            && self.is_over_share(id, length, limits::ANSWERS_BYTES, Connection::unsent)
+        {
+            response = too_many_bodies();
         }
         if let Some(peer) = &response.disconnected {
             self.disconnect(peer, now);
@@ -125,6 +137,13 @@ impl Server {
         }
         store.saved();
         Ok(())
+    }
+
+    /// Undoes the action that is being done.
+    fn undo_unsaved(&mut self) {
+        for (_, table) in self.parts.api.store.tables() {
+            table.undo();
+        }
     }
 
     /// Has the state written if it has changed, and was not written just before.

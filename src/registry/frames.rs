@@ -7,7 +7,9 @@ use serde_json::value::RawValue;
 
 use super::directory::{Directory, Place};
 use super::reports::{Reported, reported};
+use crate::limits::MESSAGE_NESTING;
 use crate::protocol::PeerId;
+use crate::protocol::message::is_object_within;
 
 /// The types of frames that peers send each other.
 const RELAYED: [&str; 3] = ["offer", "answer", "ice_candidate"];
@@ -46,6 +48,9 @@ struct Envelope<'a> {
 
 /// Returns what a text frame asks for that came on a connection which was opened with a token of `sender`.
 pub(super) fn read(directory: &Directory, sender: &PeerId, text: &str) -> Reaction {
+    if !is_object_within(text, MESSAGE_NESTING) {
+        return Reaction::Nothing("it is no object, or nested too deeply");
+    }
     let Ok(envelope) = serde_json::from_str::<Envelope<'_>>(text) else {
         return Reaction::Nothing("it is no frame of the contract");
     };

@@ -145,6 +145,14 @@ limits! {
     /// Open connections of any kind; at this many a new one is answered with 503 and closed.
     pub(in crate::registry) const CONNECTIONS: usize = 16 * 1024;
 
+    /// Shares that [`CONNECTIONS`], [`RELAY_STREAMS`], [`BODIES_BYTES`] and [`ANSWERS_BYTES`] are divided into, of which
+    /// one address may take one; beyond it a request is answered with 429 or 503, or its connection closed. WebSockets
+    /// count for their peers instead.
+    pub(in crate::registry) const CONNECTION_SHARES: usize = 4;
+
+    /// WebSockets of one peer, of which one is in use; at this many a new one is answered with 429.
+    pub(in crate::registry) const WEBSOCKETS_OF_PEER: usize = 16;
+
     /// Bytes read from one connection; then the others have their turn.
     pub(in crate::registry) const TURN_BYTES: usize = 64 * 1024;
 
@@ -221,6 +229,10 @@ limits! {
     /// Datagrams read from one socket of the relay; then the others have their turn.
     pub(in crate::registry) const DATAGRAMS_PER_TURN: usize = 64;
 
+    /// Addresses of this machine at which the relay has a socket of its own; clients that come to further ones are
+    /// answered from the one that is nearest to them.
+    pub(in crate::registry) const RELAY_ADDRESSES: usize = 64;
+
     /// Ports that are tried for an allocation; then it is answered with 508.
     pub(in crate::registry) const RELAY_PORT_TRIES: usize = 16;
 }
@@ -248,6 +260,9 @@ pub(in crate::registry) const SHORT_ANSWER_BYTES: usize = 4 * 1024;
 
 /// The requests that a list of all agents or tasks counts for.
 pub(in crate::registry) const LIST_COST: u32 = 10;
+
+/// Time between two looks of the relay at this machine's addresses, when something has come to an unknown one.
+pub(in crate::registry) const RELAY_LOOK_INTERVAL: Duration = Duration::from_secs(1);
 
 /// Time between two writings of the data file, unless keys or devices have changed.
 pub(in crate::registry) const SAVE_INTERVAL: Duration = Duration::from_secs(1);

@@ -16,6 +16,7 @@ use tungstenite::protocol::frame::coding::CloseCode;
 use super::actions::Action;
 use super::api::{Api, Origin};
 use super::connection::{AfterAnswer, Connection, Times};
+use super::crowd::Crowd;
 use super::data::Saver;
 use super::directory::{ConnectionId, Directory, Place};
 use super::frames::{self, Reaction};
@@ -70,6 +71,8 @@ pub(super) struct Server {
     pub(super) parts: Parts,
     pub(super) directory: Directory,
     pub(super) connections: HashMap<ConnectionId, Connection>,
+    /// Connections by the address whose request is awaited, or by the peer whose WebSocket they are.
+    pub(super) crowd: Crowd<ConnectionId>,
     next_id: usize,
     /// Connections that have more to do than one turn allowed.
     unfinished: VecDeque<ConnectionId>,
@@ -88,6 +91,7 @@ impl Server {
             parts,
             directory,
             connections: HashMap::new(),
+            crowd: Crowd::default(),
             next_id: FIRST_CONNECTION,
             unfinished: VecDeque::new(),
             accept_at: None,
@@ -235,11 +239,8 @@ impl Server {
         socket: impl FnOnce(S, Option<&Arc<ServerConfig>>) -> Result<Socket, rustls::Error>,
     ) {
         let tls = self.parts.tls.as_ref();
-        let most = self.parts.max_connections;
-        if self.connections.len() >= most && origin != Origin::Owner {
-            log::debug!("a connection is refused: {most} are open");
+        if let Some(refusal) = self.no_room(origin) {
             if tls.is_none() {
-                let refusal = Response::error(503, "too many connections; try again later");
                 // The connection is closed whether the refusal arrives or not.
                 let _ = stream.write(&refusal.to_bytes(SystemTime::now()));
             }
@@ -261,6 +262,7 @@ impl Server {
         };
         let connection = Connection::new(socket, origin, self.parts.times, now);
         self.connections.insert(id, connection);
+        self.count_request(id, origin);
         self.note_deadline(id);
     }
 
@@ -302,6 +304,7 @@ impl Server {
         let Some(connection) = self.connections.remove(&id) else {
             return;
         };
+        self.crowd.leave(&id);
         let mut socket = connection.into_socket();
         let unwatched = self.parts.poll.registry().deregister(&mut socket);
         match unwatched.and_then(|()| socket.peer_address()) {
@@ -380,6 +383,7 @@ impl Server {
     }
 
     fn close(&mut self, id: ConnectionId, why: &'static str, now: Instant) {
+        self.crowd.leave(&id);
         if let Some(connection) = self.connections.remove(&id)
             && let Some(peer) = connection.peer().cloned()
         {

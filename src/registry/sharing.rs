@@ -8,14 +8,16 @@ use std::time::Instant;
 
 use tungstenite::protocol::frame::coding::CloseCode;
 
-use super::actions::Action;
+use super::actions::{Action, Effect};
 use super::answering::too_many_bodies;
 use super::directory::{ConnectionId, Place};
+use super::learning::store_is_away;
 use super::limits::BODIES_BYTES;
-use super::response::Response;
 use super::secrets::{hex, random};
 use super::server::Server;
-use super::shared::{Change, Exchange, Known, News, Outcome, Rows, Shared, Version, limits};
+use super::shared::{
+    Change, Exchange, Known, News, Outcome, Rows, Shared, Unsure, Version, limits,
+};
 use super::store::table::Texts;
 use crate::protocol::PeerId;
 use crate::protocol::signaling::CONNECTED_AGAIN;
@@ -74,8 +76,9 @@ impl Server {
                 News::Back {
                     session,
                     version,
+                    taken,
                     rows,
-                } => self.take_state(session, version, rows, now),
+                } => self.take_state(session, version, taken, rows, now),
                 News::Exchanged(outcome, gone) => {
                     let gone = gone.into_iter().map(Action::Gone);
                     match outcome {
@@ -105,6 +108,7 @@ impl Server {
     /// # Errors
     /// The thread that talks to the store has ended.
     pub(super) fn exchange(&mut self, now: Instant) -> io::Result<()> {
+        self.give_up_unsure(now);
         let Some(shared) = self.parts.shared.as_mut() else {
             return Ok(());
         };
@@ -297,7 +301,14 @@ impl Server {
     }
 
     /// Takes the whole state as the store has it. Peers of ours that it does not know are told to it.
-    fn take_state(&mut self, session: u64, version: Version, rows: Rows, now: Instant) {
+    fn take_state(
+        &mut self,
+        session: u64,
+        version: Version,
+        taken: Option<u64>,
+        rows: Rows,
+        now: Instant,
+    ) {
         // What was done while the store was away is undone, too.
         let ours = self.directory.here();
         self.undo();
@@ -317,10 +328,12 @@ impl Server {
             if shared.known.is_none() {
                 shared.judged_from = now + limits::COMING_BACK;
             }
+            let version = version.clone();
             shared.known = Some(Known { session, version });
             shared.early.clear();
             shared.next_exchange = now;
         }
+        self.learn(&version, taken, now);
         for (peer, id) in &ours {
             self.mind_place(peer.clone(), *id, now);
         }
@@ -345,16 +358,25 @@ impl Server {
 
     /// Refuses what waits, because the store is away. Who is connected may go on with those at this registry.
     fn store_went_away(&mut self, now: Instant) {
-        if !self.shared().is_some_and(|shared| shared.is_there()) {
-            return;
-        }
-        self.undo();
+        let has_changes = self.tables(|_, table| !table.changes().is_empty());
+        self.tables(|_, table| table.undo());
         let Some(shared) = self.shared() else {
             return;
         };
-        shared.known = None;
+        let Some(Known { version, .. }) = shared.known.take() else {
+            return;
+        };
         shared.early.clear();
-        for action in shared.take_waiting() {
+        let may_count = has_changes.contains(&true);
+        let is_unsure =
+            |(action, _): &(Action, Effect)| may_count && matches!(action, Action::Answer { .. });
+        let (unsure, done): (Vec<_>, Vec<_>) =
+            shared.take_under_way().into_iter().partition(is_unsure);
+        let again = done.into_iter().map(|(action, _)| action);
+        let waiting: Vec<Action> = again.chain(shared.take_waiting()).collect();
+        shared.unsure = Unsure::new(unsure, version, now);
+        shared.body_bytes = shared.unsure.as_ref().map_or(0, Unsure::body_bytes);
+        for action in waiting {
             if let Some(id) = action.connection() {
                 self.release(id);
             }
@@ -362,16 +384,10 @@ impl Server {
         }
     }
 
-    fn release(&mut self, id: ConnectionId) {
+    pub(super) fn release(&mut self, id: ConnectionId) {
         if let Some(connection) = self.connections.get_mut(&id) {
             connection.release();
             self.look_at(id);
         }
     }
-}
-
-/// Returns the refusal of what nothing can be said to without the store.
-fn store_is_away() -> Response {
-    let text = "the store that the registries share is away; try again soon";
-    Response::error(503, text).with("Retry-After", "1")
 }

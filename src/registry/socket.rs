@@ -43,6 +43,15 @@ impl Socket {
         }
     }
 
+    /// Returns our address, to which the client has come; the control socket has none.
+    pub(super) fn own_address(&self) -> io::Result<SocketAddr> {
+        match self {
+            Socket::Plain(stream) => stream.local_addr(),
+            Socket::Secured(stream) => stream.sock.local_addr(),
+            Socket::Local(_) => Err(io::ErrorKind::Unsupported.into()),
+        }
+    }
+
     fn source(&mut self) -> &mut dyn Source {
         match self {
             Socket::Plain(stream) => stream,

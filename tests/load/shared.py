@@ -16,6 +16,8 @@ REGISTRIES = 3
 # Light peers, each a WebSocket that introduces itself to others all the time, and sidecars of ours.
 PEERS = int(os.environ.get("SHARED_PEERS", 280))
 SIDECARS = int(os.environ.get("SHARED_SIDECARS", 20))
+# How many introductions are made while nothing happens.
+INTRODUCTIONS = 4 * PEERS
 # How soon all is whole again once the store is back.
 WHOLE_SECONDS = float(os.environ.get("WHOLE_SECONDS", 2))
 PASSWORD = "opensesame"
@@ -67,6 +69,15 @@ class Account:
         self.lost = collections.Counter()
         self.slowest = 0.0
         self.arrivals = {}
+
+    async def has_made(self, count, phase):
+        """Waits until so many introductions more were made in this phase."""
+        wanted = self.made[phase] + count
+
+        async def are_made():
+            return self.made[phase] >= wanted
+
+        await until(are_made, PATIENCE, f"fewer than {count} introductions are made {phase}")
 
     def shown(self):
         phases = (f"{self.made[name]} made and {self.lost[name]} lost {name}" for name in self.made)
@@ -253,7 +264,7 @@ async def play(redis, registries, sidecars, tasks, directory):
     await until(mesh_is_full, PATIENCE, "the mesh is not full")
     print(f"shared: {SIDECARS} sidecars at {REGISTRIES} registries are a full mesh after {watch.seconds():.1f} s")
     tasks += [asyncio.create_task(peer.introduce(peers)) for peer in peers]
-    await asyncio.sleep(10)
+    await account.has_made(INTRODUCTIONS, "quiet")
 
     # One of the registries is killed: its peers come back at the others.
     account.phase = "while a registry is killed"
@@ -285,7 +296,6 @@ async def play(redis, registries, sidecars, tasks, directory):
     status, head = await raw_status(registries[1], "newcomer")
     assert status == 503 and b"retry-after: 1" in head.lower(), head
     within = await introduce_within(peers, account)
-    await asyncio.sleep(3)
     await asyncio.to_thread(redis.start)
     whole = await until(all_are_there, 10, "the registries do not find the store again")
     whole += await until(lambda: everybody(registries), 10, "not all are online again")
@@ -298,7 +308,7 @@ async def play(redis, registries, sidecars, tasks, directory):
         f"meanwhile, whole again {whole + crossed:.2f} s after its return"
     )
     assert whole + crossed < WHOLE_SECONDS, "all is whole too late"
-    await asyncio.sleep(10)
+    await account.has_made(INTRODUCTIONS, account.phase)
     await until(mesh_is_full, PATIENCE, "the mesh is not full any more")
     await share_state(registries)
     used = [registry.processor_seconds() for registry in registries]

@@ -1,12 +1,13 @@
-"""What a store may be and do: behind TLS, found by Sentinels, replaced by another, silent, emptied."""
+"""What a store may be and do: behind TLS, found by Sentinels, replaced by another, silent, emptied, cut off."""
 
 import asyncio
+import contextlib
 import pathlib
 import signal
 import subprocess
 import tempfile
 
-from client import BINARY, PATIENCE, Peer, Registry, Watch, ask
+from client import BINARY, PATIENCE, Peer, Registry, Watch, ask, closed
 from shared import PASSWORD, Redis, health, until
 
 
@@ -14,7 +15,8 @@ async def run():
     with tempfile.TemporaryDirectory(prefix="registry-store-") as directory:
         for name, part in (("TLS", tls), ("a store that is silent", silent), ("a store that is emptied", emptied),
                            ("Sentinels", sentinels), ("a wrong password", refused), ("outages", outages),
-                           ("a busy registry", busy), ("orders", orders)):
+                           ("a busy registry", busy), ("orders", orders),
+                           ("lost answers", lost_answers)):
             place = pathlib.Path(directory) / name.replace(" ", "-")
             place.mkdir()
             watch = Watch()
@@ -115,8 +117,13 @@ async def silent(programs, directory):
         frame = await asyncio.wait_for(sender.receive(), PATIENCE)
         assert frame["type"] == "peer_list", frame
         # Who leaves meanwhile is offline afterwards.
+        before = (await health(registries[1]))["peers"]
         leaver.writer.transport.abort()
-        await asyncio.sleep(3)
+
+        async def has_left():
+            return (await health(registries[1]))["peers"] == before - 1
+
+        await until(has_left, PATIENCE, "nobody notices that one leaves")
     finally:
         redis.process.send_signal(signal.SIGCONT)
     for registry in registries:
@@ -141,7 +148,11 @@ async def emptied(programs, directory):
     async def are_online_again():
         return [(await health(registry))["peers"] for registry in registries] == [2, 2]
 
-    await asyncio.sleep(1.5)
+    # Until then they are listed as before, since nobody has noticed.
+    async def is_filled_again():
+        return redis.cli("HLEN", "chatixia:1:online") == "2"
+
+    await until(is_filled_again, 10, "the store is not told who is online")
     await until(are_online_again, 10, "the peers are not told again")
     sender.send("offer", "target", {"sdp": "again"})
     assert (await asyncio.wait_for(target.receive(), PATIENCE))["payload"] == {"sdp": "again"}
@@ -270,6 +281,114 @@ async def orders(programs, directory):
     assert (await ask(first, "POST", "/api/token", key=shown["device_token"]))[0] == 200
     kept = redis.cli("HGETALL", "chatixia:1:keys") + redis.cli("HGETALL", "chatixia:1:tokens")
     assert key not in kept, "only hashes are kept"
+
+
+async def lost_answers(programs, directory):
+    """The store takes changes, but what it says to that is lost. Who asked hears what has come of it, without asking again."""
+    redis = programs.redis(directory)
+    way = await Way.open(redis.port)
+    registry = programs.registry(redis.url().replace(str(redis.port), str(way.port)))
+    await until(lambda: has_store(registry), PATIENCE, "no store")
+
+    async def code():
+        status, made = await ask(registry, "POST", "/api/pairing/generate-code", key="owner")
+        assert status == 200, made
+        return made["code"]
+
+    async def pair(code, name):
+        return await ask(registry, "POST", "/api/pairing/pair", body={"code": code, "agent_name": name})
+
+    async def paired(name):
+        await until(lambda: has_store(registry), PATIENCE, "no store")
+        _, devices = await ask(registry, "GET", "/api/pairing/all", key="owner")
+        return [device["agent_name"] for device in devices].count(name)
+
+    # The answer is lost: the code is redeemed, and its device is told so.
+    way.breaks("taken", after_answer=True)
+    status, device = await pair(await code(), "taken")
+    assert status == 200 and device["status"] == "pending_approval", (status, device)
+    assert way.has_broken and await paired("taken") == 1
+
+    # The command is lost: the code is as good as before.
+    again = await code()
+    way.breaks("untaken", after_answer=False)
+    status, answer = await pair(again, "untaken")
+    assert status == 503 and "try again" in answer["error"], (status, answer)
+    assert way.has_broken and await paired("untaken") == 0
+    assert (await pair(again, "untaken"))[0] == 200
+
+    # The store does not come back soon: that it may count is told.
+    again = await code()
+    way.breaks("unknown", after_answer=True, stays=True)
+    status, answer = await pair(again, "unknown")
+    assert status == 503 and "before it said whether this counts" in answer["error"], (status, answer)
+    way.stays_broken = False
+    assert await paired("unknown") == 1
+    await way.close()
+
+
+class Way:
+    """The way to a store, which breaks when it is told to."""
+
+    @classmethod
+    async def open(cls, port):
+        way = cls()
+        way.store, way.mark, way.stays_broken, way.writers = port, None, False, set()
+        way.server = await asyncio.start_server(way.serve, "127.0.0.1", 0)
+        way.port = way.server.sockets[0].getsockname()[1]
+        return way
+
+    def breaks(self, mark, after_answer, stays=False):
+        """Has all connections break at the next command with this text, before or after the store has answered it."""
+        self.mark, self.after_answer, self.stays, self.has_broken = mark.encode(), after_answer, stays, False
+
+    async def serve(self, reader, writer):
+        if self.stays_broken:
+            return await closed(writer)
+        below, above = await asyncio.open_connection("127.0.0.1", self.store)
+        ends = {writer, above}
+        self.writers |= ends
+        with contextlib.suppress(OSError):
+            await asyncio.gather(self.carry(reader, above, below), self.carry(below, writer))
+        self.writers -= ends
+        for end in ends:
+            end.transport.abort()
+
+    async def carry(self, reader, writer, answers=None):
+        while data := await reader.read(1 << 20):
+            if answers is not None and self.mark is not None and b"EVAL" in data and self.mark in data:
+                self.mark, self.has_broken, self.stays_broken = None, True, self.stays
+                if self.after_answer:
+                    # On a connection of its own, so that the answer comes here alone.
+                    await self.executed(data)
+                for end in self.writers:
+                    end.transport.abort()
+                return
+            writer.write(data)
+            await writer.drain()
+        writer.transport.abort()
+
+    async def executed(self, data):
+        reader, writer = await asyncio.open_connection("127.0.0.1", self.store)
+        login = f"*2\r\n$4\r\nAUTH\r\n${len(PASSWORD)}\r\n{PASSWORD}\r\n".encode()
+        writer.write(login + data)
+        assert (await reader.readuntil(b"\r\n")) == b"+OK\r\n"
+        answer = await asyncio.wait_for(reader.readuntil(b"\r\n"), PATIENCE)
+        assert not answer.startswith(b"-"), answer
+        await closed(writer)
+
+    async def close(self):
+        """Lets nobody through any more, and waits until nobody is on it."""
+        self.stays_broken = True
+        for end in self.writers:
+            end.transport.abort()
+
+        async def is_empty():
+            return not self.writers
+
+        await until(is_empty, PATIENCE, "the way is not left")
+        self.server.close()
+        await self.server.wait_closed()
 
 
 async def order(registry, *words):

@@ -6,6 +6,7 @@ from lab import binary, targets
 from lab.behaviour import can_be_direct
 from lab.encounter import Encounter, is_relayed
 from lab.pairs import add_tests
+from lab.registry import Registry
 from lab.sites import PAIRS
 from lab.world import world
 
@@ -31,6 +32,24 @@ class RegistryRelay(unittest.TestCase):
 
     def test_two_symmetric_routers_with_the_relay_policy(self):
         self.meet("symmetric", "symmetric", ICE_TRANSPORT_POLICY="relay")
+
+    def test_a_relay_with_several_addresses_sends_from_the_one_that_it_lends(self):
+        """A peer is nearer to its second address than to the one that its client has come to, and that it lends."""
+        internet = world().internet
+        addresses = [next(internet.free) for _ in range(2)]
+        machine = internet.server("relay-with-two", *addresses)
+        registry = Registry(machine, addresses[0], arguments=("--relay", "--relay-listen", "0.0.0.0:3478"))
+        self.addCleanup(registry.remove)
+        sites = [world().site("symmetric", 0), world().site("public", 1)]
+        machine.ip("route", "add", sites[1].public_address, "dev", "eth0", "src", addresses[1])
+        relayed = {**registry.settings(), "ICE_TRANSPORT_POLICY": "relay"}
+        direct = {**registry.settings(), "ICE_SERVERS_FROM_REGISTRY": "off", "STUN_URL": "none"}
+        with Encounter(*(site.host for site in sites), relayed, direct) as encounter:
+            encounter.seconds_to_connect()
+            encounter.exchange()
+            lent = encounter.one.statistics_of(encounter.other)["path"]["local"]
+            seen = encounter.other.statistics_of(encounter.one)["path"]["remote"]
+            self.assertEqual((lent["kind"], lent["address"]), (seen["kind"], seen["address"]))
 
     def test_messages_find_the_relay_again_when_the_registry_was_away(self):
         """What it has lent is gone then, and so is the secret of its logins."""

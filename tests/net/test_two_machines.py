@@ -80,7 +80,8 @@ class TwoMachines(unittest.TestCase):
         url = f"http://{server.address}:{PORT}"
         for machine, name in ((laptop, "laptop"), (pi, "pi")):
             ticket = server.run("invite", name, "--registry", url, "--registry-data", data)
-            self.assertIn(url, machine.run("join", ticket.strip()))
+            # By standard input: arguments are seen by everybody on the machine.
+            self.assertIn(url, machine.run("join", input=ticket))
         for machine in (laptop, pi):
             machine.start(stdout=subprocess.DEVNULL)
             until(lambda: os.path.exists(machine.environment["IPC_SOCKET"]), SECONDS)

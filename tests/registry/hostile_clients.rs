@@ -189,10 +189,11 @@ fn a_request_that_does_not_come_to_its_end_is_timed_out() {
 #[test]
 fn connections_over_the_limit_are_refused_until_one_ends() {
     let mut options = open_options();
-    options.max_connections = 2;
+    options.max_connections = 8;
     let registry = RunningRegistry::start(options);
     let mut online = registry.registered("a");
-    let held = registry.connect();
+    // One address gets a quarter of them.
+    let held: Vec<TcpStream> = (0..7).map(|n| registry.connect_from(2 + n / 2)).collect();
     let health = || {
         let mut stream = registry.connect();
         // A refused connection may be reset before its answer is read.

@@ -12,6 +12,7 @@ mod pairing;
 mod process;
 mod proxies;
 mod relay;
+mod shares;
 mod subcommand;
 mod support;
 mod tasks;

@@ -1,7 +1,7 @@
 //! Hostile and mistaken clients of `registry --relay`.
 
 use std::io::{Read as _, Write as _};
-use std::net::{SocketAddr, TcpStream, UdpSocket};
+use std::net::{IpAddr, SocketAddr, TcpStream, UdpSocket};
 use std::process::Command;
 
 use serde_json::Value;
@@ -99,6 +99,52 @@ fn a_relay_answers_after_garbage_and_requests_without_login() {
     assert_eq!(registry.end().0, Some(0));
 }
 
+/// An answer from another address is none to a client, whose socket or router takes only what comes from where it has sent
+/// to.
+#[test]
+fn a_relay_at_all_addresses_answers_from_the_one_that_was_asked() {
+    let registry = Process::start(RUN, &["--open", "--relay", "--relay-listen", "[::]:0"]);
+    let port = relay_of(&registry).port();
+    let interfaces = if_addrs::get_if_addrs().unwrap().into_iter();
+    let ours: Vec<IpAddr> = interfaces.map(|interface| interface.ip()).collect();
+    let is_of_link = |address: &IpAddr| match address {
+        IpAddr::V4(v4) => v4.is_link_local(),
+        IpAddr::V6(v6) => v6.is_unicast_link_local(),
+    };
+    for from in ours.iter().filter(|address| !is_of_link(address)) {
+        for to in ours.iter().filter(|address| !is_of_link(address)) {
+            let client = UdpSocket::bind((*from, 0)).unwrap();
+            client.set_read_timeout(Some(PATIENCE)).unwrap();
+            // Some ways are closed on some machines, as from ::1 to an address of a network.
+            if from.is_ipv4() != to.is_ipv4() || client.connect((*to, port)).is_err() {
+                continue;
+            }
+            client.send(&message(BINDING, 1)).unwrap();
+            let answer = client.recv(&mut [0; 1500]);
+            answer.unwrap_or_else(|error| panic!("{to}, asked from {from}: {error}"));
+        }
+    }
+}
+
+/// The address that was reached is lent, and the socket is there, so what it sends comes from there.
+#[test]
+fn the_address_that_a_client_has_reached_is_lent_to_it() {
+    let interfaces = if_addrs::get_if_addrs().unwrap().into_iter();
+    let ours = interfaces.map(|interface| interface.ip());
+    // A machine without any network has none.
+    let network = ours.filter(|address| address.is_ipv4() && !address.is_loopback());
+    for reached in network.chain(["127.0.0.1".parse().unwrap()]) {
+        let registry = Process::start(RUN, &["--open", "--relay", "--relay-listen", "0.0.0.0:0"]);
+        let relay = SocketAddr::new(reached, relay_of(&registry).port());
+        let login = servers(&registry, &[("x-api-key", "alice")])[1].clone();
+        let said = examined_at(relay, &registry, "alice", &login);
+        assert!(said.starts_with("ok "), "{said}");
+        if !reached.is_loopback() {
+            assert!(said.contains(&format!("lends {reached}:")), "{said}");
+        }
+    }
+}
+
 #[test]
 fn an_allocation_without_login_is_refused_with_what_to_sign() {
     let registry = start();
@@ -158,15 +204,23 @@ fn other_servers_are_named_with_logins_of_their_secret() {
 
 /// What the doctor says about the relay with this login.
 fn examined(registry: &Process, key: &str, login: &Value) -> String {
-    let relay = relay_of(registry);
+    examined_at(relay_of(registry), registry, key, login)
+}
+
+/// The same about the relay at one of its addresses.
+fn examined_at(relay: SocketAddr, registry: &Process, key: &str, login: &Value) -> String {
     let registry = format!("http://{}", registry.address);
+    let interfaces = if_addrs::get_if_addrs().unwrap();
+    let reached = interfaces
+        .iter()
+        .find(|interface| interface.ip() == relay.ip());
     let output = Command::new(env!("CARGO_BIN_EXE_chatixia-sidecar"))
         .env_clear()
         .env("ENV_FILE", "none")
         .env("CONFIG_FILE", "none")
         .env("REGISTRY_URL", registry)
         .env("API_KEY", key)
-        .env("INTERFACES", "lo")
+        .env("INTERFACES", &reached.unwrap().name)
         .env("ICE_SERVERS_FROM_REGISTRY", "off")
         .env("STUN_URL", "none")
         .env("TURN_URL", format!("turn:{relay}?transport=udp"))

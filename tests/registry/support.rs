@@ -8,6 +8,7 @@ use std::time::{Duration, Instant};
 use chatixia_sidecar::protocol::PeerId;
 use chatixia_sidecar::registry::{Identity, Keys, Options, Registry, StopHandle};
 use serde_json::{Value, json};
+use socket2::{Domain, Socket, Type};
 use tungstenite::{Message, WebSocket};
 
 /// Longer than anything here takes, so a test that waits in vain fails instead of hanging.
@@ -86,6 +87,18 @@ impl RunningRegistry {
         let stream = TcpStream::connect(self.address).unwrap();
         stream.set_read_timeout(Some(PATIENCE)).unwrap();
         stream.set_write_timeout(Some(PATIENCE)).unwrap();
+        stream
+    }
+
+    /// The same from another address than that of other clients, 127.0.0.`last`.
+    #[allow(dead_code, reason = "not every test that includes this file needs it")]
+    pub(crate) fn connect_from(&self, last: u8) -> TcpStream {
+        let socket = Socket::new(Domain::IPV4, Type::STREAM, None).unwrap();
+        let from = SocketAddr::from(([127, 0, 0, last], 0));
+        socket.bind(&from.into()).unwrap();
+        socket.connect(&self.address.into()).unwrap();
+        let stream: TcpStream = socket.into();
+        stream.set_read_timeout(Some(PATIENCE)).unwrap();
         stream
     }
 

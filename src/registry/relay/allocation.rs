@@ -146,7 +146,7 @@ mod tests {
     fn subject(now: Instant) -> Allocation {
         let address: SocketAddr = "198.51.100.7:4000".parse().unwrap();
         let login = ("1:a".to_owned(), PeerId::new("a").unwrap());
-        Allocation::new(Client::datagram(address), login, address, 1, now)
+        Allocation::new(Client::datagram(address, None), login, address, 1, now)
     }
 
     fn peer(number: usize) -> SocketAddr {

@@ -10,18 +10,19 @@ use mio::net::UdpSocket;
 use mio::{Events, Interest, Poll, Token};
 
 use super::client::{Client, StreamId};
-use super::reaction::{AllocationId, Now, Opening, Reaction};
+use super::listeners::Listeners;
+use super::reaction::{AllocationId, Now, Reaction};
 use super::sockets;
 use super::stream::Stream;
+use super::tokens::{ListenerId, Watched};
 use super::turn::Turn;
 use crate::protocol::PeerId;
+use crate::registry::crowd::Crowd;
 use crate::registry::limits;
+use crate::registry::rates::Counted;
 use crate::registry::socket::Socket;
 use crate::registry::unix_time::UnixTime;
 use crate::secret::Secret;
-
-pub(super) const LISTENER: Token = Token(0);
-pub(super) const WAKER: Token = Token(1);
 
 /// What the relay is told by the registry's thread.
 pub(super) enum Order {
@@ -42,24 +43,26 @@ pub(super) enum Order {
 /// Where relayed addresses are made.
 #[derive(Debug, Clone)]
 pub(super) struct Relayed {
-    /// The addresses that sockets are bound to, one of a family at most. They may be unspecified.
-    pub(super) bound: Vec<IpAddr>,
+    /// The address that clients are awaited at, if it is one.
+    pub(super) listening: Option<IpAddr>,
     /// The addresses under which they are reached from outside, if these are others.
     pub(super) external: Vec<IpAddr>,
     pub(super) ports: (u16, u16),
+    /// The addresses of this machine, as it was last looked at.
+    pub(super) own: Vec<IpAddr>,
 }
 
 /// Everything that the relay's thread owns.
 pub(super) struct EventLoop {
     pub(super) poll: Poll,
-    /// Watched as [`LISTENER`].
-    pub(super) listener: UdpSocket,
-    pub(super) address: SocketAddr,
+    pub(super) listeners: Listeners,
     pub(super) orders: Receiver<Order>,
     pub(super) turn: Turn,
     pub(super) relayed: Relayed,
     pub(super) sockets: HashMap<AllocationId, UdpSocket>,
     pub(super) streams: HashMap<StreamId, Stream>,
+    /// Streams by the addresses of their clients.
+    pub(super) crowd: Crowd<StreamId>,
     pub(super) next_stream: usize,
     /// When the connections without an allocation are looked at.
     pub(super) next_look: Option<Instant>,
@@ -120,45 +123,54 @@ impl EventLoop {
 
     /// Lets a socket do what it can do now. Returns whether there may be more.
     fn take_turn(&mut self, token: Token, buffer: &mut [u8]) -> bool {
-        match token {
-            WAKER => false,
-            LISTENER => self.receive(None, buffer),
-            Token(number) if is_stream(number) => {
-                self.take_turn_of_stream(stream_of(number), buffer)
-            }
-            Token(number) => self.receive(Some(allocation_of(number)), buffer),
+        match Watched::of(token) {
+            Watched::Waker => false,
+            Watched::Listener(id) => self.receive_of_clients(id, buffer),
+            Watched::Stream(id) => self.take_turn_of_stream(id, buffer),
+            Watched::Allocation(id) => self.receive_of_peers(id, buffer),
         }
     }
 
-    /// Reads datagrams of clients, or of the peers of an allocation.
-    fn receive(&mut self, allocation: Option<AllocationId>, buffer: &mut [u8]) -> bool {
+    /// Reads datagrams of clients.
+    fn receive_of_clients(&mut self, id: ListenerId, buffer: &mut [u8]) -> bool {
         for _ in 0..limits::DATAGRAMS_PER_TURN {
-            let socket = match allocation {
-                None => Some(&self.listener),
-                Some(id) => self.sockets.get(&id),
+            let (count, client) = match self.listeners.receive(id, buffer) {
+                Ok(received) => received,
+                Err(error) if is_over(&error) => return false,
+                // Something that was sent has not arrived.
+                Err(_) => continue,
             };
-            let Some(socket) = socket else {
+            if self.listeners.wants_look(id, Instant::now()) {
+                self.look_at_addresses();
+            }
+            match whole(buffer, count) {
+                None => log::trace!("a datagram of {} is too long", client.address),
+                Some(bytes) => self.client_message(client, bytes),
+            }
+        }
+        true
+    }
+
+    /// Reads datagrams of the peers of an allocation.
+    fn receive_of_peers(&mut self, id: AllocationId, buffer: &mut [u8]) -> bool {
+        for _ in 0..limits::DATAGRAMS_PER_TURN {
+            let Some(socket) = self.sockets.get(&id) else {
                 return false;
             };
             let (count, from) = match socket.recv_from(buffer) {
                 Ok(received) => received,
-                Err(error) if error.kind() == io::ErrorKind::WouldBlock => return false,
+                Err(error) if is_over(&error) => return false,
                 // Something that was sent has not arrived.
                 Err(_) => continue,
             };
             let from = sockets::canonical(from);
-            let whole = buffer
-                .get(..count)
-                .filter(|bytes| bytes.len() <= limits::RELAY_DATAGRAM_BYTES);
-            match (allocation, whole) {
-                (_, None) => log::trace!("a datagram of {from} is too long"),
-                (None, Some(bytes)) => self.client_message(Client::datagram(from), bytes),
-                (Some(id), Some(bytes)) => {
-                    let sent = self.turn.peer_datagram(Instant::now(), id, from, bytes);
-                    if let Some((client, message)) = sent {
-                        self.send(client, message);
-                    }
-                }
+            let Some(bytes) = whole(buffer, count) else {
+                log::trace!("a datagram of {from} is too long");
+                continue;
+            };
+            let sent = self.turn.peer_datagram(Instant::now(), id, from, bytes);
+            if let Some((client, message)) = sent {
+                self.send(client, message);
             }
         }
         true
@@ -182,10 +194,9 @@ impl EventLoop {
         }
     }
 
-    fn send(&mut self, client: Client, message: Vec<u8>) {
+    pub(super) fn send(&mut self, client: Client, message: Vec<u8>) {
         let Some(id) = client.stream else {
-            let to = sockets::as_sent_from(self.address, client.address);
-            if let Err(error) = self.listener.send_to(&message, to) {
+            if let Err(error) = self.listeners.send(client, &message) {
                 log::trace!("a datagram is not sent: {error}");
             }
             return;
@@ -194,56 +205,6 @@ impl EventLoop {
         if stream.is_some_and(|stream| stream.send(message).is_err()) {
             self.end_stream(id);
         }
-    }
-
-    /// Makes a relayed address.
-    fn open(&mut self, now: Instant, opening: Opening) {
-        let client = opening.client;
-        let opened = self.bind(&opening);
-        if let Err(error) = &opened {
-            log::warn!("the relay has no socket for {}: {error}", client.address);
-        }
-        let relayed = opened.as_ref().ok().map(|(_, relayed)| *relayed);
-        match sockets::of_interfaces() {
-            Ok(own) => {
-                let external = self.relayed.external.iter().copied();
-                let relayed = relayed.map(|relayed| relayed.ip());
-                let own = own.into_iter().chain(external).chain(relayed);
-                self.turn.set_own_addresses(own.collect());
-            }
-            Err(error) => log::warn!("this machine's new addresses are not known: {error}"),
-        }
-        let Some((id, answer)) = self.turn.opened(now, opening, relayed) else {
-            return;
-        };
-        if let (Some(id), Ok((mut socket, _))) = (id, opened) {
-            let token = Token(token_of_allocation(id));
-            let watched = self.poll.registry();
-            if let Err(error) = watched.register(&mut socket, token, Interest::READABLE) {
-                log::warn!("a socket cannot be watched: {error}");
-            }
-            self.sockets.insert(id, socket);
-        }
-        self.send(client, answer);
-    }
-
-    /// Binds a socket, and returns it with the address under which it is reached from outside.
-    fn bind(&self, opening: &Opening) -> io::Result<(UdpSocket, SocketAddr)> {
-        let is_of_family = |address: &&IpAddr| address.is_ipv4() == opening.is_ipv4;
-        let bound = self.relayed.bound.iter().find(is_of_family);
-        let bound = *bound.ok_or(io::ErrorKind::AddrNotAvailable)?;
-        let socket = sockets::relayed(bound, self.relayed.ports)?;
-        let external = self.relayed.external.iter().find(is_of_family).copied();
-        let own = (!bound.is_unspecified()).then_some(bound);
-        let client = opening.client.address;
-        let other = match client.is_ipv4() == opening.is_ipv4 {
-            true => client,
-            false => sockets::somewhere(opening.is_ipv4),
-        };
-        let address = external.or(own).or_else(|| sockets::towards(other));
-        let address = address.ok_or(io::ErrorKind::AddrNotAvailable)?;
-        let port = socket.local_addr()?.port();
-        Ok((socket, SocketAddr::new(address, port)))
     }
 
     fn serve(
@@ -256,17 +217,26 @@ impl EventLoop {
         if self.streams.len() >= limits::RELAY_STREAMS {
             return log::debug!("a connection to the relay is refused: there are too many");
         }
+        let holder = Counted::address(address.ip());
+        if self.crowd.count(&holder) >= limits::RELAY_STREAMS / limits::CONNECTION_SHARES {
+            return log::debug!(
+                "a connection of {address} to the relay is refused: it has too many"
+            );
+        }
         let id = StreamId(self.next_stream);
         self.next_stream += 1;
-        let token = Token(token_of_stream(id));
+        let token = Watched::Stream(id).token();
         let interest = Interest::READABLE | Interest::WRITABLE;
         if let Err(error) = self.poll.registry().register(&mut socket, token, interest) {
             return log::debug!("a connection is gone before it began: {error}");
         }
-        let client = Client::stream(address, id);
+        let own = socket.own_address().ok();
+        let own = own.map(|own| sockets::canonical(own).ip());
+        let client = Client::stream(address, own, id);
         let stream = Stream::new(socket, client, received, Instant::now());
         self.next_look = self.next_look.into_iter().chain([stream.idle_until]).min();
         self.streams.insert(id, stream);
+        self.crowd.enter(id, holder);
         // What was received with the first bytes is not reported again.
         unfinished.push_back(token);
     }
@@ -319,6 +289,7 @@ impl EventLoop {
     }
 
     fn end_stream(&mut self, id: StreamId) {
+        self.crowd.leave(&id);
         if let Some(stream) = self.streams.remove(&id) {
             self.turn.client_gone(stream.client);
         }
@@ -359,24 +330,14 @@ fn now() -> Now {
     }
 }
 
-// Tokens: streams have the odd ones from 3 on, sockets of allocations the even ones from 2 on.
-
-fn is_stream(number: usize) -> bool {
-    number % 2 == 1
+/// Returns whether an error of receiving says that nothing more is there.
+fn is_over(error: &io::Error) -> bool {
+    let over = [io::ErrorKind::WouldBlock, io::ErrorKind::NotConnected];
+    over.contains(&error.kind())
 }
 
-fn token_of_stream(id: StreamId) -> usize {
-    2 * id.0 + 3
-}
-
-fn stream_of(number: usize) -> StreamId {
-    StreamId(number.saturating_sub(3) / 2)
-}
-
-fn token_of_allocation(id: AllocationId) -> usize {
-    2 * id.0 + 2
-}
-
-fn allocation_of(number: usize) -> AllocationId {
-    AllocationId(number.saturating_sub(2) / 2)
+/// Returns a datagram of so many bytes, unless it is too long.
+fn whole(buffer: &[u8], count: usize) -> Option<&[u8]> {
+    let bytes = buffer.get(..count)?;
+    (bytes.len() <= limits::RELAY_DATAGRAM_BYTES).then_some(bytes)
 }

@@ -2,7 +2,8 @@
 //! over TCP and TLS by the registry's own port, whose thread hands their connections over.
 //!
 //! [`turn`] and [`requests`] decide, without I/O, on what [`allocation`], [`accounts`], [`logins`], [`nonces`],
-//! [`peers`] and [`strangers`] know; [`messages`] reads and writes STUN. [`event_loop`] has the sockets.
+//! [`peers`] and [`strangers`] know; [`messages`] reads and writes STUN; [`lending`] chooses addresses. [`event_loop`]
+//! has the sockets, of which those of [`listeners`] await clients; [`opening`] makes more.
 //!
 //! The crate `turn-server-proto` is not used: it remembers each stranger and each login for ever, knows no
 //! peers that are not relayed to, answers a repeated Allocate with an error, and needs ten further crates.
@@ -11,15 +12,19 @@ mod accounts;
 mod allocation;
 mod client;
 mod event_loop;
+mod lending;
+mod listeners;
 mod logins;
 mod messages;
 mod nonces;
+mod opening;
 mod peers;
 mod reaction;
 mod requests;
 mod sockets;
 mod strangers;
 mod stream;
+mod tokens;
 mod turn;
 
 #[cfg(test)]
@@ -27,22 +32,25 @@ mod tests;
 
 use std::collections::HashMap;
 use std::io;
-use std::net::{IpAddr, Ipv4Addr, SocketAddr};
+use std::net::SocketAddr;
 use std::thread::{self, JoinHandle};
 use std::time::Instant;
 
 use crossbeam_channel::{Sender, bounded};
-use mio::{Interest, Poll, Waker};
+use mio::{Poll, Waker};
 
 use crate::config::relay::RelayConfig;
 use crate::protocol::PeerId;
+use crate::registry::crowd::Crowd;
 use crate::registry::limits::RELAY_NEWCOMERS;
 use crate::registry::secrets::random;
 use crate::registry::socket::Socket;
 use crate::registry::unix_time::UnixTime;
 use crate::secret::Secret;
-use event_loop::{EventLoop, LISTENER, Order, Relayed, WAKER};
+use event_loop::{EventLoop, Order, Relayed};
+use listeners::Listeners;
 pub(super) use logins::login;
+use tokens::WAKER;
 use turn::{Families, Rules, Turn};
 
 /// A relay that runs. It ends when this is dropped.
@@ -62,45 +70,42 @@ impl Relay {
                 "the addresses of this machine are not known: {error}"
             ))
         })?;
-        let mut listener = sockets::listen(options.listen)?;
-        let address = listener.local_addr()?;
         let poll = Poll::new()?;
         let waker = Waker::new(poll.registry(), WAKER)?;
-        poll.registry()
-            .register(&mut listener, LISTENER, Interest::READABLE)?;
+        let listeners = Listeners::open(options.listen, poll.registry())?;
+        let address = listeners.address();
         let (orders, new_orders) = bounded(RELAY_NEWCOMERS);
-        let mut bound = vec![address.ip()];
-        if address.is_ipv6() && address.ip().is_unspecified() {
-            bound.push(Ipv4Addr::UNSPECIFIED.into());
-        }
+        let is_for_all = address.ip().is_unspecified();
         let nonce_key = random().ok_or_else(|| io::Error::other("no random numbers"))?;
         let rules = Rules {
             secret,
             nonce_key,
             families: Families {
-                ipv4: bound.iter().any(IpAddr::is_ipv4),
-                ipv6: bound.iter().any(IpAddr::is_ipv6),
+                ipv4: address.is_ipv4() || is_for_all,
+                ipv6: address.is_ipv6(),
             },
             opened: options.opened.clone(),
             bytes_per_second: options.bytes_per_second,
         };
         let relayed = Relayed {
-            bound,
+            listening: (!is_for_all).then_some(address.ip()),
             external: options.external.clone(),
             ports: options.ports,
+            own: Vec::new(),
         };
         let mut event_loop = EventLoop {
             poll,
-            listener,
-            address,
+            listeners,
             orders: new_orders,
             turn: Turn::new(rules, Instant::now()),
             relayed,
             sockets: HashMap::new(),
             streams: HashMap::new(),
+            crowd: Crowd::default(),
             next_stream: 0,
             next_look: None,
         };
+        event_loop.look_at_addresses();
         let run = move || {
             if let Err(error) = event_loop.run() {
                 log::error!("the relay has ended: {error}");

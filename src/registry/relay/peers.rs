@@ -55,7 +55,7 @@ impl Peers {
 }
 
 /// Returns the IPv4 address to which an IPv6 address leads through a translator or a tunnel: mapped and
-/// compatible ones, NAT64 (RFC 6052), 6to4 (RFC 3056).
+/// compatible ones, NAT64 (RFC 6052), translated ones (RFC 7915), 6to4 (RFC 3056).
 fn embedded(address: IpAddr) -> IpAddr {
     let IpAddr::V6(v6) = address.to_canonical() else {
         return address.to_canonical();
@@ -68,7 +68,7 @@ fn embedded(address: IpAddr) -> IpAddr {
         [0, 0, 0, 0, 0, 0, ..] if v6 != Ipv6Addr::LOCALHOST && !v6.is_unspecified() => {
             low(&v6.octets())
         }
-        [0x64, 0xff9b, 0, 0, 0, 0, ..] => low(&v6.octets()),
+        [0x64, 0xff9b, 0, 0, 0, 0, ..] | [0, 0, 0, 0, 0xffff, 0, ..] => low(&v6.octets()),
         [0x2002, high, low, ..] => {
             let ([a, b], [c, d]) = (high.to_be_bytes(), low.to_be_bytes());
             IpAddr::V4(Ipv4Addr::new(a, b, c, d))
@@ -121,6 +121,7 @@ mod tests {
             "::1",
             "::7f00:1",
             "::ffff:10.0.0.1",
+            "::ffff:0:10.0.0.1",
             "64:ff9b::a00:1",
             "64:ff9b:1::1",
             "100::1",

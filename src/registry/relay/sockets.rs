@@ -19,6 +19,23 @@ pub(super) fn listen(address: SocketAddr) -> io::Result<UdpSocket> {
     Ok(socket)
 }
 
+/// Opens a socket at one address beside the one on which clients are awaited at all. Nobody else gets its port there.
+pub(super) fn listen_beside(all: &UdpSocket, address: SocketAddr) -> io::Result<UdpSocket> {
+    let all = socket2::SockRef::from(all);
+    // Only while both sockets permit it, they may have the same port.
+    all.set_reuse_address(true)?;
+    let opened = udp_socket::open(address, true).and_then(|socket| {
+        socket.set_reuse_address(true)?;
+        socket.bind(&address.into())?;
+        socket.set_reuse_address(false)?;
+        Ok(socket)
+    });
+    all.set_reuse_address(false)?;
+    let socket = opened?;
+    let _ = socket.set_recv_buffer_size(RECEIVE_BUFFER);
+    Ok(UdpSocket::from_std(socket.into()))
+}
+
 /// Opens a socket on a free port of a range, at one address of ours or, if that is unspecified, all.
 pub(super) fn relayed(address: IpAddr, (first, last): (u16, u16)) -> io::Result<UdpSocket> {
     let mut result = Err(io::ErrorKind::AddrInUse.into());
@@ -39,14 +56,18 @@ fn bind(address: SocketAddr, is_of_one_family: bool) -> io::Result<UdpSocket> {
     Ok(UdpSocket::from_std(socket.into()))
 }
 
+/// Returns the address that stands for all of a family.
+pub(super) fn all(is_ipv4: bool) -> IpAddr {
+    match is_ipv4 {
+        true => Ipv4Addr::UNSPECIFIED.into(),
+        false => Ipv6Addr::UNSPECIFIED.into(),
+    }
+}
+
 /// Returns our address on the way to another; `None` if there is no way.
 pub(super) fn towards(other: SocketAddr) -> Option<IpAddr> {
-    let any: IpAddr = match other {
-        SocketAddr::V4(_) => Ipv4Addr::UNSPECIFIED.into(),
-        SocketAddr::V6(_) => Ipv6Addr::UNSPECIFIED.into(),
-    };
     // Connecting such a socket sends nothing.
-    let socket = std::net::UdpSocket::bind((any, 0)).ok()?;
+    let socket = std::net::UdpSocket::bind((all(other.is_ipv4()), 0)).ok()?;
     socket.connect(other).ok()?;
     Some(socket.local_addr().ok()?.ip())
 }

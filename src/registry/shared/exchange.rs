@@ -3,10 +3,13 @@
 //! The store has a version, which grows by one with each exchange that brings changes. It takes changes only
 //! from a registry that knows the present version, so all that a registry has decided it has decided on the
 //! present state. Who is behind gets what it has missed, and decides again.
+//!
+//! The answer may be lost. So the store remembers for each registry its session, and the version that its last changes
+//! have led to; the next session asks for that, and from then on nothing of an earlier one is taken any more.
 
 use serde::{Deserialize, Serialize};
 
-use super::limits::{LEASE, STORE_LOG_CHANGES};
+use super::limits::{LEASE, SESSION_KEPT, STORE_LOG_CHANGES};
 use super::resp::{Value, write_command};
 
 /// What a registry does with the store, in one step that nothing comes between. It decides nothing about what is
@@ -85,6 +88,27 @@ impl Names {
         format!("{PREFIX}registry:{registry}")
     }
 
+    /// Returns the key of the session of this registry: its `number`, and in `taken` the number of the version that the
+    /// last changes of it have led to.
+    fn session(&self) -> String {
+        format!("{PREFIX}session:{}", self.own)
+    }
+
+    /// Appends the commands that begin a session; the first asks for what was taken of the last one. Returns how many
+    /// they are.
+    pub(super) fn write_beginning(&self, into: &mut Vec<u8>, session: u64) -> usize {
+        let (key, kept) = (self.session(), SESSION_KEPT.as_millis().to_string());
+        let commands: [&[&str]; 3] = [
+            &["HGET", &key, "taken"],
+            &["HSET", &key, "number", &session.to_string()],
+            &["PEXPIRE", &key, &kept],
+        ];
+        for command in commands {
+            write_command(into, command);
+        }
+        commands.len()
+    }
+
     /// Returns the channel of changes.
     pub(super) fn changes(&self) -> String {
         format!("{PREFIX}{}:changes", self.database)
@@ -102,11 +126,12 @@ impl Names {
         let mut parts = vec![
             "EVAL".to_owned(),
             SCRIPT.to_owned(),
-            "4".to_owned(),
+            "5".to_owned(),
             self.key("version"),
             self.key("log"),
             self.key("life"),
             self.lease(&self.own),
+            self.session(),
             exchange.known.number.to_string(),
             exchange.known.life.clone(),
             changes,
@@ -114,6 +139,8 @@ impl Names {
             STORE_LOG_CHANGES.to_string(),
             PREFIX.to_owned(),
             self.changes(),
+            exchange.session.to_string(),
+            SESSION_KEPT.as_millis().to_string(),
         ];
         parts.extend(exchange.others.iter().cloned());
         write_command(into, &parts);

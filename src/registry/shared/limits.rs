@@ -18,3 +18,9 @@ pub(in crate::registry) const LEASE: Duration = Duration::from_secs(3);
 
 /// How long the other registries have to come back after the store has; until then none counts as gone.
 pub(in crate::registry) const COMING_BACK: Duration = Duration::from_secs(4);
+
+/// How long the store remembers a session of a registry after its last exchange.
+pub(super) const SESSION_KEPT: Duration = Duration::from_secs(60);
+
+/// How long a request waits to hear from the store whether its changes count, when the answer to that was lost.
+pub(in crate::registry) const UNSURE: Duration = Duration::from_secs(5);

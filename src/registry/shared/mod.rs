@@ -13,6 +13,7 @@ mod link;
 mod news;
 mod resp;
 mod session;
+mod unsure;
 
 use std::io;
 use std::mem;
@@ -33,6 +34,7 @@ pub use link::StoreOptions;
 use news::Listener;
 pub(super) use news::News;
 use session::{Courier, Frame};
+pub(super) use unsure::Unsure;
 
 /// The state that is shared, as the store has it.
 pub(super) struct Known {
@@ -53,7 +55,9 @@ pub(super) struct Shared {
     pub(super) waiting: Vec<Action>,
     /// Actions that were done, and have effect once the store has taken their changes.
     pub(super) under_way: Option<Vec<(Action, Effect)>>,
-    /// Bytes of the requests that wait or are under way.
+    /// Actions that were under way when the store was lost.
+    pub(super) unsure: Option<Unsure>,
+    /// Bytes of the requests that wait, are under way or unsure.
     pub(super) body_bytes: usize,
     pub(super) early: Early,
     /// When the next exchange is due at the latest.
@@ -105,6 +109,7 @@ impl Shared {
             known: None,
             waiting: Vec::new(),
             under_way: None,
+            unsure: None,
             body_bytes: 0,
             early: Early::default(),
             next_exchange: now,
@@ -136,7 +141,12 @@ impl Shared {
             return Some(now);
         }
         let is_free = self.is_there() && self.under_way.is_none();
-        is_free.then_some(self.next_exchange)
+        let unsure = self.unsure.as_ref().map(|unsure| unsure.until);
+        is_free
+            .then_some(self.next_exchange)
+            .into_iter()
+            .chain(unsure)
+            .min()
     }
 
     /// Has an action done with the next exchange.

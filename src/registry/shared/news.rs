@@ -18,6 +18,8 @@ pub(in crate::registry) enum News {
         /// The number of the connection to it; exchanges are for one of them.
         session: u64,
         version: Version,
+        /// The number of the version that the last changes of this registry have led to, as far as that is known.
+        taken: Option<u64>,
         rows: Rows,
     },
     /// What has come of the exchange, and which registries are gone.

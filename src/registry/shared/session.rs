@@ -7,7 +7,7 @@ use std::time::Instant;
 
 use crossbeam_channel::{Receiver, bounded, select};
 
-use super::exchange::{Exchange, Names, Outcome, Rows, Version, outcome, published, text};
+use super::exchange::{Exchange, Names, Outcome, Version, outcome, published, text};
 use super::limits::{LEASE, RETRY_INTERVAL, STORE_FRAMES_AT_ONCE, TICK};
 use super::link::{End, Failure, Link, StoreOptions};
 use super::news::{Ended, News, Teller};
@@ -119,14 +119,10 @@ impl Courier {
         heard.receive()?;
         heard.wait_for(LEASE)?;
         let mut link = Link::open(&self.options)?;
-        let (version, rows) = self.read_all(&mut link)?;
+        let state = self.read_all(session, &mut link)?;
         // They were for an earlier connection.
         self.exchanges.try_iter().for_each(drop);
-        self.teller.tell(News::Back {
-            session,
-            version,
-            rows,
-        })?;
+        self.teller.tell(state)?;
         log::info!("the store {} is there", self.options.url);
         Ok(Connections {
             heard,
@@ -207,12 +203,7 @@ impl Courier {
                 let odd = || Failure("it answers something else than was asked".to_owned());
                 let (outcome, gone) = outcome(answer).ok_or_else(odd)?;
                 let news = if outcome == Outcome::FarBehind {
-                    let (version, rows) = self.read_all(link)?;
-                    News::Back {
-                        session,
-                        version,
-                        rows,
-                    }
+                    self.read_all(session, link)?
                 } else {
                     News::Exchanged(outcome, gone)
                 };
@@ -250,13 +241,14 @@ impl Courier {
         }
     }
 
-    /// Reads the whole state as it is at one moment.
-    fn read_all(&self, link: &mut Link) -> Result<(Version, Rows), Failure> {
+    /// Reads the whole state as it is at one moment. What an earlier session has sent has come before, or is not taken.
+    fn read_all(&self, session: u64, link: &mut Link) -> Result<News, Failure> {
         let life = self.names.key("life");
         let random = random::<16>().ok_or_else(|| Failure("no random numbers".to_owned()))?;
         link.ask(&["SET", &life, &hex(&random), "NX"])?;
         let mut commands = Vec::new();
         write_command(&mut commands, &["MULTI"]);
+        let beginning = self.names.write_beginning(&mut commands, session);
         write_command(&mut commands, &["GET", &self.names.key("version")]);
         write_command(&mut commands, &["GET", &life]);
         for table in &self.tables {
@@ -264,7 +256,7 @@ impl Courier {
         }
         write_command(&mut commands, &["EXEC"]);
         link.send(&commands)?;
-        for _ in 0..self.tables.len() + 3 {
+        for _ in 0..self.tables.len() + beginning + 3 {
             link.receive()?;
         }
         let odd = || Failure("it holds something else than registries write".to_owned());
@@ -272,6 +264,9 @@ impl Courier {
             return Err(odd());
         };
         let mut answers = answers.into_iter();
+        let taken = answers.next().as_ref().and_then(text);
+        let taken = taken.and_then(|number| number.parse().ok());
+        let mut answers = answers.skip(beginning - 1);
         let number = match answers.next() {
             Some(Value::Nothing) => 0,
             Some(number) => text(&number)
@@ -291,6 +286,11 @@ impl Courier {
             });
             rows.push((*table, pairs.collect::<Option<_>>().ok_or_else(odd)?));
         }
-        Ok((Version { life, number }, rows))
+        Ok(News::Back {
+            session,
+            version: Version { life, number },
+            taken,
+            rows,
+        })
     }
 }

@@ -128,7 +128,7 @@ impl World {
 
     pub(super) fn guest(&self, name: &str, at: &str) -> Guest {
         Guest {
-            client: Client::datagram(address(at)),
+            client: Client::datagram(address(at), None),
             login: login(&secret(), &PeerId::new(name).unwrap(), self.now.unix),
             nonce: String::new(),
         }
