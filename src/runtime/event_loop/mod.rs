@@ -346,7 +346,9 @@ impl EventLoop {
                     sockets.send(registry, transmit);
                 }
             }
-            if !reaching.hand_on(now, registry, sockets, mesh) {
+            let is_fed = reaching.hand_on(now, registry, sockets, mesh);
+            sockets.flush(registry);
+            if !is_fed {
                 return;
             }
             // What came over a relay is given to the core after everything else was flushed.
