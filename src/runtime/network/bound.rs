@@ -8,7 +8,7 @@ use std::net::SocketAddr;
 use mio::net::UdpSocket;
 use mio::{Interest, Registry, Token};
 
-use super::runs;
+use super::runs::{self, Received};
 use crate::limits;
 use crate::mesh::link::Transmit;
 use crate::runtime::interfaces::is_transient;
@@ -47,11 +47,13 @@ impl Bound {
         }
     }
 
-    /// Receives the next datagram. Returns its length, its source and the local address; `None` when there is none at
-    /// the moment.
-    pub(super) fn receive(&self, buffer: &mut [u8]) -> Option<(usize, SocketAddr, SocketAddr)> {
-        match receive_from(&self.socket, buffer) {
-            Ok((length, source)) => Some((length, without_scope(source), self.address)),
+    /// Receives what is next, with the local address; `None` when there is nothing at the moment.
+    pub(super) fn receive(&self, buffer: &mut [u8]) -> Option<(Received, SocketAddr)> {
+        match not_disturbed(|| runs::receive(&self.socket, buffer)) {
+            Ok(received) => {
+                let source = without_scope(received.source);
+                Some((Received { source, ..received }, self.address))
+            }
             Err(error) => {
                 if error.kind() != io::ErrorKind::WouldBlock {
                     log::debug!("{}: {error}", self.address);
@@ -161,14 +163,18 @@ pub(super) fn without_scope(address: SocketAddr) -> SocketAddr {
     SocketAddr::new(address.ip(), address.port())
 }
 
-/// Receives the next datagram of a socket, and its sender. Skips transient errors: ICMP errors of
-/// earlier datagrams, and EINTR.
+/// Receives the next datagram of a socket, and its sender.
 pub(crate) fn receive_from(
     socket: &UdpSocket,
     buffer: &mut [u8],
 ) -> io::Result<(usize, SocketAddr)> {
+    not_disturbed(|| socket.recv_from(buffer))
+}
+
+/// Makes a call that receives again after transient errors: ICMP errors of earlier datagrams, and EINTR.
+fn not_disturbed<T>(mut receive: impl FnMut() -> io::Result<T>) -> io::Result<T> {
     loop {
-        match socket.recv_from(buffer) {
+        match receive() {
             Err(error) if is_transient(&error) => {}
             received => return received,
         }

@@ -1,12 +1,14 @@
 //! Runs: datagrams of one size from one socket to one address, given to the system in one call, which cuts them apart
-//! again (UDP generic segmentation offload, `UDP_SEGMENT`; Linux 4.18 and later). On its way through the system a run
-//! costs about as much as a single datagram.
+//! again (UDP generic segmentation offload, `UDP_SEGMENT`; Linux 4.18 and later), or taken from it in one call
+//! (generic receive offload, `UDP_GRO`; Linux 5.0). On its way through the system a run costs about as much as a single
+//! datagram.
 
 use std::io::{self, IoSlice};
-use std::net::{Ipv4Addr, SocketAddr, UdpSocket};
+use std::net::{Ipv4Addr, SocketAddr};
 use std::os::fd::AsFd;
 use std::time::Duration;
 
+use mio::net::UdpSocket;
 use rustix::io::Errno;
 use socket2::{MsgHdr, SockRef};
 
@@ -86,6 +88,76 @@ pub(super) fn is_refusal(error: &io::Error) -> bool {
     )
 }
 
+/// What has come in with one call.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct Received {
+    /// How many bytes of the buffer it takes.
+    pub(super) length: usize,
+    /// The size of each datagram but the last, which may be smaller.
+    pub(super) size: usize,
+    /// Who has sent it.
+    pub(crate) source: SocketAddr,
+}
+
+impl Received {
+    /// Returns the datagrams in the buffer that they were received into: at least one, which may be empty.
+    pub(crate) fn datagrams<'a>(&self, buffer: &'a [u8]) -> impl Iterator<Item = &'a [u8]> {
+        let bytes = buffer.get(..self.length).unwrap_or_default();
+        let empty = bytes.is_empty().then_some(bytes);
+        bytes.chunks(self.size.max(1)).chain(empty)
+    }
+}
+
+/// Asks the system to give out as runs what has come together. One that does not know them gives out one by one.
+#[cfg(any(target_os = "linux", target_os = "android"))]
+pub(super) fn take_together(socket: &impl AsFd) {
+    use nix::sys::socket::{setsockopt, sockopt::UdpGroSegment};
+    if let Err(error) = setsockopt(socket, UdpGroSegment, &true) {
+        log::debug!("datagrams are received one by one: {error}");
+    }
+}
+
+#[cfg(not(any(target_os = "linux", target_os = "android")))]
+pub(super) fn take_together(_socket: &impl AsFd) {}
+
+/// Receives the next datagram or run of a socket.
+#[cfg(any(target_os = "linux", target_os = "android"))]
+pub(super) fn receive(socket: &UdpSocket, buffer: &mut [u8]) -> io::Result<Received> {
+    use nix::sys::socket::{ControlMessageOwned, MsgFlags, SockaddrStorage, cmsg_space, recvmsg};
+    use std::os::fd::AsRawFd as _;
+    let mut control = [0; cmsg_space::<i32>()];
+    let mut buffers = [io::IoSliceMut::new(buffer)];
+    let received = recvmsg::<SockaddrStorage>(
+        socket.as_raw_fd(),
+        &mut buffers,
+        Some(&mut control),
+        MsgFlags::empty(),
+    )?;
+    let size = received.cmsgs()?.find_map(|message| match message {
+        ControlMessageOwned::UdpGroSegments(size) => usize::try_from(size).ok(),
+        _ => None,
+    });
+    let source = received.address.and_then(|source| {
+        let v4 = source.as_sockaddr_in().map(|v4| SocketAddr::from(*v4));
+        v4.or_else(|| source.as_sockaddr_in6().map(|v6| SocketAddr::from(*v6)))
+    });
+    Ok(Received {
+        length: received.bytes,
+        size: size.unwrap_or(received.bytes),
+        source: source.ok_or(io::ErrorKind::InvalidData)?,
+    })
+}
+
+#[cfg(not(any(target_os = "linux", target_os = "android")))]
+pub(super) fn receive(socket: &UdpSocket, buffer: &mut [u8]) -> io::Result<Received> {
+    let (length, source) = socket.recv_from(buffer)?;
+    Ok(Received {
+        length,
+        size: length,
+        source,
+    })
+}
+
 /// Returns whether the system cuts runs. One that does not know them would send a run as one large datagram and
 /// report no error; so it is tried out.
 pub(super) fn are_supported() -> bool {
@@ -94,7 +166,7 @@ pub(super) fn are_supported() -> bool {
 
 /// Sends two datagrams of one byte to ourselves over the loopback interface, and returns whether two come.
 fn are_cut() -> io::Result<bool> {
-    let socket = UdpSocket::bind((Ipv4Addr::LOCALHOST, 0))?;
+    let socket = std::net::UdpSocket::bind((Ipv4Addr::LOCALHOST, 0))?;
     let address: SocketAddr = socket.local_addr()?;
     // Now it takes datagrams of itself alone.
     socket.connect(address)?;
@@ -112,6 +184,8 @@ fn are_cut() -> io::Result<bool> {
 
 #[cfg(test)]
 mod tests {
+    use std::time::Instant;
+
     use super::*;
 
     fn transmit(destination: SocketAddr, bytes: Vec<u8>) -> Transmit {
@@ -169,39 +243,87 @@ mod tests {
         assert!(!goes_with(&run, &from_elsewhere));
     }
 
+    /// Returns a socket on a free port; `None` on a machine without IPv6.
+    fn socket(address: &str) -> Option<UdpSocket> {
+        UdpSocket::bind(address.parse().unwrap()).ok()
+    }
+
+    /// Receives datagrams until these have come, in this order, and returns with how many calls.
+    fn expect(receiver: &UdpSocket, sender: &UdpSocket, run: &[Transmit]) -> usize {
+        let deadline = Instant::now() + Duration::from_secs(10);
+        let mut buffer = vec![0; 1 << 16];
+        let (mut came, mut calls) = (Vec::new(), 0);
+        while came.len() < run.len() {
+            assert!(Instant::now() < deadline, "{} have come", came.len());
+            match receive(receiver, &mut buffer) {
+                Ok(received) => {
+                    assert_eq!(received.source, sender.local_addr().unwrap());
+                    came.extend(received.datagrams(&buffer).map(<[u8]>::to_vec));
+                    calls += 1;
+                }
+                Err(error) => assert_eq!(error.kind(), io::ErrorKind::WouldBlock),
+            }
+        }
+        assert!(came.iter().eq(run.iter().map(|sent| &sent.bytes)));
+        calls
+    }
+
     #[test]
     #[cfg(any(target_os = "linux", target_os = "android"))]
-    fn the_largest_runs_arrive_as_the_datagrams_that_they_are() {
+    fn runs_arrive_as_the_datagrams_that_they_are_and_in_one_call_where_that_was_asked_for() {
         assert!(are_supported());
         for address in ["127.0.0.1:0", "[::1]:0"] {
-            let Ok(receiver) = UdpSocket::bind(address) else {
-                // A machine without IPv6.
-                continue;
-            };
-            let deadline = Some(Duration::from_secs(10));
-            receiver.set_read_timeout(deadline).unwrap();
-            let destination = receiver.local_addr().unwrap();
-            let sender = UdpSocket::bind(address).unwrap();
-            let sizes = [vec![1000; MOST_DATAGRAMS], vec![1228, 1228, 7], vec![1, 1]];
-            for sizes in sizes {
-                let datagram = |(number, size): (usize, &usize)| {
-                    transmit(destination, vec![number as u8; *size])
+            for together in [false, true] {
+                let (Some(receiver), Some(sender)) = (socket(address), socket(address)) else {
+                    continue;
                 };
-                let run: Vec<_> = sizes.iter().enumerate().map(datagram).collect();
-                send(&sender, &run).unwrap();
-                for sent in run {
-                    let mut buffer = [0; 2000];
-                    let length = receiver.recv(&mut buffer).unwrap();
-                    assert!(buffer[..length] == sent.bytes, "{length}");
+                if together {
+                    take_together(&receiver);
+                }
+                let destination = receiver.local_addr().unwrap();
+                let sizes = [
+                    vec![1000; MOST_DATAGRAMS],
+                    vec![1228, 1228, 7],
+                    vec![1, 1],
+                    vec![9],
+                ];
+                for sizes in sizes {
+                    let datagram = |(number, size): (usize, &usize)| {
+                        transmit(destination, vec![number as u8; *size])
+                    };
+                    let run: Vec<_> = sizes.iter().enumerate().map(datagram).collect();
+                    send(&sender, &run).unwrap();
+                    let calls = expect(&receiver, &sender, &run);
+                    assert_eq!(calls, if together { 1 } else { run.len() });
                 }
             }
         }
     }
 
     #[test]
+    fn a_run_that_came_in_is_cut_into_datagrams_of_its_size() {
+        let received = |length, size| Received {
+            length,
+            size,
+            source: "127.0.0.1:1".parse().unwrap(),
+        };
+        let lengths = |received: Received| -> Vec<usize> {
+            received.datagrams(&[0; 10]).map(<[u8]>::len).collect()
+        };
+        assert_eq!(lengths(received(10, 4)), [4, 4, 2]);
+        assert_eq!(lengths(received(8, 4)), [4, 4]);
+        assert_eq!(lengths(received(3, 3)), [3]);
+        assert_eq!(
+            lengths(received(0, 0)),
+            [0],
+            "an empty datagram is one, too"
+        );
+    }
+
+    #[test]
     #[cfg(any(target_os = "linux", target_os = "android"))]
     fn what_the_system_does_not_cut_is_refused_and_not_lost() {
-        let socket = UdpSocket::bind("127.0.0.1:0").unwrap();
+        let socket = socket("127.0.0.1:0").unwrap();
         let destination = socket.local_addr().unwrap();
         let too_many = vec![transmit(destination, vec![0; 1]); 4 * MOST_DATAGRAMS];
         // It is also larger than any interface takes.

@@ -10,7 +10,7 @@ use mio::{Interest, Registry, Token};
 use socket2::{Domain, Protocol, Socket, Type};
 
 use super::bound::{Bound, without_scope};
-use super::runs;
+use super::runs::{self, Received};
 use super::told::Told;
 use crate::limits;
 use crate::mesh::link::Transmit;
@@ -148,6 +148,7 @@ impl Sockets {
         let socket = bind_in_range(found.socket_address(), self.ports)?;
         // The system may give less than it was asked for.
         let receive_buffer = socket.recv_buffer_size().unwrap_or_default();
+        runs::take_together(&socket);
         let mut socket = UdpSocket::from_std(socket.into());
         let token = Token(self.next_token);
         registry.register(&mut socket, token, Interest::READABLE)?;
@@ -191,13 +192,12 @@ impl Sockets {
         lanes
     }
 
-    /// Receives the next datagram of a socket. Returns its length, its source and the local address;
-    /// `None` when there is none at the moment.
+    /// Receives what is next in a socket, with the local address; `None` when there is nothing at the moment.
     pub(crate) fn receive(
         &self,
         token: Token,
         buffer: &mut [u8],
-    ) -> Option<(usize, SocketAddr, SocketAddr)> {
+    ) -> Option<(Received, SocketAddr)> {
         self.bound.get(&token)?.receive(buffer)
     }
 
