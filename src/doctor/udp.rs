@@ -15,8 +15,9 @@ use crate::nat::output::Output;
 use crate::nat::stun::survey::Survey;
 use crate::nat::turn::plan::Plan;
 use crate::nat::turn::relay_check::{Outcome, RelayCheck};
+use crate::runtime::network::bound::receive_from;
 use crate::runtime::network::reach::unix;
-use crate::runtime::network::sockets::{bind_in_range, receive_from};
+use crate::runtime::network::sockets::bind_in_range;
 use crate::runtime::wake::poll_once;
 
 /// The results of the checks over UDP.

@@ -46,7 +46,7 @@ limits! {
 
     /// DTLS records that a connection is given at once; then its outputs are taken. The DTLS stack holds 30
     /// datagrams, and one more ends the connection.
-    pub const BURST_RECORDS: usize = 8;
+    pub const BURST_RECORDS: usize = 14;
 }
 
 /// Smallest window of a peer, in bytes, and what a peer may send before it is told its window.

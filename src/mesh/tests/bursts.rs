@@ -98,7 +98,7 @@ fn a_burst_is_answered_once() {
     assert_eq!(pair.ends[1].sent.len(), 1);
 }
 
-/// dimpl's queue holds 30 datagrams, and a full one ends the connection. A burst stays far below.
+/// dimpl's queue holds 30 datagrams, and a full one ends the connection. Two bursts fit.
 #[test]
 fn a_burst_is_smaller_than_the_queue_of_the_stack() {
     let mut pair = LinkPair::warmed_up(Packets::Full);
@@ -109,7 +109,7 @@ fn a_burst_is_smaller_than_the_queue_of_the_stack() {
         .take_while(|datagram| pair.give(1, datagram).is_ok());
     let taken = taken.count();
     assert!(taken < datagrams.len(), "{taken}");
-    assert!(taken >= 3 * limits::BURST_RECORDS, "{taken}");
+    assert!(taken >= 2 * limits::BURST_RECORDS, "{taken}");
 }
 
 const SOON: Duration = Duration::from_secs(5);

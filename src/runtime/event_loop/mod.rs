@@ -273,21 +273,28 @@ impl EventLoop {
 
     fn read_socket(&mut self, socket: Token) {
         let now = self.clock.now();
-        for _ in 0..limits::SOURCE_BUDGET {
+        let mut budget = limits::SOURCE_BUDGET;
+        while budget > 0 {
             let received = self.parts.sockets.receive(socket, &mut self.buffer);
-            let Some((length, source, destination)) = received else {
+            let Some((received, destination)) = received else {
                 self.readable.remove(&socket);
                 break;
             };
-            let datagram = Datagram {
-                destination,
-                source,
-                bytes: self.buffer.get(..length).unwrap_or_default(),
-            };
-            if !self.parts.reaching.handle_datagram(now, &datagram) {
-                self.parts.mesh.handle_datagram(now, datagram);
+            // The buffer is put back when the datagrams in it are handled.
+            let buffer = std::mem::take(&mut self.buffer);
+            for bytes in received.datagrams(&buffer) {
+                let datagram = Datagram {
+                    destination,
+                    source: received.source,
+                    bytes,
+                };
+                if !self.parts.reaching.handle_datagram(now, &datagram) {
+                    self.parts.mesh.handle_datagram(now, datagram);
+                }
+                self.transmit(now);
+                budget = budget.saturating_sub(1);
             }
-            self.transmit(now);
+            self.buffer = buffer;
         }
         self.parts.mesh.flush(now);
         self.transmit(now);
@@ -346,7 +353,9 @@ impl EventLoop {
                     sockets.send(registry, transmit);
                 }
             }
-            if !reaching.hand_on(now, registry, sockets, mesh) {
+            let is_fed = reaching.hand_on(now, registry, sockets, mesh);
+            sockets.flush(registry);
+            if !is_fed {
                 return;
             }
             // What came over a relay is given to the core after everything else was flushed.

@@ -1,6 +1,6 @@
 //! The UDP sockets: one for each local address and lane, bound as addresses come and go.
 
-use std::collections::{BTreeMap, BTreeSet, VecDeque};
+use std::collections::{BTreeMap, BTreeSet};
 use std::io;
 use std::net::{IpAddr, SocketAddr};
 use std::time::Instant;
@@ -9,24 +9,15 @@ use mio::net::UdpSocket;
 use mio::{Interest, Registry, Token};
 use socket2::Socket;
 
+use super::bound::{Bound, without_scope};
+use super::runs::{self, Received};
 use super::told::Told;
 use crate::limits;
 use crate::mesh::link::Transmit;
 use crate::nat::host::{self, InterfaceAddress, Rules, Unused};
 use crate::nat::interface_kind::InterfaceKind;
-use crate::runtime::interfaces::{self, is_transient};
+use crate::runtime::interfaces;
 use crate::udp_socket;
-
-struct Bound {
-    socket: UdpSocket,
-    address: SocketAddr,
-    lane: usize,
-    /// How much its receive buffer holds, in bytes as the system counts them.
-    receive_buffer: usize,
-    /// The datagrams that the system had no room for, in order.
-    unsent: VecDeque<Transmit>,
-    unsent_bytes: usize,
-}
 
 /// All UDP sockets of the process.
 pub(crate) struct Sockets {
@@ -41,6 +32,10 @@ pub(crate) struct Sockets {
     /// Whether the system has listed the addresses at least once.
     has_listed: bool,
     told: Told,
+    /// Whether the system takes runs in one call.
+    takes_runs: bool,
+    /// The datagrams to be sent together with the next ones.
+    run: Vec<Transmit>,
 }
 
 impl Sockets {
@@ -60,6 +55,8 @@ impl Sockets {
             next_token: first_token,
             has_listed: false,
             told: Told::default(),
+            takes_runs: runs::are_supported(),
+            run: Vec::new(),
         }
     }
 
@@ -152,23 +149,15 @@ impl Sockets {
         let socket = bind_in_range(found.socket_address(), self.ports)?;
         // The system may give less than it was asked for.
         let receive_buffer = socket.recv_buffer_size().unwrap_or_default();
+        runs::take_together(&socket);
         let mut socket = UdpSocket::from_std(socket.into());
         let token = Token(self.next_token);
         registry.register(&mut socket, token, Interest::READABLE)?;
         self.next_token += 1;
         let address = without_scope(socket.local_addr()?);
         log::debug!("UDP socket on {address}");
-        self.bound.insert(
-            token,
-            Bound {
-                socket,
-                address,
-                lane,
-                receive_buffer,
-                unsent: VecDeque::new(),
-                unsent_bytes: 0,
-            },
-        );
+        let bound = Bound::new(socket, address, lane, receive_buffer, self.takes_runs);
+        self.bound.insert(token, bound);
         Ok(())
     }
 
@@ -204,97 +193,44 @@ impl Sockets {
         lanes
     }
 
-    /// Receives the next datagram of a socket. Returns its length, its source and the local address;
-    /// `None` when there is none at the moment.
+    /// Receives what is next in a socket, with the local address; `None` when there is nothing at the moment.
     pub(crate) fn receive(
         &self,
         token: Token,
         buffer: &mut [u8],
-    ) -> Option<(usize, SocketAddr, SocketAddr)> {
-        let bound = self.bound.get(&token)?;
-        match receive_from(&bound.socket, buffer) {
-            Ok((length, source)) => Some((length, without_scope(source), bound.address)),
-            Err(error) => {
-                if error.kind() != io::ErrorKind::WouldBlock {
-                    log::debug!("{}: {error}", bound.address);
-                }
-                None
-            }
-        }
+    ) -> Option<(Received, SocketAddr)> {
+        self.bound.get(&token)?.receive(buffer)
     }
 
-    /// Sends a datagram, or keeps it until the system has room.
+    /// Sends a datagram, at once or with the next ones to the same address. To be followed by
+    /// [`Sockets::flush`] when there are no more.
     pub(crate) fn send(&mut self, registry: &Registry, transmit: Transmit) {
-        let Some((token, bound)) = self
-            .bound
-            .iter_mut()
-            .find(|(_, bound)| bound.address == transmit.source)
-        else {
-            // The address is gone, and the path with it.
+        if !runs::goes_with(&self.run, &transmit) {
+            self.flush(registry);
+        }
+        self.run.push(transmit);
+    }
+
+    /// Sends what [`Sockets::send`] has kept for the next ones. The system may have no room; then it is kept until
+    /// there is.
+    pub(crate) fn flush(&mut self, registry: &Registry) {
+        let Some(source) = self.run.first().map(|transmit| transmit.source) else {
             return;
         };
-        if bound.unsent.is_empty() {
-            if bound.try_send(&transmit) {
-                return;
-            }
-            // Writability was not watched before: each datagram that leaves would wake the loop.
-            bound.watch(registry, *token, Interest::READABLE | Interest::WRITABLE);
-        }
-        let size = transmit.bytes.len();
-        // Beyond the limit the datagram is lost, as in any full queue on its way.
-        if bound.unsent_bytes + size <= limits::UNSENT_DATAGRAM_BYTES {
-            bound.unsent_bytes += size;
-            bound.unsent.push_back(transmit);
+        let mut bound = self.bound.iter_mut();
+        match bound.find(|(_, bound)| bound.address == source) {
+            Some((token, bound)) => bound.send(registry, *token, &mut self.run),
+            // The address is gone, and the path with it.
+            None => self.run.clear(),
         }
     }
 
     /// Sends kept datagrams, because the socket has room again.
     pub(crate) fn writable(&mut self, registry: &Registry, token: Token) {
-        let Some(bound) = self.bound.get_mut(&token) else {
-            return;
-        };
-        if bound.unsent.is_empty() {
-            return;
-        }
-        while let Some(transmit) = bound.unsent.pop_front() {
-            if !bound.try_send(&transmit) {
-                bound.unsent.push_front(transmit);
-                return;
-            }
-            bound.unsent_bytes -= transmit.bytes.len();
-        }
-        bound.watch(registry, token, Interest::READABLE);
-    }
-}
-
-impl Bound {
-    fn watch(&mut self, registry: &Registry, token: Token, interest: Interest) {
-        if let Err(error) = registry.reregister(&mut self.socket, token, interest) {
-            log::warn!("{}: {error}", self.address);
+        if let Some(bound) = self.bound.get_mut(&token) {
+            bound.writable(registry, token);
         }
     }
-
-    /// Sends a datagram. Returns `false` when the system has no room now. A datagram that can't be sent
-    /// at all is lost.
-    fn try_send(&self, transmit: &Transmit) -> bool {
-        loop {
-            match self.socket.send_to(&transmit.bytes, transmit.destination) {
-                Ok(_) => return true,
-                Err(error) if error.kind() == io::ErrorKind::WouldBlock => return false,
-                Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
-                Err(error) => {
-                    log::debug!("{} to {}: {error}", self.address, transmit.destination);
-                    return true;
-                }
-            }
-        }
-    }
-}
-
-/// Returns the address as peers know it: the scope of a link-local IPv6 address means something on this
-/// machine only. A socket that is bound to such an address sends on its link anyway.
-fn without_scope(address: SocketAddr) -> SocketAddr {
-    SocketAddr::new(address.ip(), address.port())
 }
 
 /// Opens a socket on the first free port of an inclusive range; without a range, on any port. The port of
@@ -311,20 +247,6 @@ pub(crate) fn bind_in_range(address: SocketAddr, ports: Option<(u16, u16)>) -> i
         }
     }
     Err(failure)
-}
-
-/// Receives the next datagram of a socket, and its sender. Skips transient errors: ICMP errors of
-/// earlier datagrams, and EINTR.
-pub(crate) fn receive_from(
-    socket: &UdpSocket,
-    buffer: &mut [u8],
-) -> io::Result<(usize, SocketAddr)> {
-    loop {
-        match socket.recv_from(buffer) {
-            Err(error) if is_transient(&error) => {}
-            received => return received,
-        }
-    }
 }
 
 fn bind_one(address: SocketAddr) -> io::Result<Socket> {
