@@ -38,6 +38,7 @@ mod ending;
 mod greeting;
 mod health;
 mod introductions;
+mod known_peers;
 mod lines;
 mod mesh;
 mod metrics;

@@ -179,8 +179,14 @@ fn add(path: &Path, known: &KnownPeer) -> io::Result<Added> {
     } else {
         "\n"
     };
-    file.write_all(format!("{end}{known}\n").as_bytes())?;
-    file.sync_data()?;
+    let length = file.metadata()?.len();
+    let line = format!("{end}{known}\n");
+    let written = file.write_all(line.as_bytes());
+    if let Err(error) = written.and_then(|()| file.sync_data()) {
+        // On a full disk half the line may be there, which would be a damaged file, or another's name.
+        let _ = file.set_len(length);
+        return Err(error);
+    }
     Ok(Added::Line)
 }
 
