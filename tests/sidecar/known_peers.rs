@@ -4,6 +4,7 @@ use std::fs;
 use std::path::PathBuf;
 
 use rustix::process::Signal;
+use serde_json::json;
 
 use crate::support::{Node, Setup, Site};
 
@@ -43,4 +44,27 @@ fn a_full_disk_leaves_no_half_line_and_the_next_start_works() {
         known.starts_with(&before) && known.ends_with(" bob\n"),
         "{known}"
     );
+}
+
+#[test]
+fn a_peer_for_which_another_process_wrote_another_certificate_is_parted_from_and_the_agent_told() {
+    let site = Site::new();
+    let (setup, file) = remembering(&site, "alice");
+    let mut alice = Node::start(setup);
+    let other = vec!["0A"; 32].join(":");
+    fs::write(&file, format!("sha-256 {other} bob\n")).unwrap();
+    let _bob = site.node("bob");
+    let told = alice.agent.all_until(|event| event.kind() == "error");
+    let error = told.last().unwrap();
+    assert_eq!(error.code(), "untrusted_peer", "{error:?}");
+    assert_eq!(error.payload()["target_peer"], "bob");
+    let text = error.payload()["message"].as_str().unwrap();
+    assert!(text.contains(&other) && text.contains("(line 1 "), "{text}");
+    let kinds: Vec<_> = told.iter().map(|event| event.kind()).collect();
+    assert!(
+        kinds.ends_with(&["peer_connected", "peer_disconnected", "error"]),
+        "{kinds:?}"
+    );
+    let peers = alice.agent.ask("list_peers", &json!({}));
+    assert_eq!(peers.payload(), &json!({"peers": []}));
 }

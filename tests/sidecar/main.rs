@@ -34,6 +34,7 @@ mod comebacks;
 mod configuration;
 mod content;
 mod doctor;
+mod doctor_trust;
 mod ending;
 mod greeting;
 mod health;
