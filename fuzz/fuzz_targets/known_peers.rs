@@ -6,7 +6,10 @@ use chatixia_sidecar_fuzz::limits;
 use chatixia_sidecar_fuzz::mesh::trust::known_peers::{Familiarity, KnownPeer, KnownPeers};
 use libfuzzer_sys::fuzz_target;
 
-fuzz_target!(|text: &str| {
+fuzz_target!(|data: &[u8]| {
+    let Ok(text) = std::str::from_utf8(data) else {
+        return;
+    };
     let lines: Vec<_> = text.lines().filter_map(KnownPeer::parse).collect();
     for line in &lines {
         assert_eq!(KnownPeer::parse(&line.to_string()).as_ref(), Some(line));
