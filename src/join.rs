@@ -28,7 +28,8 @@ pub fn run(config: &JoinConfig) -> ExitCode {
         Err(error) if error.kind() == io::ErrorKind::NotFound => String::new(),
         Err(error) => return complain(format!("{shown} can't be read: {error}"), 1),
     };
-    let text = match ticket.settings_file(&old) {
+    let environment = |name: &str| OfProcess.variable(name)?.into_string().ok();
+    let text = match ticket.settings_file(&old, environment) {
         Ok(text) => text,
         Err(line) => {
             let why =

@@ -16,7 +16,7 @@
 //! * [`mcp`]: the MCP server, sans-IO; `runtime::mcp` runs it.
 //! * [`config`], [`cli`]: flags over environment over defaults.
 //! * [`limits`], [`log_limit`], [`backoff`]: bounds on what outsiders can make us hold, log and do.
-//! * [`output`]: what is printed for the caller.
+//! * [`output`]: what is printed for the caller; `deceptive`: what of others' text is not shown as it is.
 //! * [`secret`], [`private_file`]: what is never shown, and what only its owner can read.
 
 pub mod attach;
@@ -24,6 +24,7 @@ pub mod backoff;
 mod calendar;
 pub mod cli;
 pub mod config;
+mod deceptive;
 #[cfg(feature = "registry")]
 pub mod demo;
 pub mod doctor;

@@ -4,9 +4,11 @@ use std::time::{SystemTime, UNIX_EPOCH};
 
 use serde_json::Value;
 
+use crate::deceptive::is_deceptive;
+
 /// Returns one event as a line without its end (several lines for `stats`), with the time of day in UTC.
 ///
-/// Control characters are escaped, so that what others wrote can't move the cursor or change colours.
+/// Characters are escaped with which what others wrote could look like something else.
 pub(super) fn readable(line: &[u8], now: SystemTime) -> String {
     let text = match serde_json::from_slice::<Value>(line) {
         Ok(event) => brief(&event),
@@ -15,7 +17,7 @@ pub(super) fn readable(line: &[u8], now: SystemTime) -> String {
     let mut shown = time_of_day(now);
     shown.push(' ');
     for character in text.chars() {
-        if character.is_control() && character != '\n' {
+        if is_deceptive(character) && character != '\n' {
             shown.extend(character.escape_default());
         } else {
             shown.push(character);

@@ -104,12 +104,17 @@ impl Ticket {
         all.map(|(setting, value)| (setting.name.to_owned(), value))
     }
 
-    /// Returns the text of the settings file: what the ticket sets, and of the `old` text what it leaves alone.
+    /// Returns the text of the settings file: what the ticket sets, and of the `old` text what it leaves alone, with
+    /// the values that it has in this `environment`.
     ///
     /// # Errors
     /// The number of a line of the old text that can't be read.
-    pub fn settings_file(&self, old: &str) -> Result<String, usize> {
-        let old = EnvFile::parse(old, |_| None);
+    pub fn settings_file(
+        &self,
+        old: &str,
+        environment: impl Fn(&str) -> Option<String>,
+    ) -> Result<String, usize> {
+        let old = EnvFile::parse(old, environment);
         if let Some(line) = old.bad_line {
             return Err(line);
         }
@@ -241,7 +246,7 @@ mod tests {
     fn the_file_keeps_what_the_ticket_does_not_set() {
         let old =
             "# mine\nMESH=lazy\nAPI_KEY=old\nDEVICE_TOKEN=dt\nTOKEN_URL=http://old/api/token\n";
-        let text = ticket().settings_file(old).unwrap();
+        let text = ticket().settings_file(old, |_| None).unwrap();
         let file = EnvFile::parse(&text, |_| None);
         let pairs: Vec<_> = file
             .values
@@ -257,20 +262,34 @@ mod tests {
             ]
         );
         assert_eq!(file.bad_line, None);
-        assert_eq!(ticket().settings_file("A=1\nwhat is this\n"), Err(2));
+        assert_eq!(
+            ticket().settings_file("A=1\nwhat is this\n", |_| None),
+            Err(2)
+        );
+    }
+
+    #[test]
+    fn what_is_kept_has_the_value_that_it_had() {
+        let environment = |name: &str| (name == "HOME").then(|| "/home/me".to_owned());
+        let old = "IDENTITY_FILE=$HOME/identity\n";
+        let text = ticket().settings_file(old, environment).unwrap();
+        let file = EnvFile::parse(&text, environment);
+        assert_eq!(file.get("IDENTITY_FILE"), Some("/home/me/identity"));
     }
 
     #[test]
     fn a_secret_takes_the_place_of_another_and_no_secret_of_none() {
         let old = "MESH_SECRET_FILE=/secret\nMESH=lazy\n";
-        let text = with_secret("two 'words'").settings_file(old).unwrap();
+        let text = with_secret("two 'words'")
+            .settings_file(old, |_| None)
+            .unwrap();
         let secret = |text: &str, name| {
             let file = EnvFile::parse(text, |_| None);
             file.get(name).map(str::to_owned)
         };
         assert_eq!(secret(&text, "MESH_SECRET"), Some("two 'words'".into()));
         assert_eq!(secret(&text, "MESH_SECRET_FILE"), None);
-        let text = ticket().settings_file(&text).unwrap();
+        let text = ticket().settings_file(&text, |_| None).unwrap();
         assert_eq!(secret(&text, "MESH_SECRET"), Some("two 'words'".into()));
     }
 }

@@ -4,7 +4,7 @@
 //! Nothing is left behind: no socket file, no allocation, and no running sidecar loses its place. The
 //! checks run at the same time, and all ends within [`limits::DOCTOR_TIME`] whatever hangs.
 //!
-//! * `socket`, `interfaces`, `proxy`, `registry`, `servers`, `stun`, `nat`, `turn`: the checks.
+//! * `socket`, `trust`, `interfaces`, `proxy`, `registry`, `servers`, `stun`, `nat`, `turn`: the checks.
 //! * `udp`: the sockets of the last three.
 //! * `report`: the findings and their text.
 //! * `background`: running checks on threads, and waiting for them.
@@ -20,6 +20,7 @@ mod report;
 mod servers;
 mod socket;
 mod stun;
+mod trust;
 mod turn;
 mod udp;
 
@@ -138,6 +139,7 @@ fn examine(
     let over_udp = Background::start(over_udp)?;
 
     let mut findings: Vec<_> = socket.into_iter().map(|(finding, _)| finding).collect();
+    findings.extend(trust::check(&config.peers));
     findings.extend(interfaces);
     let heard = over_udp.wait(deadline).transpose()?.unwrap_or_default();
     let relayed: Vec<_> = checks

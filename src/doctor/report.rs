@@ -20,6 +20,7 @@ pub(super) enum Verdict {
 #[serde(rename_all = "lowercase")]
 pub(super) enum Check {
     Socket,
+    Trust,
     Interfaces,
     Proxy,
     Registry,
@@ -97,6 +98,7 @@ impl fmt::Display for Finding {
         };
         let check = match self.check {
             Check::Socket => "socket",
+            Check::Trust => "trust",
             Check::Interfaces => "interfaces",
             Check::Proxy => "proxy",
             Check::Registry => "registry",

@@ -103,6 +103,9 @@ pub const REGISTER_TIMEOUT: Duration = Duration::from_secs(5);
 /// peer comes.
 pub const LIST_REFRESH: Duration = Duration::from_secs(60);
 
+/// Least time between two warnings that there is no room for listed peers. A registry may list others each time.
+pub const LACK_OF_ROOM_TOLD: Duration = Duration::from_secs(60);
+
 /// How long no message may have gone to or from a peer before it gives its place up to one that offers, where
 /// `MAX_PEERS` is reached in lazy mode. For a peer that our own agent wants any gives way.
 pub const ROOM_IDLE: Duration = Duration::from_secs(10);

@@ -172,7 +172,7 @@ impl<K: Linker> Mesh<K> {
                 self.offer_if_wanted(now, &peer_id);
             }
         }
-        if self.roster.refuses(refused) {
+        if self.roster.refuses(now, refused) {
             let max_peers = self.settings.max_peers;
             log::warn!(
                 "{refused} peers that are online are not connected: MAX_PEERS is {max_peers}"

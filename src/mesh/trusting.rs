@@ -10,10 +10,11 @@ use std::time::Instant;
 use crate::limits;
 use crate::protocol::PeerId;
 use crate::protocol::control::Hello;
-use crate::protocol::ipc::ErrorCode;
+use crate::protocol::ipc::{ErrorCode, Event};
 use crate::protocol::proof::{Claim, Side};
 
 use super::Mesh;
+use super::commands::report;
 use super::connection::{Connection, ConnectionId, Phase, Role};
 use super::link::{Certificates, Channel, Link, Linker, description};
 use super::peer::{Distrusted, Peer};
@@ -31,6 +32,27 @@ impl<K: Linker> Mesh<K> {
     /// Returns the next peer whose certificate is to be remembered beyond the end of the process.
     pub fn poll_known_peer(&mut self) -> Option<KnownPeer> {
         self.new_known_peers.pop_front()
+    }
+
+    /// Ends the connections to a peer that was met for the first time by this certificate, because another has meanwhile
+    /// become known for it. `known` replaces what is known. The agent is told, since it was told that the peer is there.
+    pub fn certificate_differs(&mut self, now: Instant, met: &KnownPeer, known: KnownPeers) {
+        self.known_peers = known;
+        let distrust = self.distrusts_certificate(&met.peer, Some(&met.certificate));
+        let Some(distrust) = distrust else {
+            return;
+        };
+        let with_it = self.connections_of(&met.peer).filter(|(_, connection)| {
+            let certificates = connection.certificates.as_ref();
+            certificates.is_some_and(|certificates| certificates.theirs == met.certificate)
+        });
+        let with_it: Vec<_> = with_it.map(|(id, _)| id).collect();
+        for id in with_it {
+            self.distrusted(now, id, &distrust);
+        }
+        let text = not_trusted(&met.peer, &distrust);
+        let error = report(ErrorCode::UntrustedPeer, text, &met.peer, None);
+        self.agent.push_state(Event::Error { id: None, error });
     }
 
     /// Returns whether this peer may talk to us at all.
@@ -223,9 +245,11 @@ impl<K: Linker> Mesh<K> {
                 line,
                 file,
             }),
-            Familiarity::New if policy == PeerTrust::Known => {
-                Some(Distrust::Unknown { shown, file })
-            }
+            Familiarity::New if policy == PeerTrust::Known => Some(Distrust::Unknown {
+                peer: peer_id.clone(),
+                shown,
+                file,
+            }),
             Familiarity::New if known.has_room() => None,
             Familiarity::New => Some(Distrust::NoRoom {
                 limit: limits::KNOWN_PEERS,
@@ -286,18 +310,19 @@ impl<K: Linker> Mesh<K> {
 
     fn note_distrust(&mut self, now: Instant, peer_id: &PeerId, distrust: &Distrust) {
         self.totals.drops.untrusted_peers += 1;
+        let text = not_trusted(peer_id, distrust);
         if let Some(peer) = self.peers.get_mut(peer_id) {
             peer.distrusted = Some(Distrusted {
                 at: now,
-                why: format!("{peer_id} is not trusted: {distrust}"),
+                why: text.clone(),
             });
         }
         match self.distrust_warnings.take(now, peer_id) {
-            Due::No => log::debug!("{peer_id} is not trusted: {distrust}"),
-            Due::Yes => log::warn!("{peer_id} is not trusted: {distrust}"),
-            Due::Last => log::warn!(
-                "{peer_id} is not trusted: {distrust}. Many are not; of further ones it is not warned now"
-            ),
+            Due::No => log::debug!("{text}"),
+            Due::Yes => log::warn!("{text}"),
+            Due::Last => {
+                log::warn!("{text}. Many are not; of further ones it is not warned now");
+            }
         }
     }
 
@@ -310,6 +335,10 @@ impl<K: Linker> Mesh<K> {
             self.abandon(now, peer_id, ErrorCode::UntrustedPeer);
         }
     }
+}
+
+fn not_trusted(peer_id: &PeerId, distrust: &Distrust) -> String {
+    format!("{peer_id} is not trusted: {distrust}")
 }
 
 /// Returns what our proof on this connection claims.

@@ -2,6 +2,7 @@
 //! browsers know (contract part 3).
 
 use serde::Deserialize;
+use serde::de::IgnoredAny;
 
 use crate::limits;
 
@@ -19,7 +20,15 @@ pub struct IceServer {
 #[derive(Deserialize)]
 struct Answer {
     #[serde(rename = "iceServers")]
-    ice_servers: Vec<Entry>,
+    ice_servers: Vec<Listed>,
+}
+
+/// An entry that can't be used must not cost those that can: a registry may list servers with other credentials.
+#[derive(Deserialize)]
+#[serde(untagged)]
+enum Listed {
+    Usable(Entry),
+    Other(IgnoredAny),
 }
 
 #[derive(Deserialize)]
@@ -36,7 +45,7 @@ enum Urls {
     Many(Vec<String>),
 }
 
-/// Parses the answer: the first [`limits::ICE_SERVERS`] entries, and as many URLs of each.
+/// Parses the answer: the first [`limits::ICE_SERVERS`] entries that have the form of one, and as many URLs of each.
 ///
 /// # Errors
 /// The answer has another form. The error says where, and quotes nothing, since the answer may hold
@@ -46,7 +55,14 @@ pub fn parse(answer: &[u8]) -> Result<Vec<IceServer>, String> {
         let (line, column) = (error.line(), error.column());
         format!("no JSON with a list \"iceServers\" (line {line}, column {column})")
     })?;
-    let entries = answer.ice_servers.into_iter().take(limits::ICE_SERVERS);
+    let entries = answer
+        .ice_servers
+        .into_iter()
+        .filter_map(|listed| match listed {
+            Listed::Usable(entry) => Some(entry),
+            Listed::Other(_) => None,
+        });
+    let entries = entries.take(limits::ICE_SERVERS);
     let servers = entries.map(|entry| IceServer {
         urls: match entry.urls {
             Urls::One(url) => vec![url],
@@ -77,6 +93,18 @@ mod tests {
         assert_eq!(servers[1].urls, ["turn:c"]);
         assert_eq!(servers[1].username.as_deref(), Some("u"));
         assert_eq!(servers[1].credential.as_deref(), Some("p"));
+    }
+
+    #[test]
+    fn an_entry_of_another_form_costs_only_itself() {
+        let answer = br#"{"iceServers": [
+            null, 5, {}, {"url": "stun:old"}, {"urls": 5}, {"urls": ["stun:a", 5]},
+            {"urls": "turn:b", "username": "u", "credential": {"accessToken": "t"}},
+            {"urls": "stun:c"}
+        ]}"#;
+        let servers = parse(answer).unwrap();
+        let urls: Vec<_> = servers.into_iter().map(|server| server.urls).collect();
+        assert_eq!(urls, [["stun:c"]]);
     }
 
     #[test]

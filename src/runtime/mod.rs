@@ -162,6 +162,15 @@ fn serve(config: Config) -> Result<(), Failure> {
             .map_err(runtime("start the metrics thread"))?,
         None => metrics::Handle::none(),
     };
+    let known_peers_writer = match config.peers.known_peers.clone() {
+        Some(path) => {
+            let waker = waker.clone();
+            let writer = known_peers::Writer::start(path.clone(), move || waker.wake());
+            let writer = writer.map_err(runtime("start the thread that remembers peers"))?;
+            Some((path, writer))
+        }
+        None => None,
+    };
     let event_loop = EventLoop::new(Parts {
         poll,
         waker,
@@ -172,14 +181,7 @@ fn serve(config: Config) -> Result<(), Failure> {
         parent,
         tls,
         trust: config.trust.clone(),
-        known_peers: match config.peers.known_peers.clone() {
-            Some(path) => {
-                let writer = known_peers::Writer::start(path.clone());
-                let writer = writer.map_err(runtime("start the thread that remembers peers"))?;
-                Some((path, writer))
-            }
-            None => None,
-        },
+        known_peers: known_peers_writer,
         signaling,
         signaling_notices,
         ipc,

@@ -1,5 +1,7 @@
 //! A line of coloured pieces, as the terminal gets it.
 
+use crate::deceptive::is_deceptive;
+
 /// The colours that tell something.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Colour {
@@ -54,7 +56,7 @@ pub(super) fn line(cells: &[Cell], columns: usize, has_colours: bool) -> String 
             line.push_str(cell.colour.code());
         }
         for character in cell.text.chars().take(room) {
-            line.push(if character.is_control() {
+            line.push(if is_deceptive(character) {
                 '?'
             } else {
                 character

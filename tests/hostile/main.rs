@@ -21,6 +21,7 @@ mod registry;
 mod scripted_registry;
 
 mod figures;
+mod greetings;
 mod peers;
 mod raw_peer;
 mod registries;

@@ -5,7 +5,7 @@ use std::time::{Duration, Instant};
 
 use serde_json::{Value, json};
 use str0m::change::{SdpAnswer, SdpOffer, SdpPendingOffer};
-use str0m::channel::ChannelId;
+use str0m::channel::{ChannelConfig, ChannelId};
 use str0m::crypto::from_feature_flags;
 use str0m::net::{Protocol, Receive};
 use str0m::{Candidate, Event, Input, Output, Rtc, RtcConfig};
@@ -19,6 +19,8 @@ pub(crate) struct RawPeer {
     pending: Option<SdpPendingOffer>,
     /// The channels that are open, in their order.
     pub(crate) opened: Vec<ChannelId>,
+    /// Their labels.
+    labels: Vec<String>,
     /// What has come in.
     pub(crate) received: Vec<Vec<u8>>,
 }
@@ -40,14 +42,22 @@ impl RawPeer {
             address,
             pending: None,
             opened: Vec::new(),
+            labels: Vec::new(),
             received: Vec::new(),
         }
     }
 
     /// An offer with the channel `mesh`.
     pub(crate) fn offer(&mut self) -> String {
+        self.offer_channels(vec![labelled("mesh")])
+    }
+
+    /// An offer with these channels.
+    pub(crate) fn offer_channels(&mut self, channels: Vec<ChannelConfig>) -> String {
         let mut changes = self.rtc.sdp_api();
-        changes.add_channel("mesh".to_owned());
+        for channel in channels {
+            changes.add_channel_with_config(channel);
+        }
         let (offer, pending) = changes.apply().unwrap();
         self.pending = Some(pending);
         offer.to_sdp_string()
@@ -78,10 +88,21 @@ impl RawPeer {
         changes.apply();
     }
 
+    /// The first open channel of this label.
+    pub(crate) fn channel(&self, label: &str) -> Option<ChannelId> {
+        let at = self.labels.iter().position(|found| found == label)?;
+        self.opened.get(at).copied()
+    }
+
     /// Writes to an open channel; `false` when there is no room.
     pub(crate) fn write(&mut self, channel: ChannelId, bytes: &[u8]) -> bool {
+        self.write_as(false, channel, bytes)
+    }
+
+    /// The same, as a text or a binary message.
+    pub(crate) fn write_as(&mut self, is_binary: bool, channel: ChannelId, bytes: &[u8]) -> bool {
         match self.rtc.channel(channel) {
-            Some(mut channel) => channel.write(false, bytes).unwrap_or(false),
+            Some(mut channel) => channel.write(is_binary, bytes).unwrap_or(false),
             None => false,
         }
     }
@@ -146,12 +167,23 @@ impl RawPeer {
                         .socket
                         .send_to(&transmit.contents, transmit.destination);
                 }
-                Ok(Output::Event(Event::ChannelOpen(id, _))) => self.opened.push(id),
+                Ok(Output::Event(Event::ChannelOpen(id, label))) => {
+                    self.opened.push(id);
+                    self.labels.push(label);
+                }
                 Ok(Output::Event(Event::ChannelData(data))) => self.received.push(data.data),
                 Ok(Output::Event(_)) => {}
                 Err(_) => return Instant::now() + DEADLINE,
             }
         }
+    }
+}
+
+/// A reliable, ordered channel of this label.
+pub(crate) fn labelled(label: &str) -> ChannelConfig {
+    ChannelConfig {
+        label: label.to_owned(),
+        ..ChannelConfig::default()
     }
 }
 

@@ -21,8 +21,10 @@ pub(crate) struct Roster {
     unanswered: bool,
     /// When the next `register` is wanted.
     wanted: Option<Instant>,
-    /// How many of the listed peers there was no room for.
+    /// How many of the listed peers there was no room for, as it was told last.
     refused: usize,
+    /// When that was told.
+    refused_told: Option<Instant>,
     /// Whether any list was longer than what is kept.
     was_cut: bool,
     /// How long a round trip to the registry takes.
@@ -41,6 +43,7 @@ impl Roster {
             unanswered: false,
             wanted: None,
             refused: 0,
+            refused_told: None,
             was_cut: false,
             round_trip: None,
         }
@@ -113,9 +116,19 @@ impl Roster {
         self.listed.iter()
     }
 
-    /// Notes that there is no room for `count` of those listed. Returns whether that is news.
-    pub(crate) fn refuses(&mut self, count: usize) -> bool {
-        count != std::mem::replace(&mut self.refused, count) && count > 0
+    /// Notes that there is no room for `count` of those listed. Returns whether that is to be told: it is news, and
+    /// something like it was not told just now.
+    pub(crate) fn refuses(&mut self, now: Instant, count: usize) -> bool {
+        if count == 0 {
+            self.refused = 0;
+        }
+        let is_early = |told| now < told + limits::LACK_OF_ROOM_TOLD;
+        if count == self.refused || self.refused_told.is_some_and(is_early) {
+            return false;
+        }
+        self.refused = count;
+        self.refused_told = Some(now);
+        true
     }
 
     /// Notes that the last list had `count` names more than are kept. Returns whether it is the first of
@@ -170,8 +183,23 @@ mod tests {
     #[test]
     fn a_lack_of_room_is_news_when_it_changes() {
         let mut roster = Roster::new();
-        let news = [0, 5, 5, 6, 6, 0, 0, 6].map(|count| roster.refuses(count));
+        let mut now = Instant::now();
+        let news = [0, 5, 5, 6, 6, 0, 0, 6].map(|count| {
+            now += limits::LACK_OF_ROOM_TOLD;
+            roster.refuses(now, count)
+        });
         assert_eq!(news, [false, true, false, true, false, false, false, true]);
+    }
+
+    #[test]
+    fn a_lack_of_room_that_changes_all_the_time_is_told_now_and_then() {
+        let mut roster = Roster::new();
+        let mut now = Instant::now();
+        let news = (0..1000).filter(|turn| {
+            now += limits::LACK_OF_ROOM_TOLD / 100;
+            roster.refuses(now, 100 + turn % 3)
+        });
+        assert!((5..=10).contains(&news.count()));
     }
 
     #[test]

@@ -48,6 +48,7 @@ mod slow_ways;
 mod statistics;
 mod swallowing;
 mod trace;
+mod unproven;
 mod waiting_answerer;
 mod walk;
 mod wishing;

@@ -3,6 +3,7 @@
 use std::fmt;
 
 use crate::protocol::PeerId;
+use crate::protocol::fingerprint::SHA_256;
 
 /// Characters of a name that somebody claims, as it is shown.
 const NAME_LENGTH: usize = 64;
@@ -46,6 +47,8 @@ pub enum Distrust {
     },
     /// Only those in the file are trusted, and it is not there.
     Unknown {
+        /// Its name.
+        peer: PeerId,
         /// The fingerprint of its certificate.
         shown: String,
         /// The file.
@@ -99,13 +102,15 @@ impl fmt::Display for Distrust {
                 "its certificate is {shown}, but {file} has {known} (line {line} when it was read); somebody may sit \
                  between. If {peer} was set up anew, remove its line with {known} and send this sidecar SIGHUP"
             ),
-            Distrust::Unknown { shown, file } => write!(
+            Distrust::Unknown { peer, shown, file } => write!(
                 f,
-                "PEER_TRUST is known, and {file} does not have it with its certificate {shown}"
+                "PEER_TRUST is known, and {file} does not have it. If `chatixia-sidecar identity` on its machine prints \
+                 this certificate, add the line \"{SHA_256} {shown} {peer}\" and send this sidecar SIGHUP"
             ),
             Distrust::NoRoom { limit, file } => write!(
                 f,
-                "{file} has {limit} lines, which is the limit, and it is not among them"
+                "{file} has {limit} peers, which is the limit, and it is not among them. Remove the lines of those that \
+                 are gone and send this sidecar SIGHUP"
             ),
         }
     }
@@ -122,6 +127,23 @@ fn shortened(name: &str) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn who_is_not_in_the_file_is_told_with_the_line_that_lets_him_in() {
+        use crate::mesh::trust::known_peers::KnownPeer;
+        let known = KnownPeer {
+            peer: PeerId::new("a peer").unwrap(),
+            certificate: vec!["0A"; 32].join(":"),
+        };
+        let unknown = Distrust::Unknown {
+            peer: known.peer.clone(),
+            shown: known.certificate.clone(),
+            file: "f".to_owned(),
+        };
+        let text = unknown.to_string();
+        let line = text.split('"').nth(1).unwrap();
+        assert_eq!(KnownPeer::parse(line), Some(known));
+    }
 
     #[test]
     fn a_claimed_name_is_shown_up_to_a_length() {

@@ -105,6 +105,11 @@ impl KnownPeers {
         &self.file
     }
 
+    /// Returns how many certificates are known.
+    pub fn count(&self) -> usize {
+        self.count
+    }
+
     /// Returns whether another certificate can be remembered.
     pub fn has_room(&self) -> bool {
         self.count < limits::KNOWN_PEERS

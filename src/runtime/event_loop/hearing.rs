@@ -2,7 +2,7 @@
 
 use crossbeam_channel::TryRecvError;
 
-use super::{End, EventLoop};
+use super::{End, EventLoop, known_peers};
 use crate::limits;
 use crate::protocol::ipc::RegistryState;
 use crate::runtime::{ipc, signaling};
@@ -60,6 +60,18 @@ impl EventLoop {
             }
         }
         self.unheard = true;
+    }
+
+    /// Parts from the peers for which another process has written another certificate into `KNOWN_PEERS`.
+    pub(super) fn hear_known_peers_thread(&mut self) {
+        let now = self.clock.now();
+        let Some((_, writer)) = &self.parts.known_peers else {
+            return;
+        };
+        while let Some(known_peers::Refused { known, mut file }) = writer.next_refused() {
+            writer.add_unwritten(&mut file);
+            self.parts.mesh.certificate_differs(now, &known, file);
+        }
     }
 
     /// Gives the core's numbers to those who ask for them.

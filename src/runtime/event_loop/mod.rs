@@ -244,6 +244,7 @@ impl EventLoop {
         if std::mem::take(&mut self.unheard) {
             self.hear_agent_threads();
             self.hear_signaling_thread();
+            self.hear_known_peers_thread();
             self.tell_numbers();
         }
         self.read_requests();

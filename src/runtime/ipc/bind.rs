@@ -49,8 +49,8 @@ impl fmt::Display for BindError {
         match self {
             BindError::BadPath(path) => write!(
                 f,
-                "the IPC socket path {path:?} ({} bytes) is empty or longer than a Unix socket's \
-                 can be: set IPC_SOCKET to a shorter one",
+                "the IPC socket path {path:?} ({} bytes) names no file, or is longer than a Unix socket's \
+                 can be: set IPC_SOCKET to the path of a file",
                 path.as_os_str().len()
             ),
             BindError::NoDirectory(path) => write!(

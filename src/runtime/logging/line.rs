@@ -8,6 +8,7 @@ use serde::Serialize;
 
 use crate::calendar::civil_date;
 use crate::config::LogFormat;
+use crate::deceptive::is_deceptive;
 use crate::limits;
 
 /// The content of a line.
@@ -61,7 +62,7 @@ impl Line<'_> {
         );
         for c in message.chars() {
             // A message may contain words of others, which must not look like a line of ours.
-            if c.is_control() {
+            if is_deceptive(c) {
                 line.extend(c.escape_default());
             } else {
                 line.push(c);
@@ -143,6 +144,10 @@ mod tests {
         assert_eq!(
             line("a\nb\x1b[31m", LogFormat::Text),
             "2026-01-31T12:00:00.123Z INFO  mesh: a\\nb\\u{1b}[31m\n"
+        );
+        assert_eq!(
+            line("é\u{202e}b\u{2028}c", LogFormat::Text),
+            "2026-01-31T12:00:00.123Z INFO  mesh: é\\u{202e}b\\u{2028}c\n"
         );
     }
 

@@ -15,6 +15,8 @@ use crate::mesh::link::webrtc::Identity;
 use crate::private_file;
 use crate::runtime::small_file::Found;
 
+use super::LEADS_NOWHERE;
+
 /// The bits of a file's mode that let others than its owner do something.
 const OTHERS: u32 = 0o077;
 
@@ -41,13 +43,17 @@ pub(crate) fn load_or_make(path: &Path) -> Result<Identity, String> {
         }
         // Another process was faster.
         Err(error) if error.kind() == io::ErrorKind::AlreadyExists => {
-            load(path)?.ok_or_else(|| problem(path, "it was there, and is gone"))
+            load(path)?.ok_or_else(|| problem(path, LEADS_NOWHERE))
         }
         Err(error) => Err(problem(path, &format!("it can't be made: {error}"))),
     }
 }
 
-fn load(path: &Path) -> Result<Option<Identity>, String> {
+/// Returns the identity that the file keeps; `None` if there is no file.
+///
+/// # Errors
+/// As [`load_or_make`].
+pub(crate) fn load(path: &Path) -> Result<Option<Identity>, String> {
     let found = super::read(path, limits::IDENTITY_FILE_BYTES);
     let found = found.map_err(|error| problem(path, &format!("it can't be read: {error}")))?;
     let Some(Found { text, mode }) = found else {

@@ -10,7 +10,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::thread;
 use std::time::Duration;
 
-use crossbeam_channel::{Receiver, Sender, bounded};
+use crossbeam_channel::{Receiver, Sender, TrySendError, bounded};
 use rustix::fs::{FlockOperation, flock};
 
 use crate::limits;
@@ -48,6 +48,15 @@ pub(crate) struct Writer {
     new: Option<Sender<KnownPeer>>,
     ended: Receiver<()>,
     unwritten: Unwritten,
+    refused: Receiver<Refused>,
+}
+
+/// A peer that was met for the first time by one certificate, while another process has written another into the file.
+#[derive(Debug)]
+pub(crate) struct Refused {
+    pub(crate) known: KnownPeer,
+    /// What the file has.
+    pub(crate) file: KnownPeers,
 }
 
 /// The peers that were to be added and are not in the file, for as long as this process runs.
@@ -61,12 +70,13 @@ fn lock(unwritten: &Unwritten) -> MutexGuard<'_, Vec<KnownPeer>> {
 const LAST_LINES: Duration = Duration::from_millis(300);
 
 impl Writer {
-    /// Starts the thread.
+    /// Starts the thread. It calls `notify` when there is a [`Refused`] to be taken.
     ///
     /// # Errors
     /// If the system has none.
-    pub(crate) fn start(path: PathBuf) -> io::Result<Self> {
+    pub(crate) fn start(path: PathBuf, notify: impl Fn() + Send + 'static) -> io::Result<Self> {
         let (new, lines) = bounded::<KnownPeer>(limits::KNOWN_PEERS_TO_WRITE);
+        let (is_refused, refused) = bounded(limits::KNOWN_PEERS_TO_WRITE);
         let (has_ended, ended) = bounded(0);
         let unwritten = Unwritten::default();
         let of_thread = unwritten.clone();
@@ -74,8 +84,16 @@ impl Writer {
             .name("known peers".to_owned())
             .spawn(move || {
                 for known in lines {
-                    if write(&path, &known) {
-                        lock(&of_thread).retain(|other| *other != known);
+                    let Some(added) = write(&path, &known) else {
+                        continue;
+                    };
+                    lock(&of_thread).retain(|other| *other != known);
+                    if let Added::Differs(file) = added {
+                        let refused = Refused { known, file };
+                        if let Err(TrySendError::Full(refused)) = is_refused.try_send(refused) {
+                            log::warn!("{} has another certificate", refused.known.peer);
+                        }
+                        notify();
                     }
                 }
                 drop(has_ended);
@@ -84,7 +102,13 @@ impl Writer {
             new: Some(new),
             ended,
             unwritten,
+            refused,
         })
+    }
+
+    /// Returns the next peer that is not the one in the file.
+    pub(crate) fn next_refused(&self) -> Option<Refused> {
+        self.refused.try_recv().ok()
     }
 
     /// Has a peer added. Returns at once.
@@ -120,25 +144,24 @@ impl Drop for Writer {
     }
 }
 
-/// Adds a peer. Returns whether the file has it now.
-fn write(path: &Path, known: &KnownPeer) -> bool {
+/// Adds a peer. Returns what became of it; `None`: the file can't be read or written.
+fn write(path: &Path, known: &KnownPeer) -> Option<Added> {
     let shown = path.display();
     match add(path, known) {
-        Ok(Added::Line) => log::info!("{shown} now has {known}"),
-        Ok(Added::Nothing) => {}
-        Ok(Added::Refused(why)) => {
-            log::warn!("{} is not remembered: {why}", known.peer);
-            return false;
+        Ok(added) => {
+            if added == Added::Line {
+                log::info!("{shown} now has {known}");
+            }
+            Some(added)
         }
         Err(error) => {
             log::warn!(
-                "{} is not remembered beyond our end: {shown} can't be written: {error}",
+                "{} is not remembered beyond our end: {shown}: {error}",
                 known.peer
             );
-            return false;
+            None
         }
     }
-    true
 }
 
 /// What became of a line.
@@ -147,7 +170,8 @@ enum Added {
     Line,
     /// It was there already.
     Nothing,
-    Refused(String),
+    /// The file has another certificate for the peer, and this is all that it has.
+    Differs(KnownPeers),
 }
 
 /// Adds a line, unless another sidecar has added one for the same peer meanwhile.
@@ -158,20 +182,10 @@ fn add(path: &Path, known: &KnownPeer) -> io::Result<Added> {
     let mut file = options.open(path)?;
     flock(&file, FlockOperation::LockExclusive)?;
     let text = text_of(&file)?;
-    let there = match KnownPeers::parse(path.display().to_string(), &text) {
-        Ok(there) => there,
-        Err(why) => return Ok(Added::Refused(why)),
-    };
+    let there = KnownPeers::parse(path.display().to_string(), &text).map_err(io::Error::other)?;
     match there.familiarity(&known.peer, &known.certificate) {
         Familiarity::Known => return Ok(Added::Nothing),
-        Familiarity::Other { certificate, line } => {
-            let shown = path.display();
-            let why = format!(
-                "{shown} has {certificate} for it in line {line}, and now it has {}",
-                known.certificate
-            );
-            return Ok(Added::Refused(why));
-        }
+        Familiarity::Other { .. } => return Ok(Added::Differs(there)),
         Familiarity::New => {}
     }
     let end = if text.is_empty() || text.ends_with('\n') {
@@ -179,8 +193,14 @@ fn add(path: &Path, known: &KnownPeer) -> io::Result<Added> {
     } else {
         "\n"
     };
-    file.write_all(format!("{end}{known}\n").as_bytes())?;
-    file.sync_data()?;
+    let length = file.metadata()?.len();
+    let line = format!("{end}{known}\n");
+    let written = file.write_all(line.as_bytes());
+    if let Err(error) = written.and_then(|()| file.sync_data()) {
+        // On a full disk half the line may be there, which would be a damaged file, or another's name.
+        let _ = file.set_len(length);
+        return Err(error);
+    }
     Ok(Added::Line)
 }
 
@@ -214,7 +234,7 @@ mod tests {
         let blocked = directory.0.join("file");
         fs::write(&blocked, "").unwrap();
         let path = blocked.join("known_peers");
-        let writer = Writer::start(path).unwrap();
+        let writer = Writer::start(path, || {}).unwrap();
         writer.add(known("a", "01"));
         writer.add(known("b", "02"));
         let text = format!("{}\n", known("b", "03"));
@@ -246,12 +266,12 @@ mod tests {
         assert_eq!(load(&path).unwrap().file(), path.display().to_string());
         assert_eq!(add(&path, &known("a", "01")).unwrap(), Added::Line);
         assert_eq!(add(&path, &known("a", "01")).unwrap(), Added::Nothing);
-        let refused = add(&path, &known("a", "02")).unwrap();
-        assert!(matches!(refused, Added::Refused(_)), "{refused:?}");
+        let differs = add(&path, &known("a", "02")).unwrap();
+        assert_eq!(differs, Added::Differs(load(&path).unwrap()));
         // An editor may have left the last line without its end.
         let text = fs::read_to_string(&path).unwrap();
         fs::write(&path, text.trim_end()).unwrap();
-        let writer = Writer::start(path.clone()).unwrap();
+        let writer = Writer::start(path.clone(), || {}).unwrap();
         writer.add(known("b", "03"));
         drop(writer);
         let text = fs::read_to_string(&path).unwrap();
@@ -260,8 +280,8 @@ mod tests {
 
         fs::write(&path, "nonsense\n").unwrap();
         assert!(load(&path).unwrap_err().contains("line 1 "));
-        let refused = add(&path, &known("c", "04")).unwrap();
-        assert!(matches!(refused, Added::Refused(_)), "{refused:?}");
+        let refused = add(&path, &known("c", "04")).unwrap_err();
+        assert!(refused.to_string().contains("line 1 "), "{refused}");
         assert_eq!(fs::read_to_string(&path).unwrap(), "nonsense\n");
         fs::remove_dir_all(&directory).unwrap();
     }
