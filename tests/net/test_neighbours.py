@@ -46,6 +46,7 @@ class Strangers(unittest.TestCase):
                 counter strangers {{}}
                 chain output {{
                     type filter hook output priority filter;
+                    oifname "lo" accept
                     counter name everyone
                     ip daddr != {{ {registry.ADDRESS}, {sites[1].public_address} }} counter name strangers
                 }}

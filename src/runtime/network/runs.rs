@@ -12,6 +12,7 @@ use mio::net::UdpSocket;
 use rustix::io::Errno;
 use socket2::{MsgHdr, SockRef};
 
+use crate::limits;
 use crate::mesh::link::Transmit;
 
 /// The number of datagrams that every Linux can cut a run into (`UDP_MAX_SEGMENTS`).
@@ -31,14 +32,16 @@ const CONTROL_BYTES: usize =
     (CONTROL_HEADER_BYTES + size_of::<u16>()).next_multiple_of(size_of::<usize>());
 
 /// Returns whether a datagram may go in one run with those before it: all are of one size but the last, which may be
-/// smaller.
+/// smaller. Small packets go one by one: they are sent where a path swallows full ones, and that may be a firewall of a
+/// virtual network, to which a run is one large packet.
 pub(super) fn goes_with(run: &[Transmit], next: &Transmit) -> bool {
     let (Some(first), Some(last)) = (run.first(), run.last()) else {
         return true;
     };
     let size = first.bytes.len();
     let is_of_path = next.source == first.source && next.destination == first.destination;
-    let fits = last.bytes.len() == size && (1..=size).contains(&next.bytes.len());
+    let is_full = size > limits::SMALL_PACKET_BYTES;
+    let fits = is_full && last.bytes.len() == size && (1..=size).contains(&next.bytes.len());
     let has_room = run.len() < MOST_DATAGRAMS && size * run.len() + next.bytes.len() <= MOST_BYTES;
     is_of_path && fits && has_room
 }
@@ -213,15 +216,21 @@ mod tests {
 
     #[test]
     fn a_run_is_of_one_size_but_the_last() {
-        assert_eq!(runs(&[5, 5, 5]), [3]);
-        assert_eq!(runs(&[5, 5, 3, 3, 5, 5]), [3, 1, 2]);
-        assert_eq!(runs(&[5, 6]), [1, 1]);
-        assert_eq!(runs(&[5, 0, 0]), [1, 1, 1]);
+        assert_eq!(runs(&[1228, 1228, 1228]), [3]);
+        assert_eq!(runs(&[1228, 1228, 3, 3, 1000, 1000]), [3, 1, 2]);
+        assert_eq!(runs(&[1000, 1228]), [1, 1]);
+        assert_eq!(runs(&[1228, 0, 0]), [1, 1, 1]);
+    }
+
+    #[test]
+    fn small_packets_go_one_by_one() {
+        assert_eq!(runs(&[limits::SMALL_PACKET_BYTES; 3]), [1, 1, 1]);
+        assert_eq!(runs(&[limits::SMALL_PACKET_BYTES + 1; 3]), [3]);
     }
 
     #[test]
     fn a_run_has_no_more_than_the_system_takes() {
-        assert_eq!(runs(&[9; MOST_DATAGRAMS + 1]), [MOST_DATAGRAMS, 1]);
+        assert_eq!(runs(&[600; MOST_DATAGRAMS + 1]), [MOST_DATAGRAMS, 1]);
         assert_eq!(runs(&[MOST_BYTES - 1, 1, 1]), [2, 1]);
         assert_eq!(runs(&[1228; 60]), [53, 7]);
         assert_eq!(runs(&[MOST_BYTES / 2 + 1; 2]), [1, 1]);
@@ -233,7 +242,7 @@ mod tests {
             "127.0.0.1:2".parse().unwrap(),
             "127.0.0.1:3".parse().unwrap(),
         );
-        let run = [transmit(here, vec![0; 5])];
+        let run = [transmit(here, vec![0; 1228])];
         assert!(goes_with(&run, &transmit(here, vec![0; 5])));
         assert!(!goes_with(&run, &transmit(there, vec![0; 5])));
         let from_elsewhere = Transmit {
