@@ -8,7 +8,7 @@ pub(crate) mod multicast;
 mod name_servers;
 
 use std::io;
-use std::net::{IpAddr, ToSocketAddrs as _};
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, ToSocketAddrs as _};
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::thread;
 use std::time::{Duration, Instant};
@@ -29,6 +29,9 @@ static BY_SYSTEM: AtomicUsize = AtomicUsize::new(0);
 /// Looks up the addresses of a name, and waits until there are some or neither the system nor our own look-up
 /// has any. Families take turns in the result.
 pub(crate) fn look_up(name: &str) -> Found {
+    if is_localhost(name.trim_end_matches('.')) {
+        return Ok(vec![Ipv4Addr::LOCALHOST.into(), Ipv6Addr::LOCALHOST.into()]);
+    }
     let is_local = multicast_dns::is_local_name(name.trim_end_matches('.'));
     let patience = match is_local {
         true => Duration::ZERO,
@@ -44,6 +47,13 @@ pub(crate) fn look_up(name: &str) -> Found {
         patience,
     )?;
     Ok(families_in_turn(&found, IpAddr::is_ipv4))
+}
+
+/// Returns whether a name is that of this machine (RFC 6761 section 6.3). A system without `/etc/hosts`, as in a small
+/// container, does not find it.
+fn is_localhost(name: &str) -> bool {
+    let last = name.rsplit('.').next();
+    last.is_some_and(|last| last.eq_ignore_ascii_case("localhost"))
 }
 
 fn by_system(name: &str) -> Found {
@@ -177,6 +187,17 @@ mod tests {
 
     fn fails() -> Found {
         Err(io::Error::other("the system has failed"))
+    }
+
+    #[test]
+    fn localhost_is_this_machine_whatever_the_system_knows() {
+        for name in ["localhost", "LocalHost.", "registry.localhost"] {
+            let found = look_up(name).unwrap();
+            assert!(found.iter().all(IpAddr::is_loopback), "{name}: {found:?}");
+        }
+        for name in ["localhost.example.org", "alocalhost", ""] {
+            assert!(!is_localhost(name), "{name}");
+        }
     }
 
     #[test]
