@@ -36,8 +36,8 @@ impl<K: Linker> Mesh<K> {
 
     /// Ends the connections to a peer that was met for the first time by this certificate, because another has meanwhile
     /// become known for it. `known` replaces what is known. The agent is told, since it was told that the peer is there.
-    pub fn certificate_differs(&mut self, now: Instant, met: &KnownPeer, known: KnownPeers) {
-        self.known_peers = known;
+    pub fn certificate_differs(&mut self, now: Instant, met: &KnownPeer, file: &KnownPeers) {
+        self.known_peers.take_lines_of(&met.peer, file);
         let distrust = self.distrusts_certificate(&met.peer, Some(&met.certificate));
         let Some(distrust) = distrust else {
             return;

@@ -137,6 +137,15 @@ impl KnownPeers {
         self.insert(peer);
     }
 
+    /// Takes what a later copy of the file knows of one peer in place of what is known.
+    pub fn take_lines_of(&mut self, peer: &PeerId, file: &KnownPeers) {
+        let found = file.entries.get(peer).cloned().unwrap_or_default();
+        self.count += found.len();
+        if let Some(former) = self.entries.insert(peer.clone(), found) {
+            self.count -= former.len();
+        }
+    }
+
     fn insert(&mut self, peer: KnownPeer) {
         self.count += 1;
         self.entries.entry(peer.peer).or_default().push(Entry {
@@ -163,6 +172,24 @@ mod tests {
             };
             assert_eq!(KnownPeer::parse(&known.to_string()), Some(known));
         }
+    }
+
+    #[test]
+    fn what_a_later_copy_knows_of_one_peer_changes_nothing_for_the_others() {
+        let [one, other, third] = ["01", "02", "03"].map(certificate);
+        let [a, b] = ["a", "b"].map(|name| PeerId::new(name).unwrap());
+        let text = format!("sha-256 {one} a\nsha-256 {other} b\n");
+        let mut known = KnownPeers::parse("file".into(), &text).unwrap();
+        let later = KnownPeers::parse("file".into(), &format!("\nsha-256 {third} a\n")).unwrap();
+        known.take_lines_of(&a, &later);
+        assert_eq!(known.familiarity(&a, &third), Familiarity::Known);
+        let told = Familiarity::Other {
+            certificate: third,
+            line: 2,
+        };
+        assert_eq!(known.familiarity(&a, &one), told);
+        assert_eq!(known.familiarity(&b, &other), Familiarity::Known);
+        assert_eq!(known.count(), 2);
     }
 
     #[test]

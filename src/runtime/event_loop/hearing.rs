@@ -1,4 +1,5 @@
-//! Takes what other threads have sent: notices of the agent and of the registry, and the agent's requests.
+//! Takes what other threads have sent: notices of the agent, of the registry and of `KNOWN_PEERS`, the agent's requests,
+//! and questions for numbers.
 
 use crossbeam_channel::TryRecvError;
 
@@ -68,9 +69,8 @@ impl EventLoop {
         let Some((_, writer)) = &self.parts.known_peers else {
             return;
         };
-        while let Some(known_peers::Refused { known, mut file }) = writer.next_refused() {
-            writer.add_unwritten(&mut file);
-            self.parts.mesh.certificate_differs(now, &known, file);
+        while let Some(known_peers::Refused { known, file }) = writer.next_refused() {
+            self.parts.mesh.certificate_differs(now, &known, &file);
         }
     }
 

@@ -85,9 +85,11 @@ impl EventLoop {
         let Some((path, writer)) = &self.parts.known_peers else {
             return;
         };
+        // What is written meanwhile is in the one or in the other.
+        let unwritten = writer.unwritten();
         match known_peers::load(path) {
             Ok(mut known) => {
-                writer.add_unwritten(&mut known);
+                known_peers::add_unwritten(&mut known, &unwritten);
                 log::info!("SIGHUP: KNOWN_PEERS {} was read again", path.display());
                 self.parts.mesh.set_known_peers(known);
             }

@@ -49,7 +49,7 @@ impl Bound {
 
     /// Receives what is next, with the local address; `None` when there is nothing at the moment.
     pub(super) fn receive(&self, buffer: &mut [u8]) -> Option<(Received, SocketAddr)> {
-        match not_disturbed(|| runs::receive(&self.socket, buffer)) {
+        match again_while(is_transient, || runs::receive(&self.socket, buffer)) {
             Ok(received) => {
                 let source = without_scope(received.source);
                 Some((Received { source, ..received }, self.address))
@@ -69,7 +69,7 @@ impl Bound {
         if self.unsent.is_empty() {
             done = self.try_send_run(run);
             if done < run.len() {
-                // Writability was not watched before: each datagram that leaves would wake the loop.
+                // Only now: while it is watched, each datagram that leaves wakes the loop.
                 self.watch(registry, token, Interest::READABLE | Interest::WRITABLE);
             }
         }
@@ -108,7 +108,7 @@ impl Bound {
     /// with: it has no room for the others now. Those that can't be sent at all are lost.
     fn try_send_run(&mut self, run: &[Transmit]) -> usize {
         if run.len() > 1 && self.takes_runs {
-            match not_interrupted(|| runs::send(&self.socket, run)) {
+            match again_while(is_interruption, || runs::send(&self.socket, run)) {
                 Ok(()) => return run.len(),
                 Err(error) if error.kind() == io::ErrorKind::WouldBlock => return 0,
                 Err(error) if runs::is_refusal(&error) => {
@@ -116,10 +116,8 @@ impl Bound {
                     log::debug!("{address}: datagrams are sent one by one from now on: {error}");
                     self.takes_runs = false;
                 }
-                Err(error) => {
-                    self.tell_lost(run, &error);
-                    return run.len();
-                }
+                // One by one each may still find its way.
+                Err(error) => log::debug!("{}: a run: {error}", self.address),
             }
         }
         let sent = run.iter().take_while(|transmit| self.try_send(transmit));
@@ -130,31 +128,32 @@ impl Bound {
     /// at all is lost.
     fn try_send(&self, transmit: &Transmit) -> bool {
         let send = || self.socket.send_to(&transmit.bytes, transmit.destination);
-        match not_interrupted(send) {
+        match again_while(is_interruption, send) {
             Ok(_) => true,
             Err(error) if error.kind() == io::ErrorKind::WouldBlock => false,
             Err(error) => {
-                self.tell_lost(std::slice::from_ref(transmit), &error);
+                log::debug!("{} to {}: {error}", self.address, transmit.destination);
                 true
             }
         }
     }
+}
 
-    fn tell_lost(&self, datagrams: &[Transmit], error: &io::Error) {
-        if let Some(first) = datagrams.first() {
-            log::debug!("{} to {}: {error}", self.address, first.destination);
+/// Makes a system call again for as long as its error is one that passes.
+fn again_while<T>(
+    passes: impl Fn(&io::Error) -> bool,
+    mut call: impl FnMut() -> io::Result<T>,
+) -> io::Result<T> {
+    loop {
+        match call() {
+            Err(error) if passes(&error) => {}
+            outcome => return outcome,
         }
     }
 }
 
-/// Makes a system call again whenever a signal has interrupted it.
-fn not_interrupted<T>(call: impl Fn() -> io::Result<T>) -> io::Result<T> {
-    loop {
-        match call() {
-            Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
-            outcome => return outcome,
-        }
-    }
+fn is_interruption(error: &io::Error) -> bool {
+    error.kind() == io::ErrorKind::Interrupted
 }
 
 /// Returns the address as peers know it: the scope of a link-local IPv6 address means something on this
@@ -168,17 +167,7 @@ pub(crate) fn receive_from(
     socket: &UdpSocket,
     buffer: &mut [u8],
 ) -> io::Result<(usize, SocketAddr)> {
-    not_disturbed(|| socket.recv_from(buffer))
-}
-
-/// Makes a call that receives again after transient errors: ICMP errors of earlier datagrams, and EINTR.
-fn not_disturbed<T>(mut receive: impl FnMut() -> io::Result<T>) -> io::Result<T> {
-    loop {
-        match receive() {
-            Err(error) if is_transient(&error) => {}
-            received => return received,
-        }
-    }
+    again_while(is_transient, || socket.recv_from(buffer))
 }
 
 #[cfg(test)]

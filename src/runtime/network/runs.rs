@@ -3,14 +3,15 @@
 //! (generic receive offload, `UDP_GRO`; Linux 5.0). On its way through the system a run costs about as much as a single
 //! datagram.
 
-use std::io::{self, IoSlice};
+use std::io;
+#[cfg(any(target_os = "linux", target_os = "android"))]
+use std::io::IoSlice;
 use std::net::{Ipv4Addr, SocketAddr};
-use std::os::fd::AsFd;
+use std::os::fd::{AsFd, AsRawFd};
 use std::time::Duration;
 
 use mio::net::UdpSocket;
 use rustix::io::Errno;
-use socket2::{MsgHdr, SockRef};
 
 use crate::limits;
 use crate::mesh::link::Transmit;
@@ -21,15 +22,9 @@ const MOST_DATAGRAMS: usize = 64;
 /// The number of bytes that a UDP datagram can carry over IPv4 (RFC 768), which is also the most for a run.
 const MOST_BYTES: usize = 65_507;
 
-/// `SOL_UDP` and `UDP_SEGMENT` of Linux.
-const SEGMENT_SIZE: (i32, i32) = (17, 103);
-
-/// The size of a control message's header, `struct cmsghdr`: its length as a `size_t`, its level and its type.
-const CONTROL_HEADER_BYTES: usize = size_of::<usize>() + 2 * size_of::<i32>();
-
-/// The size of a control message with a `u16` in it, with the padding behind it (`CMSG_SPACE`).
-const CONTROL_BYTES: usize =
-    (CONTROL_HEADER_BYTES + size_of::<u16>()).next_multiple_of(size_of::<usize>());
+/// What a TURN server's Send indication puts around a packet at most: its header, an IPv6 address and the header of its
+/// data (RFC 8656 section 10).
+const RELAY_HEADERS: usize = 48;
 
 /// Returns whether a datagram may go in one run with those before it: all are of one size but the last, which may be
 /// smaller. Small packets go one by one: they are sent where a path swallows full ones, and that may be a firewall of a
@@ -40,45 +35,36 @@ pub(super) fn goes_with(run: &[Transmit], next: &Transmit) -> bool {
     };
     let size = first.bytes.len();
     let is_of_path = next.source == first.source && next.destination == first.destination;
-    let is_full = size > limits::SMALL_PACKET_BYTES;
+    let is_full = size > limits::SMALL_PACKET_BYTES + RELAY_HEADERS;
     let fits = is_full && last.bytes.len() == size && (1..=size).contains(&next.bytes.len());
     let has_room = run.len() < MOST_DATAGRAMS && size * run.len() + next.bytes.len() <= MOST_BYTES;
     is_of_path && fits && has_room
 }
 
 /// Sends a run. Either all of it is sent or nothing.
-pub(super) fn send(socket: &impl AsFd, run: &[Transmit]) -> io::Result<()> {
+#[cfg(any(target_os = "linux", target_os = "android"))]
+pub(super) fn send(socket: &impl AsRawFd, run: &[Transmit]) -> io::Result<()> {
+    use nix::sys::socket::{ControlMessage, MsgFlags, SockaddrStorage, sendmsg};
     let Some(first) = run.first() else {
         return Ok(());
     };
-    let destination = first.destination.into();
-    let control = segment_size(first.bytes.len());
+    // No run has a larger datagram than `MOST_BYTES`.
+    let size = u16::try_from(first.bytes.len()).unwrap_or(u16::MAX);
     let datagrams = run.iter().map(|transmit| IoSlice::new(&transmit.bytes));
     let datagrams: Vec<_> = datagrams.collect();
-    let message = MsgHdr::new()
-        .with_addr(&destination)
-        .with_buffers(&datagrams)
-        .with_control(&control);
-    SockRef::from(socket).sendmsg(&message, 0).map(|_| ())
+    sendmsg(
+        socket.as_raw_fd(),
+        &datagrams,
+        &[ControlMessage::UdpGsoSegments(&size)],
+        MsgFlags::empty(),
+        Some(&SockaddrStorage::from(first.destination)),
+    )?;
+    Ok(())
 }
 
-/// Returns the control message that tells the size of a run's datagrams, as cmsg(3) lays it out.
-fn segment_size(bytes: usize) -> [u8; CONTROL_BYTES] {
-    let (level, kind) = SEGMENT_SIZE;
-    let length = CONTROL_HEADER_BYTES + size_of::<u16>();
-    // No run has a larger datagram than `MOST_BYTES`.
-    let bytes = u16::try_from(bytes).unwrap_or(u16::MAX);
-    let fields = length
-        .to_ne_bytes()
-        .into_iter()
-        .chain(level.to_ne_bytes())
-        .chain(kind.to_ne_bytes())
-        .chain(bytes.to_ne_bytes());
-    let mut message = [0; CONTROL_BYTES];
-    for (place, byte) in message.iter_mut().zip(fields) {
-        *place = byte;
-    }
-    message
+#[cfg(not(any(target_os = "linux", target_os = "android")))]
+pub(super) fn send(_socket: &impl AsRawFd, _run: &[Transmit]) -> io::Result<()> {
+    Err(Errno::OPNOTSUPP.into())
 }
 
 /// Returns whether the error means that the datagrams can be sent only one by one: the interface computes no
@@ -127,13 +113,17 @@ pub(super) fn take_together(_socket: &impl AsFd) {}
 #[cfg(any(target_os = "linux", target_os = "android"))]
 pub(super) fn receive(socket: &UdpSocket, buffer: &mut [u8]) -> io::Result<Received> {
     use nix::sys::socket::{ControlMessageOwned, MsgFlags, SockaddrStorage, cmsg_space, recvmsg};
-    use std::os::fd::AsRawFd as _;
-    let mut control = [0; cmsg_space::<i32>()];
+
+    /// Control messages are read where they lie.
+    #[repr(C, align(8))]
+    struct Control([u8; cmsg_space::<i32>()]);
+
+    let mut control = Control([0; cmsg_space::<i32>()]);
     let mut buffers = [io::IoSliceMut::new(buffer)];
     let received = recvmsg::<SockaddrStorage>(
         socket.as_raw_fd(),
         &mut buffers,
-        Some(&mut control),
+        Some(&mut control.0),
         MsgFlags::empty(),
     )?;
     let size = received.cmsgs()?.find_map(|message| match message {
@@ -224,13 +214,16 @@ mod tests {
 
     #[test]
     fn small_packets_go_one_by_one() {
-        assert_eq!(runs(&[limits::SMALL_PACKET_BYTES; 3]), [1, 1, 1]);
-        assert_eq!(runs(&[limits::SMALL_PACKET_BYTES + 1; 3]), [3]);
+        // By themselves, as data of a TURN channel, and in Send indications.
+        for around in [0, 4, 36, 48] {
+            assert_eq!(runs(&[limits::SMALL_PACKET_BYTES + around; 3]), [1, 1, 1]);
+        }
+        assert_eq!(runs(&[1000; 3]), [3]);
     }
 
     #[test]
     fn a_run_has_no_more_than_the_system_takes() {
-        assert_eq!(runs(&[600; MOST_DATAGRAMS + 1]), [MOST_DATAGRAMS, 1]);
+        assert_eq!(runs(&[1000; MOST_DATAGRAMS + 1]), [MOST_DATAGRAMS, 1]);
         assert_eq!(runs(&[MOST_BYTES - 1, 1, 1]), [2, 1]);
         assert_eq!(runs(&[1228; 60]), [53, 7]);
         assert_eq!(runs(&[MOST_BYTES / 2 + 1; 2]), [1, 1]);

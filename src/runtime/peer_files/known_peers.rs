@@ -10,7 +10,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::thread;
 use std::time::Duration;
 
-use crossbeam_channel::{Receiver, Sender, TrySendError, bounded};
+use crossbeam_channel::{Receiver, Sender, bounded};
 use rustix::fs::{FlockOperation, flock};
 
 use crate::limits;
@@ -89,10 +89,8 @@ impl Writer {
                     };
                     lock(&of_thread).retain(|other| *other != known);
                     if let Added::Differs(file) = added {
-                        let refused = Refused { known, file };
-                        if let Err(TrySendError::Full(refused)) = is_refused.try_send(refused) {
-                            log::warn!("{} has another certificate", refused.known.peer);
-                        }
+                        // If there are many, this waits for the loop. At the end there is nobody to take it.
+                        let _ = is_refused.send(Refused { known, file });
                         notify();
                     }
                 }
@@ -125,14 +123,18 @@ impl Writer {
         }
     }
 
-    /// Adds the peers that could not be written to what the file has, except where it knows them by another
-    /// certificate.
-    pub(crate) fn add_unwritten(&self, read: &mut KnownPeers) {
-        for known in lock(&self.unwritten).iter() {
-            let familiarity = read.familiarity(&known.peer, &known.certificate);
-            if familiarity == Familiarity::New && read.has_room() {
-                read.add(known.clone());
-            }
+    /// Returns the peers that are not in the file, or not yet.
+    pub(crate) fn unwritten(&self) -> Vec<KnownPeer> {
+        lock(&self.unwritten).clone()
+    }
+}
+
+/// Adds peers that are not in the file to what it has, except where it knows them by another certificate.
+pub(crate) fn add_unwritten(read: &mut KnownPeers, unwritten: &[KnownPeer]) {
+    for known in unwritten {
+        let familiarity = read.familiarity(&known.peer, &known.certificate);
+        if familiarity == Familiarity::New && read.has_room() {
+            read.add(known.clone());
         }
     }
 }
@@ -140,6 +142,8 @@ impl Writer {
 impl Drop for Writer {
     fn drop(&mut self) {
         self.new = None;
+        // The thread may wait for somebody to take what it has to tell.
+        self.refused = crossbeam_channel::never();
         let _ = self.ended.recv_timeout(LAST_LINES);
     }
 }
@@ -239,7 +243,7 @@ mod tests {
         writer.add(known("b", "02"));
         let text = format!("{}\n", known("b", "03"));
         let mut read = KnownPeers::parse("file".to_owned(), &text).unwrap();
-        writer.add_unwritten(&mut read);
+        add_unwritten(&mut read, &writer.unwritten());
         for (peer, familiarity) in [(known("a", "01"), true), (known("b", "02"), false)] {
             let found = read.familiarity(&peer.peer, &peer.certificate);
             assert_eq!(found == Familiarity::Known, familiarity);
