@@ -10,12 +10,17 @@ use crate::limits;
 use crate::protocol::json::{Value, push_string, write_object};
 use crate::protocol::json_rpc::{Code, Fault};
 
-/// The members of `_meta` by which we name ourselves in stateless results.
-pub(super) const SERVER_META: &str = concat!(
-    r#""io.modelcontextprotocol/serverInfo":{"name":"chatixia-sidecar","title":"Chatixia sidecar","version":""#,
+/// How we name ourselves.
+const SERVER_INFO: &str = concat!(
+    r#"{"name":"chatixia-sidecar","title":"Chatixia sidecar","version":""#,
     env!("CARGO_PKG_VERSION"),
     r#""}"#
 );
+
+/// Returns the members of `_meta` by which we name ourselves in stateless results.
+pub(super) fn server_meta() -> String {
+    format!(r#""io.modelcontextprotocol/serverInfo":{SERVER_INFO}"#)
+}
 
 /// The key of `_meta` under which a stateless request names its revision.
 pub(super) const VERSION_KEY: &str = "io.modelcontextprotocol/protocolVersion";
@@ -91,10 +96,7 @@ impl Server {
             &json_string(revision.name()),
         );
         push_member(&mut members, "capabilities", &self.capabilities(true));
-        let server = SERVER_META
-            .split_once(':')
-            .map_or("{}", |(_, server)| server);
-        push_member(&mut members, "serverInfo", server);
+        push_member(&mut members, "serverInfo", SERVER_INFO);
         push_member(&mut members, "instructions", &json_string(INSTRUCTIONS));
         Ok(Reply::Now(members))
     }

@@ -191,7 +191,7 @@ impl Server {
     fn respond(&mut self, asked: &Asked, members: &str) {
         let result = if asked.revision.is_stateless() {
             let separator = if members.is_empty() { "" } else { "," };
-            let meta = handshake::SERVER_META;
+            let meta = handshake::server_meta();
             format!(r#"{{"resultType":"complete"{separator}{members},"_meta":{{{meta}}}}}"#)
         } else {
             format!("{{{members}}}")

@@ -1,7 +1,7 @@
 //! The inbox as a resource, which is the only one.
 
 use super::json::{each_member, push_member};
-use super::request::Request;
+use super::request::{Request, invalid};
 use super::{Server, words};
 use crate::limits;
 use crate::protocol::json::{Value, write_object};
@@ -73,7 +73,7 @@ pub(super) fn is_inbox(request: &Request<'_>) -> Result<(), Fault> {
     });
     let Some(text) = uri.and_then(Value::string) else {
         let message = "the request needs the uri of a resource";
-        return Err(Fault::new(Code::InvalidParams, message));
+        return Err(invalid(message));
     };
     if text == INBOX {
         return Ok(());

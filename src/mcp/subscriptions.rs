@@ -4,9 +4,9 @@
 use std::time::Instant;
 
 use super::Server;
-use super::handshake::SERVER_META;
+use super::handshake::server_meta;
 use super::json::{each_member, json_string};
-use super::request::{Reply, Request};
+use super::request::{Reply, Request, invalid};
 use super::resources::{INBOX, is_inbox};
 use super::tool::Tool;
 use crate::limits;
@@ -81,7 +81,7 @@ impl Server {
         let filter = filter.filter(|filter| filter.as_json().starts_with('{'));
         let Some(filter) = filter else {
             let message = "subscriptions/listen needs notifications, an object";
-            return Err(Fault::new(Code::InvalidParams, message));
+            return Err(invalid(message));
         };
         let has_room = self.subscriptions.streams.len() < limits::MCP_SUBSCRIPTIONS;
         if !has_room {
@@ -162,7 +162,7 @@ impl Server {
     pub(super) fn close_streams(&mut self) {
         for Stream { id, .. } in std::mem::take(&mut self.subscriptions.streams) {
             let text = id.as_json();
-            let meta = SERVER_META;
+            let meta = server_meta();
             let result = format!(
                 r#"{{"resultType":"complete","_meta":{{"{SUBSCRIPTION_KEY}":{text},{meta}}}}}"#
             );

@@ -1,6 +1,6 @@
 //! Support for the registry's tests: a registry on a thread of the test, and a blocking client for it.
 
-use std::io::{self, Read, Write};
+use std::io::{self, ErrorKind, Read, Write};
 use std::net::{SocketAddr, TcpStream};
 use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
@@ -257,8 +257,12 @@ impl Client {
     /// The next text frame.
     pub(crate) fn receive(&mut self) -> String {
         loop {
-            if let Message::Text(text) = self.socket.read().unwrap() {
-                return text.as_str().to_owned();
+            match self.socket.read() {
+                Ok(Message::Text(text)) => return text.as_str().to_owned(),
+                Ok(_) => {}
+                // A read with a deadline is not begun anew by the system when a signal has come.
+                Err(tungstenite::Error::Io(error)) if error.kind() == ErrorKind::Interrupted => {}
+                Err(error) => panic!("{error}"),
             }
         }
     }
