@@ -15,6 +15,7 @@ export { MeshError, readTicket };
 
 const PEERS = 256;
 const STEP = 250; // In milliseconds.
+const YEAR = 365 * 24 * 3600 * 1000;
 
 /** Us, as a peer of the mesh. chatixia.d.ts lists options and events. */
 export class Mesh extends EventTarget {
@@ -81,7 +82,7 @@ export class Mesh extends EventTarget {
     this.#steppedAt = clock.now();
     this.#timer = clock.every(() => this.#step(), STEP);
     // All connections of a process bear one certificate: a session goes on with that alone.
-    const made = configuration.rtc.generateCertificate?.({ name: "ECDSA", namedCurve: "P-256" });
+    const made = configuration.rtc.generateCertificate?.({ name: "ECDSA", namedCurve: "P-256", expires: YEAR });
     this.#certificates ??= Promise.resolve(made).then((one) => one && [one], () => undefined);
     for (const [target, event] of networkEvents()) target.addEventListener(event, this.#networkChanged);
     try {
@@ -174,7 +175,18 @@ export class Mesh extends EventTarget {
     if (id !== expected) throw new MeshError("refused", `the key is that of ${id}, not of ${expected}`);
     const certificates = await this.#certificates;
     this.#id = id;
-    Object.assign(this.#parts.configuration, { iceServers }, certificates && { certificates });
+    Object.assign(this.#parts.configuration, { iceServers: iceServers.filter((one) => this.#isUsable(one)) }, certificates && { certificates });
+  }
+
+  /** Whether the browser takes an ICE server: one that it does not take would cost all connections. */
+  #isUsable(iceServer) {
+    try {
+      new this.#parts.configuration.rtc({ iceServers: [iceServer] }).close();
+      return true;
+    } catch ({ message }) {
+      console.warn(`An ICE server of the registry is left out: ${message}`);
+      return false;
+    }
   }
 
   #list(names, isNew) {
@@ -210,9 +222,20 @@ export class Mesh extends EventTarget {
   #deliver(peer, message) {
     const key = JSON.stringify([peer, message.request_id]);
     const request = this.#requests.get(key);
-    if (request && message.type.endsWith("_stream_chunk")) request.onChunk(message);
+    if (request && message.type.endsWith("_stream_chunk")) this.#call(request.onChunk, message);
     else if (request && this.#requests.delete(key)) request.resolve(message);
     this.#report("message", { peer, message, isResponse: request !== undefined });
+  }
+
+  /** Calls what is not ours. What it throws is told as of a task of its own, and stops nothing here. */
+  #call(act, argument) {
+    try {
+      act(argument);
+    } catch (error) {
+      this.#parts.clock.soon(() => {
+        throw error;
+      });
+    }
   }
 
   #endRequests(condition, code, text) {

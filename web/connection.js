@@ -18,7 +18,7 @@ export class Connection {
   announced = null; // The peer's session in its description, or in its hello.
   told = null; // Our session in our hello.
   fingerprint = null; // Of the peer's certificate.
-  maxMessageBytes = UNANNOUNCED_MESSAGE_BYTES;
+  #announcedBytes = UNANNOUNCED_MESSAGE_BYTES; // Of a message.
   nextNumber = null; // Of the peer's messages. Our hello tells where it begins.
   early = []; // Messages that came before the hello, which gives them their numbers.
   earlyBytes = 0;
@@ -68,7 +68,7 @@ export class Connection {
     this.announced = isId(session) ? session : null;
     this.fingerprint = fingerprint(sdp);
     const size = /^a=max-message-size:(\d+)/m.exec(sdp);
-    if (size) this.maxMessageBytes = Number(size[1]) || Infinity;
+    if (size) this.#announcedBytes = Number(size[1]) || Infinity;
     await this.pc.setRemoteDescription({ type, sdp });
     this.#isAccepted.keep();
     if (type === "answer" && this.speaksSessions && !this.hasEnded) this.#bind(this.pc.createDataChannel("mesh-control"));
@@ -146,10 +146,16 @@ export class Connection {
   #controlled(data) {
     if (this.#framesWaiting >= FRAMES_AT_ONCE) return;
     this.#framesWaiting += 1;
-    this.#framesDone = this.#framesDone.then(() => {
+    const handled = this.#framesDone.then(() => {
       this.#framesWaiting -= 1;
       return this.hasEnded ? null : this.peer.controlled(this, data);
     });
+    this.#framesDone = handled.catch((error) => this.peer.failed(this, `a frame can't be handled: ${error.message}`));
+  }
+
+  /** The largest message that both the peer and our browser take. */
+  get maxMessageBytes() {
+    return Math.min(this.#announcedBytes, this.pc.sctp?.maxMessageSize || Infinity);
   }
 
   get hasRoom() {

@@ -35,7 +35,7 @@ export class Offers {
     const introducers = introducersTo(peer);
     if (registry.isConnected ? roster.has(peer.id) : introducers.length > 0) {
       const connection = this.#begin("offerer", randomId(), introducers);
-      connection.describe("offer").catch((error) => peer.failed(connection, error.message));
+      connection?.describe("offer").catch((error) => peer.failed(connection, error.message));
     } else if (registry.isConnected) this.missed();
   }
 
@@ -54,14 +54,20 @@ export class Offers {
   }
 
   #begin(role, attempt, introducers) {
-    const connection = new Connection(this.peer, role, attempt, introducers, this.peer.parts.configuration);
-    this.peer.connections.add(connection);
-    return connection;
+    try {
+      const connection = new Connection(this.peer, role, attempt, introducers, this.peer.parts.configuration);
+      this.peer.connections.add(connection);
+      return connection;
+    } catch (error) {
+      this.missed(`the browser makes no connection: ${error.message}`);
+      return null;
+    }
   }
 
   /** An attempt has failed, or could not be made. The peer may have gone. */
-  missed() {
+  missed(reason = this.peer.failure) {
     this.failures += 1;
+    this.peer.failure = reason;
     this.peer.parts.registry.askForList();
   }
 
@@ -105,6 +111,7 @@ export class Offers {
     for (const given of peer.all(({ phase, role }) => phase === "connecting" && role === "answerer")) peer.retire(given);
     this.#meetSession(payload.session);
     const connection = this.#begin("answerer", conn, introducer ? [introducer] : []);
+    if (!connection) return;
     for (const early of this.#earlyCandidates.splice(0)) if ((early.conn ?? null) === conn) connection.addCandidate(early);
     const answered = connection.accept("offer", payload).then(() => connection.hasEnded || connection.describe("answer"));
     answered.catch((error) => peer.failed(connection, `its offer can't be used: ${error.message}`));

@@ -18,6 +18,7 @@ export const SUSPECT = 1500; // Silence after the question that begins the searc
 const SILENT = 5000; // Silence after which a peer counts as unreachable.
 const CONNECT_TIMEOUT = 20000;
 const RECOVERY_TIMEOUT = 60000;
+const CONTRADICTION = "it contradicts the session";
 
 export class Peer {
   session = new Session();
@@ -109,7 +110,7 @@ export class Peer {
   /** Lets the session go on over this connection. Our hello and the peer's are out. */
   adopt(connection, { session, received }) {
     const greeting = this.session.greet(session, received, connection.told, this.isOther(connection));
-    if (!greeting) return this.#contradicted(connection);
+    if (!greeting) return this.#endSession(connection, CONTRADICTION);
     if (!greeting.resumed) connection.nextNumber = 1; // Our hello may have spoken of a session that it no longer has.
     for (const outgoing of greeting.settled) outgoing.settle(null);
     this.#fail(greeting.lost, "connection_lost", `${this.id} was started anew before its agent took the message`);
@@ -150,11 +151,11 @@ export class Peer {
     this.failed(connection, why);
   }
 
-  /** Ends the session with a peer that has said what can't be true: its process counts as ended. */
-  #contradicted(connection) {
+  /** Ends the session where it can't go on, as when the peer has said what can't be true: its process counts as ended. */
+  #endSession(connection, why) {
     if (this.current && this.current !== connection) this.retire(this.current);
-    this.#restart("it contradicts the session");
-    this.failed(connection, "it contradicts the session");
+    this.#restart(why);
+    this.failed(connection, why);
   }
 
   #restart(why) {
@@ -199,7 +200,13 @@ export class Peer {
       try {
         connection.mesh.send(next.text);
       } catch (error) {
-        return this.failed(connection, `a message can't be written: ${error.message}`);
+        if (connection.mesh.readyState !== "open") return this.failed(connection, `a message can't be written: ${error.message}`);
+        const why = `the browser does not write a message of ${next.bytes} bytes: ${error.message}`;
+        // What has a number can't be left out of the session.
+        if (!isFirst) return this.#endSession(connection, why);
+        const code = error instanceof TypeError ? "message_too_large" : "connection_lost";
+        this.#fail(session.takeUnwritten(session.handed, 1), code, why, { limit });
+        continue;
       }
       if (isFirst) count(this.sent, next.bytes);
       if (connection.speaksSessions) for (const settled of session.written()) settled.settle(null);
@@ -253,7 +260,7 @@ export class Peer {
   #acknowledged(connection, taken, window) {
     if (this.proposed) return;
     const settled = this.session.acknowledge(taken, window);
-    if (!settled) return this.#contradicted(connection);
+    if (!settled) return this.#endSession(connection, CONTRADICTION);
     for (const outgoing of settled) outgoing.settle(null);
     this.pump();
   }
@@ -305,7 +312,7 @@ export class Peer {
       this.carrier = null;
     }
     const patience = this.carrier ? RECOVERY_TIMEOUT : CONNECT_TIMEOUT;
-    if (!this.session.outbox.slice(this.session.numbered).some(({ at }) => now - at > patience)) return;
+    if (!this.session.outbox.slice(this.session.numbered).some(({ at }) => now - Math.max(at, this.carrier?.heard ?? 0) > patience)) return;
     this.#fail(this.session.takeUnwritten(), "connect_failed", `${this.id} can't be reached`);
   }
 
@@ -333,8 +340,7 @@ export class Peer {
     if (!this.retire(connection)) return;
     this.#report("connectionlost", { reason });
     if (phase !== "open") {
-      this.failure = reason;
-      this.offers.missed();
+      this.offers.missed(reason);
     }
     // Once our hello was sent, nothing was taken from the connection in use.
     if (phase === "greeting" && this.current) this.retire(this.current);

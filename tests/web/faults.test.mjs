@@ -1,0 +1,166 @@
+// What others get wrong, in simulated time: callbacks that throw, registries that hang, browsers that refuse, peers that
+// greet and go.
+
+import assert from "node:assert/strict";
+import { test } from "node:test";
+import { Mesh } from "../../web/chatixia.js";
+import { SESSION, Scripted } from "./scripted.mjs";
+import { World } from "./world.mjs";
+
+function made(world, name, { runtime = {}, ...options } = {}) {
+  const mesh = new Mesh({ registry: "http://registry/", key: name, runtime: { ...world.runtime(name), ...runtime }, ...options });
+  const [messages, events] = [[], []];
+  mesh.addEventListener("message", ({ detail }) => messages.push(detail.message));
+  for (const type of ["registry", "untrusted", "connectionlost"]) {
+    mesh.addEventListener(type, ({ detail }) => events.push({ at: world.now, type, ...detail }));
+  }
+  return { mesh, messages, events };
+}
+
+async function join(world, name, options) {
+  const one = made(world, name, options);
+  await world.settled(`${name} joins`, one.mesh.connect());
+  return one;
+}
+
+const isConnected = ({ mesh }, name) => mesh.peers.some(({ id, state }) => id === name && state === "connected");
+const states = ({ events }) => events.filter(({ type }) => type === "registry").map(({ state }) => state);
+const codeOf = (promise) => promise.then(({ receipt }) => receipt, ({ code }) => code);
+
+async function pair(world, options = {}) {
+  const peers = [await join(world, "a", options.a), await join(world, "b", options.b)];
+  await world.until(() => isConnected(peers[0], "b") && isConnected(peers[1], "a"));
+  return peers;
+}
+
+test("a callback that throws costs no message", async () => {
+  const world = new World();
+  const scripted = await new Scripted(world, "s").join();
+  const { mesh, messages } = await join(world, "a", { mode: "lazy" });
+  const first = await scripted.offer("a", "1");
+  await world.until(() => first.isOpen);
+  first.tell({ hello: { session: SESSION, received: 0 } });
+  await world.until(() => first.hello);
+  const onChunk = () => {
+    throw new Error("of a callback");
+  };
+  mesh.request("s", { type: "ask", request_id: "r" }, { onChunk }).catch(() => {});
+  await world.run(100);
+  const second = await scripted.offer("a", "2");
+  await world.until(() => second.isOpen);
+  for (const type of ["x_stream_chunk", "m1", "m2"]) second.send({ type, request_id: type === "m1" || type === "m2" ? "" : "r" });
+  await world.run(100);
+  second.tell({ hello: { session: SESSION, received: 1 } });
+  await assert.rejects(world.run(300), /of a callback/, "it is still told");
+  second.send({ type: "m3" });
+  second.tell({ ping: 7 });
+  await world.run(1000);
+  assert.deepEqual(messages.map(({ type }) => type), ["x_stream_chunk", "m1", "m2", "m3"]);
+  assert.ok(second.frames.some(({ pong }) => pong === 7), "control frames are still read");
+});
+
+test("what has waited long behind a slow peer is not given up at the first loss", async () => {
+  const world = new World();
+  const [a] = await pair(world);
+  const { channels } = world.connections.find(({ name, connectionState }) => name === "a" && connectionState === "connected");
+  const channel = channels.find(({ label }) => label === "mesh");
+  channel.bufferedAmount = 1e6;
+  const sent = codeOf(a.mesh.send("b", { type: "t" }));
+  await world.run(70000);
+  channel.connection.fail();
+  assert.equal(await world.settled("the message", sent), "agent");
+});
+
+/** A runtime whose channels throw at what is larger than `most()`. */
+function refusing(world, name, most, error) {
+  const runtime = world.runtime(name);
+  const RTCPeerConnection = class extends runtime.RTCPeerConnection {
+    constructor(configuration) {
+      super(configuration);
+      this.channels.push = (channel) => {
+        const write = channel.send.bind(channel);
+        channel.send = (data) => {
+          if (data.length > most()) throw error;
+          write(data);
+        };
+        return Array.prototype.push.call(this.channels, channel);
+      };
+    }
+  };
+  return { RTCPeerConnection };
+}
+
+test("the browser's own limit counts beside the peer's", async () => {
+  const world = new World();
+  const runtime = world.runtime("a");
+  const RTCPeerConnection = class extends runtime.RTCPeerConnection {
+    sctp = { maxMessageSize: 1000 };
+  };
+  const [a] = await pair(world, { a: { runtime: { RTCPeerConnection } } });
+  const refused = assert.rejects(a.mesh.send("b", { type: "t", payload: "x".repeat(2000) }), { code: "message_too_large", limit: 1000 });
+  await world.settled("the message", refused, 1000);
+});
+
+test("a message that the browser refuses fails alone", async () => {
+  const errors = [[new TypeError("too large"), "message_too_large"], [new Error("no room"), "connection_lost"]];
+  for (const [error, code] of errors) {
+    const world = new World();
+    const [a, b] = await pair(world, { a: { runtime: refusing(world, "a", () => 1000, error) } });
+    const results = ["x".repeat(2000), "x"].map((payload) => codeOf(a.mesh.send("b", { type: "t", payload })));
+    assert.deepEqual(await world.settled("both", Promise.all(results), 1000), [code, "agent"]);
+    assert.deepEqual([b.messages.length, a.events.filter(({ type }) => type === "connectionlost").length], [1, 0]);
+  }
+});
+
+test("a message that only a later connection refuses ends the session, once", async () => {
+  const world = new World();
+  let most = Infinity;
+  const [a, b] = await pair(world, { a: { runtime: refusing(world, "a", () => most, new TypeError("too large")) } });
+  world.cut("b");
+  const sent = codeOf(a.mesh.send("b", { type: "t", payload: "x".repeat(2000) }));
+  await world.run(100);
+  most = 1000;
+  world.failConnections();
+  world.mend("b");
+  assert.equal(await world.settled("the message", sent, 20000), "connection_lost");
+  assert.equal(await world.settled("the next", codeOf(a.mesh.send("b", { type: "t" }))), "agent");
+  assert.equal(b.messages.length, 1);
+});
+
+test("a browser that makes no connection is a failure of that try", async () => {
+  const world = new World();
+  const RTCPeerConnection = class {
+    constructor() {
+      throw new Error("an expired certificate");
+    }
+  };
+  const { mesh } = await join(world, "a", { runtime: { RTCPeerConnection } });
+  const b = await join(world, "b");
+  await world.run(30000);
+  assert.match(mesh.peers[0].failure, /an expired certificate/);
+  const offers = world.connections.filter(({ name }) => name === "b").length;
+  assert.ok(offers > 1 && offers < 30, `${offers} offers`);
+  assert.ok(!isConnected(b, "a"));
+});
+
+test("an ICE server that the browser does not take is left out, and the certificate lasts a year", async (context) => {
+  const warn = context.mock.method(console, "warn", () => {});
+  const world = new World();
+  const runtime = world.runtime("a");
+  const asked = [];
+  const RTCPeerConnection = class extends runtime.RTCPeerConnection {
+    static generateCertificate = (about) => (asked.push(about), runtime.RTCPeerConnection.generateCertificate());
+    constructor(configuration) {
+      if (configuration.iceServers?.some(({ urls }) => urls.includes("bad"))) throw new SyntaxError("an invalid URL");
+      super(configuration);
+      this.iceServers = configuration.iceServers;
+    }
+  };
+  const iceServers = [{ urls: "stun:bad" }, { urls: "stun:good" }];
+  const fetch = async (url) => (url.pathname.endsWith("config") ? { ok: true, json: async () => ({ iceServers }) } : runtime.fetch(url));
+  await pair(world, { a: { runtime: { RTCPeerConnection, fetch } } });
+  const used = world.connections.filter(({ name, other }) => name === "a" && other);
+  assert.deepEqual(used[0].iceServers, [{ urls: "stun:good" }]);
+  assert.match(warn.mock.calls[0].arguments[0], /ICE server/);
+  assert.equal(asked[0].expires, 365 * 24 * 3600 * 1000);
+});
