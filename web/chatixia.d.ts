@@ -10,7 +10,7 @@ export interface MeshOptions {
   deviceToken?: string;
   /** The name that we are to have. Connecting fails if the key belongs to another. */
   peerId?: string | null;
-  /** `MESH_SECRET`: peers have to prove that they know it. Browsers do so only over https, or on `localhost`. */
+  /** `MESH_SECRET`: peers have to prove that they know it. An empty one is an error. Browsers do so only over https, or on `localhost`. */
   secret?: string | null;
   /** `full` (the default) connects to all that the registry lists, `lazy` when something is sent. */
   mode?: "full" | "lazy";
@@ -110,11 +110,11 @@ export interface Edge {
   round_trip_ms?: number;
 }
 
-/** The contract's codes, and four of ours. */
+/** The contract's codes, and in the last line ours. */
 export type ErrorCode =
   | "bad_message" | "unknown_peer" | "connect_failed" | "connection_lost" | "message_too_large" | "peer_stalled"
   | "untrusted_peer" | "too_many_peers" | "shutting_down"
-  | "refused" | "registry" | "replaced" | "no_response" | "no_webrtc" | "bad_ticket";
+  | "refused" | "registry" | "replaced" | "no_response" | "no_webrtc" | "bad_ticket" | "bad_secret";
 
 export class MeshError extends Error {
   constructor(code: ErrorCode, text: string, details?: object);
@@ -133,7 +133,7 @@ export interface MeshEvents {
   peerconnected: { peer: string; resumed: boolean };
   /** A peer can't be reached now. What waits for it is kept for a minute. */
   peerdisconnected: { peer: string };
-  /** The state of the link to the registry. `replaced`: somebody else has joined with the same key. */
+  /** The state of the link to the registry. `replaced`: somebody else has joined with the same key; `connect()` takes the place back. */
   registry: { state: "connected" | "disconnected" | "refused" | "replaced"; peer_id?: string; reason?: string };
   /** The registry has told who is online. */
   peers: Record<string, never>;

@@ -25,6 +25,7 @@ export class Mesh extends EventTarget {
   #parts; // What peers and the registry share.
   #requests = new Map(); // Those that wait for a response, by peer and request_id.
   #timer = null;
+  #opening = null; // Tells the latest `connect` from those before it.
   #steppedAt = 0;
   #networkChanged = () => this.networkChanged();
 
@@ -32,6 +33,7 @@ export class Mesh extends EventTarget {
     super();
     const rtc = runtime.RTCPeerConnection ?? globalThis.RTCPeerConnection;
     if (!rtc) throw new MeshError("no_webrtc", "This browser has no WebRTC, or it is switched off; another one is needed.");
+    if (secret === "") throw new MeshError("bad_secret", "The secret is empty. Without one, leave it out or give null.");
     const base = new URL(registry, globalThis.location?.href);
     if (!base.pathname.endsWith("/")) base.pathname += "/";
     this.#expectedId = peerId;
@@ -74,11 +76,15 @@ export class Mesh extends EventTarget {
     return this.peers.filter(({ state }) => state === "connected").map(({ id }) => id);
   }
 
-  /** Connects to the registry and, unless the mode is "lazy", to all peers. Rejects if the registry can't be had. */
+  /**
+   * Connects to the registry and, unless the mode is "lazy", to all peers. Rejects if the registry can't be had. Where
+   * another has taken our name's place, this takes it back.
+   */
   async connect() {
     const { registry, clock, configuration } = this.#parts;
-    if (!this.#parts.isClosed) return;
+    if (!this.#parts.isClosed) return registry.isReplaced ? registry.connect() : undefined;
     this.#parts.isClosed = false;
+    const mine = (this.#opening = {});
     this.#steppedAt = clock.now();
     this.#timer = clock.every(() => this.#step(), STEP);
     // All connections of a process bear one certificate: a session goes on with that alone.
@@ -88,7 +94,7 @@ export class Mesh extends EventTarget {
     try {
       await registry.connect();
     } catch (error) {
-      this.close();
+      if (mine === this.#opening) this.close();
       throw error;
     }
   }
@@ -155,9 +161,8 @@ export class Mesh extends EventTarget {
 
   /** Call this when the network has changed and the browser does not say so: peers and registry are asked at once. */
   networkChanged() {
-    const { peers, registry, clock } = this.#parts;
-    if (registry.retryAt !== null) registry.retryAt = clock.now();
-    registry.askForList();
+    const { peers, registry } = this.#parts;
+    registry.networkChanged();
     for (const { current } of peers.values()) current?.ask();
   }
 
@@ -175,7 +180,9 @@ export class Mesh extends EventTarget {
     if (id !== expected) throw new MeshError("refused", `the key is that of ${id}, not of ${expected}`);
     const certificates = await this.#certificates;
     this.#id = id;
-    Object.assign(this.#parts.configuration, { iceServers: iceServers.filter((one) => this.#isUsable(one)) }, certificates && { certificates });
+    // Those that were told before are better than none.
+    const known = iceServers && { iceServers: iceServers.filter((one) => this.#isUsable(one)) };
+    Object.assign(this.#parts.configuration, known, certificates && { certificates });
   }
 
   /** Whether the browser takes an ICE server: one that it does not take would cost all connections. */

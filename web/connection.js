@@ -49,7 +49,7 @@ export class Connection {
     const { now, offers } = this.peer;
     // On a slow path all takes longer; but nobody has longer to prove something.
     const limit = LIMITS[phase] * (phase === "greeting" ? 1 : 2 ** Math.min(offers.failures, 3));
-    Object.assign(this, { phase, heard: now, asked: null, deadline: now + limit });
+    Object.assign(this, { phase, entered: now, heard: now, asked: null, deadline: now + limit });
   }
 
   // -- Descriptions and candidates

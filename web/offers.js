@@ -13,7 +13,7 @@ const EARLY_CANDIDATES = 64; // Kept until their offer is there.
 const KNOWN_OFFERS = 16; // Remembered, because an offer may come by several ways.
 
 export class Offers {
-  failures = 0; // Attempts that have failed since the peer was reached.
+  failures = 0; // Attempts that have failed since a connection has lasted.
   #offerAt = null; // When an offer is due, while one is wanted.
   #known = [];
   #earlyCandidates = [];

@@ -46,7 +46,10 @@ $("sign-in").addEventListener("submit", (event) => {
   join($("key").value.trim(), $("secret").value, $("keep").checked);
 });
 $("leave").addEventListener("click", leave);
-$("again").addEventListener("click", () => mesh.networkChanged());
+$("again").addEventListener("click", () => {
+  mesh.connect().catch(() => {}); // If another has taken our place. What fails is told by an event.
+  mesh.networkChanged();
+});
 
 async function join(text, secret, keeps) {
   $("problem").textContent = "";

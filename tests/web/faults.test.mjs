@@ -164,3 +164,105 @@ test("an ICE server that the browser does not take is left out, and the certific
   assert.match(warn.mock.calls[0].arguments[0], /ICE server/);
   assert.equal(asked[0].expires, 365 * 24 * 3600 * 1000);
 });
+
+/** A runtime whose registry answers nothing for these paths while `isHanging()`. */
+function hanging(world, name, isHanging) {
+  const { fetch } = world.runtime(name);
+  const asked = [];
+  const answer = (url) => (asked.push(url.pathname), isHanging(url.pathname) ? new Promise(() => {}) : fetch(url));
+  return { asked, runtime: { fetch: answer } };
+}
+
+test("a registry that does not answer fails the try, and is tried again", async () => {
+  const world = new World();
+  let isHanging = true;
+  const { runtime } = hanging(world, "a", () => isHanging);
+  const never = made(world, "a", { runtime });
+  await world.settled("the first try", assert.rejects(never.mesh.connect(), { code: "registry", message: /does not answer/ }), 15000);
+  isHanging = false;
+  const a = await join(world, "a", { runtime });
+  isHanging = true;
+  world.setRegistry(false);
+  await world.run(1000);
+  world.setRegistry(true);
+  isHanging = false;
+  await world.run(20000);
+  assert.deepEqual(states(a), ["connected", "disconnected", "disconnected", "connected"]);
+});
+
+test("a changed network replaces a try that is under way", async () => {
+  const world = new World();
+  let isHanging = false;
+  const { runtime } = hanging(world, "a", () => isHanging);
+  const a = await join(world, "a", { runtime });
+  isHanging = true;
+  world.setRegistry(false);
+  await world.run(3000);
+  world.setRegistry(true);
+  isHanging = false;
+  a.mesh.networkChanged();
+  await world.run(1000);
+  assert.deepEqual(states(a), ["connected", "disconnected", "connected"]);
+});
+
+test("a registry that does not tell its ICE servers is joined all the same", async () => {
+  const world = new World();
+  const { runtime } = hanging(world, "a", (path) => path.endsWith("config"));
+  const { mesh } = made(world, "a", { runtime });
+  await world.settled("the connection", mesh.connect(), 3000);
+});
+
+test("who was replaced comes back only when asked to", async () => {
+  const world = new World();
+  const first = await join(world, "a");
+  const second = await join(world, "a");
+  await world.run(200000);
+  first.mesh.networkChanged();
+  await world.run(200000);
+  assert.deepEqual([states(first), states(second)], [["connected", "replaced"], ["connected"]]);
+  await world.settled("the connection", first.mesh.connect());
+  await world.run(200000);
+  assert.deepEqual([states(first), states(second)], [["connected", "replaced", "connected"], ["connected", "replaced"]]);
+});
+
+test("an empty secret is an error", () => {
+  assert.throws(() => made(new World(), "a", { secret: "" }), { code: "bad_secret" });
+});
+
+test("a peer that greets and goes, again and again, is tried more and more rarely", async () => {
+  const world = new World();
+  const scripted = await new Scripted(world, "s").join();
+  const a = await join(world, "a");
+  let offers = 0;
+  for (const end = world.now + 60000; world.now < end; await world.run(10)) {
+    if (scripted.offers.length === 0) continue;
+    offers += 1;
+    const link = await scripted.answer("a", scripted.offers.shift());
+    await world.until(() => link.hello);
+    link.tell({ hello: { session: SESSION, received: 0 } });
+    await world.run(30);
+    link.pc.close();
+  }
+  assert.ok(offers > 3 && offers < 15, `${offers} offers in a minute`);
+  // One that stays is a new beginning.
+  const link = await scripted.answer("a", await scripted.offered());
+  await world.until(() => link.hello);
+  link.tell({ hello: { session: SESSION, received: 0 } });
+  for (let second = 0; second < 10; second += 1) await world.run(1000).then(() => link.tell({ pong: 0 }));
+  const lost = world.now;
+  link.pc.close();
+  await scripted.offered();
+  assert.ok(world.now - lost < 1000, `${world.now - lost} ms`);
+  assert.ok(a);
+});
+
+test("who closes and connects again is connected", async () => {
+  const world = new World();
+  const { mesh } = made(world, "a");
+  const first = assert.rejects(mesh.connect(), { code: "registry" });
+  mesh.close();
+  const second = mesh.connect();
+  await world.settled("both", Promise.all([first, second]));
+  await join(world, "b");
+  await world.until(() => isConnected({ mesh }, "b"));
+});
