@@ -13,7 +13,8 @@ const EARLY_CANDIDATES = 64; // Kept until their offer is there.
 const KNOWN_OFFERS = 16; // Remembered, because an offer may come by several ways.
 
 export class Offers {
-  failures = 0; // Attempts that have failed since a connection has lasted.
+  failures = 0; // Attempts that have failed since the peer was reached: it may be slow.
+  tries = 0; // Those that have failed or worked for a moment only, since a connection has lasted.
   #offerAt = null; // When an offer is due, while one is wanted.
   #known = [];
   #earlyCandidates = [];
@@ -29,7 +30,7 @@ export class Offers {
     const { peer } = this;
     const { registry, roster } = peer.parts;
     if (!this.#isWanted()) return (this.#offerAt = null);
-    this.#offerAt ??= peer.now + this.#patience() + (this.failures > 0 ? pause(RETRY, this.failures - 1) : 0);
+    this.#offerAt ??= peer.now + this.#patience() + (this.tries > 0 ? pause(RETRY, this.tries - 1) : 0);
     if (peer.now < this.#offerAt) return;
     this.#offerAt = null;
     const introducers = introducersTo(peer);
@@ -67,6 +68,7 @@ export class Offers {
   /** An attempt has failed, or could not be made. The peer may have gone. */
   missed(reason = this.peer.failure) {
     this.failures += 1;
+    this.tries += 1;
     this.peer.failure = reason;
     this.peer.parts.registry.askForList();
   }
@@ -75,7 +77,7 @@ export class Offers {
   listed(isNew) {
     if (isNew) {
       for (const offered of this.#offered()) this.peer.retire(offered);
-      this.failures = 0;
+      this.failures = this.tries = 0;
       this.#offerAt = null;
     }
     this.consider();

@@ -16,7 +16,7 @@ const FRAMES_AT_ONCE = 64; // Signals that a peer may bring or have passed on; o
 const ASK = { waiting: 500, idle: 2500 }; // Silence after which a peer is asked for a sign of life.
 export const SUSPECT = 1500; // Silence after the question that begins the search for another connection.
 const SILENT = 5000; // Silence after which a peer counts as unreachable.
-const LASTING = 5000; // A connection that ends sooner counts as an attempt that has failed.
+const LASTING = 5000; // After a connection that ends sooner, the next try waits as after one that has failed.
 const CONNECT_TIMEOUT = 20000;
 const RECOVERY_TIMEOUT = 60000;
 const CONTRADICTION = "it contradicts the session";
@@ -279,6 +279,7 @@ export class Peer {
   #reachable(resumed) {
     const wasReachable = this.isReachable;
     this.isReachable = true;
+    this.offers.failures = 0;
     if (!wasReachable) this.#report("peerconnected", { resumed });
   }
 
@@ -300,7 +301,7 @@ export class Peer {
       if (silence > (this.session.handed > 0 ? ASK.waiting : ASK.idle)) current.ask();
       if (silence > SILENT) this.#unreachable();
     }
-    if (this.isReachable && this.isWell && now - current.entered > LASTING) this.offers.failures = 0;
+    if (this.isReachable && this.isWell && now - current.entered > LASTING) this.offers.tries = 0;
     this.offers.consider();
     if (!this.isReachable) this.#giveUp(now);
   }
@@ -340,7 +341,8 @@ export class Peer {
     const { phase, entered } = connection;
     if (!this.retire(connection)) return;
     this.#report("connectionlost", { reason });
-    if (phase !== "open" || this.now - entered < LASTING) this.offers.missed(reason);
+    if (phase !== "open") this.offers.missed(reason);
+    else if (this.now - entered < LASTING) this.offers.tries += 1;
     // Once our hello was sent, nothing was taken from the connection in use.
     if (phase === "greeting" && this.current) this.retire(this.current);
     this.isResting ||= connection.isToRest;
