@@ -38,7 +38,7 @@ export interface Clock {
   soon(act: () => void): void;
 }
 
-/** A mesh message (contract part 2). What is left out of one that is sent is added. */
+/** A mesh message (contract part 2). What is left out is added, where one is sent and where one comes in. */
 export interface Message {
   type: string;
   request_id?: string;

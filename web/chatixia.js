@@ -13,9 +13,12 @@ import { MeshError, isName, isObject, randomId, readTicket } from "./wire.js";
 
 export { MeshError, readTicket };
 
-const PEERS = 256;
+const PEERS = 256; // Kept,
+const LISTED = 4096; // and known by name.
 const STEP = 250; // In milliseconds.
 const YEAR = 365 * 24 * 3600 * 1000;
+// The fields that every message has (contract part 2).
+const EMPTY = { request_id: "", source_agent: "", target_agent: "", payload: null };
 
 /** Us, as a peer of the mesh. chatixia.d.ts lists options and events. */
 export class Mesh extends EventTarget {
@@ -117,16 +120,16 @@ export class Mesh extends EventTarget {
   async send(target, message) {
     if (typeof message?.type !== "string") throw new MeshError("bad_message", "A message is an object with a type, which is text.");
     if (this.#parts.isClosed) throw new MeshError("shutting_down", "This peer is not connected.", { peer: target });
+    if (this.#id === null) throw new MeshError("registry", "The registry has not told our name yet.", { peer: target });
     const peer = isName(target) && target !== this.#id && this.#peer(target);
     if (!peer) throw new MeshError(peer === null ? "too_many_peers" : "unknown_peer", `${target} can't be sent anything`, { peer: target });
     const agent = (name) => name.replace(/-sidecar$/, "");
-    const added = { request_id: "", source_agent: agent(this.#id), target_agent: agent(target), payload: null };
-    return peer.send({ ...added, ...message });
+    return peer.send({ ...EMPTY, source_agent: agent(this.#id), target_agent: agent(target), ...message });
   }
 
   /** Sends a message and waits for the response with the same `request_id`. `onChunk` takes what is streamed before. */
   async request(target, message, { timeout = 60000, onChunk = () => {} } = {}) {
-    const request_id = message.request_id || randomId();
+    const request_id = message?.request_id || randomId();
     const key = JSON.stringify([target, request_id]);
     if (this.#requests.has(key)) throw new MeshError("bad_message", `A response to ${request_id} is awaited already.`, { peer: target });
     return new Promise((resolve, reject) => {
@@ -201,8 +204,8 @@ export class Mesh extends EventTarget {
     // While the registry was away, offers may have been lost.
     const before = new Set(isNew ? [] : roster);
     roster.clear();
-    for (const name of names.filter((name) => isName(name) && name !== this.#id).slice(0, PEERS)) roster.add(name);
-    if (listed.size > 8 * PEERS) listed.clear();
+    for (const name of names.filter((name) => isName(name) && name !== this.#id).slice(0, LISTED)) roster.add(name);
+    if (listed.size > 2 * LISTED) listed.clear();
     if (isNew) this.#report("registry", { state: "connected", peer_id: this.#id });
     for (const name of roster) {
       listed.add(name);
@@ -220,13 +223,14 @@ export class Mesh extends EventTarget {
     const { roster, listed } = this.#parts;
     const peer = this.#peer(sender);
     if (!peer) return;
-    if (roster.size < PEERS) listed.add(sender) && roster.add(sender);
+    if (roster.size < LISTED) listed.add(sender) && roster.add(sender);
     peer.offers.signaled(type, payload, null);
   }
 
   // -- Messages, requests, time
 
-  #deliver(peer, message) {
+  #deliver(peer, received) {
+    const message = { ...EMPTY, ...received };
     const key = JSON.stringify([peer, message.request_id]);
     const request = this.#requests.get(key);
     if (request && message.type.endsWith("_stream_chunk")) this.#call(request.onChunk, message);

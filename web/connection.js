@@ -13,7 +13,8 @@ const LIMITS = { offered: 7000, connecting: 10000, greeting: 4000, open: Infinit
 export class Connection {
   mesh = null; // The channels.
   control = null;
-  opened = awaited(); // Both channels are open.
+  opened = awaited(); // Both channels are open,
+  hasOpened = false; // or have been.
   speaksSessions = false;
   announced = null; // The peer's session in its description, or in its hello.
   told = null; // Our session in our hello.
@@ -138,6 +139,7 @@ export class Connection {
   #opened() {
     const needed = this.speaksSessions ? [this.mesh, this.control] : [this.mesh];
     if (this.phase !== "connecting" || needed.some((channel) => channel?.readyState !== "open")) return;
+    this.hasOpened = true;
     this.opened.keep();
     this.peer.opened(this);
   }
@@ -163,7 +165,7 @@ export class Connection {
   }
 
   get #whyEnded() {
-    return `the peer has ended it${this.phase === "greeting" ? " after our hello; it may have another secret" : ""}`;
+    return `the peer has ended it${this.phase === "greeting" ? " after our hello; it may have another secret, or does not know this page's certificate" : ""}`;
   }
 
   /** Asks for a sign of life. Only peers that speak sessions answer. */

@@ -9,7 +9,8 @@ import { isId, pause, randomId } from "./wire.js";
 const RETRY = [500, 30000]; // The first pause between two tries, and the longest.
 const PATIENCE = { reachable: 3000, unreachable: 500 }; // After a loss the side that offered before offers first.
 const CROSSED = 1000; // An offer of ours that crosses another make's is answered within that, or made again.
-const EARLY_CANDIDATES = 64; // Kept until their offer is there.
+const EARLY_CANDIDATES = 64; // The latest, kept until their offer is there,
+const EARLY = 10000; // for so long.
 const KNOWN_OFFERS = 16; // Remembered, because an offer may come by several ways.
 
 export class Offers {
@@ -114,7 +115,9 @@ export class Offers {
     this.#meetSession(payload.session);
     const connection = this.#begin("answerer", conn, introducer ? [introducer] : []);
     if (!connection) return;
-    for (const early of this.#earlyCandidates.splice(0)) if ((early.conn ?? null) === conn) connection.addCandidate(early);
+    for (const { at, payload: early } of this.#earlyCandidates.splice(0)) {
+      if ((early.conn ?? null) === conn && peer.now - at < EARLY) connection.addCandidate(early);
+    }
     const answered = connection.accept("offer", payload).then(() => connection.hasEnded || connection.describe("answer"));
     answered.catch((error) => peer.failed(connection, `its offer can't be used: ${error.message}`));
   }
@@ -129,7 +132,7 @@ export class Offers {
   #candidateCame(payload, connection) {
     if (payload.refused && connection?.phase === "offered") this.peer.failed(connection, `it refuses the offer: ${payload.refused}`);
     else if (connection) connection.addCandidate(payload);
-    else if (this.#earlyCandidates.length < EARLY_CANDIDATES) this.#earlyCandidates.push(payload);
+    else this.#earlyCandidates = [...this.#earlyCandidates.slice(1 - EARLY_CANDIDATES), { at: this.peer.now, payload }];
   }
 
   /** Drops the connection to a process that another has replaced. Where a secret is to be proved, its hello does so. */

@@ -167,7 +167,11 @@ export class Peer {
 
   /** Accepts a message, and tells by a promise what became of it. */
   send(message) {
-    const text = JSON.stringify(message);
+    let text;
+    try {
+      text = JSON.stringify(message);
+    } catch {} // It goes round in a circle, or holds what JSON has no form for.
+    if (text === undefined) throw new MeshError("bad_message", "The message can't be written as JSON.", { peer: this.id });
     const outgoing = { text, bytes: sizeOf(text), requestId: message.request_id, at: this.now };
     return new Promise((resolve, reject) => {
       outgoing.settle = (error, receipt = "agent") => (error ? reject(error) : resolve({ target_peer: this.id, receipt }));
@@ -294,7 +298,8 @@ export class Peer {
     const { now, current } = this;
     this.framesLeft = Math.min(FRAMES_AT_ONCE, this.framesLeft + 1);
     for (const late of this.all(({ deadline }) => now > deadline)) {
-      this.failed(late, `not ${late.phase === "offered" ? "answered" : "connected"} in time`);
+      if (late.hasOpened && this.parts.secret) this.refuse(late, "it has not proved the secret in time");
+      else this.failed(late, `not ${late.phase === "offered" ? "answered" : "connected"} in time`);
     }
     if (current?.speaksSessions && !current.hasEnded) {
       const silence = now - current.heard;

@@ -94,6 +94,7 @@ export class Registry {
         this.#isAsked = false;
         this.#tries = 0;
         this.isConnected = this.#hasWorked = true;
+        if (isNew) this.tellPeers(); // It may have started anew.
         this.parts.list(Array.isArray(frame.payload?.peers) ? frame.payload.peers : [], isNew);
         resolve();
       };

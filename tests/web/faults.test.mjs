@@ -266,3 +266,109 @@ test("who closes and connects again is connected", async () => {
   await join(world, "b");
   await world.until(() => isConnected({ mesh }, "b"));
 });
+
+test("more peers can be listed than are kept", async () => {
+  const world = new World();
+  for (let number = 0; number < 260; number += 1) await new Scripted(world, `p${number}`).join();
+  const last = await join(world, "z", { mode: "lazy" });
+  const a = await join(world, "a", { mode: "lazy" });
+  assert.equal(await world.settled("the message", codeOf(a.mesh.send("z", { type: "t" }))), "agent");
+  assert.equal(last.messages.length, 1);
+});
+
+test("candidates that came long before an offer take no place of its own", async () => {
+  const world = new World();
+  const scripted = await new Scripted(world, "s", { speaksSessions: false }).join();
+  const taken = [];
+  const RTCPeerConnection = class extends world.runtime("a").RTCPeerConnection {
+    addIceCandidate = async ({ candidate }) => taken.push(candidate);
+  };
+  await join(world, "a", { mode: "lazy", runtime: { RTCPeerConnection } });
+  const candidate = (text) => ({ type: "ice_candidate", peer_id: "s", target_id: "a", payload: { candidate: text } });
+  const tell = (count, text) => {
+    for (let number = 0; number < count; number += 1) scripted.socket.send(JSON.stringify(candidate(text)));
+  };
+  tell(64, "stale");
+  await world.run(11000);
+  tell(2, "early");
+  await world.run(100);
+  await world.settled("the answer", scripted.offer("a"));
+  await world.run(100);
+  assert.deepEqual(taken, ["early", "early"]);
+});
+
+test("of too many early candidates the latest are kept", async () => {
+  const world = new World();
+  const scripted = await new Scripted(world, "s").join();
+  const taken = [];
+  const RTCPeerConnection = class extends world.runtime("a").RTCPeerConnection {
+    addIceCandidate = async ({ candidate }) => taken.push(candidate);
+  };
+  await join(world, "a", { mode: "lazy", runtime: { RTCPeerConnection } });
+  const candidate = (conn) => ({ type: "ice_candidate", peer_id: "s", target_id: "a", payload: { candidate: conn, conn } });
+  for (const conn of [...Array(64).fill("other"), "ours"]) scripted.socket.send(JSON.stringify(candidate(conn)));
+  await world.run(100);
+  await world.settled("the answer", scripted.offer("a", "ours"));
+  await world.run(100);
+  assert.deepEqual(taken, ["ours"]);
+});
+
+test("what can't be sent is a MeshError with a code", async () => {
+  const world = new World();
+  const { mesh } = made(world, "a");
+  const connecting = mesh.connect();
+  await assert.rejects(mesh.send("b", { type: "t" }), { name: "MeshError", code: "registry" });
+  await world.settled("the connection", connecting);
+  const circular = { type: "t" };
+  circular.payload = circular;
+  await join(world, "b");
+  for (const message of [circular, { type: "t", payload: 1n }, { type: "t", toJSON() {} }]) {
+    await assert.rejects(mesh.send("b", message), { name: "MeshError", code: "bad_message", peer: "b" });
+  }
+  await assert.rejects(mesh.request("b", null), { name: "MeshError", code: "bad_message" });
+});
+
+test("what a message leaves out is added where it comes in", async () => {
+  const world = new World();
+  const scripted = await new Scripted(world, "s", { speaksSessions: false }).join();
+  const a = await join(world, "a", { mode: "lazy" });
+  const link = await scripted.offer("a");
+  await world.until(() => link.mesh.readyState === "open");
+  link.send({ type: "ping" });
+  await world.until(() => a.messages.length > 0);
+  assert.deepEqual(a.messages, [{ type: "ping", request_id: "", source_agent: "", target_agent: "", payload: null }]);
+});
+
+test("who proves nothing in time is not trusted", async () => {
+  for (const role of ["answerer", "offerer"]) {
+    const world = new World();
+    const scripted = await new Scripted(world, "s").join();
+    const { mesh, events } = await join(world, "a", { mode: "lazy", secret: "s" });
+    if (role === "offerer") scripted.offer("a", "1");
+    const sent = codeOf(mesh.send("s", { type: "t" }));
+    if (role === "answerer") scripted.answer("a", await scripted.offered());
+    assert.equal(await world.settled("the message", sent, 15000), "untrusted_peer");
+    assert.match(events.find(({ type }) => type === "untrusted").reason, /has not proved the secret in time/);
+  }
+});
+
+test("after each connection to the registry it is told with whom we are connected", async () => {
+  const world = new World();
+  const told = [];
+  const WebSocket = class extends world.runtime("a").WebSocket {
+    send(text) {
+      const { type, payload } = JSON.parse(text);
+      if (type === "heartbeat") told.push({ at: world.now, peers: payload.mesh_peers });
+      super.send(text);
+    }
+  };
+  const [a] = await pair(world, { a: { runtime: { WebSocket } } });
+  await world.run(5000);
+  world.setRegistry(false);
+  await world.run(100);
+  world.setRegistry(true);
+  await world.until(() => states(a).length === 3);
+  const before = told.length;
+  await world.run(1000);
+  assert.deepEqual(told.slice(before).map(({ peers }) => peers), [["b"]]);
+});
