@@ -133,7 +133,7 @@ export interface MeshEvents {
   peerconnected: { peer: string; resumed: boolean };
   /** A peer can't be reached now. What waits for it is kept for a minute. */
   peerdisconnected: { peer: string };
-  /** The state of the link to the registry. `replaced`: somebody else has joined with the same key; `connect()` takes the place back. */
+  /** The state of the link to the registry. `replaced`: somebody else has joined with the same key. */
   registry: { state: "connected" | "disconnected" | "refused" | "replaced"; peer_id?: string; reason?: string };
   /** The registry has told who is online. */
   peers: Record<string, never>;
@@ -151,7 +151,10 @@ export class Mesh {
   /** Our name, once the registry has told it. */
   readonly peerId: string | null;
   readonly peers: PeerInfo[];
-  /** Connects to the registry. Rejects if that fails; once it has worked, it is tried again whenever it ends. */
+  /**
+   * Connects to the registry. Rejects if that fails; once it has worked, it is tried again whenever it ends, unless we were
+   * replaced. Called again it tries at once, and takes the place back.
+   */
   connect(): Promise<void>;
   /** Ends all connections; what waits is reported as `shutting_down`. */
   close(): void;

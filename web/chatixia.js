@@ -28,7 +28,6 @@ export class Mesh extends EventTarget {
   #parts; // What peers and the registry share.
   #requests = new Map(); // Those that wait for a response, by peer and request_id.
   #timer = null;
-  #opening = null; // Tells the latest `connect` from those before it.
   #steppedAt = 0;
   #networkChanged = () => this.networkChanged();
 
@@ -36,7 +35,7 @@ export class Mesh extends EventTarget {
     super();
     const rtc = runtime.RTCPeerConnection ?? globalThis.RTCPeerConnection;
     if (!rtc) throw new MeshError("no_webrtc", "This browser has no WebRTC, or it is switched off; another one is needed.");
-    if (secret === "") throw new MeshError("bad_secret", "The secret is empty. Without one, leave it out or give null.");
+    if (secret === "") throw new MeshError("bad_secret", "The secret is empty. Without one, give null.");
     const base = new URL(registry, globalThis.location?.href);
     if (!base.pathname.endsWith("/")) base.pathname += "/";
     this.#expectedId = peerId;
@@ -80,16 +79,15 @@ export class Mesh extends EventTarget {
   }
 
   /**
-   * Connects to the registry and, unless the mode is "lazy", to all peers. Rejects if the registry can't be had. Where
-   * another has taken our name's place, this takes it back.
+   * Connects to the registry and, unless the mode is "lazy", to all peers. Rejects if the registry can't be had. Called
+   * again, it tries at once, also where another has taken our name's place.
    */
   async connect() {
     const { registry, clock, configuration } = this.#parts;
-    if (!this.#parts.isClosed) return registry.isReplaced ? registry.connect() : undefined;
+    if (!this.#parts.isClosed) return registry.isReplaced ? registry.connect() : this.networkChanged();
     this.#parts.isClosed = false;
-    const mine = (this.#opening = {});
     this.#steppedAt = clock.now();
-    this.#timer = clock.every(() => this.#step(), STEP);
+    const timer = (this.#timer = clock.every(() => this.#step(), STEP));
     // All connections of a process bear one certificate: a session goes on with that alone.
     const made = configuration.rtc.generateCertificate?.({ name: "ECDSA", namedCurve: "P-256", expires: YEAR });
     this.#certificates ??= Promise.resolve(made).then((one) => one && [one], () => undefined);
@@ -97,7 +95,7 @@ export class Mesh extends EventTarget {
     try {
       await registry.connect();
     } catch (error) {
-      if (mine === this.#opening) this.close();
+      if (timer === this.#timer) this.close(); // Unless it was, and another `connect` has followed.
       throw error;
     }
   }
@@ -119,8 +117,8 @@ export class Mesh extends EventTarget {
   /** Sends a message. Resolves with the receipt: `agent` when the peer's agent has it, `sent` when that can't be known. */
   async send(target, message) {
     if (typeof message?.type !== "string") throw new MeshError("bad_message", "A message is an object with a type, which is text.");
-    if (this.#parts.isClosed) throw new MeshError("shutting_down", "This peer is not connected.", { peer: target });
-    if (this.#id === null) throw new MeshError("registry", "The registry has not told our name yet.", { peer: target });
+    const isIn = this.#id !== null && !this.#parts.isClosed;
+    if (!isIn) throw new MeshError("shutting_down", "This peer is not connected.", { peer: target });
     const peer = isName(target) && target !== this.#id && this.#peer(target);
     if (!peer) throw new MeshError(peer === null ? "too_many_peers" : "unknown_peer", `${target} can't be sent anything`, { peer: target });
     const agent = (name) => name.replace(/-sidecar$/, "");
@@ -184,7 +182,7 @@ export class Mesh extends EventTarget {
     const certificates = await this.#certificates;
     this.#id = id;
     // Those that were told before are better than none.
-    const known = iceServers && { iceServers: iceServers.filter((one) => this.#isUsable(one)) };
+    const known = Array.isArray(iceServers) && { iceServers: iceServers.filter((one) => this.#isUsable(one)) };
     Object.assign(this.#parts.configuration, known, certificates && { certificates });
   }
 
@@ -194,7 +192,7 @@ export class Mesh extends EventTarget {
       new this.#parts.configuration.rtc({ iceServers: [iceServer] }).close();
       return true;
     } catch ({ message }) {
-      console.warn(`An ICE server of the registry is left out: ${message}`);
+      console.warn(`An ICE server is left out: ${message}`);
       return false;
     }
   }

@@ -13,8 +13,7 @@ const LIMITS = { offered: 7000, connecting: 10000, greeting: 4000, open: Infinit
 export class Connection {
   mesh = null; // The channels.
   control = null;
-  opened = awaited(); // Both channels are open,
-  hasOpened = false; // or have been.
+  opened = awaited(); // Both channels are open.
   speaksSessions = false;
   announced = null; // The peer's session in its description, or in its hello.
   told = null; // Our session in our hello.
@@ -139,7 +138,6 @@ export class Connection {
   #opened() {
     const needed = this.speaksSessions ? [this.mesh, this.control] : [this.mesh];
     if (this.phase !== "connecting" || needed.some((channel) => channel?.readyState !== "open")) return;
-    this.hasOpened = true;
     this.opened.keep();
     this.peer.opened(this);
   }

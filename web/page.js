@@ -47,10 +47,7 @@ $("sign-in").addEventListener("submit", (event) => {
   join($("key").value.trim(), $("secret").value, $("keep").checked);
 });
 $("leave").addEventListener("click", leave);
-$("again").addEventListener("click", () => {
-  mesh.connect().catch(() => {}); // If another has taken our place. What fails is told by an event.
-  mesh.networkChanged();
-});
+$("again").addEventListener("click", () => mesh.connect().catch(() => {})); // What fails is told by an event.
 
 async function join(text, secret, keeps) {
   $("problem").textContent = "";

@@ -19,7 +19,6 @@ const SILENT = 5000; // Silence after which a peer counts as unreachable.
 const LASTING = 5000; // After a connection that ends sooner, the next try waits as after one that has failed.
 const CONNECT_TIMEOUT = 20000;
 const RECOVERY_TIMEOUT = 60000;
-const CONTRADICTION = "it contradicts the session";
 
 export class Peer {
   session = new Session();
@@ -111,7 +110,7 @@ export class Peer {
   /** Lets the session go on over this connection. Our hello and the peer's are out. */
   adopt(connection, { session, received }) {
     const greeting = this.session.greet(session, received, connection.told, this.isOther(connection));
-    if (!greeting) return this.#endSession(connection, CONTRADICTION);
+    if (!greeting) return this.#endSession(connection);
     if (!greeting.resumed) connection.nextNumber = 1; // Our hello may have spoken of a session that it no longer has.
     for (const outgoing of greeting.settled) outgoing.settle(null);
     this.#fail(greeting.lost, "connection_lost", `${this.id} was started anew before its agent took the message`);
@@ -153,7 +152,7 @@ export class Peer {
   }
 
   /** Ends the session where it can't go on, as when the peer has said what can't be true: its process counts as ended. */
-  #endSession(connection, why) {
+  #endSession(connection, why = "it contradicts the session") {
     if (this.current && this.current !== connection) this.retire(this.current);
     this.#restart(why);
     this.failed(connection, why);
@@ -171,7 +170,7 @@ export class Peer {
     try {
       text = JSON.stringify(message);
     } catch {} // It goes round in a circle, or holds what JSON has no form for.
-    if (text === undefined) throw new MeshError("bad_message", "The message can't be written as JSON.", { peer: this.id });
+    if (!text) throw new MeshError("bad_message", "The message can't be written as JSON.", { peer: this.id });
     const outgoing = { text, bytes: sizeOf(text), requestId: message.request_id, at: this.now };
     return new Promise((resolve, reject) => {
       outgoing.settle = (error, receipt = "agent") => (error ? reject(error) : resolve({ target_peer: this.id, receipt }));
@@ -205,8 +204,8 @@ export class Peer {
       try {
         connection.mesh.send(next.text);
       } catch (error) {
-        if (connection.mesh.readyState !== "open") return this.failed(connection, `a message can't be written: ${error.message}`);
-        const why = `the browser does not write a message of ${next.bytes} bytes: ${error.message}`;
+        const why = `a message of ${next.bytes} bytes can't be written: ${error.message}`;
+        if (connection.mesh.readyState !== "open") return this.failed(connection, why);
         // What has a number can't be left out of the session.
         if (!isFirst) return this.#endSession(connection, why);
         const code = error instanceof TypeError ? "message_too_large" : "connection_lost";
@@ -265,7 +264,7 @@ export class Peer {
   #acknowledged(connection, taken, window) {
     if (this.proposed) return;
     const settled = this.session.acknowledge(taken, window);
-    if (!settled) return this.#endSession(connection, CONTRADICTION);
+    if (!settled) return this.#endSession(connection);
     for (const outgoing of settled) outgoing.settle(null);
     this.pump();
   }
@@ -298,7 +297,7 @@ export class Peer {
     const { now, current } = this;
     this.framesLeft = Math.min(FRAMES_AT_ONCE, this.framesLeft + 1);
     for (const late of this.all(({ deadline }) => now > deadline)) {
-      if (late.hasOpened && this.parts.secret) this.refuse(late, "it has not proved the secret in time");
+      if (this.parts.secret && late.mesh?.readyState === "open") this.refuse(late, "it has not proved the secret in time");
       else this.failed(late, `not ${late.phase === "offered" ? "answered" : "connected"} in time`);
     }
     if (current?.speaksSessions && !current.hasEnded) {

@@ -1,7 +1,7 @@
 // The link to the registry: a token, then a WebSocket; both again whenever that ends (docs/contract.md, part 3). It is used
 // by chatixia.js.
 
-import { MeshError, isObject, parse, pause } from "./wire.js";
+import { MeshError, awaited, isObject, parse, pause } from "./wire.js";
 
 // Times are in milliseconds.
 const RETRY = [300, 15000]; // The first pause between two tries, and the longest.
@@ -18,7 +18,7 @@ export class Registry {
   #retryAt = null; // Infinity: when the person asks for it.
   #tries = 0;
   #triedAt = 0;
-  #hasWorked = false;
+  #isRetrying = false; // Nobody waits for the try under way.
   #socket = null;
   #current = null; // Tells what belongs to an earlier connection apart.
   #isAsked = false; // For the list, which has not come yet.
@@ -39,14 +39,13 @@ export class Registry {
   async ask(path, method, limit = ANSWER) {
     const { clock } = this.parts;
     const aborter = new AbortController();
-    let timer;
-    const late = new Promise((resolve, reject) => {
-      timer = clock.every(() => {
-        aborter.abort();
-        reject(new MeshError("registry", `${this.base.host} does not answer within ${limit} ms for ${path}`));
-      }, limit);
+    const late = awaited();
+    const timer = clock.every(late.keep, limit);
+    const isLate = late.then(() => {
+      aborter.abort();
+      throw new MeshError("registry", `${this.base.host} does not answer for ${path} in time`);
     });
-    return Promise.race([this.#fetch(path, method, aborter.signal), late]).finally(() => clock.stop(timer));
+    return Promise.race([this.#fetch(path, method, aborter.signal), isLate]).finally(() => clock.stop(timer));
   }
 
   async #fetch(path, method, signal) {
@@ -60,7 +59,12 @@ export class Registry {
   }
 
   /** Connects. The promise is that of this try; others follow when it fails, until `close`. */
-  async connect() {
+  connect() {
+    this.#isRetrying = false;
+    return this.#try();
+  }
+
+  async #try() {
     const mine = (this.#current = {});
     this.#triedAt = this.#now;
     this.#retryAt = null;
@@ -68,7 +72,7 @@ export class Registry {
       const config = this.ask("api/config", "GET", EXTRAS).catch(() => ({}));
       const { token, peer_id } = await this.ask("api/token", "POST");
       const { iceServers } = await config;
-      await this.parts.named(peer_id, Array.isArray(iceServers) ? iceServers : null);
+      await this.parts.named(peer_id, iceServers);
       if (mine !== this.#current) throw new MeshError("registry", "the connection was closed meanwhile");
       const url = new URL("ws", this.base);
       url.protocol = url.protocol.replace("http", "ws");
@@ -93,7 +97,7 @@ export class Registry {
         const isNew = !this.isConnected;
         this.#isAsked = false;
         this.#tries = 0;
-        this.isConnected = this.#hasWorked = true;
+        this.isConnected = true;
         if (isNew) this.tellPeers(); // It may have started anew.
         this.parts.list(Array.isArray(frame.payload?.peers) ? frame.payload.peers : [], isNew);
         resolve();
@@ -109,6 +113,7 @@ export class Registry {
 
   #ended({ code, message }) {
     this.close();
+    this.#isRetrying = true;
     // Two with one name would take the registry's place for it from each other for ever.
     const waits = { refused: REFRESH, replaced: Infinity };
     this.#retryAt = this.#now + (waits[code] ?? pause(RETRY, this.#tries++));
@@ -151,17 +156,16 @@ export class Registry {
     return this.#retryAt === Infinity;
   }
 
-  /** Tries again at once. A try under way may wait for an answer that the old network has lost; the first is its caller's. */
+  /** Tries again at once: a try under way may wait for an answer that the old network has lost. */
   networkChanged() {
-    if (this.isReplaced) return;
-    const isTrying = this.#hasWorked && !this.isConnected && this.#current !== null && this.#now - this.#triedAt > LEAST;
-    if (isTrying) this.close();
-    if (isTrying || this.#retryAt !== null) this.#retryAt = this.#now;
     this.askForList();
+    if (this.isReplaced || this.isConnected || !this.#isRetrying || this.#now - this.#triedAt < LEAST) return;
+    this.close();
+    this.#retryAt = this.#now;
   }
 
   step(now) {
-    if (this.#retryAt !== null && now >= this.#retryAt) this.connect().catch(() => {});
+    if (this.#retryAt !== null && now >= this.#retryAt) this.#try().catch(() => {});
     if (this.#isAsked && now - this.#askedAt > PATIENCE) this.#ended(new MeshError("registry", `${this.base.host} is silent`));
     if (!this.isConnected || this.#isAsked) return;
     if (now >= this.#askAt) this.#register();

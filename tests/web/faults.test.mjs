@@ -317,7 +317,7 @@ test("what can't be sent is a MeshError with a code", async () => {
   const world = new World();
   const { mesh } = made(world, "a");
   const connecting = mesh.connect();
-  await assert.rejects(mesh.send("b", { type: "t" }), { name: "MeshError", code: "registry" });
+  await assert.rejects(mesh.send("b", { type: "t" }), { name: "MeshError", code: "shutting_down" });
   await world.settled("the connection", connecting);
   const circular = { type: "t" };
   circular.payload = circular;
