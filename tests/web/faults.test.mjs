@@ -48,7 +48,7 @@ test("a callback that throws costs no message", async () => {
   await world.run(100);
   const second = await scripted.offer("a", "2");
   await world.until(() => second.isOpen);
-  for (const type of ["x_stream_chunk", "m1", "m2"]) second.send({ type, request_id: type === "m1" || type === "m2" ? "" : "r" });
+  for (const type of ["x_stream_chunk", "m1", "m2"]) second.send({ type, request_id: type === "x_stream_chunk" ? "r" : "" });
   await world.run(100);
   second.tell({ hello: { session: SESSION, received: 1 } });
   await assert.rejects(world.run(300), /of a callback/, "it is still told");
@@ -232,7 +232,7 @@ test("an empty secret is an error", () => {
 test("a peer that greets and goes, again and again, is tried more and more rarely", async () => {
   const world = new World();
   const scripted = await new Scripted(world, "s").join();
-  const a = await join(world, "a");
+  await join(world, "a");
   let offers = 0;
   for (const end = world.now + 60000; world.now < end; await world.run(10)) {
     if (scripted.offers.length === 0) continue;
@@ -253,7 +253,6 @@ test("a peer that greets and goes, again and again, is tried more and more rarel
   link.pc.close();
   await scripted.offered();
   assert.ok(world.now - lost < 1000, `${world.now - lost} ms`);
-  assert.ok(a);
 });
 
 test("who closes and connects again is connected", async () => {
