@@ -10,7 +10,7 @@ export interface MeshOptions {
   deviceToken?: string;
   /** The name that we are to have. Connecting fails if the key belongs to another. */
   peerId?: string | null;
-  /** `MESH_SECRET`: peers have to prove that they know it. Browsers do so only over https, or on `localhost`. */
+  /** `MESH_SECRET`: peers have to prove that they know it. An empty one is an error. Browsers do so only over https, or on `localhost`. */
   secret?: string | null;
   /** `full` (the default) connects to all that the registry lists, `lazy` when something is sent. */
   mode?: "full" | "lazy";
@@ -38,7 +38,7 @@ export interface Clock {
   soon(act: () => void): void;
 }
 
-/** A mesh message (contract part 2). What is left out of one that is sent is added. */
+/** A mesh message (contract part 2). What is left out is added, where one is sent and where one comes in. */
 export interface Message {
   type: string;
   request_id?: string;
@@ -110,11 +110,11 @@ export interface Edge {
   round_trip_ms?: number;
 }
 
-/** The contract's codes, and four of ours. */
+/** The contract's codes, and in the last line ours. */
 export type ErrorCode =
   | "bad_message" | "unknown_peer" | "connect_failed" | "connection_lost" | "message_too_large" | "peer_stalled"
   | "untrusted_peer" | "too_many_peers" | "shutting_down"
-  | "refused" | "registry" | "replaced" | "no_response" | "no_webrtc" | "bad_ticket";
+  | "refused" | "registry" | "replaced" | "no_response" | "no_webrtc" | "bad_ticket" | "bad_secret";
 
 export class MeshError extends Error {
   constructor(code: ErrorCode, text: string, details?: object);
@@ -151,7 +151,10 @@ export class Mesh {
   /** Our name, once the registry has told it. */
   readonly peerId: string | null;
   readonly peers: PeerInfo[];
-  /** Connects to the registry. Rejects if that fails; once it has worked, it is tried again whenever it ends. */
+  /**
+   * Connects to the registry. Rejects if that fails; once it has worked, it is tried again whenever it ends, unless we were
+   * replaced. Called again it tries at once, and takes the place back.
+   */
   connect(): Promise<void>;
   /** Ends all connections; what waits is reported as `shutting_down`. */
   close(): void;

@@ -13,8 +13,12 @@ import { MeshError, isName, isObject, randomId, readTicket } from "./wire.js";
 
 export { MeshError, readTicket };
 
-const PEERS = 256;
+const PEERS = 256; // Kept,
+const LISTED = 4096; // and known by name.
 const STEP = 250; // In milliseconds.
+const YEAR = 365 * 24 * 3600 * 1000;
+// The fields that every message has (contract part 2).
+const EMPTY = { request_id: "", source_agent: "", target_agent: "", payload: null };
 
 /** Us, as a peer of the mesh. chatixia.d.ts lists options and events. */
 export class Mesh extends EventTarget {
@@ -31,6 +35,7 @@ export class Mesh extends EventTarget {
     super();
     const rtc = runtime.RTCPeerConnection ?? globalThis.RTCPeerConnection;
     if (!rtc) throw new MeshError("no_webrtc", "This browser has no WebRTC, or it is switched off; another one is needed.");
+    if (secret === "") throw new MeshError("bad_secret", "The secret is empty. Without one, give null.");
     const base = new URL(registry, globalThis.location?.href);
     if (!base.pathname.endsWith("/")) base.pathname += "/";
     this.#expectedId = peerId;
@@ -73,21 +78,24 @@ export class Mesh extends EventTarget {
     return this.peers.filter(({ state }) => state === "connected").map(({ id }) => id);
   }
 
-  /** Connects to the registry and, unless the mode is "lazy", to all peers. Rejects if the registry can't be had. */
+  /**
+   * Connects to the registry and, unless the mode is "lazy", to all peers. Rejects if the registry can't be had. Called
+   * again, it tries at once, also where another has taken our name's place.
+   */
   async connect() {
     const { registry, clock, configuration } = this.#parts;
-    if (!this.#parts.isClosed) return;
+    if (!this.#parts.isClosed) return registry.isReplaced ? registry.connect() : this.networkChanged();
     this.#parts.isClosed = false;
     this.#steppedAt = clock.now();
-    this.#timer = clock.every(() => this.#step(), STEP);
+    const timer = (this.#timer = clock.every(() => this.#step(), STEP));
     // All connections of a process bear one certificate: a session goes on with that alone.
-    const made = configuration.rtc.generateCertificate?.({ name: "ECDSA", namedCurve: "P-256" });
+    const made = configuration.rtc.generateCertificate?.({ name: "ECDSA", namedCurve: "P-256", expires: YEAR });
     this.#certificates ??= Promise.resolve(made).then((one) => one && [one], () => undefined);
     for (const [target, event] of networkEvents()) target.addEventListener(event, this.#networkChanged);
     try {
       await registry.connect();
     } catch (error) {
-      this.close();
+      if (timer === this.#timer) this.close(); // Unless it was, and another `connect` has followed.
       throw error;
     }
   }
@@ -109,17 +117,17 @@ export class Mesh extends EventTarget {
   /** Sends a message. Resolves with the receipt: `agent` when the peer's agent has it, `sent` when that can't be known. */
   async send(target, message) {
     if (typeof message?.type !== "string") throw new MeshError("bad_message", "A message is an object with a type, which is text.");
-    if (this.#parts.isClosed) throw new MeshError("shutting_down", "This peer is not connected.", { peer: target });
+    const isIn = this.#id !== null && !this.#parts.isClosed;
+    if (!isIn) throw new MeshError("shutting_down", "This peer is not connected.", { peer: target });
     const peer = isName(target) && target !== this.#id && this.#peer(target);
     if (!peer) throw new MeshError(peer === null ? "too_many_peers" : "unknown_peer", `${target} can't be sent anything`, { peer: target });
     const agent = (name) => name.replace(/-sidecar$/, "");
-    const added = { request_id: "", source_agent: agent(this.#id), target_agent: agent(target), payload: null };
-    return peer.send({ ...added, ...message });
+    return peer.send({ ...EMPTY, source_agent: agent(this.#id), target_agent: agent(target), ...message });
   }
 
   /** Sends a message and waits for the response with the same `request_id`. `onChunk` takes what is streamed before. */
   async request(target, message, { timeout = 60000, onChunk = () => {} } = {}) {
-    const request_id = message.request_id || randomId();
+    const request_id = message?.request_id || randomId();
     const key = JSON.stringify([target, request_id]);
     if (this.#requests.has(key)) throw new MeshError("bad_message", `A response to ${request_id} is awaited already.`, { peer: target });
     return new Promise((resolve, reject) => {
@@ -154,9 +162,8 @@ export class Mesh extends EventTarget {
 
   /** Call this when the network has changed and the browser does not say so: peers and registry are asked at once. */
   networkChanged() {
-    const { peers, registry, clock } = this.#parts;
-    if (registry.retryAt !== null) registry.retryAt = clock.now();
-    registry.askForList();
+    const { peers, registry } = this.#parts;
+    registry.networkChanged();
     for (const { current } of peers.values()) current?.ask();
   }
 
@@ -174,7 +181,20 @@ export class Mesh extends EventTarget {
     if (id !== expected) throw new MeshError("refused", `the key is that of ${id}, not of ${expected}`);
     const certificates = await this.#certificates;
     this.#id = id;
-    Object.assign(this.#parts.configuration, { iceServers }, certificates && { certificates });
+    // Those that were told before are better than none.
+    const known = Array.isArray(iceServers) && { iceServers: iceServers.filter((one) => this.#isUsable(one)) };
+    Object.assign(this.#parts.configuration, known, certificates && { certificates });
+  }
+
+  /** Whether the browser takes an ICE server: one that it does not take would cost all connections. */
+  #isUsable(iceServer) {
+    try {
+      new this.#parts.configuration.rtc({ iceServers: [iceServer] }).close();
+      return true;
+    } catch ({ message }) {
+      console.warn(`An ICE server is left out: ${message}`);
+      return false;
+    }
   }
 
   #list(names, isNew) {
@@ -182,8 +202,8 @@ export class Mesh extends EventTarget {
     // While the registry was away, offers may have been lost.
     const before = new Set(isNew ? [] : roster);
     roster.clear();
-    for (const name of names.filter((name) => isName(name) && name !== this.#id).slice(0, PEERS)) roster.add(name);
-    if (listed.size > 8 * PEERS) listed.clear();
+    for (const name of names.filter((name) => isName(name) && name !== this.#id).slice(0, LISTED)) roster.add(name);
+    if (listed.size > 2 * LISTED) listed.clear();
     if (isNew) this.#report("registry", { state: "connected", peer_id: this.#id });
     for (const name of roster) {
       listed.add(name);
@@ -201,18 +221,30 @@ export class Mesh extends EventTarget {
     const { roster, listed } = this.#parts;
     const peer = this.#peer(sender);
     if (!peer) return;
-    if (roster.size < PEERS) listed.add(sender) && roster.add(sender);
+    if (roster.size < LISTED) listed.add(sender) && roster.add(sender);
     peer.offers.signaled(type, payload, null);
   }
 
   // -- Messages, requests, time
 
-  #deliver(peer, message) {
+  #deliver(peer, received) {
+    const message = { ...EMPTY, ...received };
     const key = JSON.stringify([peer, message.request_id]);
     const request = this.#requests.get(key);
-    if (request && message.type.endsWith("_stream_chunk")) request.onChunk(message);
+    if (request && message.type.endsWith("_stream_chunk")) this.#call(request.onChunk, message);
     else if (request && this.#requests.delete(key)) request.resolve(message);
     this.#report("message", { peer, message, isResponse: request !== undefined });
+  }
+
+  /** Calls what is not ours. What it throws is told as of a task of its own, and stops nothing here. */
+  #call(act, argument) {
+    try {
+      act(argument);
+    } catch (error) {
+      this.#parts.clock.soon(() => {
+        throw error;
+      });
+    }
   }
 
   #endRequests(condition, code, text) {

@@ -18,7 +18,7 @@ export class Connection {
   announced = null; // The peer's session in its description, or in its hello.
   told = null; // Our session in our hello.
   fingerprint = null; // Of the peer's certificate.
-  maxMessageBytes = UNANNOUNCED_MESSAGE_BYTES;
+  #announcedBytes = UNANNOUNCED_MESSAGE_BYTES; // Of a message.
   nextNumber = null; // Of the peer's messages. Our hello tells where it begins.
   early = []; // Messages that came before the hello, which gives them their numbers.
   earlyBytes = 0;
@@ -49,7 +49,7 @@ export class Connection {
     const { now, offers } = this.peer;
     // On a slow path all takes longer; but nobody has longer to prove something.
     const limit = LIMITS[phase] * (phase === "greeting" ? 1 : 2 ** Math.min(offers.failures, 3));
-    Object.assign(this, { phase, heard: now, asked: null, deadline: now + limit });
+    Object.assign(this, { phase, entered: now, heard: now, asked: null, deadline: now + limit });
   }
 
   // -- Descriptions and candidates
@@ -68,7 +68,7 @@ export class Connection {
     this.announced = isId(session) ? session : null;
     this.fingerprint = fingerprint(sdp);
     const size = /^a=max-message-size:(\d+)/m.exec(sdp);
-    if (size) this.maxMessageBytes = Number(size[1]) || Infinity;
+    if (size) this.#announcedBytes = Number(size[1]) || Infinity;
     await this.pc.setRemoteDescription({ type, sdp });
     this.#isAccepted.keep();
     if (type === "answer" && this.speaksSessions && !this.hasEnded) this.#bind(this.pc.createDataChannel("mesh-control"));
@@ -146,10 +146,16 @@ export class Connection {
   #controlled(data) {
     if (this.#framesWaiting >= FRAMES_AT_ONCE) return;
     this.#framesWaiting += 1;
-    this.#framesDone = this.#framesDone.then(() => {
+    const handled = this.#framesDone.then(() => {
       this.#framesWaiting -= 1;
       return this.hasEnded ? null : this.peer.controlled(this, data);
     });
+    this.#framesDone = handled.catch((error) => this.peer.failed(this, `a frame can't be handled: ${error.message}`));
+  }
+
+  /** The largest message that both the peer and our browser take. */
+  get maxMessageBytes() {
+    return Math.min(this.#announcedBytes, this.pc.sctp?.maxMessageSize || Infinity);
   }
 
   get hasRoom() {
@@ -157,7 +163,7 @@ export class Connection {
   }
 
   get #whyEnded() {
-    return `the peer has ended it${this.phase === "greeting" ? " after our hello; it may have another secret" : ""}`;
+    return `the peer has ended it${this.phase === "greeting" ? " after our hello; it may have another secret, or does not know this page's certificate" : ""}`;
   }
 
   /** Asks for a sign of life. Only peers that speak sessions answer. */

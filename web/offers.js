@@ -9,11 +9,13 @@ import { isId, pause, randomId } from "./wire.js";
 const RETRY = [500, 30000]; // The first pause between two tries, and the longest.
 const PATIENCE = { reachable: 3000, unreachable: 500 }; // After a loss the side that offered before offers first.
 const CROSSED = 1000; // An offer of ours that crosses another make's is answered within that, or made again.
-const EARLY_CANDIDATES = 64; // Kept until their offer is there.
+const EARLY_CANDIDATES = 64; // The latest, kept until their offer is there,
+const EARLY = 10000; // for so long.
 const KNOWN_OFFERS = 16; // Remembered, because an offer may come by several ways.
 
 export class Offers {
-  failures = 0; // Attempts that have failed since the peer was reached.
+  failures = 0; // Attempts that have failed since the peer was reached: it may be slow.
+  tries = 0; // Those that have failed or worked for a moment only, since a connection has lasted.
   #offerAt = null; // When an offer is due, while one is wanted.
   #known = [];
   #earlyCandidates = [];
@@ -29,13 +31,13 @@ export class Offers {
     const { peer } = this;
     const { registry, roster } = peer.parts;
     if (!this.#isWanted()) return (this.#offerAt = null);
-    this.#offerAt ??= peer.now + this.#patience() + (this.failures > 0 ? pause(RETRY, this.failures - 1) : 0);
+    this.#offerAt ??= peer.now + this.#patience() + (this.tries > 0 ? pause(RETRY, this.tries - 1) : 0);
     if (peer.now < this.#offerAt) return;
     this.#offerAt = null;
     const introducers = introducersTo(peer);
     if (registry.isConnected ? roster.has(peer.id) : introducers.length > 0) {
       const connection = this.#begin("offerer", randomId(), introducers);
-      connection.describe("offer").catch((error) => peer.failed(connection, error.message));
+      connection?.describe("offer").catch((error) => peer.failed(connection, error.message));
     } else if (registry.isConnected) this.missed();
   }
 
@@ -54,14 +56,21 @@ export class Offers {
   }
 
   #begin(role, attempt, introducers) {
-    const connection = new Connection(this.peer, role, attempt, introducers, this.peer.parts.configuration);
-    this.peer.connections.add(connection);
-    return connection;
+    try {
+      const connection = new Connection(this.peer, role, attempt, introducers, this.peer.parts.configuration);
+      this.peer.connections.add(connection);
+      return connection;
+    } catch (error) {
+      this.missed(`the browser makes no connection: ${error.message}`);
+      return null;
+    }
   }
 
   /** An attempt has failed, or could not be made. The peer may have gone. */
-  missed() {
+  missed(reason = this.peer.failure) {
     this.failures += 1;
+    this.tries += 1;
+    this.peer.failure = reason;
     this.peer.parts.registry.askForList();
   }
 
@@ -69,7 +78,7 @@ export class Offers {
   listed(isNew) {
     if (isNew) {
       for (const offered of this.#offered()) this.peer.retire(offered);
-      this.failures = 0;
+      this.failures = this.tries = 0;
       this.#offerAt = null;
     }
     this.consider();
@@ -105,7 +114,10 @@ export class Offers {
     for (const given of peer.all(({ phase, role }) => phase === "connecting" && role === "answerer")) peer.retire(given);
     this.#meetSession(payload.session);
     const connection = this.#begin("answerer", conn, introducer ? [introducer] : []);
-    for (const early of this.#earlyCandidates.splice(0)) if ((early.conn ?? null) === conn) connection.addCandidate(early);
+    if (!connection) return;
+    for (const { at, payload: early } of this.#earlyCandidates.splice(0)) {
+      if ((early.conn ?? null) === conn && peer.now - at < EARLY) connection.addCandidate(early);
+    }
     const answered = connection.accept("offer", payload).then(() => connection.hasEnded || connection.describe("answer"));
     answered.catch((error) => peer.failed(connection, `its offer can't be used: ${error.message}`));
   }
@@ -120,7 +132,7 @@ export class Offers {
   #candidateCame(payload, connection) {
     if (payload.refused && connection?.phase === "offered") this.peer.failed(connection, `it refuses the offer: ${payload.refused}`);
     else if (connection) connection.addCandidate(payload);
-    else if (this.#earlyCandidates.length < EARLY_CANDIDATES) this.#earlyCandidates.push(payload);
+    else this.#earlyCandidates = [...this.#earlyCandidates.slice(1 - EARLY_CANDIDATES), { at: this.peer.now, payload }];
   }
 
   /** Drops the connection to a process that another has replaced. Where a secret is to be proved, its hello does so. */

@@ -6,6 +6,7 @@ import { Picture } from "./picture.js";
 const MESSAGES = 200; // Kept of each conversation,
 const CONVERSATIONS = 100; // of so many peers,
 const TEXT_LETTERS = 20000; // and shown of each message.
+const TYPE_LETTERS = 80; // Shown under it.
 const EVENTS = 200;
 const SHOW = 150; // Least time between two changes of what is shown, in milliseconds.
 const LOOK = 2000; // Between two looks at the paths, in milliseconds.
@@ -46,7 +47,7 @@ $("sign-in").addEventListener("submit", (event) => {
   join($("key").value.trim(), $("secret").value, $("keep").checked);
 });
 $("leave").addEventListener("click", leave);
-$("again").addEventListener("click", () => mesh.networkChanged());
+$("again").addEventListener("click", () => mesh.connect().catch(() => {})); // What fails is told by an event.
 
 async function join(text, secret, keeps) {
   $("problem").textContent = "";
@@ -66,7 +67,7 @@ async function join(text, secret, keeps) {
     $("status").textContent = "Joining …";
     await joined.connect();
     if (joined !== mesh) return;
-    if (keeps) sessionStorage.setItem(SIGNED_IN, JSON.stringify({ key, secret }));
+    if (keeps) stored((storage) => storage.setItem(SIGNED_IN, JSON.stringify({ key, secret })));
     show(true);
     look();
     askTopology(TOPOLOGY[0]);
@@ -87,8 +88,19 @@ function ticketFor(here, text) {
   throw new MeshError("bad_ticket", `This ticket is for another registry: open ${there.href} and join there`);
 }
 
+/** What the tab's storage gives; null in a browser that blocks it. */
+function stored(act) {
+  try {
+    return act(sessionStorage);
+  } catch {
+    return null;
+  }
+}
+
+const forget = () => stored((storage) => storage.removeItem(SIGNED_IN));
+
 function leave() {
-  sessionStorage.removeItem(SIGNED_IN);
+  forget();
   for (const timer of Object.values(timers)) clearTimeout(timer);
   const left = mesh;
   mesh = selected = null;
@@ -121,7 +133,7 @@ function registry({ state, reason }) {
   };
   $("status").textContent = texts[state];
   $("again").hidden = state === "connected" || !mesh.peerId;
-  if (state === "refused") sessionStorage.removeItem(SIGNED_IN);
+  if (state === "refused") forget();
   note(`registry: ${state}${reason ? ` (${reason})` : ""}`);
 }
 
@@ -147,7 +159,7 @@ function message({ peer, message }) {
   const open = conversation.find((entry) => streamed && entry.streamed === request_id);
   const text = textOf(type, payload);
   if (open) open.text = clipped(open.text + text, (open.letters += text.length));
-  else add(conversation, { streamed, text: clipped(text), letters: text.length, about: type, at: new Date() });
+  else add(conversation, { streamed, text: clipped(text), letters: text.length, about: type.slice(0, TYPE_LETTERS), at: new Date() });
   if (peer !== selected) conversation.hasNews = true;
   note(`${type} from ${peer}`);
   refresh();
@@ -439,8 +451,16 @@ function put(element, text) {
 
 // ---- Joining by itself: with a ticket behind the #, which the registry never sees, or as before the tab was loaded.
 
-const ticket = location.hash.slice(1);
-if (ticket) history.replaceState(null, "", location.pathname);
-const kept = JSON.parse(sessionStorage.getItem(SIGNED_IN) ?? "null");
-if (ticket.startsWith("chatixia1-")) join(ticket, "", false);
-else if (kept) join(kept.key, kept.secret, true);
+/** Joins with the ticket in the address, if there is one, and takes it out of there. */
+function joinByAddress() {
+  const ticket = location.hash.slice(1);
+  if (ticket) history.replaceState(null, "", location.pathname);
+  if (!ticket.startsWith("chatixia1-")) return false;
+  if (mesh) leave();
+  join(ticket, "", false);
+  return true;
+}
+
+addEventListener("hashchange", joinByAddress);
+const kept = stored((storage) => JSON.parse(storage.getItem(SIGNED_IN)));
+if (!joinByAddress() && kept) join(kept.key, kept.secret, true);

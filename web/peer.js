@@ -16,6 +16,7 @@ const FRAMES_AT_ONCE = 64; // Signals that a peer may bring or have passed on; o
 const ASK = { waiting: 500, idle: 2500 }; // Silence after which a peer is asked for a sign of life.
 export const SUSPECT = 1500; // Silence after the question that begins the search for another connection.
 const SILENT = 5000; // Silence after which a peer counts as unreachable.
+const LASTING = 5000; // After a connection that ends sooner, the next try waits as after one that has failed.
 const CONNECT_TIMEOUT = 20000;
 const RECOVERY_TIMEOUT = 60000;
 
@@ -109,7 +110,7 @@ export class Peer {
   /** Lets the session go on over this connection. Our hello and the peer's are out. */
   adopt(connection, { session, received }) {
     const greeting = this.session.greet(session, received, connection.told, this.isOther(connection));
-    if (!greeting) return this.#contradicted(connection);
+    if (!greeting) return this.#endSession(connection);
     if (!greeting.resumed) connection.nextNumber = 1; // Our hello may have spoken of a session that it no longer has.
     for (const outgoing of greeting.settled) outgoing.settle(null);
     this.#fail(greeting.lost, "connection_lost", `${this.id} was started anew before its agent took the message`);
@@ -150,11 +151,11 @@ export class Peer {
     this.failed(connection, why);
   }
 
-  /** Ends the session with a peer that has said what can't be true: its process counts as ended. */
-  #contradicted(connection) {
+  /** Ends the session where it can't go on, as when the peer has said what can't be true: its process counts as ended. */
+  #endSession(connection, why = "it contradicts the session") {
     if (this.current && this.current !== connection) this.retire(this.current);
-    this.#restart("it contradicts the session");
-    this.failed(connection, "it contradicts the session");
+    this.#restart(why);
+    this.failed(connection, why);
   }
 
   #restart(why) {
@@ -165,7 +166,11 @@ export class Peer {
 
   /** Accepts a message, and tells by a promise what became of it. */
   send(message) {
-    const text = JSON.stringify(message);
+    let text;
+    try {
+      text = JSON.stringify(message);
+    } catch {} // It goes round in a circle, or holds what JSON has no form for.
+    if (!text) throw new MeshError("bad_message", "The message can't be written as JSON.", { peer: this.id });
     const outgoing = { text, bytes: sizeOf(text), requestId: message.request_id, at: this.now };
     return new Promise((resolve, reject) => {
       outgoing.settle = (error, receipt = "agent") => (error ? reject(error) : resolve({ target_peer: this.id, receipt }));
@@ -199,7 +204,13 @@ export class Peer {
       try {
         connection.mesh.send(next.text);
       } catch (error) {
-        return this.failed(connection, `a message can't be written: ${error.message}`);
+        const why = `a message of ${next.bytes} bytes can't be written: ${error.message}`;
+        if (connection.mesh.readyState !== "open") return this.failed(connection, why);
+        // What has a number can't be left out of the session.
+        if (!isFirst) return this.#endSession(connection, why);
+        const code = error instanceof TypeError ? "message_too_large" : "connection_lost";
+        this.#fail(session.takeUnwritten(session.handed, 1), code, why, { limit });
+        continue;
       }
       if (isFirst) count(this.sent, next.bytes);
       if (connection.speaksSessions) for (const settled of session.written()) settled.settle(null);
@@ -253,7 +264,7 @@ export class Peer {
   #acknowledged(connection, taken, window) {
     if (this.proposed) return;
     const settled = this.session.acknowledge(taken, window);
-    if (!settled) return this.#contradicted(connection);
+    if (!settled) return this.#endSession(connection);
     for (const outgoing of settled) outgoing.settle(null);
     this.pump();
   }
@@ -286,13 +297,15 @@ export class Peer {
     const { now, current } = this;
     this.framesLeft = Math.min(FRAMES_AT_ONCE, this.framesLeft + 1);
     for (const late of this.all(({ deadline }) => now > deadline)) {
-      this.failed(late, `not ${late.phase === "offered" ? "answered" : "connected"} in time`);
+      if (this.parts.secret && late.mesh?.readyState === "open") this.refuse(late, "it has not proved the secret in time");
+      else this.failed(late, `not ${late.phase === "offered" ? "answered" : "connected"} in time`);
     }
     if (current?.speaksSessions && !current.hasEnded) {
       const silence = now - current.heard;
       if (silence > (this.session.handed > 0 ? ASK.waiting : ASK.idle)) current.ask();
       if (silence > SILENT) this.#unreachable();
     }
+    if (this.isReachable && this.isWell && now - current.entered > LASTING) this.offers.tries = 0;
     this.offers.consider();
     if (!this.isReachable) this.#giveUp(now);
   }
@@ -305,7 +318,7 @@ export class Peer {
       this.carrier = null;
     }
     const patience = this.carrier ? RECOVERY_TIMEOUT : CONNECT_TIMEOUT;
-    if (!this.session.outbox.slice(this.session.numbered).some(({ at }) => now - at > patience)) return;
+    if (!this.session.outbox.slice(this.session.numbered).some(({ at }) => now - Math.max(at, this.carrier?.heard ?? 0) > patience)) return;
     this.#fail(this.session.takeUnwritten(), "connect_failed", `${this.id} can't be reached`);
   }
 
@@ -329,13 +342,11 @@ export class Peer {
 
   /** Cleans up after a connection that has ended by itself, or an attempt that has failed. */
   failed(connection, reason) {
-    const { phase } = connection;
+    const { phase, entered } = connection;
     if (!this.retire(connection)) return;
     this.#report("connectionlost", { reason });
-    if (phase !== "open") {
-      this.failure = reason;
-      this.offers.missed();
-    }
+    if (phase !== "open") this.offers.missed(reason);
+    else if (this.now - entered < LASTING) this.offers.tries += 1;
     // Once our hello was sent, nothing was taken from the connection in use.
     if (phase === "greeting" && this.current) this.retire(this.current);
     this.isResting ||= connection.isToRest;

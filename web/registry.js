@@ -1,20 +1,24 @@
 // The link to the registry: a token, then a WebSocket; both again whenever that ends (docs/contract.md, part 3). It is used
 // by chatixia.js.
 
-import { MeshError, isObject, parse, pause } from "./wire.js";
+import { MeshError, awaited, isObject, parse, pause } from "./wire.js";
 
 // Times are in milliseconds.
 const RETRY = [300, 15000]; // The first pause between two tries, and the longest.
 const PATIENCE = 5000;
+const ANSWER = 10000; // For what is asked by HTTP,
+const EXTRAS = 2000; // and for the ICE servers, without which one can do.
 const REFRESH = 60000;
 const HEARTBEAT = 15000;
-const LEAST = 500; // Between two questions, or two reports.
+const LEAST = 500; // Between two questions, two reports, or two tries because the network has changed.
 const REPLACED = "the same peer has connected again"; // What the registry says when another has come under our name.
 
 export class Registry {
   isConnected = false;
-  retryAt = null;
+  #retryAt = null; // Infinity: when the person asks for it.
   #tries = 0;
+  #triedAt = 0;
+  #isRetrying = false; // Nobody waits for the try under way.
   #socket = null;
   #current = null; // Tells what belongs to an earlier connection apart.
   #isAsked = false; // For the list, which has not come yet.
@@ -31,8 +35,21 @@ export class Registry {
     return this.parts.clock.now();
   }
 
-  async ask(path, method) {
-    const asked = this.parts.fetch(new URL(path, this.base), { method, headers: this.headers, cache: "no-store" });
+  /** Asks for something by HTTP, which has so long to come. */
+  async ask(path, method, limit = ANSWER) {
+    const { clock } = this.parts;
+    const aborter = new AbortController();
+    const late = awaited();
+    const timer = clock.every(late.keep, limit);
+    const isLate = late.then(() => {
+      aborter.abort();
+      throw new MeshError("registry", `${this.base.host} does not answer for ${path} in time`);
+    });
+    return Promise.race([this.#fetch(path, method, aborter.signal), isLate]).finally(() => clock.stop(timer));
+  }
+
+  async #fetch(path, method, signal) {
+    const asked = this.parts.fetch(new URL(path, this.base), { method, headers: this.headers, cache: "no-store", signal });
     const answer = await asked.catch(({ message }) => {
       throw new MeshError("registry", `${this.base.host} can't be reached: ${message}`);
     });
@@ -42,14 +59,20 @@ export class Registry {
   }
 
   /** Connects. The promise is that of this try; others follow when it fails, until `close`. */
-  async connect() {
+  connect() {
+    this.#isRetrying = false;
+    return this.#try();
+  }
+
+  async #try() {
     const mine = (this.#current = {});
-    this.retryAt = null;
+    this.#triedAt = this.#now;
+    this.#retryAt = null;
     try {
-      const config = this.ask("api/config", "GET").catch(() => ({}));
+      const config = this.ask("api/config", "GET", EXTRAS).catch(() => ({}));
       const { token, peer_id } = await this.ask("api/token", "POST");
       const { iceServers } = await config;
-      await this.parts.named(peer_id, Array.isArray(iceServers) ? iceServers : []);
+      await this.parts.named(peer_id, iceServers);
       if (mine !== this.#current) throw new MeshError("registry", "the connection was closed meanwhile");
       const url = new URL("ws", this.base);
       url.protocol = url.protocol.replace("http", "ws");
@@ -75,6 +98,7 @@ export class Registry {
         this.#isAsked = false;
         this.#tries = 0;
         this.isConnected = true;
+        if (isNew) this.tellPeers(); // It may have started anew.
         this.parts.list(Array.isArray(frame.payload?.peers) ? frame.payload.peers : [], isNew);
         resolve();
       };
@@ -89,15 +113,16 @@ export class Registry {
 
   #ended({ code, message }) {
     this.close();
+    this.#isRetrying = true;
     // Two with one name would take the registry's place for it from each other for ever.
-    const isFinal = code === "refused" || code === "replaced";
-    this.retryAt = this.#now + (isFinal ? REFRESH : pause(RETRY, this.#tries++));
-    this.parts.report("registry", { state: isFinal ? code : "disconnected", reason: message });
+    const waits = { refused: REFRESH, replaced: Infinity };
+    this.#retryAt = this.#now + (waits[code] ?? pause(RETRY, this.#tries++));
+    this.parts.report("registry", { state: code in waits ? code : "disconnected", reason: message });
   }
 
   close() {
     this.#socket?.close();
-    this.#socket = this.#current = this.retryAt = null;
+    this.#socket = this.#current = this.#retryAt = null;
     this.isConnected = this.#isAsked = false;
   }
 
@@ -126,8 +151,21 @@ export class Registry {
     this.#heartbeatAt = Math.min(this.#heartbeatAt, this.#now + LEAST);
   }
 
+  /** Whether another has taken our name's place. */
+  get isReplaced() {
+    return this.#retryAt === Infinity;
+  }
+
+  /** Tries again at once: a try under way may wait for an answer that the old network has lost. */
+  networkChanged() {
+    this.askForList();
+    if (this.isReplaced || this.isConnected || !this.#isRetrying || this.#now - this.#triedAt < LEAST) return;
+    this.close();
+    this.#retryAt = this.#now;
+  }
+
   step(now) {
-    if (this.retryAt !== null && now >= this.retryAt) this.connect().catch(() => {});
+    if (this.#retryAt !== null && now >= this.#retryAt) this.#try().catch(() => {});
     if (this.#isAsked && now - this.#askedAt > PATIENCE) this.#ended(new MeshError("registry", `${this.base.host} is silent`));
     if (!this.isConnected || this.#isAsked) return;
     if (now >= this.#askAt) this.#register();

@@ -1,4 +1,4 @@
-// The session with a peer, without I/O (docs/contract.md, part 5). It is used by chatixia.js.
+// The session with a peer, without I/O (docs/contract.md, part 5). It is used by peer.js.
 
 import { randomId } from "./wire.js";
 
@@ -7,7 +7,7 @@ const INITIAL_WINDOW = 64 * 1024; // Bytes that a peer may be sent before it has
 /**
  * Both directions of the conversation with one peer, whatever connections carry it. It numbers messages in the order of
  * their first writing, keeps them until the peer's agent has taken them, and has a new connection repeat the rest.
- * A message is `{ text, bytes, settle(error) }`.
+ * Of a message it reads `bytes` alone, its size; the rest is for whoever gave it and gets it back.
  */
 export class Session {
   // Our id. It belongs to the process `theirs`; another one under the same name is told another.

@@ -1,4 +1,5 @@
-// What goes over the wire, without I/O: names, ids, fingerprints, proofs and tickets (docs/contract.md). It is used by chatixia.js.
+// What goes over the wire, without I/O: names, ids, fingerprints, proofs and tickets (docs/contract.md). It is used
+// by the other modules.
 
 /** A failure with one of the contract's error codes. */
 export class MeshError extends Error {

@@ -78,7 +78,8 @@ Object.assign(globalThis, {
   location: { href: "http://registry/", hash: "", pathname: "/" },
   sessionStorage: { getItem: (name) => storage.get(name) ?? null, setItem: (name, value) => storage.set(name, value), removeItem: (name) => storage.delete(name) },
   matchMedia: () => ({ matches: true }),
-  addEventListener() {},
+  addEventListener: page.addEventListener.bind(page),
+  history: { replaceState: () => (location.hash = "") },
   requestAnimationFrame: (act) => act(),
   RTCPeerConnection: class {},
 });
@@ -220,4 +221,33 @@ test("a text that is cut says how long it was, also one that came in pieces", as
   assert.match(shown.textContent, /^x{20000} … \(cut after 20000 of 60000 letters\)/);
   assert.equal(shown.textContent.match(/cut after/g).length, 1);
   $("leave").fire("click");
+});
+
+test("a long type is cut under its message", async () => {
+  const mesh = await join();
+  tell(mesh, "message", { peer: "pi", message: { type: "t".repeat(5000), request_id: "", payload: null } });
+  await pass(1000);
+  $("peers").firstChild.firstChild.fire("click");
+  assert.ok($("messages").children[0].lastChild.textContent.length < 200);
+  $("leave").fire("click");
+});
+
+test("a ticket that comes behind the address of an open page is taken", async () => {
+  const first = await join();
+  location.hash = `#chatixia1-${btoa(JSON.stringify({ registry: "http://registry", key: "ak_2" })).replace(/=*$/, "")}`;
+  page.fire("hashchange");
+  await tasks();
+  assert.deepEqual([first.isClosed, meshes.at(-1) === first, $("mesh").hidden, location.hash], [true, false, false, ""]);
+  $("leave").fire("click");
+});
+
+test("a browser that allows no storage is joined with, and left", async () => {
+  Object.defineProperty(globalThis, "sessionStorage", { get: () => { throw new Error("blocked"); }, configurable: true });
+  $("keep").checked = true;
+  const mesh = await join();
+  assert.deepEqual([$("mesh").hidden, $("problem").textContent], [false, ""]);
+  tell(mesh, "registry", { state: "refused" });
+  $("leave").fire("click");
+  assert.ok(mesh.isClosed);
+  assert.equal($("mesh").hidden, true);
 });
