@@ -358,6 +358,10 @@ impl Server {
 
     /// Refuses what waits, because the store is away. Who is connected may go on with those at this registry.
     fn store_went_away(&mut self, now: Instant) {
+        // It is told after each try to reach the store. What was done since the first stays done.
+        if !self.shared().is_some_and(|shared| shared.is_there()) {
+            return;
+        }
         let has_changes = self.tables(|_, table| !table.changes().is_empty());
         self.tables(|_, table| table.undo());
         let Some(shared) = self.shared() else {

@@ -13,8 +13,8 @@ from shared import PASSWORD, Redis, health, until
 
 async def run():
     with tempfile.TemporaryDirectory(prefix="registry-store-") as directory:
-        for name, part in (("TLS", tls), ("a store that is silent", silent), ("a store that is emptied", emptied),
-                           ("Sentinels", sentinels), ("a wrong password", refused), ("outages", outages),
+        for name, part in (("TLS", tls), ("a store that is silent", silent), ("a store that is gone", gone),
+                           ("a store that is emptied", emptied), ("Sentinels", sentinels), ("a wrong password", refused), ("outages", outages),
                            ("a busy registry", busy), ("orders", orders),
                            ("lost answers", lost_answers)):
             place = pathlib.Path(directory) / name.replace(" ", "-")
@@ -135,6 +135,38 @@ async def silent(programs, directory):
         await until(both_are_listed, 2, "others are listed than are online")
     sender.send("offer", "target", {"sdp": "again"})
     assert (await asyncio.wait_for(target.receive(), PATIENCE))["payload"] == {"sdp": "again"}
+
+
+async def gone(programs, directory):
+    """Who leaves while the store is gone is offline, however often the store is tried, and when it is there again."""
+    redis = programs.redis(directory)
+    registry = programs.registry(redis.url())
+    await until(lambda: has_store(registry), PATIENCE, "no store")
+    stays, leaves = [await Peer.open(registry, name) for name in ("stays", "leaves")]
+    for peer in (stays, leaves):
+        await peer.register()
+    redis.stop()
+    await until(lambda: is_away(registry), PATIENCE, "nobody notices that the store is gone")
+    leaves.writer.transport.abort()
+
+    async def listed(expected):
+        return (await health(registry))["peers"] == expected
+
+    await until(lambda: listed(1), PATIENCE, "nobody notices that one leaves")
+    # Four tries to reach the store a second.
+    watch = Watch()
+    while watch.seconds() < 1.5:
+        assert await listed(1), "who has left is listed again"
+        await asyncio.sleep(0.05)
+    redis.start()
+    await until(lambda: has_store(registry), PATIENCE, "the store is not found again")
+    await until(lambda: listed(1), PATIENCE, "who has left is listed after the store's return")
+    assert "leaves" not in await stays.register()
+
+    async def is_kept():
+        return redis.cli("HKEYS", "chatixia:1:online") == "stays"
+
+    await until(is_kept, PATIENCE, "the store holds others than are online")
 
 
 async def emptied(programs, directory):
