@@ -53,7 +53,7 @@ impl Server {
         all > most || (is_limited && own > most / limits::CONNECTION_SHARES)
     }
 
-    /// Returns who is counted for a connection: not the owner, nor a proxy that is trusted.
+    /// Returns who is counted for a connection: not the owner, nor a proxy that is trusted and says nothing of its clients.
     fn holder(&self, connection: &Connection) -> Option<Counted> {
         match connection.origin() {
             Origin::Address(address) if !self.parts.trusted_proxies.contain(address) => {

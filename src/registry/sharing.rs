@@ -10,9 +10,10 @@ use tungstenite::protocol::frame::coding::CloseCode;
 
 use super::actions::{Action, Effect};
 use super::answering::too_many_bodies;
+use super::connection::Connection;
 use super::directory::{ConnectionId, Place};
 use super::learning::store_is_away;
-use super::limits::BODIES_BYTES;
+use super::limits::{BODIES_BYTES, CONNECTION_SHARES};
 use super::secrets::{hex, random};
 use super::server::Server;
 use super::shared::{
@@ -43,18 +44,24 @@ impl Server {
             return;
         };
         if needs_store && shared.is_there() {
-            if let Action::Answer { id, request, .. } = &action
-                && shared.body_bytes + request.body.len() > BODIES_BYTES
-            {
-                let id = *id;
-                return self.refuse(id, &too_many_bodies(), now);
+            let bytes = action.body_bytes();
+            // Nobody has more than a share while all that wait have less. So connections are rarely counted.
+            let may_be_over =
+                bytes > 0 && shared.body_bytes + bytes > BODIES_BYTES / CONNECTION_SHARES;
+            if let Some(id) = action.connection() {
+                if may_be_over
+                    && self.is_over_share(id, bytes, BODIES_BYTES, Connection::body_length)
+                {
+                    return self.refuse(id, &too_many_bodies(), now);
+                }
+                if let Some(connection) = self.connections.get_mut(&id) {
+                    connection.hold(bytes);
+                }
             }
-            let connection = action.connection();
-            let connection = connection.and_then(|id| self.connections.get_mut(&id));
-            if let Some(connection) = connection {
-                connection.hold();
+            if let Some(shared) = self.shared() {
+                shared.push(action);
             }
-            return shared.push(action);
+            return;
         }
         match &action {
             Action::Answer { id, .. } if needs_store => self.refuse(*id, &store_is_away(), now),

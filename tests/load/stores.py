@@ -15,7 +15,7 @@ async def run():
     with tempfile.TemporaryDirectory(prefix="registry-store-") as directory:
         for name, part in (("TLS", tls), ("a store that is silent", silent), ("a store that is gone", gone),
                            ("a store that is emptied", emptied), ("Sentinels", sentinels), ("a wrong password", refused), ("outages", outages),
-                           ("a busy registry", busy), ("orders", orders),
+                           ("a crowd", crowd), ("a busy registry", busy), ("orders", orders),
                            ("lost answers", lost_answers)):
             place = pathlib.Path(directory) / name.replace(" ", "-")
             place.mkdir()
@@ -261,6 +261,33 @@ async def outages(programs, directory):
             redis.process.send_signal(signal.SIGCONT)
     await until(lambda: has_store(registry), PATIENCE, "no store")
     assert registry.logged().count("cannot be used") == 2, registry.logged()
+
+
+async def crowd(programs, directory):
+    """Requests that wait for the store take no more than their address's share of the room for bodies."""
+    redis = programs.redis(directory)
+    registry = programs.registry(redis.url())
+    await until(lambda: has_store(registry), PATIENCE, "no store")
+
+    async def posted(own_address):
+        reader, writer = await asyncio.open_connection("127.0.0.1", registry.port, local_addr=(own_address, 0))
+        body = b" " * 65536
+        writer.write(b"POST /api/hub/tasks HTTP/1.1\r\nx-api-key: a\r\ncontent-length: %d\r\n\r\n" % len(body) + body)
+        answer = await asyncio.wait_for(reader.read(), PATIENCE)
+        await closed(writer)
+        return "the store" if b"the store" in answer else answer.partition(b"\r\n\r\n")[2].decode()
+
+    # It is noticed after two seconds; until then all wait.
+    redis.process.send_signal(signal.SIGSTOP)
+    try:
+        asked = [asyncio.create_task(posted("127.0.0.2")) for _ in range(64)]
+        asked.append(asyncio.create_task(posted("127.0.0.1")))
+        *crowded, other = await asyncio.gather(*asked)
+    finally:
+        redis.process.send_signal(signal.SIGCONT)
+    refused = sum("too many requests are on their way" in answer for answer in crowded)
+    assert refused == 32, f"{refused} of 64 bodies of one address are refused"
+    assert other == "the store", other
 
 
 async def busy(programs, directory):

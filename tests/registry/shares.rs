@@ -76,6 +76,34 @@ fn slow_bodies_of_one_address_leave_room_for_those_of_others() {
     assert!(answer.starts_with("HTTP/1.1 400 "), "{answer}");
 }
 
+/// Behind a proxy its clients have their shares, not the proxy.
+#[test]
+fn slow_bodies_of_a_client_of_a_proxy_leave_room_for_those_of_others() {
+    let mut options = open_options();
+    options.trusted_proxies = "127.0.0.1".parse().unwrap();
+    let registry = RunningRegistry::start(options);
+    let begin = |client: &str| {
+        let mut stream = registry.connect();
+        let head = format!(
+            "POST /api/hub/tasks HTTP/1.1\r\nX-API-Key: a\r\nX-Forwarded-For: {client}\r\n\
+             Content-Length: 65536\r\n\r\n"
+        );
+        stream.write_all(head.as_bytes()).unwrap();
+        stream
+    };
+    let mut slow: Vec<TcpStream> = Vec::new();
+    until("no body is refused", || {
+        slow.push(begin("198.51.100.1"));
+        let mut answers = slow.iter_mut().map(begun);
+        answers.any(|answer| answer.contains(" 503 "))
+    });
+    assert!((33..100).contains(&slow.len()), "{}", slow.len());
+    let mut other = begin("198.51.100.2");
+    other.write_all(&[b' '; 65536]).unwrap();
+    let answer = read_to_end(&mut other);
+    assert!(answer.starts_with("HTTP/1.1 400 "), "{answer}");
+}
+
 /// What has come so far.
 fn begun(stream: &mut TcpStream) -> String {
     let mut start = [0; 64];
