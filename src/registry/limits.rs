@@ -150,6 +150,9 @@ limits! {
     /// count for their peers instead. Bodies and answers count for the clients of a trusted proxy, connections for none.
     pub(in crate::registry) const CONNECTION_SHARES: usize = 4;
 
+    /// Refused connections that are open until their refusal is taken; with more, a refusal may be lost.
+    pub(in crate::registry) const REFUSED_CONNECTIONS: usize = 64;
+
     /// WebSockets of one peer, of which one is in use; at this many a new one is answered with 429.
     pub(in crate::registry) const WEBSOCKETS_OF_PEER: usize = 16;
 
