@@ -282,7 +282,8 @@ impl Drop for Shared {
     }
 }
 
-#[cfg(all(test, feature = "redis"))]
+#[cfg(feature = "redis")]
+#[cfg(test)]
 mod tests {
     use super::*;
     use crate::registry::api::Origin;
