@@ -103,11 +103,11 @@ fn a_relay_answers_after_garbage_and_requests_without_login() {
 /// Listing the interfaces takes an open file. Whoever asks at an address that is not listed has them listed.
 #[test]
 fn a_relay_that_cannot_list_its_addresses_says_so_once() {
-    let script = "ulimit -n 40; exec \"$0\" \"$@\"";
+    let script = "ulimit -n 100; exec \"$0\" \"$@\"";
     let arguments = ["--open", "--relay", "--relay-listen", "0.0.0.0:0"];
     let mut registry = Process::start(script, &arguments);
     let port = relay_of(&registry).port();
-    let held: Vec<TcpStream> = (0..60)
+    let held: Vec<TcpStream> = (0..120)
         .map(|_| TcpStream::connect(registry.address).unwrap())
         .collect();
     registry.await_log("cannot accept a connection");
