@@ -39,6 +39,7 @@ impl Server {
                 self.answer(id, request, now);
             }
             BeforeBody::Needed => {
+                self.note_origin(id, origin);
                 let most = limits::BODIES_BYTES;
                 if self.is_over_share(id, length, most, Connection::body_length) {
                     self.refuse(id, &too_many_bodies(), now);
@@ -49,11 +50,19 @@ impl Server {
         }
     }
 
+    /// Notes where a request comes from: what it takes counts for that place.
+    fn note_origin(&mut self, id: ConnectionId, origin: Origin) {
+        if let Some(connection) = self.connections.get_mut(&id) {
+            connection.set_origin(origin);
+        }
+    }
+
     pub(super) fn answer(&mut self, id: ConnectionId, request: Request, now: Instant) {
         let Some(connection) = self.connections.get(&id) else {
             return;
         };
         let origin = seen_through(&self.parts.trusted_proxies, connection.origin(), &request);
+        self.note_origin(id, origin);
         let api = &mut self.parts.api;
         api.keeping = match &self.parts.saver {
             None => match self.parts.shared.as_ref().map(Shared::is_there) {

@@ -40,6 +40,7 @@ pub(super) enum AfterAnswer {
 /// A connection.
 pub(super) struct Connection {
     stream: Socket,
+    /// The place that it comes from; once it has sent the head of a request, as seen through proxies.
     origin: Origin,
     times: Times,
     phase: Phase,
@@ -47,8 +48,8 @@ pub(super) struct Connection {
     heard: Instant,
     /// Bytes that may still be read in this turn.
     turn: usize,
-    /// Whether what it has sent is to be dealt with before more is read.
-    is_held: bool,
+    /// While what it has sent is to be dealt with before more is read: how long the body of that is, in bytes.
+    held: Option<usize>,
 }
 
 enum Phase {
@@ -86,13 +87,18 @@ impl Connection {
             },
             heard: now,
             turn: 0,
-            is_held: false,
+            held: None,
         }
     }
 
-    /// Returns the place that it comes from.
+    /// Returns the place that it comes from, as far as it is known.
     pub(super) fn origin(&self) -> Origin {
         self.origin
+    }
+
+    /// Sets the place that it comes from, as seen through proxies.
+    pub(super) fn set_origin(&mut self, origin: Origin) {
+        self.origin = origin;
     }
 
     /// Returns the bytes of an answer that wait to be taken.
@@ -116,14 +122,14 @@ impl Connection {
         self.stream
     }
 
-    /// Has nothing read until it is released.
-    pub(super) fn hold(&mut self) {
-        self.is_held = true;
+    /// Has nothing read until it is released: a request with a body of so many bytes waits.
+    pub(super) fn hold(&mut self, body_bytes: usize) {
+        self.held = Some(body_bytes);
     }
 
     /// Has it read again.
     pub(super) fn release(&mut self) {
-        self.is_held = false;
+        self.held = None;
     }
 
     /// Begins a turn, in which up to [`limits::TURN_BYTES`] are read.
@@ -133,7 +139,7 @@ impl Connection {
 
     /// Writes what waits, reads what is there, and returns what happened next.
     pub(super) fn next(&mut self, now: Instant) -> Next {
-        if self.is_held {
+        if self.held.is_some() {
             return Next::Blocked;
         }
         let before = self.turn;
@@ -186,16 +192,17 @@ impl Connection {
         }
     }
 
-    /// Returns the length of the body that is being read, in bytes; 0 when there is none.
+    /// Returns the length of the body that is being read or waits, in bytes; 0 when there is none.
     pub(super) fn body_length(&self) -> usize {
-        match &self.phase {
+        let read = match &self.phase {
             Phase::Request {
                 buffer,
                 takes_body: true,
                 ..
             } => buffer.head().map_or(0, |(_, length)| length),
             _ => 0,
-        }
+        };
+        self.held.unwrap_or(read)
     }
 
     /// Sets the answer to the request. The caller goes on with [`Connection::next`], which writes it.
@@ -276,7 +283,7 @@ impl Connection {
         }
         match &mut self.phase {
             // It has come, and waits for its answer.
-            Phase::Request { deadline, .. } if self.is_held => {
+            Phase::Request { deadline, .. } if self.held.is_some() => {
                 *deadline = now + self.times.request_timeout;
                 Ok(())
             }

@@ -1,16 +1,16 @@
 //! What is told to those whose changes were given to the store, which was lost before it said whether they count.
 
-use std::mem;
 use std::time::Instant;
 
 use super::response::Response;
 use super::server::Server;
-use super::shared::{Unsure, Version};
+use super::shared::{Shared, Version};
 
 impl Server {
     /// Learns from the store what has come of the last changes, and answers who has waited for that.
     pub(super) fn learn(&mut self, present: &Version, taken: Option<u64>, now: Instant) {
-        let Some(unsure) = self.take_unsure() else {
+        let shared = self.parts.shared.as_mut();
+        let Some(unsure) = shared.and_then(Shared::take_unsure) else {
             return;
         };
         let counts = unsure.counts(present, taken);
@@ -27,27 +27,16 @@ impl Server {
 
     /// Answers who has waited long enough.
     pub(super) fn give_up_unsure(&mut self, now: Instant) {
-        let unsure = self.parts.shared.as_ref();
-        let unsure = unsure.and_then(|shared| shared.unsure.as_ref());
-        if unsure.is_none_or(|unsure| now < unsure.until) {
+        let shared = self.parts.shared.as_mut();
+        let Some(unsure) = shared.and_then(|shared| shared.take_overdue(now)) else {
             return;
-        }
-        for (action, _) in self
-            .take_unsure()
-            .map_or_else(Vec::new, |unsure| unsure.done)
-        {
+        };
+        for (action, _) in unsure.done {
             if let Some(id) = action.connection() {
                 self.release(id);
                 self.refuse(id, &may_count(), now);
             }
         }
-    }
-
-    fn take_unsure(&mut self) -> Option<Unsure> {
-        let shared = self.parts.shared.as_mut()?;
-        let unsure = mem::take(&mut shared.unsure)?;
-        shared.body_bytes = shared.body_bytes.saturating_sub(unsure.body_bytes());
-        Some(unsure)
     }
 }
 

@@ -30,8 +30,8 @@ limits! {
     /// connection is closed.
     pub(in crate::registry) const OUT_QUEUE_BYTES: usize = 1024 * 1024;
 
-    /// Bytes of all bodies that are on their way, of all connections together; beyond it a request whose body has not
-    /// come with its head is answered with 503.
+    /// Bytes of all bodies that are on their way or wait for the store, of all connections together; beyond it a request
+    /// whose body has not come with its head, or needs the store, is answered with 503.
     pub(in crate::registry) const BODIES_BYTES: usize = 8 * 1024 * 1024;
 
     /// Valid tokens at a time; at this many the token endpoint answers 503 until some expire.
@@ -147,8 +147,11 @@ limits! {
 
     /// Shares that [`CONNECTIONS`], [`RELAY_STREAMS`], [`BODIES_BYTES`] and [`ANSWERS_BYTES`] are divided into, of which
     /// one address may take one; beyond it a request is answered with 429 or 503, or its connection closed. WebSockets
-    /// count for their peers instead.
+    /// count for their peers instead. Bodies and answers count for the clients of a trusted proxy, connections for none.
     pub(in crate::registry) const CONNECTION_SHARES: usize = 4;
+
+    /// Refused connections that are open until their refusal is taken; with more, a refusal may be lost.
+    pub(in crate::registry) const REFUSED_CONNECTIONS: usize = 64;
 
     /// WebSockets of one peer, of which one is in use; at this many a new one is answered with 429.
     pub(in crate::registry) const WEBSOCKETS_OF_PEER: usize = 16;

@@ -103,7 +103,8 @@ impl Registry {
         let secret = login_secret(&options, &mut store);
         let secret = secret.map_err(|source| Error::Listen { address, source })?;
         let relay = options.relay.as_ref().map(|relay| {
-            Relay::start(relay, secret.clone()).map_err(|source| Error::Relay {
+            let trusted_proxies = options.trusted_proxies.clone();
+            Relay::start(relay, secret.clone(), trusted_proxies).map_err(|source| Error::Relay {
                 address: relay.listen,
                 source,
             })

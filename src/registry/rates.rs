@@ -9,13 +9,15 @@ use super::limits;
 use super::unix_time::UnixTime;
 use crate::protocol::PeerId;
 
-/// The one whose requests are counted.
+/// The one whose requests or connections are counted.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
 pub(super) enum Counted {
     /// The peer of a key.
     Peer(PeerId),
     /// A client that shows no key. The host part of an IPv6 address does not count.
     Address(IpAddr),
+    /// All whose connections are refused.
+    Refused,
 }
 
 impl Counted {

@@ -71,7 +71,7 @@ pub(super) struct Server {
     pub(super) parts: Parts,
     pub(super) directory: Directory,
     pub(super) connections: HashMap<ConnectionId, Connection>,
-    /// Connections by the address whose request is awaited, or by the peer whose WebSocket they are.
+    /// Connections by the address whose request is awaited, or by the peer whose WebSocket they are; and those refused.
     pub(super) crowd: Crowd<ConnectionId>,
     next_id: usize,
     /// Connections that have more to do than one turn allowed.
@@ -239,7 +239,10 @@ impl Server {
         socket: impl FnOnce(S, Option<&Arc<ServerConfig>>) -> Result<Socket, rustls::Error>,
     ) {
         let tls = self.parts.tls.as_ref();
-        if let Some(refusal) = self.no_room(origin) {
+        let refusal = self.no_room(origin);
+        if let Some(refusal) = &refusal
+            && !self.has_room_for_refused()
+        {
             if tls.is_none() {
                 // The connection is closed whether the refusal arrives or not.
                 let _ = stream.write(&refusal.to_bytes(SystemTime::now()));
@@ -260,9 +263,15 @@ impl Server {
             Ok(socket) => socket,
             Err(error) => return log::warn!("TLS is not usable: {error}"),
         };
-        let connection = Connection::new(socket, origin, self.parts.times, now);
+        let mut connection = Connection::new(socket, origin, self.parts.times, now);
+        match refusal {
+            None => self.count_request(id, origin),
+            Some(refusal) => {
+                connection.answer(&refusal, SystemTime::now(), AfterAnswer::End, now);
+                self.count_refused(id);
+            }
+        }
         self.connections.insert(id, connection);
-        self.count_request(id, origin);
         self.note_deadline(id);
     }
 

@@ -16,7 +16,8 @@ impl Server {
             return None;
         };
         let most = self.parts.max_connections;
-        if self.connections.len() >= most {
+        let refused = self.crowd.count(&Counted::Refused);
+        if self.connections.len().saturating_sub(refused) >= most {
             log::debug!("a connection is refused: {most} are open");
             let text = "too many connections; try again later";
             return Some(Response::error(503, text));
@@ -53,7 +54,7 @@ impl Server {
         all > most || (is_limited && own > most / limits::CONNECTION_SHARES)
     }
 
-    /// Returns who is counted for a connection: not the owner, nor a proxy that is trusted.
+    /// Returns who is counted for a connection: not the owner, nor a proxy that is trusted and says nothing of its clients.
     fn holder(&self, connection: &Connection) -> Option<Counted> {
         match connection.origin() {
             Origin::Address(address) if !self.parts.trusted_proxies.contain(address) => {
@@ -61,6 +62,17 @@ impl Server {
             }
             Origin::Address(_) | Origin::Owner => None,
         }
+    }
+
+    /// Returns whether a refused connection is to be open until its refusal is taken. Closed at once, with a request that
+    /// is not read, it would be reset, and the client might lose the refusal.
+    pub(super) fn has_room_for_refused(&self) -> bool {
+        self.crowd.count(&Counted::Refused) < limits::REFUSED_CONNECTIONS
+    }
+
+    /// Counts a connection whose request is refused unread.
+    pub(super) fn count_refused(&mut self, id: ConnectionId) {
+        self.crowd.enter(id, Counted::Refused);
     }
 
     /// Counts a connection whose request is awaited.

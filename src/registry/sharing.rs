@@ -1,23 +1,21 @@
 //! The registry's event loop with a shared state: actions are done together, and have effect once the store has
 //! taken their changes.
 
-use std::collections::{HashSet, VecDeque};
+use std::collections::HashSet;
 use std::io;
-use std::mem;
 use std::time::Instant;
 
 use tungstenite::protocol::frame::coding::CloseCode;
 
-use super::actions::{Action, Effect};
+use super::actions::Action;
 use super::answering::too_many_bodies;
+use super::connection::Connection;
 use super::directory::{ConnectionId, Place};
 use super::learning::store_is_away;
-use super::limits::BODIES_BYTES;
+use super::limits::{BODIES_BYTES, CONNECTION_SHARES};
 use super::secrets::{hex, random};
 use super::server::Server;
-use super::shared::{
-    Change, Exchange, Known, News, Outcome, Rows, Shared, Unsure, Version, limits,
-};
+use super::shared::{Change, Exchange, Known, News, Outcome, Rows, Shared, Version, limits};
 use super::store::table::Texts;
 use crate::protocol::PeerId;
 use crate::protocol::signaling::CONNECTED_AGAIN;
@@ -43,18 +41,24 @@ impl Server {
             return;
         };
         if needs_store && shared.is_there() {
-            if let Action::Answer { id, request, .. } = &action
-                && shared.body_bytes + request.body.len() > BODIES_BYTES
-            {
-                let id = *id;
-                return self.refuse(id, &too_many_bodies(), now);
+            let bytes = action.body_bytes();
+            // Nobody has more than a share while all that wait have less. So connections are rarely counted.
+            let may_be_over =
+                bytes > 0 && shared.body_bytes() + bytes > BODIES_BYTES / CONNECTION_SHARES;
+            if let Some(id) = action.connection() {
+                if may_be_over
+                    && self.is_over_share(id, bytes, BODIES_BYTES, Connection::body_length)
+                {
+                    return self.refuse(id, &too_many_bodies(), now);
+                }
+                if let Some(connection) = self.connections.get_mut(&id) {
+                    connection.hold(bytes);
+                }
             }
-            let connection = action.connection();
-            let connection = connection.and_then(|id| self.connections.get_mut(&id));
-            if let Some(connection) = connection {
-                connection.hold();
+            if let Some(shared) = self.shared() {
+                shared.push(action);
             }
-            return shared.push(action);
+            return;
         }
         match &action {
             Action::Answer { id, .. } if needs_store => self.refuse(*id, &store_is_away(), now),
@@ -88,7 +92,7 @@ impl Server {
                         Outcome::FarBehind => {}
                     }
                     if let Some(shared) = self.shared() {
-                        shared.waiting.extend(gone);
+                        gone.for_each(|action| shared.push(action));
                     }
                 }
                 News::Changed(number, changes) => self.hear_changes(number, changes, now),
@@ -112,23 +116,19 @@ impl Server {
         let Some(shared) = self.parts.shared.as_mut() else {
             return Ok(());
         };
-        let is_due = !shared.waiting.is_empty() || now >= shared.next_exchange;
+        let is_due = shared.is_due(now);
         let Some(known) = shared.known.as_ref().filter(|_| is_due) else {
             return Ok(());
         };
-        if shared.under_way.is_some() {
-            return Ok(());
-        }
         let (session, known) = (known.session, known.version.clone());
         let asks = now >= shared.ask_at.max(shared.judged_from);
         if asks {
             shared.ask_at = now + limits::TICK;
         }
         shared.next_exchange = now + limits::TICK;
-        let mut waiting: VecDeque<Action> = mem::take(&mut shared.waiting).into();
         let (mut done, mut bytes) = (Vec::new(), 0);
         while done.len() < limits::ACTIONS_AT_ONCE && bytes < limits::EFFECTS_BYTES {
-            let Some(action) = waiting.pop_front() else {
+            let Some(action) = self.shared().and_then(Shared::next_waiting) else {
                 break;
             };
             let effect = self.perform(&action);
@@ -151,8 +151,7 @@ impl Server {
             others,
         };
         if let Some(shared) = self.shared() {
-            shared.waiting = waiting.into();
-            shared.under_way = Some(done);
+            shared.set_under_way(done);
             if !shared.give(exchange)? {
                 shared.next_exchange = now + limits::RETRY_INTERVAL;
                 self.undo();
@@ -222,7 +221,7 @@ impl Server {
         if number < next {
             return;
         }
-        if number == next && shared.under_way.is_none() {
+        if number == next && !shared.is_under_way() {
             self.apply_next(changes, now);
             self.take_login_secret();
             return self.apply_early(now);
@@ -243,9 +242,9 @@ impl Server {
     fn next_early(&mut self) -> Option<Vec<Change>> {
         let shared = self.shared()?;
         let next = shared.known.as_ref()?.version.number + 1;
-        match shared.under_way {
-            None => shared.early.take(next),
-            Some(_) => None,
+        match shared.is_under_way() {
+            false => shared.early.take(next),
+            true => None,
         }
     }
 
@@ -358,25 +357,15 @@ impl Server {
 
     /// Refuses what waits, because the store is away. Who is connected may go on with those at this registry.
     fn store_went_away(&mut self, now: Instant) {
+        // It is told after each try to reach the store. What was done since the first stays done.
+        if !self.shared().is_some_and(|shared| shared.is_there()) {
+            return;
+        }
         let has_changes = self.tables(|_, table| !table.changes().is_empty());
         self.tables(|_, table| table.undo());
-        let Some(shared) = self.shared() else {
-            return;
-        };
-        let Some(Known { version, .. }) = shared.known.take() else {
-            return;
-        };
-        shared.early.clear();
         let may_count = has_changes.contains(&true);
-        let is_unsure =
-            |(action, _): &(Action, Effect)| may_count && matches!(action, Action::Answer { .. });
-        let (unsure, done): (Vec<_>, Vec<_>) =
-            shared.take_under_way().into_iter().partition(is_unsure);
-        let again = done.into_iter().map(|(action, _)| action);
-        let waiting: Vec<Action> = again.chain(shared.take_waiting()).collect();
-        shared.unsure = Unsure::new(unsure, version, now);
-        shared.body_bytes = shared.unsure.as_ref().map_or(0, Unsure::body_bytes);
-        for action in waiting {
+        let shared = self.shared();
+        for action in shared.map_or_else(Vec::new, |shared| shared.lose(may_count, now)) {
             if let Some(id) = action.connection() {
                 self.release(id);
             }

@@ -13,9 +13,9 @@ from shared import PASSWORD, Redis, health, until
 
 async def run():
     with tempfile.TemporaryDirectory(prefix="registry-store-") as directory:
-        for name, part in (("TLS", tls), ("a store that is silent", silent), ("a store that is emptied", emptied),
-                           ("Sentinels", sentinels), ("a wrong password", refused), ("outages", outages),
-                           ("a busy registry", busy), ("orders", orders),
+        for name, part in (("TLS", tls), ("a store that is silent", silent), ("a store that is gone", gone),
+                           ("a store that is emptied", emptied), ("Sentinels", sentinels), ("a wrong password", refused), ("outages", outages),
+                           ("a crowd", crowd), ("a busy registry", busy), ("orders", orders),
                            ("lost answers", lost_answers)):
             place = pathlib.Path(directory) / name.replace(" ", "-")
             place.mkdir()
@@ -137,6 +137,38 @@ async def silent(programs, directory):
     assert (await asyncio.wait_for(target.receive(), PATIENCE))["payload"] == {"sdp": "again"}
 
 
+async def gone(programs, directory):
+    """Who leaves while the store is gone is offline, however often the store is tried, and when it is there again."""
+    redis = programs.redis(directory)
+    registry = programs.registry(redis.url())
+    await until(lambda: has_store(registry), PATIENCE, "no store")
+    stays, leaves = [await Peer.open(registry, name) for name in ("stays", "leaves")]
+    for peer in (stays, leaves):
+        await peer.register()
+    redis.stop()
+    await until(lambda: is_away(registry), PATIENCE, "nobody notices that the store is gone")
+    leaves.writer.transport.abort()
+
+    async def listed(expected):
+        return (await health(registry))["peers"] == expected
+
+    await until(lambda: listed(1), PATIENCE, "nobody notices that one leaves")
+    # Four tries to reach the store a second.
+    watch = Watch()
+    while watch.seconds() < 1.5:
+        assert await listed(1), "who has left is listed again"
+        await asyncio.sleep(0.05)
+    redis.start()
+    await until(lambda: has_store(registry), PATIENCE, "the store is not found again")
+    await until(lambda: listed(1), PATIENCE, "who has left is listed after the store's return")
+    assert "leaves" not in await stays.register()
+
+    async def is_kept():
+        return redis.cli("HKEYS", "chatixia:1:online") == "stays"
+
+    await until(is_kept, PATIENCE, "the store holds others than are online")
+
+
 async def emptied(programs, directory):
     redis = programs.redis(directory)
     registries = [programs.registry(redis.url()) for _ in range(2)]
@@ -229,6 +261,33 @@ async def outages(programs, directory):
             redis.process.send_signal(signal.SIGCONT)
     await until(lambda: has_store(registry), PATIENCE, "no store")
     assert registry.logged().count("cannot be used") == 2, registry.logged()
+
+
+async def crowd(programs, directory):
+    """Requests that wait for the store take no more than their address's share of the room for bodies."""
+    redis = programs.redis(directory)
+    registry = programs.registry(redis.url())
+    await until(lambda: has_store(registry), PATIENCE, "no store")
+
+    async def posted(own_address):
+        reader, writer = await asyncio.open_connection("127.0.0.1", registry.port, local_addr=(own_address, 0))
+        body = b" " * 65536
+        writer.write(b"POST /api/hub/tasks HTTP/1.1\r\nx-api-key: a\r\ncontent-length: %d\r\n\r\n" % len(body) + body)
+        answer = await asyncio.wait_for(reader.read(), PATIENCE)
+        await closed(writer)
+        return "the store" if b"the store" in answer else answer.partition(b"\r\n\r\n")[2].decode()
+
+    # It is noticed after two seconds; until then all wait.
+    redis.process.send_signal(signal.SIGSTOP)
+    try:
+        asked = [asyncio.create_task(posted("127.0.0.2")) for _ in range(64)]
+        asked.append(asyncio.create_task(posted("127.0.0.1")))
+        *crowded, other = await asyncio.gather(*asked)
+    finally:
+        redis.process.send_signal(signal.SIGCONT)
+    refused = sum("too many requests are on their way" in answer for answer in crowded)
+    assert refused == 32, f"{refused} of 64 bodies of one address are refused"
+    assert other == "the store", other
 
 
 async def busy(programs, directory):

@@ -3,6 +3,7 @@
 use std::io::{Read as _, Write as _};
 use std::net::{IpAddr, SocketAddr, TcpStream, UdpSocket};
 use std::process::Command;
+use std::time::Duration;
 
 use serde_json::Value;
 
@@ -97,6 +98,29 @@ fn a_relay_answers_after_garbage_and_requests_without_login() {
     until_bound(&good, relay);
     assert_eq!(registry.token("alice"), 200);
     assert_eq!(registry.end().0, Some(0));
+}
+
+/// Listing the interfaces takes an open file. Whoever asks at an address that is not listed has them listed.
+#[test]
+fn a_relay_that_cannot_list_its_addresses_says_so_once() {
+    let script = "ulimit -n 100; exec \"$0\" \"$@\"";
+    let arguments = ["--open", "--relay", "--relay-listen", "0.0.0.0:0"];
+    let mut registry = Process::start(script, &arguments);
+    let port = relay_of(&registry).port();
+    let held: Vec<TcpStream> = (0..120)
+        .map(|_| TcpStream::connect(registry.address).unwrap())
+        .collect();
+    registry.await_log("cannot accept a connection");
+    let client = client();
+    // Within these two seconds each would have them listed.
+    for _ in 0..40 {
+        until_bound(&client, SocketAddr::from(([127, 0, 0, 2], port)));
+        std::thread::sleep(Duration::from_millis(50));
+    }
+    drop(held);
+    let (_, log) = registry.end();
+    let told = log.matches("new addresses are not known").count();
+    assert_eq!(told, 1, "{log}");
 }
 
 /// An answer from another address is none to a client, whose socket or router takes only what comes from where it has sent

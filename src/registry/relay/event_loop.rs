@@ -16,6 +16,7 @@ use super::sockets;
 use super::stream::Stream;
 use super::tokens::{ListenerId, Watched};
 use super::turn::Turn;
+use crate::config::networks::Networks;
 use crate::protocol::PeerId;
 use crate::registry::crowd::Crowd;
 use crate::registry::limits;
@@ -66,10 +67,14 @@ pub(super) struct EventLoop {
     pub(super) next_stream: usize,
     /// When the connections without an allocation are looked at.
     pub(super) next_look: Option<Instant>,
+    /// Proxies, by whose addresses many clients may come.
+    pub(super) trusted_proxies: Networks,
+    /// Why this machine's addresses could not be looked at the last time.
+    pub(super) look_failure: Option<String>,
 }
 
 /// Something with more to do than one turn allowed.
-type Unfinished = VecDeque<Token>;
+pub(super) type Unfinished = VecDeque<Token>;
 
 impl EventLoop {
     /// Serves until it is told to end.
@@ -132,7 +137,7 @@ impl EventLoop {
     }
 
     /// Reads datagrams of clients.
-    fn receive_of_clients(&mut self, id: ListenerId, buffer: &mut [u8]) -> bool {
+    pub(super) fn receive_of_clients(&mut self, id: ListenerId, buffer: &mut [u8]) -> bool {
         for _ in 0..limits::DATAGRAMS_PER_TURN {
             let (count, client) = match self.listeners.receive(id, buffer) {
                 Ok(received) => received,
@@ -140,8 +145,11 @@ impl EventLoop {
                 // Something that was sent has not arrived.
                 Err(_) => continue,
             };
-            if self.listeners.wants_look(id, Instant::now()) {
-                self.look_at_addresses();
+            let wants_look = self.listeners.wants_look(id, Instant::now());
+            if wants_look && self.look_at_addresses() && client.own.is_none() {
+                // It would be another client than the one who comes to the socket of the address that it asks. It will
+                // ask again (RFC 8489 section 6.2.1).
+                continue;
             }
             match whole(buffer, count) {
                 None => log::trace!("a datagram of {} is too long", client.address),
@@ -207,7 +215,7 @@ impl EventLoop {
         }
     }
 
-    fn serve(
+    pub(super) fn serve(
         &mut self,
         mut socket: Socket,
         address: SocketAddr,
@@ -218,7 +226,9 @@ impl EventLoop {
             return log::debug!("a connection to the relay is refused: there are too many");
         }
         let holder = Counted::address(address.ip());
-        if self.crowd.count(&holder) >= limits::RELAY_STREAMS / limits::CONNECTION_SHARES {
+        let is_over =
+            self.crowd.count(&holder) >= limits::RELAY_STREAMS / limits::CONNECTION_SHARES;
+        if is_over && !self.trusted_proxies.contain(address.ip()) {
             return log::debug!(
                 "a connection of {address} to the relay is refused: it has too many"
             );

@@ -51,9 +51,14 @@ impl Listeners {
         self.address
     }
 
-    /// Returns whether this machine's addresses should be looked at, since something has come to this socket.
-    pub(super) fn wants_look(&self, id: ListenerId, now: Instant) -> bool {
-        id == MAIN && self.address.ip().is_unspecified() && now >= self.next_look
+    /// Returns whether this machine's addresses should be looked at, since something has come to this socket. It is so
+    /// once in [`RELAY_LOOK_INTERVAL`], whatever comes of the look.
+    pub(super) fn wants_look(&mut self, id: ListenerId, now: Instant) -> bool {
+        let is_due = id == MAIN && self.address.ip().is_unspecified() && now >= self.next_look;
+        if is_due {
+            self.next_look = now + RELAY_LOOK_INTERVAL;
+        }
+        is_due
     }
 
     /// Has a socket at each of the addresses that this machine has now. Returns whether there are new ones.

@@ -36,9 +36,10 @@ use std::net::SocketAddr;
 use std::thread::{self, JoinHandle};
 use std::time::Instant;
 
-use crossbeam_channel::{Sender, bounded};
+use crossbeam_channel::{Receiver, Sender, bounded};
 use mio::{Poll, Waker};
 
+use crate::config::networks::Networks;
 use crate::config::relay::RelayConfig;
 use crate::protocol::PeerId;
 use crate::registry::crowd::Crowd;
@@ -62,49 +63,22 @@ pub(super) struct Relay {
 }
 
 impl Relay {
-    /// Begins to serve clients whose logins are made of this secret.
-    pub(super) fn start(options: &RelayConfig, secret: Secret) -> io::Result<Relay> {
+    /// Begins to serve clients whose logins are made of this secret, and who come directly or by these proxies.
+    pub(super) fn start(
+        options: &RelayConfig,
+        secret: Secret,
+        trusted_proxies: Networks,
+    ) -> io::Result<Relay> {
         // Without them nothing would keep clients from this machine.
         sockets::of_interfaces().map_err(|error| {
             io::Error::other(format!(
                 "the addresses of this machine are not known: {error}"
             ))
         })?;
-        let poll = Poll::new()?;
-        let waker = Waker::new(poll.registry(), WAKER)?;
-        let listeners = Listeners::open(options.listen, poll.registry())?;
-        let address = listeners.address();
         let (orders, new_orders) = bounded(RELAY_NEWCOMERS);
-        let is_for_all = address.ip().is_unspecified();
-        let nonce_key = random().ok_or_else(|| io::Error::other("no random numbers"))?;
-        let rules = Rules {
-            secret,
-            nonce_key,
-            families: Families {
-                ipv4: address.is_ipv4() || is_for_all,
-                ipv6: address.is_ipv6(),
-            },
-            opened: options.opened.clone(),
-            bytes_per_second: options.bytes_per_second,
-        };
-        let relayed = Relayed {
-            listening: (!is_for_all).then_some(address.ip()),
-            external: options.external.clone(),
-            ports: options.ports,
-            own: Vec::new(),
-        };
-        let mut event_loop = EventLoop {
-            poll,
-            listeners,
-            orders: new_orders,
-            turn: Turn::new(rules, Instant::now()),
-            relayed,
-            sockets: HashMap::new(),
-            streams: HashMap::new(),
-            crowd: Crowd::default(),
-            next_stream: 0,
-            next_look: None,
-        };
+        let mut event_loop = event_loop(options, secret, trusted_proxies, new_orders)?;
+        let address = event_loop.listeners.address();
+        let waker = Waker::new(event_loop.poll.registry(), WAKER)?;
         event_loop.look_at_addresses();
         let run = move || {
             if let Err(error) = event_loop.run() {
@@ -162,6 +136,50 @@ impl Relay {
             log::error!("the relay cannot be woken: {error}");
         }
     }
+}
+
+/// Makes what the relay's thread owns, without a look at this machine's addresses.
+fn event_loop(
+    options: &RelayConfig,
+    secret: Secret,
+    trusted_proxies: Networks,
+    orders: Receiver<Order>,
+) -> io::Result<EventLoop> {
+    let poll = Poll::new()?;
+    let listeners = Listeners::open(options.listen, poll.registry())?;
+    let address = listeners.address();
+    let is_for_all = address.ip().is_unspecified();
+    let nonce_key = random().ok_or_else(|| io::Error::other("no random numbers"))?;
+    let rules = Rules {
+        secret,
+        nonce_key,
+        families: Families {
+            ipv4: address.is_ipv4() || is_for_all,
+            ipv6: address.is_ipv6(),
+        },
+        opened: options.opened.clone(),
+        bytes_per_second: options.bytes_per_second,
+    };
+    let relayed = Relayed {
+        listening: (!is_for_all).then_some(address.ip()),
+        external: options.external.clone(),
+        ports: options.ports,
+        own: Vec::new(),
+    };
+    Ok(EventLoop {
+        poll,
+        listeners,
+        orders,
+        turn: Turn::new(rules, Instant::now()),
+        relayed,
+        sockets: HashMap::new(),
+        streams: HashMap::new(),
+        crowd: Crowd::default(),
+        next_stream: 0,
+        next_look: None,
+        trusted_proxies,
+        look_failure: None,
+    })
 }
 
 impl Drop for Relay {

@@ -19,10 +19,15 @@ impl EventLoop {
         let own = match sockets::of_interfaces() {
             Ok(own) => own,
             Err(error) => {
-                log::warn!("this machine's new addresses are not known: {error}");
+                let failure = Some(error.to_string());
+                if self.look_failure != failure {
+                    log::warn!("this machine's new addresses are not known: {error}");
+                }
+                self.look_failure = failure;
                 return false;
             }
         };
+        self.look_failure = None;
         let has_new = self.listeners.follow(&own, self.poll.registry());
         self.relayed.own.clone_from(&own);
         let external = self.relayed.external.iter().copied();

@@ -12,7 +12,7 @@ pub(super) struct ListenerId(pub(super) usize);
 /// What wakes the thread.
 pub(super) const WAKER: Token = Token(0);
 
-/// Kinds of sockets; the number of each is told by the rest of its division by this.
+/// How many kinds of sockets there are. The kind of a token is its remainder by this, the socket's number its quotient.
 const KINDS: usize = 3;
 
 /// Something that is watched.

@@ -15,6 +15,7 @@ mod resp;
 mod session;
 mod unsure;
 
+use std::collections::VecDeque;
 use std::io;
 use std::mem;
 use std::sync::Arc;
@@ -52,13 +53,13 @@ pub(super) struct Shared {
     /// `None` while the store is away.
     pub(super) known: Option<Known>,
     /// Actions that are to be done.
-    pub(super) waiting: Vec<Action>,
+    waiting: VecDeque<Action>,
     /// Actions that were done, and have effect once the store has taken their changes.
-    pub(super) under_way: Option<Vec<(Action, Effect)>>,
+    under_way: Option<Vec<(Action, Effect)>>,
     /// Actions that were under way when the store was lost.
-    pub(super) unsure: Option<Unsure>,
+    unsure: Option<Unsure>,
     /// Bytes of the requests that wait, are under way or unsure.
-    pub(super) body_bytes: usize,
+    body_bytes: usize,
     pub(super) early: Early,
     /// When the next exchange is due at the latest.
     pub(super) next_exchange: Instant,
@@ -107,7 +108,7 @@ impl Shared {
             news: Some(news),
             has_ended,
             known: None,
-            waiting: Vec::new(),
+            waiting: VecDeque::new(),
             under_way: None,
             unsure: None,
             body_bytes: 0,
@@ -152,21 +153,77 @@ impl Shared {
     /// Has an action done with the next exchange.
     pub(super) fn push(&mut self, action: Action) {
         self.body_bytes += action.body_bytes();
-        self.waiting.push(action);
+        self.waiting.push_back(action);
+    }
+
+    /// Returns the bytes of the requests that wait, are under way or unsure.
+    pub(super) fn body_bytes(&self) -> usize {
+        self.body_bytes
+    }
+
+    /// Returns whether an exchange may begin `now`, and is due: something waits, or the last one is long ago.
+    pub(super) fn is_due(&self, now: Instant) -> bool {
+        let is_due = !self.waiting.is_empty() || now >= self.next_exchange;
+        is_due && !self.is_under_way()
+    }
+
+    /// Returns whether an exchange is under way.
+    pub(super) fn is_under_way(&self) -> bool {
+        self.under_way.is_some()
+    }
+
+    /// Takes the next action that waits, to be done and set under way.
+    pub(super) fn next_waiting(&mut self) -> Option<Action> {
+        self.waiting.pop_front()
+    }
+
+    /// Notes what was done, and has effect once the store has taken its changes.
+    pub(super) fn set_under_way(&mut self, done: Vec<(Action, Effect)>) {
+        self.under_way = Some(done);
     }
 
     /// Takes the actions that are under way, which are over.
     pub(super) fn take_under_way(&mut self) -> Vec<(Action, Effect)> {
         let done = self.under_way.take().unwrap_or_default();
-        let bytes: usize = done.iter().map(|(action, _)| action.body_bytes()).sum();
-        self.body_bytes = self.body_bytes.saturating_sub(bytes);
+        self.count_out(done.iter().map(|(action, _)| action));
         done
     }
 
-    /// Takes the actions that wait, while none is under way.
-    pub(super) fn take_waiting(&mut self) -> Vec<Action> {
-        self.body_bytes = 0;
-        mem::take(&mut self.waiting)
+    /// Forgets the store, which is lost, and returns the actions that are to be done without it, the oldest first.
+    /// Requests under way stay as unsure if their changes `may_count`.
+    pub(super) fn lose(&mut self, may_count: bool, now: Instant) -> Vec<Action> {
+        let Some(Known { version, .. }) = self.known.take() else {
+            return Vec::new();
+        };
+        self.early.clear();
+        let is_unsure =
+            |(action, _): &(Action, Effect)| may_count && matches!(action, Action::Answer { .. });
+        let done = self.under_way.take().unwrap_or_default();
+        let (unsure, done): (Vec<_>, Vec<_>) = done.into_iter().partition(is_unsure);
+        self.unsure = Unsure::new(unsure, version, now);
+        let again = done.into_iter().map(|(action, _)| action);
+        let lost: Vec<Action> = again.chain(mem::take(&mut self.waiting)).collect();
+        self.count_out(lost.iter());
+        lost
+    }
+
+    /// Takes the requests that are unsure, to be answered.
+    pub(super) fn take_unsure(&mut self) -> Option<Unsure> {
+        let unsure = self.unsure.take()?;
+        self.count_out(unsure.done.iter().map(|(action, _)| action));
+        Some(unsure)
+    }
+
+    /// Takes the requests that have been unsure for long enough.
+    pub(super) fn take_overdue(&mut self, now: Instant) -> Option<Unsure> {
+        let is_overdue = self.unsure.as_ref()?.until <= now;
+        is_overdue.then(|| self.take_unsure()).flatten()
+    }
+
+    /// Counts the bodies of requests no longer.
+    fn count_out<'a>(&mut self, over: impl Iterator<Item = &'a Action>) {
+        let bytes: usize = over.map(Action::body_bytes).sum();
+        self.body_bytes = self.body_bytes.saturating_sub(bytes);
     }
 
     /// Has the actions that are under way wait again, before all others.
@@ -222,5 +279,99 @@ impl Drop for Shared {
         (self.exchanges, self.frames, self.news) = (None, None, None);
         // It ends with an error: nothing is ever sent.
         let _ = self.has_ended.recv_timeout(limits::TICK);
+    }
+}
+
+#[cfg(feature = "redis")]
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::registry::api::Origin;
+    use crate::registry::connection::AfterAnswer;
+    use crate::registry::directory::ConnectionId;
+    use crate::registry::http::RequestBuffer;
+    use crate::registry::response::Response;
+
+    /// A part without threads; the store is there.
+    fn new(now: Instant) -> Shared {
+        let version = Version {
+            life: "a".to_owned(),
+            number: 1,
+        };
+        let (_, has_ended) = unbounded();
+        Shared {
+            _built: built::BUILT.unwrap(),
+            exchanges: None,
+            frames: None,
+            news: None,
+            has_ended,
+            known: Some(Known {
+                session: 1,
+                version,
+            }),
+            waiting: VecDeque::new(),
+            under_way: None,
+            unsure: None,
+            body_bytes: 0,
+            early: Early::default(),
+            next_exchange: now,
+            ask_at: now,
+            judged_from: now,
+        }
+    }
+
+    /// A request with a body of so many bytes.
+    fn request(length: usize) -> Action {
+        let body = "x".repeat(length);
+        let text = format!("POST / HTTP/1.1\r\nContent-Length: {length}\r\n\r\n{body}");
+        let request = RequestBuffer::default().push(text.as_bytes());
+        Action::Answer {
+            id: ConnectionId(length),
+            request: Box::new(request.unwrap().unwrap()),
+            origin: Origin::Owner,
+        }
+    }
+
+    fn has_begun(shared: &mut Shared) {
+        let action = shared.next_waiting().unwrap();
+        let effect = Effect::Answer(Response::not_modified(), AfterAnswer::End);
+        shared.set_under_way(vec![(action, effect)]);
+    }
+
+    #[test]
+    fn bodies_count_until_they_are_given_back() {
+        let now = Instant::now();
+        let mut shared = new(now);
+        for length in [1, 10, 100] {
+            shared.push(request(length));
+        }
+        has_begun(&mut shared);
+        assert_eq!(shared.body_bytes(), 111);
+        shared.put_back();
+        has_begun(&mut shared);
+        assert_eq!(shared.body_bytes(), 111);
+        assert_eq!(shared.take_under_way().len(), 1);
+        assert_eq!(shared.body_bytes(), 110);
+        has_begun(&mut shared);
+        assert_eq!(shared.lose(true, now).len(), 1);
+        assert_eq!(shared.body_bytes(), 10, "one is unsure");
+        assert!(shared.lose(true, now).is_empty(), "it is lost already");
+        assert!(shared.take_overdue(now).is_none());
+        assert!(shared.take_overdue(now + limits::UNSURE).is_some());
+        assert_eq!(shared.body_bytes(), 0);
+    }
+
+    #[test]
+    fn what_has_changed_nothing_is_done_again_before_what_waits() {
+        let now = Instant::now();
+        let mut shared = new(now);
+        for length in [1, 10] {
+            shared.push(request(length));
+        }
+        has_begun(&mut shared);
+        let lost = shared.lose(false, now);
+        let lengths: Vec<usize> = lost.iter().map(Action::body_bytes).collect();
+        assert_eq!(lengths, [1, 10]);
+        assert_eq!(shared.body_bytes(), 0);
     }
 }

@@ -13,7 +13,7 @@ pub(in crate::registry) struct Unsure {
     /// The version that their changes lead to.
     version: Version,
     /// How long their callers wait.
-    pub(in crate::registry) until: Instant,
+    pub(super) until: Instant,
 }
 
 impl Unsure {
@@ -31,14 +31,6 @@ impl Unsure {
             version,
             until,
         })
-    }
-
-    /// Returns how long the bodies of the requests are.
-    pub(in crate::registry) fn body_bytes(&self) -> usize {
-        self.done
-            .iter()
-            .map(|(action, _)| action.body_bytes())
-            .sum()
     }
 
     /// Returns whether the changes count, given the store's version and the one that our last changes have led to.

@@ -100,6 +100,62 @@ const fn has(text: &[u8], at: usize, bytes: &[u8]) -> bool {
 mod tests {
     use super::*;
 
+    /// Returns the kept lines of a text that a string is cut off in, or goes on in the next line of.
+    fn broken(text: &str) -> Vec<&str> {
+        let (mut at, mut in_comment) = (0, false);
+        let mut broken = Vec::new();
+        while at < text.len() {
+            let line = Line::at(text.as_bytes(), at, in_comment);
+            let kept = &text[line.start..line.end];
+            if line.is_kept && is_open(kept) {
+                broken.push(kept);
+            }
+            (at, in_comment) = (line.next, line.is_in_comment);
+        }
+        broken
+    }
+
+    /// Returns whether a line ends in a string or template.
+    fn is_open(line: &str) -> bool {
+        let mut quote = None;
+        let mut characters = line.chars();
+        while let Some(character) = characters.next() {
+            match (quote, character) {
+                (Some(_), '\\') => drop(characters.next()),
+                (Some(open), _) if open == character => quote = None,
+                (None, '"' | '\'' | '`') => quote = Some(character),
+                _ => {}
+            }
+        }
+        quote.is_some()
+    }
+
+    #[test]
+    fn a_string_that_would_be_cut_off_is_seen() {
+        assert_eq!(broken("a = 'it // is';"), ["a = 'it"]);
+        assert_eq!(broken("a = `b // ${c}`;"), ["a = `b"]);
+        assert_eq!(broken("a = `\n  // b`;"), ["a = `"]);
+        assert!(broken("a = \"http://b\"; // It's.\n// Isn't it?\nb('\\'', \"'\");").is_empty());
+    }
+
+    #[test]
+    fn nothing_but_comments_is_cut_out_of_the_page() {
+        let directory = concat!(env!("CARGO_MANIFEST_DIR"), "/web");
+        let mut scripts = 0;
+        for (name, kind, _) in super::super::FILES {
+            let name = if name.is_empty() { "index.html" } else { name };
+            let text = std::fs::read_to_string(format!("{directory}/{name}")).unwrap();
+            if kind == super::super::SCRIPT {
+                scripts += 1;
+                assert_eq!(broken(&text), [""; 0], "{name}");
+            } else {
+                // There it is no comment.
+                assert!(!text.contains(" // "), "{name}");
+            }
+        }
+        assert!(scripts > 0);
+    }
+
     #[test]
     fn comments_and_indentation_go() {
         const TEXT: &str = "// Why.\n\nlet a = 1; // One. // Two.\n  /** What. */\n  /**\n   * More.\n   */\n  b(\"//\");\n* { c }";

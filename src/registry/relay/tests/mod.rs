@@ -1,6 +1,7 @@
 //! Clients of the server, good and bad ones, in simulated time.
 
 mod garble;
+mod shell;
 mod world;
 
 use std::net::{IpAddr, SocketAddr};
