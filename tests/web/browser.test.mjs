@@ -3,7 +3,7 @@
 import assert from "node:assert/strict";
 import { execFileSync } from "node:child_process";
 import { after, test } from "node:test";
-import { BINARY, BROWSERS, Registry, Sidecar, end, endAll, openBrowser, until } from "./programs.mjs";
+import { BINARY, BROWSERS, Registry, Sidecar, end, endAll, load, openBrowser, until } from "./programs.mjs";
 
 const EVERY = 25; // Milliseconds between two messages of each side.
 
@@ -71,7 +71,7 @@ for (const [browserName, options] of BROWSERS) {
       const { browser, page } = await openBrowser(options);
       try {
         if (offerer === "page") await sidecar.start();
-        await page.goto(registry.page);
+        await load(page, registry.page);
         await joinByModule(page, "page");
         if (offerer === "sidecar") await sidecar.start();
         await until("the connection", () => isConnected(page, name));
@@ -117,7 +117,7 @@ test("a browser that is killed and comes back is another process", { timeout: 60
   const sidecar = await new Sidecar("agent", registry).start();
   for (let round = 0; round < 2; round += 1) {
     const { browser, page } = await openBrowser(BROWSERS[0][1]);
-    await page.goto(registry.page);
+    await load(page, registry.page);
     await joinByModule(page, "page");
     assert.equal(await ask(page, "agent", String(round)), `agent has read: ${round}`);
     browser.process().kill("SIGKILL");
@@ -136,7 +136,7 @@ for (const [browserName, options] of BROWSERS) {
       const { browser, page } = await openBrowser(options);
       try {
         if (offerer === "page") await sidecar.start();
-        await page.goto(registry.page);
+        await load(page, registry.page);
         for (const secret of ["the secret of this mesh", "another secret than that", null]) {
           await joinByModule(page, "page", { secret });
           if (!sidecar.agent) await sidecar.start();

@@ -7,7 +7,7 @@ import { createRequire } from "node:module";
 import { tmpdir } from "node:os";
 import { after, test } from "node:test";
 import { readFile } from "node:fs/promises";
-import { BROWSERS, Registry, Sidecar, end, endAll, joinByHand, openBrowser, showsConnected, until } from "./programs.mjs";
+import { BROWSERS, Registry, Sidecar, end, endAll, joinByHand, load, openBrowser, showsConnected, until } from "./programs.mjs";
 
 const AXE = await readFile(createRequire(import.meta.url).resolve("axe-core/axe.min.js"), "utf8");
 const CHROMIUM = BROWSERS[0][1];
@@ -33,7 +33,7 @@ test("a person joins, asks an agent by the keyboard alone, and sees what became 
   for (const sidecar of sidecars) await sidecar.start();
   const { browser, page } = await openBrowser(CHROMIUM);
   try {
-    await page.goto(registry.page);
+    await load(page, registry.page);
     await judge(page, "signing in");
     await joinByHand(page, registry, "me-sidecar");
     await showsConnected(page, 2);
@@ -81,7 +81,7 @@ test("a key that is not known is refused with what to do; a ticket lets in, also
   const { browser, page } = await openBrowser(CHROMIUM);
   const problem = async (key) => {
     await page.goto("about:blank");
-    await page.goto(registry.page);
+    await load(page, registry.page);
     await page.type("#key", key);
     await page.keyboard.press("Enter");
     await page.waitForFunction(() => document.querySelector("#problem").textContent !== "");

@@ -199,9 +199,22 @@ export async function openBrowser(options) {
   return { browser, page };
 }
 
+/** Loads a page, again if the network has changed meanwhile: then Chromium breaks off what it loads. */
+export async function load(page, url) {
+  for (let times = 0; times < 10; times += 1) {
+    let isWhole = true;
+    const fails = () => (isWhole = false);
+    page.on("requestfailed", fails);
+    await page.goto(url);
+    page.off("requestfailed", fails);
+    if (isWhole) return;
+  }
+  throw new Error(`${url} does not load`);
+}
+
 /** Joins with the page as a person does, by the keyboard. */
 export async function joinByHand(page, registry, key) {
-  await page.goto(registry.page);
+  await load(page, registry.page);
   await page.focus("#key");
   await page.keyboard.type(key);
   await page.keyboard.press("Enter");
