@@ -2,7 +2,7 @@
 //! over TCP and TLS by the registry's own port, whose thread hands their connections over.
 //!
 //! [`turn`] and [`requests`] decide, without I/O, on what [`allocation`], [`accounts`], [`logins`], [`nonces`],
-//! [`peers`] and [`strangers`] know; [`messages`] reads and writes STUN; [`lending`] chooses addresses. [`event_loop`]
+//! [`peers`] and [`strangers`] know; [`messages`] reads and writes STUN; [`lending`] chooses addresses. [`mod@event_loop`]
 //! has the sockets, of which those of [`listeners`] await clients; [`opening`] makes more.
 //!
 //! The crate `turn-server-proto` is not used: it remembers each stranger and each login for ever, knows no
