@@ -35,7 +35,8 @@ impl<K: Linker> Mesh<K> {
     }
 
     /// Ends the connections to a peer that was met for the first time by this certificate, because another has meanwhile
-    /// become known for it. `known` replaces what is known. The agent is told, since it was told that the peer is there.
+    /// become known for it. What `file`, a copy of `KNOWN_PEERS`, has of this peer replaces what is known of it. The agent
+    /// is told, since it was told that the peer is there.
     pub fn certificate_differs(&mut self, now: Instant, met: &KnownPeer, file: &KnownPeers) {
         self.known_peers.take_lines_of(&met.peer, file);
         let distrust = self.distrusts_certificate(&met.peer, Some(&met.certificate));
