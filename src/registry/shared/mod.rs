@@ -101,20 +101,11 @@ impl Shared {
             courier.run();
         };
         thread::Builder::new().name("store".to_owned()).spawn(run)?;
-        let mut shared = Shared::idle(built, has_ended, now);
-        shared.exchanges = Some(exchanges);
-        shared.frames = Some(frames);
-        shared.news = Some(news);
-        Ok(shared)
-    }
-
-    /// Creates a part that talks to no store yet, and for which nothing waits.
-    fn idle(built: Built, has_ended: Receiver<()>, now: Instant) -> Shared {
-        Shared {
+        Ok(Shared {
             _built: built,
-            exchanges: None,
-            frames: None,
-            news: None,
+            exchanges: Some(exchanges),
+            frames: Some(frames),
+            news: Some(news),
             has_ended,
             known: None,
             waiting: VecDeque::new(),
@@ -125,7 +116,7 @@ impl Shared {
             next_exchange: now,
             ask_at: now,
             judged_from: now,
-        }
+        })
     }
 
     /// Returns whether the store is there.
@@ -308,12 +299,25 @@ mod tests {
             number: 1,
         };
         let (_, has_ended) = unbounded();
-        let mut shared = Shared::idle(built::BUILT.unwrap(), has_ended, now);
-        shared.known = Some(Known {
-            session: 1,
-            version,
-        });
-        shared
+        Shared {
+            _built: built::BUILT.unwrap(),
+            exchanges: None,
+            frames: None,
+            news: None,
+            has_ended,
+            known: Some(Known {
+                session: 1,
+                version,
+            }),
+            waiting: VecDeque::new(),
+            under_way: None,
+            unsure: None,
+            body_bytes: 0,
+            early: Early::default(),
+            next_exchange: now,
+            ask_at: now,
+            judged_from: now,
+        }
     }
 
     /// A request with a body of so many bytes.
