@@ -29,6 +29,7 @@ use std::fmt;
 use std::io::{self, Write as _};
 use std::path::Path;
 use std::process::ExitCode;
+use std::thread;
 use std::time::Instant;
 
 use crossbeam_channel::bounded;
@@ -149,6 +150,8 @@ fn serve(config: Config) -> Result<(), Failure> {
     let signaling = signaling::start(signaling_settings, signaling_sender, waker.clone())
         .map_err(runtime("start the signaling thread"))?;
 
+    prepare_connections();
+
     let reaching = Reaching::new(
         &config,
         tls.clone(),
@@ -237,6 +240,14 @@ fn read_peer_files(settings: &PeerSettings) -> Result<(Identity, KnownPeers), Fa
 /// A line for a person.
 pub fn fingerprint(path: &Path) -> Result<String, String> {
     identity::load_or_make(path).map(|identity| identity.fingerprint())
+}
+
+/// Prepares for the first connection while the registry is dialled.
+fn prepare_connections() {
+    let thread = thread::Builder::new().name("prepare".to_owned());
+    if let Err(error) = thread.spawn(WebRtc::prepare) {
+        log::debug!("the first connection prepares itself: {error}");
+    }
 }
 
 fn make_mesh(

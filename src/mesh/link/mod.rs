@@ -9,6 +9,7 @@ mod checked_pairs;
 mod clock;
 mod consent;
 pub mod description;
+mod dtls;
 pub(crate) mod dtls_record;
 mod guard;
 mod late_start;

@@ -11,6 +11,7 @@ use crate::limits;
 use crate::nat::candidate::LocalCandidate;
 use crate::protocol::fingerprint;
 
+use super::dtls;
 use super::guard::guarded;
 use super::webrtc_link::WebRtcLink;
 use super::{Link as _, LinkError, Linker, Packets};
@@ -115,7 +116,7 @@ impl WebRtc {
             private_key: identity.private_key,
         };
         let mut configuration = RtcConfig::new()
-            .set_crypto_provider(from_feature_flags().into())
+            .set_crypto_provider(dtls::crypto_provider().into())
             .set_dtls_cert(certificate)
             .clear_codecs()
             .set_sctp_max_message_size(u32::try_from(max_message_bytes).unwrap_or(u32::MAX))
@@ -130,6 +131,11 @@ impl WebRtc {
             configuration,
             fingerprint,
         }
+    }
+
+    /// Does once what the first connection would otherwise wait for, some milliseconds of cryptography.
+    pub fn prepare() {
+        dtls::prepare();
     }
 
     fn build(
