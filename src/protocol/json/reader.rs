@@ -312,9 +312,43 @@ fn plain_characters(rest: &[u8]) -> usize {
     }
     let length = memchr::memchr2(b'"', b'\\', rest).unwrap_or(rest.len());
     let plain = rest.get(..length).unwrap_or(rest);
-    // There is no branch for each byte, so that many are compared at once.
-    match plain.iter().fold(false, |any, byte| any | (*byte < b' ')) {
+    match holds_control_characters(plain) {
         false => length,
         true => plain.iter().position(|byte| *byte < b' ').unwrap_or(length),
+    }
+}
+
+/// Returns whether any byte is below that of the space. Eight bytes are compared at once, which the compiler does not make
+/// of a loop over bytes when it optimises for size.
+fn holds_control_characters(bytes: &[u8]) -> bool {
+    const ONES: u64 = 0x0101_0101_0101_0101;
+    let (words, rest) = bytes.as_chunks::<8>();
+    let word_holds_one = |word: &[u8; 8]| {
+        let word = u64::from_ne_bytes(*word);
+        // A byte below the space borrows its highest bit. One that has it set anyway is none.
+        word.wrapping_sub(ONES * u64::from(b' ')) & !word & (ONES << 7) != 0
+    };
+    words.iter().any(word_holds_one) || rest.iter().any(|byte| *byte < b' ')
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_control_character_is_found_wherever_it_is_and_nothing_else_is_one() {
+        let plain = "\u{7f}x\u{80}\u{ff}\u{10ffff} ~é".repeat(3);
+        assert!(!holds_control_characters(plain.as_bytes()));
+        for at in 0..plain.len() {
+            for byte in 0..=u8::MAX {
+                let mut bytes = plain.clone().into_bytes();
+                bytes[at] = byte;
+                assert_eq!(
+                    holds_control_characters(&bytes),
+                    byte < b' ',
+                    "{byte} at {at}"
+                );
+            }
+        }
     }
 }
