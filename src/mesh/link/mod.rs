@@ -12,6 +12,8 @@ pub mod description;
 pub(crate) mod dtls_record;
 mod guard;
 mod late_start;
+mod message_size;
+mod negotiation;
 mod pacing;
 mod preference;
 mod remote;
