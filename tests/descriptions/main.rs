@@ -3,6 +3,7 @@
 
 #![allow(clippy::unwrap_used, clippy::expect_used)]
 
+mod reading;
 mod stacks;
 
 use std::net::SocketAddr;
@@ -15,7 +16,7 @@ use chatixia_sidecar::nat::candidate::LocalCandidate;
 /// What we write, with names for what differs each time.
 const OURS: &str = "\
 v=0
-o=str0m-0.25.0 {id} 2 IN IP4 0.0.0.0
+o=- {id} 2 IN IP4 0.0.0.0
 s=-
 t=0 0
 a=group:BUNDLE {mid}
@@ -199,14 +200,34 @@ fn candidates_of_no_use_are_refused_one_by_one() {
 
 #[test]
 fn of_several_sections_only_the_one_for_data_is_accepted() {
+    const REFUSED: &str = "\
+m=audio 0 UDP/TLS/RTP/SAVPF 111 0
+c=IN IP4 0.0.0.0
+a=mid:0
+a=inactive
+m=video 0 UDP/TLS/RTP/SAVPF 96
+c=IN IP4 0.0.0.0
+a=mid:1
+a=inactive
+";
     let answer = answer(&stacks::text(stacks::WITH_MEDIA));
-    let sections = answer.split("\r\nm=").skip(1);
-    let starts: Vec<_> = sections
-        .map(|section| section.split(' ').take(2).collect::<Vec<_>>().join(" "))
-        .collect();
-    assert_eq!(starts, ["audio 0", "video 0", "application 9"]);
-    assert!(answer.contains("a=group:BUNDLE 2\r\n"), "{answer}");
-    for mid in ["0", "1", "2"] {
-        assert!(answer.contains(&format!("a=mid:{mid}\r\n")), "{answer}");
-    }
+    let section = "m=application";
+    let expected = ours("2", "passive").replace(section, &[REFUSED, section].concat());
+    assert_eq!(shape(&answer), expected);
+}
+
+#[test]
+fn an_offer_without_a_group_is_answered_without_one() {
+    let without = |name: &str, sdp: &str| {
+        let lines = sdp.split_inclusive('\n');
+        let kept = lines.filter(|line| !line.contains(name));
+        kept.collect::<String>()
+    };
+    let (_, chromium) = stacks::OFFERS[0];
+    let offer = without("a=group", &stacks::text(chromium));
+    let expected = without("a=group", &ours("0", "passive"));
+    assert_eq!(shape(&answer(&offer)), expected);
+    let offer = without("a=mid", &offer);
+    let expected = without("a=mid", &expected);
+    assert_eq!(shape(&answer(&offer)), expected);
 }

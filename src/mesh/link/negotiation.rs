@@ -39,7 +39,7 @@ impl Negotiation {
         // RFC 8445 section 6.1.1.
         rtc.direct_api().set_ice_controlling(true);
         let mut init = SctpInitData::new();
-        let description = self.describe(rtc, candidates, Some(&mut init))?;
+        let description = self.local_description(rtc, candidates, Some(&mut init))?;
         self.offered_init = Some(init);
         Ok(description.offer())
     }
@@ -68,7 +68,7 @@ impl Negotiation {
         // RFC 8445 section 6.1.1.
         rtc.direct_api().set_ice_controlling(offer.is_ice_lite);
         let mut init = with_init(SctpInitData::new(), offer);
-        let description = self.describe(rtc, candidates, init.as_mut())?;
+        let description = self.local_description(rtc, candidates, init.as_mut())?;
         let is_client = is_dtls_client(offer);
         start(rtc, self.own_offer, offer, init, is_client)?;
         let setup = match is_client {
@@ -78,7 +78,7 @@ impl Negotiation {
         Ok(description.answer(offer, setup))
     }
 
-    fn describe(
+    fn local_description(
         &self,
         rtc: &mut Rtc,
         candidates: Vec<String>,

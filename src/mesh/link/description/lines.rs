@@ -26,7 +26,7 @@ pub fn max_message_bytes(sdp: &str) -> usize {
 
 /// Returns the SHA-256 fingerprint of the certificate of whoever sent this description (RFC 8122), in upper
 /// case. There is none unless the description has one fingerprint exactly, written as ours write it: of
-/// several, or of one that is written oddly, the WebRTC stack may read another than we do.
+/// several the connection takes the one that it finds first.
 pub fn fingerprint(sdp: &str) -> Option<String> {
     const ATTRIBUTE: &str = "fingerprint";
     let lines = sdp.split(['\r', '\n']);

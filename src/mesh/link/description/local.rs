@@ -52,7 +52,7 @@ impl LocalDescription {
     fn session(&self, bundled: Option<&str>) -> Vec<String> {
         let mut lines = vec![
             "v=0".to_owned(),
-            format!("o=str0m-0.25.0 {} 2 IN IP4 0.0.0.0", self.session_id),
+            format!("o=- {} 2 IN IP4 0.0.0.0", self.session_id),
             "s=-".to_owned(),
             "t=0 0".to_owned(),
         ];

@@ -264,9 +264,9 @@ impl<'a> Level<'a> {
 /// Reads a fingerprint by this hash function (RFC 8122 section 5).
 fn read_fingerprint(value: &str, hash: &str, size: usize) -> Option<Fingerprint> {
     let (function, digest) = value.split_once(' ')?;
-    let bytes = digest.split(':').map(|byte| match byte.len() {
-        2 => u8::from_str_radix(byte, 16).ok(),
-        _ => None,
+    let bytes = digest.split(':').map(|byte| {
+        let is_byte = byte.len() == 2 && byte.bytes().all(|digit| digit.is_ascii_hexdigit());
+        is_byte.then(|| u8::from_str_radix(byte, 16).ok()).flatten()
     });
     let bytes: Vec<_> = bytes.collect::<Option<_>>()?;
     let is_whole = function.eq_ignore_ascii_case(hash) && bytes.len() == size;
