@@ -34,7 +34,8 @@ impl OwnOffer {
     }
 
     /// Shows it to the connection that has made it. DTLS must have been started and the fingerprint of the peer be
-    /// known, or they would be taken out of it; the credentials of the peer must be set after it.
+    /// known, or they would be taken out of it; the credentials of the peer must be set after it. The unused stream
+    /// gets its number when the connection is next told the time.
     pub(super) fn show(self, rtc: &mut Rtc) -> Result<(), LinkError> {
         match rtc.sdp_api().accept_offer(self.0) {
             Err(RtcError::Sctp(_)) => Ok(()),

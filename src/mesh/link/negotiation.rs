@@ -1,4 +1,5 @@
-//! Offer and answer (RFC 3264): makes our descriptions, and starts ICE, DTLS and SCTP with what the peer's says.
+//! Offer and answer (RFC 3264): makes our descriptions, and starts DTLS and SCTP with what the peer's says. The
+//! ICE agent learns whom it will meet.
 
 use str0m::Rtc;
 use str0m::channel::SctpInitData;
@@ -44,7 +45,7 @@ impl Negotiation {
         Ok(description.offer())
     }
 
-    /// Starts the connection with the peer's answer. Returns whether SCTP is begun by us because the peer waits for it.
+    /// Takes the peer's answer. Returns whether SCTP is begun by us because the peer waits for it.
     pub(super) fn accept(
         self,
         rtc: &mut Rtc,
@@ -58,7 +59,7 @@ impl Negotiation {
         Ok(is_awaited)
     }
 
-    /// Starts the connection with the peer's offer. Returns our answer, with these candidates.
+    /// Takes the peer's offer. Returns our answer, with these candidates.
     pub(super) fn answer(
         self,
         rtc: &mut Rtc,
@@ -113,7 +114,7 @@ fn is_dtls_client(theirs: &RemoteDescription) -> bool {
     theirs.setup == Some(Setup::Passive)
 }
 
-/// Starts ICE, DTLS and SCTP. Who begins SCTP takes the even numbers for its channels (RFC 8832 section 6), which
+/// Starts DTLS and SCTP. Who begins SCTP takes the even numbers for its channels (RFC 8832 section 6), which
 /// nobody minds.
 fn start(
     rtc: &mut Rtc,

@@ -93,29 +93,23 @@ impl WebRtcLink {
         offer: &RemoteDescription,
     ) -> Result<String, LinkError> {
         let negotiation = self.negotiation.take().ok_or_else(described_already)?;
-        self.described(now, offer)?;
         let answer = guarded(|| negotiation.answer(&mut self.rtc, candidates, offer))?;
-        self.add_described_candidates(offer)?;
+        self.meet(now, offer)?;
         Ok(answer)
     }
 
-    /// Notes that the peer's description has come.
-    fn described(&mut self, now: Instant, theirs: &RemoteDescription) -> Result<(), LinkError> {
+    /// Lets ICE begin with the candidates of the peer's description, when all else has been started.
+    fn meet(&mut self, now: Instant, theirs: &RemoteDescription) -> Result<(), LinkError> {
         self.consent.described(&theirs.credentials.pass);
         // Until it is first told the time, the ICE agent sends no checks and only answers them. It is
-        // told before it knows the other side, so that its checks begin a little after the answer leaves.
+        // told before it knows the candidates, so that its checks begin a little after the answer leaves.
+        // With this str0m also does what it would otherwise ask to be called for at once.
         self.handle_timeout(now)?;
         self.pacing.candidates_changed(now);
-        Ok(())
-    }
-
-    /// Gives the ICE agent the candidates of the peer's description. It has to know the credentials.
-    fn add_described_candidates(&mut self, theirs: &RemoteDescription) -> Result<(), LinkError> {
         guarded(|| {
-            for line in &theirs.candidates {
-                if let Ok(candidate) = Candidate::from_sdp_string(line) {
-                    self.remote.add(&mut self.rtc, candidate);
-                }
+            let candidates = theirs.candidates.iter();
+            for candidate in candidates.filter_map(|line| Candidate::from_sdp_string(line).ok()) {
+                self.remote.add(&mut self.rtc, candidate);
             }
             Ok(())
         })
@@ -203,10 +197,11 @@ impl Link for WebRtcLink {
     fn accept_answer(&mut self, now: Instant, sdp: &str) -> Result<(), LinkError> {
         let negotiation = self.negotiation.take().ok_or_else(described_already)?;
         let answer = RemoteDescription::read(sdp)?;
-        self.described(now, &answer)?;
+        // DTLS and SCTP begin at this time.
+        self.handle_timeout(now)?;
         let begins_sctp = guarded(|| negotiation.accept(&mut self.rtc, &answer))?;
         self.late_start = begins_sctp.then(LateStart::default);
-        self.add_described_candidates(&answer)?;
+        self.meet(now, &answer)?;
         self.open(Channel::Mesh)
     }
 

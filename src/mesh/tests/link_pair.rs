@@ -215,3 +215,31 @@ fn control_frames_are_as_large_as_ever_where_messages_are_small() {
     pair.settle_for(PATIENCE);
     assert!(pair.ends[1].received == [frame]);
 }
+
+/// A check that overtakes the answer is lost at best. libdatachannel even takes the connection that comes of it before it
+/// knows our fingerprint, and refuses our certificate.
+#[test]
+fn checks_begin_a_little_after_the_answer_leaves() {
+    let now = Instant::now();
+    let mut webrtc = WebRtc::new(MAX_MESSAGE_BYTES).unwrap();
+    let candidates = |side| {
+        [LocalCandidate::Host {
+            address: LinkPair::address(side),
+        }]
+    };
+    let (_, offer) = webrtc.offer(now, &candidates(0), Packets::Full).unwrap();
+    let without_init: String = offer
+        .split_inclusive('\n')
+        .filter(|line| !line.contains("sctp-init"))
+        .collect();
+    for offer in [offer, without_init] {
+        let answered = webrtc.answer(now, &candidates(1), Packets::Full, &offer);
+        let (mut answerer, _) = answered.unwrap();
+        match answerer.poll().unwrap() {
+            LinkOutput::Timeout(at) => {
+                assert!(at >= now + STEP, "{:?}", at.saturating_duration_since(now))
+            }
+            other => panic!("{other:?}"),
+        }
+    }
+}
