@@ -1,5 +1,5 @@
-//! Fuzzes session descriptions and candidates: any text is read without harm, and we and the WebRTC stack read the
-//! same of it.
+//! Fuzzes session descriptions and candidates: any text is read without harm, our answer to it can be read, and of a
+//! candidate we and the WebRTC stack read the same.
 #![no_main]
 
 use chatixia_sidecar_fuzz::descriptions::{read_candidate, read_description};

@@ -1,6 +1,6 @@
 //! The code under test, included as source files. It needs few small crates, while the sidecar as a
 //! dependency would build its cryptography once more, with a sanitizer, for every run. So str0m is here without
-//! any: it reads descriptions, and the core runs on the stand-in of its simulation, which `cargo fuzz` compiles.
+//! any: it reads candidates, and the core runs on the stand-in of its simulation, which `cargo fuzz` compiles.
 
 #![forbid(unsafe_code)]
 

@@ -14,6 +14,10 @@ limits! {
     /// takes longer than its size says. Those of browsers have some KiB.
     pub const DESCRIPTION_BYTES: usize = 32 * 1024;
 
+    /// Media sections in the session description of another sidecar; with more it is refused. Each is repeated in the
+    /// answer.
+    pub const DESCRIPTION_SECTIONS: usize = 64;
+
     /// Longest candidate line taken from a peer, in bytes; the frame with a longer one is skipped.
     pub const CANDIDATE_BYTES: usize = 1024;
 

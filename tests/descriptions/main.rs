@@ -1,26 +1,84 @@
-//! Tests with session descriptions as the stacks in the field write them: each is answered, even if it
-//! holds things that we can't use.
+//! Tests with session descriptions: ours are as they have ever been, line by line, and those that the stacks in the
+//! field write are answered, even if they hold things that we can't use.
 
-#![allow(clippy::unwrap_used)]
+#![allow(clippy::unwrap_used, clippy::expect_used)]
+
+mod reading;
+mod stacks;
 
 use std::net::SocketAddr;
 use std::time::Instant;
 
-use chatixia_sidecar::mesh::link::description::{first_mid, max_message_bytes};
 use chatixia_sidecar::mesh::link::webrtc::WebRtc;
 use chatixia_sidecar::mesh::link::{Link, Linker, Packets};
 use chatixia_sidecar::nat::candidate::LocalCandidate;
 
-const FINGERPRINT_256: &str = "sha-256 75:74:5A:A6:A4:E5:52:F4:A7:67:4C:01:C7:EE:91:3F:21:3D:A2:E3:53:7B:6F:30:86:F2:30:AA:65:FB:04:24";
+/// What we write, with names for what differs each time.
+const OURS: &str = "\
+v=0
+o=- {id} 2 IN IP4 0.0.0.0
+s=-
+t=0 0
+a=group:BUNDLE {mid}
+a=extmap-allow-mixed
+a=msid-semantic: WMS{space}
+m=application 9 UDP/DTLS/SCTP webrtc-datachannel
+c=IN IP4 0.0.0.0
+a=candidate:fffeff7e32c583ef85edbb1a 1 udp 2130706175 127.0.0.1 5000 typ host ufrag {ufrag}
+a=ice-ufrag:{ufrag}
+a=ice-pwd:{pwd}
+a=ice-options:trickle
+a=fingerprint:sha-256 {fingerprint}
+a=setup:{setup}
+a=mid:{mid}
+a=sctp-port:5000
+a=max-message-size:262144
+";
+
+/// The line that a description between two of ours has, too.
+const INIT: &str = "a=sctp-init:{init}\n";
+
+fn ours(mid: &str, setup: &str) -> String {
+    OURS.replace("{mid}", mid)
+        .replace("{setup}", setup)
+        .replace("{space}", " ")
+}
+
+/// Returns a description of ours with names in place of what differs each time.
+fn shape(sdp: &str) -> String {
+    let value = |attribute: &str| {
+        let mut lines = sdp.lines();
+        lines.find_map(|line| Some(line.strip_prefix(attribute)?.to_owned()))
+    };
+    let lengths = [
+        ("a=ice-ufrag:", 8),
+        ("a=ice-pwd:", 22),
+        ("a=fingerprint:sha-256 ", 95),
+    ];
+    for (attribute, length) in lengths {
+        assert_eq!(value(attribute).unwrap().len(), length, "{attribute}");
+    }
+    let origin = value("o=").unwrap();
+    let id = origin.split(' ').nth(1).unwrap();
+    assert!(id.parse::<u64>().is_ok_and(|id| id < 1 << 62), "{id}");
+    let mut shape = sdp.replacen(id, "{id}", 1);
+    for (attribute, name) in [
+        ("a=ice-ufrag:", "{ufrag}"),
+        ("a=ice-pwd:", "{pwd}"),
+        ("a=fingerprint:sha-256 ", "{fingerprint}"),
+        ("a=sctp-init:", "{init}"),
+    ] {
+        if let Some(value) = value(attribute) {
+            shape = shape.replace(&value, name);
+        }
+    }
+    assert_eq!(shape.matches("\r\n").count(), shape.matches('\n').count());
+    shape.replace("\r\n", "\n")
+}
 
 fn candidate() -> LocalCandidate {
     let address = SocketAddr::from(([127, 0, 0, 1], 5000));
     LocalCandidate::Host { address }
-}
-
-/// Joins lines as SDP wants them.
-fn sdp(lines: &[&str]) -> String {
-    lines.iter().map(|line| format!("{line}\r\n")).collect()
 }
 
 fn answer(offer: &str) -> String {
@@ -31,123 +89,62 @@ fn answer(offer: &str) -> String {
     answer
 }
 
-/// The answer agrees to what was offered and says what we take.
-fn assert_agrees(offer: &str) {
-    let answer = answer(offer);
-    assert!(answer.contains("a=setup:active") || answer.contains("a=setup:passive"));
-    assert_eq!(first_mid(&answer), first_mid(offer));
-    assert_eq!(max_message_bytes(&answer), 262_144);
-    assert!(answer.contains("127.0.0.1 5000 typ host"), "{answer}");
+/// Takes the answer to an offer of ours.
+fn take(answer: &str) {
+    let mut webrtc = WebRtc::new(262_144).unwrap();
+    let now = Instant::now();
+    let (mut offerer, _) = webrtc.offer(now, &[candidate()], Packets::Full).unwrap();
+    let taken = offerer.accept_answer(now, answer);
+    taken.unwrap_or_else(|error| panic!("{error}: {answer}"));
 }
 
 #[test]
-fn chromium_with_only_mdns_candidates() {
-    let fingerprint = format!("a=fingerprint:{FINGERPRINT_256}");
-    assert_agrees(&sdp(&[
-        "v=0",
-        "o=- 4611731400430051336 2 IN IP4 127.0.0.1",
-        "s=-",
-        "t=0 0",
-        "a=group:BUNDLE 0",
-        "a=extmap-allow-mixed",
-        "a=msid-semantic: WMS",
-        "m=application 49203 UDP/DTLS/SCTP webrtc-datachannel",
-        "c=IN IP4 0.0.0.0",
-        "a=candidate:2744953318 1 udp 2113937151 5aa0e5d4-3a3c-4a2e-9a5d-4a4f2f2b5c1e.local 49203 typ host generation 0 network-cost 999",
-        "a=ice-ufrag:4ZcD",
-        "a=ice-pwd:2/1muCWoOi3uLifh0NuRHlZZ",
-        "a=ice-options:trickle",
-        &fingerprint,
-        "a=setup:actpass",
-        "a=mid:0",
-        "a=sctp-port:5000",
-        "a=max-message-size:262144",
-    ]));
-}
-
-#[test]
-fn aiortc_with_three_fingerprints_and_all_candidates() {
-    let fingerprint = format!("a=fingerprint:{FINGERPRINT_256}");
-    let sha384 = format!("a=fingerprint:sha-384 {}", vec!["AB"; 48].join(":"));
-    let sha512 = format!("a=fingerprint:sha-512 {}", vec!["CD"; 64].join(":"));
-    assert_agrees(&sdp(&[
-        "v=0",
-        "o=- 3967241590 3967241590 IN IP4 0.0.0.0",
-        "s=-",
-        "t=0 0",
-        "a=group:BUNDLE 0",
-        "a=msid-semantic:WMS *",
-        "m=application 54320 UDP/DTLS/SCTP webrtc-datachannel",
-        "c=IN IP4 192.0.2.5",
-        "a=mid:0",
-        "a=sctp-port:5000",
-        "a=max-message-size:65536",
-        "a=candidate:d3f1b1e9 1 udp 2130706431 192.0.2.5 54320 typ host",
-        "a=candidate:d3f1b1ea 1 tcp 1518280447 192.0.2.5 9 typ host tcptype active",
-        "a=end-of-candidates",
-        "a=ice-ufrag:aX4b",
-        "a=ice-pwd:VOPXMdOHgCoqfAjGDIPAH3",
-        &fingerprint,
-        &sha384,
-        &sha512,
-        "a=setup:actpass",
-    ]));
-}
-
-#[test]
-fn libdatachannel_and_pion_with_fingerprint_and_setup_at_session_level() {
-    let fingerprint = format!("a=fingerprint:{FINGERPRINT_256}");
-    assert_agrees(&sdp(&[
-        "v=0",
-        "o=rtc 2861397428 0 IN IP4 127.0.0.1",
-        "s=-",
-        "t=0 0",
-        "a=group:BUNDLE 0",
-        "a=msid-semantic:WMS *",
-        "a=setup:actpass",
-        "a=ice-ufrag:9+/Z",
-        "a=ice-pwd:nv8a0Hf3NUxYbPSgWTnaZZ",
-        "a=ice-options:trickle",
-        &fingerprint,
-        "m=application 9 UDP/DTLS/SCTP webrtc-datachannel",
-        "c=IN IP4 0.0.0.0",
-        "a=mid:0",
-        "a=sendrecv",
-        "a=sctp-port:5000",
-        "a=max-message-size:262144",
-    ]));
-}
-
-#[test]
-fn a_peer_that_announces_no_size_and_an_odd_mid() {
-    let fingerprint = format!("a=fingerprint:{FINGERPRINT_256}");
-    assert_agrees(&sdp(&[
-        "v=0",
-        "o=- 6393063236014425371 1730000000 IN IP4 0.0.0.0",
-        "s=-",
-        "t=0 0",
-        "a=msid-semantic:WMS*",
-        &fingerprint,
-        "a=group:BUNDLE data",
-        "m=application 9 UDP/DTLS/SCTP webrtc-datachannel",
-        "c=IN IP4 0.0.0.0",
-        "a=setup:actpass",
-        "a=mid:data",
-        "a=sendrecv",
-        "a=sctp-port:5000",
-        "a=ice-ufrag:YxWvUtSrQpOnMlKj",
-        "a=ice-pwd:AbCdEfGhIjKlMnOpQrStUvWxYzAbCdEf",
-    ]));
-}
-
-#[test]
-fn our_offer_calls_its_section_zero_and_takes_an_answer_to_that() {
+fn our_offer_and_our_answer_to_it() {
     let mut webrtc = WebRtc::new(262_144).unwrap();
     let now = Instant::now();
     let (mut offerer, offer) = webrtc.offer(now, &[candidate()], Packets::Full).unwrap();
-    assert_eq!(first_mid(&offer), Some("0"));
-    assert!(offer.contains("a=setup:actpass"));
-    offerer.accept_answer(now, &answer(&offer)).unwrap();
+    assert_eq!(shape(&offer), ours("0", "actpass") + INIT);
+    let answer = answer(&offer);
+    assert_eq!(shape(&answer), ours("0", "passive") + INIT);
+    offerer.accept_answer(now, &answer).unwrap();
+}
+
+#[test]
+fn offers_of_other_stacks_are_answered() {
+    for (name, offer) in stacks::OFFERS {
+        let offer = stacks::text(offer);
+        let mid = if offer.contains("a=mid:data") {
+            "data"
+        } else {
+            "0"
+        };
+        assert_eq!(shape(&answer(&offer)), ours(mid, "passive"), "{name}");
+        // One that has chosen its part itself.
+        let passive = offer.replace("a=setup:actpass", "a=setup:passive");
+        assert_eq!(shape(&answer(&passive)), ours(mid, "active"), "{name}");
+        let active = offer.replace("a=setup:actpass", "a=setup:active");
+        assert_eq!(shape(&answer(&active)), ours(mid, "passive"), "{name}");
+        let unix = offer.replace("\r\n", "\n");
+        assert_eq!(shape(&answer(&unix)), ours(mid, "passive"), "{name}");
+    }
+}
+
+#[test]
+fn answers_of_other_stacks_are_taken() {
+    for (_, description) in stacks::OFFERS {
+        let description = stacks::text(description).replace("BUNDLE data", "BUNDLE 0");
+        let description = description.replace("a=mid:data", "a=mid:0");
+        for setup in ["active", "passive"] {
+            let setup = format!("a=setup:{setup}");
+            take(&description.replace("a=setup:actpass", &setup));
+        }
+    }
+}
+
+#[test]
+fn the_old_way_to_write_a_section_is_read() {
+    let answer = answer(&stacks::text(stacks::OLD));
+    assert_eq!(shape(&answer), ours("data", "passive"));
 }
 
 /// libdatachannel does so with every attribute of the media section that it does not know.
@@ -199,4 +196,38 @@ fn candidates_of_no_use_are_refused_one_by_one() {
     }
     link.add_remote_candidate("a=candidate:1 1 udp 2130706431 192.0.2.7 5000 typ host")
         .unwrap();
+}
+
+#[test]
+fn of_several_sections_only_the_one_for_data_is_accepted() {
+    const REFUSED: &str = "\
+m=audio 0 UDP/TLS/RTP/SAVPF 111 0
+c=IN IP4 0.0.0.0
+a=mid:0
+a=inactive
+m=video 0 UDP/TLS/RTP/SAVPF 96
+c=IN IP4 0.0.0.0
+a=mid:1
+a=inactive
+";
+    let answer = answer(&stacks::text(stacks::WITH_MEDIA));
+    let section = "m=application";
+    let expected = ours("2", "passive").replace(section, &[REFUSED, section].concat());
+    assert_eq!(shape(&answer), expected);
+}
+
+#[test]
+fn an_offer_without_a_group_is_answered_without_one() {
+    let without = |name: &str, sdp: &str| {
+        let lines = sdp.split_inclusive('\n');
+        let kept = lines.filter(|line| !line.contains(name));
+        kept.collect::<String>()
+    };
+    let (_, chromium) = stacks::OFFERS[0];
+    let offer = without("a=group", &stacks::text(chromium));
+    let expected = without("a=group", &ours("0", "passive"));
+    assert_eq!(shape(&answer(&offer)), expected);
+    let offer = without("a=mid", &offer);
+    let expected = without("a=mid", &expected);
+    assert_eq!(shape(&answer(&offer)), expected);
 }

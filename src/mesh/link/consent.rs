@@ -34,8 +34,8 @@ impl Consent {
     }
 
     /// Takes the ICE password of the peer's description.
-    pub(super) fn described(&mut self, password: Option<&str>) {
-        self.password = password.map(str::to_owned);
+    pub(super) fn described(&mut self, password: &str) {
+        self.password = Some(password.to_owned());
     }
 
     /// Notes a check of the ICE agent's.
@@ -91,7 +91,7 @@ mod tests {
     fn consent() -> Consent {
         let mut consent = Consent::new(fastrand::Rng::with_seed(1));
         assert_eq!(consent.ask(), None);
-        consent.described(Some(PASSWORD));
+        consent.described(PASSWORD);
         consent.sent(&message::tests::check("of the agent"));
         consent
     }

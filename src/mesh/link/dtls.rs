@@ -152,7 +152,6 @@ mod tests {
         let shared = SharedSettings {
             of_mtu: Mutex::default(),
         };
-        let t = Instant::now();
         let first = shared.settings(limits::FULL_PACKET_BYTES).unwrap();
         let second = shared.settings(limits::FULL_PACKET_BYTES).unwrap();
         assert!(Arc::ptr_eq(&first, &second));

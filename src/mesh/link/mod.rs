@@ -13,6 +13,8 @@ mod dtls;
 pub(crate) mod dtls_record;
 mod guard;
 mod late_start;
+mod message_size;
+mod negotiation;
 mod pacing;
 mod preference;
 mod remote;

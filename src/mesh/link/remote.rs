@@ -7,8 +7,6 @@ use str0m::{Candidate, CandidateKind, Rtc};
 
 use crate::limits;
 
-use super::description;
-
 /// The candidates of a peer, and those that the ICE agent does without.
 #[derive(Debug, Default)]
 pub(super) struct RemoteCandidates {
@@ -17,24 +15,12 @@ pub(super) struct RemoteCandidates {
 }
 
 impl RemoteCandidates {
-    /// Notes the candidates of a session description, which the ICE agent is given with it.
-    pub(super) fn described(&mut self, sdp: &str) {
-        let lines = description::candidates(sdp);
-        for candidate in lines.filter_map(|line| Candidate::from_sdp_string(line).ok()) {
-            self.note(candidate);
-        }
-    }
-
     /// Gives the ICE agent a candidate.
     pub(super) fn add(&mut self, rtc: &mut Rtc, candidate: Candidate) {
-        self.note(candidate.clone());
-        rtc.add_remote_candidate(candidate);
-    }
-
-    fn note(&mut self, candidate: Candidate) {
         if self.known.len() < limits::CANDIDATES_PER_CONNECTION {
-            self.known.push(candidate);
+            self.known.push(candidate.clone());
         }
+        rtc.add_remote_candidate(candidate);
     }
 
     /// Takes from the ICE agent all candidates of the peer but those at this address. `seen`: the addresses

@@ -24,26 +24,9 @@ const SUPPORTED_EXTENSIONS: [u8; 2] = [0x80, 0x08];
 /// The chunks FORWARD-TSN and I-FORWARD-TSN (RFC 8260 section 2.3.1).
 const FORWARD_TSN_CHUNKS: [u8; 2] = [0xc0, 0xc2];
 
-/// Returns the line of a description that holds an INIT chunk.
-pub(super) fn line(sdp: &str) -> Option<&str> {
-    sdp.lines().find(|line| line.starts_with(ATTRIBUTE))
-}
-
-/// Returns the answer without a line of our own offer. libdatachannel repeats attributes that it does not know, and
-/// then expects SCTP's usual handshake.
-pub(super) fn without_repeated<'a>(answer: &'a str, own: Option<&str>) -> Cow<'a, str> {
-    match own {
-        Some(own) if line(answer) == Some(own) => {
-            let lines = answer.split_inclusive('\n');
-            lines.filter(|line| line.trim_end() != own).collect()
-        }
-        _ => Cow::Borrowed(answer),
-    }
-}
-
 /// Returns the description with an INIT chunk that does not support FORWARD-TSN. What can't be read stays as it is.
 pub fn without_forward_tsn(sdp: &str) -> Cow<'_, str> {
-    if line(sdp).is_none() {
+    if !sdp.lines().any(|line| line.starts_with(ATTRIBUTE)) {
         return Cow::Borrowed(sdp);
     }
     let mut rewritten = String::with_capacity(sdp.len());
@@ -162,16 +145,6 @@ mod tests {
         for sdp in ["", "a=sctp-init:\r\n", "a=sctp-init:!\n", "v=0\r\n"] {
             assert_eq!(without_forward_tsn(sdp), sdp);
         }
-    }
-
-    #[test]
-    fn only_our_own_chunk_is_taken_out_as_repeated() {
-        let own = description(&init(&[(0x8008, &[0x82, 0xc0])]));
-        let repeated = without_repeated(&own, line(&own));
-        assert_eq!(repeated, "v=0\r\nm=application 9\r\na=mid:0\r\n");
-        let theirs = description(&init(&[(0x8008, &[0x82])]));
-        assert_eq!(without_repeated(&theirs, line(&own)), theirs);
-        assert_eq!(without_repeated(&theirs, None), theirs);
     }
 
     #[test]

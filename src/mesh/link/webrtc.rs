@@ -11,8 +11,10 @@ use crate::limits;
 use crate::nat::candidate::LocalCandidate;
 use crate::protocol::fingerprint;
 
+use super::description::remote::RemoteDescription;
 use super::dtls;
 use super::guard::guarded;
+use super::negotiation::Negotiation;
 use super::webrtc_link::WebRtcLink;
 use super::{Link as _, LinkError, Linker, Packets};
 
@@ -96,6 +98,7 @@ impl fmt::Debug for Identity {
 pub struct WebRtc {
     configuration: RtcConfig,
     fingerprint: String,
+    max_message_bytes: usize,
 }
 
 impl WebRtc {
@@ -115,13 +118,15 @@ impl WebRtc {
             certificate: identity.certificate,
             private_key: identity.private_key,
         };
+        // For all that we send, too (see `message_size`).
+        let largest = max_message_bytes.max(limits::CONTROL_FRAME_BYTES);
         let mut configuration = RtcConfig::new()
             .set_crypto_provider(dtls::crypto_provider().into())
             .set_dtls_cert(certificate)
             .clear_codecs()
-            .set_sctp_max_message_size(u32::try_from(max_message_bytes).unwrap_or(u32::MAX))
+            .set_sctp_max_message_size(u32::try_from(largest).unwrap_or(u32::MAX))
             .set_sctp_max_buffered_amount(SEND_BUFFER_BYTES + max_message_bytes)
-            // Puts SCTP's handshake into the descriptions. A peer that does not know that has it as ever.
+            // The offer that `message_size` shows it has to hold an INIT chunk.
             .set_snap_enabled(true)
             .set_stats_interval(Some(STATISTICS_INTERVAL));
         configuration.set_initial_stun_rto(FIRST_STUN_WAIT);
@@ -130,6 +135,7 @@ impl WebRtc {
         WebRtc {
             configuration,
             fingerprint,
+            max_message_bytes,
         }
     }
 
@@ -138,13 +144,14 @@ impl WebRtc {
         dtls::prepare();
     }
 
+    /// Makes a connection with these candidates. Returns them with it, as they are trickled.
     fn build(
         &self,
         now: Instant,
         candidates: &[LocalCandidate],
         packets: Packets,
-    ) -> Result<WebRtcLink, LinkError> {
-        let rtc = guarded(|| {
+    ) -> Result<(WebRtcLink, Vec<String>), LinkError> {
+        let (rtc, negotiation) = guarded(|| {
             let mut credentials = IceCreds::new();
             credentials.ufrag.truncate(UFRAG_BYTES);
             let largest = match packets {
@@ -153,13 +160,15 @@ impl WebRtc {
             };
             let configuration = self.configuration.clone();
             let configuration = configuration.set_local_ice_credentials(credentials);
-            Ok(configuration.set_mtu(largest..=usize::MAX).build(now))
+            let mut rtc = configuration.set_mtu(largest..=usize::MAX).build(now);
+            let negotiation = Negotiation::new(&mut rtc, self.max_message_bytes)?;
+            Ok((rtc, negotiation))
         })?;
-        let mut link = WebRtcLink::new(now, rtc);
-        for candidate in candidates {
-            link.add_local_candidate(*candidate);
-        }
-        Ok(link)
+        let mut link = WebRtcLink::new(now, rtc, negotiation);
+        let lines = candidates.iter();
+        let lines = lines.filter_map(|candidate| link.add_local_candidate(*candidate));
+        let lines = lines.collect();
+        Ok((link, lines))
     }
 }
 
@@ -176,8 +185,8 @@ impl Linker for WebRtc {
         candidates: &[LocalCandidate],
         packets: Packets,
     ) -> Result<(WebRtcLink, String), LinkError> {
-        let mut link = self.build(now, candidates, packets)?;
-        let sdp = link.make_offer()?;
+        let (mut link, candidates) = self.build(now, candidates, packets)?;
+        let sdp = link.make_offer(candidates)?;
         Ok((link, sdp))
     }
 
@@ -189,9 +198,9 @@ impl Linker for WebRtc {
         offer: &str,
     ) -> Result<(WebRtcLink, String), LinkError> {
         // The offer is read first, because a connection costs milliseconds of key generation.
-        let read = WebRtcLink::read_offer(offer)?;
-        let mut link = self.build(now, candidates, packets)?;
-        let answer = link.make_answer(now, offer, read)?;
+        let offer = RemoteDescription::read(offer)?;
+        let (mut link, candidates) = self.build(now, candidates, packets)?;
+        let answer = link.make_answer(now, candidates, &offer)?;
         Ok((link, answer))
     }
 }

@@ -4,8 +4,7 @@ use std::collections::VecDeque;
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 use std::time::Instant;
 
-use str0m::change::{SdpAnswer, SdpOffer, SdpPendingOffer};
-use str0m::channel::ChannelId;
+use str0m::channel::{ChannelConfig, ChannelId};
 use str0m::config::Fingerprint;
 use str0m::net::{Protocol, Receive};
 use str0m::{Candidate, Event, IceConnectionState, Input, Output, Rtc};
@@ -18,38 +17,24 @@ use super::candidate::candidate_of;
 use super::checked_pairs::CheckedPairs;
 use super::clock::Clock;
 use super::consent::Consent;
-use super::description::{first_mid, ice_password, rename_mid, waits_for_sctp};
+use super::description::remote::RemoteDescription;
 use super::guard::{describe, guarded};
 use super::late_start::LateStart;
+use super::negotiation::Negotiation;
 use super::pacing::Pacing;
 use super::preference::Preferences;
 use super::remote::RemoteCandidates;
 use super::sources::Sources;
-use super::{
-    Certificates, Channel, Datagram, Link, LinkError, LinkOutput, Path, Transmit, sctp_init,
-};
-
-/// The name of the only media section of our offers; see [`rename_mid`].
-const OUR_MID: &str = "0";
-
-/// The text of an error. It quotes nothing of the description, which holds credentials.
-const UNREADABLE: &str = "the session description cannot be read";
+use super::{Certificates, Channel, Datagram, Link, LinkError, LinkOutput, Path, Transmit};
 
 /// An address that no path leads to.
 const ELSEWHERE: SocketAddr = SocketAddr::new(IpAddr::V4(Ipv4Addr::UNSPECIFIED), 0);
 
-struct Pending {
-    offer: SdpPendingOffer,
-    /// The name that str0m uses for the section that is [`OUR_MID`] on the wire.
-    mid: String,
-    /// The line of our offer with SCTP's INIT.
-    sctp_init: Option<String>,
-}
-
 /// One str0m connection.
 pub struct WebRtcLink {
     rtc: Rtc,
-    pending: Option<Pending>,
+    /// `None`: the peer's description is known.
+    negotiation: Option<Negotiation>,
     mesh: Option<ChannelId>,
     control: Option<ChannelId>,
     /// The time of the latest input.
@@ -73,10 +58,10 @@ pub struct WebRtcLink {
 
 impl WebRtcLink {
     /// Creates it without candidates and descriptions.
-    pub(super) fn new(now: Instant, rtc: Rtc) -> Self {
+    pub(super) fn new(now: Instant, rtc: Rtc, negotiation: Negotiation) -> Self {
         WebRtcLink {
             rtc,
-            pending: None,
+            negotiation: Some(negotiation),
             mesh: None,
             control: None,
             now,
@@ -94,47 +79,51 @@ impl WebRtcLink {
         }
     }
 
-    /// Returns an offer with a mesh channel.
-    pub(super) fn make_offer(&mut self) -> Result<String, LinkError> {
-        let (offer, pending) = guarded(|| {
-            let mut changes = self.rtc.sdp_api();
-            changes.add_channel(Channel::Mesh.label().to_owned());
-            Ok(changes.apply())
-        })?
-        .ok_or_else(|| LinkError("no offer to make".into()))?;
-        let sdp = offer.to_sdp_string();
-        let mid = first_mid(&sdp).unwrap_or(OUR_MID).to_owned();
-        let renamed = rename_mid(&sdp, &mid, OUR_MID);
-        self.pending = Some(Pending {
-            offer: pending,
-            mid,
-            sctp_init: sctp_init::line(&sdp).map(str::to_owned),
-        });
-        Ok(renamed)
+    /// Returns our offer, with these candidates, as they are trickled.
+    pub(super) fn make_offer(&mut self, candidates: Vec<String>) -> Result<String, LinkError> {
+        let negotiation = self.negotiation.as_mut().ok_or_else(described_already)?;
+        guarded(|| negotiation.offer(&mut self.rtc, candidates))
     }
 
-    /// Reads the peer's offer.
-    pub(super) fn read_offer(sdp: &str) -> Result<SdpOffer, LinkError> {
-        guarded(|| SdpOffer::from_sdp_string(sdp).map_err(|_| LinkError(UNREADABLE.into())))
-    }
-
-    /// Returns the answer to the peer's offer.
+    /// Returns the answer to the peer's offer, with these candidates.
     pub(super) fn make_answer(
         &mut self,
         now: Instant,
-        sdp: &str,
-        offer: SdpOffer,
+        candidates: Vec<String>,
+        offer: &RemoteDescription,
     ) -> Result<String, LinkError> {
-        self.consent.described(ice_password(sdp));
+        let negotiation = self.negotiation.take().ok_or_else(described_already)?;
+        let answer = guarded(|| negotiation.answer(&mut self.rtc, candidates, offer))?;
+        self.meet(now, offer)?;
+        Ok(answer)
+    }
+
+    /// Lets ICE begin with the candidates of the peer's description, when all else has been started.
+    fn meet(&mut self, now: Instant, theirs: &RemoteDescription) -> Result<(), LinkError> {
+        self.consent.described(&theirs.credentials.pass);
         // Until it is first told the time, the ICE agent sends no checks and only answers them. It is
-        // told before it knows the other side, so that its checks begin a little after the answer leaves.
+        // told before it knows the candidates, so that its checks begin a little after the answer leaves.
+        // With this str0m also does what it would otherwise ask to be called for at once.
         self.handle_timeout(now)?;
-        let answer = guarded(|| {
-            self.remote.described(sdp);
-            self.rtc.sdp_api().accept_offer(offer).map_err(describe)
-        })?;
         self.pacing.candidates_changed(now);
-        Ok(answer.to_sdp_string())
+        guarded(|| {
+            let candidates = theirs.candidates.iter();
+            for candidate in candidates.filter_map(|line| Candidate::from_sdp_string(line).ok()) {
+                self.remote.add(&mut self.rtc, candidate);
+            }
+            Ok(())
+        })
+    }
+
+    /// Opens a channel, reliable and ordered.
+    fn open(&mut self, channel: Channel) -> Result<(), LinkError> {
+        guarded(|| {
+            self.rtc.direct_api().create_data_channel(ChannelConfig {
+                label: channel.label().to_owned(),
+                ..ChannelConfig::default()
+            });
+            Ok(())
+        })
     }
 
     fn id_of(&self, channel: Channel) -> Option<ChannelId> {
@@ -206,35 +195,14 @@ impl WebRtcLink {
 
 impl Link for WebRtcLink {
     fn accept_answer(&mut self, now: Instant, sdp: &str) -> Result<(), LinkError> {
-        let pending = self
-            .pending
-            .take()
-            .ok_or_else(|| LinkError("an answer without an open offer".into()))?;
-        let sdp = sctp_init::without_repeated(sdp, pending.sctp_init.as_deref());
-        let sdp = rename_mid(&sdp, OUR_MID, &pending.mid);
-        self.now = now;
-        self.consent.described(ice_password(&sdp));
-        self.pacing.candidates_changed(now);
-        let told = self.clock.told(now);
-        guarded(|| {
-            self.rtc
-                .handle_input(Input::Timeout(told))
-                .map_err(describe)?;
-            let answer =
-                SdpAnswer::from_sdp_string(&sdp).map_err(|_| LinkError(UNREADABLE.into()))?;
-            self.remote.described(&sdp);
-            if waits_for_sctp(&sdp) {
-                self.late_start = Some(LateStart::default());
-                // str0m now takes 64 KiB for the largest message of the other side, which is what that
-                // announces. And it numbers its channels as the DTLS client would, which the other side
-                // does not mind.
-                self.rtc.direct_api().start_sctp(true);
-            }
-            self.rtc
-                .sdp_api()
-                .accept_answer(pending.offer, answer)
-                .map_err(describe)
-        })
+        let negotiation = self.negotiation.take().ok_or_else(described_already)?;
+        let answer = RemoteDescription::read(sdp)?;
+        // DTLS and SCTP begin at this time.
+        self.handle_timeout(now)?;
+        let begins_sctp = guarded(|| negotiation.accept(&mut self.rtc, &answer))?;
+        self.late_start = begins_sctp.then(LateStart::default);
+        self.meet(now, &answer)?;
+        self.open(Channel::Mesh)
     }
 
     fn add_remote_candidate(&mut self, candidate: &str) -> Result<(), LinkError> {
@@ -440,14 +408,7 @@ impl Link for WebRtcLink {
     }
 
     fn open_control(&mut self) {
-        let opened = guarded(|| {
-            let mut changes = self.rtc.sdp_api();
-            changes.add_channel(Channel::Control.label().to_owned());
-            // The media section exists already, so there is nothing to negotiate.
-            changes.apply();
-            Ok(())
-        });
-        if let Err(error) = opened {
+        if let Err(error) = self.open(Channel::Control) {
             log::debug!("cannot open {}: {error}", Channel::Control.label());
         }
     }
@@ -483,6 +444,10 @@ impl Link for WebRtcLink {
             log::debug!("no goodbye: {error}");
         }
     }
+}
+
+fn described_already() -> LinkError {
+    LinkError("the peer's description has come already".into())
 }
 
 /// Returns the text of a fingerprint, if it is of SHA-256.

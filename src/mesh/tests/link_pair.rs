@@ -5,6 +5,7 @@ use std::net::SocketAddr;
 use std::time::{Duration, Instant};
 
 use super::world::MAX_MESSAGE_BYTES;
+use crate::limits;
 use crate::mesh::link::sctp_init::without_forward_tsn;
 use crate::mesh::link::webrtc::WebRtc;
 use crate::mesh::link::webrtc_link::WebRtcLink;
@@ -35,15 +36,25 @@ pub(super) struct LinkPair {
 
 impl LinkPair {
     pub(super) fn connect(packets: Packets) -> LinkPair {
+        let received = |sdp: &str| without_forward_tsn(sdp).into_owned();
+        LinkPair::connect_with(packets, MAX_MESSAGE_BYTES, received)
+    }
+
+    /// Connects two that take messages of so many bytes. Descriptions arrive changed like this.
+    pub(super) fn connect_with(
+        packets: Packets,
+        max_message_bytes: usize,
+        received: impl Fn(&str) -> String,
+    ) -> LinkPair {
         let now = Instant::now();
         let candidate = |address| [LocalCandidate::Host { address }];
         let host = Self::address;
-        let mut webrtc = WebRtc::new(MAX_MESSAGE_BYTES).unwrap();
+        let mut webrtc = WebRtc::new(max_message_bytes).unwrap();
         let (mut first, offer) = webrtc.offer(now, &candidate(host(0)), packets).unwrap();
-        let offer = without_forward_tsn(&offer);
+        let offer = received(&offer);
         let candidates = candidate(host(1));
         let (second, answer) = webrtc.answer(now, &candidates, packets, &offer).unwrap();
-        let answer = without_forward_tsn(&answer);
+        let answer = received(&answer);
         first.accept_answer(now, &answer).unwrap();
         let end = |link, address| End {
             link,
@@ -106,6 +117,15 @@ impl LinkPair {
         }
     }
 
+    /// The same, while time passes.
+    pub(super) fn settle_for(&mut self, time: Duration) {
+        let end = self.now + time;
+        while self.now < end {
+            self.settle();
+            self.pass(STEP);
+        }
+    }
+
     /// Gives a datagram of the other side to a link, and no more.
     pub(super) fn give(&mut self, side: usize, bytes: &[u8]) -> Result<(), LinkError> {
         let datagram = Datagram {
@@ -161,5 +181,65 @@ fn a_kilobyte_and_its_envelope_are_one_packet() {
         let mut pair = LinkPair::warmed_up(Packets::Full);
         assert!(pair.write(0, &vec![b'x'; size]));
         assert_eq!(pair.ends[0].sent.len(), packets, "{size} bytes");
+    }
+}
+
+/// By itself str0m sends no more than 64 KiB.
+#[test]
+fn messages_may_be_as_large_as_is_announced() {
+    const LARGE: usize = 1024 * 1024;
+    let as_it_is = |sdp: &str| sdp.to_owned();
+    let without_init = |sdp: &str| {
+        let lines = sdp.split_inclusive('\n');
+        lines.filter(|line| !line.contains("sctp-init")).collect()
+    };
+    let received: [&dyn Fn(&str) -> String; 2] = [&as_it_is, &without_init];
+    for received in received {
+        let mut pair = LinkPair::connect_with(Packets::Full, LARGE, received);
+        for side in [0, 1] {
+            let message = vec![b'x'; LARGE];
+            assert!(pair.write(side, &message));
+            pair.settle_for(PATIENCE);
+            assert!(pair.ends[1 - side].received == [message], "from {side}");
+        }
+    }
+}
+
+/// What a sidecar says on its control channel does not depend on how large messages may be.
+#[test]
+fn control_frames_are_as_large_as_ever_where_messages_are_small() {
+    let as_it_is = |sdp: &str| sdp.replace(":1024\r\n", ":262144\r\n");
+    let mut pair = LinkPair::connect_with(Packets::Full, 1024, as_it_is);
+    let frame = vec![b'x'; limits::CONTROL_FRAME_BYTES];
+    assert!(pair.write(0, &frame));
+    pair.settle_for(PATIENCE);
+    assert!(pair.ends[1].received == [frame]);
+}
+
+/// A check that overtakes the answer is lost at best. libdatachannel even takes the connection that comes of it before it
+/// knows our fingerprint, and refuses our certificate.
+#[test]
+fn checks_begin_a_little_after_the_answer_leaves() {
+    let now = Instant::now();
+    let mut webrtc = WebRtc::new(MAX_MESSAGE_BYTES).unwrap();
+    let candidates = |side| {
+        [LocalCandidate::Host {
+            address: LinkPair::address(side),
+        }]
+    };
+    let (_, offer) = webrtc.offer(now, &candidates(0), Packets::Full).unwrap();
+    let without_init: String = offer
+        .split_inclusive('\n')
+        .filter(|line| !line.contains("sctp-init"))
+        .collect();
+    for offer in [offer, without_init] {
+        let answered = webrtc.answer(now, &candidates(1), Packets::Full, &offer);
+        let (mut answerer, _) = answered.unwrap();
+        match answerer.poll().unwrap() {
+            LinkOutput::Timeout(at) => {
+                assert!(at >= now + STEP, "{:?}", at.saturating_duration_since(now))
+            }
+            other => panic!("{other:?}"),
+        }
     }
 }

@@ -26,6 +26,8 @@ struct Pair {
     our_address: SocketAddr,
     their_address: SocketAddr,
     opened: [bool; 2],
+    /// The number of the channel's stream.
+    stream: Option<u16>,
 }
 
 impl Pair {
@@ -58,11 +60,13 @@ impl Pair {
             our_address,
             their_address,
             opened: [false; 2],
+            stream: None,
         }
     }
 
-    /// Steps both until the channel is open on both sides, or for as long as we are patient.
-    fn opens(mut self) -> bool {
+    /// Steps both until the channel is open on both sides, or for as long as we are patient. Returns the number of its
+    /// stream if it is open.
+    fn opens(mut self) -> Option<u16> {
         let end = self.now + PATIENCE;
         while self.now < end && self.opened != [true; 2] {
             while self.carry_ours() | self.carry_theirs() {}
@@ -70,7 +74,7 @@ impl Pair {
             self.ours.handle_timeout(self.now).unwrap();
             self.theirs.handle_input(Input::Timeout(self.now)).unwrap();
         }
-        self.opened == [true; 2]
+        self.stream.filter(|_| self.opened == [true; 2])
     }
 
     fn carry_ours(&mut self) -> bool {
@@ -98,7 +102,10 @@ impl Pair {
             match self.theirs.poll_output().unwrap() {
                 Output::Timeout(_) => break,
                 Output::Transmit(transmit) => datagrams.push(transmit.contents),
-                Output::Event(Event::ChannelOpen(..)) => self.opened[1] = true,
+                Output::Event(Event::ChannelOpen(id, _)) => {
+                    self.opened[1] = true;
+                    self.stream = self.theirs.direct_api().sctp_stream_id_by_channel_id(id);
+                }
                 Output::Event(_) => {}
             }
         }
@@ -116,10 +123,10 @@ impl Pair {
 
 #[test]
 fn the_association_is_begun_for_one_that_waits_for_it() {
-    assert!(Pair::new(65_536, false).opens());
+    assert_eq!(Pair::new(65_536, false).opens(), Some(0));
 }
 
 #[test]
 fn others_begin_by_themselves() {
-    assert!(Pair::new(262_144, true).opens());
+    assert_eq!(Pair::new(262_144, true).opens(), Some(1));
 }

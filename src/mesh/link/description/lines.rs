@@ -1,12 +1,10 @@
-//! Reads and changes the few things in an SDP that we handle ourselves.
+//! Reads single lines of descriptions, as the core needs them before there is a connection.
 
 use std::borrow::Cow;
 use std::net::SocketAddr;
 
 use crate::protocol::fingerprint::parse as parse_fingerprint;
 use crate::protocol::multicast_dns::is_local_name;
-
-use super::sctp_init;
 
 /// The largest message for a peer that announces no `a=max-message-size`: one byte less than the 64 KiB
 /// of RFC 8841, because one message of exactly that size kills the channel of several stacks.
@@ -28,7 +26,7 @@ pub fn max_message_bytes(sdp: &str) -> usize {
 
 /// Returns the SHA-256 fingerprint of the certificate of whoever sent this description (RFC 8122), in upper
 /// case. There is none unless the description has one fingerprint exactly, written as ours write it: of
-/// several, or of one that is written oddly, the WebRTC stack may read another than we do.
+/// several the connection takes the one that it finds first.
 pub fn fingerprint(sdp: &str) -> Option<String> {
     const ATTRIBUTE: &str = "fingerprint";
     let lines = sdp.split(['\r', '\n']);
@@ -37,62 +35,6 @@ pub fn fingerprint(sdp: &str) -> Option<String> {
         return None;
     };
     parse_fingerprint(line.strip_prefix("a=fingerprint:sha-256 ")?)
-}
-
-/// Returns whether the sender of this answer leaves it to us to begin the SCTP association.
-///
-/// Both sides are to begin it (RFC 8841 section 9.3), but aiortc before 1.16 and werift do so only as the
-/// offerer, and str0m only as the DTLS client: when they answer, nobody would. They are recognised by the
-/// size that they announce, together with `a=setup` in the media section. With others we must not begin
-/// it, since str0m does not resolve two beginnings that cross.
-pub fn waits_for_sctp(answer: &str) -> bool {
-    let Some((_, media)) = answer.split_once("\nm=") else {
-        return false;
-    };
-    let has = |attribute| media.lines().any(|line| line.trim_end() == attribute);
-    // An answer with SCTP's INIT in it leaves nothing to begin.
-    has("a=setup:active") && has("a=max-message-size:65536") && sctp_init::line(media).is_none()
-}
-
-/// Returns the ICE password of whoever sent this description (RFC 8839 section 5.4). Each description has
-/// one at least, of the session or of a media section, and we have one media section only.
-pub fn ice_password(sdp: &str) -> Option<&str> {
-    sdp.lines()
-        .find_map(|line| line.strip_prefix("a=ice-pwd:"))
-        .map(str::trim)
-}
-
-/// Returns the identification tag of the first media section (RFC 5888).
-pub fn first_mid(sdp: &str) -> Option<&str> {
-    sdp.lines()
-        .find_map(|line| line.strip_prefix("a=mid:"))
-        .map(str::trim)
-}
-
-/// Returns the description with the identification tag `from` renamed to `to`.
-///
-/// Several stacks match a trickled candidate by its `sdpMid` alone, and everybody else's only section is
-/// called `0`, so ours has to be called that as well.
-pub fn rename_mid(sdp: &str, from: &str, to: &str) -> String {
-    let mut renamed = String::with_capacity(sdp.len());
-    for line in sdp.split_inclusive('\n') {
-        let (text, end) = line.split_at(line.trim_end().len());
-        match text.split_once(':') {
-            Some(("a=mid", mid)) if mid == from => {
-                renamed.extend(["a=mid:", to]);
-            }
-            Some(("a=group", group)) => {
-                renamed.push_str("a=group:");
-                let tags = group
-                    .split(' ')
-                    .map(|tag| if tag == from { to } else { tag });
-                renamed.push_str(&tags.collect::<Vec<_>>().join(" "));
-            }
-            Some(_) | None => renamed.push_str(text),
-        }
-        renamed.push_str(end);
-    }
-    renamed
 }
 
 /// Returns the candidate lines of a description, as they are trickled (RFC 8839 section 5.1).
@@ -154,27 +96,6 @@ mod tests {
     }
 
     #[test]
-    fn the_password_is_found_in_the_session_or_in_its_media() {
-        let of_session = "v=0\r\na=ice-ufrag:u\r\na=ice-pwd:one\r\nm=application\r\n";
-        let of_media = "v=0\r\nm=application\r\na=ice-pwd:two/+\r\na=mid:0\r\n";
-        assert_eq!(ice_password(of_session), Some("one"));
-        assert_eq!(ice_password(of_media), Some("two/+"));
-        assert_eq!(ice_password("v=0\r\n"), None);
-    }
-
-    #[test]
-    fn answerers_that_do_not_begin_are_told_from_others() {
-        let werift = "v=0\r\nm=application 9\r\na=setup:active\r\na=max-message-size:65536\r\n";
-        assert!(waits_for_sctp(werift));
-        let pion = "v=0\r\na=setup:active\r\nm=application 9\r\na=max-message-size:65536\r\n";
-        assert!(!waits_for_sctp(pion));
-        assert!(!waits_for_sctp(&werift.replace("active", "passive")));
-        assert!(!waits_for_sctp(&werift.replace("65536", "262144")));
-        assert!(!waits_for_sctp(&format!("{werift}a=sctp-init:AQ==\r\n")));
-        assert!(!waits_for_sctp(""));
-    }
-
-    #[test]
     fn a_candidate_that_names_an_address_is_read() {
         let line = "candidate:1 1 udp 2130706431 192.0.2.7 5000 typ host ufrag x";
         let address = "192.0.2.7:5000".parse().unwrap();
@@ -201,18 +122,6 @@ mod tests {
         let two = "v=0\r\na=candidate:1\r\nm=x\na=candidate:2\na=mid:0\r\n";
         assert_eq!(limit_candidates(sdp, 2), two);
         assert_eq!(limit_candidates(sdp, 0), "v=0\r\nm=x\na=mid:0\r\n");
-    }
-
-    #[test]
-    fn only_the_tag_itself_is_renamed() {
-        let sdp = "v=0\r\na=group:BUNDLE a1b\r\na=mid:a1b\r\na=ice-ufrag:a1b\r\n";
-        let renamed = rename_mid(sdp, "a1b", "0");
-        assert_eq!(
-            renamed,
-            "v=0\r\na=group:BUNDLE 0\r\na=mid:0\r\na=ice-ufrag:a1b\r\n"
-        );
-        assert_eq!(rename_mid(&renamed, "0", "a1b"), sdp);
-        assert_eq!(first_mid(sdp), Some("a1b"));
     }
 
     #[test]
