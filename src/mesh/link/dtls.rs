@@ -23,7 +23,8 @@ static SHARED: SharedSettings = SharedSettings {
 };
 
 /// The curves for the exchange of keys: all that dimpl has but P-384, the slowest. Every WebRTC implementation has P-256
-/// (RFC 8827 section 6.5). A peer's certificate may still have a key on P-384.
+/// (RFC 8827 section 6.5). A peer with a key on P-384 in its certificate may begin DTLS. If it waits, OpenSSL refuses us,
+/// since we do not name that curve.
 static GROUPS: LazyLock<Vec<&dyn SupportedKxGroup>> = LazyLock::new(|| {
     let groups = aws_lc_rs::default_provider().kx_groups.iter().copied();
     groups

@@ -230,7 +230,7 @@ impl<'a> Level<'a> {
     }
 
     /// Returns whether the section with this tag is in a group that shares one transport. There may be several groups
-    /// (RFC 9143 section 4).
+    /// (RFC 9143 section 5).
     fn bundles(&self, mid: &str) -> bool {
         let mut groups = self.values("group");
         groups.any(|group| {
