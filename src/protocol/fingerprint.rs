@@ -5,6 +5,9 @@ use sha2::{Digest as _, Sha256};
 /// The name of the only hash function that counts here.
 pub const SHA_256: &str = "sha-256";
 
+/// The size of its digests, in bytes.
+pub const SHA_256_BYTES: usize = 32;
+
 /// Returns the SHA-256 fingerprint of a certificate in DER: upper-case hexadecimal with colons.
 pub fn of_certificate(der: &[u8]) -> String {
     of_digest(&Sha256::digest(der))
@@ -16,11 +19,19 @@ pub fn of_digest(digest: &[u8]) -> String {
     bytes.join(":")
 }
 
-/// Reads a SHA-256 fingerprint, in lower or upper case. `None`: it is none.
+/// Reads the digest out of a fingerprint by any hash function, in lower or upper case. `None`: it is none.
+pub fn digest_of(text: &str) -> Option<Vec<u8>> {
+    let byte = |byte: &str| {
+        let is_byte = byte.len() == 2 && byte.bytes().all(|digit| digit.is_ascii_hexdigit());
+        is_byte.then(|| u8::from_str_radix(byte, 16).ok()).flatten()
+    };
+    text.split(':').map(byte).collect()
+}
+
+/// Reads a SHA-256 fingerprint, in lower or upper case; returns it in upper case. `None`: it is none.
 pub fn parse(text: &str) -> Option<String> {
-    let is_byte = |byte: &str| byte.len() == 2 && byte.chars().all(|c| c.is_ascii_hexdigit());
-    let is_whole = text.split(':').count() == 32 && text.split(':').all(is_byte);
-    is_whole.then(|| text.to_ascii_uppercase())
+    let digest = digest_of(text)?;
+    (digest.len() == SHA_256_BYTES).then(|| of_digest(&digest))
 }
 
 #[cfg(test)]

@@ -242,11 +242,13 @@ pub fn fingerprint(path: &Path) -> Result<String, String> {
     identity::load_or_make(path).map(|identity| identity.fingerprint())
 }
 
-/// Prepares for the first connection while the registry is dialled.
+/// Does the work that connections share on a thread of its own, while the registry is dialled.
 fn prepare_connections() {
     let thread = thread::Builder::new().name("prepare".to_owned());
     if let Err(error) = thread.spawn(WebRtc::prepare) {
-        log::debug!("the first connection prepares itself: {error}");
+        log::debug!(
+            "cannot start a thread that prepares connections, so the first one does it: {error}"
+        );
     }
 }
 

@@ -52,7 +52,7 @@ fn what_is_missing_is_said() {
         ),
         (
             "a=fingerprint",
-            "the session description has no a=fingerprint by SHA-256",
+            "the session description has no a=fingerprint by SHA-256 or SHA-1",
         ),
     ] {
         assert_eq!(refusal(&without(attribute, &offer())), said);
@@ -72,20 +72,20 @@ fn what_is_missing_is_said() {
 #[test]
 fn what_is_out_of_bounds_is_refused() {
     let sections = "m=audio 9 UDP/TLS/RTP/SAVPF 0\r\n".repeat(limits::DESCRIPTION_SECTIONS);
-    assert!(refusal(&(offer() + &sections)).ends_with("has too many media sections"));
+    assert!(refusal(&(offer() + &sections)).ends_with("has more than 64 media sections"));
     let long = offer() + &"a=x\r\n".repeat(limits::DESCRIPTION_BYTES / 5);
-    assert!(refusal(&long).ends_with("is too long"));
+    assert!(refusal(&long).ends_with("bytes, more than 32768"));
     let password = offer().replace("2/1muCWoOi3uLifh0NuRHlZZ", &"p".repeat(257));
     assert!(refusal(&password).ends_with("has ICE credentials of more than 256 bytes"));
     let split = offer().replace("a=mid:0", "a=mid:0\ra=x");
-    assert!(refusal(&split).ends_with("has half a line break"));
+    assert!(refusal(&split).ends_with("has a carriage return within a line"));
     for (old, new) in [
         ("sha-256", "sha-3"),
         (":04:24", ":04"),
         (":04:24", ":04:+4"),
     ] {
         let odd = offer().replace(old, new);
-        assert!(refusal(&odd).ends_with("has no a=fingerprint by SHA-256"));
+        assert!(refusal(&odd).ends_with("has no a=fingerprint by SHA-256 or SHA-1"));
     }
 }
 
@@ -161,6 +161,22 @@ fn port_0_in_a_group_is_a_section_that_has_the_transport_of_another() {
         .map(|section| section.media.as_str())
         .collect();
     assert_eq!(words, ["audio", "video", "application"]);
+}
+
+#[test]
+fn the_section_for_data_may_be_in_any_of_several_groups() {
+    let media = stacks::text(stacks::WITH_MEDIA);
+    let groups = |groups| read(&media.replace("a=group:BUNDLE 0 1 2", groups)).is_bundled;
+    assert!(groups("a=group:BUNDLE 0 1\r\na=group:BUNDLE 2"));
+    assert!(groups("a=group:LS 0 1\r\na=group:BUNDLE 2"));
+    for without in [
+        "a=group:BUNDLE 0 1",
+        "a=group:BUNDLE",
+        "a=group:BUNDLES 2",
+        "a=group:LS 2",
+    ] {
+        assert!(!groups(without), "{without}");
+    }
 }
 
 #[test]

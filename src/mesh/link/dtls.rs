@@ -1,8 +1,8 @@
 //! DTLS for the WebRTC stack, by the same library that str0m would take, with settings that connections share.
 //!
-//! Before dimpl takes settings it tries the cryptography: a key exchange over each curve, signatures over two. str0m's own
-//! provider makes settings for each connection, so each connection would pay for that, and it is most of what a connection
-//! costs: some milliseconds, since the tables that make curves fast also make a binary large.
+//! Whenever settings are made, dimpl tests the cryptography first: a key exchange over each curve, signatures over two.
+//! str0m's own provider makes settings for each connection. The test would then be most of the work of a connection: some
+//! milliseconds, because aws-lc is built without the tables that make curves fast and the binary large.
 
 use std::collections::BTreeMap;
 use std::sync::{Arc, LazyLock, Mutex, PoisonError};
@@ -22,8 +22,9 @@ static SHARED: SharedSettings = SharedSettings {
     of_mtu: Mutex::new(BTreeMap::new()),
 };
 
-/// The curves for the exchange of keys. Every WebRTC implementation has P-256 (RFC 8827 section 6.5), so P-384, which takes
-/// longest, is not needed.
+/// The curves for the exchange of keys: all that dimpl has but P-384, the slowest. Every WebRTC implementation has P-256
+/// (RFC 8827 section 6.5). A peer with a key on P-384 in its certificate may begin DTLS. If it waits, OpenSSL refuses us,
+/// since we do not name that curve.
 static GROUPS: LazyLock<Vec<&dyn SupportedKxGroup>> = LazyLock::new(|| {
     let groups = aws_lc_rs::default_provider().kx_groups.iter().copied();
     groups
@@ -55,7 +56,7 @@ struct SharedSettings {
 
 impl SharedSettings {
     fn settings(&self, mtu: usize) -> Result<Arc<Config>, DtlsImplError> {
-        // What a panic elsewhere leaves behind is whole: settings are put in when they are made.
+        // A panic cannot leave half of something in the map, since settings are put in when they are complete.
         let mut of_mtu = self.of_mtu.lock().unwrap_or_else(PoisonError::into_inner);
         if let Some(settings) = of_mtu.get(&mtu) {
             return Ok(Arc::clone(settings));

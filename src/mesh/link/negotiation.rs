@@ -45,7 +45,7 @@ impl Negotiation {
         Ok(description.offer())
     }
 
-    /// Takes the peer's answer. Returns whether SCTP is begun by us because the peer waits for it.
+    /// Takes the peer's answer. Returns whether we begin SCTP only because the peer waits for it.
     pub(super) fn accept(
         self,
         rtc: &mut Rtc,
@@ -54,8 +54,14 @@ impl Negotiation {
         let init = self.offered_init.and_then(|ours| with_init(ours, answer));
         // With both INIT chunks in the descriptions there is nothing to begin.
         let is_awaited = init.is_none() && answer.waits_for_sctp();
-        let begins_sctp = is_awaited || is_dtls_client(answer);
-        start(rtc, self.own_offer, answer, init, begins_sctp)?;
+        // An answer that does not say it waits for us (RFC 4145 section 4.1).
+        let is_dtls_client = answer.setup.unwrap_or(Setup::Passive) == Setup::Passive;
+        let start = Start {
+            is_dtls_client,
+            begins_sctp: is_awaited || is_dtls_client,
+            init,
+        };
+        start.run(rtc, self.own_offer, answer)?;
         Ok(is_awaited)
     }
 
@@ -70,9 +76,15 @@ impl Negotiation {
         rtc.direct_api().set_ice_controlling(offer.is_ice_lite);
         let mut init = with_init(SctpInitData::new(), offer);
         let description = self.local_description(rtc, candidates, init.as_mut())?;
-        let is_client = is_dtls_client(offer);
-        start(rtc, self.own_offer, offer, init, is_client)?;
-        let setup = match is_client {
+        // Where the offerer leaves us the choice, or says nothing, we leave it to the offerer to begin DTLS.
+        let is_dtls_client = offer.setup == Some(Setup::Passive);
+        let start = Start {
+            is_dtls_client,
+            begins_sctp: is_dtls_client,
+            init,
+        };
+        start.run(rtc, self.own_offer, offer)?;
+        let setup = match is_dtls_client {
             true => Setup::Active,
             false => Setup::Passive,
         };
@@ -108,36 +120,38 @@ fn with_init(mut ours: SctpInitData, theirs: &RemoteDescription) -> Option<SctpI
     is_read.then_some(ours)
 }
 
-/// Returns whether DTLS is begun by us: by the answerer if the offerer leaves it the choice, and we leave it to the
-/// offerer then.
-fn is_dtls_client(theirs: &RemoteDescription) -> bool {
-    theirs.setup == Some(Setup::Passive)
+/// How DTLS and SCTP start.
+struct Start {
+    /// Whether we begin DTLS.
+    is_dtls_client: bool,
+    /// Whether we begin SCTP. str0m takes the even numbers for the channels of that side. RFC 8832 (section 6) gives them
+    /// to the DTLS client, which is another side only if the peer waits for us; our channel is then the first there is.
+    begins_sctp: bool,
+    /// The INIT chunks of both sides, if they are in the descriptions.
+    init: Option<SctpInitData>,
 }
 
-/// Starts DTLS and SCTP. Who begins SCTP takes the even numbers for its channels (RFC 8832 section 6), which
-/// nobody minds.
-fn start(
-    rtc: &mut Rtc,
-    own_offer: OwnOffer,
-    theirs: &RemoteDescription,
-    init: Option<SctpInitData>,
-    begins_sctp: bool,
-) -> Result<(), LinkError> {
-    let mut direct = rtc.direct_api();
-    direct.set_remote_fingerprint(theirs.fingerprint.clone());
-    direct
-        .start_dtls(is_dtls_client(theirs))
-        .map_err(describe)?;
-    own_offer.show(rtc)?;
-    let mut direct = rtc.direct_api();
-    direct.set_remote_ice_credentials(theirs.credentials.clone());
-    match init {
-        Some(init) => direct
-            .start_sctp_with_snap(begins_sctp, init)
-            .map_err(describe),
-        None => {
-            direct.start_sctp(begins_sctp);
-            Ok(())
+impl Start {
+    fn run(
+        self,
+        rtc: &mut Rtc,
+        own_offer: OwnOffer,
+        theirs: &RemoteDescription,
+    ) -> Result<(), LinkError> {
+        let mut direct = rtc.direct_api();
+        direct.set_remote_fingerprint(theirs.fingerprint.clone());
+        direct.start_dtls(self.is_dtls_client).map_err(describe)?;
+        own_offer.show(rtc)?;
+        let mut direct = rtc.direct_api();
+        direct.set_remote_ice_credentials(theirs.credentials.clone());
+        match self.init {
+            Some(init) => direct
+                .start_sctp_with_snap(self.begins_sctp, init)
+                .map_err(describe),
+            None => {
+                direct.start_sctp(self.begins_sctp);
+                Ok(())
+            }
         }
     }
 }

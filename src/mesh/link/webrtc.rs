@@ -118,7 +118,7 @@ impl WebRtc {
             certificate: identity.certificate,
             private_key: identity.private_key,
         };
-        // For all that we send, too (see `message_size`).
+        // str0m sends nothing larger either (see `message_size`), and control frames have a limit of their own.
         let largest = max_message_bytes.max(limits::CONTROL_FRAME_BYTES);
         let mut configuration = RtcConfig::new()
             .set_crypto_provider(dtls::crypto_provider().into())

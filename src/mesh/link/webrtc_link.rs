@@ -33,7 +33,7 @@ const ELSEWHERE: SocketAddr = SocketAddr::new(IpAddr::V4(Ipv4Addr::UNSPECIFIED),
 /// One str0m connection.
 pub struct WebRtcLink {
     rtc: Rtc,
-    /// `None`: the peer's description is known.
+    /// What waits for the peer's description; `None` once that has come.
     negotiation: Option<Negotiation>,
     mesh: Option<ChannelId>,
     control: Option<ChannelId>,
@@ -199,8 +199,8 @@ impl Link for WebRtcLink {
         let answer = RemoteDescription::read(sdp)?;
         // DTLS and SCTP begin at this time.
         self.handle_timeout(now)?;
-        let begins_sctp = guarded(|| negotiation.accept(&mut self.rtc, &answer))?;
-        self.late_start = begins_sctp.then(LateStart::default);
+        let is_awaited = guarded(|| negotiation.accept(&mut self.rtc, &answer))?;
+        self.late_start = is_awaited.then(LateStart::default);
         self.meet(now, &answer)?;
         self.open(Channel::Mesh)
     }

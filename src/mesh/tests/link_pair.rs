@@ -205,6 +205,19 @@ fn messages_may_be_as_large_as_is_announced() {
     }
 }
 
+/// Without `a=setup` the offerer begins and the answerer waits (RFC 4145 section 4.1).
+#[test]
+fn an_answer_that_does_not_say_who_begins_dtls_waits_for_us() {
+    let without_setup = |sdp: &str| {
+        let lines = sdp.split_inclusive('\n');
+        lines.filter(|line| !line.contains("a=setup")).collect()
+    };
+    let mut pair = LinkPair::connect_with(Packets::Full, MAX_MESSAGE_BYTES, without_setup);
+    assert!(pair.write(0, b"x"));
+    pair.settle_for(PATIENCE);
+    assert_eq!(pair.ends[1].received, [b"x"]);
+}
+
 /// What a sidecar says on its control channel does not depend on how large messages may be.
 #[test]
 fn control_frames_are_as_large_as_ever_where_messages_are_small() {

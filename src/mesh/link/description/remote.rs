@@ -4,6 +4,8 @@
 //! nothing here. Refused is only what no connection can come of. An error never quotes the text, which holds
 //! credentials.
 
+use std::fmt;
+
 use str0m::IceCreds;
 use str0m::config::Fingerprint;
 
@@ -17,7 +19,10 @@ use super::lines;
 const ICE_CREDENTIAL_BYTES: usize = 256;
 
 /// The hash functions that fingerprints are checked by, the best first, with the sizes of their digests in bytes.
-const HASHES: [(&str, usize); 2] = [(fingerprint::SHA_256, 32), ("sha-1", 20)];
+const HASHES: [(&str, usize); 2] = [
+    (fingerprint::SHA_256, fingerprint::SHA_256_BYTES),
+    ("sha-1", 20),
+];
 
 /// What aiortc and werift announce as the largest message that they take.
 const SIXTY_FOUR_KIB: u64 = 65_536;
@@ -92,24 +97,19 @@ impl RemoteDescription {
     /// # Errors
     /// If no connection with data channels can come of it: the error says what is missing.
     pub fn read(sdp: &str) -> Result<Self, LinkError> {
-        let [session, sections @ ..] = &levels(sdp)?[..] else {
-            return Err(unusable("is empty"));
-        };
-        let bundle = session.bundle();
-        let of_data = sections.iter().position(Level::is_for_data_channels);
-        let data_section = of_data.ok_or_else(|| unusable("has no section for data channels"))?;
-        let (before, rest) = sections.split_at(data_section);
-        let Some((data, after)) = rest.split_first() else {
-            return Err(unusable("has no section for data channels"));
-        };
-        let is_bundled = data.mid().is_some_and(|mid| bundle.contains(&mid));
+        let (session, sections) = levels_of(sdp)?;
+        let mut numbered = sections.iter().enumerate();
+        let (data_section, data) = numbered
+            .find(|(_, section)| section.is_for_data_channels())
+            .ok_or_else(|| unusable("has no section for data channels"))?;
+        let is_bundled = data.mid().is_some_and(|mid| session.bundles(mid));
         // In a group port 0 may say that the section has the transport of another (RFC 9143 section 6).
         if data.port() == Some("0") && !is_bundled {
             return Err(unusable("refuses data channels"));
         }
-        // What a section says counts more than what its session does. A section without it, in a group, has what
-        // another section of the group says.
-        let levels = || [data, session].into_iter().chain(before).chain(after);
+        // What a section says counts more than what its session does. What neither says is that of another section:
+        // those of a group have one transport, and not all of them repeat what they have in common.
+        let levels = || [data, &session].into_iter().chain(&sections);
         let credentials = levels()
             .find_map(Level::credentials)
             .ok_or_else(|| unusable("has no a=ice-ufrag and a=ice-pwd"))?;
@@ -119,7 +119,7 @@ impl RemoteDescription {
         }
         let fingerprint = levels()
             .find_map(Level::fingerprint)
-            .ok_or_else(|| unusable("has no a=fingerprint by SHA-256"))?;
+            .ok_or_else(|| unusable("has no a=fingerprint by SHA-256 or SHA-1"))?;
         Ok(RemoteDescription {
             credentials,
             is_ice_lite: session.value("ice-lite").is_some(),
@@ -151,7 +151,7 @@ impl RemoteDescription {
     }
 }
 
-fn unusable(why: &str) -> LinkError {
+fn unusable(why: impl fmt::Display) -> LinkError {
     LinkError(format!("the session description {why}"))
 }
 
@@ -165,30 +165,36 @@ struct Level<'a> {
 }
 
 /// Returns the session and its media sections.
-fn levels(sdp: &str) -> Result<Vec<Level<'_>>, LinkError> {
+fn levels_of(sdp: &str) -> Result<(Level<'_>, Vec<Level<'_>>), LinkError> {
     if sdp.len() > limits::DESCRIPTION_BYTES {
-        return Err(unusable("is too long"));
+        let (size, limit) = (sdp.len(), limits::DESCRIPTION_BYTES);
+        return Err(unusable(format_args!(
+            "has {size} bytes, more than {limit}"
+        )));
     }
-    let mut levels = Vec::new();
-    let mut level = Level::default();
+    let mut session = Level::default();
+    let mut sections: Vec<Level<'_>> = Vec::new();
     for line in sdp.lines().map(str::trim_end) {
         // Our answer repeats names, which must not add lines to it.
         if line.contains('\r') {
-            return Err(unusable("has half a line break"));
+            return Err(unusable("has a carriage return within a line"));
         }
         if let Some(media) = line.strip_prefix("m=") {
-            let attributes = Vec::new();
-            levels.push(std::mem::replace(&mut level, Level { media, attributes }));
-            if levels.len() > limits::DESCRIPTION_SECTIONS {
-                return Err(unusable("has too many media sections"));
+            if sections.len() == limits::DESCRIPTION_SECTIONS {
+                let most = limits::DESCRIPTION_SECTIONS;
+                return Err(unusable(format_args!(
+                    "has more than {most} media sections"
+                )));
             }
+            let attributes = Vec::new();
+            sections.push(Level { media, attributes });
         } else if let Some(attribute) = line.strip_prefix("a=") {
             let attribute = attribute.split_once(':').unwrap_or((attribute, ""));
+            let level = sections.last_mut().unwrap_or(&mut session);
             level.attributes.push(attribute);
         }
     }
-    levels.push(level);
-    Ok(levels)
+    Ok((session, sections))
 }
 
 impl<'a> Level<'a> {
@@ -223,11 +229,14 @@ impl<'a> Level<'a> {
                 .is_some_and(|protocol| protocol.ends_with("DTLS/SCTP"))
     }
 
-    /// Returns the tags of the sections that share one transport.
-    fn bundle(&self) -> Vec<&'a str> {
+    /// Returns whether the section with this tag is in a group that shares one transport. There may be several groups
+    /// (RFC 9143 section 5).
+    fn bundles(&self, mid: &str) -> bool {
         let mut groups = self.values("group");
-        let bundle = groups.find_map(|group| group.strip_prefix("BUNDLE "));
-        bundle.unwrap_or_default().split(' ').collect()
+        groups.any(|group| {
+            let mut words = group.split(' ');
+            words.next() == Some("BUNDLE") && words.any(|tag| tag == mid)
+        })
     }
 
     fn credentials(&self) -> Option<IceCreds> {
@@ -261,14 +270,10 @@ impl<'a> Level<'a> {
     }
 }
 
-/// Reads a fingerprint by this hash function (RFC 8122 section 5).
+/// Reads a fingerprint by this hash function (RFC 8122 section 5), whose digests have so many bytes.
 fn read_fingerprint(value: &str, hash: &str, size: usize) -> Option<Fingerprint> {
     let (function, digest) = value.split_once(' ')?;
-    let bytes = digest.split(':').map(|byte| {
-        let is_byte = byte.len() == 2 && byte.bytes().all(|digit| digit.is_ascii_hexdigit());
-        is_byte.then(|| u8::from_str_radix(byte, 16).ok()).flatten()
-    });
-    let bytes: Vec<_> = bytes.collect::<Option<_>>()?;
+    let bytes = fingerprint::digest_of(digest)?;
     let is_whole = function.eq_ignore_ascii_case(hash) && bytes.len() == size;
     is_whole.then(|| Fingerprint {
         hash_func: hash.to_owned(),
