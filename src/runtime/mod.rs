@@ -112,6 +112,7 @@ fn serve(config: Config) -> Result<(), Failure> {
     let parent = Parent::new();
     // From here on a signal leaves no socket behind.
     let signals = signals::catch().map_err(runtime("catch signals"))?;
+    prepare_connections();
     for note in &config.notes {
         log::info!("{note}");
     }
@@ -149,8 +150,6 @@ fn serve(config: Config) -> Result<(), Failure> {
     let (signaling_sender, signaling_notices) = bounded(limits::SIGNALING_QUEUE_FRAMES);
     let signaling = signaling::start(signaling_settings, signaling_sender, waker.clone())
         .map_err(runtime("start the signaling thread"))?;
-
-    prepare_connections();
 
     let reaching = Reaching::new(
         &config,
@@ -242,7 +241,7 @@ pub fn fingerprint(path: &Path) -> Result<String, String> {
     identity::load_or_make(path).map(|identity| identity.fingerprint())
 }
 
-/// Does the work that connections share on a thread of its own, while the registry is dialled.
+/// Does the work that connections share on a thread of its own, beside the rest of the start.
 fn prepare_connections() {
     let thread = thread::Builder::new().name("prepare".to_owned());
     if let Err(error) = thread.spawn(WebRtc::prepare) {

@@ -5,10 +5,9 @@
 //! milliseconds, because aws-lc is built without the tables that make curves fast and the binary large.
 
 use std::collections::BTreeMap;
-use std::sync::{Arc, LazyLock, Mutex, PoisonError};
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Instant;
 
-use dimpl::crypto::{NamedGroup, SupportedKxGroup, aws_lc_rs};
 use dimpl::{Config, Dtls};
 use str0m::config::DtlsCert;
 use str0m::crypto::dtls::{
@@ -21,16 +20,6 @@ use crate::limits;
 static SHARED: SharedSettings = SharedSettings {
     of_mtu: Mutex::new(BTreeMap::new()),
 };
-
-/// The curves for the exchange of keys: all that dimpl has but P-384, the slowest. Every WebRTC implementation has P-256
-/// (RFC 8827 section 6.5). A peer with a key on P-384 in its certificate may begin DTLS. If it waits, OpenSSL refuses us,
-/// since we do not name that curve.
-static GROUPS: LazyLock<Vec<&dyn SupportedKxGroup>> = LazyLock::new(|| {
-    let groups = aws_lc_rs::default_provider().kx_groups.iter().copied();
-    groups
-        .filter(|group| group.name() != NamedGroup::Secp384r1)
-        .collect()
-});
 
 /// Makes the settings of connections with full packets, so that the first connection finds them made.
 pub(super) fn prepare() {
@@ -62,10 +51,7 @@ impl SharedSettings {
             return Ok(Arc::clone(settings));
         }
         // ICE has seen that the peer is where it says, so the server needs no cookie to find out.
-        let mut crypto_provider = aws_lc_rs::default_provider();
-        crypto_provider.kx_groups = &GROUPS;
         let settings = Config::builder()
-            .with_crypto_provider(crypto_provider)
             .use_server_cookie(false)
             .mtu(mtu)
             .build()?;
