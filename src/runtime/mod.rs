@@ -52,6 +52,10 @@ use process::signals;
 use signaling::CurrentTls;
 use wake::LoopWaker;
 
+/// The nice value of work that can wait.
+#[cfg(target_os = "linux")]
+const LOW_PRIORITY: i32 = 10;
+
 /// The reason why the sidecar ends with an error.
 #[derive(Debug)]
 enum Failure {
@@ -112,7 +116,6 @@ fn serve(config: Config) -> Result<(), Failure> {
     let parent = Parent::new();
     // From here on a signal leaves no socket behind.
     let signals = signals::catch().map_err(runtime("catch signals"))?;
-    prepare_connections();
     for note in &config.notes {
         log::info!("{note}");
     }
@@ -150,6 +153,8 @@ fn serve(config: Config) -> Result<(), Failure> {
     let (signaling_sender, signaling_notices) = bounded(limits::SIGNALING_QUEUE_FRAMES);
     let signaling = signaling::start(signaling_settings, signaling_sender, waker.clone())
         .map_err(runtime("start the signaling thread"))?;
+
+    prepare_connections();
 
     let reaching = Reaching::new(
         &config,
@@ -241,10 +246,19 @@ pub fn fingerprint(path: &Path) -> Result<String, String> {
     identity::load_or_make(path).map(|identity| identity.fingerprint())
 }
 
-/// Does the work that connections share on a thread of its own, beside the rest of the start.
+/// Does the work that connections share on a thread of its own, while the registry is dialled. It gives way to the rest
+/// of the start.
 fn prepare_connections() {
     let thread = thread::Builder::new().name("prepare".to_owned());
-    if let Err(error) = thread.spawn(WebRtc::prepare) {
+    let prepare = || {
+        // Linux has a priority for each thread, other systems one for all of a process.
+        #[cfg(target_os = "linux")]
+        if let Err(error) = rustix::process::setpriority_process(None, LOW_PRIORITY) {
+            log::debug!("connections are prepared with the usual priority: {error}");
+        }
+        WebRtc::prepare();
+    };
+    if let Err(error) = thread.spawn(prepare) {
         log::debug!(
             "cannot start a thread that prepares connections, so the first one does it: {error}"
         );
