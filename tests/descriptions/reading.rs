@@ -208,6 +208,16 @@ fn ice_lite_and_candidates_are_read() {
     );
 }
 
+#[test]
+fn an_init_chunk_of_nothing_is_none() {
+    let with = |value: &str| offer() + &format!("a=sctp-init{value}\r\n");
+    for nothing in ["", ":", ": "] {
+        assert_eq!(read(&with(nothing)).sctp_init, None);
+        assert!(!answer(&with(nothing)).contains("a=sctp-init"));
+    }
+    assert_eq!(read(&with(":AQ==")).sctp_init.as_deref(), Some("AQ=="));
+}
+
 /// A line of the section for data channels.
 fn of_data<'a>(sdp: &'a str, attribute: &str) -> Option<&'a str> {
     let (_, section) = sdp.split_once("m=application")?;

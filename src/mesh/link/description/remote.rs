@@ -129,7 +129,10 @@ impl RemoteDescription {
             max_message_bytes: data
                 .value("max-message-size")
                 .and_then(|size| size.parse().ok()),
-            sctp_init: data.value("sctp-init").map(str::to_owned),
+            sctp_init: data
+                .value("sctp-init")
+                .filter(|init| !init.is_empty())
+                .map(str::to_owned),
             candidates: lines::candidates(sdp).map(str::to_owned).collect(),
             sections: sections.iter().map(Level::section).collect(),
             data_section,
