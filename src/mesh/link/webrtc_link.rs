@@ -33,7 +33,7 @@ const ELSEWHERE: SocketAddr = SocketAddr::new(IpAddr::V4(Ipv4Addr::UNSPECIFIED),
 /// One str0m connection.
 pub struct WebRtcLink {
     rtc: Rtc,
-    /// What waits for the peer's description; `None` once that has come.
+    /// Waits for the peer's description; `None` once that has come.
     negotiation: Option<Negotiation>,
     mesh: Option<ChannelId>,
     control: Option<ChannelId>,

@@ -184,15 +184,18 @@ fn a_kilobyte_and_its_envelope_are_one_packet() {
     }
 }
 
+/// Returns a description without the lines that hold this.
+fn without(attribute: &str, sdp: &str) -> String {
+    let lines = sdp.split_inclusive('\n');
+    lines.filter(|line| !line.contains(attribute)).collect()
+}
+
 /// By itself str0m sends no more than 64 KiB.
 #[test]
 fn messages_may_be_as_large_as_is_announced() {
     const LARGE: usize = 1024 * 1024;
     let as_it_is = |sdp: &str| sdp.to_owned();
-    let without_init = |sdp: &str| {
-        let lines = sdp.split_inclusive('\n');
-        lines.filter(|line| !line.contains("sctp-init")).collect()
-    };
+    let without_init = |sdp: &str| without("sctp-init", sdp);
     let received: [&dyn Fn(&str) -> String; 2] = [&as_it_is, &without_init];
     for received in received {
         let mut pair = LinkPair::connect_with(Packets::Full, LARGE, received);
@@ -208,17 +211,14 @@ fn messages_may_be_as_large_as_is_announced() {
 /// Without `a=setup` the offerer begins and the answerer waits (RFC 4145 section 4.1).
 #[test]
 fn an_answer_that_does_not_say_who_begins_dtls_waits_for_us() {
-    let without_setup = |sdp: &str| {
-        let lines = sdp.split_inclusive('\n');
-        lines.filter(|line| !line.contains("a=setup")).collect()
-    };
+    let without_setup = |sdp: &str| without("a=setup", sdp);
     let mut pair = LinkPair::connect_with(Packets::Full, MAX_MESSAGE_BYTES, without_setup);
     assert!(pair.write(0, b"x"));
     pair.settle_for(PATIENCE);
     assert_eq!(pair.ends[1].received, [b"x"]);
 }
 
-/// What a sidecar says on its control channel does not depend on how large messages may be.
+/// Control frames do not depend on how large messages may be.
 #[test]
 fn control_frames_are_as_large_as_ever_where_messages_are_small() {
     let as_it_is = |sdp: &str| sdp.replace(":1024\r\n", ":262144\r\n");
@@ -241,10 +241,7 @@ fn checks_begin_a_little_after_the_answer_leaves() {
         }]
     };
     let (_, offer) = webrtc.offer(now, &candidates(0), Packets::Full).unwrap();
-    let without_init: String = offer
-        .split_inclusive('\n')
-        .filter(|line| !line.contains("sctp-init"))
-        .collect();
+    let without_init = without("sctp-init", &offer);
     for offer in [offer, without_init] {
         let answered = webrtc.answer(now, &candidates(1), Packets::Full, &offer);
         let (mut answerer, _) = answered.unwrap();

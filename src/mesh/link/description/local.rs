@@ -8,7 +8,7 @@ use super::remote::{RemoteDescription, Section, Setup};
 /// and everybody else's only section is called that.
 const OUR_MID: &str = "0";
 
-/// What our description says.
+/// The content of our description.
 pub struct LocalDescription {
     /// The number of the session, below 2^62 (RFC 9429 section 5.2.1).
     pub session_id: u64,

@@ -24,7 +24,7 @@ const HASHES: [(&str, usize); 2] = [
     ("sha-1", 20),
 ];
 
-/// What aiortc and werift announce as the largest message that they take.
+/// The largest message that aiortc and werift announce.
 const SIXTY_FOUR_KIB: u64 = 65_536;
 
 /// The part that the sender of a description takes in DTLS (RFC 8842 section 5.1).
@@ -65,7 +65,7 @@ pub struct Section {
     pub mid: Option<String>,
 }
 
-/// What a peer's description says.
+/// The content of a peer's description.
 pub struct RemoteDescription {
     /// The credentials for connectivity checks.
     pub credentials: IceCreds,
@@ -107,8 +107,8 @@ impl RemoteDescription {
         if data.port() == Some("0") && !is_bundled {
             return Err(unusable("refuses data channels"));
         }
-        // What a section says counts more than what its session does. What neither says is that of another section:
-        // those of a group have one transport, and not all of them repeat what they have in common.
+        // The section counts before its session, and the session before other sections: those of a group have one
+        // transport, and not all of them repeat what they have in common.
         let levels = || [data, &session].into_iter().chain(&sections);
         let credentials = levels()
             .find_map(Level::credentials)
@@ -161,7 +161,7 @@ fn unusable(why: impl fmt::Display) -> LinkError {
 /// The session, or a media section.
 #[derive(Default)]
 struct Level<'a> {
-    /// What follows `m=`: the kind of media, the port, the protocol and the formats. Empty for the session.
+    /// The kind of media, the port, the protocol and the formats, as after `m=`. Empty for the session.
     media: &'a str,
     /// Its attributes, with their values.
     attributes: Vec<(&'a str, &'a str)>,
