@@ -250,25 +250,40 @@ fn frames_of_sixteen_mebibytes_are_survived_and_larger_ones_end_the_connection()
 
 #[test]
 fn a_registry_that_renames_peers_renames_no_connection() {
-    let carol = SocketScript::Serve(vec!["carol".to_owned()]);
-    let mut betrayed = Betrayed::by(Script::with_sockets(&[carol]));
+    // The first that comes back offers to carol, the other has nobody to offer to.
+    let scripts = [vec!["carol".to_owned()], Vec::new()].map(SocketScript::Serve);
+    let mut betrayed = Betrayed::by(Script::with_sockets(&scripts));
     let memory = betrayed.alice.sidecar.resident_bytes();
-    // What bob says is carol's from now on.
+    // What the first says is carol's from now on.
+    let mut renamed = None;
+    let mut answers = 0;
     let end = Instant::now() + MOMENT;
     while Instant::now() < end {
         for seen in betrayed.registry.seen() {
-            if let Seen::Frame { text, .. } = seen {
-                let text = text.replace(r#""peer_id":"bob""#, r#""peer_id":"carol""#);
-                betrayed.registry.send(&Message::text(text));
+            let Seen::Frame { text, .. } = seen else {
+                continue;
+            };
+            let mut frame: Value = serde_json::from_str(&text).unwrap();
+            if frame["type"] == "offer" {
+                renamed.get_or_insert_with(|| frame["peer_id"].clone());
             }
+            if Some(&frame["peer_id"]) == renamed.as_ref() {
+                frame["peer_id"] = "carol".into();
+            }
+            answers += usize::from(frame["type"] == "answer");
+            betrayed.registry.send(&Message::text(frame.to_string()));
         }
         std::thread::sleep(Duration::from_millis(10));
     }
-    betrayed.bob.agent.send("alice", &json!({"type": "hello"}));
-    let heard = betrayed
-        .alice
-        .agent
-        .until(|event| event.kind() == "message");
-    assert_eq!(heard.payload()["from_peer"], "bob");
+    let renamed = renamed.expect("nobody has offered to carol");
+    assert!(answers > 0, "nobody has answered carol");
+    let (alice, bob) = (&mut betrayed.alice, &mut betrayed.bob);
+    let (sender, receiver, to) = match renamed == "bob" {
+        true => (bob, alice, "alice"),
+        false => (alice, bob, "bob"),
+    };
+    sender.agent.send(to, &json!({"type": "hello"}));
+    let heard = receiver.agent.until(|event| event.kind() == "message");
+    assert_eq!(heard.payload()["from_peer"], renamed);
     betrayed.check("renamed peers", memory);
 }

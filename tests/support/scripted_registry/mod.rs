@@ -172,6 +172,19 @@ pub(crate) fn quiet_address() -> SocketAddr {
     probe.local_addr().unwrap()
 }
 
+/// Listens on an address where another may just have ended: a process that is being spawned at this moment may still
+/// have its socket.
+fn listen(address: SocketAddr) -> TcpListener {
+    let deadline = Instant::now() + DEADLINE;
+    loop {
+        match TcpListener::bind(address) {
+            Ok(listener) => return listener,
+            Err(error) => assert!(Instant::now() < deadline, "{address}: {error}"),
+        }
+        thread::yield_now();
+    }
+}
+
 impl ScriptedRegistry {
     pub(crate) fn start(script: Script) -> Self {
         Self::start_at(quiet_address(), script)
@@ -191,7 +204,7 @@ impl ScriptedRegistry {
     }
 
     fn launch(address: SocketAddr, script: Script, tls: Option<Arc<ServerConfig>>) -> Self {
-        let listener = TcpListener::bind(address).unwrap();
+        let listener = listen(address);
         // So that a registry that does not read is soon noticed by its clients.
         let small = SockRef::from(&listener).set_recv_buffer_size(64 * 1024);
         small.unwrap();
