@@ -47,6 +47,10 @@ limits! {
     /// DTLS records that a connection is given at once; then its outputs are taken. The DTLS stack holds 30
     /// datagrams, and one more ends the connection.
     pub const BURST_RECORDS: usize = 14;
+
+    /// DTLS records that a connection to a peer of another make is given at once; then its outputs are taken, so that
+    /// every second packet is acknowledged (RFC 9260 section 6.2).
+    pub const BURST_RECORDS_OF_OTHERS: usize = 2;
 }
 
 /// Smallest window of a peer, in bytes, and what a peer may send before it is told its window.

@@ -59,7 +59,7 @@ impl<K: Linker> Mesh<K> {
         };
         match connection.link.handle_datagram(now, &datagram) {
             Ok(()) => {
-                if is_of_burst && connection.burst.add(datagram.bytes) {
+                if is_of_burst && connection.burst.add(datagram.bytes, is_of_other_make) {
                     // If nobody flushes it is done with the timers.
                     self.timers.set(TimerKey::Link(id), Some(now));
                 } else {

@@ -1,6 +1,10 @@
 //! A burst: datagrams that are there together are given to the transport together, so that one acknowledgement answers
 //! them all. An acknowledgement costs both sides about as much as a packet.
 //!
+//! A peer of another make gets one for every second packet, as SCTP wants it. aiortc sends four more packets for each
+//! acknowledgement: when one answers all that are under way it falls into step with us, and when the last step of a
+//! message is a single packet, it waits the 200 ms by which a single one is acknowledged.
+//!
 //! Where a packet is missing each one behind it is to be answered by itself: the peer sends again what three
 //! acknowledgements have reported missing. The numbers of the records tell it, because they are not encrypted.
 //!
@@ -37,19 +41,22 @@ impl Burst {
             !record.is_application_data() || is_of_other_make && record.length < ENDING_BYTES
         };
         let count = records(datagram).count();
-        let has_room = count > 0 && self.records + count <= limits::BURST_RECORDS;
+        let has_room = count > 0 && self.records + count <= most_records(is_of_other_make);
         !self.is_waiting() || has_room && !records(datagram).any(|record| may_end(&record))
     }
 
     /// Notes that the link was given a datagram. Returns whether its outputs may wait for further ones.
-    pub(crate) fn add(&mut self, datagram: &[u8]) -> bool {
+    pub(crate) fn add(&mut self, datagram: &[u8], is_of_other_make: bool) -> bool {
         let mut is_all_data = true;
         for record in records(datagram) {
             self.records += 1;
             is_all_data &= record.is_application_data();
             self.look_for_gap(record);
         }
-        is_all_data && self.apart == 0 && self.is_waiting() && self.records < limits::BURST_RECORDS
+        is_all_data
+            && self.apart == 0
+            && self.is_waiting()
+            && self.records < most_records(is_of_other_make)
     }
 
     fn look_for_gap(&mut self, record: Record) {
@@ -68,6 +75,14 @@ impl Burst {
     /// Returns whether outputs wait to be taken.
     pub(crate) fn is_waiting(&self) -> bool {
         self.records > 0
+    }
+}
+
+/// Returns how many records the link is given at most before its outputs are taken.
+fn most_records(is_of_other_make: bool) -> usize {
+    match is_of_other_make {
+        true => limits::BURST_RECORDS_OF_OTHERS,
+        false => limits::BURST_RECORDS,
     }
 }
 
@@ -96,10 +111,10 @@ mod tests {
     }
 
     /// Returns of each number of a record whether its outputs may wait, when no more than these have come.
-    fn waits(numbers: &[u64]) -> Vec<bool> {
+    fn waits(numbers: &[u64], is_of_other_make: bool) -> Vec<bool> {
         let mut burst = Burst::default();
         let add = |number: &u64| {
-            let may_wait = burst.add(&datagram(&[(23, *number)]));
+            let may_wait = burst.add(&datagram(&[(23, *number)]), is_of_other_make);
             if !may_wait {
                 burst.drained();
             }
@@ -110,14 +125,13 @@ mod tests {
 
     #[test]
     fn the_last_that_has_room_waits_no_longer() {
-        let all: Vec<_> = (5..5 + 2 * limits::BURST_RECORDS as u64).collect();
-        let waiting = waits(&all);
-        let (last, others) = waiting[..limits::BURST_RECORDS].split_last().unwrap();
-        assert!(!last && others.iter().all(|waits| *waits));
-        assert_eq!(
-            waiting[..limits::BURST_RECORDS],
-            waiting[limits::BURST_RECORDS..]
-        );
+        for (most, is_of_other_make) in [(limits::BURST_RECORDS, false), (2, true)] {
+            let all: Vec<_> = (5..5 + 2 * most as u64).collect();
+            let waiting = waits(&all, is_of_other_make);
+            let (last, others) = waiting[..most].split_last().unwrap();
+            assert!(!last && others.iter().all(|waits| *waits));
+            assert_eq!(waiting[..most], waiting[most..]);
+        }
     }
 
     #[test]
@@ -132,22 +146,22 @@ mod tests {
             burst.has_room_for(&of(most + 1, 0), false),
             "one alone may be larger"
         );
-        assert!(burst.add(&of(most - 2, 0)));
+        assert!(burst.add(&of(most - 2, 0), false));
         assert!(burst.has_room_for(&of(2, most - 2), false));
         assert!(!burst.has_room_for(&of(3, most - 2), false));
-        assert!(!burst.add(&of(2, most - 2)));
+        assert!(!burst.add(&of(2, most - 2), false));
     }
 
     #[test]
     fn behind_a_gap_each_is_answered_by_itself_for_a_while() {
         for behind in [[1, 2, 4, 5, 6, 7], [1, 2, 2, 3, 4, 5], [1, 3, 2, 4, 5, 6]] {
-            let waiting = waits(&behind);
+            let waiting = waits(&behind, false);
             let gap = waiting.iter().position(|waits| !waits).unwrap();
             assert!(waiting[gap..].iter().all(|waits| !waits), "{behind:?}");
         }
         let (first, last) = (3, 3 + 2 * APART_AFTER_GAP as u64);
         let behind: Vec<_> = [1].into_iter().chain(first..last).collect();
-        let waiting = waits(&behind);
+        let waiting = waits(&behind, false);
         let apart = waiting.iter().skip_while(|waits| **waits);
         assert_eq!(apart.take_while(|waits| !**waits).count(), APART_AFTER_GAP);
     }
@@ -157,7 +171,7 @@ mod tests {
         let alert = datagram(&[(23, 1), (21, 2)]);
         let cut = &datagram(&[(23, 1)])[..5];
         for odd in [&alert[..], cut, &[], b"garbage that is no record"] {
-            assert!(!Burst::default().add(odd), "{odd:?}");
+            assert!(!Burst::default().add(odd, false), "{odd:?}");
         }
     }
 
@@ -169,7 +183,7 @@ mod tests {
             assert!(burst.has_room_for(&alert, is_of_other_make));
             assert!(burst.has_room_for(&small, is_of_other_make));
         }
-        assert!(burst.add(&data(1, 1200)));
+        assert!(burst.add(&data(1, 1200), true));
         for is_of_other_make in [false, true] {
             assert!(!burst.has_room_for(&alert, is_of_other_make));
             assert!(!burst.has_room_for(&alert[1..], is_of_other_make));
