@@ -111,9 +111,8 @@ impl<K: Linker> Mesh<K> {
 
     /// Returns whether we have neither met the peer nor seen it listed by the registry.
     fn is_stranger(&self, peer_id: &PeerId) -> bool {
-        self.peers
-            .get(peer_id)
-            .is_none_or(|peer| !peer.met && !self.roster.lists(peer_id))
+        let is_met = self.peers.get(peer_id).is_some_and(|peer| peer.met);
+        !is_met && !self.roster.lists(peer_id)
     }
 
     /// Looks again at the offer that was held: our own offer, which stood against it, was not answered in

@@ -6,6 +6,7 @@ use super::fake_link::FakeStack;
 use super::link_pair::LinkPair;
 use super::world::{MAX_MESSAGE_BYTES, World};
 use crate::limits;
+use crate::mesh::MeshMode;
 use crate::mesh::link::{Channel, Datagram, Link, Linker, Packets, Transmit};
 use crate::protocol::PeerId;
 use crate::protocol::ipc::{ErrorCode, Event};
@@ -383,6 +384,28 @@ fn offers_under_ever_new_names_make_few_connections_and_others_still_connect() {
     // Who was met before is not affected.
     hear(&mut world, "b", 2000);
     assert_eq!(world.nodes[0].mesh.next_connection - before, made + 1);
+}
+
+/// A lazy sidecar offers to nobody that is listed, and they are no strangers all the same.
+#[test]
+fn those_that_the_registry_lists_to_a_lazy_sidecar_are_all_answered() {
+    const MANY: u64 = 200;
+    let mut world = World::connected(81);
+    let mesh = &mut world.nodes[0].mesh;
+    mesh.settings.mode = MeshMode::Lazy;
+    mesh.settings.max_peers = 10_000;
+    let names: Vec<_> = (0..MANY).map(|number| format!("new-{number}")).collect();
+    let listed = names.iter().map(|name| PeerId::new(name).unwrap());
+    let list = Incoming::PeerList {
+        peers: listed.collect(),
+        left_out: 0,
+    };
+    mesh.handle_frame(world.now, list);
+    let before = mesh.next_connection;
+    for (number, name) in names.iter().enumerate() {
+        mesh.handle_frame(world.now, offer(name, number));
+    }
+    assert_eq!(mesh.next_connection - before, MANY);
 }
 
 #[test]
