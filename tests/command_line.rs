@@ -71,6 +71,27 @@ fn an_unknown_flag_is_one_line_and_code_2() {
     );
 }
 
+#[test]
+fn a_limit_of_the_size_of_files_is_an_error_of_the_file() {
+    let place = std::env::temp_dir().join(format!("sidecar-limited-{}", std::process::id()));
+    std::fs::create_dir(&place).unwrap();
+    let output = Command::new("/bin/sh")
+        .args(["-c", r#"ulimit -f 0; exec "$@""#, "sh"])
+        .arg(env!("CARGO_BIN_EXE_chatixia-sidecar"))
+        .args(["--registry-url", "http://127.0.0.1:9", "--identity-file"])
+        .arg(place.join("identity.pem"))
+        .arg("--ipc-socket")
+        .arg(place.join("socket"))
+        .output()
+        .unwrap();
+    std::fs::remove_dir_all(&place).unwrap();
+    assert_eq!(output.status.code(), Some(2), "{output:?}");
+    let stderr = text(&output.stderr);
+    let last = stderr.lines().last().unwrap();
+    assert!(last.contains("identity.pem"), "{stderr}");
+    assert!(last.contains("File too large"), "{stderr}");
+}
+
 #[cfg(feature = "registry")]
 mod registry {
     use super::*;

@@ -7,7 +7,7 @@ use std::os::unix::net::UnixStream;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
-use signal_hook::consts::{SIGHUP, SIGINT, SIGTERM};
+use signal_hook::consts::{SIGHUP, SIGINT, SIGTERM, SIGXFSZ};
 
 /// A signal that is caught.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -53,11 +53,15 @@ pub(crate) struct Signals {
 /// SIGHUP and SIGINT stay ignored if they were when this process was started: whoever did that, such as
 /// `nohup` or a shell that starts a job in the background, does not want them to have an effect. SIGTERM is
 /// caught in any case, because agents end us with it.
+///
+/// SIGXFSZ is caught, too, which would end the process: that a file may not grow any more (`ulimit -f`) is an error of
+/// the write and no more.
 pub(crate) fn catch() -> io::Result<Signals> {
     // Systems without this file tell nothing of what was inherited.
     let status = fs::read_to_string("/proc/self/status").unwrap_or_default();
     let (pipe, sender) = UnixStream::pair()?;
     let mut arrived = Vec::new();
+    signal_hook::flag::register(SIGXFSZ, Arc::default())?;
     for signal in Signal::ALL {
         if signal != Signal::Terminate && is_ignored(&status, signal.number()) {
             log::debug!("{} stays ignored, as it was at the start", signal.name());
