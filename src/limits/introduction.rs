@@ -76,6 +76,10 @@ limits! {
     /// come as late as an answer.
     pub const EARLY_CANDIDATE_LIFETIME: Duration = Duration::from_secs(10);
 
+    /// Time for which a candidate without an attempt is kept for an offer that may follow; then an open connection takes
+    /// it. Between the two a peer that was started anew makes its offer.
+    pub const LATE_CANDIDATE_WAIT: Duration = Duration::from_secs(2);
+
     /// How long a peer's offer is held while our own crossing offer stands against it unanswered; then the peer's
     /// offer is answered after all.
     pub const HELD_OFFER_TIMEOUT: Duration = Duration::from_secs(1);

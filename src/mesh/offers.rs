@@ -167,7 +167,7 @@ impl<K: Linker> Mesh<K> {
         let early = self
             .peers
             .get_mut(peer_id)
-            .map(|peer| peer.early_of(now, attempt.as_deref()))
+            .map(|peer| peer.early.of(now, attempt.as_deref()))
             .unwrap_or_default();
         if let Some(connection) = self.connections.get_mut(&id) {
             connection.attempt = attempt.clone();

@@ -6,7 +6,7 @@ use crate::protocol::PeerId;
 use crate::protocol::signaling::{Extension, Incoming, Outgoing, Signal};
 
 use super::Mesh;
-use super::connection::{Connection, Phase, Role};
+use super::connection::{Connection, ConnectionId, Phase, Role};
 use super::handshake::process_on;
 use super::link::sctp_init::without_forward_tsn;
 use super::link::{Link, Linker, description};
@@ -212,19 +212,29 @@ impl<K: Linker> Mesh<K> {
                 Some(attempt) => connection.attempt.as_ref() == Some(attempt),
                 None => !connection.speaks_sessions,
             });
-        let found = belongs.map(|(id, _)| id).last();
-        if let Some(connection) = found.and_then(|id| self.connections.get_mut(&id)) {
-            connection.take_candidate(now, &candidate);
-        }
+        let found = belongs.last();
         // A candidate that names no attempt may still be meant for the offer that follows it.
-        if (found.is_none() || attempt.is_none())
+        let (taking, open) = match found.map(|(id, connection)| (id, connection.phase)) {
+            Some((id, Phase::Open)) if attempt.is_none() => (None, Some(id)),
+            Some((id, _)) => (Some(id), None),
+            None => (None, None),
+        };
+        if (taking.is_none() || attempt.is_none())
             && let Some(peer) = self.ensure_peer(now, peer_id)
         {
-            let is_kept = peer.keep_early(now, attempt, candidate);
-            self.totals.drops.ignored_candidates += u64::from(!is_kept && found.is_none());
+            let is_kept = peer.early.keep(now, attempt, candidate.clone(), open);
+            self.totals.drops.ignored_candidates += u64::from(!is_kept && taking.is_none());
             self.arm_peer(now, peer_id);
         }
-        if let Some(id) = found {
+        if let Some(id) = taking {
+            self.take_candidate(now, id, &candidate);
+        }
+    }
+
+    /// Gives a candidate of the peer to a connection, if that still exists.
+    pub(super) fn take_candidate(&mut self, now: Instant, id: ConnectionId, candidate: &str) {
+        if let Some(connection) = self.connections.get_mut(&id) {
+            connection.take_candidate(now, candidate);
             self.took_candidates(id);
             self.drive(now, id);
         }

@@ -1,6 +1,7 @@
 //! The state of one peer, which outlives its connections.
 
 pub(crate) mod acknowledgement;
+pub(crate) mod early_candidates;
 pub(crate) mod incoming_numbers;
 pub(crate) mod overflow;
 pub(crate) mod session;
@@ -24,6 +25,7 @@ use super::connection::{ConnectionId, Role};
 use super::introduction::token_bucket::TokenBucket;
 use super::link::Packets;
 use acknowledgement::Acknowledgement;
+use early_candidates::EarlyCandidates;
 use overflow::Excess;
 use session::Session;
 use watermarks::Watermarks;
@@ -46,14 +48,6 @@ pub(super) struct HeldOffer {
     pub(super) until: Instant,
     /// Whether it came too soon after others, and has not been looked at yet.
     pub(super) is_early: bool,
-}
-
-/// A candidate that came before any description it could belong to.
-#[derive(Debug)]
-pub(super) struct EarlyCandidate {
-    pub(super) attempt: Option<String>,
-    pub(super) candidate: String,
-    pub(super) since: Instant,
 }
 
 /// When to offer a connection next.
@@ -149,7 +143,7 @@ pub(super) struct Peer {
     pub(super) excess: Excess,
     pub(super) acknowledgement: Acknowledgement,
     pub(super) held: Option<HeldOffer>,
-    pub(super) early: VecDeque<EarlyCandidate>,
+    pub(super) early: EarlyCandidates,
     pub(super) offers: TokenBucket,
     /// Limits its offers that others than the registry bring.
     pub(super) introduced_offers: TokenBucket,
@@ -198,7 +192,7 @@ impl Peer {
             excess: Excess::none(),
             acknowledgement: Acknowledgement::default(),
             held: None,
-            early: VecDeque::new(),
+            early: EarlyCandidates::default(),
             offers: TokenBucket::new((limits::OFFER_BURST, limits::OFFER_INTERVAL), now),
             introduced_offers: TokenBucket::new(limits::INTRODUCED_OFFERS, now),
             offered: VecDeque::new(),
@@ -266,57 +260,6 @@ impl Peer {
     /// Returns whether a connection beside the current one is under way.
     pub(super) fn has_attempt(&self) -> bool {
         self.connections.len() > usize::from(self.current.is_some())
-    }
-
-    /// Keeps a candidate that came before its description, for a limited time; returns `false` when it is
-    /// one too many.
-    pub(super) fn keep_early(
-        &mut self,
-        now: Instant,
-        attempt: Option<String>,
-        candidate: String,
-    ) -> bool {
-        self.forget_stale(now);
-        let has_room = self.early.len() < limits::CANDIDATES_PER_CONNECTION;
-        if has_room {
-            self.early.push_back(EarlyCandidate {
-                attempt,
-                candidate,
-                since: now,
-            });
-        }
-        has_room
-    }
-
-    /// Returns the early candidates that belong to an attempt, and takes them out. Candidates without an
-    /// attempt are kept: they are used for every connection that their sender offers soon after, since
-    /// they do no harm where they do not belong.
-    pub(super) fn early_of(&mut self, now: Instant, attempt: Option<&str>) -> Vec<String> {
-        self.forget_stale(now);
-        let mut found = Vec::new();
-        self.early.retain(|early| {
-            let belongs = early.attempt.as_deref() == attempt;
-            if belongs {
-                found.push(early.candidate.clone());
-            }
-            !belongs || attempt.is_none()
-        });
-        found
-    }
-
-    /// Returns when the oldest early candidate is forgotten.
-    pub(super) fn early_until(&self) -> Option<Instant> {
-        let oldest = self.early.front()?;
-        Some(oldest.since + limits::EARLY_CANDIDATE_LIFETIME)
-    }
-
-    pub(super) fn forget_stale(&mut self, now: Instant) {
-        let stale = |early: &EarlyCandidate| {
-            now.saturating_duration_since(early.since) >= limits::EARLY_CANDIDATE_LIFETIME
-        };
-        while self.early.front().is_some_and(stale) {
-            self.early.pop_front();
-        }
     }
 
     /// Returns how many attempts in a row have led to no connection that lasts.

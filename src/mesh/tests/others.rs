@@ -5,8 +5,11 @@ use std::time::Duration;
 use super::fake_link::FakeStack;
 use super::network::Weather;
 use super::world::World;
+use crate::limits;
 use crate::mesh::connection::Role;
+use crate::protocol::PeerId;
 use crate::protocol::ipc::{ErrorCode, Event, Receipt, Success};
+use crate::protocol::signaling::{Extension, Incoming, Signal};
 
 const MOMENT: Duration = Duration::from_millis(300);
 const SOON: Duration = Duration::from_secs(2);
@@ -91,6 +94,50 @@ fn one_that_was_away_and_answers_every_offer_since_is_connected_at_once() {
         exchange(&mut world);
         world.settle(SOON);
         assert_eq!(world.ledger.deliveries, 40, "after {offers} offers");
+    }
+}
+
+#[test]
+fn candidates_that_come_while_it_is_connected_wait_for_an_offer_before_the_connection_takes_them() {
+    let candidate = || Incoming::Relay {
+        sender: PeerId::new("b").unwrap(),
+        target: None,
+        signal: Signal::Candidate {
+            candidate: "candidate:1 1 udp 1 10.1.0.9 9 typ host".to_owned(),
+        },
+        extension: Extension::default(),
+    };
+    let taken = |world: &World<FakeStack>| {
+        let links = world.nodes[0].mesh.connections.iter();
+        let links = links.map(|(id, connection)| (*id, connection.link.candidates));
+        links.collect::<Vec<_>>()
+    };
+    for offers in [false, true] {
+        let mut world = World::with_foreign(58, &["a"], &["b"]);
+        world.start_all();
+        world.run_until_connected(SOON);
+        let before = taken(&world);
+        let [(id, count)] = before[..] else {
+            panic!("one connection: {before:?}")
+        };
+        let now = world.now;
+        world.nodes[0].mesh.handle_frame(now, candidate());
+        world.run_for(limits::LATE_CANDIDATE_WAIT / 2);
+        assert_eq!(taken(&world), before);
+        if offers {
+            // It was started anew.
+            let own = world.name(0).clone();
+            world.foreign_offers(1, &own);
+            world.run_until_connected(SOON);
+            let after = taken(&world);
+            let of_new = after.iter().find(|(found, _)| *found != id);
+            assert_eq!(of_new.map(|(_, count)| *count), Some(2), "{after:?}");
+        }
+        world.run_for(limits::LATE_CANDIDATE_WAIT);
+        let after = taken(&world);
+        let of_old = after.iter().find(|(found, _)| *found == id);
+        let expected = (!offers).then_some(count + 1);
+        assert_eq!(of_old.map(|(_, count)| *count), expected, "{after:?}");
     }
 }
 
