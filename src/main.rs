@@ -23,6 +23,7 @@ use chatixia_sidecar::top;
 static ALLOCATOR: dlmalloc::GlobalDlmalloc = dlmalloc::GlobalDlmalloc;
 
 fn main() -> ExitCode {
+    runtime::survive_file_limits();
     let arguments: Vec<_> = std::env::args_os().skip(1).collect();
     match cli::parse(arguments, OfProcess) {
         Ok(invocation) => run(invocation),

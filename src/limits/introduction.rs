@@ -55,14 +55,14 @@ limits! {
 
     /// Offers from strangers that are looked at in a burst, all of them together; further ones are dropped. Strangers
     /// are names that we have not met and the registry has not listed. One more is looked at every
-    /// [`STRANGER_INTERVAL`]. An offer costs 5 ms of key generation, a new name nothing.
+    /// [`STRANGER_INTERVAL`]. An offer costs us cryptography, a new name costs nothing.
     pub const STRANGER_BURST: u32 = 128;
 
     /// Interval at which one more stranger's offer is looked at; what comes sooner is dropped.
     pub const STRANGER_INTERVAL: Duration = Duration::from_millis(20);
 
     /// Connections that we offer in a burst, and the interval of further ones; what is wanted sooner waits. An offer costs
-    /// 5 ms of key generation, in which nothing else is done, and a registry may list thousands of peers at once.
+    /// cryptography, in which nothing else is done, and a registry may list thousands of peers at once.
     pub const OWN_OFFERS: (u32, Duration) = (16, Duration::from_millis(10));
 
     /// Offers of one peer that are looked at in a burst; further ones are dropped. After it one more is looked at
@@ -76,9 +76,9 @@ limits! {
     /// come as late as an answer.
     pub const EARLY_CANDIDATE_LIFETIME: Duration = Duration::from_secs(10);
 
-    /// Time for which a candidate without an attempt is kept for an offer that may follow; then an open connection takes
-    /// it. Between the two a peer that was started anew makes its offer.
-    pub const LATE_CANDIDATE_WAIT: Duration = Duration::from_secs(2);
+    /// Time that a candidate without an attempt waits for an offer; then the peer's open connection gets it. Stacks that
+    /// ask an unreachable STUN server for 5 s before they offer send their first candidates at once.
+    pub const LATE_CANDIDATE_WAIT: Duration = Duration::from_secs(7);
 
     /// How long a peer's offer is held while our own crossing offer stands against it unanswered; then the peer's
     /// offer is answered after all.

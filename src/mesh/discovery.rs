@@ -213,29 +213,50 @@ impl<K: Linker> Mesh<K> {
 
     /// Drops the entry of a peer that nothing depends on.
     pub(super) fn forget_if_idle(&mut self, peer_id: &PeerId) {
-        let Some(peer) = self.peers.get(peer_id) else {
-            return;
-        };
-        let is_kept = !peer.connections.is_empty()
+        let peer = self.peers.get(peer_id);
+        if peer.is_some_and(|peer| !self.is_needed(peer) && peer.early.is_empty()) {
+            self.forget(peer_id);
+        }
+    }
+
+    /// Drops the entry of a peer of which there is nothing but candidates that wait for its offer, so that another gets
+    /// its place. Whoever may send under any name must not take all places with them. Returns whether there was one.
+    pub(super) fn forget_one_without_offer(&mut self) -> bool {
+        let mut peers = self.peers.values();
+        let found = peers.find(|peer| {
+            let holds_place = !self.resting.contains(&peer.id);
+            holds_place && !peer.early.is_empty() && !self.is_needed(peer)
+        });
+        let found = found.map(|peer| peer.id.clone());
+        if let Some(peer_id) = &found {
+            self.forget(peer_id);
+        }
+        found.is_some()
+    }
+
+    /// Returns whether something depends on the entry of a peer, beside candidates that wait for its offer.
+    fn is_needed(&self, peer: &Peer) -> bool {
+        !peer.connections.is_empty()
             || peer.is_waited_for()
             || peer.wanted.is_some()
             || peer.inbox.items() > 0
             || peer.held.is_some()
-            || !peer.early.is_empty()
-            || (peer.retry.is_planned() && self.roster.lists(peer_id))
-            || (self.resting.contains(peer_id) && peer.session.has_begun());
-        if !is_kept {
+            || (peer.retry.is_planned() && self.roster.lists(&peer.id))
+            || (self.resting.contains(&peer.id) && peer.session.has_begun())
+    }
+
+    fn forget(&mut self, peer_id: &PeerId) {
+        if let Some(peer) = self.peers.remove(peer_id) {
             // The peer must not remember a session that is forgotten here.
             debug_assert_eq!(peer.session.theirs(), None);
-            self.peers.remove(peer_id);
-            self.resting.remove(peer_id);
-            for key in [
-                TimerKey::Peer,
-                TimerKey::Deadlines,
-                TimerKey::Acknowledgement,
-            ] {
-                self.timers.set(key(peer_id.clone()), None);
-            }
+        }
+        self.resting.remove(peer_id);
+        for key in [
+            TimerKey::Peer,
+            TimerKey::Deadlines,
+            TimerKey::Acknowledgement,
+        ] {
+            self.timers.set(key(peer_id.clone()), None);
         }
     }
 }

@@ -67,7 +67,9 @@ impl<K: Linker> Mesh<K> {
             peer.retry.at,
             peer.held.as_ref().map(|held| held.until),
             peer.watermarks.stalls_at(self.settings.send_stall),
-            peer.early.next(),
+            peer.early.next_stale(),
+            // While an offer of the peer waits it may be the one that they belong to.
+            peer.early.next_late().filter(|_| peer.held.is_none()),
         ];
         let next = next.into_iter().flatten().min().map(|at| at.max(now));
         self.timers.set(TimerKey::Peer(peer_id.clone()), next);
@@ -380,7 +382,6 @@ impl<K: Linker> Mesh<K> {
             return;
         };
         peer.early.forget_stale(now);
-        let late = peer.early.late(now);
         let is_held_offer_due = peer.held.as_ref().is_some_and(|held| now >= held.until);
         if peer.watermarks.check_stall(now, self.settings.send_stall) {
             log::warn!("{peer_id} takes nothing; what is sent to it is refused until it does");
@@ -389,8 +390,13 @@ impl<K: Linker> Mesh<K> {
         if is_held_offer_due {
             self.answer_held_offer(now, peer_id);
         }
-        for (id, candidate) in late {
-            self.take_candidate(now, id, &candidate);
+        let Some(peer) = self.peers.get_mut(peer_id) else {
+            return;
+        };
+        if peer.held.is_none() {
+            for (id, candidate) in peer.early.late(now) {
+                self.take_candidate(now, id, &candidate);
+            }
         }
         let Some(peer) = self.peers.get_mut(peer_id) else {
             return;

@@ -33,7 +33,8 @@ impl<K: Linker> Mesh<K> {
         if !is_resting && self.peers.contains_key(id) {
             return true;
         }
-        if self.peers.len() - self.resting.len() >= self.settings.max_peers {
+        let is_full = self.peers.len() - self.resting.len() >= self.settings.max_peers;
+        if is_full && !self.forget_one_without_offer() {
             return false;
         }
         self.resting.remove(id);

@@ -213,21 +213,21 @@ impl<K: Linker> Mesh<K> {
                 None => !connection.speaks_sessions,
             });
         let found = belongs.last();
+        let found = found.map(|(id, connection)| (id, connection.phase == Phase::Open));
+        let is_named = attempt.is_some();
+        let taking = found.filter(|(_, is_open)| is_named || !is_open);
+        if let Some((id, _)) = taking {
+            self.take_candidate(now, id, &candidate);
+        }
         // A candidate that names no attempt may still be meant for the offer that follows it.
-        let (taking, open) = match found.map(|(id, connection)| (id, connection.phase)) {
-            Some((id, Phase::Open)) if attempt.is_none() => (None, Some(id)),
-            Some((id, _)) => (Some(id), None),
-            None => (None, None),
-        };
-        if (taking.is_none() || attempt.is_none())
-            && let Some(peer) = self.ensure_peer(now, peer_id)
-        {
-            let is_kept = peer.early.keep(now, attempt, candidate.clone(), open);
+        if taking.is_none() || !is_named {
+            let open = found.filter(|(_, is_open)| *is_open && !is_named);
+            let open = open.map(|(id, _)| id);
+            let is_kept = self
+                .ensure_peer(now, peer_id)
+                .is_some_and(|peer| peer.early.keep(now, attempt, candidate, open));
             self.totals.drops.ignored_candidates += u64::from(!is_kept && taking.is_none());
             self.arm_peer(now, peer_id);
-        }
-        if let Some(id) = taking {
-            self.take_candidate(now, id, &candidate);
         }
     }
 

@@ -49,6 +49,7 @@ use peer_files::{identity, known_peers};
 use process::parent::Parent;
 use process::service_manager::ServiceManager;
 use process::signals;
+pub use process::signals::survive_file_limits;
 use signaling::CurrentTls;
 use wake::LoopWaker;
 

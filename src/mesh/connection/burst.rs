@@ -125,7 +125,10 @@ mod tests {
 
     #[test]
     fn the_last_that_has_room_waits_no_longer() {
-        for (most, is_of_other_make) in [(limits::BURST_RECORDS, false), (2, true)] {
+        for (most, is_of_other_make) in [
+            (limits::BURST_RECORDS, false),
+            (limits::BURST_RECORDS_OF_OTHERS, true),
+        ] {
             let all: Vec<_> = (5..5 + 2 * most as u64).collect();
             let waiting = waits(&all, is_of_other_make);
             let (last, others) = waiting[..most].split_last().unwrap();

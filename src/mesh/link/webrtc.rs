@@ -197,7 +197,7 @@ impl Linker for WebRtc {
         packets: Packets,
         offer: &str,
     ) -> Result<(WebRtcLink, String), LinkError> {
-        // The offer is read first, because a connection costs milliseconds of key generation.
+        // The offer is read first, because making a connection costs cryptography.
         let offer = RemoteDescription::read(offer)?;
         let (mut link, candidates) = self.build(now, candidates, packets)?;
         let answer = link.make_answer(now, candidates, &offer)?;

@@ -4,6 +4,7 @@
 //! that follows: a peer that has just been started anew may send its candidates before its offer. So it is kept for an
 //! offer first. If it were taken at once, the new process would get checks with the password of the old one. werift
 //! answers them, and takes from them who controls ICE and who begins SCTP: then both sides wait for each other for ever.
+//! (An attempt that is not open yet takes them at once, because it may need them.)
 
 use std::collections::VecDeque;
 use std::time::Instant;
@@ -49,8 +50,7 @@ impl EarlyCandidates {
     }
 
     /// Returns those that belong to an attempt that the peer has offered, and takes them out. Those without an attempt
-    /// are kept: they are used for every connection that their sender offers soon after, since they do no harm where
-    /// they do not belong.
+    /// are kept, because they may belong to the offer after it: a peer that offers twice is one process.
     pub(in crate::mesh) fn of(&mut self, now: Instant, attempt: Option<&str>) -> Vec<String> {
         self.forget_stale(now);
         let mut found = Vec::new();
@@ -75,20 +75,23 @@ impl EarlyCandidates {
             .collect()
     }
 
-    /// Returns when [`EarlyCandidates::late`] or [`EarlyCandidates::forget_stale`] has something to do.
-    pub(in crate::mesh) fn next(&self) -> Option<Instant> {
-        let forgotten = self.0.front()?.since + limits::EARLY_CANDIDATE_LIFETIME;
-        let mut open = self.0.iter().filter(|early| early.open.is_some());
-        let late = open
-            .next()
-            .map(|early| early.since + limits::LATE_CANDIDATE_WAIT);
-        Some(late.map_or(forgotten, |late| late.min(forgotten)))
+    /// Returns when [`EarlyCandidates::late`] has some.
+    pub(in crate::mesh) fn next_late(&self) -> Option<Instant> {
+        let first = self.0.iter().find(|early| early.open.is_some())?;
+        Some(first.since + limits::LATE_CANDIDATE_WAIT)
     }
 
-    /// Forgets those that were kept for as long as any is.
+    /// Returns when [`EarlyCandidates::forget_stale`] has something to do.
+    pub(in crate::mesh) fn next_stale(&self) -> Option<Instant> {
+        let oldest = self.0.front().filter(|early| early.open.is_none())?;
+        Some(oldest.since + limits::EARLY_CANDIDATE_LIFETIME)
+    }
+
+    /// Forgets those that were kept for as long as any is, but for what an open connection is to get.
     pub(in crate::mesh) fn forget_stale(&mut self, now: Instant) {
         let is_stale = |early: &mut EarlyCandidate| {
-            now.saturating_duration_since(early.since) >= limits::EARLY_CANDIDATE_LIFETIME
+            let age = now.saturating_duration_since(early.since);
+            early.open.is_none() && age >= limits::EARLY_CANDIDATE_LIFETIME
         };
         while self.0.pop_front_if(is_stale).is_some() {}
     }
@@ -123,14 +126,26 @@ mod tests {
         keep(&mut early, now, "first");
         keep(&mut early, now + MOMENT, "second");
         let due = now + limits::LATE_CANDIDATE_WAIT;
-        assert_eq!(early.next(), Some(due));
+        assert_eq!((early.next_late(), early.next_stale()), (Some(due), None));
         assert_eq!(early.late(due - MOMENT), []);
         assert_eq!(early.late(due), [(OPEN, "first".to_owned())]);
-        assert_eq!(early.next(), Some(due + MOMENT));
-        assert_eq!(early.late(due + MOMENT), [(OPEN, "second".to_owned())]);
-        assert_eq!(early.next(), Some(now + limits::EARLY_CANDIDATE_LIFETIME));
+        assert_eq!(early.next_late(), Some(due + MOMENT));
         // An offer may still follow.
-        assert_eq!(early.of(due + MOMENT, None), ["first", "second"]);
+        let stale = now + limits::EARLY_CANDIDATE_LIFETIME;
+        assert_eq!(early.next_stale(), Some(stale));
+        assert_eq!(early.of(stale - MOMENT, None), ["first", "second"]);
+    }
+
+    #[test]
+    fn an_open_connection_takes_it_however_late_we_look() {
+        let now = Instant::now();
+        let mut early = EarlyCandidates::default();
+        keep(&mut early, now, "first");
+        let late = now + 2 * limits::EARLY_CANDIDATE_LIFETIME;
+        early.forget_stale(late);
+        assert_eq!(early.late(late), [(OPEN, "first".to_owned())]);
+        early.forget_stale(late);
+        assert!(early.is_empty());
     }
 
     #[test]
@@ -145,7 +160,7 @@ mod tests {
         assert_eq!(early.of(now + MOMENT, of_ours.as_deref()), ["named"]);
         assert_eq!(early.len(), 1);
         early.forget_stale(now + limits::EARLY_CANDIDATE_LIFETIME);
-        assert!(early.is_empty() && early.next().is_none());
+        assert!(early.is_empty() && early.next_late().is_none() && early.next_stale().is_none());
     }
 
     #[test]

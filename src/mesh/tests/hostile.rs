@@ -386,6 +386,32 @@ fn offers_under_ever_new_names_make_few_connections_and_others_still_connect() {
     assert_eq!(world.nodes[0].mesh.next_connection - before, made + 1);
 }
 
+#[test]
+fn candidates_under_ever_new_names_take_no_place_from_those_who_offer() {
+    let mut world = World::connected(82);
+    let (now, mesh) = (world.now, &mut world.nodes[0].mesh);
+    mesh.settings.max_peers = 4;
+    for number in 0..100 {
+        let candidate = "candidate:1 1 udp 1 192.0.2.1 9 typ host".to_owned();
+        let frame = Incoming::Relay {
+            sender: PeerId::new(&format!("nobody-{number}")).unwrap(),
+            target: None,
+            signal: Signal::Candidate { candidate },
+            extension: Extension::default(),
+        };
+        mesh.handle_frame(now, frame);
+        assert!(mesh.peers.len() <= 4);
+    }
+    let before = mesh.next_connection;
+    for number in 0..4 {
+        mesh.handle_frame(now, offer(&format!("new-{number}"), number));
+    }
+    assert_eq!(mesh.next_connection - before, 3, "one place is b's");
+    world.send(0, "b", 100, true);
+    world.run_for(SOON);
+    assert_eq!(world.ledger.deliveries, 1);
+}
+
 /// A lazy sidecar offers to nobody that is listed, and they are no strangers all the same.
 #[test]
 fn those_that_the_registry_lists_to_a_lazy_sidecar_are_all_answered() {

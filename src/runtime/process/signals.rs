@@ -48,20 +48,24 @@ pub(crate) struct Signals {
     arrived: Vec<(Signal, Arc<AtomicBool>)>,
 }
 
+/// Makes it an error of the write, and no more, that a file may not grow any further (`ulimit -f`): the system ends a
+/// process that does not catch SIGXFSZ.
+pub fn survive_file_limits() {
+    // It fails for signals only that may not be caught.
+    let caught = signal_hook::flag::register(SIGXFSZ, Arc::default());
+    debug_assert!(caught.is_ok());
+}
+
 /// Catches SIGHUP, SIGINT and SIGTERM from now on.
 ///
 /// SIGHUP and SIGINT stay ignored if they were when this process was started: whoever did that, such as
 /// `nohup` or a shell that starts a job in the background, does not want them to have an effect. SIGTERM is
 /// caught in any case, because agents end us with it.
-///
-/// SIGXFSZ is caught, too, which would end the process: that a file may not grow any more (`ulimit -f`) is an error of
-/// the write and no more.
 pub(crate) fn catch() -> io::Result<Signals> {
     // Systems without this file tell nothing of what was inherited.
     let status = fs::read_to_string("/proc/self/status").unwrap_or_default();
     let (pipe, sender) = UnixStream::pair()?;
     let mut arrived = Vec::new();
-    signal_hook::flag::register(SIGXFSZ, Arc::default())?;
     for signal in Signal::ALL {
         if signal != Signal::Terminate && is_ignored(&status, signal.number()) {
             log::debug!("{} stays ignored, as it was at the start", signal.name());

@@ -6,6 +6,7 @@
 
 mod serve;
 
+use std::io::ErrorKind;
 use std::net::{IpAddr, SocketAddr, TcpListener, TcpStream};
 use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
 use std::sync::mpsc::{self, Receiver, Sender};
@@ -179,9 +180,12 @@ fn listen(address: SocketAddr) -> TcpListener {
     loop {
         match TcpListener::bind(address) {
             Ok(listener) => return listener,
-            Err(error) => assert!(Instant::now() < deadline, "{address}: {error}"),
+            Err(error) => {
+                let is_held = error.kind() == ErrorKind::AddrInUse && Instant::now() < deadline;
+                assert!(is_held, "{address}: {error}");
+            }
         }
-        thread::yield_now();
+        thread::sleep(serve::TICK);
     }
 }
 

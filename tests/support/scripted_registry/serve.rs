@@ -17,7 +17,7 @@ use tungstenite::{Error, Message, WebSocket};
 use super::{Command, DEADLINE, Request, Seen, Shared, SocketScript, TokenReply};
 
 /// The interval at which a thread that waits for its client looks at whether it has something else to do.
-const TICK: Duration = Duration::from_millis(5);
+pub(super) const TICK: Duration = Duration::from_millis(5);
 
 pub(super) fn accept(listener: &TcpListener, shared: &Arc<Shared>) {
     let mut clients = Vec::new();
