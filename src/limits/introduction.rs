@@ -117,3 +117,7 @@ pub const LACK_OF_ROOM_TOLD: Duration = Duration::from_secs(60);
 /// How long no message may have gone to or from a peer before it gives its place up to one that offers, where
 /// `MAX_PEERS` is reached in lazy mode. For a peer that our own agent wants any gives way.
 pub const ROOM_IDLE: Duration = Duration::from_secs(10);
+
+/// How long a peer that we have never met, and of which nothing is heard since it has offered, keeps its place from one
+/// that our agent wants or that we have met.
+pub const UNHEARD_KEEPS_PLACE: Duration = Duration::from_secs(1);

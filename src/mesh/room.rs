@@ -7,13 +7,15 @@
 
 use std::time::{Duration, Instant};
 
+use crate::limits;
 use crate::protocol::PeerId;
 use crate::protocol::control::Control;
 use crate::protocol::ipc::ErrorCode;
 use crate::protocol::signaling::{Extension, Outgoing, Signal};
 
-use super::connection::{ConnectionId, Phase};
+use super::connection::{ConnectionId, Phase, Role};
 use super::link::{Channel, Linker};
+use super::peer::early_candidates::EarlyCandidates;
 use super::peer::{Offer, Peer};
 use super::{Mesh, MeshMode};
 
@@ -53,9 +55,41 @@ impl<K: Linker> Mesh<K> {
         id: &PeerId,
         idle: Duration,
     ) -> Option<&mut Peer> {
-        let has_place =
-            self.ensure_place(now, id) || (self.make_room(now, idle) && self.ensure_place(now, id));
+        // Whoever may offer under any name must not keep out those whom we know.
+        let is_known = idle.is_zero() || self.peers.get(id).is_some_and(|peer| peer.met);
+        let has_place = self.ensure_place(now, id)
+            || ((self.make_room(now, idle) || is_known && self.forget_one_unheard(now))
+                && self.ensure_place(now, id));
         self.peers.get_mut(id).filter(|_| has_place)
+    }
+
+    /// Drops a peer that has offered under a name that we have never met, and of which nothing is heard. Returns whether
+    /// there was one.
+    fn forget_one_unheard(&mut self, now: Instant) -> bool {
+        let is_unheard = |id: &ConnectionId| {
+            self.connections.get(id).is_some_and(|connection| {
+                connection.role == Role::Answerer
+                    && connection.liveness.was_never_heard()
+                    && now >= connection.created + limits::UNHEARD_KEEPS_PLACE
+            })
+        };
+        let mut peers = self.peers.values();
+        let found = peers.find(|peer| {
+            let is_stranger = !peer.met && !peer.connections.is_empty();
+            is_stranger && !peer.is_waited_for() && peer.connections.iter().all(is_unheard)
+        });
+        let Some(peer_id) = found.map(|peer| peer.id.clone()) else {
+            return false;
+        };
+        log::debug!("{peer_id}, of which nothing is heard, gives its place up");
+        self.drop_attempts(now, &peer_id, |_| true);
+        if let Some(peer) = self.peers.get_mut(&peer_id) {
+            peer.held = None;
+            peer.retry.cancel();
+            peer.early = EarlyCandidates::default();
+        }
+        self.forget_if_idle(&peer_id);
+        true
     }
 
     /// Has a peer of which nothing is waited for give its place up: one that said goodbye, or else, in lazy

@@ -412,6 +412,30 @@ fn candidates_under_ever_new_names_take_no_place_from_those_who_offer() {
     assert_eq!(world.ledger.deliveries, 1);
 }
 
+#[test]
+fn offers_under_ever_new_names_keep_nobody_out_whom_a_lazy_sidecar_knows() {
+    for sender in [0, 1] {
+        let mut world = World::connected(83);
+        for node in &mut world.nodes {
+            node.mesh.settings.mode = MeshMode::Lazy;
+        }
+        world.nodes[0].mesh.settings.max_peers = 3;
+        world.run_for(limits::ROOM_IDLE + SOON);
+        let (now, b) = (world.now, world.name(1).clone());
+        let mesh = &mut world.nodes[0].mesh;
+        for number in 0..10 {
+            mesh.handle_frame(now, offer(&format!("new-{number}"), number));
+        }
+        assert!(mesh.current_of(&b).is_none(), "it was idle");
+        world.after_input(0);
+        world.run_for(limits::UNHEARD_KEEPS_PLACE);
+        let receiver = world.name(1 - sender).as_str().to_owned();
+        world.send(sender, &receiver, 100, false);
+        world.run_for(SOON);
+        assert_eq!(world.ledger.deliveries, 1, "from {sender}");
+    }
+}
+
 /// A lazy sidecar offers to nobody that is listed, and they are no strangers all the same.
 #[test]
 fn those_that_the_registry_lists_to_a_lazy_sidecar_are_all_answered() {
