@@ -279,7 +279,11 @@ pub fn parse(
     if subcommand == Subcommand::Mcp {
         config::McpConfig::complete(&mut flags, |name| surroundings.variable(name));
     }
-    let known = subcommand.settings();
+    let known = match subcommand {
+        // The file that it writes need not be there yet.
+        Subcommand::Join => Vec::new(),
+        _ => subcommand.settings(),
+    };
     let sources = Sources::read(&flags, &known, &surroundings)?;
     let environment = |name: &str| sources.variable(name);
     match subcommand {

@@ -90,6 +90,24 @@ fn a_ticket_brings_the_secret_of_the_mesh() {
     let ticket = printed(&["invite", "pi2", "--registry", &url, "--registry-data", data]);
     assert!(at_home(&place, &["join"], &ticket).status.success());
     assert!(fs::read_to_string(&file).unwrap().contains(line));
+
+    // Another file need not be there yet.
+    let other = place.file("other");
+    let order = ["join", "--config-file", &other];
+    assert!(at_home(&place, &order, &ticket).status.success());
+    let key = |text: &str| {
+        text.lines()
+            .find(|line| line.starts_with("API_KEY="))
+            .map(str::to_owned)
+    };
+    let (usual, other) = (
+        fs::read_to_string(&file).unwrap(),
+        fs::read_to_string(&other).unwrap(),
+    );
+    assert!(
+        key(&other).is_some() && key(&other) == key(&usual),
+        "{other}"
+    );
 }
 
 #[test]
