@@ -76,7 +76,8 @@ impl<K: Linker> Mesh<K> {
         let mut peers = self.peers.values();
         let found = peers.find(|peer| {
             let is_stranger = !peer.met && !peer.connections.is_empty();
-            is_stranger && !peer.is_waited_for() && peer.connections.iter().all(is_unheard)
+            let is_wanted = peer.is_waited_for() || peer.wanted.is_some();
+            is_stranger && !is_wanted && peer.connections.iter().all(is_unheard)
         });
         let Some(peer_id) = found.map(|peer| peer.id.clone()) else {
             return false;
