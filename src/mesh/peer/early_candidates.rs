@@ -100,7 +100,7 @@ impl EarlyCandidates {
         self.0.is_empty()
     }
 
-    #[cfg(test)]
+    #[cfg(any(test, fuzzing))]
     pub(in crate::mesh) fn len(&self) -> usize {
         self.0.len()
     }
