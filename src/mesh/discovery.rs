@@ -245,7 +245,8 @@ impl<K: Linker> Mesh<K> {
             || (self.resting.contains(&peer.id) && peer.session.has_begun())
     }
 
-    fn forget(&mut self, peer_id: &PeerId) {
+    /// Drops the entry of a peer, whatever it holds.
+    pub(super) fn forget(&mut self, peer_id: &PeerId) {
         if let Some(peer) = self.peers.remove(peer_id) {
             // The peer must not remember a session that is forgotten here.
             debug_assert_eq!(peer.session.theirs(), None);

@@ -15,7 +15,6 @@ use crate::protocol::signaling::{Extension, Outgoing, Signal};
 
 use super::connection::{ConnectionId, Phase, Role};
 use super::link::{Channel, Linker};
-use super::peer::early_candidates::EarlyCandidates;
 use super::peer::{Offer, Peer};
 use super::{Mesh, MeshMode};
 
@@ -84,12 +83,7 @@ impl<K: Linker> Mesh<K> {
         };
         log::debug!("{peer_id}, of which nothing is heard, gives its place up");
         self.drop_attempts(now, &peer_id, |_| true);
-        if let Some(peer) = self.peers.get_mut(&peer_id) {
-            peer.held = None;
-            peer.retry.cancel();
-            peer.early = EarlyCandidates::default();
-        }
-        self.forget_if_idle(&peer_id);
+        self.forget(&peer_id);
         true
     }
 

@@ -254,7 +254,7 @@ fn a_registry_that_renames_peers_renames_no_connection() {
     let scripts = [vec!["carol".to_owned()], Vec::new()].map(SocketScript::Serve);
     let mut betrayed = Betrayed::by(Script::with_sockets(&scripts));
     let memory = betrayed.alice.sidecar.resident_bytes();
-    // What the first says is carol's from now on.
+    // Renames the first to carol from now on.
     let mut renamed = None;
     let mut answers = 0;
     let mut end = Instant::now() + DEADLINE;
